@@ -1,0 +1,73 @@
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// The bytes of a request or an answer.
+///
+/// They carry passwords and tokens, so `Debug` prints their number alone and the memory is
+/// overwritten on drop.
+///
+/// ```
+/// use loginradius_proto::Body;
+///
+/// let body = Body::from(br#"{"access_token":"s3cret"}"#.to_vec());
+/// assert_eq!(body.as_bytes().len(), 25);
+/// assert_eq!(format!("{body:?}"), "Body(25 bytes)");
+/// ```
+#[derive(Clone, Default)]
+pub struct Body(Zeroizing<Vec<u8>>);
+
+impl Body {
+    /// The most that a transport reads of an answer, in bytes: 1 MiB.
+    ///
+    /// A longer answer is an error ([`Error::lost`](crate::Error::lost)), never cut and parsed.
+    pub const LIMIT: usize = 1 << 20;
+
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether there are no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
+impl From<&str> for Body {
+    fn from(text: &str) -> Self {
+        Self::from(text.as_bytes().to_vec())
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.0.len())
+    }
+}

@@ -1,0 +1,424 @@
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::{DEFAULT_TIMEOUT, is_failure};
+use crate::jitter::{Jitter, after, doubled};
+use crate::oauth::{DeviceGrant, RequestTokens};
+use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step, TokenSet};
+
+/// Polls until the person has decided, or the code's lifetime is over ([RFC 8628, section 3.4]).
+///
+/// ```text
+/// waiting --the interval is over--> out --tokens, or a refusal--> done
+///   ^  |                             |
+///   |  +--the lifetime is over--> done (expired)
+///   +-- pending, slow_down, or a failure --+
+/// ```
+///
+/// - The first poll comes one interval after the grant, each later one an interval after the last
+///   answer or failure. `slow_down` makes the interval 5 s longer for good.
+/// - A request that is lost, 5xx, 3xx, 429 or a body that is not LoginRadius's is a failure: the next
+///   wait is twice as long, and so on up to 60 s, less a random part, never less than the interval nor
+///   than `Retry-After`. The flow goes on until the lifetime ends; an answer clears the backoff. A 429
+///   without `Retry-After` also makes the interval 5 s longer.
+/// - When there is no time for two more polls, the last one waits until just before the end, so that a
+///   late decision is not missed. After the end there is none: the error is [`ErrorKind::Expired`], and
+///   its source is the failure that the flow was in, if any.
+/// - Whatever else LoginRadius says is final.
+///
+/// Dropping the flow cancels it. To go on in another process, store [`pending`](Self::pending).
+///
+/// ```
+/// # use std::time::{Duration, Instant};
+/// # use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Flow, Step, oauth::RequestDeviceCode};
+/// # fn answer(status: u16, body: &str) -> http::Response<Body> {
+/// #     http::Response::builder().status(status).body(Body::from(body)).unwrap()
+/// # }
+/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// let app = App::new("my-client-id").oauth_app("my-oauth-app");
+/// let start = Instant::now();
+/// let grant = RequestDeviceCode::new().response(&app, answer(200, r#"{
+///     "device_code": "af2a4121179546c1b121995414cc4530", "user_code": "oP5lLq", "interval": 10,
+///     "verification_uri": "https://example.com/device", "expires_in": 1800
+/// }"#))?;
+/// println!("Open {} and enter {}", grant.verification_uri, grant.user_code);
+///
+/// let mut flow = DeviceFlow::new(&app, &grant, start, 42);
+/// let after = |seconds| start + Duration::from_secs(seconds);
+///
+/// let Step::Wait(until) = flow.step(start) else { unreachable!() };
+/// assert_eq!(until, after(10));
+///
+/// let Step::Send(poll) = flow.step(after(10)) else { unreachable!() };
+/// assert_eq!(poll.uri().path(), "/sso/oauth/my-oauth-app/access_token");
+/// flow.receive(Ok(answer(400, r#"{"error":"slow_down"}"#)), after(11));
+///
+/// // 10 s and 5 s more, counted from the answer.
+/// let Step::Wait(until) = flow.step(after(11)) else { unreachable!() };
+/// assert_eq!(until, after(26));
+///
+/// let Step::Send(_) = flow.step(after(26)) else { unreachable!() };
+/// flow.receive(Ok(answer(200, r#"{"access_token":"b8cb84c9","token_type":"access_token"}"#)), after(27));
+///
+/// let Step::Done(tokens) = flow.step(after(27)) else { unreachable!() };
+/// assert_eq!(tokens?.access_token.expose(), "b8cb84c9");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [RFC 8628, section 3.4]: https://www.rfc-editor.org/rfc/rfc8628#section-3.4
+#[derive(Debug)]
+pub struct DeviceFlow {
+    app: App,
+    /// The grant, with its interval as it has grown.
+    grant: DeviceGrant,
+    poll: RequestTokens,
+    timeout: Duration,
+    jitter: Jitter,
+    ends: Instant,
+    /// The longest that an answer took so far: what "just before the end" has to allow for.
+    round_trip: Duration,
+    /// Failures since the last answer.
+    failures: u32,
+    failure: Option<Error>,
+    /// A poll whose answer, perhaps with the tokens in it, never arrived.
+    lost: Option<Error>,
+    /// A resumed flow polls once, even if the code seems to have expired meanwhile: clocks differ.
+    owes_a_poll: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting { until: Instant, then: Next },
+    Out { sent: Instant, deadline: Instant },
+    Done(Option<Result<TokenSet, Error>>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Poll,
+    Expire,
+}
+
+impl DeviceFlow {
+    /// RFC 8628, section 3.5: `slow_down` increases the interval by 5 seconds.
+    const SLOW_DOWN: Duration = Duration::from_secs(5);
+    /// The longest backoff, unless the interval itself is longer.
+    const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+    /// How long before the end the last poll is sent: half an interval, at most this.
+    const LAST_POLL_MARGIN: Duration = Duration::from_secs(5);
+
+    /// Polls for a grant that arrived at `now`.
+    ///
+    /// The seed is for the jitter of the backoff, and need not be secret.
+    #[must_use]
+    pub fn new(app: &App, grant: &DeviceGrant, now: Instant, seed: u64) -> Self {
+        let mut flow = Self {
+            app: app.clone(),
+            poll: RequestTokens::new(grant.device_code.clone()),
+            grant: grant.clone(),
+            timeout: DEFAULT_TIMEOUT,
+            jitter: Jitter::new(seed),
+            ends: after(now, grant.expires_in),
+            round_trip: Duration::ZERO,
+            failures: 0,
+            failure: None,
+            lost: None,
+            owes_a_poll: false,
+            state: State::Done(None),
+        };
+        flow.schedule(now, Duration::ZERO, None);
+        flow
+    }
+
+    /// Goes on with a grant that another flow, perhaps of another process, left [`pending`](Self::pending).
+    ///
+    /// It waits one interval and polls at least once, even if the lifetime seems to be over by `clock`.
+    #[must_use]
+    pub fn resume(app: &App, pending: &PendingDevice, now: Instant, clock: SystemTime, seed: u64) -> Self {
+        let mut flow = Self::new(app, &pending.grant, now, seed);
+        // A clock that was set back must not make the code live longer than it was given.
+        let age = clock.duration_since(pending.arrived_at).unwrap_or_default();
+        flow.ends = after(now, pending.grant.expires_in.saturating_sub(age));
+        flow.owes_a_poll = true;
+        flow.schedule(now, Duration::ZERO, None);
+        if let State::Waiting { then: Next::Expire, .. } = flow.state {
+            flow.state = State::Waiting { until: after(now, flow.grant.interval), then: Next::Poll };
+        }
+        flow
+    }
+
+    /// How long the answer to a poll may take. 30 s by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long the request of the grant took. The last poll allows for it, so that it reaches the
+    /// server before the server's own end of the lifetime.
+    #[must_use]
+    pub fn round_trip(mut self, round_trip: Duration, now: Instant) -> Self {
+        self.round_trip = self.round_trip.max(round_trip);
+        if let State::Waiting { .. } = self.state {
+            self.schedule(now, Duration::ZERO, None);
+        }
+        self
+    }
+
+    /// When the codes expire, by this machine's count.
+    #[must_use]
+    pub fn expires_at(&self) -> Instant {
+        self.ends
+    }
+
+    /// The grant as it stands, to be stored and [resumed](Self::resume) elsewhere. Both arguments are the
+    /// present moment.
+    #[must_use]
+    pub fn pending(&self, now: Instant, clock: SystemTime) -> PendingDevice {
+        let left = self.ends.saturating_duration_since(now);
+        let age = self.grant.expires_in.saturating_sub(left);
+        let arrived_at = clock.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        PendingDevice { grant: self.grant.clone(), arrived_at }
+    }
+
+    /// Plans the next poll, counted from the last answer or failure.
+    fn schedule(&mut self, from: Instant, backoff: Duration, retry_after: Option<Duration>) {
+        let interval = self.grant.interval;
+        let earliest = after(from, interval);
+        let asked = retry_after.map_or(from, |wait| after(from, wait));
+        let wanted = after(from, backoff).max(earliest).max(asked);
+
+        let margin = (interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip * 2);
+        let last = self.ends.checked_sub(margin).unwrap_or(from);
+        let then_another = after(after(wanted, self.round_trip), interval);
+        let at = if then_another <= last {
+            wanted
+        } else if asked < self.ends {
+            earliest.max(asked).max(last)
+        } else {
+            // A `Retry-After` beyond the end leaves the last poll where it is: there is no later.
+            earliest.max(last)
+        };
+        self.state = if at < self.ends {
+            State::Waiting { until: at, then: Next::Poll }
+        } else {
+            State::Waiting { until: self.ends, then: Next::Expire }
+        };
+    }
+
+    fn send(&mut self, now: Instant) -> Step<TokenSet> {
+        self.owes_a_poll = false;
+        match self.poll.request(&self.app) {
+            Ok(request) => {
+                let deadline = after(now, self.timeout);
+                self.state = State::Out { sent: now, deadline };
+                // A grant yields its tokens once: a poll that is lost may have lost them.
+                Step::Send(Hints { deadline, fresh_connection: true }.put(request))
+            }
+            Err(error) => {
+                self.state = State::Done(None);
+                Step::Done(Err(error))
+            }
+        }
+    }
+
+    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
+        let error = match outcome.and_then(|answer| self.poll.response(&self.app, answer)) {
+            Ok(tokens) => {
+                self.state = State::Done(Some(Ok(tokens)));
+                return;
+            }
+            Err(error) => error.of(self.poll.name()),
+        };
+        let service = error.service();
+        if let Some(interval) = service.and_then(|service| service.interval) {
+            self.grant.interval = self.grant.interval.max(interval);
+        }
+        match service.and_then(|service| service.oauth_error.as_deref()) {
+            Some("authorization_pending") => self.answered(&error, now),
+            Some("slow_down") => {
+                self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
+                self.answered(&error, now);
+            }
+            Some("access_denied" | "expired_token") => self.state = State::Done(Some(Err(error))),
+            _ if is_failure(&error) => self.failed(error, now),
+            name => {
+                let lost = self.lost.take().filter(|_| name == Some("invalid_grant"));
+                let error = match lost {
+                    Some(lost) => error
+                        .with_note("the answer to an earlier poll was lost, and the tokens may have been lost with it")
+                        .with_source(lost),
+                    None => error,
+                };
+                self.state = State::Done(Some(Err(error)));
+            }
+        }
+    }
+
+    fn answered(&mut self, error: &Error, now: Instant) {
+        self.failures = 0;
+        self.failure = None;
+        self.schedule(now, Duration::ZERO, error.retry_after());
+    }
+
+    fn failed(&mut self, error: Error, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        let retry_after = error.retry_after();
+        let status = error.http_status().map(|status| status.as_u16());
+        if status == Some(429) && retry_after.is_none() {
+            self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
+        }
+        if error.kind() == ErrorKind::Lost || matches!(status, Some(200..=299 | 500..=599)) {
+            self.lost = Some(error.clone());
+        }
+        self.failure = Some(error);
+        let interval = self.grant.interval;
+        let longest = interval.max(Self::LONGEST_BACKOFF);
+        let backoff = self.jitter.shorten(doubled(interval.saturating_mul(2), self.failures, longest));
+        self.schedule(now, backoff, retry_after);
+    }
+
+    fn expired(&self) -> Error {
+        let message = format!(
+            "the device code's lifetime of {} s ended before the sign-in was decided; start again",
+            self.grant.expires_in.as_secs(),
+        );
+        let error = Error::new(ErrorKind::Expired, message).of(self.poll.name());
+        match &self.failure {
+            Some(failure) => error.with_source(failure.clone()),
+            None => error,
+        }
+    }
+}
+
+impl Flow for DeviceFlow {
+    type Output = TokenSet;
+
+    fn step(&mut self, now: Instant) -> Step<TokenSet> {
+        if let State::Out { deadline, .. } = self.state
+            && now >= deadline
+        {
+            self.outcome(Err(Error::unanswered()), now);
+        }
+        match &mut self.state {
+            State::Out { deadline, .. } => Step::Wait(*deadline),
+            State::Waiting { until, .. } if now < *until => Step::Wait(*until),
+            State::Waiting { then: Next::Poll, .. } if now < self.ends || self.owes_a_poll => self.send(now),
+            State::Waiting { .. } => {
+                let error = self.expired();
+                self.state = State::Done(None);
+                Step::Done(Err(error))
+            }
+            State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::finished()))),
+        }
+    }
+
+    fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
+        if let State::Out { sent, .. } = self.state {
+            if outcome.is_ok() {
+                self.round_trip = self.round_trip.max(now.saturating_duration_since(sent));
+            }
+            self.outcome(outcome, now);
+        }
+    }
+}
+
+/// A device sign-in that is not decided yet, to be stored: the grant with its grown interval, and when
+/// it arrived.
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use loginradius_proto::{App, Body, DeviceFlow, Endpoint, PendingDevice, oauth::RequestDeviceCode};
+/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// # let app = App::new("my-client-id").oauth_app("my-oauth-app");
+/// # let grant = RequestDeviceCode::new().response(&app, http::Response::new(Body::from(
+/// #     r#"{"device_code":"af2a","user_code":"oP5lLq","verification_uri":"https://example.com/"}"#)))?;
+/// let flow = DeviceFlow::new(&app, &grant, Instant::now(), 42);
+/// let stored: String = flow.pending(Instant::now(), SystemTime::now()).to_json();
+/// drop(flow);
+///
+/// // Later, perhaps in another process:
+/// let pending = PendingDevice::from_json(&stored)?;
+/// let flow = DeviceFlow::resume(&app, &pending, Instant::now(), SystemTime::now(), 43);
+/// # assert!(flow.expires_at() <= Instant::now() + Duration::from_secs(1800));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PendingDevice {
+    grant: DeviceGrant,
+    arrived_at: SystemTime,
+}
+
+/// The stored form of a [`PendingDevice`]. Times are whole milliseconds, so that nothing is rounded to less.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    device_code: zeroize::Zeroizing<String>,
+    user_code: String,
+    verification_uri: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verification_uri_complete: Option<String>,
+    interval_ms: u64,
+    expires_in_ms: u64,
+    arrived_at_unix_ms: u64,
+}
+
+impl PendingDevice {
+    const VERSION: u32 = 1;
+
+    /// The grant, with its interval as it has grown.
+    #[must_use]
+    pub fn grant(&self) -> &DeviceGrant {
+        &self.grant
+    }
+
+    /// The grant as JSON, **with its device code**: whoever reads it can collect the tokens. Store it
+    /// where only its owner can read.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let stored = Stored {
+            version: Self::VERSION,
+            device_code: self.grant.device_code.expose().to_owned().into(),
+            user_code: self.grant.user_code.clone(),
+            verification_uri: self.grant.verification_uri.clone(),
+            verification_uri_complete: self.grant.verification_uri_complete.clone(),
+            interval_ms: millis(self.grant.interval),
+            expires_in_ms: millis(self.grant.expires_in),
+            arrived_at_unix_ms: millis(self.arrived_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+        };
+        // Strings and numbers can always be written.
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] if that is not a stored grant, or one of a newer version of this crate.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| Error::settings(format!("the stored device grant {why}; begin a new sign-in"));
+        let stored: Stored = serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
+        if stored.version != Self::VERSION {
+            return Err(refuse("is of another version of this crate"));
+        }
+        let arrived_at = SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_millis(stored.arrived_at_unix_ms))
+            .ok_or_else(|| refuse("has an impossible date"))?;
+        Ok(Self {
+            grant: DeviceGrant {
+                device_code: DeviceCode::new(stored.device_code.as_str()),
+                user_code: stored.user_code,
+                verification_uri: stored.verification_uri,
+                verification_uri_complete: stored.verification_uri_complete,
+                interval: Duration::from_millis(stored.interval_ms).max(Duration::from_secs(1)),
+                expires_in: Duration::from_millis(stored.expires_in_ms),
+            },
+            arrived_at,
+        })
+    }
+}

@@ -1,0 +1,297 @@
+use std::time::{Duration, Instant};
+
+use http::Request;
+
+use crate::jitter::{Jitter, after, doubled};
+use crate::{App, Body, Endpoint, Error, ErrorKind};
+
+/// A conversation that takes requests and waits, without any I/O.
+///
+/// Time comes in as an argument, and there is always exactly one thing to do next, so that a loop of a
+/// dozen lines drives every flow over any transport:
+///
+/// ```
+/// # use std::{collections::VecDeque, time::{Duration, Instant}};
+/// # use loginradius_proto::{App, Body, Call, Error, Flow, Step, jwt::JwtByAccessToken};
+/// fn run<F: Flow>(
+///     mut flow: F,
+///     mut send: impl FnMut(http::Request<Body>) -> Result<http::Response<Body>, Error>,
+///     mut wait_until: impl FnMut(Instant),
+///     mut now: impl FnMut() -> Instant,
+/// ) -> Result<F::Output, Error> {
+///     loop {
+///         match flow.step(now()) {
+///             Step::Send(request) => flow.receive(send(request), now()),
+///             Step::Wait(until) => wait_until(until),
+///             Step::Done(result) => return result,
+///         }
+///     }
+/// }
+///
+/// // A server that is out of order once; a clock that jumps over the waits.
+/// let mut answers = VecDeque::from([(503, "<html>"), (200, r#"{"signature":"e30.e30.c2ln"}"#)]);
+/// let send = |_| {
+///     let (status, body) = answers.pop_front().unwrap();
+///     Ok(http::Response::builder().status(status).body(Body::from(body)).unwrap())
+/// };
+/// let clock = std::cell::Cell::new(Instant::now());
+///
+/// # fn main() -> Result<(), Error> {
+/// let app = App::new("my-api-key").jwt_app("my-jwt-app");
+/// let call = Call::new(JwtByAccessToken::new("b8cb84c9"), &app, 42);
+/// let jwt = run(call, send, |until| clock.set(until), || clock.get())?;
+/// assert_eq!(jwt.expose(), "e30.e30.c2ln");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Misuse is harmless: while a request is out, [`step`](Self::step) says to wait for its deadline; an
+/// outcome that nobody asked for is ignored; calling early, late or twice changes nothing.
+pub trait Flow {
+    /// What the flow yields at its end.
+    type Output;
+
+    /// What to do at this moment. Call it at the start, after every [`receive`](Self::receive), and when
+    /// a [`Step::Wait`] is over; earlier calls answer the same again.
+    fn step(&mut self, now: Instant) -> Step<Self::Output>;
+
+    /// The outcome of the request that [`Step::Send`] handed out: the answer at any HTTP status, or
+    /// [`Error::not_sent`] or [`Error::lost`].
+    fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant);
+}
+
+/// What a [`Flow`] asks for.
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_enums, reason = "a transport has to handle every step there is")]
+pub enum Step<T> {
+    /// Send this request and give the outcome to [`Flow::receive`]. Its [`Hints`] say until when.
+    Send(Request<Body>),
+    /// Nothing to do before this instant, unless an outcome arrives. May lie in the past: then go on at once.
+    Wait(Instant),
+    /// The end. Said once; after that the flow answers [`ErrorKind::Finished`].
+    Done(Result<T, Error>),
+}
+
+/// What a flow tells the transport about a request, as an extension of the request.
+///
+/// ```
+/// # use std::time::{Duration, Instant};
+/// # use loginradius_proto::{App, Call, Flow, Hints, Step, oauth::RefreshAccessToken};
+/// let now = Instant::now();
+/// let app = App::new("my-client-id");
+/// let mut call = Call::new(RefreshAccessToken::new("a795bbb0"), &app, 42);
+/// let Step::Send(request) = call.step(now) else { unreachable!() };
+///
+/// let hints = Hints::of(&request).unwrap();
+/// assert_eq!(hints.deadline, now + Duration::from_secs(30));
+/// assert!(hints.fresh_connection);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hints {
+    /// When the flow goes on without an answer, as after a lost one. Stop the request then.
+    pub deadline: Instant,
+    /// Send it over a new connection: a pooled one that dies would lose a request that must not be sent again.
+    pub fresh_connection: bool,
+}
+
+impl Hints {
+    /// The hints of a request that a flow handed out.
+    #[must_use]
+    pub fn of<B>(request: &Request<B>) -> Option<Self> {
+        request.extensions().get().copied()
+    }
+
+    pub(crate) fn put(self, mut request: Request<Body>) -> Request<Body> {
+        request.extensions_mut().insert(self);
+        request
+    }
+}
+
+/// How long a flow waits for an answer unless it is told otherwise.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When a [`Call`] is sent again.
+///
+/// Whatever the policy, only what is safe is repeated: a request that was certainly not sent, or an
+/// operation that is [`repeatable`](Endpoint::repeatable).
+///
+/// ```
+/// use loginradius_proto::Retry;
+///
+/// let patient = Retry { attempts: 10, ..Retry::default() };
+/// assert_eq!(Retry::OFF.attempts, 1);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a policy is data, and is written out by those who change it")]
+pub struct Retry {
+    /// The most requests that are sent, the first included. 4 by default.
+    pub attempts: u32,
+    /// The wait after the first failure; it doubles with each further one. 500 ms by default. Up to a
+    /// quarter is taken off at random.
+    pub first_wait: Duration,
+    /// The longest wait. 10 s by default. A server that asks for more (`Retry-After`) ends the call
+    /// with an error that says so.
+    pub longest_wait: Duration,
+}
+
+impl Retry {
+    /// Nothing is sent twice.
+    pub const OFF: Self = Self { attempts: 1, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 4, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(10) }
+    }
+}
+
+/// The flow of a single operation, sent again where that is safe.
+///
+/// A code exchange, a password or a refresh is never sent twice when the first may have arrived.
+///
+/// ```text
+/// ready --send--> out --answer, or an error that is final--> done
+///   ^              |
+///   +---waiting <--+ a failure, if the operation may be repeated and attempts are left
+/// ```
+#[derive(Debug)]
+pub struct Call<E: Endpoint> {
+    endpoint: E,
+    app: App,
+    retry: Retry,
+    timeout: Duration,
+    jitter: Jitter,
+    attempts: u32,
+    state: State<E::Response>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    /// To be sent at once, or at an instant.
+    Waiting(Option<Instant>),
+    Out {
+        deadline: Instant,
+    },
+    Done(Option<Result<T, Error>>),
+}
+
+impl<E: Endpoint> Call<E> {
+    /// Calls that operation with [`Retry::default()`] and a timeout of 30 s for each attempt.
+    ///
+    /// The seed is for the jitter of the waits, and need not be secret.
+    pub fn new(endpoint: E, app: &App, seed: u64) -> Self {
+        Self {
+            endpoint,
+            app: app.clone(),
+            retry: Retry::default(),
+            timeout: DEFAULT_TIMEOUT,
+            jitter: Jitter::new(seed),
+            attempts: 0,
+            state: State::Waiting(None),
+        }
+    }
+
+    /// When it is sent again.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How long an answer may take. 30 s by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn send(&mut self, now: Instant) -> Step<E::Response> {
+        match self.endpoint.request(&self.app) {
+            Ok(request) => {
+                let deadline = after(now, self.timeout);
+                self.attempts = self.attempts.saturating_add(1);
+                self.state = State::Out { deadline };
+                Step::Send(Hints { deadline, fresh_connection: !self.endpoint.repeatable() }.put(request))
+            }
+            Err(error) => {
+                self.state = State::Done(None);
+                Step::Done(Err(error))
+            }
+        }
+    }
+
+    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
+        let result = outcome.and_then(|answer| self.endpoint.response(&self.app, answer));
+        self.state = match result {
+            Ok(response) => State::Done(Some(Ok(response))),
+            Err(error) => match self.wait_after(&error) {
+                Some(wait) => State::Waiting(Some(after(now, wait))),
+                None => {
+                    let error = error.of(self.endpoint.name());
+                    let error = match self.attempts {
+                        0 | 1 => error,
+                        attempts => error.with_note(format!("{attempts} attempts were made")),
+                    };
+                    State::Done(Some(Err(error)))
+                }
+            },
+        };
+    }
+
+    /// How long to wait before the next attempt; `None` if there must be none.
+    fn wait_after(&mut self, error: &Error) -> Option<Duration> {
+        let safe = error.kind() == ErrorKind::NotSent || (self.endpoint.repeatable() && is_failure(error));
+        if !safe || self.attempts >= self.retry.attempts {
+            return None;
+        }
+        let wait = self.jitter.shorten(doubled(self.retry.first_wait, self.attempts, self.retry.longest_wait));
+        match error.retry_after() {
+            Some(asked) if asked > self.retry.longest_wait => None,
+            Some(asked) => Some(wait.max(asked)),
+            None => Some(wait),
+        }
+    }
+}
+
+impl<E: Endpoint> Flow for Call<E> {
+    type Output = E::Response;
+
+    fn step(&mut self, now: Instant) -> Step<E::Response> {
+        if let State::Out { deadline } = self.state {
+            if now < deadline {
+                return Step::Wait(deadline);
+            }
+            self.outcome(Err(Error::unanswered()), now);
+        }
+        match &mut self.state {
+            State::Waiting(Some(until)) if now < *until => Step::Wait(*until),
+            State::Waiting(_) => self.send(now),
+            State::Out { deadline } => Step::Wait(*deadline),
+            State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::finished()))),
+        }
+    }
+
+    fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
+        if let State::Out { .. } = self.state {
+            self.outcome(outcome, now);
+        }
+    }
+}
+
+/// Whether an error says nothing about the request itself: the network's, a busy server's or a proxy's.
+/// The next attempt may well succeed.
+pub(crate) fn is_failure(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::NotSent | ErrorKind::Lost | ErrorKind::BadAnswer => true,
+        ErrorKind::TryLater => match error.service() {
+            None => true,
+            Some(service) => {
+                error.http_status().is_some_and(|status| status.is_server_error() || status.as_u16() == 429)
+                    || matches!(service.oauth_error.as_deref(), Some("server_error" | "temporarily_unavailable"))
+            }
+        },
+        _ => false,
+    }
+}

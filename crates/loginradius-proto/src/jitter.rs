@@ -1,0 +1,58 @@
+//! Waits that grow, and that differ between clients.
+
+use std::time::{Duration, Instant};
+
+/// A small generator for jitter (SplitMix64): good enough to spread requests, and to nothing else.
+#[derive(Debug, Clone)]
+pub(crate) struct Jitter(u64);
+
+impl Jitter {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Between three quarters of `wait` and `wait`.
+    pub(crate) fn shorten(&mut self, wait: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let part = u32::try_from(bits >> 40).unwrap_or(0); // 24 bits
+        wait - wait / 4 / (1 << 12) * (part >> 12)
+    }
+}
+
+/// `first` doubled for every failure after the first one, up to `longest`.
+pub(crate) fn doubled(first: Duration, failures: u32, longest: Duration) -> Duration {
+    let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    first.saturating_mul(factor).min(longest)
+}
+
+/// `from` and a wait of any length: an instant too far away to be told becomes one in thirty years.
+pub(crate) fn after(from: Instant, wait: Duration) -> Instant {
+    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    from.checked_add(wait.min(THIRTY_YEARS)).unwrap_or(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_takes_at_most_a_quarter_and_differs() {
+        let wait = Duration::from_secs(40);
+        let mut jitter = Jitter::new(7);
+        let waits: Vec<_> = (0..1000).map(|_| jitter.shorten(wait)).collect();
+        assert!(waits.iter().all(|short| (Duration::from_secs(30)..=wait).contains(short)));
+        assert!(waits.iter().min().unwrap() < &Duration::from_secs(31));
+        assert!(waits.iter().max().unwrap() > &Duration::from_secs(39));
+        assert_eq!(Jitter::new(1).shorten(Duration::MAX).min(Duration::MAX / 4 * 3), Duration::MAX / 4 * 3);
+    }
+
+    #[test]
+    fn doubling_ends_at_the_longest() {
+        let doubled = |failures| doubled(Duration::from_secs(1), failures, Duration::from_secs(60));
+        assert_eq!([1, 2, 3, 6, 7, 200].map(doubled), [1, 2, 4, 32, 60, 60].map(Duration::from_secs));
+    }
+}

@@ -1,0 +1,70 @@
+//! Signing in to LoginRadius, without any I/O.
+//!
+//! This crate builds [`http::Request`] values and reads answers; it opens no socket, reads no clock,
+//! starts no thread and draws no random number. Bring a transport of your own, or use one of the
+//! adapters: `loginradius-blocking` (ureq) and `loginradius-async` (reqwest).
+//!
+//! # One call
+//!
+//! An [`Endpoint`] is one operation of LoginRadius: [`oauth`] and [`jwt`] hold one struct for each.
+//!
+//! ```
+//! use loginradius_proto::{App, Body, Endpoint, oauth::RefreshAccessToken};
+//!
+//! # fn main() -> Result<(), loginradius_proto::Error> {
+//! let app = App::new("my-api-key").client_secret("my-api-secret");
+//! let refresh = RefreshAccessToken::new("a795bbb0-5868-4079-a45b-606ad8aeee80");
+//!
+//! let request = refresh.request(&app)?;
+//! assert_eq!(request.method(), "POST");
+//! assert_eq!(request.uri(), "https://cloud-api.loginradius.com/sso/oauth/access_token/refresh");
+//!
+//! // Send it as you like, and give the answer back, whatever its status.
+//! let answer = http::Response::new(Body::from(
+//!     r#"{"access_token":"b8cb84c9","token_type":"access_token","expires_in":394,"refresh_token":"c7d1"}"#,
+//! ));
+//! let tokens = refresh.response(&app, answer)?;
+//! assert_eq!(tokens.refresh_token.unwrap().expose(), "c7d1");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # One device sign-in
+//!
+//! A [`Flow`] is a conversation of several requests and waits: [`Call`] sends one operation, again where
+//! that is safe; [`DeviceFlow`] polls until the person has decided. Its page walks through a whole one.
+//!
+//! # Errors
+//!
+//! One [`Error`]: its [`kind`](Error::kind) says what to do, [`service`](Error::service) what LoginRadius
+//! said. No error shows a secret.
+
+mod app;
+mod body;
+mod describe;
+mod device;
+mod endpoint;
+mod error;
+mod flow;
+mod jitter;
+pub mod jwt;
+pub mod oauth;
+mod secret;
+mod service;
+mod token;
+mod wire;
+
+pub use http;
+
+pub use app::{App, BodyFormat};
+pub use body::Body;
+pub use describe::describe;
+pub use device::{DeviceFlow, PendingDevice};
+pub use endpoint::Endpoint;
+pub use error::{Error, ErrorKind, FieldError, ServiceError};
+pub use flow::{Call, Flow, Hints, Retry, Step};
+pub use secret::{
+    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, DeviceCode, IdToken, Jwt, Password, RefreshToken,
+};
+pub use service::{Family, Service};
+pub use token::TokenSet;

@@ -1,0 +1,86 @@
+use http::{Request, Response};
+
+use crate::service::{Family, Route};
+use crate::wire::answer::{self, Asked};
+use crate::wire::request;
+use crate::{App, Body, Endpoint, Error, ErrorKind, Password, TokenSet};
+
+/// LoginRadius's "Access Token by Account Password" ([RFC 6749, section 4.3]).
+///
+/// **Discouraged**: [RFC 9700, section 2.4] says that the password grant must not be used, because the
+/// password passes through the client and no second factor can be asked for. Prefer a device sign-in
+/// ([`DeviceFlow`](crate::DeviceFlow)) or an authorization code.
+///
+/// Never sent twice when the first may have arrived: LoginRadius locks accounts after wrong passwords.
+/// The secret is required in the classic family and optional at a site.
+///
+/// Classic: `POST /sso/oauth/access_token`; site: `POST /api/oauth/{OAuthName}/token`, and needs
+/// [`App::oauth_app`].
+///
+/// [RFC 6749, section 4.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.3
+/// [RFC 9700, section 2.4]: https://www.rfc-editor.org/rfc/rfc9700#section-2.4
+#[derive(Debug, Clone)]
+pub struct AccessTokenByPassword {
+    username: String,
+    password: Password,
+    scope: Option<String>,
+    response_type: bool,
+}
+
+impl AccessTokenByPassword {
+    /// Signs in with an email address, a phone number or a user name, as LoginRadius is configured.
+    #[must_use]
+    pub fn new(username: impl Into<String>, password: impl Into<Password>) -> Self {
+        Self { username: username.into(), password: password.into(), scope: None, response_type: true }
+    }
+
+    /// The scope, separated by spaces. None is sent by default.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// Leaves out `response_type=token`, which a site is sent by default. (The classic family is never
+    /// sent it here.)
+    #[must_use]
+    pub fn without_response_type(mut self) -> Self {
+        self.response_type = false;
+        self
+    }
+}
+
+impl Endpoint for AccessTokenByPassword {
+    type Response = TokenSet;
+
+    fn name(&self) -> &'static str {
+        "Access Token by Account Password"
+    }
+
+    fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+        let build = || {
+            let response_type = (self.response_type && app.service.family() == Family::Site).then_some("token");
+            let params = request::Params::default()
+                .required("client_id", &app.client_id)?
+                .optional("client_secret", app.secret())?
+                .required("grant_type", "password")?
+                .optional("response_type", response_type)?
+                .required("username", &self.username)?
+                .required("password", self.password.expose())?
+                .optional("scope", self.scope.as_deref())?;
+            request::oauth(app, Route::Token, &params)
+        };
+        build().map_err(|error: Error| error.of(self.name()))
+    }
+
+    fn response(&self, app: &App, answer: Response<Body>) -> Result<TokenSet, Error> {
+        let asked = Asked { app, secrets: &[self.password.expose()] };
+        answer::object(&asked, &answer, "access_token", TokenSet::read)
+            .map_err(|error| match error.kind() {
+                // The grant that RFC 6749, section 5.2, calls invalid is the password here.
+                ErrorKind::SignInAgain => error.with_kind(ErrorKind::AskUser),
+                _ => error,
+            })
+            .map_err(|error| error.of(self.name()))
+    }
+}

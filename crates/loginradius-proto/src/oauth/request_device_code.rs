@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use http::{Request, Response};
+
+use crate::service::Route;
+use crate::wire::answer::{self, Answer, Asked, Field};
+use crate::wire::json::Object;
+use crate::wire::{number, request};
+use crate::{App, Body, DeviceCode, Endpoint, Error};
+
+/// LoginRadius's "Request Device Code": begins a device sign-in ([RFC 8628, section 3.1]).
+///
+/// Needs [`App::oauth_app`]; sends no secret. It may be repeated: a code that nobody was shown expires
+/// by itself.
+///
+/// Classic: `POST /sso/oauth/{OAuthName}/device`; site: `POST /api/oauth/{OAuthName}/device`.
+///
+/// [RFC 8628, section 3.1]: https://www.rfc-editor.org/rfc/rfc8628#section-3.1
+#[derive(Debug, Clone, Default)]
+pub struct RequestDeviceCode {
+    scope: Option<String>,
+}
+
+impl RequestDeviceCode {
+    /// Asks for a device code without a scope.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The scope, separated by spaces. LoginRadius documents `email profile`.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+}
+
+impl Endpoint for RequestDeviceCode {
+    type Response = DeviceGrant;
+
+    fn name(&self) -> &'static str {
+        "Request Device Code"
+    }
+
+    fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+        let build = || {
+            let params = request::Params::default()
+                .required("client_id", &app.client_id)?
+                .optional("scope", self.scope.as_deref())?;
+            request::oauth(app, Route::DeviceCode, &params)
+        };
+        build().map_err(|error: Error| error.of(self.name()))
+    }
+
+    fn response(&self, app: &App, answer: Response<Body>) -> Result<DeviceGrant, Error> {
+        answer::object(&Asked { app, secrets: &[] }, &answer, "device_code", DeviceGrant::read)
+            .map_err(|error| error.of(self.name()))
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
+
+/// What a device shows its person, and what it polls with ([RFC 8628, section 3.2]).
+///
+/// [RFC 8628, section 3.2]: https://www.rfc-editor.org/rfc/rfc8628#section-3.2
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeviceGrant {
+    /// What [`DeviceFlow`](crate::DeviceFlow) polls with. Not for the person.
+    pub device_code: DeviceCode,
+    /// What the person types in. Show it as it is: case and hyphens may matter.
+    pub user_code: String,
+    /// Where the person goes, as the server wrote it. Before you open it or make it a link, see
+    /// [`browser_uri`](Self::browser_uri).
+    pub verification_uri: String,
+    /// The same with the user code in it, if the server gives one: for a QR code.
+    pub verification_uri_complete: Option<String>,
+    /// The server's least time between two polls. 5 s if it gave none, 1 s if it gave 0.
+    pub interval: Duration,
+    /// How long the codes live, from when the answer was made. 1800 s, LoginRadius's documented
+    /// lifetime, if the server gave none or none above 0.
+    pub expires_in: Duration,
+}
+
+impl DeviceGrant {
+    /// RFC 8628, section 3.2: "If no value is provided, clients MUST use 5".
+    const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+    const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+    const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
+
+    /// The address to open or to show as a link: the complete one if there is one. `None` if it is not
+    /// plainly `http` or `https`: show it as text then, and do not make it clickable.
+    ///
+    /// ```
+    /// use loginradius_proto::{App, Body, Endpoint, oauth::RequestDeviceCode};
+    ///
+    /// # fn main() -> Result<(), loginradius_proto::Error> {
+    /// let answer = r#"{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}"#;
+    /// let app = App::new("my-client-id");
+    /// let grant = RequestDeviceCode::new().response(&app, http::Response::new(Body::from(answer)))?;
+    /// assert_eq!(grant.browser_uri(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn browser_uri(&self) -> Option<&str> {
+        let complete = self.verification_uri_complete.as_deref().filter(|uri| is_web(uri));
+        complete.or_else(|| is_web(&self.verification_uri).then_some(self.verification_uri.as_str()))
+    }
+
+    fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {
+        let needed = |name| object.text(name)?.filter(|text| !text.is_empty()).ok_or(Field::missing(name));
+        // Some servers say `url` where RFC 8628 says `uri`, and some say both.
+        let either = |uri, url| Ok::<_, Field>(object.text(uri)?.or(object.text(url)?).filter(|text| !text.is_empty()));
+        let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
+        let lifetime = answer.lifetime_or_longest(object).filter(|time| !time.is_zero());
+        Ok(Self {
+            device_code: DeviceCode::new(needed("device_code")?),
+            user_code: needed("user_code")?,
+            verification_uri: either("verification_uri", "verification_url")?
+                .ok_or(Field::missing("verification_uri"))?,
+            verification_uri_complete: either("verification_uri_complete", "verification_url_complete")?,
+            interval: interval.max(Self::LEAST_INTERVAL),
+            expires_in: lifetime.unwrap_or(Self::DEFAULT_LIFETIME),
+        })
+    }
+}
+
+/// Whether that is an http or https URI that shows the host it leads to.
+fn is_web(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http"))
+        && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && !authority.is_empty()
+        && !authority.contains('@')
+}

@@ -1,0 +1,67 @@
+use http::{Request, Response};
+
+use crate::service::{Family, Route};
+use crate::wire::answer::{self, Asked};
+use crate::wire::request;
+use crate::{App, Body, DeviceCode, Endpoint, Error, TokenSet};
+
+/// LoginRadius's "Request Tokens": one poll of a device sign-in ([RFC 8628, section 3.4]).
+///
+/// [`DeviceFlow`](crate::DeviceFlow) sends it at the right times and knows what the answers mean; use
+/// that. On its own, a sign-in that is not decided yet is an error whose
+/// [`oauth_error`](crate::ServiceError::oauth_error) is `authorization_pending`.
+///
+/// Needs [`App::oauth_app`]; sends no secret.
+///
+/// Classic: `POST /sso/oauth/{OAuthName}/access_token`; site: `POST /api/oauth/{OAuthName}/token`.
+///
+/// [RFC 8628, section 3.4]: https://www.rfc-editor.org/rfc/rfc8628#section-3.4
+#[derive(Debug, Clone)]
+pub struct RequestTokens {
+    device_code: DeviceCode,
+    response_type: bool,
+}
+
+impl RequestTokens {
+    pub(crate) const GRANT_TYPE: &'static str = "urn:ietf:params:oauth:grant-type:device_code";
+
+    /// Polls with that device code.
+    #[must_use]
+    pub fn new(device_code: impl Into<DeviceCode>) -> Self {
+        Self { device_code: device_code.into(), response_type: true }
+    }
+
+    /// Leaves out `response_type=token`, which a site is sent by default because LoginRadius's guide
+    /// shows it. (The classic family is never sent it here.)
+    #[must_use]
+    pub fn without_response_type(mut self) -> Self {
+        self.response_type = false;
+        self
+    }
+}
+
+impl Endpoint for RequestTokens {
+    type Response = TokenSet;
+
+    fn name(&self) -> &'static str {
+        "Request Tokens"
+    }
+
+    fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+        let build = || {
+            let response_type = (self.response_type && app.service.family() == Family::Site).then_some("token");
+            let params = request::Params::default()
+                .required("client_id", &app.client_id)?
+                .required("grant_type", Self::GRANT_TYPE)?
+                .optional("response_type", response_type)?
+                .required("device_code", self.device_code.expose())?;
+            request::oauth(app, Route::DeviceToken, &params)
+        };
+        build().map_err(|error: Error| error.of(self.name()))
+    }
+
+    fn response(&self, app: &App, answer: Response<Body>) -> Result<TokenSet, Error> {
+        let asked = Asked { app, secrets: &[self.device_code.expose()] };
+        answer::object(&asked, &answer, "access_token", TokenSet::read).map_err(|error| error.of(self.name()))
+    }
+}

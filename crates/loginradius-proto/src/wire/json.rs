@@ -1,0 +1,100 @@
+//! JSON objects, read field by field.
+//!
+//! Only the fields that are asked for are parsed; the rest is skipped without being built, so that a
+//! number out of range or a deep structure in a field that nobody reads cannot spoil an answer.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::answer::Field;
+
+/// The members of a JSON object, in their order, duplicates included.
+pub(crate) struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// `None` if that is not one JSON object.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// The string of that name; `None` if it is missing or null.
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, Field> {
+        let mut found = self.0.iter().filter(|(key, _)| key == name);
+        let Some((_, raw)) = found.next() else { return Ok(None) };
+        if found.next().is_some() {
+            return Err(Field::duplicate(name));
+        }
+        serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))
+    }
+
+    /// The first value of that name, as it stands in the text.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw)
+    }
+
+    /// The first value of that name, whatever the case of its letters.
+    pub(crate) fn raw_ignoring_case(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| *raw)
+    }
+
+    /// The first value of that name, whatever the case of its letters, if it can be read as a `T`.
+    pub(crate) fn read_ignoring_case<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.raw_ignoring_case(name)?.get()).ok()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_does_not_matter() {
+        let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+        let text = format!(r#"{{"a":"x","huge":1e999,"lone":"\ud800","deep":{deep}}}"#);
+        let object = Object::parse(&text).expect("an object");
+        assert_eq!(object.text("a").unwrap().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_field_that_is_read_must_be_there_once() {
+        let object = Object::parse(r#"{"a":"x","a":"x","b":1,"c":null}"#).unwrap();
+        assert_eq!(object.text("a").unwrap_err(), Field::duplicate("a"));
+        assert_eq!(object.text("b").unwrap_err(), Field::not_text("b"));
+        assert_eq!(object.text("c").unwrap(), None);
+        assert_eq!(object.text("d").unwrap(), None);
+    }
+
+    #[test]
+    fn only_one_whole_object_will_do() {
+        for text in ["", "[]", "null", "{", "{} {}", r#"{"a":}"#, "<html>"] {
+            assert!(Object::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! How requests are written and answers are read. Nothing here knows an operation.
+
+pub(crate) mod answer;
+pub(crate) mod json;
+pub(crate) mod number;
+pub(crate) mod request;
