@@ -28,6 +28,7 @@ use crate::{App, Body, Endpoint, Error, ErrorKind};
 ///     }
 /// }
 ///
+/// # fn main() -> Result<(), Error> {
 /// // A server that is out of order once; a clock that jumps over the waits.
 /// let mut answers = VecDeque::from([(503, "<html>"), (200, r#"{"signature":"e30.e30.c2ln"}"#)]);
 /// let send = |_| {
@@ -36,7 +37,6 @@ use crate::{App, Body, Endpoint, Error, ErrorKind};
 /// };
 /// let clock = std::cell::Cell::new(Instant::now());
 ///
-/// # fn main() -> Result<(), Error> {
 /// let app = App::new("my-api-key").jwt_app("my-jwt-app");
 /// let call = Call::new(JwtByAccessToken::new("b8cb84c9"), &app, 42);
 /// let jwt = run(call, send, |until| clock.set(until), || clock.get())?;
@@ -64,6 +64,7 @@ pub trait Flow {
 #[derive(Debug)]
 #[must_use]
 #[allow(clippy::exhaustive_enums, reason = "a transport has to handle every step there is")]
+#[allow(clippy::large_enum_variant, reason = "a step is taken apart at once, and a box is an allocation")]
 pub enum Step<T> {
     /// Send this request and give the outcome to [`Flow::receive`]. Its [`Hints`] say until when.
     Send(Request<Body>),
