@@ -113,6 +113,12 @@ impl Error {
         Self::new(ErrorKind::Lost, "the request was sent, but no whole answer came back").with_source(source)
     }
 
+    /// For adapters: a setting or an argument that cannot be used. The message says what to change, and
+    /// shows no secret.
+    pub fn settings(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Settings, message)
+    }
+
     /// What the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -154,10 +160,6 @@ impl Error {
             service: None,
             source: None,
         }))
-    }
-
-    pub(crate) fn settings(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Settings, message)
     }
 
     pub(crate) fn finished() -> Self {

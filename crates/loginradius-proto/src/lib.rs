@@ -51,6 +51,8 @@ pub mod jwt;
 pub mod oauth;
 mod secret;
 mod service;
+#[cfg(test)]
+mod testing;
 mod token;
 mod wire;
 

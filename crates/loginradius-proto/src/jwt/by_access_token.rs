@@ -50,7 +50,7 @@ impl Endpoint for JwtByAccessToken {
     }
 
     fn response(&self, app: &App, answer: Response<Body>) -> Result<Jwt, Error> {
-        login::response(&Asked { app, secrets: &[self.access_token.expose()] }, &answer)
+        login::response(&Asked { app, secrets: &[self.access_token.expose(), app.key()] }, &answer)
             .map_err(|error| error.of(self.name()))
     }
 

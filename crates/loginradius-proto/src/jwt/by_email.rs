@@ -45,7 +45,7 @@ impl Endpoint for JwtByEmail {
     }
 
     fn response(&self, app: &App, answer: Response<Body>) -> Result<Jwt, Error> {
-        login::response(&Asked { app, secrets: &[self.password.expose()] }, &answer)
+        login::response(&Asked { app, secrets: &[self.password.expose(), app.key()] }, &answer)
             .map_err(|error| error.of(self.name()))
     }
 }

@@ -112,9 +112,13 @@ impl DeviceGrant {
     }
 
     fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {
-        let needed = |name| object.text(name)?.filter(|text| !text.is_empty()).ok_or(Field::missing(name));
+                let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
+        let needed = |name| optional(name)?.ok_or(Field::missing(name));
         // Some servers say `url` where RFC 8628 says `uri`, and some say both.
-        let either = |uri, url| Ok::<_, Field>(object.text(uri)?.or(object.text(url)?).filter(|text| !text.is_empty()));
+        let either = |uri, url| match optional(uri)? {
+            Some(text) => Ok(Some(text)),
+            None => optional(url),
+        };
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
         let lifetime = answer.lifetime_or_longest(object).filter(|time| !time.is_zero());
         Ok(Self {

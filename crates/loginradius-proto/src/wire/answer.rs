@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::json::Object;
 use super::number;
@@ -121,7 +120,7 @@ fn success_text<'a>(
     if let Some(object) = Object::parse(&lossy) {
         let succeeded = head.status.is_success()
             && key.is_some_and(|key| object.raw(key).is_some_and(|value| !matches!(value.get(), "null" | "\"\"")));
-        if !succeeded && let Some(service) = service_error(asked, &object) {
+        if !succeeded && let Some(service) = service_error(&object) {
             return Err(refusal(asked, head, service));
         }
     }
@@ -144,28 +143,27 @@ fn not_loginradius(head: &Answer) -> Error {
 
 /// LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
 /// `ErrorCode`, `Message` and `Description` in any case of letters (LoginRadius, "SSO API Codes").
-fn service_error(asked: &Asked<'_>, object: &Object<'_>) -> Option<ServiceError> {
+fn service_error(object: &Object<'_>) -> Option<ServiceError> {
     let text = |name| object.read_ignoring_case::<String>(name).filter(|text| !text.is_empty());
-    let clean = |text: String| scrub(asked, &text);
 
     let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
-    let message = text("Message").map(clean);
-    let oauth_error = text("error").map(clean);
+    let message = text("Message");
+    let oauth_error = text("error");
     if code.is_none() && oauth_error.is_none() {
         return None;
     }
     let named = || message.as_deref().filter(|_| code.is_some()).filter(|name| oauth_kind(name).is_some());
     let raw = |name| object.raw_ignoring_case(name).map(|raw| raw.get().to_owned()).filter(|text| text != "null");
     Some(ServiceError {
-        oauth_error: oauth_error.clone().or_else(|| named().map(str::to_owned)),
+        oauth_error: oauth_error.or_else(|| named().map(str::to_owned)),
         code,
-        description: text("Description").or_else(|| text("error_description")).map(clean),
+        description: text("Description").or_else(|| text("error_description")),
         message,
         fields: object
             .read_ignoring_case::<Vec<RefusedField>>("Errors")
             .unwrap_or_default()
             .into_iter()
-            .map(|field| FieldError { name: clean(field.name), message: clean(field.message) })
+            .map(|field| FieldError { name: field.name, message: field.message })
             .collect(),
         is_provider_error: object.read_ignoring_case("IsProviderError").unwrap_or(false),
         provider_response: raw("ProviderErrorResponse"),
@@ -173,6 +171,22 @@ fn service_error(asked: &Asked<'_>, object: &Object<'_>) -> Option<ServiceError>
         data: raw("Data"),
         interval: object.raw("interval").and_then(number::seconds),
     })
+}
+
+/// The same with every text fit to be printed.
+fn printable(asked: &Asked<'_>, service: ServiceError) -> ServiceError {
+    let clean = |text: String| scrub(asked, &text);
+    let fields = service.fields.into_iter();
+    ServiceError {
+        // A name from a standard is no secret, even if somebody's password is a part of it.
+        oauth_error: service.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
+        message: service.message.map(clean),
+        description: service.description.map(clean),
+        fields: fields
+            .map(|field| FieldError { name: clean(field.name), message: clean(field.message) })
+            .collect(),
+        ..service
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -184,7 +198,9 @@ struct RefusedField {
 }
 
 fn refusal(asked: &Asked<'_>, head: &Answer, service: ServiceError) -> Error {
+    // The kind is read off the server's own words: a password may be one of them.
     let kind = kind(head.status, &service);
+    let service = printable(asked, service);
     let mut message = format!("LoginRadius answered HTTP {}", head.status.as_u16());
     if let Some(code) = service.code {
         message += &format!(", code {code}");
@@ -309,17 +325,45 @@ fn scrub(asked: &Asked<'_>, text: &str) -> String {
     const LONGEST: usize = 300;
     // A secret of one or two letters would cut the text to pieces and is no secret.
     const SHORTEST_SECRET: usize = 3;
-    const REDACTED: &str = "[redacted]";
-    let app = asked.app;
-    let mut text = text.to_owned();
-    let secrets = asked.secrets.iter().copied().chain(app.secret());
-    for secret in secrets.filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        text = text.replace(secret, REDACTED);
-        text = text.replace(&utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(), REDACTED);
+    let secrets = asked.secrets.iter().copied().chain(asked.app.secret());
+    let secrets: Vec<&str> = secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+    let mut clean = String::new();
+    let mut rest = text;
+    for _ in 0..LONGEST {
+        let Some(first) = rest.chars().next() else { break };
+        // The longest, because one secret may be the beginning of another.
+        let hidden = secrets.iter().filter_map(|secret| spelled(secret, rest)).max();
+        match hidden {
+            Some(_) => clean.push_str("[redacted]"),
+            None => clean.push(if is_unprintable(first) { ' ' } else { first }),
+        }
+        rest = rest.get(hidden.unwrap_or(first.len_utf8())..).unwrap_or_default();
     }
-    let text: String = text.chars().take(LONGEST).map(|c| if is_unprintable(c) { ' ' } else { c }).collect();
-    text.trim().to_owned()
+    clean.trim().to_owned()
 }
+
+/// The number of bytes of the secret that `text` begins with, written as it is, or as a request writes
+/// it: percent-encoded whole or in part, as a form, as JSON.
+fn spelled(secret: &str, text: &str) -> Option<usize> {
+    if text.starts_with(secret) {
+        return Some(secret.len());
+    }
+    let mut rest = text.as_bytes();
+    for wanted in secret.bytes() {
+        let encoded = [b'%', HEX[usize::from(wanted >> 4)], HEX[usize::from(wanted & 15)]];
+        let length = match rest {
+            [first, ..] if *first == wanted && wanted != b'\\' => 1,
+            [a, b, c, ..] if [*a, *b, *c].eq_ignore_ascii_case(&encoded) => 3,
+            [b'+', ..] if wanted == b' ' => 1,
+            [b'\\', escaped, ..] if *escaped == wanted => 2,
+            _ => return None,
+        };
+        rest = &rest[length..];
+    }
+    Some(text.len() - rest.len())
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Control characters, and those that turn the direction of the text around them.
 fn is_unprintable(c: char) -> bool {

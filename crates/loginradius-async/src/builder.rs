@@ -1,0 +1,168 @@
+use std::fmt;
+use std::time::Duration;
+
+use http::HeaderValue;
+use loginradius_proto::{App, Error, Retry};
+use reqwest::{Certificate, Proxy, redirect, retry};
+
+use crate::Client;
+use crate::transport::Transport;
+
+/// The settings of a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use loginradius_async::{App, Client, Retry};
+///
+/// # fn main() -> Result<(), loginradius_async::Error> {
+/// let client = Client::builder(App::new("my-client-id"))
+///     .timeout(Duration::from_secs(10))
+///     .retry(Retry::OFF)
+///     .user_agent("my-program/1.0")
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct ClientBuilder {
+    app: App,
+    timeout: Duration,
+    connect_timeout: Duration,
+    retry: Retry,
+    proxy: Option<String>,
+    root_certificates: Option<Vec<u8>>,
+    user_agent: Option<String>,
+    reqwest: Option<Box<dyn Fn() -> reqwest::ClientBuilder>>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(app: App) -> Self {
+        Self {
+            app,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            retry: Retry::default(),
+            proxy: None,
+            root_certificates: None,
+            user_agent: None,
+            reqwest: None,
+        }
+    }
+
+    /// How long one request may take, from resolving the name to the end of the answer. 30 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take: resolving the name, TCP and TLS. 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// When a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// A proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
+    /// on). Requests to this machine itself never go through a proxy.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts these root certificates (PEM, one or more) and no others. By default the system's are trusted.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// The `User-Agent` of every request. By default this crate's name and version.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// A `reqwest::ClientBuilder` of your own: its TLS, its proxies, its resolver. Redirects, retries and
+    /// timeouts are set on top of it, which a finished `reqwest::Client` would not allow.
+    ///
+    /// It is asked for twice: once for connections that are used again, once for those that are not.
+    ///
+    /// ```
+    /// # use loginradius_async::{App, Client};
+    /// # fn main() -> Result<(), loginradius_async::Error> {
+    /// let client = Client::builder(App::new("my-client-id"))
+    ///     .reqwest(|| reqwest::Client::builder().tcp_nodelay(true))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reqwest(mut self, builder: impl Fn() -> reqwest::ClientBuilder + 'static) -> Self {
+        self.reqwest = Some(Box::new(builder));
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the proxy is not a URL, the certificates
+    /// are not PEM, the user agent cannot stand in a header, or reqwest refuses its settings.
+    pub fn build(self) -> Result<Client, Error> {
+        let pooled = self.client()?.build().map_err(refused)?;
+        let fresh = self.client()?.pool_max_idle_per_host(0).build().map_err(refused)?;
+        let transport = Transport { pooled, fresh, timeout: self.timeout };
+        Ok(Client::with(self.app, transport, self.timeout, self.retry))
+    }
+
+    fn client(&self) -> Result<reqwest::ClientBuilder, Error> {
+        let mut builder = match &self.reqwest {
+            Some(builder) => builder(),
+            None => {
+                reqwest::Client::builder().user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            }
+        };
+        builder = builder
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .connect_timeout(self.connect_timeout);
+        if let Some(name) = &self.user_agent {
+            let name: HeaderValue =
+                name.parse().map_err(|_| Error::settings("the user agent cannot stand in a header"))?;
+            builder = builder.user_agent(name);
+        }
+        if let Some(url) = &self.proxy {
+            let unusable = || Error::settings("the proxy is not a URL that reqwest can use");
+            builder = builder.proxy(Proxy::all(url).map_err(|_| unusable())?);
+        }
+        if let Some(pem) = &self.root_certificates {
+            let unusable = || Error::settings("the root certificates are not PEM");
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unusable())?;
+            if certificates.is_empty() {
+                return Err(unusable());
+            }
+            builder = builder.tls_certs_only(certificates);
+        }
+        if self.app.target().is_loopback() {
+            builder = builder.no_proxy();
+        }
+        Ok(builder)
+    }
+}
+
+// The closure has no `Debug`, and a proxy's URL can hold a password.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("app", &self.app).finish_non_exhaustive()
+    }
+}
+
+fn refused(error: reqwest::Error) -> Error {
+    // reqwest's own line says only that building failed; the reason is behind it.
+    let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    Error::settings(format!("reqwest refuses its settings: {reason}"))
+}

@@ -1,0 +1,110 @@
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
+use loginradius_proto::{App, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
+
+use crate::ClientBuilder;
+use crate::transport::Transport;
+
+/// A client of one LoginRadius app. Cloning it is cheap, and the clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    app: App,
+    transport: Transport,
+    timeout: Duration,
+    retry: Retry,
+}
+
+impl Client {
+    /// A client with the settings that [`ClientBuilder`] begins with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if HTTP cannot be set up on this machine.
+    pub fn new(app: App) -> Result<Self, Error> {
+        Self::builder(app).build()
+    }
+
+    /// A client with settings of your own.
+    pub fn builder(app: App) -> ClientBuilder {
+        ClientBuilder::new(app)
+    }
+
+    pub(crate) fn with(app: App, transport: Transport, timeout: Duration, retry: Retry) -> Self {
+        Self(Arc::new(Inner { app, transport, timeout, retry }))
+    }
+
+    /// The app that this client speaks for.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.0.app
+    }
+
+    /// Calls one operation, and again where that is safe (see [`Retry`]).
+    ///
+    /// ```no_run
+    /// use loginradius_async::{App, Client, oauth::RefreshAccessToken};
+    ///
+    /// # async fn refresh() -> Result<(), loginradius_async::Error> {
+    /// let client = Client::new(App::new("my-api-key").client_secret("my-api-secret"))?;
+    /// let tokens = client.call(&RefreshAccessToken::new("a795bbb0-5868-4079-a45b-606ad8aeee80")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What LoginRadius said, or what became of the request: see [`Error::kind`].
+    pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Response, Error> {
+        self.run(Call::new(endpoint, self.app(), seed()).retry(self.0.retry).timeout(self.0.timeout)).await
+    }
+
+    /// Signs in a device: asks for a code, hands it to `prompt` to be shown, and polls until the person
+    /// has decided. An empty scope is left out.
+    ///
+    /// It goes on for as long as the code lives, half an hour as LoginRadius documents it. Drop the
+    /// future to stop earlier.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
+    /// or what [`call`](Self::call) can say of the first request.
+    pub async fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
+        let asked = Instant::now();
+        let grant = self.call(&RequestDeviceCode::new().scope(scope)).await?;
+        let arrived = Instant::now();
+        let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
+            .round_trip(arrived.duration_since(asked), arrived)
+            .timeout(self.0.timeout);
+        prompt(&grant);
+        self.run(flow).await
+    }
+
+    /// Drives a flow to its end.
+    ///
+    /// # Errors
+    ///
+    /// The flow's own. A flow of an app at another address than this client's is refused.
+    pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
+        loop {
+            match flow.step(Instant::now()) {
+                Step::Send(request) => {
+                    let outcome = self.0.transport.send(&self.0.app, request).await;
+                    flow.receive(outcome, Instant::now());
+                }
+                Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
+                Step::Done(result) => return result,
+            }
+        }
+    }
+}
+
+/// A seed for the jitter of a flow.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}

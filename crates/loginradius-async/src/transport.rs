@@ -1,0 +1,58 @@
+//! One request over reqwest, and what became of it.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use loginradius_proto::{App, Body, Error, Hints};
+use tokio::time::{Instant, timeout_at};
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) pooled: reqwest::Client,
+    /// For requests that a connection which dies in the pool would lose.
+    pub(crate) fresh: reqwest::Client,
+    pub(crate) timeout: Duration,
+}
+
+impl Transport {
+    pub(crate) async fn send(&self, app: &App, request: Request<Body>) -> Result<Response<Body>, Error> {
+        if !app.target().serves(request.uri()) {
+            return Err(Error::settings(
+                "the flow's app is at another address than the client's: use a client of that app",
+            ));
+        }
+        let hints = Hints::of(&request);
+        let client = if hints.is_some_and(|hints| hints.fresh_connection) { &self.fresh } else { &self.pooled };
+        let deadline = hints.map_or_else(|| Instant::now() + self.timeout, |hints| hints.deadline.into());
+        let request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
+            .map_err(|_| Error::settings("the operation's address is not a URL"))?;
+        match timeout_at(deadline, exchange(client, request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::lost("the whole answer took longer than the timeout")),
+        }
+    }
+}
+
+async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Response<Body>, Error> {
+    let mut answer = client.execute(request).await.map_err(failure)?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failure)? {
+        if bytes.len() + chunk.len() > Body::LIMIT {
+            return Err(Error::lost("the answer is longer than 1 MiB, and was not read to its end"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = std::mem::take(answer.headers_mut());
+    Ok(response)
+}
+
+/// What reqwest's error says of the request: *not sent* only if that is certain.
+///
+/// `is_connect` covers resolving, connecting, a proxy's refusal and the TLS handshake, timeouts of these
+/// included; the request is written after that.
+fn failure(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    if error.is_connect() { Error::not_sent(error) } else { Error::lost(error) }
+}

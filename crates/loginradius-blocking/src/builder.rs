@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use loginradius_proto::{App, Error, Retry};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy};
+
+use crate::Client;
+use crate::transport::Transport;
+
+/// The settings of a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use loginradius_blocking::{App, Client, Retry};
+///
+/// # fn main() -> Result<(), loginradius_blocking::Error> {
+/// let client = Client::builder(App::new("my-client-id"))
+///     .timeout(Duration::from_secs(10))
+///     .retry(Retry::OFF)
+///     .user_agent("my-program/1.0")
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    app: App,
+    timeout: Duration,
+    connect_timeout: Duration,
+    retry: Retry,
+    proxy: Option<String>,
+    root_certificates: Option<Vec<u8>>,
+    user_agent: Option<String>,
+    agent: Option<Agent>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(app: App) -> Self {
+        Self {
+            app,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            retry: Retry::default(),
+            proxy: None,
+            root_certificates: None,
+            user_agent: None,
+            agent: None,
+        }
+    }
+
+    /// How long one request may take, from resolving the name to the end of the answer. 30 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take: resolving the name, TCP and TLS. 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// When a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// A proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
+    /// on). Requests to this machine itself never go through a proxy.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts these root certificates (PEM, one or more) and no others. By default Mozilla's are trusted.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// The `User-Agent` of every request. By default this crate's name and version.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// An agent of your own: its TLS, its proxy, its pool. Redirects, statuses and timeouts are set
+    /// on every request all the same.
+    pub fn agent(mut self, agent: Agent) -> Self {
+        self.agent = Some(agent);
+        self
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the proxy is not a URL, the certificates
+    /// are not PEM, the user agent cannot stand in a header, or an agent of your own and a setting that
+    /// only this crate's agent takes were both given.
+    pub fn build(self) -> Result<Client, Error> {
+        if self.agent.is_some() && self.root_certificates.is_some() {
+            return Err(Error::settings("set the root certificates on your own agent, not on the builder"));
+        }
+        let proxy = match &self.proxy {
+            Some(url) => {
+                Some(Proxy::new(url).map_err(|_| Error::settings("the proxy is not a URL that ureq can use"))?)
+            }
+            None => None,
+        };
+        let user_agent = match (&self.user_agent, &self.agent) {
+            (Some(name), _) => Some(name.as_str()),
+            (None, Some(_)) => None,
+            (None, None) => Some(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))),
+        };
+        let user_agent = user_agent
+            .map(|name| name.parse().map_err(|_| Error::settings("the user agent cannot stand in a header")))
+            .transpose()?;
+        let agent = match self.agent {
+            Some(agent) => agent,
+            None => own_agent(self.root_certificates.as_deref())?,
+        };
+        let transport =
+            Transport { agent, proxy, user_agent, timeout: self.timeout, connect_timeout: self.connect_timeout };
+        Ok(Client::with(self.app, transport, self.timeout, self.retry))
+    }
+}
+
+fn own_agent(root_certificates: Option<&[u8]>) -> Result<Agent, Error> {
+    let mut config = Agent::config_builder();
+    if let Some(pem) = root_certificates {
+        let unusable = || Error::settings("the root certificates are not PEM");
+        let mut certificates = Vec::new();
+        for item in parse_pem(pem) {
+            if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {
+                certificates.push(certificate);
+            }
+        }
+        if certificates.is_empty() {
+            return Err(unusable());
+        }
+        config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(certificates)).build());
+    }
+    Ok(config.build().into())
+}

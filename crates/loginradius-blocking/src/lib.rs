@@ -1,0 +1,33 @@
+//! Signing in to LoginRadius from blocking code, over [`ureq`].
+//!
+//! ```no_run
+//! use loginradius_blocking::{App, Client};
+//!
+//! # fn main() -> Result<(), loginradius_blocking::Error> {
+//! let app = App::new("my-client-id").oauth_app("my-oauth-app");
+//! let client = Client::new(app)?;
+//! let tokens = client.device_login("email profile", |prompt| {
+//!     println!("Open {} and enter {}", prompt.verification_uri, prompt.user_code);
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The protocol is `loginradius-proto`, whose types are here again: every operation of
+//! [`oauth`] and [`jwt`] goes to [`Client::call`]. `loginradius-async` has the same names for async code.
+//!
+//! What every request gets, also over an agent of your own: no redirects, no proxy to this machine
+//! itself, timeouts, a fresh connection where a request must not be lost, an answer of at most 1 MiB, and
+//! the body of every status.
+
+mod builder;
+mod client;
+mod transport;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use loginradius_proto::{
+    AccessToken, App, AuthorizationCode, BodyFormat, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow, Endpoint,
+    Error, ErrorKind, Family, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, ServiceError,
+    TokenSet, jwt, oauth,
+};

@@ -1,0 +1,51 @@
+//! An answer before anything goes wrong with it.
+
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+/// Status, headers and body. `Date` and `Cache-Control` are set when it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// No body.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
+        Self::empty(status).with_body("application/json; charset=utf-8", body.to_string())
+    }
+
+    pub(crate) fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self::empty(status).with_body("text/plain; charset=utf-8", body.into())
+    }
+
+    pub(crate) fn html(status: StatusCode, body: impl Into<String>) -> Self {
+        Self::empty(status).with_body("text/html; charset=utf-8", body.into())
+    }
+
+    /// "See Other" (RFC 9110, section 15.4.4) to a path of the emulator itself.
+    pub(crate) fn see_other(path: &str) -> Self {
+        Self::empty(StatusCode::SEE_OTHER).with(header::LOCATION, path)
+    }
+
+    /// With a header. A value that no header can have is left out.
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    fn with_body(mut self, content_type: &'static str, body: String) -> Self {
+        self.body = body.into();
+        self.with(header::CONTENT_TYPE, content_type)
+    }
+}

@@ -1,0 +1,172 @@
+//! Settings.
+
+use std::io;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use crate::Emulator;
+
+/// Settings of an [`Emulator`], from [`Emulator::builder`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use loginradius_emulator::Emulator;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let emulator = Emulator::builder()
+///     .device_interval(Duration::from_secs(10))
+///     .access_token_lifetime(Duration::from_secs(60))
+///     .manual_clock()
+///     .start()?;
+/// assert!(emulator.base_url().starts_with("http://127.0.0.1:"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Builder {
+    pub(crate) config: Config,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) port: u16,
+    pub(crate) device_interval: Duration,
+    pub(crate) device_lifetime: Duration,
+    pub(crate) access_token_lifetime: Duration,
+    pub(crate) refresh_token_lifetime: Duration,
+    pub(crate) jwt_lifetime: Duration,
+    /// Without a slash at its end.
+    pub(crate) public_url: Option<String>,
+    /// `host` or `host:port` of `public_url`.
+    pub(crate) public_host: Option<String>,
+    pub(crate) json_only: bool,
+    pub(crate) verification_uri_complete: bool,
+    pub(crate) manual_clock: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            device_interval: Duration::from_secs(5),
+            device_lifetime: Duration::from_secs(1800),
+            access_token_lifetime: Duration::from_secs(3600),
+            refresh_token_lifetime: Duration::from_secs(60 * 24 * 3600),
+            jwt_lifetime: Duration::from_secs(600),
+            public_url: None,
+            public_host: None,
+            json_only: false,
+            verification_uri_complete: true,
+            manual_clock: false,
+        }
+    }
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self { config: Config::default() }
+    }
+
+    /// The port on 127.0.0.1. Default: 0, a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.config.port = port;
+        self
+    }
+
+    /// The least time between two polls of a device. Default: 5 seconds. It is announced in whole seconds,
+    /// rounded up; zero means that no poll is too early.
+    #[must_use]
+    pub fn device_interval(mut self, interval: Duration) -> Self {
+        self.config.device_interval = interval;
+        self
+    }
+
+    /// How long a device code and its user code live. Default: 1800 seconds.
+    #[must_use]
+    pub fn device_lifetime(mut self, lifetime: Duration) -> Self {
+        self.config.device_lifetime = lifetime;
+        self
+    }
+
+    /// How long an access token lives. Default: 3600 seconds.
+    #[must_use]
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.config.access_token_lifetime = lifetime;
+        self
+    }
+
+    /// How long a refresh token lives that is not used. Default: 60 days, as LoginRadius's page "Refresh Token" says.
+    #[must_use]
+    pub fn refresh_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.config.refresh_token_lifetime = lifetime;
+        self
+    }
+
+    /// How long a JWT lives. Default: 600 seconds, as LoginRadius's "JWT Implementation Guide" says.
+    #[must_use]
+    pub fn jwt_lifetime(mut self, lifetime: Duration) -> Self {
+        self.config.jwt_lifetime = lifetime;
+        self
+    }
+
+    /// The address under which people reach the pages, for example that of a tunnel. It goes into
+    /// `verification_uri` and into the `iss` of JWTs, and requests that name its host are answered. Default: the
+    /// emulator's own address.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if it is not an `http` or `https` address without path, query and fragment.
+    pub fn public_url(mut self, url: &str) -> io::Result<Self> {
+        let invalid = || {
+            let message = "the public URL must be http:// or https:// and a host, nothing more";
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        };
+        let uri: Uri = url.parse().map_err(|_| invalid())?;
+        let authority = uri.authority().ok_or_else(invalid)?;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        if !matches!(scheme, "http" | "https") || uri.path() != "/" || uri.query().is_some() || url.contains(['@', '#'])
+        {
+            return Err(invalid());
+        }
+        self.config.public_url = Some(format!("{scheme}://{authority}"));
+        self.config.public_host = Some(authority.as_str().to_ascii_lowercase());
+        Ok(self)
+    }
+
+    /// Whether the OAuth operations refuse forms, with LoginRadius's code 965. Default: false, they take forms and
+    /// JSON. The JWT operations never take forms.
+    #[must_use]
+    pub fn json_only(mut self, json_only: bool) -> Self {
+        self.config.json_only = json_only;
+        self
+    }
+
+    /// Whether device answers have a `verification_uri_complete`, which LoginRadius documents as optional.
+    /// Default: true.
+    #[must_use]
+    pub fn verification_uri_complete(mut self, complete: bool) -> Self {
+        self.config.verification_uri_complete = complete;
+        self
+    }
+
+    /// A clock that stands still until [`Emulator::advance`] moves it. Default: real time, which
+    /// [`Emulator::advance`] can push forward.
+    #[must_use]
+    pub fn manual_clock(mut self) -> Self {
+        self.config.manual_clock = true;
+        self
+    }
+
+    /// Starts the emulator on 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::AddrInUse`] if something else has the port; other kinds if the operating system refuses a
+    /// socket, a thread or random numbers.
+    pub fn start(self) -> io::Result<Emulator> {
+        Emulator::run(self.config)
+    }
+}

@@ -1,0 +1,317 @@
+//! An emulator of LoginRadius's sign-in endpoints on localhost, made from LoginRadius's public documentation. It is
+//! not LoginRadius, and what the documentation leaves open it answers as the RFCs say.
+//!
+//! A test starts one on a free port, plays the user, moves the clock and makes things go wrong:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use loginradius_emulator::{Emulator, Fault, GrantState, Operation, seeded};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = Emulator::start()?;
+//!
+//! // A device asks for a code...
+//! let url = format!("{}/sso/oauth/{}/device", emulator.base_url(), seeded::OAUTH_APP);
+//! ureq::post(&url).send_form([("client_id", seeded::CLIENT_ID)])?;
+//!
+//! // ...and its user allows it.
+//! let grant = emulator.device_grants().remove(0);
+//! emulator.approve(&grant.user_code)?;
+//! assert_eq!(emulator.device_grants()[0].state, GrantState::Approved);
+//!
+//! // Half an hour later the code is worth nothing.
+//! emulator.advance(Duration::from_secs(1800));
+//! assert_eq!(emulator.device_grants()[0].state, GrantState::Expired);
+//!
+//! // The next request is acted upon, and its answer is lost.
+//! emulator.fault_times(Operation::DeviceCode, Fault::DropAfter, 1);
+//! assert!(ureq::post(&url).send_form([("client_id", seeded::CLIENT_ID)]).is_err());
+//! assert_eq!(emulator.device_grants().len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it serves
+//!
+//! Both families of addresses, on the same port:
+//!
+//! | operation | classic | site |
+//! |---|---|---|
+//! | device code | `POST /sso/oauth/{OAuthName}/device` | `POST /api/oauth/{app}/device` |
+//! | device token | `POST /sso/oauth/{OAuthName}/access_token` | `POST /api/oauth/{app}/token` |
+//! | code exchange | `POST /sso/oauth/access_token` | `POST /api/oauth/{app}/token` |
+//! | password | `POST /sso/oauth/access_token` | `POST /api/oauth/{app}/token` |
+//! | refresh | `POST /sso/oauth/access_token/refresh` | `POST /api/oauth/{app}/token` |
+//! | revoke | `POST /sso/oauth/refresh_token/revoke` | `POST /api/oauth/{app}/revoke` |
+//! | JWT by access token | `GET /sso/jwt/api/token` | `GET /api/jwt/{app}/token` |
+//! | JWT by password | `POST /sso/jwt/api/login` | `POST /api/jwt/{app}/login` |
+//!
+//! and the pages that a person needs to let a device in: `/device`, which `verification_uri` names. `/` lists what
+//! is [`seeded`].
+//!
+//! # What it refuses
+//!
+//! What LoginRadius's documentation says is refused, with the documented bodies and codes: see the tests, which send
+//! every documented sample. Where the documentation is silent:
+//!
+//! - Refresh tokens rotate. A spent one that comes again ends its sign-in, access tokens included
+//!   ([`Emulator::replays`] counts them).
+//! - A device that polls too early gets `slow_down`, and its interval grows by 5 seconds (RFC 8628, section 3.5). The
+//!   first poll is never too early.
+//! - A repeated parameter is an `invalid_request` (RFC 6749, section 3.2), an empty one counts as missing.
+//! - A request body must say that it is JSON or a form.
+//! - Requests must name this machine in `Host`; nothing but 127.0.0.1 is ever listened on.
+
+mod answer;
+mod body;
+mod bounded;
+mod builder;
+mod client;
+mod clock;
+mod codes;
+mod device;
+mod fault;
+mod jwt;
+mod oauth;
+mod pages;
+mod params;
+mod random;
+mod recorded;
+mod refusal;
+mod route;
+pub mod seeded;
+mod server;
+mod state;
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+
+use builder::Config;
+use device::Decision;
+use seeded::User;
+use server::Shared;
+use state::State;
+
+pub use builder::Builder;
+pub use device::{ApproveError, DeviceGrant, GrantState};
+pub use fault::Fault;
+pub use recorded::{BodyFormat, Family, Operation, Recorded};
+pub use state::{Counters, SignIn};
+
+/// A running emulator. It serves from a thread of its own, so it can be used from blocking and from async code, and
+/// it stops when it is dropped.
+///
+/// See the [crate's documentation](crate) for an example.
+pub struct Emulator {
+    shared: Shared,
+    base_url: String,
+    /// Taken when it is dropped: the server stops when the sender is gone.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Emulator {
+    /// Starts one with the default settings on a free port.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::start`].
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Settings for another one than the default.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn run(config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let state = State::new(config, port)?;
+        let base_url = state.base_url.clone();
+        let shared = Shared::new(state);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = shared.clone();
+        let thread = thread::Builder::new().name("loginradius-emulator".into()).spawn(move || {
+            runtime.spawn(server::serve(listener, served));
+            // Ends when the sender is dropped; dropping the runtime then closes every connection.
+            let _ = runtime.block_on(stopped);
+        })?;
+        Ok(Self { shared, base_url, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Its address, without a slash at the end: `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The time on its clock.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.shared.lock().clock.now()
+    }
+
+    /// Moves its clock forward. The clock stops at the end of the year 9999.
+    pub fn advance(&self, by: Duration) {
+        self.shared.lock().clock.advance(by);
+    }
+
+    /// Allows a device, as [`seeded::ADA`] would in a browser. The code may be typed as people type: case, spaces and
+    /// the hyphen do not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`ApproveError`] says why the code cannot be decided.
+    pub fn approve(&self, user_code: &str) -> Result<(), ApproveError> {
+        self.approve_as(user_code, &seeded::ADA)
+    }
+
+    /// Allows a device as another user; her standing does not matter here.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Emulator::approve`].
+    pub fn approve_as(&self, user_code: &str, user: &'static User) -> Result<(), ApproveError> {
+        self.decide(user_code, Decision::Allowed(user))
+    }
+
+    /// Denies a device.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Emulator::approve`].
+    pub fn deny(&self, user_code: &str) -> Result<(), ApproveError> {
+        self.decide(user_code, Decision::Denied)
+    }
+
+    fn decide(&self, user_code: &str, decision: Decision) -> Result<(), ApproveError> {
+        let user_code = device::normal_user_code(user_code);
+        self.shared.lock().decide(&user_code, decision)
+    }
+
+    /// An authorization code, as if [`seeded::ADA`] had signed in in a browser. It lives 50 seconds and can be
+    /// exchanged once, by this client, with this redirect URI, and with the verifier of `pkce_challenge` (method `S256`
+    /// of RFC 7636, which LoginRadius calls `SHA256`) if there is one.
+    #[must_use]
+    pub fn issue_code(&self, client_id: &str, redirect_uri: &str, pkce_challenge: Option<&str>) -> String {
+        self.shared.lock().issue_code(client_id, redirect_uri, pkce_challenge, &seeded::ADA)
+    }
+
+    /// The requests to the API since the start or since [`Emulator::clear_requests`], oldest first. At most the last
+    /// 10,000 are kept.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.shared.lock().requests()
+    }
+
+    /// Forgets the requests.
+    pub fn clear_requests(&self) {
+        self.shared.lock().clear_requests();
+    }
+
+    /// From now on, this goes wrong with every request for that operation. It replaces what an earlier call set, and
+    /// leaves alone what [`Emulator::fault_times`] has lined up, which goes first.
+    pub fn fault(&self, operation: Operation, fault: Fault) {
+        self.shared.lock().faults.set(operation, fault);
+    }
+
+    /// This goes wrong with the next `times` requests for that operation, after what was lined up before.
+    pub fn fault_times(&self, operation: Operation, fault: Fault, times: usize) {
+        self.shared.lock().faults.queue(operation, fault, times);
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear_faults(&self) {
+        self.shared.lock().faults.clear();
+    }
+
+    /// The device grants, oldest first. At most the last 10,000 are kept.
+    #[must_use]
+    pub fn device_grants(&self) -> Vec<DeviceGrant> {
+        self.shared.lock().device_grants()
+    }
+
+    /// The sign-ins, oldest first, each with its newest tokens. At most the last 10,000 are kept.
+    #[must_use]
+    pub fn sign_ins(&self) -> Vec<SignIn> {
+        let state = self.shared.lock();
+        let sign_ins = state.sign_ins.iter();
+        sign_ins.map(|(_, sign_in)| sign_in.clone()).collect()
+    }
+
+    /// The sign-ins of the user with that email address that have not been ended.
+    #[must_use]
+    pub fn sessions_of(&self, email: &str) -> Vec<SignIn> {
+        let mut sign_ins = self.sign_ins();
+        sign_ins.retain(|sign_in| sign_in.live && sign_in.email == email);
+        sign_ins
+    }
+
+    /// How many sign-ins have not been ended, by a replay or by revoking.
+    #[must_use]
+    pub fn live_families(&self) -> usize {
+        let state = self.shared.lock();
+        state.sign_ins.iter().filter(|(_, sign_in)| sign_in.live).count()
+    }
+
+    /// Whether a refresh token would be accepted now.
+    #[must_use]
+    pub fn is_live_refresh_token(&self, token: &str) -> bool {
+        self.shared.lock().is_live_refresh_token(token)
+    }
+
+    /// Whether an access token would be accepted now.
+    #[must_use]
+    pub fn is_live_access_token(&self, token: &str) -> bool {
+        self.shared.lock().user_of_access_token(token).is_ok()
+    }
+
+    /// How many spent refresh tokens were sent again.
+    #[must_use]
+    pub fn replays(&self) -> u64 {
+        self.counters().replays
+    }
+
+    /// How often things happened since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.lock().counters
+    }
+
+    /// The seeded users.
+    #[must_use]
+    pub fn users(&self) -> &'static [User] {
+        seeded::USERS
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Had it panicked, its requests would have failed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Emulator").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}

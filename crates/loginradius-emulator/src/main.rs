@@ -1,0 +1,100 @@
+//! The emulator as a program.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use loginradius_emulator::{Emulator, seeded};
+
+/// An emulator of LoginRadius's OAuth 2.0 and JWT sign-in endpoints, made from LoginRadius's public documentation.
+/// It listens on 127.0.0.1 only.
+#[derive(Debug, Parser)]
+#[command(name = "loginradius-emulator", version)]
+struct Options {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8710)]
+    port: u16,
+    /// Least time between two polls of a device, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    device_interval: u64,
+    /// Lifetime of a device code, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    device_lifetime: u64,
+    /// Lifetime of an access token, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    access_token_lifetime: u64,
+    /// Lifetime of an unused refresh token, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5_184_000)]
+    refresh_token_lifetime: u64,
+    /// Lifetime of a JWT, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    jwt_lifetime: u64,
+    /// Refuse forms at the OAuth endpoints, as LoginRadius code 965 does
+    #[arg(long)]
+    json_only: bool,
+    /// Leave verification_uri_complete out of device answers
+    #[arg(long)]
+    no_verification_uri_complete: bool,
+    /// Address under which people reach the pages, if it is not this machine's
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match start(&options) {
+        Ok(emulator) => {
+            // Nobody may be reading; that is no reason to stop.
+            let _ = introduce(&emulator);
+            // The thread of the emulator works; Ctrl-C ends the process.
+            loop {
+                std::thread::park();
+            }
+        }
+        Err(error) => {
+            let port = options.port;
+            if error.kind() == io::ErrorKind::AddrInUse {
+                eprintln!("error: port {port} is in use; stop what uses it or choose another with --port");
+            } else {
+                eprintln!("error: the emulator cannot start: {error}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(options: &Options) -> io::Result<Emulator> {
+    let mut builder = Emulator::builder()
+        .port(options.port)
+        .device_interval(Duration::from_secs(options.device_interval))
+        .device_lifetime(Duration::from_secs(options.device_lifetime))
+        .access_token_lifetime(Duration::from_secs(options.access_token_lifetime))
+        .refresh_token_lifetime(Duration::from_secs(options.refresh_token_lifetime))
+        .jwt_lifetime(Duration::from_secs(options.jwt_lifetime))
+        .json_only(options.json_only)
+        .verification_uri_complete(!options.no_verification_uri_complete);
+    if let Some(url) = &options.public_url {
+        builder = builder.public_url(url)?;
+    }
+    builder.start()
+}
+
+fn introduce(emulator: &Emulator) -> io::Result<()> {
+    let url = emulator.base_url();
+    let (app, client) = (seeded::OAUTH_APP, seeded::CLIENT_ID);
+    let mut out = io::stdout().lock();
+    writeln!(out, "LoginRadius emulator, made from LoginRadius's public documentation: {url}\n")?;
+    writeln!(out, "  client id       {client}")?;
+    writeln!(out, "  client secret   {}", seeded::CLIENT_SECRET)?;
+    writeln!(out, "  OAuth app       {app}")?;
+    writeln!(out, "  JWT app         {} (HS256, secret {})\n", seeded::JWT_APP, seeded::JWT_SECRET)?;
+    for user in emulator.users() {
+        writeln!(out, "  {:<24}{:<27}{:?}", user.email, user.password, user.standing)?;
+    }
+    writeln!(
+        out,
+        "\nTry a device login:\n  curl -d client_id={client} {url}/sso/oauth/{app}/device\n\nCtrl-C ends it."
+    )?;
+    out.flush()
+}

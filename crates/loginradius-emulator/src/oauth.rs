@@ -1,0 +1,194 @@
+//! Codes, passwords, refreshing and revoking: LoginRadius's page "OAuth 2.0".
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::{StatusCode, Uri};
+use sha2::{Digest as _, Sha256};
+
+use crate::answer::Answer;
+use crate::client::{self, Secret};
+use crate::clock;
+use crate::codes;
+use crate::device;
+use crate::params::Params;
+use crate::random;
+use crate::recorded::{Family, Operation};
+use crate::refusal::Refusal;
+use crate::seeded::{self, Standing, User};
+use crate::state::State;
+
+/// How long a locked account stays locked, counted from now: it never opens.
+const LOCKED_FOR: std::time::Duration = std::time::Duration::from_secs(900);
+
+/// What a request to a token address asks for. The site has one address for all, so `grant_type` decides
+/// (RFC 6749, section 3.2); the classic one takes a code when `grant_type` is missing, since the page's own table for
+/// codes does not list it.
+pub(crate) fn operation(family: Family, params: &Params) -> Option<Operation> {
+    match (family, params.optional("grant_type").ok()?) {
+        (Family::Classic, None | Some("authorization_code")) => Some(Operation::CodeExchange),
+        (_, Some("password")) => Some(Operation::Password),
+        (Family::Site, Some("authorization_code")) => Some(Operation::CodeExchange),
+        (Family::Site, Some("refresh_token")) => Some(Operation::Refresh),
+        (Family::Site, Some(device::GRANT_TYPE)) => Some(Operation::DeviceToken),
+        _ => None,
+    }
+}
+
+/// The refusal of a token request whose [`operation`] is `None`.
+pub(crate) fn no_operation(params: &Params) -> Refusal {
+    if let Err(refusal) = client::identify(params, Secret::Optional) {
+        return refusal;
+    }
+    match params.required("grant_type") {
+        Ok(_) => Refusal::GrantTypeInvalid,
+        Err(refusal) => refusal,
+    }
+}
+
+/// "Access token by OAuth 2 token".
+pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
+    let verifier = params.optional("code_verifier")?;
+    // With a verifier the secret is optional: LoginRadius's page "PKCE".
+    let secret = if verifier.is_some() { Secret::Optional } else { Secret::Required };
+    // Before the secret is missed, the code is looked at: one that has a challenge lacks its verifier, not a secret.
+    let client_id = client::identify(params, Secret::Optional)?;
+    let with_challenge =
+        params.optional("code")?.and_then(|code| state.codes.get(code)).is_some_and(|code| code.challenge.is_some());
+    if !with_challenge {
+        client::identify(params, secret)?;
+    }
+    let redirect_uri = params.required("redirect_uri")?;
+    match params.optional("response_type")? {
+        Some(response_type) if response_type.eq_ignore_ascii_case("token") => {}
+        Some(_) => return Err(Refusal::ResponseTypeInvalid),
+        None if params.optional("grant_type")?.is_some() => {}
+        // Something must say what is wanted, and in the page's table for codes it is this.
+        None => return Err(Refusal::Missing("response_type")),
+    }
+    let code = params.required("code")?;
+
+    let now = state.clock.now();
+    let authorization = state
+        .codes
+        .get(code)
+        .filter(|authorization| authorization.client_id == client_id)
+        .ok_or(Refusal::CodeUnknown)?;
+    if let Some(id) = authorization.used_for.clone() {
+        // RFC 6749, section 4.1.2: the tokens that a reused code was exchanged for are not to be trusted any more.
+        state.end(&id);
+        return Err(Refusal::CodeUsed);
+    }
+    if now >= authorization.expires {
+        return Err(Refusal::CodeExpired);
+    }
+    if redirect_uri.parse::<Uri>().map_or(true, |uri| uri.scheme().is_none()) {
+        return Err(Refusal::RedirectUriMalformed);
+    }
+    if redirect_uri != authorization.redirect_uri {
+        return Err(Refusal::RedirectUriMismatch);
+    }
+    match (&authorization.challenge, verifier) {
+        (Some(challenge), Some(verifier)) if verifies(verifier, challenge) => {}
+        (Some(_), None) => return Err(Refusal::Missing("code_verifier")),
+        (Some(_), Some(_)) => return Err(Refusal::VerifierWrong),
+        (None, None) => {}
+        // RFC 9700, section 4.8.2: a verifier without a challenge is a downgrade.
+        (None, Some(_)) => return Err(Refusal::VerifierWrong),
+    }
+    let user = authorization.user;
+    let (id, body) = state.sign_in(family, client_id, user, Operation::CodeExchange);
+    if let Some(authorization) = state.codes.get_mut(code) {
+        authorization.used_for = Some(id);
+    }
+    Ok(Answer::json(StatusCode::OK, &body))
+}
+
+/// RFC 7636, sections 4.1 and 4.6, method `S256`, which LoginRadius calls `SHA256`.
+fn verifies(verifier: &str, challenge: &str) -> bool {
+    let well_formed = (43..=128).contains(&verifier.len())
+        && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+    well_formed && random::same(&URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)), challenge)
+}
+
+/// "Access Token by Account Password".
+pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
+    let client_id = client::identify(params, secret_of(family))?;
+    optional_response_type(params)?;
+    let username = params.required("username")?;
+    let password = params.required("password")?;
+    let user = seeded::user(username)
+        .filter(|user| random::same(user.password, password))
+        .ok_or(Refusal::Service(codes::CREDENTIALS_INVALID))?;
+    may_sign_in(state, user)?;
+    let (_, body) = state.sign_in(family, client_id, user, Operation::Password);
+    Ok(Answer::json(StatusCode::OK, &body))
+}
+
+/// Whether something other than the password is in the way.
+pub(crate) fn may_sign_in(state: &State, user: &User) -> Result<(), Refusal> {
+    Err(match user.standing {
+        Standing::Good => return Ok(()),
+        Standing::EmailNotVerified => Refusal::Service(codes::EMAIL_NOT_VERIFIED),
+        Standing::Blocked => Refusal::Service(codes::BLOCKED),
+        Standing::SecondFactor => Refusal::Service(codes::SECOND_FACTOR_REQUIRED),
+        Standing::Locked => Refusal::Locked(clock::later(state.clock.now(), LOCKED_FOR)),
+    })
+}
+
+/// "Refresh Access Token".
+pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
+    let client_id = client::identify(params, secret_of(family))?;
+    if params.required("grant_type")? != "refresh_token" {
+        return Err(Refusal::GrantTypeInvalid);
+    }
+    optional_response_type(params)?;
+    let refresh_token = params.required("refresh_token")?;
+    let body = state.rotate(family, client_id, refresh_token)?;
+    Ok(Answer::json(StatusCode::OK, &body))
+}
+
+/// "Revoke Refresh Token".
+pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
+    let client_id = client::identify(params, Secret::Required)?;
+    let refresh_token = match family {
+        Family::Classic => params.required("refresh_token")?,
+        // Two pages of LoginRadius give the site's key two names.
+        Family::Site => match params.optional("token")? {
+            Some(token) => token,
+            None => params.required("refresh_token")?,
+        },
+    };
+    state.revoke(client_id, refresh_token)?;
+    Ok(Answer::empty(StatusCode::OK))
+}
+
+/// The classic tables require the secret of passwords and refreshes; of the site's pages one requires it and another
+/// leaves it out.
+fn secret_of(family: Family) -> Secret {
+    match family {
+        Family::Classic => Secret::Required,
+        Family::Site => Secret::Optional,
+    }
+}
+
+fn optional_response_type(params: &Params) -> Result<(), Refusal> {
+    match params.optional("response_type")? {
+        Some(response_type) if !response_type.eq_ignore_ascii_case("token") => Err(Refusal::ResponseTypeInvalid),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pkce_is_the_example_of_rfc_7636() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert!(verifies(verifier, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"));
+        assert!(!verifies(verifier, verifier));
+        let short = "short";
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(short));
+        assert!(!verifies(short, &challenge));
+    }
+}

@@ -1,0 +1,94 @@
+//! Browsers that have opened a page: a session each, in a cookie.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use hyper::header::{self, HeaderMap};
+
+use crate::bounded::Bounded;
+use crate::clock;
+use crate::random::Random;
+use crate::seeded::User;
+
+/// User codes are short, so guessing them must be slow (RFC 8628, section 5.1): this many wrong ones a minute, from all
+/// browsers together, since an attacker has as many browsers as he likes.
+const WRONG_CODES: usize = 10;
+const WRONG_CODES_TIME: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Browsers {
+    sessions: Bounded<Browser>,
+    /// When wrong user codes were entered; at most [`WRONG_CODES`].
+    wrong_codes: VecDeque<SystemTime>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Browser {
+    /// In every form, and needed with every form that is sent.
+    pub(crate) csrf: String,
+    pub(crate) user: Option<&'static User>,
+    /// What the last decision was, and for which user code.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Allowed { app: String },
+    Denied { app: String },
+}
+
+impl Browsers {
+    pub(crate) fn new() -> Self {
+        Self { sessions: Bounded::new(1000), wrong_codes: VecDeque::new() }
+    }
+
+    /// A session with a new id and a new CSRF token. Signing in and out start one too, so that neither an id that was
+    /// planted nor a form of the former user is good for anything afterwards.
+    pub(crate) fn create(&mut self, random: &mut Random, user: Option<&'static User>) -> String {
+        let id = random.hex64();
+        let browser = Browser { csrf: random.hex64(), user, outcome: None };
+        self.sessions.insert(id.clone(), browser);
+        id
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Browser> {
+        self.sessions.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Browser> {
+        self.sessions.get_mut(id)
+    }
+
+    pub(crate) fn remove(&mut self, id: &str) {
+        self.sessions.remove(id);
+    }
+
+    pub(crate) fn may_try_code(&mut self, now: SystemTime) -> bool {
+        while self.wrong_codes.front().is_some_and(|then| clock::later(*then, WRONG_CODES_TIME) <= now) {
+            self.wrong_codes.pop_front();
+        }
+        self.wrong_codes.len() < WRONG_CODES
+    }
+
+    pub(crate) fn wrong_code(&mut self, now: SystemTime) {
+        self.wrong_codes.push_back(now);
+    }
+}
+
+/// The cookie's name. Cookies do not know ports, and several emulators may run on one machine.
+pub(crate) fn cookie_name(port: u16) -> String {
+    format!("loginradius_emulator_{port}")
+}
+
+/// The session id that a browser sent.
+pub(crate) fn cookie(headers: &HeaderMap, port: u16) -> Option<&str> {
+    let name = cookie_name(port);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}

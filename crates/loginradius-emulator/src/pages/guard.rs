@@ -1,0 +1,44 @@
+//! Which requests are let in: those that name this machine, and forms that come from the emulator's own pages.
+
+use hyper::Uri;
+use hyper::header::{self, HeaderMap, HeaderName};
+
+use crate::random;
+use crate::state::State;
+
+/// Whether `Host`, and the address if it is an absolute one, name this machine or the public URL.
+pub(crate) fn is_our_host(state: &State, headers: &HeaderMap, uri: &Uri) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let ours = |host: &str| {
+        let host = host.to_ascii_lowercase();
+        let local = ["127.0.0.1", "localhost", "[::1]"]
+            .iter()
+            .any(|name| host == format!("{name}:{}", state.port) || state.port == 80 && host == *name);
+        local || state.config.public_host.as_ref() == Some(&host)
+    };
+    host.to_str().is_ok_and(ours) && uri.authority().is_none_or(|authority| ours(authority.as_str()))
+}
+
+/// Whether a form was sent by a page of this emulator: browsers say where a form comes from in `Sec-Fetch-Site` and in
+/// `Origin`, and only a page that could be read knows the session's token.
+pub(crate) fn is_our_form(state: &State, headers: &HeaderMap, csrf: &str, sent: &str) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let same_site = match text(HeaderName::from_static("sec-fetch-site")) {
+        None | Some("same-origin" | "none") => true,
+        Some(_) => false,
+    };
+    let same_origin = match (text(header::ORIGIN), text(header::HOST)) {
+        (None, _) => true,
+        (Some(origin), Some(host)) => {
+            let host = host.to_ascii_lowercase();
+            origin == format!("http://{host}")
+                || state.config.public_url.as_deref() == Some(origin)
+                    && state.config.public_host.as_ref() == Some(&host)
+        }
+        (Some(_), None) => false,
+    };
+    same_site && same_origin && random::same(csrf, sent)
+}

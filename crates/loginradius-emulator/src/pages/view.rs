@@ -1,0 +1,268 @@
+//! The HTML of the pages. maud escapes whatever is put into it.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::browser::Outcome;
+use crate::device::Grant;
+use crate::seeded::{self, Standing, User};
+use crate::state::State;
+
+/// `title` is what the page's tab says; errors are part of it, because screen readers read it first.
+fn layout(title: &str, wide: bool, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="robots" content="noindex";
+                title { (title) " – LoginRadius emulator" }
+                link rel="icon" type="image/svg+xml" href="/icon.svg";
+                link rel="stylesheet" href="/style.css";
+            }
+            body {
+                header { a href="/" { "LoginRadius emulator" } }
+                main class=[wide.then_some("wide")] { (content) }
+                footer {
+                    p {
+                        "This is an emulator on your own machine, made from LoginRadius’s public documentation. "
+                        "It is not LoginRadius, and nothing here is a real account."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn alert(message: Option<&str>) -> Markup {
+    html! {
+        @if let Some(message) = message { p.alert #problem role="alert" { (message) } }
+    }
+}
+
+pub(super) fn enter_code(csrf: &str, user_code: &str, problem: Option<&str>) -> Markup {
+    let title = if problem.is_some() { "Error: connect a device" } else { "Connect a device" };
+    layout(
+        title,
+        false,
+        &html! {
+            h1 { "Connect a device" }
+            (alert(problem))
+            form method="post" action="/device" {
+                input type="hidden" name="csrf" value=(csrf);
+                label for="user_code" { "Code on your device" }
+                input #user_code.code name="user_code" value=(user_code) type="text" required maxlength="40"
+                    autocomplete="off" autocapitalize="characters" autocorrect="off" spellcheck="false" autofocus
+                    placeholder="XXX-XXX" aria-invalid=[problem.map(|_| "true")]
+                    aria-describedby=(if problem.is_some() { "problem code-hint" } else { "code-hint" });
+                p.hint #code-hint { "Capital letters, spaces and the hyphen do not matter." }
+                button.primary #continue type="submit" { "Continue" }
+            }
+        },
+    )
+}
+
+pub(super) fn sign_in(csrf: &str, user_code: &str, username: &str, problem: Option<&str>) -> Markup {
+    let title = if problem.is_some() { "Error: sign in" } else { "Sign in" };
+    layout(
+        title,
+        false,
+        &html! {
+            h1 { "Sign in" }
+            p { "to connect the device that shows " span.inline-code { (user_code) } }
+            (alert(problem))
+            form method="post" action="/device/sign-in" {
+                input type="hidden" name="csrf" value=(csrf);
+                input type="hidden" name="user_code" value=(user_code);
+                label for="username" { "Email, user name or phone" }
+                input #username name="username" value=(username) type="text" required maxlength="200"
+                    autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false"
+                autofocus[username.is_empty()]
+                    aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")];
+                label for="password" { "Password" }
+                input #password name="password" type="password" required maxlength="200"
+                    autocomplete="current-password" aria-describedby="seeded"
+                    aria-invalid=[problem.map(|_| "true")];
+                button.primary #sign-in type="submit" { "Sign in" }
+            }
+            div.aside #seeded {
+                p { "This emulator’s user:" }
+                dl {
+                    dt { "Sign-in" } dd { code { (seeded::ADA.email) } }
+                    dt { "Password" } dd { code { (seeded::ADA.password) } }
+                }
+                p { a href="/" { "All users" } }
+            }
+        },
+    )
+}
+
+pub(super) fn confirm(csrf: &str, grant: &Grant, user: &User) -> Markup {
+    layout(
+        "Allow this device?",
+        false,
+        &html! {
+            h1 { "Allow this device?" }
+            p { "It asks to sign in to " strong { (grant.app) } " as you." }
+            p.code-shown aria-label="Code" { (grant.user_code) }
+            p { "Your device must show this same code. If you did not start this yourself, deny it." }
+            dl {
+                dt { "Application" } dd { (grant.app) }
+                dt { "Client id" } dd { code { (grant.client_id) } }
+                dt { "It may see" } dd {
+                    @match &grant.scope {
+                        Some(scope) => (scope.replace(' ', ", ")),
+                        None => "nothing beyond your sign-in",
+                    }
+                }
+                dt { "Signed in as" } dd { (user.first_name) " " (user.last_name) ", " (user.email) }
+            }
+            form method="post" action="/device/decide" {
+                input type="hidden" name="csrf" value=(csrf);
+                input type="hidden" name="user_code" value=(grant.user_code);
+                button.primary #allow type="submit" name="decision" value="allow" { "Allow" }
+                button.secondary #deny type="submit" name="decision" value="deny" { "Deny" }
+            }
+            form method="post" action="/device/sign-out" {
+                input type="hidden" name="csrf" value=(csrf);
+                input type="hidden" name="user_code" value=(grant.user_code);
+                button.plain #other-account type="submit" { "Use another account" }
+            }
+        },
+    )
+}
+
+pub(super) fn result(outcome: &Outcome) -> Markup {
+    let (title, word, text) = match outcome {
+        Outcome::Allowed { app } => (
+            "Device allowed",
+            "allowed",
+            html! { "It is now signing in to " strong { (app) } ". You can close this page." },
+        ),
+        Outcome::Denied { app } => (
+            "Device denied",
+            "denied",
+            html! { "It was not signed in to " strong { (app) } ". You can close this page." },
+        ),
+    };
+    layout(
+        title,
+        false,
+        &html! {
+            div #result data-outcome=(word) {
+                p.sign.(word) aria-hidden="true" { @if word == "allowed" { "✓" } @else { "✕" } }
+                h1 { (title) }
+                p { (text) }
+            }
+            p { a href="/device" { "Connect another device" } }
+        },
+    )
+}
+
+pub(super) fn note(title: &str, text: &str) -> Markup {
+    layout(
+        title,
+        false,
+        &html! {
+            h1 { (title) }
+            p { (text) }
+            p { a href="/" { "What this emulator serves" } }
+        },
+    )
+}
+
+pub(super) fn start_again(title: &str, text: &str) -> Markup {
+    layout(
+        title,
+        false,
+        &html! {
+            h1 { (title) }
+            p.alert role="alert" { (text) }
+            p { a.button href="/device" { "Start again" } }
+        },
+    )
+}
+
+pub(super) fn index(state: &State) -> Markup {
+    let endpoints = [
+        ("Device code", "POST /sso/oauth/{OAuthName}/device", "POST /api/oauth/{app}/device"),
+        ("Device token", "POST /sso/oauth/{OAuthName}/access_token", "POST /api/oauth/{app}/token"),
+        ("Code exchange", "POST /sso/oauth/access_token", "POST /api/oauth/{app}/token"),
+        ("Password", "POST /sso/oauth/access_token", "POST /api/oauth/{app}/token"),
+        ("Refresh", "POST /sso/oauth/access_token/refresh", "POST /api/oauth/{app}/token"),
+        ("Revoke", "POST /sso/oauth/refresh_token/revoke", "POST /api/oauth/{app}/revoke"),
+        ("JWT by access token", "GET /sso/jwt/api/token", "GET /api/jwt/{app}/token"),
+        ("JWT by password", "POST /sso/jwt/api/login", "POST /api/jwt/{app}/login"),
+    ];
+    let try_it = format!(
+        "curl -d client_id={} {}/sso/oauth/{}/device",
+        seeded::CLIENT_ID,
+        state.public_url(),
+        seeded::OAUTH_APP
+    );
+    layout(
+        "What this is",
+        true,
+        &html! {
+            h1 { "An emulator of LoginRadius’s sign-in" }
+            p {
+                "It answers LoginRadius’s OAuth 2.0 and JWT calls at " code { (state.public_url()) }
+                ", for tests and demonstrations. "
+                a href="/device" { "Connect a device" }
+            }
+            h2 { "Try it" }
+            pre tabindex="0" { code { (try_it) } }
+            h2 { "Applications" }
+            dl {
+                dt { "Client id" } dd { code { (seeded::CLIENT_ID) } }
+                dt { "Client secret" } dd { code { (seeded::CLIENT_SECRET) } }
+                dt { "Second client id" } dd { code { (seeded::OTHER_CLIENT_ID) } }
+                dt { "Second client secret" } dd { code { (seeded::OTHER_CLIENT_SECRET) } }
+                dt { "OAuth app" } dd { code { (seeded::OAUTH_APP) } }
+                dt { "JWT app" } dd { code { (seeded::JWT_APP) } }
+                dt { "JWT secret (HS256)" } dd { code { (seeded::JWT_SECRET) } }
+            }
+            h2 { "Users" }
+            div.scroll tabindex="0" role="region" aria-label="Users" {
+                table {
+                    thead { tr {
+                        th scope="col" { "Email" } th scope="col" { "User name" } th scope="col" { "Phone" }
+                        th scope="col" { "Password" } th scope="col" { "Sign-in" }
+                    } }
+                    tbody {
+                        @for user in seeded::USERS {
+                            tr {
+                                th scope="row" { (user.email) } td { (user.username) } td { (user.phone) }
+                                td { code { (user.password) } } td { (standing(user.standing)) }
+                            }
+                        }
+                    }
+                }
+            }
+            h2 { "Addresses" }
+            div.scroll tabindex="0" role="region" aria-label="Addresses" {
+                table {
+                    thead { tr {
+                        th scope="col" { "Operation" } th scope="col" { "Classic" } th scope="col" { "Site" }
+                    } }
+                    tbody {
+                        @for (operation, classic, site) in endpoints {
+                            tr { th scope="row" { (operation) } td { code { (classic) } } td { code { (site) } } }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Good => "works",
+        Standing::EmailNotVerified => "email not verified (970)",
+        Standing::Blocked => "blocked (991)",
+        Standing::Locked => "locked (1198)",
+        Standing::SecondFactor => "needs a second factor (1176)",
+    }
+}

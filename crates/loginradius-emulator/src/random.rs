@@ -1,0 +1,123 @@
+//! Values that nobody can guess: tokens, codes, session ids.
+
+use std::io;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+/// No vowels, so that no word appears by chance (RFC 8628, section 6.1), and nothing that reads like
+/// something else: no 0, 1, 2, 5 or 8, and no B, S or Z.
+const USER_CODE_ALPHABET: &[u8] = b"CDFGHJKLMNPQRTVWXY34679";
+
+/// HMAC-SHA-256 of a counter under a key from the operating system: as unguessable as the key, and unlike a
+/// call into the operating system it cannot fail in the middle of a request.
+pub(crate) struct Random {
+    key: [u8; 32],
+    counter: u64,
+}
+
+impl Random {
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        Ok(Self { key, counter: 0 })
+    }
+
+    fn block(&mut self) -> [u8; 32] {
+        self.counter = self.counter.wrapping_add(1);
+        hmac_sha256(&self.key, &self.counter.to_be_bytes())
+    }
+
+    /// A GUID (RFC 9562, version 4), the form of LoginRadius's tokens at `cloud-api.loginradius.com`.
+    pub(crate) fn guid(&mut self) -> String {
+        let block = self.block();
+        let mut bytes: [u8; 16] = [0; 16];
+        bytes.copy_from_slice(&block[..16]);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex = hex(&bytes);
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    /// 32 hexadecimal digits, the form of LoginRadius's device codes.
+    pub(crate) fn hex32(&mut self) -> String {
+        hex(&self.block()[..16])
+    }
+
+    /// 64 hexadecimal digits.
+    pub(crate) fn hex64(&mut self) -> String {
+        hex(&self.block())
+    }
+
+    /// A user code of LoginRadius's mask `***-***`.
+    pub(crate) fn user_code(&mut self) -> String {
+        let mut code = String::with_capacity(7);
+        while code.len() < 7 {
+            for byte in self.block() {
+                // Bytes above the last multiple of the alphabet's length would make its first letters likelier.
+                let fair = 256 - 256 % USER_CODE_ALPHABET.len();
+                if usize::from(byte) < fair && code.len() < 7 {
+                    let letter = USER_CODE_ALPHABET[usize::from(byte) % USER_CODE_ALPHABET.len()];
+                    code.push(char::from(letter));
+                    if code.len() == 3 {
+                        code.push('-');
+                    }
+                }
+            }
+        }
+        code
+    }
+}
+
+pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    // HMAC takes keys of any length; the fallback is never reached and still keeps outputs apart by message.
+    match Hmac::<Sha256>::new_from_slice(key) {
+        Ok(mac) => mac.chain_update(message).finalize().into_bytes().into(),
+        Err(_) => Sha256::digest(message).into(),
+    }
+}
+
+/// Whether two secrets are equal. Digests are compared, so that the time it takes says nothing about how much
+/// of a guess is right.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    Sha256::digest(a) == Sha256::digest(b)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn values_have_their_form_and_never_repeat() {
+        let mut random = Random::new().unwrap();
+        let mut seen = HashSet::new();
+        for _ in 0..1000 {
+            let guid = random.guid();
+            assert_eq!(guid.len(), 36);
+            assert_eq!(&guid[14..15], "4");
+            assert!(seen.insert(guid));
+            assert!(seen.insert(random.hex32()));
+            assert!(seen.insert(random.hex64()));
+            let code = random.user_code();
+            assert_eq!((code.len(), &code[3..4]), (7, "-"));
+            assert!(code.bytes().all(|letter| letter == b'-' || USER_CODE_ALPHABET.contains(&letter)));
+        }
+    }
+
+    #[test]
+    fn hmac_is_the_one_of_rfc_4231() {
+        let tag = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex(&tag), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+}

@@ -1,0 +1,177 @@
+//! Why a request is refused, and how each of LoginRadius's two error bodies says so.
+
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::clock;
+use crate::codes::{self, Code, Text};
+use crate::recorded::Family;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    ClientIdMissing,
+    /// Not even of a client id's form.
+    ClientIdMalformed,
+    ClientIdUnknown,
+    ClientSecretMissing,
+    ClientSecretWrong,
+    OAuthAppUnknown,
+    /// A parameter that is required here.
+    Missing(&'static str),
+    /// A parameter that is there twice (RFC 6749, section 3.2).
+    Repeated(String),
+    /// A parameter that is no string.
+    NotText(String),
+    GrantTypeInvalid,
+    ResponseTypeInvalid,
+    RedirectUriMalformed,
+    RedirectUriMismatch,
+    CodeUnknown,
+    CodeExpired,
+    CodeUsed,
+    /// The verifier of RFC 7636 is not the challenge's, or nobody asked for one.
+    VerifierWrong,
+    RefreshTokenInvalid,
+    DeviceCodeUnknown,
+    DeviceCodeUsed,
+    DeviceCodeExpired,
+    AuthorizationPending,
+    SlowDown,
+    AccessDenied,
+    /// The account is locked until then.
+    Locked(SystemTime),
+    /// What only LoginRadius's own error body can say.
+    Service(Code),
+}
+
+/// Which error body an operation answers with.
+///
+/// The device operations are documented with OAuth's body in both families, and so are the site's token
+/// operations. The classic token operations have codes of their own on the page "SSO API Codes" (2005 to 2014).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    OAuth(Family),
+    Service(Family),
+}
+
+impl Refusal {
+    pub(crate) fn answer(&self, style: Style) -> Answer {
+        match style {
+            Style::OAuth(family) => match self.oauth() {
+                Some((status, error, description)) => {
+                    Answer::json(status, &json!({ "error": error, "error_description": description }))
+                }
+                None => self.service(family),
+            },
+            Style::Service(family) => self.service(family),
+        }
+    }
+
+    /// Status, error and description, in the words of the reference pages of the OAuth operations and, where
+    /// these show no example, of the table "OpenID" on the page "SSO API Codes". LoginRadius documents no statuses
+    /// here: these are the ones that its codes 2008 to 2012 have, and RFC 8628's 400 for the device errors.
+    fn oauth(&self) -> Option<(StatusCode, &'static str, String)> {
+        let (error, description) = match self {
+            Self::ClientIdMissing => ("invalid_request", "The client_id is a required parameter."),
+            Self::ClientIdMalformed | Self::ClientIdUnknown => {
+                ("invalid_client", "The client_id is not valid, check your client_id again.")
+            }
+            Self::ClientSecretMissing => ("invalid_request", "The client_secret is a required parameter"),
+            Self::ClientSecretWrong => {
+                ("unauthorized_client", "The client_secret is not valid, check your client_secret again.")
+            }
+            Self::OAuthAppUnknown => ("unauthorized_client", "The OAuth configuration not found."),
+            Self::Missing(name) => {
+                let description = format!("The {name} is a required parameter");
+                return Some((StatusCode::BAD_REQUEST, "invalid_request", description));
+            }
+            Self::Repeated(name) => {
+                let description = format!("The {name} must not be repeated");
+                return Some((StatusCode::BAD_REQUEST, "invalid_request", description));
+            }
+            Self::NotText(name) => {
+                let description = format!("The {name} must be a string");
+                return Some((StatusCode::BAD_REQUEST, "invalid_request", description));
+            }
+            Self::GrantTypeInvalid => {
+                ("unsupported_grant_type", "The grant_type is not valid, check grant_type parameter again")
+            }
+            Self::ResponseTypeInvalid => ("invalid_request", "The response_type must contains valid value"),
+            Self::RedirectUriMalformed | Self::RedirectUriMismatch => {
+                ("invalid_request", "The redirect_uri is not valid, check redirect_uri parameter again")
+            }
+            Self::CodeUnknown | Self::VerifierWrong => ("invalid_grant", "The code is not valid"),
+            Self::CodeExpired => ("invalid_grant", "The code has been expired"),
+            Self::CodeUsed | Self::DeviceCodeUsed => ("invalid_grant", "The code is already used"),
+            Self::RefreshTokenInvalid => ("invalid_grant", "The refresh_token is not valid"),
+            Self::DeviceCodeUnknown => ("invalid_grant", "The code is invalid or expired"),
+            // The guide "OAuth 2.0" prints these four with an empty description.
+            Self::DeviceCodeExpired => ("expired_token", ""),
+            Self::AuthorizationPending => ("authorization_pending", ""),
+            Self::SlowDown => ("slow_down", ""),
+            Self::AccessDenied => ("access_denied", ""),
+            Self::Locked(_) | Self::Service(_) => return None,
+        };
+        let status = match error {
+            "invalid_client" => StatusCode::UNAUTHORIZED,
+            "unauthorized_client" => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Some((status, error, description.to_owned()))
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::ClientIdMissing => codes::API_KEY_MISSING,
+            Self::ClientIdMalformed => codes::API_KEY_INVALID,
+            Self::ClientIdUnknown => codes::INVALID_CLIENT,
+            Self::ClientSecretMissing => codes::API_SECRET_MISSING,
+            Self::ClientSecretWrong | Self::OAuthAppUnknown => codes::UNAUTHORIZED_CLIENT,
+            Self::Missing(_) | Self::Repeated(_) | Self::NotText(_) | Self::ResponseTypeInvalid => {
+                codes::INVALID_REQUEST
+            }
+            Self::GrantTypeInvalid => codes::UNSUPPORTED_GRANT_TYPE,
+            Self::RedirectUriMalformed => codes::REDIRECT_URI_INVALID,
+            Self::RedirectUriMismatch => codes::REDIRECT_URI_MISMATCH,
+            Self::CodeUnknown | Self::CodeUsed => codes::CODE_INVALID,
+            Self::CodeExpired => codes::CODE_EXPIRED,
+            Self::VerifierWrong
+            | Self::RefreshTokenInvalid
+            | Self::DeviceCodeUnknown
+            | Self::DeviceCodeUsed
+            | Self::DeviceCodeExpired
+            | Self::AuthorizationPending
+            | Self::SlowDown
+            | Self::AccessDenied => codes::INVALID_GRANT,
+            Self::Locked(_) => codes::LOCKED,
+            Self::Service(code) => *code,
+        }
+    }
+
+    fn service(&self, family: Family) -> Answer {
+        let code = self.code();
+        let Text { status, message, description } = match family {
+            Family::Classic => code.classic,
+            Family::Site => code.site,
+        };
+        let mut body = json!({
+            "Description": description,
+            "ErrorCode": code.number,
+            "Message": message,
+        });
+        // The page "SSO API Codes" documents five fields, the samples of the site addresses show three.
+        if family == Family::Classic {
+            body["IsProviderError"] = Value::Bool(false);
+            body["ProviderErrorResponse"] = Value::Null;
+        }
+        if let Self::Locked(until) = self {
+            body["Data"] = json!({ "LoginLockedTimeout": clock::rfc3339(*until) });
+        }
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        Answer::json(status, &body)
+    }
+}

@@ -1,0 +1,93 @@
+//! Which operation an address belongs to.
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::recorded::Family;
+
+/// An address of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) family: Family,
+    pub(crate) endpoint: Endpoint,
+    /// The application in the path.
+    pub(crate) app: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    DeviceCode,
+    DeviceToken,
+    /// Several operations share it; `grant_type` says which.
+    Token,
+    Refresh,
+    Revoke,
+    JwtToken,
+    JwtLogin,
+}
+
+impl Endpoint {
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::JwtToken => Method::GET,
+            _ => Method::POST,
+        }
+    }
+}
+
+/// The operation's address, or `None`. Paths are compared as they are written, applications are percent-decoded.
+pub(crate) fn find(path: &str) -> Option<Target> {
+    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+    let (family, endpoint, app) = match segments[..] {
+        ["sso", "oauth", "access_token"] => (Family::Classic, Endpoint::Token, None),
+        ["sso", "oauth", "access_token", "refresh"] => (Family::Classic, Endpoint::Refresh, None),
+        ["sso", "oauth", "refresh_token", "revoke"] => (Family::Classic, Endpoint::Revoke, None),
+        ["sso", "oauth", app, "device"] => (Family::Classic, Endpoint::DeviceCode, Some(app)),
+        ["sso", "oauth", app, "access_token"] => (Family::Classic, Endpoint::DeviceToken, Some(app)),
+        ["sso", "jwt", "api", "token"] => (Family::Classic, Endpoint::JwtToken, None),
+        ["sso", "jwt", "api", "login"] => (Family::Classic, Endpoint::JwtLogin, None),
+        // One page of LoginRadius, in no menu, has `/device/code`.
+        ["api", "oauth", app, "device"] | ["api", "oauth", app, "device", "code"] => {
+            (Family::Site, Endpoint::DeviceCode, Some(app))
+        }
+        ["api", "oauth", app, "token"] => (Family::Site, Endpoint::Token, Some(app)),
+        ["api", "oauth", app, "revoke"] => (Family::Site, Endpoint::Revoke, Some(app)),
+        ["api", "jwt", app, "token"] => (Family::Site, Endpoint::JwtToken, Some(app)),
+        ["api", "jwt", app, "login"] => (Family::Site, Endpoint::JwtLogin, Some(app)),
+        _ => return None,
+    };
+    let app = match app {
+        Some("") => return None,
+        Some(app) => Some(percent_decode_str(app).decode_utf8().ok()?.into_owned()),
+        None => None,
+    };
+    Some(Target { family, endpoint, app })
+}
+
+/// Whether a path that [`find`] does not know looks like one of the API's.
+pub(crate) fn is_api(path: &str) -> bool {
+    path.starts_with("/sso/") || path.starts_with("/api/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_is_one_segment_and_is_decoded() {
+        let target = find("/sso/oauth/my%2Fapp%20%C3%A9/device").unwrap();
+        assert_eq!(target.app.as_deref(), Some("my/app é"));
+        for path in [
+            "/sso/oauth/a/b/device",
+            "/sso/oauth//device",
+            "/sso/oauth/%FF/device",
+            "/sso/oauth/app/device/",
+            "/SSO/oauth/app/device",
+            "sso/oauth/app/device",
+            "/",
+            "",
+        ] {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+}

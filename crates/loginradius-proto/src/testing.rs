@@ -1,0 +1,109 @@
+//! What the offline tests of the operations share.
+
+use std::collections::BTreeMap;
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Request, Response};
+
+use crate::{App, Body, BodyFormat, Endpoint, Service};
+
+/// An app with every setting, so that a request that carries one too many is noticed.
+pub(crate) fn classic(format: BodyFormat) -> App {
+    App::new("my-client-id")
+        .client_secret("my-client-secret")
+        .api_key("my-api-key")
+        .oauth_app("my-oauth-app")
+        .jwt_app("my-jwt-app")
+        .body_format(format)
+}
+
+/// The same at a site.
+pub(crate) fn site(format: BodyFormat) -> App {
+    classic(format).service(Service::site("acme.hub.loginradius.com").unwrap())
+}
+
+/// The same without a secret.
+pub(crate) fn public(app: App) -> App {
+    App { client_secret: None, ..app }
+}
+
+pub(crate) fn answer(status: u16, body: &str) -> Response<Body> {
+    Response::builder().status(status).body(Body::from(body)).unwrap()
+}
+
+/// What a request says, taken apart.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Sent {
+    method: String,
+    url: String,
+    query: BTreeMap<String, String>,
+    content_type: Option<String>,
+    body: BTreeMap<String, String>,
+}
+
+impl Sent {
+    pub(crate) fn form(url: &str, body: &[(&str, &str)]) -> Self {
+        Self::new("POST", url, &[], Some("application/x-www-form-urlencoded"), body)
+    }
+
+    pub(crate) fn json(url: &str, body: &[(&str, &str)]) -> Self {
+        Self::query_and_json(url, &[], body)
+    }
+
+    pub(crate) fn query_and_json(url: &str, query: &[(&str, &str)], body: &[(&str, &str)]) -> Self {
+        Self::new("POST", url, query, Some("application/json"), body)
+    }
+
+    pub(crate) fn get(url: &str, query: &[(&str, &str)]) -> Self {
+        Self::new("GET", url, query, None, &[])
+    }
+
+    fn new(
+        method: &str,
+        url: &str,
+        query: &[(&str, &str)],
+        content_type: Option<&str>,
+        body: &[(&str, &str)],
+    ) -> Self {
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Self {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            query: map(query),
+            content_type: content_type.map(str::to_owned),
+            body: map(body),
+        }
+    }
+}
+
+/// What the operation sends for that app.
+pub(crate) fn sent(operation: &impl Endpoint, app: &App) -> Sent {
+    let request = operation.request(app).unwrap();
+    assert_eq!(request.headers()[ACCEPT], "application/json");
+    let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap().to_owned());
+    assert_eq!(request.headers().len(), 1 + usize::from(content_type.is_some()));
+    let uri = request.uri();
+    Sent {
+        method: request.method().to_string(),
+        url: uri.to_string().split('?').next().unwrap().to_owned(),
+        query: form(uri.query().unwrap_or_default().as_bytes()),
+        body: body(&request, content_type.as_deref()),
+        content_type,
+    }
+}
+
+fn body(request: &Request<Body>, content_type: Option<&str>) -> BTreeMap<String, String> {
+    let bytes = request.body().as_bytes();
+    match content_type {
+        Some("application/json") => serde_json::from_slice(bytes).unwrap(),
+        _ => form(bytes),
+    }
+}
+
+fn form(bytes: &[u8]) -> BTreeMap<String, String> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(bytes).unwrap();
+    let count = pairs.len();
+    let map: BTreeMap<_, _> = pairs.into_iter().collect();
+    assert_eq!(map.len(), count, "a parameter is there twice");
+    map
+}
