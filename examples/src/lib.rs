@@ -1,1 +1,274 @@
-//! x
+//! What the examples share: the options that say where LoginRadius is, and how results are printed.
+//!
+//! Without options an example starts the emulator and talks to that. With `--client-id` (and, for
+//! anything but the default `https://cloud-api.loginradius.com`, `--base-url`) it talks to a real service.
+
+use std::error::Error as StdError;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::{App, BodyFormat, Error, Jwt, Service, TokenSet};
+use loginradius_emulator::{Emulator, seeded};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use serde_json::{Value, json};
+
+/// What every example returns.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn StdError>>;
+
+/// The options of every example.
+#[derive(Debug, clap::Args)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where LoginRadius is, as in https://acme.hub.loginradius.com
+    #[arg(long, env = "LOGINRADIUS_BASE_URL")]
+    pub base_url: Option<String>,
+    /// Which URLs it speaks: classic (/sso/...) or site (/api/...)
+    #[arg(long, env = "LOGINRADIUS_FAMILY", value_enum, default_value = "classic")]
+    pub family: Family,
+    /// The OAuth app's name in the LoginRadius Dashboard
+    #[arg(long, env = "LOGINRADIUS_OAUTH_APP")]
+    pub oauth_app: Option<String>,
+    /// The JWT app's name in the LoginRadius Dashboard
+    #[arg(long, env = "LOGINRADIUS_JWT_APP")]
+    pub jwt_app: Option<String>,
+    /// The client id, or LoginRadius API key
+    #[arg(long, env = "LOGINRADIUS_CLIENT_ID")]
+    pub client_id: Option<String>,
+    /// The client secret, or LoginRadius API secret; better given in the environment, which others cannot list
+    #[arg(long, env = "LOGINRADIUS_CLIENT_SECRET", hide_env_values = true)]
+    pub client_secret: Option<String>,
+    /// How the bodies of the OAuth operations are written
+    #[arg(long, env = "LOGINRADIUS_BODY", value_enum, default_value = "form")]
+    pub body: Format,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Print tokens whole
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// LoginRadius's two families of URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Family {
+    /// `/sso/...`
+    Classic,
+    /// `/api/...`
+    Site,
+}
+
+/// How the bodies of the OAuth operations are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Format {
+    /// `application/x-www-form-urlencoded`
+    Form,
+    /// `application/json`
+    Json,
+}
+
+/// Whom an example talks to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Target {
+    /// The app that it speaks for.
+    pub app: App,
+    /// The emulator that was started, unless it is a real service.
+    pub emulator: Option<Emulator>,
+}
+
+impl Options {
+    /// The service that the options name, or an emulator that is started now.
+    ///
+    /// # Errors
+    ///
+    /// If the options contradict each other, or no port is free for the emulator.
+    pub fn target(&self) -> Result<Target> {
+        let (client_id, emulator) = match (&self.client_id, &self.base_url) {
+            (Some(client_id), _) => (client_id.as_str(), None),
+            (None, Some(_)) => return Err("--base-url names a service: say who you are with --client-id".into()),
+            (None, None) => {
+                // A second between two polls, so that the result of a click is seen at once.
+                let emulator = Emulator::builder().device_interval(Duration::from_secs(1)).start()?;
+                (seeded::CLIENT_ID, Some(emulator))
+            }
+        };
+        let base_url = self.base_url.as_deref().or(emulator.as_ref().map(Emulator::base_url));
+        let service = match (self.family, base_url) {
+            (Family::Classic, None) => Service::cloud(),
+            (Family::Classic, Some(url)) => Service::cloud().base_url(url)?,
+            (Family::Site, Some(url)) => Service::site("localhost")?.base_url(url)?,
+            (Family::Site, None) => return Err("--family site needs the site: give it with --base-url".into()),
+        };
+        let format = match self.body {
+            Format::Form => BodyFormat::Form,
+            Format::Json => BodyFormat::Json,
+        };
+        let seeded = |value| emulator.as_ref().map(|_| value);
+        let mut app = App::new(client_id).service(service).body_format(format);
+        if let Some(secret) = self.client_secret.as_deref().or(seeded(seeded::CLIENT_SECRET)) {
+            app = app.client_secret(secret);
+        }
+        if let Some(name) = self.oauth_app.as_deref().or(seeded(seeded::OAUTH_APP)) {
+            app = app.oauth_app(name);
+        }
+        if let Some(name) = self.jwt_app.as_deref().or(seeded(seeded::JWT_APP)) {
+            app = app.jwt_app(name);
+        }
+        Ok(Target { app, emulator })
+    }
+
+    /// Where results go.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        Output { json: self.json, show_secrets: self.show_secrets }
+    }
+}
+
+/// Where results go: lines for a person, or one JSON object a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    show_secrets: bool,
+}
+
+impl Output {
+    /// Whether the reader is a program.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// A line for a person; a program is not shown it.
+    pub fn say(self, text: impl AsRef<str>) {
+        if !self.json {
+            print_line(text.as_ref());
+        }
+    }
+
+    /// The address and the code of a device sign-in, with a QR code of the address.
+    pub fn prompt(self, grant: &DeviceGrant) {
+        if self.json {
+            return self.event(json!({
+                "event": "prompt",
+                "user_code": grant.user_code,
+                "verification_uri": grant.verification_uri,
+                "verification_uri_complete": grant.verification_uri_complete,
+                "interval": seconds(grant.interval),
+                "expires_in": seconds(grant.expires_in),
+            }));
+        }
+        let Some(link) = grant.browser_uri() else {
+            self.say(format!("This is no web address, so do not open it: {}", printable(&grant.verification_uri)));
+            return self.say(format!("The code is {}", printable(&grant.user_code)));
+        };
+        self.say(format!("\nIn a browser, open  {}", printable(&grant.verification_uri)));
+        self.say(format!("and enter the code  {}\n", printable(&grant.user_code)));
+        if let Ok(code) = QrCode::new(link) {
+            self.say(in_black_on_white(&code.render::<Dense1x2>().quiet_zone(true).build()));
+            self.say(format!("The QR code leads to {link}\n"));
+        }
+    }
+
+    /// Tokens that were obtained, by an event of that name.
+    pub fn tokens(self, event: &str, tokens: &TokenSet) {
+        let refresh_token = tokens.refresh_token.as_ref().map(|token| self.shown(token.expose()));
+        let id_token = tokens.id_token.as_ref().map(|token| self.shown(token.expose()));
+        let access_token = self.shown(tokens.access_token.expose());
+        if self.json {
+            return self.event(json!({
+                "event": event,
+                "access_token": access_token,
+                "token_type": tokens.token_type,
+                "expires_in": tokens.expires_in.map(seconds),
+                "refresh_token": refresh_token,
+                "id_token": id_token,
+            }));
+        }
+        let lifetime =
+            tokens.expires_in.map_or("of unknown lifetime".to_owned(), |time| format!("for {} s", time.as_secs()));
+        self.say(format!("  access token   {access_token} {lifetime}"));
+        self.say(format!("  refresh token  {}", refresh_token.as_deref().unwrap_or("none")));
+    }
+
+    /// A JWT, and how it was obtained.
+    pub fn jwt(self, how: &str, jwt: &Jwt) {
+        let jwt = self.shown(jwt.expose());
+        if self.json {
+            self.event(json!({ "event": "jwt", "by": how, "jwt": jwt }))
+        } else {
+            self.say(format!("  JWT by {how}: {jwt}"))
+        }
+    }
+
+    /// Something that was done, in a word for a program and in words for a person.
+    pub fn done(self, event: &str, text: &str) {
+        if self.json { self.event(json!({ "event": event })) } else { self.say(text) }
+    }
+
+    /// Ends an example: prints the error, if there is one.
+    #[must_use]
+    pub fn finish(self, result: Result) -> ExitCode {
+        let Err(error) = result else { return ExitCode::SUCCESS };
+        if self.json {
+            let kind = error.downcast_ref::<Error>().map_or("settings", |error| error.kind().as_str());
+            self.event(json!({ "event": "error", "kind": kind, "message": error.to_string() }));
+        } else {
+            let mut line = format!("error: {}", printable(&error.to_string()));
+            let mut source = error.source();
+            while let Some(cause) = source {
+                line += &format!("\n  because: {}", printable(&cause.to_string()));
+                source = cause.source();
+            }
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+        ExitCode::FAILURE
+    }
+
+    /// A secret's beginning, unless secrets are to be shown.
+    fn shown(self, secret: &str) -> String {
+        const ENOUGH_TO_RECOGNIZE: usize = 4;
+        if self.show_secrets {
+            return printable(secret);
+        }
+        let letters = secret.chars().count();
+        let start: String = secret.chars().take(ENOUGH_TO_RECOGNIZE.min(letters / 4)).collect();
+        format!("{}... ({letters} characters)", printable(&start))
+    }
+
+    fn event(self, event: Value) {
+        print_line(&event.to_string());
+    }
+}
+
+/// Text from a server, without what could steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn seconds(time: Duration) -> Value {
+    if time.subsec_nanos() == 0 { time.as_secs().into() } else { time.as_secs_f64().into() }
+}
+
+/// Scanners want dark on light, whatever the terminal's colours are.
+fn in_black_on_white(picture: &str) -> String {
+    if !io::stdout().is_terminal() {
+        return picture.to_owned();
+    }
+    picture.lines().map(|line| format!("\x1b[38;5;16;48;5;231m{line}\x1b[0m\n")).collect()
+}
+
+/// `println!` panics when nobody reads any more.
+fn print_line(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

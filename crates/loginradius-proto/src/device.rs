@@ -79,6 +79,11 @@ pub struct DeviceFlow {
     ends: Instant,
     /// The longest that an answer took so far: what "just before the end" has to allow for.
     round_trip: Duration,
+    /// The last answer or failure, from which the next wait counts.
+    last: Instant,
+    backoff: Duration,
+    /// Until when the server asked not to poll (`Retry-After`).
+    not_before: Option<Instant>,
     /// Failures since the last answer.
     failures: u32,
     failure: Option<Error>,
@@ -123,13 +128,16 @@ impl DeviceFlow {
             jitter: Jitter::new(seed),
             ends: after(now, grant.expires_in),
             round_trip: Duration::ZERO,
+            last: now,
+            backoff: Duration::ZERO,
+            not_before: None,
             failures: 0,
             failure: None,
             lost: None,
             owes_a_poll: false,
             state: State::Done(None),
         };
-        flow.schedule(now, Duration::ZERO, None);
+        flow.plan();
         flow
     }
 
@@ -142,11 +150,10 @@ impl DeviceFlow {
         // A clock that was set back must not make the code live longer than it was given.
         let age = clock.duration_since(pending.arrived_at).unwrap_or_default();
         flow.ends = after(now, pending.grant.expires_in.saturating_sub(age));
+        flow.round_trip = pending.round_trip;
+        flow.not_before = pending.not_before.map(|time| after(now, time.duration_since(clock).unwrap_or_default()));
         flow.owes_a_poll = true;
-        flow.schedule(now, Duration::ZERO, None);
-        if let State::Waiting { then: Next::Expire, .. } = flow.state {
-            flow.state = State::Waiting { until: after(now, flow.grant.interval), then: Next::Poll };
-        }
+        flow.plan();
         flow
     }
 
@@ -163,7 +170,8 @@ impl DeviceFlow {
     pub fn round_trip(mut self, round_trip: Duration, now: Instant) -> Self {
         self.round_trip = self.round_trip.max(round_trip);
         if let State::Waiting { .. } = self.state {
-            self.schedule(now, Duration::ZERO, None);
+            self.last = self.last.max(now);
+            self.plan();
         }
         self
     }
@@ -181,28 +189,29 @@ impl DeviceFlow {
         let left = self.ends.saturating_duration_since(now);
         let age = self.grant.expires_in.saturating_sub(left);
         let arrived_at = clock.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-        PendingDevice { grant: self.grant.clone(), arrived_at }
+        let not_before = self.not_before.and_then(|time| clock.checked_add(time.saturating_duration_since(now)));
+        PendingDevice { grant: self.grant.clone(), arrived_at, round_trip: self.round_trip, not_before }
     }
 
-    /// Plans the next poll, counted from the last answer or failure.
-    fn schedule(&mut self, from: Instant, backoff: Duration, retry_after: Option<Duration>) {
+    /// Plans the next poll.
+    fn plan(&mut self) {
         let interval = self.grant.interval;
-        let earliest = after(from, interval);
-        let asked = retry_after.map_or(from, |wait| after(from, wait));
-        let wanted = after(from, backoff).max(earliest).max(asked);
+        let earliest = after(self.last, interval);
+        let asked = self.not_before.unwrap_or(self.last);
+        let wanted = after(self.last, self.backoff).max(earliest).max(asked);
 
-        let margin = (interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip * 2);
-        let last = self.ends.checked_sub(margin).unwrap_or(from);
+        let margin = (interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip.saturating_mul(2));
+        let last_poll = self.ends.checked_sub(margin).unwrap_or(self.last);
         let then_another = after(after(wanted, self.round_trip), interval);
-        let at = if then_another <= last {
+        let at = if then_another <= last_poll {
             wanted
         } else if asked < self.ends {
-            earliest.max(asked).max(last)
+            earliest.max(asked).max(last_poll)
         } else {
             // A `Retry-After` beyond the end leaves the last poll where it is: there is no later.
-            earliest.max(last)
+            earliest.max(last_poll)
         };
-        self.state = if at < self.ends {
+        self.state = if at < self.ends || self.owes_a_poll {
             State::Waiting { until: at, then: Next::Poll }
         } else {
             State::Waiting { until: self.ends, then: Next::Expire }
@@ -238,7 +247,11 @@ impl DeviceFlow {
             self.grant.interval = self.grant.interval.max(interval);
         }
         match service.and_then(|service| service.oauth_error.as_deref()) {
-            Some("authorization_pending") => self.answered(&error, now),
+            Some("authorization_pending") => {
+                // What is still pending did not yield its tokens to an earlier poll.
+                self.lost = None;
+                self.answered(&error, now);
+            }
             Some("slow_down") => {
                 self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
                 self.answered(&error, now);
@@ -261,7 +274,8 @@ impl DeviceFlow {
     fn answered(&mut self, error: &Error, now: Instant) {
         self.failures = 0;
         self.failure = None;
-        self.schedule(now, Duration::ZERO, error.retry_after());
+        self.backoff = Duration::ZERO;
+        self.wait(error.retry_after(), now);
     }
 
     fn failed(&mut self, error: Error, now: Instant) {
@@ -277,8 +291,14 @@ impl DeviceFlow {
         self.failure = Some(error);
         let interval = self.grant.interval;
         let longest = interval.max(Self::LONGEST_BACKOFF);
-        let backoff = self.jitter.shorten(doubled(interval.saturating_mul(2), self.failures, longest));
-        self.schedule(now, backoff, retry_after);
+        self.backoff = self.jitter.shorten(doubled(interval.saturating_mul(2), self.failures, longest));
+        self.wait(retry_after, now);
+    }
+
+    fn wait(&mut self, retry_after: Option<Duration>, now: Instant) {
+        self.last = now;
+        self.not_before = retry_after.map(|wait| after(now, wait));
+        self.plan();
     }
 
     fn expired(&self) -> Error {
@@ -318,6 +338,8 @@ impl Flow for DeviceFlow {
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
         if let State::Out { sent, .. } = self.state {
+            // The caller may have looked at its clock before it sent.
+            let now = now.max(sent);
             if outcome.is_ok() {
                 self.round_trip = self.round_trip.max(now.saturating_duration_since(sent));
             }
@@ -351,9 +373,12 @@ impl Flow for DeviceFlow {
 pub struct PendingDevice {
     grant: DeviceGrant,
     arrived_at: SystemTime,
+    round_trip: Duration,
+    not_before: Option<SystemTime>,
 }
 
-/// The stored form of a [`PendingDevice`]. Times are whole milliseconds, so that nothing is rounded to less.
+/// The stored form of a [`PendingDevice`]. Times are whole milliseconds, rounded up: no interval and no
+/// lifetime may become shorter.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
@@ -365,6 +390,10 @@ struct Stored {
     interval_ms: u64,
     expires_in_ms: u64,
     arrived_at_unix_ms: u64,
+    #[serde(default)]
+    round_trip_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before_unix_ms: Option<u64>,
 }
 
 impl PendingDevice {
@@ -380,7 +409,8 @@ impl PendingDevice {
     /// where only its owner can read.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let millis = |time: Duration| u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let unix_millis = |time: SystemTime| millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         let stored = Stored {
             version: Self::VERSION,
             device_code: self.grant.device_code.expose().to_owned().into(),
@@ -389,7 +419,9 @@ impl PendingDevice {
             verification_uri_complete: self.grant.verification_uri_complete.clone(),
             interval_ms: millis(self.grant.interval),
             expires_in_ms: millis(self.grant.expires_in),
-            arrived_at_unix_ms: millis(self.arrived_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+            arrived_at_unix_ms: unix_millis(self.arrived_at),
+            round_trip_ms: millis(self.round_trip),
+            not_before_unix_ms: self.not_before.map(unix_millis),
         };
         // Strings and numbers can always be written.
         serde_json::to_string(&stored).unwrap_or_default()
@@ -406,9 +438,8 @@ impl PendingDevice {
         if stored.version != Self::VERSION {
             return Err(refuse("is of another version of this crate"));
         }
-        let arrived_at = SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_millis(stored.arrived_at_unix_ms))
-            .ok_or_else(|| refuse("has an impossible date"))?;
+        let date = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+        let arrived_at = date(stored.arrived_at_unix_ms).ok_or_else(|| refuse("has an impossible date"))?;
         Ok(Self {
             grant: DeviceGrant {
                 device_code: DeviceCode::new(stored.device_code.as_str()),
@@ -419,6 +450,8 @@ impl PendingDevice {
                 expires_in: Duration::from_millis(stored.expires_in_ms),
             },
             arrived_at,
+            round_trip: Duration::from_millis(stored.round_trip_ms),
+            not_before: stored.not_before_unix_ms.and_then(date),
         })
     }
 }

@@ -284,15 +284,14 @@ impl<E: Endpoint> Flow for Call<E> {
 /// Whether an error says nothing about the request itself: the network's, a busy server's or a proxy's.
 /// The next attempt may well succeed.
 pub(crate) fn is_failure(error: &Error) -> bool {
+    let status = error.http_status().map_or(0, |status| status.as_u16());
     match error.kind() {
         ErrorKind::NotSent | ErrorKind::Lost | ErrorKind::BadAnswer => true,
-        ErrorKind::TryLater => match error.service() {
-            None => true,
-            Some(service) => {
-                error.http_status().is_some_and(|status| status.is_server_error() || status.as_u16() == 429)
-                    || matches!(service.oauth_error.as_deref(), Some("server_error" | "temporarily_unavailable"))
-            }
-        },
-        _ => false,
+        ErrorKind::TryLater if error.service().is_none() => true,
+        _ if matches!(status, 300..=399 | 429 | 500..=599) => true,
+        _ => {
+            let name = error.service().and_then(|service| service.oauth_error.as_deref());
+            matches!(name, Some("server_error" | "temporarily_unavailable"))
+        }
     }
 }

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use crate::{App, Body, BodyFormat, Endpoint, Service};
 
 /// An app with every setting, so that a request that carries one too many is noticed.
-pub(crate) fn classic(format: BodyFormat) -> App {
+pub(crate) fn classic_app(format: BodyFormat) -> App {
     App::new("my-client-id")
         .client_secret("my-client-secret")
         .api_key("my-api-key")
@@ -18,8 +18,8 @@ pub(crate) fn classic(format: BodyFormat) -> App {
 }
 
 /// The same at a site.
-pub(crate) fn site(format: BodyFormat) -> App {
-    classic(format).service(Service::site("acme.hub.loginradius.com").unwrap())
+pub(crate) fn site_app(format: BodyFormat) -> App {
+    classic_app(format).service(Service::site("acme.hub.loginradius.com").unwrap())
 }
 
 /// The same without a secret.
@@ -58,13 +58,7 @@ impl Sent {
         Self::new("GET", url, query, None, &[])
     }
 
-    fn new(
-        method: &str,
-        url: &str,
-        query: &[(&str, &str)],
-        content_type: Option<&str>,
-        body: &[(&str, &str)],
-    ) -> Self {
+    fn new(method: &str, url: &str, query: &[(&str, &str)], content_type: Option<&str>, body: &[(&str, &str)]) -> Self {
         let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Self {
             method: method.to_owned(),

@@ -78,11 +78,12 @@ pub(super) fn sign_in(csrf: &str, user_code: &str, username: &str, problem: Opti
                 label for="username" { "Email, user name or phone" }
                 input #username name="username" value=(username) type="text" required maxlength="200"
                     autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false"
-                autofocus[username.is_empty()]
+                    autofocus[username.is_empty()]
                     aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")];
                 label for="password" { "Password" }
                 input #password name="password" type="password" required maxlength="200"
-                    autocomplete="current-password" aria-describedby="seeded"
+                    autocomplete="current-password" autofocus[!username.is_empty()]
+                    aria-describedby=(if problem.is_some() { "problem seeded" } else { "seeded" })
                     aria-invalid=[problem.map(|_| "true")];
                 button.primary #sign-in type="submit" { "Sign in" }
             }

@@ -58,3 +58,78 @@ impl Endpoint for JwtByAccessToken {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BodyFormat::{Form, Json};
+    use crate::ErrorKind;
+    use crate::testing::{Sent, answer, classic_app, sent, site_app};
+
+    fn operation() -> JwtByAccessToken {
+        JwtByAccessToken::new("b8cb 84&c9")
+    }
+
+    #[test]
+    fn classic() {
+        let query = [("apikey", "my-api-key"), ("jwtapp", "my-jwt-app"), ("access_token", "b8cb 84&c9")];
+        for format in [Form, Json] {
+            assert_eq!(
+                sent(&operation(), &classic_app(format)),
+                Sent::get("https://cloud-api.loginradius.com/sso/jwt/api/token", &query)
+            );
+        }
+    }
+
+    #[test]
+    fn site() {
+        let query = [("apikey", "my-api-key"), ("access_token", "b8cb 84&c9")];
+        for format in [Form, Json] {
+            assert_eq!(
+                sent(&operation(), &site_app(format)),
+                Sent::get("https://acme.hub.loginradius.com/api/jwt/my-jwt-app/token", &query)
+            );
+        }
+    }
+
+    #[test]
+    fn the_client_id_is_the_key_unless_another_is_set() {
+        let app = App::new("my-client-id").jwt_app("my-jwt-app");
+        let query = [("apikey", "my-client-id"), ("jwtapp", "my-jwt-app"), ("access_token", "b8cb 84&c9")];
+        assert_eq!(sent(&operation(), &app), Sent::get("https://cloud-api.loginradius.com/sso/jwt/api/token", &query));
+    }
+
+    #[test]
+    fn a_nonce_is_for_sites() {
+        let operation = operation().nonce("3f44");
+        let query = [("Nonce", "3f44"), ("apikey", "my-api-key"), ("access_token", "b8cb 84&c9")];
+        assert_eq!(
+            sent(&operation, &site_app(Form)),
+            Sent::get("https://acme.hub.loginradius.com/api/jwt/my-jwt-app/token", &query)
+        );
+        let error = operation.request(&classic_app(Form)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains("leave it out, or use `Service::site`"), "{error}");
+    }
+
+    #[test]
+    fn answer_with_a_jwt() {
+        let body = r#"{"signature":"e30.e30.c2ln"}"#;
+        let jwt = operation().response(&classic_app(Form), answer(200, body)).unwrap();
+        assert_eq!(jwt.expose(), "e30.e30.c2ln");
+    }
+
+    #[test]
+    fn answer_with_an_error() {
+        let body = r#"{"ErrorCode":906,"Message":"Access token has expired","Description":"Ask for a new token."}"#;
+        let error = operation().response(&classic_app(Form), answer(403, body)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignInAgain);
+        assert_eq!(error.operation(), Some("JWT Token"));
+        assert_eq!(error.service().unwrap().code, Some(906));
+    }
+
+    #[test]
+    fn it_may_be_repeated() {
+        assert!(operation().repeatable());
+    }
+}

@@ -112,7 +112,7 @@ impl DeviceGrant {
     }
 
     fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {
-                let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
+        let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
         let needed = |name| optional(name)?.ok_or(Field::missing(name));
         // Some servers say `url` where RFC 8628 says `uri`, and some say both.
         let either = |uri, url| match optional(uri)? {
@@ -141,4 +141,89 @@ fn is_web(uri: &str) -> bool {
         && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
         && !authority.is_empty()
         && !authority.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BodyFormat::{Form, Json};
+    use crate::testing::{Sent, answer, classic_app, sent, site_app};
+
+    fn operation() -> RequestDeviceCode {
+        RequestDeviceCode::new().scope("email profile")
+    }
+
+    const CLASSIC: (&str, &[(&str, &str)]) = (
+        "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/device",
+        &[("client_id", "my-client-id"), ("scope", "email profile")],
+    );
+    const SITE: (&str, &[(&str, &str)]) = (
+        "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/device",
+        &[("client_id", "my-client-id"), ("scope", "email profile")],
+    );
+
+    #[test]
+    fn classic_form() {
+        assert_eq!(sent(&operation(), &classic_app(Form)), Sent::form(CLASSIC.0, CLASSIC.1));
+    }
+
+    #[test]
+    fn classic_json() {
+        assert_eq!(sent(&operation(), &classic_app(Json)), Sent::json(CLASSIC.0, CLASSIC.1));
+    }
+
+    #[test]
+    fn site_form() {
+        assert_eq!(sent(&operation(), &site_app(Form)), Sent::form(SITE.0, SITE.1));
+    }
+
+    #[test]
+    fn site_json() {
+        assert_eq!(sent(&operation(), &site_app(Json)), Sent::json(SITE.0, SITE.1));
+    }
+
+    #[test]
+    fn without_a_scope() {
+        assert_eq!(sent(&RequestDeviceCode::new(), &classic_app(Form)), Sent::form(CLASSIC.0, &CLASSIC.1[..1]));
+        assert_eq!(sent(&RequestDeviceCode::new().scope(""), &site_app(Json)), Sent::json(SITE.0, &SITE.1[..1]));
+    }
+
+    #[test]
+    fn answer_with_a_grant() {
+        let grant = operation()
+            .response(
+                &classic_app(Form),
+                answer(
+                    200,
+                    r#"{"device_code":"af2a","user_code":"oP5lLq","verification_uri":"https://example.com/device",
+                        "verification_uri_complete":"https://example.com/device?user_code=oP5lLq","interval":10,
+                        "expires_in":1800}"#,
+                ),
+            )
+            .unwrap();
+        assert_eq!(grant.device_code.expose(), "af2a");
+        assert_eq!(grant.user_code, "oP5lLq");
+        assert_eq!(grant.verification_uri, "https://example.com/device");
+        assert_eq!(grant.browser_uri(), Some("https://example.com/device?user_code=oP5lLq"));
+        assert_eq!(grant.interval, Duration::from_secs(10));
+        assert_eq!(grant.expires_in, Duration::from_secs(1800));
+    }
+
+    #[test]
+    fn answer_with_an_error() {
+        let error = operation()
+            .response(
+                &classic_app(Form),
+                answer(401, r#"{"error":"invalid_client","error_description":"The client_id is not valid."}"#),
+            )
+            .unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Settings);
+        assert_eq!(error.operation(), Some("Request Device Code"));
+        assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_client"));
+    }
+
+    #[test]
+    fn it_may_be_repeated() {
+        assert!(operation().repeatable());
+    }
 }

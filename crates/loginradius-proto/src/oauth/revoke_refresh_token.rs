@@ -64,3 +64,88 @@ impl Endpoint for RevokeRefreshToken {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BodyFormat::{Form, Json};
+    use crate::testing::{Sent, answer, classic_app, public, sent, site_app};
+
+    fn operation() -> RevokeRefreshToken {
+        RevokeRefreshToken::new("a795bbb0")
+    }
+
+    const CLASSIC: (&str, &[(&str, &str)]) = (
+        "https://cloud-api.loginradius.com/sso/oauth/refresh_token/revoke",
+        &[("client_id", "my-client-id"), ("client_secret", "my-client-secret"), ("refresh_token", "a795bbb0")],
+    );
+    const SITE: (&str, &[(&str, &str)]) = (
+        "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/revoke",
+        &[("client_id", "my-client-id"), ("client_secret", "my-client-secret"), ("refresh_token", "a795bbb0")],
+    );
+
+    #[test]
+    fn classic_form() {
+        assert_eq!(sent(&operation(), &classic_app(Form)), Sent::form(CLASSIC.0, CLASSIC.1));
+    }
+
+    #[test]
+    fn classic_json() {
+        assert_eq!(sent(&operation(), &classic_app(Json)), Sent::json(CLASSIC.0, CLASSIC.1));
+    }
+
+    #[test]
+    fn site_form() {
+        assert_eq!(sent(&operation(), &site_app(Form)), Sent::form(SITE.0, SITE.1));
+    }
+
+    #[test]
+    fn site_json() {
+        assert_eq!(sent(&operation(), &site_app(Json)), Sent::json(SITE.0, SITE.1));
+    }
+
+    #[test]
+    fn without_a_secret() {
+        let fields = |given: &[(&'static str, &'static str)]| {
+            given.iter().copied().filter(|(name, _)| *name != "client_secret").collect::<Vec<_>>()
+        };
+        assert_eq!(sent(&operation(), &public(classic_app(Form))), Sent::form(CLASSIC.0, &fields(CLASSIC.1)));
+        assert_eq!(sent(&operation(), &public(site_app(Json))), Sent::json(SITE.0, &fields(SITE.1)));
+    }
+
+    #[test]
+    fn with_the_key_of_rfc_7009() {
+        let fields = [("client_id", "my-client-id"), ("client_secret", "my-client-secret"), ("token", "a795bbb0")];
+        let operation = operation().with_token_key();
+        assert_eq!(sent(&operation, &classic_app(Form)), Sent::form(CLASSIC.0, &fields));
+        assert_eq!(sent(&operation, &site_app(Json)), Sent::json(SITE.0, &fields));
+    }
+
+    #[test]
+    fn answer_without_an_error() {
+        for body in ["", " \r\n", "{}", r#"{"isPosted":true}"#, "null"] {
+            operation().response(&classic_app(Form), answer(200, body)).unwrap();
+        }
+    }
+
+    #[test]
+    fn answer_with_an_error() {
+        let error = operation()
+            .response(
+                &classic_app(Form),
+                answer(
+                    400,
+                    r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#,
+                ),
+            )
+            .unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Settings);
+        assert_eq!(error.operation(), Some("Revoke Refresh Token"));
+        assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_request"));
+    }
+
+    #[test]
+    fn it_may_be_repeated() {
+        assert!(operation().repeatable());
+    }
+}

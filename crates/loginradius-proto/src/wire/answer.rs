@@ -182,9 +182,7 @@ fn printable(asked: &Asked<'_>, service: ServiceError) -> ServiceError {
         oauth_error: service.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
         message: service.message.map(clean),
         description: service.description.map(clean),
-        fields: fields
-            .map(|field| FieldError { name: clean(field.name), message: clean(field.message) })
-            .collect(),
+        fields: fields.map(|field| FieldError { name: clean(field.name), message: clean(field.message) }).collect(),
         ..service
     }
 }
@@ -352,10 +350,10 @@ fn spelled(secret: &str, text: &str) -> Option<usize> {
     for wanted in secret.bytes() {
         let encoded = [b'%', HEX[usize::from(wanted >> 4)], HEX[usize::from(wanted & 15)]];
         let length = match rest {
-            [first, ..] if *first == wanted && wanted != b'\\' => 1,
             [a, b, c, ..] if [*a, *b, *c].eq_ignore_ascii_case(&encoded) => 3,
             [b'+', ..] if wanted == b' ' => 1,
             [b'\\', escaped, ..] if *escaped == wanted => 2,
+            [plain, ..] if *plain == wanted => 1,
             _ => return None,
         };
         rest = &rest[length..];

@@ -1,0 +1,362 @@
+//! What is refused before anything is sent, and that each refusal says what to change.
+
+use std::collections::BTreeMap;
+
+use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
+};
+use loginradius_proto::{App, BodyFormat, Endpoint, Error, ErrorKind, Service};
+
+fn app() -> App {
+    App::new("my-client-id").oauth_app("my-oauth-app").jwt_app("my-jwt-app")
+}
+
+fn site() -> Service {
+    Service::site("acme.hub.loginradius.com").unwrap()
+}
+
+/// The error of that kind that says that.
+#[track_caller]
+fn refused(outcome: Result<impl Sized, Error>, saying: &str) {
+    let Err(error) = outcome else { panic!("not refused: {saying}") };
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert!(error.to_string().contains(saying), "{error:?} does not say: {saying}");
+    assert!(error.service().is_none() && error.http_status().is_none());
+}
+
+#[test]
+fn an_oauth_app_is_one_segment_of_the_path() {
+    let path = |name: &str| {
+        let request = RequestDeviceCode::new().request(&app().oauth_app(name)).unwrap();
+        request.uri().path().to_owned()
+    };
+    assert_eq!(path("../x"), "/sso/oauth/..%2Fx/device");
+    assert_eq!(path("a/b"), "/sso/oauth/a%2Fb/device");
+    assert_eq!(path("a?b#c"), "/sso/oauth/a%3Fb%23c/device");
+    assert_eq!(path("%2e%2e"), "/sso/oauth/%252e%252e/device");
+    assert_eq!(path("a\\b"), "/sso/oauth/a%5Cb/device");
+    assert_eq!(path("a b;c"), "/sso/oauth/a%20b%3Bc/device");
+    assert_eq!(path("äpp"), "/sso/oauth/%C3%A4pp/device");
+    assert_eq!(path("..."), "/sso/oauth/.../device");
+}
+
+#[test]
+fn a_jwt_app_is_one_segment_or_one_parameter() {
+    let sent = |app: App| JwtByAccessToken::new("token").request(&app.jwt_app("../a&b=c")).unwrap().uri().clone();
+    assert_eq!(sent(app().service(site())).path(), "/api/jwt/..%2Fa%26b%3Dc/token");
+    assert_eq!(sent(app()).path(), "/sso/jwt/api/token");
+    assert!(sent(app()).query().unwrap().contains("jwtapp=..%2Fa%26b%3Dc"));
+}
+
+#[test]
+fn names_that_are_no_segment() {
+    for name in [".", ".."] {
+        let app = app().oauth_app(name).jwt_app(name);
+        refused(
+            RequestDeviceCode::new().request(&app),
+            "is a dot segment: use the name from the LoginRadius Dashboard",
+        );
+        let app = app.service(site());
+        refused(JwtByAccessToken::new("t").request(&app), "the JWT app's name is a dot segment: use the name");
+    }
+    let with = |name: &str| app().oauth_app(name).jwt_app(name).service(site());
+    refused(RequestTokens::new("d").request(&with("")), "the OAuth app's name is empty: use the name from");
+    refused(JwtByAccessToken::new("t").request(&with("")), "the JWT app's name is empty: use the name from");
+    for name in ["my-app\n", "\0", "a\u{7f}b", "a\u{85}b"] {
+        refused(RequestTokens::new("d").request(&with(name)), "the OAuth app's name contains a control character");
+        refused(JwtByAccessToken::new("t").request(&with(name)), "the JWT app's name contains a control character");
+    }
+}
+
+#[test]
+fn an_app_that_is_needed_and_not_set() {
+    let says = "the OAuth app's name is not set, and this operation needs it: set it with `App::oauth_app`";
+    let bare = App::new("my-client-id").client_secret("my-secret");
+    refused(RequestDeviceCode::new().request(&bare), says);
+    refused(RequestTokens::new("d").request(&bare), says);
+    AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare).unwrap();
+    AccessTokenByPassword::new("u", "p").request(&bare).unwrap();
+    RefreshAccessToken::new("r").request(&bare).unwrap();
+    RevokeRefreshToken::new("r").request(&bare).unwrap();
+
+    let bare = bare.service(site());
+    refused(RequestDeviceCode::new().request(&bare), says);
+    refused(RequestTokens::new("d").request(&bare), says);
+    refused(AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare), says);
+    refused(AccessTokenByPassword::new("u", "p").request(&bare), says);
+    refused(RefreshAccessToken::new("r").request(&bare), says);
+    refused(RevokeRefreshToken::new("r").request(&bare), says);
+
+    let says = "the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`";
+    for service in [Service::cloud(), site()] {
+        let bare = App::new("my-client-id").service(service);
+        refused(JwtByAccessToken::new("t").request(&bare), says);
+        refused(JwtByEmail::new("e", "p").request(&bare), says);
+        refused(JwtByPhone::new("e", "p").request(&bare), says);
+        refused(JwtByUsername::new("e", "p").request(&bare), says);
+    }
+}
+
+#[test]
+fn parameters_that_are_empty_are_named() {
+    let empty = |name: &str| format!("`{name}` is empty: give it a value");
+    let nobody = App::new("").oauth_app("my-oauth-app").jwt_app("my-jwt-app");
+    refused(RequestDeviceCode::new().request(&nobody), &empty("client_id"));
+    refused(RequestTokens::new("d").request(&nobody), &empty("client_id"));
+    refused(AccessTokenByCode::new("c", "r").request(&nobody), &empty("client_id"));
+    refused(AccessTokenByPassword::new("u", "p").request(&nobody), &empty("client_id"));
+    refused(RefreshAccessToken::new("r").request(&nobody), &empty("client_id"));
+    refused(RevokeRefreshToken::new("r").request(&nobody), &empty("client_id"));
+    refused(JwtByAccessToken::new("t").request(&nobody), &empty("apikey"));
+    refused(JwtByEmail::new("e", "p").request(&nobody), &empty("apikey"));
+
+    let app = app();
+    refused(RequestTokens::new("").request(&app), &empty("device_code"));
+    refused(AccessTokenByCode::new("", "r").request(&app), &empty("code"));
+    refused(AccessTokenByCode::new("c", "").request(&app), &empty("redirect_uri"));
+    refused(AccessTokenByPassword::new("", "p").request(&app), &empty("username"));
+    refused(AccessTokenByPassword::new("u", "").request(&app), &empty("password"));
+    refused(RefreshAccessToken::new("").request(&app), &empty("refresh_token"));
+    refused(RevokeRefreshToken::new("").request(&app), &empty("refresh_token"));
+    refused(RevokeRefreshToken::new("").with_token_key().request(&app), &empty("token"));
+    refused(JwtByAccessToken::new("").request(&app), &empty("access_token"));
+    refused(JwtByEmail::new("", "p").request(&app), &empty("email"));
+    refused(JwtByPhone::new("", "p").request(&app), &empty("phone"));
+    refused(JwtByUsername::new("", "p").request(&app), &empty("username"));
+    refused(JwtByUsername::new("u", "").request(&app), &empty("password"));
+    refused(JwtByUsername::new("u", "p").request(&app.jwt_app("")), &empty("jwtapp"));
+}
+
+#[test]
+fn control_characters_are_refused_and_the_parameter_is_named() {
+    let control =
+        |name: &str| format!("`{name}` contains a control character (a stray line break, perhaps): remove it");
+    for bad in ["x\n", "\r\nx", "x\0y", "\t", "x\u{7f}", "x\u{9f}"] {
+        let app = app();
+        refused(RefreshAccessToken::new("r").request(&App::new(bad)), &control("client_id"));
+        let secret = app.clone().client_secret(bad);
+        refused(RefreshAccessToken::new("r").request(&secret), &control("client_secret"));
+        refused(RequestDeviceCode::new().scope(bad).request(&app), &control("scope"));
+        refused(RequestTokens::new(bad).request(&app), &control("device_code"));
+        refused(AccessTokenByCode::new(bad, "r").request(&app), &control("code"));
+        refused(AccessTokenByCode::new("c", bad).request(&app), &control("redirect_uri"));
+        refused(AccessTokenByCode::new("c", "r").code_verifier(bad).request(&app), &control("code_verifier"));
+        refused(AccessTokenByPassword::new(bad, "p").request(&app), &control("username"));
+        refused(AccessTokenByPassword::new("u", bad).request(&app), &control("password"));
+        refused(AccessTokenByPassword::new("u", "p").scope(bad).request(&app), &control("scope"));
+        refused(RefreshAccessToken::new(bad).request(&app), &control("refresh_token"));
+        refused(RevokeRefreshToken::new(bad).request(&app), &control("refresh_token"));
+        refused(JwtByAccessToken::new(bad).request(&app), &control("access_token"));
+        refused(JwtByAccessToken::new("t").request(&app.clone().api_key(bad)), &control("apikey"));
+        refused(JwtByAccessToken::new("t").request(&app.clone().jwt_app(bad)), &control("jwtapp"));
+        refused(JwtByEmail::new(bad, "p").request(&app), &control("email"));
+        refused(JwtByEmail::new("e", bad).request(&app), &control("password"));
+        let with = |options| JwtByEmail::new("e", "p").options(options).request(&app);
+        refused(with(LoginOptions::new().verification_url(bad)), &control("verificationurl"));
+        refused(with(LoginOptions::new().login_url(bad)), &control("loginurl"));
+        refused(with(LoginOptions::new().email_template(bad)), &control("emailtemplate"));
+        let site = app.service(site());
+        refused(JwtByAccessToken::new("t").nonce(bad).request(&site), &control("Nonce"));
+    }
+}
+
+#[test]
+fn what_separates_parameters_stays_within_one() {
+    for id in ["a&client_secret=x", "100%", "%41", "a=b", "a+b c", "a\"b\\c", "#?/"] {
+        for format in [BodyFormat::Form, BodyFormat::Json] {
+            let request = RequestDeviceCode::new().request(&App::new(id).oauth_app("o").body_format(format)).unwrap();
+            let bytes = request.body().as_bytes();
+            let read: BTreeMap<String, String> = match format {
+                BodyFormat::Form => serde_urlencoded::from_bytes(bytes).unwrap(),
+                _ => serde_json::from_slice(bytes).unwrap(),
+            };
+            assert_eq!(read, BTreeMap::from([("client_id".to_owned(), id.to_owned())]));
+        }
+        let request = JwtByAccessToken::new("t").request(&App::new(id).jwt_app("j")).unwrap();
+        let query: Vec<(String, String)> = serde_urlencoded::from_str(request.uri().query().unwrap()).unwrap();
+        assert_eq!(query[0], ("apikey".to_owned(), id.to_owned()));
+        assert_eq!(query.len(), 3);
+    }
+}
+
+#[test]
+fn a_password_of_every_kind_of_character_arrives() {
+    let ascii = (' '..='~').collect::<String>();
+    let others = "\u{a0}äß\u{7ff}\u{800}€\u{d7ff}\u{e000}\u{feff}\u{ffff}\u{10000}😀\u{10ffff}";
+    let password = ascii + others;
+    let read = |operation: &dyn Fn(&App) -> loginradius_proto::http::Request<loginradius_proto::Body>, format| {
+        let request = operation(&app().body_format(format));
+        let bytes = request.body().as_bytes().to_vec();
+        let members: BTreeMap<String, String> = match request.headers()["content-type"].to_str().unwrap() {
+            "application/x-www-form-urlencoded" => serde_urlencoded::from_bytes(&bytes).unwrap(),
+            "application/json" => serde_json::from_slice(&bytes).unwrap(),
+            other => panic!("{other}"),
+        };
+        members["password"].clone()
+    };
+    let oauth = |app: &App| AccessTokenByPassword::new("u", password.as_str()).request(app).unwrap();
+    let jwt = |app: &App| JwtByUsername::new("u", password.as_str()).request(app).unwrap();
+    for format in [BodyFormat::Form, BodyFormat::Json] {
+        assert_eq!(read(&oauth, format), password);
+        assert_eq!(read(&jwt, format), password);
+    }
+}
+
+#[test]
+fn a_parameter_too_long_for_a_url() {
+    let token = "x".repeat(70_000);
+    refused(JwtByAccessToken::new(token.as_str()).request(&app()), "too long: shorten them");
+    RefreshAccessToken::new(token.as_str()).request(&app()).unwrap();
+}
+
+#[test]
+fn base_urls_that_are_refused() {
+    let host = "has a host that is not a name or an address";
+    let port = "has a port that is not a number from 1 to 65535";
+    let dots = "has an empty or a dot segment in its path: write the path out";
+    let open = "use https (http is for localhost, 127.0.0.0/8 and [::1] alone)";
+    let user = "has user information (`@`): remove it";
+    let odd = "has a space, a control character or a character outside of ASCII: remove it";
+    for (url, saying) in [
+        ("http://cloud-api.loginradius.com", open),
+        ("HTTP://cloud-api.loginradius.com", open),
+        ("http://127.0.0.1.evil.com", open),
+        ("http://localhost.evil.com", open),
+        ("http://evil.com/localhost", open),
+        ("http://128.0.0.1", open),
+        ("http://127.1", open),
+        ("http://0.0.0.0", open),
+        ("http://2130706433", open),
+        ("http://[::]", open),
+        ("http://[::2]", open),
+        ("http://[fe80::1]", open),
+        ("http://[::ffff:127.0.0.1]", open),
+        ("http://[::ffff:8.8.8.8]:80", open),
+        ("https://cloud-api.loginradius.com:443@evil.example", user),
+        ("https://user@evil.example", user),
+        ("https://@evil.example", user),
+        ("http://localhost@evil.example", user),
+        ("https://a.example?x", "has a query (`?`): remove it"),
+        ("https://a.example/b?", "has a query (`?`): remove it"),
+        ("https://a.example#x", "has a fragment (`#`): remove it"),
+        ("https://a.example/#", "has a fragment (`#`): remove it"),
+        ("https://a.example:99999", port),
+        ("https://a.example:65536", port),
+        ("https://a.example:0", port),
+        ("https://a.example:", port),
+        ("https://a.example:+1", port),
+        ("https://a.example:-1", port),
+        ("https://a.example:https", port),
+        ("https://a.example:80:90", port),
+        ("http://[::1]:", port),
+        ("http://[::1]:0", port),
+        ("https://a.example/..", dots),
+        ("https://a.example/b/../c", dots),
+        ("https://a.example/./c", dots),
+        ("https://a.example/%2e%2e/c", dots),
+        ("https://a.example/b/.%2E", dots),
+        ("https://a.example/b//c", dots),
+        ("https://a.example//", dots),
+        ("https://a.example\\b", "has a backslash: use `/`"),
+        ("https:\\\\a.example", "has a backslash: use `/`"),
+        ("https://a.example/\\..", "has a backslash: use `/`"),
+        ("https://ä.example", odd),
+        ("https://a.example/ä", odd),
+        ("https://a.example/b c", odd),
+        (" https://a.example", odd),
+        ("https://a.example\n", odd),
+        ("https://a.example\0", odd),
+        ("a.example", "lacks a scheme: begin it with https://"),
+        ("", "lacks a scheme: begin it with https://"),
+        ("//a.example", "lacks a scheme: begin it with https://"),
+        ("https:/a.example", "lacks a scheme: begin it with https://"),
+        ("localhost:8080", "lacks a scheme: begin it with https://"),
+        ("ftp://a.example", "has a scheme other than https: begin it with https://"),
+        ("://a.example", "has a scheme other than https: begin it with https://"),
+        ("file:///etc/passwd", "has a scheme other than https: begin it with https://"),
+        ("https://", host),
+        ("https:///path", host),
+        ("https://:443", host),
+        ("https://a..example", host),
+        ("https://.example", host),
+        ("https://a.example.", host),
+        ("https://a%2fb", host),
+        ("https://[::1", host),
+        ("https://[::1]x", host),
+        ("https://[not-an-address]", host),
+        ("https://[::1%25lo]", host),
+        ("https://a.example/b\"c", "is not a URL"),
+    ] {
+        let outcome = Service::cloud().base_url(url);
+        let Err(error) = &outcome else { panic!("{url} is taken as {outcome:?}") };
+        assert!(error.to_string().starts_with("the base URL "), "{error}");
+        refused(outcome, saying);
+    }
+}
+
+#[test]
+fn base_urls_that_are_taken() {
+    for (url, origin, loopback) in [
+        ("https://sso.example.com", "https://sso.example.com", false),
+        ("https://sso.example.com/", "https://sso.example.com", false),
+        ("HTTPS://sso.example.com:8443/a/b/", "https://sso.example.com:8443/a/b", false),
+        ("https://sso.example.com/a%20b/..c", "https://sso.example.com/a%20b/..c", false),
+        ("https://192.0.2.1:1", "https://192.0.2.1:1", false),
+        ("https://[2001:db8::1]:65535", "https://[2001:db8::1]:65535", false),
+        ("https://localhost", "https://localhost", true),
+        ("http://localhost:8710", "http://localhost:8710", true),
+        ("http://LocalHost", "http://LocalHost", true),
+        ("http://127.0.0.1:80/prefix", "http://127.0.0.1:80/prefix", true),
+        ("http://127.9.9.9", "http://127.9.9.9", true),
+        ("http://[::1]:80", "http://[::1]:80", true),
+        ("http://[::1]", "http://[::1]", true),
+    ] {
+        let service = Service::cloud().base_url(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(service.to_string(), origin);
+        assert_eq!(service.is_loopback(), loopback, "{url}");
+        let request = RequestDeviceCode::new().request(&app().service(service.clone())).unwrap();
+        assert_eq!(request.uri().to_string(), format!("{origin}/sso/oauth/my-oauth-app/device"));
+        assert!(service.serves(request.uri()), "{url}");
+    }
+    assert!(!Service::cloud().is_loopback());
+}
+
+#[test]
+fn a_path_prefix_stands_before_every_operation() {
+    let app = app().service(site().base_url("https://gate.example/login/radius").unwrap());
+    let request = RefreshAccessToken::new("r").request(&app).unwrap();
+    assert_eq!(request.uri(), "https://gate.example/login/radius/api/oauth/my-oauth-app/token");
+    let request = JwtByAccessToken::new("t").request(&app).unwrap();
+    assert_eq!(request.uri().path(), "/login/radius/api/jwt/my-jwt-app/token");
+}
+
+#[test]
+fn sites_that_are_no_host() {
+    refused(Service::site("https://acme.hub.loginradius.com"), "for a whole URL, use `base_url`");
+    refused(Service::site("acme.hub.loginradius.com/"), "without a scheme or a path");
+    refused(Service::site(""), "has a host that is not a name or an address");
+    refused(Service::site("acme@evil.example"), "has user information (`@`)");
+    refused(Service::site("acme.example?x"), "has a query (`?`)");
+    refused(Service::site("acme.example#x"), "has a fragment (`#`)");
+    refused(Service::site("acme.example:0"), "has a port that is not a number");
+    refused(Service::site("acme .example"), "has a space");
+    refused(Service::site("acme\\.example"), "has a backslash");
+    assert_eq!(Service::site("acme.example:8443").unwrap().to_string(), "https://acme.example:8443");
+}
+
+#[test]
+fn other_places_are_not_served() {
+    let serves = |uri: &str| Service::cloud().serves(&uri.parse().unwrap());
+    assert!(serves("https://cloud-api.loginradius.com/x?y"));
+    for uri in [
+        "http://cloud-api.loginradius.com/x",
+        "https://cloud-api.loginradius.com:444/x",
+        "https://cloud-api.loginradius.com.evil.example/",
+        "https://evil.example/cloud-api.loginradius.com",
+        "https://x@cloud-api.loginradius.com/",
+        "/x",
+    ] {
+        assert!(!serves(uri), "{uri}");
+    }
+}

@@ -1,0 +1,574 @@
+//! Every documented request and answer of the ten operations, reproduced.
+//!
+//! Where a documented sample cannot be reproduced as it stands, [`EXCEPTIONS`] names the vector, the part
+//! and the reason; an exception that is not needed fails the test like one that is missing.
+
+use std::collections::BTreeMap;
+
+use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, DeviceGrant, RefreshAccessToken, RequestDeviceCode, RequestTokens,
+    RevokeRefreshToken,
+};
+use loginradius_proto::{
+    App, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, Jwt, RefreshToken, Service, ServiceError, TokenSet,
+    http,
+};
+use loginradius_vectors::Vector;
+use serde_json::{Value, json};
+
+const ENDPOINTS: [&str; 8] =
+    ["device_code", "device_token", "code_exchange", "password", "refresh", "revoke", "jwt_token", "jwt_login"];
+
+/// What of a vector is not reproduced as it stands.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// A parameter's name: as documented, as sent.
+    Name(&'static str, &'static str),
+    /// A parameter's value: as documented, as sent.
+    Value(&'static str, &'static str, &'static str),
+    /// The end of the path: as documented, as sent.
+    Path(&'static str, &'static str),
+    /// The content type of a request without content.
+    ContentType,
+    /// The whole request, which the operation refuses to build.
+    Refused,
+    /// The whole request: its URL is of a family that the crate does not speak.
+    Family(&'static str),
+    /// A word of the answer that is also a secret of the sample's request.
+    Redacted(&'static str),
+}
+use Part::{ContentType, Family, Name, Path, Redacted, Refused};
+
+const CAPITAL: &str = "one page spells it with a capital; lower snake case is sent";
+const GET: &str = "the sample sends a content type with a GET, which has no content";
+const OIDC: &str = "the OpenID Connect URLs are not spoken; the answer is the same";
+const CAMEL: &str = "an SDK spells it in camel case; the API page's lower case is sent";
+const ECHO: &str = "what the request keeps secret is redacted in the answer, a plain word too";
+
+const EXCEPTIONS: &[(&str, Part, &str)] = &[
+    ("classic_device_code_guide_sample", Name("Scope", "scope"), CAPITAL),
+    ("classic_device_token_success_expires_variant", Name("device_Code", "device_code"), CAPITAL),
+    ("classic_error_2012", Part::Value("grant_type", "bogus", "password"), "the sample asks for an unknown grant"),
+    ("classic_jwt_by_access_token", ContentType, GET),
+    ("classic_jwt_by_access_token_api_host", ContentType, GET),
+    ("classic_jwt_error_1060", Refused, "the sample leaves out the access token"),
+    ("classic_jwt_error_1196", Refused, "the sample leaves out the JWT app"),
+    ("classic_jwt_java_sdk_query_names", Name("apiKey", "apikey"), CAMEL),
+    ("classic_jwt_java_sdk_query_names", Name("emailTemplate", "emailtemplate"), CAMEL),
+    ("classic_jwt_java_sdk_query_names", Name("loginUrl", "loginurl"), CAMEL),
+    ("error_lr_1134_validation_errors", Redacted("password"), ECHO),
+    ("error_lr_966_bad_credentials", Redacted("password"), ECHO),
+    ("error_lr_provider_error", ContentType, GET),
+    ("oidc_classic_v2_revoke", Family("/sso/oidc/"), OIDC),
+    ("oidc_code_exchange", Family("/api/oidc/"), OIDC),
+    ("oidc_code_exchange_expire_in_string", Family("/api/oidc/"), OIDC),
+    ("oidc_device_code", Family("/api/oidc/"), OIDC),
+    ("oidc_device_token", Family("/api/oidc/"), OIDC),
+    ("oidc_password", Family("/api/oidc/"), OIDC),
+    ("oidc_refresh_capital_Id_token", Family("/api/oidc/"), OIDC),
+    ("oidc_revoke", Family("/api/oidc/"), OIDC),
+    ("site_device_code_error_client_id_missing", Refused, "the sample leaves out the client id"),
+    ("site_device_code_form_device_code_path", Path("/device/code", "/device"), "one unlinked page has this path"),
+    ("site_device_code_form_device_code_path", Name("Scope", "scope"), CAPITAL),
+    ("site_device_token_success_device_Code_form", Name("device_Code", "device_code"), CAPITAL),
+    ("site_jwt_by_access_token", ContentType, GET),
+    ("site_jwt_error_906", Redacted("token"), ECHO),
+];
+
+/// What the caller of each refused request is told to do.
+const KINDS: &[(&str, ErrorKind)] = {
+    use ErrorKind::{AskUser, Denied, Refused, Settings, SignInAgain, TryLater};
+    &[
+        ("classic_device_token_access_denied", Denied),
+        ("classic_device_token_authorization_pending", TryLater),
+        ("classic_device_token_expired_token", SignInAgain),
+        ("classic_device_token_slow_down", TryLater),
+        ("classic_error_1000", TryLater),
+        ("classic_error_2005", SignInAgain),
+        ("classic_error_2006", Settings),
+        ("classic_error_2007", SignInAgain),
+        ("classic_error_2008", Settings),
+        ("classic_error_2009", Settings),
+        ("classic_error_2010", SignInAgain),
+        ("classic_error_2011", Settings),
+        ("classic_error_2012", Settings),
+        ("classic_error_2013", Settings),
+        ("classic_error_2014", Settings),
+        ("classic_error_901", Settings),
+        ("classic_jwt_error_1060", Settings),
+        ("classic_jwt_error_1196", Settings),
+        ("classic_jwt_error_1198_sso_meaning", AskUser),
+        ("error_429_plain_text", TryLater),
+        ("error_500_html", TryLater),
+        ("error_lr_1132_captcha", AskUser),
+        ("error_lr_1134_validation_errors", AskUser),
+        ("error_lr_1148_security_question", AskUser),
+        ("error_lr_1176_second_factor_required", AskUser),
+        ("error_lr_1194_data_with_access_token", AskUser),
+        ("error_lr_1198_account_locked", AskUser),
+        ("error_lr_966_bad_credentials", AskUser),
+        ("error_lr_970_email_not_verified", AskUser),
+        ("error_lr_991_blocked", AskUser),
+        ("error_lr_provider_error", Refused),
+        ("error_lr_with_http_200", SignInAgain),
+        ("site_device_code_error_client_id_invalid", Settings),
+        ("site_device_code_error_client_id_missing", Settings),
+        ("site_device_code_error_config_not_found", Settings),
+        ("site_device_token_access_denied", Denied),
+        ("site_device_token_authorization_pending", TryLater),
+        ("site_device_token_expired_token", SignInAgain),
+        ("site_device_token_slow_down", TryLater),
+        ("site_jwt_error_1180", Settings),
+        ("site_jwt_error_1214", Settings),
+        ("site_jwt_error_1220", AskUser),
+        ("site_jwt_error_906", SignInAgain),
+        ("site_token_error_code_expired", SignInAgain),
+        ("site_token_error_code_missing", Settings),
+        ("site_token_error_code_used", SignInAgain),
+        ("site_token_error_grant_type_invalid", Settings),
+        ("site_token_error_invalid_client", Settings),
+        ("site_token_error_invalid_grant", SignInAgain),
+        ("site_token_error_refresh_token_invalid", SignInAgain),
+        ("site_token_error_unauthorized_client", Settings),
+    ]
+};
+
+#[derive(Debug, Default, PartialEq)]
+struct Tally {
+    /// Requests that came out exactly as documented.
+    requests_exact: usize,
+    /// Requests that came out as documented but for the listed exceptions.
+    requests_but_for_exceptions: usize,
+    /// Requests that are not built at all, for a listed exception.
+    requests_not_built: usize,
+    /// Answers that were read as a success.
+    successes: usize,
+    /// Answers that were read as an error.
+    errors: usize,
+}
+
+#[test]
+fn every_vector_of_the_ten_operations() {
+    let mut tally = Tally::default();
+    let mut names = Vec::new();
+    for vector in loginradius_vectors::all() {
+        if ENDPOINTS.contains(&vector.endpoint.as_str()) {
+            names.push(vector.name.clone());
+            reproduce(&vector, &mut tally);
+        }
+    }
+    for name in EXCEPTIONS.iter().map(|row| row.0).chain(KINDS.iter().map(|row| row.0)) {
+        assert!(names.iter().any(|known| known == name), "{name} is listed, but is no vector of the ten operations");
+    }
+    println!("{tally:#?}\nof {} vectors; {} exceptions:", names.len(), EXCEPTIONS.len());
+    for (name, part, why) in EXCEPTIONS {
+        println!("  {name}: {part:?}: {why}");
+    }
+    assert_eq!(names.len(), 91);
+    assert_eq!(EXCEPTIONS.len(), 27);
+    let expected = Tally {
+        requests_exact: 70,
+        requests_but_for_exceptions: 10,
+        requests_not_built: 11,
+        successes: 40,
+        errors: 51,
+    };
+    assert_eq!(tally, expected);
+}
+
+fn reproduce(vector: &Vector, tally: &mut Tally) {
+    let given = Given::of(vector);
+    let app = given.app();
+    let text = |name| given.value(name).unwrap_or_default();
+    let nothing = |_: &Value| Value::Null;
+    match vector.endpoint.as_str() {
+        "device_code" => {
+            let mut operation = RequestDeviceCode::new();
+            if let Some(scope) = given.value("scope") {
+                operation = operation.scope(scope);
+            }
+            check(vector, &given, &app, &operation, |grant| grant_of(&grant), grant_in, tally);
+        }
+        "device_token" => {
+            let mut operation = RequestTokens::new(text("device_code"));
+            if given.value("response_type").is_none() {
+                operation = operation.without_response_type();
+            }
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+        }
+        "code_exchange" => {
+            let mut operation = AccessTokenByCode::new(text("code"), text("redirect_uri"));
+            if let Some(verifier) = given.value("code_verifier") {
+                operation = operation.code_verifier(verifier);
+            }
+            if given.value("grant_type").is_some() {
+                operation = operation.with_grant_type();
+            }
+            if given.value("response_type").is_none() {
+                operation = operation.without_response_type();
+            }
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+        }
+        "password" => {
+            let mut operation = AccessTokenByPassword::new(text("username"), text("password"));
+            if let Some(scope) = given.value("scope") {
+                operation = operation.scope(scope);
+            }
+            if given.value("response_type").is_none() {
+                operation = operation.without_response_type();
+            }
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+        }
+        "refresh" => {
+            let operation = RefreshAccessToken::new(text("refresh_token"));
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+        }
+        "revoke" => {
+            let operation = match given.value("token") {
+                Some(token) => RevokeRefreshToken::new(token).with_token_key(),
+                None => RevokeRefreshToken::new(text("refresh_token")),
+            };
+            check(vector, &given, &app, &operation, |()| Value::Null, nothing, tally);
+        }
+        "jwt_token" => {
+            let mut operation = JwtByAccessToken::new(text("access_token"));
+            if let Some(nonce) = given.value("nonce") {
+                operation = operation.nonce(nonce);
+            }
+            check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+        }
+        "jwt_login" => {
+            let mut options = LoginOptions::new();
+            if let Some(url) = given.value("verificationurl") {
+                options = options.verification_url(url);
+            }
+            if let Some(url) = given.value("loginurl") {
+                options = options.login_url(url);
+            }
+            if let Some(name) = given.value("emailtemplate") {
+                options = options.email_template(name);
+            }
+            if let Some(nonce) = given.value("nonce") {
+                options = options.nonce(nonce);
+            }
+            if let Some(email) = given.value("email") {
+                let operation = JwtByEmail::new(email, text("password")).options(options);
+                check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+            } else if let Some(phone) = given.value("phone") {
+                let operation = JwtByPhone::new(phone, text("password")).options(options);
+                check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+            } else {
+                let operation = JwtByUsername::new(text("username"), text("password")).options(options);
+                check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+            }
+        }
+        other => panic!("{}: no operation is named {other}", vector.name),
+    }
+}
+
+fn check<E: Endpoint>(
+    vector: &Vector,
+    given: &Given,
+    app: &App,
+    operation: &E,
+    read: impl FnOnce(E::Response) -> Value,
+    documented: fn(&Value) -> Value,
+    tally: &mut Tally,
+) {
+    let name = &vector.name;
+    let exceptions: Vec<Part> = EXCEPTIONS.iter().filter(|row| row.0 == name).map(|row| row.1).collect();
+
+    let whole = exceptions.iter().find(|part| matches!(part, Refused | Family(_)));
+    let changes = exceptions.iter().filter(|part| !matches!(part, Redacted(_))).count();
+    match (whole, operation.request(app)) {
+        (None, Ok(request)) => {
+            assert_eq!(Sent::of(&request), Sent::documented(given, &exceptions), "{name}");
+            match changes {
+                0 => tally.requests_exact += 1,
+                _ => tally.requests_but_for_exceptions += 1,
+            }
+        }
+        (Some(Family(path)), Ok(request)) => {
+            assert!(given.url.contains(path) && !request.uri().path().contains(path), "{name}");
+            tally.requests_not_built += 1;
+        }
+        (Some(_), Err(error)) => {
+            assert_eq!(error.kind(), ErrorKind::Settings, "{name}");
+            tally.requests_not_built += 1;
+        }
+        (_, request) => panic!("{name}: {exceptions:?}: {:?}", request.map(|request| request.uri().clone())),
+    }
+
+    let response = vector.response.as_ref().expect("these operations are all answered");
+    let mut answer = http::Response::builder().status(response.status);
+    for (key, value) in &response.headers {
+        answer = answer.header(key, value);
+    }
+    let bytes = match &response.body {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        object => object.to_string().into_bytes(),
+    };
+    let outcome = operation.response(app, answer.body(Body::from(bytes)).unwrap());
+    match KINDS.iter().find(|row| row.0 == name) {
+        None => {
+            assert_eq!(vector.kind, "ok", "{name}: which kind of error?");
+            let response_read = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(read(response_read), documented(&response.body), "{name}");
+            tally.successes += 1;
+        }
+        Some((_, kind)) => {
+            assert_ne!(vector.kind, "ok", "{name}: no error");
+            let Err(error) = outcome else { panic!("{name}: read as a success") };
+            assert_eq!(error.kind(), *kind, "{name}: {error}");
+            assert_eq!(error.http_status().map(|status| status.as_u16()), Some(response.status), "{name}");
+            assert_eq!(error.operation(), Some(operation.name()), "{name}");
+            check_said(name, &error, &response.body, &exceptions);
+            tally.errors += 1;
+        }
+    }
+}
+
+/// What a request says, by this test's own reading.
+#[derive(Debug, PartialEq)]
+struct Sent {
+    method: String,
+    url: String,
+    query: Vec<(String, String)>,
+    content_type: Option<String>,
+    json: Option<Value>,
+    form: Vec<(String, String)>,
+}
+
+impl Sent {
+    fn of(request: &http::Request<Body>) -> Self {
+        let content_type = request.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+        let body = match std::str::from_utf8(request.body().as_bytes()).unwrap() {
+            text if content_type.as_deref() == Some("application/json") => serde_json::from_str(text).unwrap(),
+            "" => Value::Null,
+            text => Value::from(text),
+        };
+        Self::new(request.method().as_str(), &request.uri().to_string(), content_type, &body)
+    }
+
+    fn documented(given: &Given, exceptions: &[Part]) -> Self {
+        let mut sent = Self::new(&given.method, &given.url, given.content_type.clone(), &given.body);
+        for part in exceptions {
+            match part {
+                Name(documented, ours) => {
+                    let changed = sent.rewrite(|(name, value)| (name == documented).then(|| ((*ours).into(), value)));
+                    assert_eq!(changed, 1, "{part:?}");
+                }
+                Part::Value(key, documented, ours) => {
+                    let changed = sent.rewrite(|(name, value)| {
+                        (name == key && value == **documented).then(|| (name.clone(), Value::from(*ours)))
+                    });
+                    assert_eq!(changed, 1, "{part:?}");
+                }
+                Path(documented, ours) => {
+                    sent.url = format!("{}{ours}", sent.url.strip_suffix(documented).expect("the documented path"));
+                }
+                ContentType => assert!(sent.content_type.take().is_some(), "{part:?}"),
+                Redacted(_) => {}
+                Refused | Family(_) => unreachable!("{part:?}"),
+            }
+        }
+        sent.sorted()
+    }
+
+    fn new(method: &str, url: &str, content_type: Option<String>, body: &Value) -> Self {
+        let (url, query) = url.split_once('?').unwrap_or((url, ""));
+        let sent = Self {
+            method: method.to_owned(),
+            url: url.to_owned(),
+            query: pairs(query),
+            content_type,
+            json: body.is_object().then(|| body.clone()),
+            form: body.as_str().map(pairs).unwrap_or_default(),
+        };
+        sent.sorted()
+    }
+
+    /// The samples do not agree on an order.
+    fn sorted(mut self) -> Self {
+        self.query.sort();
+        self.form.sort();
+        self
+    }
+
+    /// Changes parameters, wherever they stand; the number of changes.
+    fn rewrite(&mut self, change: impl Fn((&String, Value)) -> Option<(String, Value)>) -> usize {
+        let mut changes = 0;
+        for (name, value) in self.query.iter_mut().chain(&mut self.form) {
+            if let Some((new_name, new_value)) = change((name, Value::from(value.clone()))) {
+                (*name, *value) = (new_name, new_value.as_str().unwrap().to_owned());
+                changes += 1;
+            }
+        }
+        let object = self.json.iter().filter_map(Value::as_object).flatten();
+        let changed: serde_json::Map<String, Value> = object
+            .map(|(name, value)| match change((name, value.clone())) {
+                Some(pair) => {
+                    changes += 1;
+                    pair
+                }
+                None => (name.clone(), value.clone()),
+            })
+            .collect();
+        self.json = self.json.take().map(|_| Value::from(changed));
+        changes
+    }
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    serde_urlencoded::from_str(text).unwrap()
+}
+
+/// The values that a sample's request holds, whatever their names' case.
+struct Given {
+    method: String,
+    url: String,
+    content_type: Option<String>,
+    body: Value,
+    values: BTreeMap<String, String>,
+}
+
+impl Given {
+    fn of(vector: &Vector) -> Self {
+        let request = &vector.request;
+        let query = request.url.split_once('?').map_or("", |(_, query)| query);
+        let mut values = pairs(query);
+        match &request.body {
+            Value::Object(members) => {
+                values.extend(members.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())));
+            }
+            Value::String(form) => values.extend(pairs(form)),
+            _ => {}
+        }
+        Self {
+            method: request.method.clone(),
+            url: request.url.clone(),
+            content_type: request.headers.get("Content-Type").cloned(),
+            body: request.body.clone(),
+            values: values.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    fn app(&self) -> App {
+        let url: http::Uri = self.url.parse().unwrap();
+        let host = url.host().unwrap();
+        let path: Vec<&str> = url.path().split('/').collect();
+        let service = match path[1] {
+            "sso" if host == "cloud-api.loginradius.com" => Service::cloud(),
+            "sso" => Service::cloud().base_url(&format!("https://{host}")).unwrap(),
+            "api" => Service::site(host).unwrap(),
+            other => panic!("no family has /{other}"),
+        };
+        let id = self.value("client_id").or(self.value("apikey")).unwrap_or_default();
+        let mut app = App::new(id).service(service);
+        if let Some(secret) = self.value("client_secret") {
+            app = app.client_secret(secret);
+        }
+        if self.content_type.as_deref() == Some("application/json") {
+            app = app.body_format(BodyFormat::Json);
+        }
+        match path[2] {
+            "jwt" if path[1] == "api" => app.jwt_app(path[3]),
+            "jwt" => match self.value("jwtapp") {
+                Some(name) => app.jwt_app(name),
+                None => app,
+            },
+            _ => app.oauth_app(path[3]),
+        }
+    }
+}
+
+fn tokens_of(tokens: &TokenSet) -> Value {
+    json!({
+        "access_token": tokens.access_token.expose(),
+        "token_type": tokens.token_type,
+        "lifetime": tokens.expires_in.map(|time| time.as_secs()),
+        "refresh_token": tokens.refresh_token.as_ref().map(RefreshToken::expose),
+        "id_token": tokens.id_token.as_ref().map(IdToken::expose),
+    })
+}
+
+fn tokens_in(body: &Value) -> Value {
+    let lifetime =
+        [&body["expires_in"], &body["expires"], &body["expire_in"]].into_iter().find(|value| !value.is_null());
+    let seconds = lifetime.map(|value| value.as_u64().unwrap_or_else(|| value.as_str().unwrap().parse().unwrap()));
+    json!({
+        "access_token": body["access_token"],
+        "token_type": body["token_type"],
+        "lifetime": seconds.expect("every sample has a lifetime"),
+        "refresh_token": body["refresh_token"],
+        "id_token": if body["Id_token"].is_null() { &body["id_token"] } else { &body["Id_token"] },
+    })
+}
+
+fn grant_of(grant: &DeviceGrant) -> Value {
+    json!({
+        "device_code": grant.device_code.expose(),
+        "user_code": grant.user_code,
+        "verification_uri": grant.verification_uri,
+        "verification_uri_complete": grant.verification_uri_complete,
+        "interval": grant.interval.as_secs(),
+        "expires_in": grant.expires_in.as_secs(),
+    })
+}
+
+fn grant_in(body: &Value) -> Value {
+    let names = ["device_code", "user_code", "verification_uri", "verification_uri_complete", "interval", "expires_in"];
+    names.iter().map(|name| ((*name).to_owned(), body[name].clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn jwt_of(jwt: Jwt) -> Value {
+    Value::from(jwt.expose())
+}
+
+fn jwt_in(body: &Value) -> Value {
+    body["signature"].clone()
+}
+
+fn check_said(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
+    if !body.is_object() {
+        assert!(error.service().is_none(), "{name}");
+        return;
+    }
+    let word = exceptions.iter().find_map(|part| if let Redacted(word) = part { Some(*word) } else { None });
+    let text = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        let text = word.map_or(text.to_owned(), |word| text.replace(word, "[redacted]"));
+        (!text.is_empty()).then_some(text)
+    };
+    let service: &ServiceError = error.service().unwrap_or_else(|| panic!("{name}: {error}"));
+    let code = body["ErrorCode"].as_i64();
+    assert_eq!(service.code, code, "{name}");
+    assert_eq!(service.message, text(&body["Message"]), "{name}");
+    assert_eq!(service.description, text(&body["Description"]).or(text(&body["error_description"])), "{name}");
+    let named = code.filter(|code| (2008..=2014).contains(code)).and_then(|_| text(&body["Message"]));
+    assert_eq!(service.oauth_error, text(&body["error"]).or(named), "{name}");
+    assert_eq!(service.is_provider_error, body["IsProviderError"] == true, "{name}");
+    let fields: Vec<_> =
+        service.fields.iter().map(|field| (Some(field.name.clone()), Some(field.message.clone()))).collect();
+    let documented: Vec<_> = body["Errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|field| (text(&field["FieldName"]), text(&field["ErrorMessage"])))
+        .collect();
+    assert_eq!(fields, documented, "{name}");
+    let json = |text: Option<&str>| text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
+    assert_eq!(json(service.expose_data()), body["Data"], "{name}");
+    assert_eq!(json(service.expose_provider_response()), body["ProviderErrorResponse"], "{name}");
+
+    if let Some(word) = word {
+        let plain = |value: &Value| value.to_string().to_lowercase().contains(word);
+        assert!(plain(&body["Message"]) || plain(&body["Description"]) || plain(&body["Errors"]), "{name}");
+    }
+}

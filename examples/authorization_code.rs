@@ -1,0 +1,63 @@
+//! Exchanges an authorization code for tokens. The code comes from the address that LoginRadius sent the
+//! browser back to (`?code=...`), and is good once and for 50 seconds.
+//!
+//!     cargo run --example authorization_code
+//!
+//! Without options the emulator issues a code, as if somebody had signed in.
+
+use std::io::{self, BufRead};
+use std::process::ExitCode;
+
+use clap::Parser;
+use loginradius_blocking::Client;
+use loginradius_blocking::oauth::AccessTokenByCode;
+use loginradius_emulator::seeded;
+use loginradius_examples::{Options, Output, Result};
+
+/// Exchange an authorization code of LoginRadius for tokens.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    /// The code; without it, it is read from standard input
+    #[arg(long)]
+    code: Option<String>,
+    /// The redirect URI that the authorization request had
+    #[arg(long, default_value = "https://www.example.com/callback")]
+    redirect_uri: String,
+    /// The PKCE verifier, if the authorization request had a challenge
+    #[arg(long)]
+    code_verifier: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.options.output();
+    output.finish(exchange(&cli, output))
+}
+
+fn exchange(cli: &Cli, output: Output) -> Result {
+    let target = cli.options.target()?;
+    let code = match (&cli.code, &target.emulator) {
+        (Some(code), _) => code.clone(),
+        (None, Some(emulator)) => {
+            output.say("The emulator issues a code.");
+            emulator.issue_code(seeded::CLIENT_ID, &cli.redirect_uri, None)
+        }
+        (None, None) => {
+            output.say("Paste the code:");
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line)?;
+            line.trim().to_owned()
+        }
+    };
+    let client = Client::new(target.app)?;
+    let mut operation = AccessTokenByCode::new(code, &cli.redirect_uri);
+    if let Some(verifier) = &cli.code_verifier {
+        operation = operation.code_verifier(verifier.as_str());
+    }
+    let tokens = client.call(&operation)?;
+    output.say("Signed in.");
+    output.tokens("tokens", &tokens);
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Signs in a device over a transport of its own: a plain `TcpStream`, with the protocol crate alone.
+//!
+//!     cargo run --example own_transport
+//!
+//! `exchange` sends one request and `run` drives a flow; that is all that an adapter is. A `TcpStream` has
+//! no TLS, so this one only speaks to a service on this machine.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Instant;
+
+use clap::Parser;
+use loginradius_examples::{Options, Output, Result};
+use loginradius_proto::http::{Request, Response};
+use loginradius_proto::oauth::RequestDeviceCode;
+use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Hints, Step};
+
+/// Sign in a device at LoginRadius over a transport of your own.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    /// What the device asks for, separated by spaces
+    #[arg(long, default_value = "email profile")]
+    scope: String,
+    /// Press the emulator's buttons, for a run without a browser
+    #[arg(long)]
+    approve: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.options.output();
+    output.finish(login(&cli, output))
+}
+
+fn login(cli: &Cli, output: Output) -> Result {
+    let target = cli.options.target()?;
+    let app = target.app;
+    let seed = u64::from(std::process::id()); // of the jitter between retries; it need not be secret
+
+    let grant = run(Call::new(RequestDeviceCode::new().scope(&cli.scope), &app, seed))?;
+    let flow = DeviceFlow::new(&app, &grant, Instant::now(), seed);
+    output.prompt(&grant);
+    if let Some(emulator) = target.emulator.as_ref().filter(|_| cli.approve) {
+        emulator.approve(&grant.user_code)?;
+    }
+    let tokens = run(flow)?;
+    output.say("Signed in.");
+    output.tokens("tokens", &tokens);
+    Ok(())
+}
+
+/// Drives any flow: it says when to send what, and this does it.
+fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
+    loop {
+        match flow.step(Instant::now()) {
+            Step::Send(request) => {
+                let outcome = exchange(&request);
+                flow.receive(outcome, Instant::now());
+            }
+            Step::Wait(until) => thread::sleep(until.saturating_duration_since(Instant::now())),
+            Step::Done(result) => return result,
+        }
+    }
+}
+
+/// One request and its answer. What fails before the request is written is certainly not sent; what
+/// fails later may have taken effect, and is lost.
+fn exchange(request: &Request<Body>) -> std::result::Result<Response<Body>, Error> {
+    let mut stream = connect(request).map_err(Error::not_sent)?;
+    let answer = send(request, &mut stream).map_err(Error::lost)?;
+    read(&answer).ok_or_else(|| Error::lost("the answer is not whole, or not HTTP"))
+}
+
+fn connect(request: &Request<Body>) -> io::Result<TcpStream> {
+    let uri = request.uri();
+    if uri.scheme_str() != Some("http") {
+        return Err(io::Error::other("this example has no TLS: give it an http address on this machine"));
+    }
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    TcpStream::connect((host, uri.port_u16().unwrap_or(80)))
+}
+
+fn send(request: &Request<Body>, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let (uri, body) = (request.uri(), request.body().as_bytes());
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = uri.authority().map_or("", |host| host.as_str());
+    // HTTP/1.0: the answer comes in one piece, and the connection ends with it.
+    let mut head =
+        format!("{} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n", request.method(), body.len());
+    for (name, value) in request.headers() {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    stream.write_all(body)?;
+
+    let deadline = Hints::of(request).map_or_else(Instant::now, |hints| hints.deadline);
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while answer.len() <= Body::LIMIT {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece)? {
+            0 => return Ok(answer),
+            length => answer.extend_from_slice(&piece[..length]),
+        }
+    }
+    Err(io::Error::other("the answer is too long"))
+}
+
+fn read(answer: &[u8]) -> Option<Response<Body>> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let body = &answer[end + 4..];
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?;
+    let mut response = Response::builder().status(status);
+    for line in lines {
+        let (name, value) = line.split_once(':')?;
+        if name.eq_ignore_ascii_case("content-length") && value.trim() != body.len().to_string() {
+            return None;
+        }
+        response = response.header(name, value.trim());
+    }
+    response.body(Body::from(body.to_vec())).ok()
+}

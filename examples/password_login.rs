@@ -1,0 +1,39 @@
+//! Signs in with a password. Discouraged (RFC 9700, section 2.4): prefer `device_login`.
+//!
+//!     cargo run --example password_login
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use loginradius_blocking::Client;
+use loginradius_blocking::oauth::AccessTokenByPassword;
+use loginradius_emulator::seeded;
+use loginradius_examples::{Options, Output, Result};
+
+/// Sign in at LoginRadius with a password.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    /// Email address, phone number or user name
+    #[arg(long, env = "LOGINRADIUS_USERNAME", default_value = seeded::ADA.email)]
+    username: String,
+    /// The password; better given in the environment, which others cannot list
+    #[arg(long, env = "LOGINRADIUS_PASSWORD", hide_env_values = true, default_value = seeded::ADA.password)]
+    password: String,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.options.output();
+    output.finish(login(&cli, output))
+}
+
+fn login(cli: &Cli, output: Output) -> Result {
+    let target = cli.options.target()?;
+    let client = Client::new(target.app)?;
+    let tokens = client.call(&AccessTokenByPassword::new(&cli.username, cli.password.as_str()))?;
+    output.say("Signed in.");
+    output.tokens("tokens", &tokens);
+    Ok(())
+}

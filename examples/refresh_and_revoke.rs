@@ -1,0 +1,59 @@
+//! Refreshes an access token, then revokes the refresh token.
+//!
+//!     cargo run --example refresh_and_revoke
+//!
+//! LoginRadius rotates refresh tokens: each refresh spends the one that is sent, so keep the newest.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use loginradius_blocking::oauth::{AccessTokenByPassword, RefreshAccessToken, RevokeRefreshToken};
+use loginradius_blocking::{Client, ErrorKind, RefreshToken};
+use loginradius_emulator::seeded;
+use loginradius_examples::{Options, Output, Result};
+
+/// Refresh an access token of LoginRadius, then revoke the refresh token.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    /// The refresh token; better given in the environment, which others cannot list. The emulator needs none
+    #[arg(long, env = "LOGINRADIUS_REFRESH_TOKEN", hide_env_values = true)]
+    refresh_token: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.options.output();
+    output.finish(refresh_and_revoke(&cli, output))
+}
+
+fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
+    let target = cli.options.target()?;
+    let client = Client::new(target.app)?;
+    let spent: RefreshToken = match (&cli.refresh_token, &target.emulator) {
+        (Some(token), _) => token.as_str().into(),
+        (None, Some(_)) => {
+            let login = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
+            client.call(&login)?.refresh_token.ok_or("the emulator gave no refresh token")?
+        }
+        (None, None) => return Err("say which token to refresh, with --refresh-token".into()),
+    };
+
+    let tokens = client.call(&RefreshAccessToken::new(spent.clone()))?;
+    output.say("Refreshed.");
+    output.tokens("refreshed", &tokens);
+
+    let newest = tokens.refresh_token.unwrap_or(spent);
+    client.call(&RevokeRefreshToken::new(newest.clone()))?;
+    output.done("revoked", "Revoked.");
+
+    match client.call(&RefreshAccessToken::new(newest)) {
+        Err(error) if error.kind() == ErrorKind::SignInAgain => {
+            output.say("It cannot be refreshed any more: the person has to sign in again.");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Err("the revoked token could still be refreshed".into()),
+    }
+}
