@@ -180,7 +180,7 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
         Decision::Denied => return Err(Refusal::AccessDenied),
         // "A variant of authorization_pending" (RFC 8628, section 3.5): a decision is told to whoever asks.
         Decision::Open if too_early => {
-            grant.interval += SLOWER;
+            grant.interval = grant.interval.saturating_add(SLOWER);
             state.counters.slow_downs += 1;
             return Err(Refusal::SlowDown);
         }

@@ -28,7 +28,8 @@ pub enum Fault {
     Status(u16),
     /// Status 302 to this address; not acted.
     RedirectTo(String),
-    /// The right answer, cut off in the middle of its body by closing the connection; acted.
+    /// The right answer, cut off in the middle of its body by closing the connection, or not sent at all if it has no
+    /// body; acted.
     Truncated,
     /// Status 200 with something that begins like a token answer and is this many bytes long; not acted.
     Oversized(usize),
@@ -45,7 +46,8 @@ pub enum Fault {
     Answer {
         /// The status. A number that is no status counts as 500.
         status: u16,
-        /// More headers, or other values than those that the emulator sets. What is no valid header is left out.
+        /// More headers, or other values than those that the emulator sets. What is no valid header is left out, and
+        /// so are `Content-Length` and `Transfer-Encoding`.
         headers: Vec<(String, String)>,
         /// The body, sent as JSON unless `headers` says otherwise.
         body: String,

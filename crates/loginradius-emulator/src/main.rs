@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     match start(&options) {
         Ok(emulator) => {
             // Nobody may be reading; that is no reason to stop.
-            let _ = introduce(&emulator);
+            let _ = introduce(&emulator, options.json_only);
             // The thread of the emulator works; Ctrl-C ends the process.
             loop {
                 std::thread::park();
@@ -80,7 +80,7 @@ fn start(options: &Options) -> io::Result<Emulator> {
     builder.start()
 }
 
-fn introduce(emulator: &Emulator) -> io::Result<()> {
+fn introduce(emulator: &Emulator, json_only: bool) -> io::Result<()> {
     let url = emulator.base_url();
     let (app, client) = (seeded::OAUTH_APP, seeded::CLIENT_ID);
     let mut out = io::stdout().lock();
@@ -92,9 +92,11 @@ fn introduce(emulator: &Emulator) -> io::Result<()> {
     for user in emulator.users() {
         writeln!(out, "  {:<24}{:<27}{:?}", user.email, user.password, user.standing)?;
     }
-    writeln!(
-        out,
-        "\nTry a device login:\n  curl -d client_id={client} {url}/sso/oauth/{app}/device\n\nCtrl-C ends it."
-    )?;
+    let request = if json_only {
+        format!(r#"-H 'Content-Type: application/json' -d '{{"client_id":"{client}"}}'"#)
+    } else {
+        format!("-d client_id={client}")
+    };
+    writeln!(out, "\nTry a device login:\n  curl {request} {url}/sso/oauth/{app}/device\n\nCtrl-C ends it.")?;
     out.flush()
 }

@@ -48,15 +48,12 @@ pub(crate) fn no_operation(params: &Params) -> Refusal {
 /// "Access token by OAuth 2 token".
 pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
     let verifier = params.optional("code_verifier")?;
-    // With a verifier the secret is optional: LoginRadius's page "PKCE".
-    let secret = if verifier.is_some() { Secret::Optional } else { Secret::Required };
-    // Before the secret is missed, the code is looked at: one that has a challenge lacks its verifier, not a secret.
-    let client_id = client::identify(params, Secret::Optional)?;
-    let with_challenge =
-        params.optional("code")?.and_then(|code| state.codes.get(code)).is_some_and(|code| code.challenge.is_some());
-    if !with_challenge {
-        client::identify(params, secret)?;
-    }
+    // LoginRadius's page "PKCE": with it, the secret is optional. Whether it is used is the code's to say, and for a code
+    // that does not exist the request's.
+    let known = params.optional("code")?.and_then(|code| state.codes.get(code));
+    let with_pkce = known.map_or(verifier.is_some(), |code| code.challenge.is_some());
+    let secret = if with_pkce { Secret::Optional } else { Secret::Required };
+    let client_id = client::identify(params, secret)?;
     let redirect_uri = params.required("redirect_uri")?;
     match params.optional("response_type")? {
         Some(response_type) if response_type.eq_ignore_ascii_case("token") => {}

@@ -14,16 +14,8 @@ use serde_json::Value;
 /// The challenge of the verifier in RFC 7636, appendix B, which the samples use.
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-const OPERATIONS: [&str; 8] = [
-    "device_code",
-    "device_token",
-    "code_exchange",
-    "password",
-    "refresh",
-    "revoke",
-    "jwt_token",
-    "jwt_login",
-];
+const OPERATIONS: [&str; 8] =
+    ["device_code", "device_token", "code_exchange", "password", "refresh", "revoke", "jwt_token", "jwt_login"];
 
 /// Samples of the emulator's operations that it does not answer as printed, and why.
 const NOT_COVERED: [(&str, &str); 25] = [
@@ -136,8 +128,7 @@ fn stage(vector: &Vector) -> Option<Stage> {
         "error_2010" | "token_error_refresh_token_invalid" => stage.refresh_token = unknown,
         "error_2011" | "token_error_unauthorized_client" => stage.client_secret = unknown,
         // These requests are printed as they are refused.
-        "error_2012" | "error_2013" | "jwt_error_1060" | "jwt_error_1196"
-        | "device_code_error_client_id_missing" => {}
+        "error_2012" | "error_2013" | "jwt_error_1060" | "jwt_error_1196" | "device_code_error_client_id_missing" => {}
         "error_2014" => stage.redirect_uri = Some("https://elsewhere.example/callback".into()),
         "jwt_error_1198_sso_meaning" | "error_lr_966_bad_credentials" => {
             stage.password = "x".into();
@@ -168,13 +159,10 @@ fn stage(vector: &Vector) -> Option<Stage> {
 /// The parameters of a body, whichever way it is written.
 fn parameters(body: &Value) -> Vec<(String, String)> {
     match body {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().expect("a string").to_owned()))
-            .collect(),
-        Value::String(form) => form_urlencoded::parse(form.as_bytes())
-            .into_owned()
-            .collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), value.as_str().expect("a string").to_owned())).collect()
+        }
+        Value::String(form) => form_urlencoded::parse(form.as_bytes()).into_owned().collect(),
         _ => Vec::new(),
     }
 }
@@ -203,17 +191,11 @@ fn value(stage: &Stage, name: &str, printed: &str) -> Option<String> {
 }
 
 fn fill(stage: &Stage, body: &Value) -> Value {
-    let filled = parameters(body)
-        .into_iter()
-        .filter_map(|(name, printed)| Some((name.clone(), value(stage, &name, &printed)?)));
+    let filled =
+        parameters(body).into_iter().filter_map(|(name, printed)| Some((name.clone(), value(stage, &name, &printed)?)));
     match body {
-        Value::Object(_) => filled
-            .map(|(name, value)| (name, Value::String(value)))
-            .collect(),
-        Value::String(_) => form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(filled)
-            .finish()
-            .into(),
+        Value::Object(_) => filled.map(|(name, value)| (name, Value::String(value))).collect(),
+        Value::String(_) => form_urlencoded::Serializer::new(String::new()).extend_pairs(filled).finish().into(),
         other => other.clone(),
     }
 }
@@ -232,16 +214,9 @@ fn send(stage: &Stage, vector: &Vector) -> http::Reply {
         .collect();
     let query = form_urlencoded::parse(query.as_bytes())
         .filter_map(|(name, printed)| Some((name.clone(), value(stage, &name, &printed)?)));
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(query)
-        .finish();
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
     let url = format!("{}/{}?{query}", stage.emulator.base_url(), path.join("/"));
-    let headers: Vec<_> = vector
-        .request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let headers: Vec<_> = vector.request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let body = match fill(stage, &vector.request.body) {
         Value::Null => String::new(),
         Value::String(form) => form,
@@ -255,8 +230,7 @@ fn same_shape(documented: &Value, answered: &Value) -> bool {
     match (documented, answered) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .all(|(name, value)| b.get(name).is_some_and(|other| same_shape(value, other)))
+                && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_shape(value, other)))
         }
         (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
     }

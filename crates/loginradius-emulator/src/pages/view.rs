@@ -196,12 +196,14 @@ pub(super) fn index(state: &State) -> Markup {
         ("JWT by access token", "GET /sso/jwt/api/token", "GET /api/jwt/{app}/token"),
         ("JWT by password", "POST /sso/jwt/api/login", "POST /api/jwt/{app}/login"),
     ];
-    let try_it = format!(
-        "curl -d client_id={} {}/sso/oauth/{}/device",
-        seeded::CLIENT_ID,
-        state.public_url(),
-        seeded::OAUTH_APP
-    );
+    let parameters = if state.config.json_only {
+        let client_id = seeded::CLIENT_ID;
+        format!(r#"-H 'Content-Type: application/json' -d '{{"client_id":"{client_id}"}}'"#)
+    } else {
+        format!("-d client_id={}", seeded::CLIENT_ID)
+    };
+    let (url, app) = (state.public_url(), seeded::OAUTH_APP);
+    let try_it = format!("curl {parameters} {url}/sso/oauth/{app}/device");
     layout(
         "What this is",
         true,

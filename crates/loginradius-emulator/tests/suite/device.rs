@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use loginradius_emulator::{ApproveError, Emulator, GrantState, seeded};
 
-use crate::http::{
-    DEVICE_GRANT, ID, assert_code, assert_oauth, device_code, get, poll, post, post_json,
-};
+use crate::http::{DEVICE_GRANT, ID, assert_code, assert_oauth, device_code, get, poll, post, post_json};
 
 fn manual() -> Emulator {
     Emulator::builder().manual_clock().start().unwrap()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use loginradius_emulator::{Emulator, Fault, Operation, seeded};
 
 use crate::http::{
-    DEVICE_GRANT, ID, SECRET, assert_code, device_code, host, poll, post, raw, refresh, send, tokens,
+    DEVICE_GRANT, ID, SECRET, assert_code, assert_oauth, device_code, host, poll, post, raw, refresh, send, tokens,
     try_post,
 };
 
@@ -127,12 +127,39 @@ fn an_oversized_answer_can_be_left_unread() {
 #[test]
 fn a_slow_answer_is_whole_in_the_end() {
     let emulator = Emulator::start().unwrap();
+    let code = device_code(&emulator).text("device_code");
     let pause = Duration::from_millis(1);
-    emulator.fault(Operation::DeviceCode, Fault::SlowDrip { pause });
+    emulator.fault(Operation::DeviceToken, Fault::SlowDrip { pause });
     let before = Instant::now();
-    let reply = post(&emulator, DEVICE, &[ID]);
-    assert!(before.elapsed() >= pause * u32::try_from(reply.body.len()).unwrap());
-    assert_eq!(reply.text("user_code"), emulator.device_grants()[0].user_code);
+    let reply = poll(&emulator, &code);
+    let bytes = u32::try_from(reply.body.len()).unwrap();
+    assert!(bytes > 50 && before.elapsed() >= pause * bytes);
+    assert_oauth(&reply, 400, "authorization_pending", "");
+    assert_eq!(emulator.device_grants()[0].polls, 1);
+}
+
+#[test]
+fn faults_fit_answers_without_a_body() {
+    let emulator = Emulator::start().unwrap();
+    let path = "/sso/oauth/refresh_token/revoke";
+    let revoke = || {
+        let token = tokens(&emulator).text("refresh_token");
+        try_post(&emulator, path, &[ID, SECRET, ("refresh_token", &token)])
+    };
+    emulator.fault(Operation::Revoke, Fault::Truncated);
+    assert!(revoke().is_err());
+    let pause = Duration::from_millis(1);
+    for fault in [
+        Fault::SlowDrip { pause },
+        Fault::WrongContentType,
+        Fault::Status(204),
+        Fault::Oversized(0),
+        Fault::Answer { status: 200, headers: vec![("content-length".into(), "1000".into())], body: "{}".into() },
+    ] {
+        emulator.fault(Operation::Revoke, fault.clone());
+        assert!(revoke().is_ok(), "{fault:?}");
+    }
+    assert_eq!(emulator.counters().revocations, 3);
 }
 
 #[test]

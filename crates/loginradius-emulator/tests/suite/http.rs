@@ -17,10 +17,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -30,10 +27,7 @@ impl Reply {
     /// A member of the body that is a string.
     pub(crate) fn text(&self, name: &str) -> String {
         let body = self.json();
-        body[name]
-            .as_str()
-            .unwrap_or_else(|| panic!("{name} in {self:?}"))
-            .to_owned()
+        body[name].as_str().unwrap_or_else(|| panic!("{name} in {self:?}")).to_owned()
     }
 }
 
@@ -49,12 +43,7 @@ pub(crate) fn agent() -> ureq::Agent {
 }
 
 /// Sends a request; `Err` if there is no whole answer.
-pub(crate) fn send(
-    method: &str,
-    url: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Result<Reply, ureq::Error> {
+pub(crate) fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Reply, ureq::Error> {
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -68,11 +57,7 @@ pub(crate) fn send(
             (name.to_string(), value)
         })
         .collect();
-    Ok(Reply {
-        status: response.status().as_u16(),
-        headers,
-        body: response.body_mut().read_to_string()?,
-    })
+    Ok(Reply { status: response.status().as_u16(), headers, body: response.body_mut().read_to_string()? })
 }
 
 pub(crate) fn get(emulator: &Emulator, path: &str) -> Reply {
@@ -84,14 +69,8 @@ pub(crate) fn post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> 
     try_post(emulator, path, fields).expect("an answer")
 }
 
-pub(crate) fn try_post(
-    emulator: &Emulator,
-    path: &str,
-    fields: &[(&str, &str)],
-) -> Result<Reply, ureq::Error> {
-    let body = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(fields)
-        .finish();
+pub(crate) fn try_post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     let url = format!("{}{path}", emulator.base_url());
     send("POST", &url, &headers, body.as_bytes())
@@ -130,13 +109,7 @@ pub(crate) fn tokens(emulator: &Emulator) -> Reply {
     let reply = post(
         emulator,
         "/sso/oauth/access_token",
-        &[
-            ID,
-            SECRET,
-            ("grant_type", "password"),
-            ("username", seeded::ADA.email),
-            ("password", seeded::ADA.password),
-        ],
+        &[ID, SECRET, ("grant_type", "password"), ("username", seeded::ADA.email), ("password", seeded::ADA.password)],
     );
     assert_eq!(reply.status, 200, "{reply:?}");
     reply
@@ -144,39 +117,23 @@ pub(crate) fn tokens(emulator: &Emulator) -> Reply {
 
 /// A device grant from the classic address.
 pub(crate) fn device_code(emulator: &Emulator) -> Reply {
-    let reply = post(
-        emulator,
-        "/sso/oauth/demo-oauth-app/device",
-        &[ID, ("scope", "email profile")],
-    );
+    let reply = post(emulator, "/sso/oauth/demo-oauth-app/device", &[ID, ("scope", "email profile")]);
     assert_eq!(reply.status, 200, "{reply:?}");
     reply
 }
 
-pub(crate) const DEVICE_GRANT: (&str, &str) = (
-    "grant_type",
-    "urn:ietf:params:oauth:grant-type:device_code",
-);
+pub(crate) const DEVICE_GRANT: (&str, &str) = ("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
 
 /// A poll at the classic address.
 pub(crate) fn poll(emulator: &Emulator, device_code: &str) -> Reply {
-    post(
-        emulator,
-        "/sso/oauth/demo-oauth-app/access_token",
-        &[ID, DEVICE_GRANT, ("device_code", device_code)],
-    )
+    post(emulator, "/sso/oauth/demo-oauth-app/access_token", &[ID, DEVICE_GRANT, ("device_code", device_code)])
 }
 
 pub(crate) fn refresh(emulator: &Emulator, token: &str) -> Reply {
     post(
         emulator,
         "/sso/oauth/access_token/refresh",
-        &[
-            ID,
-            SECRET,
-            ("grant_type", "refresh_token"),
-            ("refresh_token", token),
-        ],
+        &[ID, SECRET, ("grant_type", "refresh_token"), ("refresh_token", token)],
     )
 }
 

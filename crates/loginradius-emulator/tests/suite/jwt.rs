@@ -29,8 +29,7 @@ fn verified(reply: &Reply) -> (Value, Value) {
     assert_eq!(parts.len(), 3);
     let mut mac = Hmac::<Sha256>::new_from_slice(seeded::JWT_SECRET.as_bytes()).unwrap();
     mac.update(format!("{}.{}", parts[0], parts[1]).as_bytes());
-    mac.verify_slice(&URL_SAFE_NO_PAD.decode(parts[2]).unwrap())
-        .expect("a good signature");
+    mac.verify_slice(&URL_SAFE_NO_PAD.decode(parts[2]).unwrap()).expect("a good signature");
     let json = |part: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
     (json(parts[0]), json(parts[1]))
 }
@@ -63,11 +62,7 @@ fn a_jwt_says_who_signed_in_and_for_how_long() {
 
 #[test]
 fn the_site_puts_a_nonce_into_the_jwt() {
-    let emulator = Emulator::builder()
-        .manual_clock()
-        .jwt_lifetime(Duration::from_secs(30))
-        .start()
-        .unwrap();
+    let emulator = Emulator::builder().manual_clock().jwt_lifetime(Duration::from_secs(30)).start().unwrap();
     let token = tokens(&emulator).text("access_token");
     for name in ["Nonce", "nonce"] {
         let path = with_key("/api/jwt/demo-jwt-app/token", &format!("&access_token={token}&{name}=n-1"));

@@ -11,11 +11,7 @@ const DEVICE: &str = "/sso/oauth/demo-oauth-app/device";
 
 /// The password operation without what is tested.
 fn password<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut fields = vec![
-        ("grant_type", "password"),
-        ("username", "ada"),
-        ("password", seeded::ADA.password),
-    ];
+    let mut fields = vec![("grant_type", "password"), ("username", "ada"), ("password", seeded::ADA.password)];
     fields.extend_from_slice(more);
     fields
 }
@@ -211,11 +207,7 @@ fn a_refused_request_is_recorded_with_its_operation() {
     post(&emulator, CLASSIC, &[ID, SECRET, ("code", "x")]);
     post(&emulator, SITE, &[ID, ("grant_type", "bogus")]);
     tokens(&emulator);
-    let operations: Vec<_> = emulator
-        .requests()
-        .iter()
-        .map(|request| (request.operation, request.status))
-        .collect();
+    let operations: Vec<_> = emulator.requests().iter().map(|request| (request.operation, request.status)).collect();
     let expected = [
         (Some(Operation::Password), Some(400)),
         (Some(Operation::CodeExchange), Some(400)),

@@ -90,6 +90,10 @@ fn moving_the_clock_beyond_all_dates_breaks_nothing() {
         .unwrap();
     let code = device_code(&emulator);
     assert_eq!(code.json()["interval"], u64::MAX);
+    for error in ["authorization_pending", "slow_down", "slow_down"] {
+        let poll = crate::http::poll(&emulator, &code.text("device_code"));
+        crate::http::assert_oauth(&poll, 400, error, "");
+    }
     emulator.advance(Duration::MAX);
     let poll = crate::http::poll(&emulator, &code.text("device_code"));
     crate::http::assert_oauth(&poll, 400, "expired_token", "");
@@ -170,17 +174,8 @@ fn requests_are_recorded_whole() {
     assert_eq!(recorded.path, "/api/oauth/demo-oauth-app/device");
     assert_eq!(recorded.operation, Some(Operation::DeviceCode));
     assert_eq!(recorded.family, Some(Family::Site));
-    let pairs: Vec<_> = recorded
-        .params
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let expected = [
-        ("extra", "1"),
-        ("client_id", seeded::CLIENT_ID),
-        ("scope", "email profile"),
-        ("scope", "x&y"),
-    ];
+    let pairs: Vec<_> = recorded.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [("extra", "1"), ("client_id", seeded::CLIENT_ID), ("scope", "email profile"), ("scope", "x&y")];
     assert_eq!(pairs, expected);
     assert_eq!(recorded.param("scope"), Some("email profile"));
     assert_eq!(recorded.body_format, BodyFormat::Form);
@@ -220,10 +215,7 @@ fn one_connection_carries_many_requests() {
 fn the_program_says_what_is_wrong_with_a_port() {
     let emulator = Emulator::start().unwrap();
     let port = host(&emulator).rsplit(':').next().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_loginradius-emulator"))
-        .args(["--port", port])
-        .output()
-        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_loginradius-emulator")).args(["--port", port]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains(&format!("port {port} is in use")), "{said}");
@@ -243,17 +235,22 @@ fn the_program_introduces_itself_and_serves() {
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let url = first.rsplit(' ').next().unwrap().to_owned();
-    let said: Vec<String> = lines
-        .map_while(Result::ok)
-        .take_while(|line| !line.starts_with("Ctrl-C"))
-        .collect();
+    let said: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.starts_with("Ctrl-C")).collect();
     let path = "/sso/oauth/demo-oauth-app/device";
     let json = [("content-type", "application/json")];
     let body = format!(r#"{{"client_id":"{}"}}"#, seeded::CLIENT_ID);
     let reply = send("POST", &format!("{url}{path}"), &json, body.as_bytes());
     program.kill().unwrap();
     program.wait().unwrap();
-    let curl = format!("  curl -d client_id={} {url}{path}", seeded::CLIENT_ID);
+    let curl = format!("  curl -H 'Content-Type: application/json' -d '{body}' {url}{path}");
     assert!(said.contains(&curl), "{said:?}");
     assert_eq!(reply.unwrap().json()["interval"], 7);
+}
+
+#[test]
+fn it_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let emulator = Emulator::start().unwrap();
+    shared(&emulator);
+    assert_eq!(format!("{emulator:?}"), format!("Emulator {{ base_url: {:?}, .. }}", emulator.base_url()));
 }

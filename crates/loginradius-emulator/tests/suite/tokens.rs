@@ -24,23 +24,13 @@ fn code(emulator: &Emulator, challenge: Option<&str>) -> String {
 }
 
 fn exchange(emulator: &Emulator, code: &str, more: &[(&str, &str)]) -> Reply {
-    let mut fields = vec![
-        ID,
-        ("redirect_uri", REDIRECT),
-        ("response_type", "token"),
-        ("code", code),
-    ];
+    let mut fields = vec![ID, ("redirect_uri", REDIRECT), ("response_type", "token"), ("code", code)];
     fields.extend_from_slice(more);
     post(emulator, CLASSIC, &fields)
 }
 
 fn exchange_at_site(emulator: &Emulator, code: &str, more: &[(&str, &str)]) -> Reply {
-    let mut fields = vec![
-        ID,
-        ("redirect_uri", REDIRECT),
-        ("grant_type", "authorization_code"),
-        ("code", code),
-    ];
+    let mut fields = vec![ID, ("redirect_uri", REDIRECT), ("grant_type", "authorization_code"), ("code", code)];
     fields.extend_from_slice(more);
     post(emulator, SITE, &fields)
 }
@@ -154,13 +144,7 @@ fn passwords_go_with_email_user_name_or_phone() {
     let emulator = manual();
     let ada = seeded::ADA;
     for username in [ada.email, "ADA@example.com", ada.username, ada.phone] {
-        let fields = [
-            ID,
-            SECRET,
-            ("grant_type", "password"),
-            ("username", username),
-            ("password", ada.password),
-        ];
+        let fields = [ID, SECRET, ("grant_type", "password"), ("username", username), ("password", ada.password)];
         assert_eq!(post(&emulator, CLASSIC, &fields).status, 200, "{username}");
     }
     assert_eq!(emulator.sessions_of(ada.email).len(), 4);
@@ -200,13 +184,7 @@ fn users_who_may_not_sign_in_are_told_why() {
 #[test]
 fn error_bodies_have_five_fields_in_the_classic_family_and_three_in_the_site() {
     let emulator = manual();
-    let fields = [
-        ID,
-        SECRET,
-        ("grant_type", "password"),
-        ("username", "ada"),
-        ("password", "wrong"),
-    ];
+    let fields = [ID, SECRET, ("grant_type", "password"), ("username", "ada"), ("password", "wrong")];
     let mut body = json!({
         "Description": "Please use a valid user ID and password combination.",
         "ErrorCode": 966,
@@ -344,12 +322,7 @@ fn revoking_needs_the_secret_and_a_token() {
 #[test]
 fn the_site_takes_passwords_and_refreshes_without_a_secret_but_not_with_a_wrong_one() {
     let emulator = manual();
-    let password = [
-        ID,
-        ("grant_type", "password"),
-        ("username", "ada"),
-        ("password", seeded::ADA.password),
-    ];
+    let password = [ID, ("grant_type", "password"), ("username", "ada"), ("password", seeded::ADA.password)];
     let wrong = ("client_secret", "wrong");
     let text = "The client_secret is not valid, check your client_secret again.";
     let reply = post(&emulator, SITE, &[&password[..], &[wrong]].concat());

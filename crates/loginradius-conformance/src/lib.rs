@@ -1,0 +1,169 @@
+//! One suite over every HTTP adapter of this workspace.
+//!
+//! An adapter's tests implement [`Adapter`] for a newtype around its client and say
+//! `loginradius_conformance::suite!(MyAdapter);`: each case becomes a test of that name. The cases speak
+//! real HTTP, to `loginradius-emulator` where LoginRadius's answers matter and to a bare socket where the
+//! server misbehaves.
+//!
+//! [`misbehaviour!`] alone is for an adapter over a client that its user configured; [`canary!`] wants a
+//! test binary of its own, because it takes the process's logger.
+
+mod canary;
+mod child;
+mod connecting;
+mod device_login;
+mod drive;
+mod faults;
+mod matrix;
+mod misbehaviour;
+mod operations;
+mod proxies;
+mod server;
+mod tls;
+
+use std::fmt;
+use std::time::Duration;
+
+use loginradius_proto::oauth::DeviceGrant;
+use loginradius_proto::{App, Endpoint, Error, Flow, Retry, TokenSet};
+
+#[doc(hidden)]
+pub use canary::cases as canary_cases;
+#[doc(hidden)]
+pub use child::run;
+#[doc(hidden)]
+pub use connecting::cases as connecting_cases;
+#[doc(hidden)]
+pub use device_login::cases as device_login_cases;
+#[doc(hidden)]
+pub use matrix::cases as matrix_cases;
+#[doc(hidden)]
+pub use misbehaviour::cases as misbehaviour_cases;
+#[doc(hidden)]
+pub use proxies::cases as proxies_cases;
+
+pub use server::{Peer, Request, Server};
+
+/// An adapter, as the suite drives it: a newtype around its client.
+pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
+    /// The targets of the HTTP library's log lines that are known to hold what a URL's query holds, at
+    /// the level `Trace` alone. No setting of ours prevents them.
+    const TELLTALE_LOGS: &[&str];
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    ///
+    /// Those of its builder.
+    fn new(app: App, settings: &Settings) -> Result<Self, Error>;
+
+    /// The builder with these settings, as `Debug` prints it.
+    fn builder(app: App, settings: &Settings) -> String;
+
+    /// The client's `call`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error>;
+
+    /// The client's `device_login`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error>;
+
+    /// The client's `run`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error>;
+}
+
+/// What an adapter's builder is told. What is `None` is left as the builder has it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `timeout`.
+    pub timeout: Duration,
+    /// `connect_timeout`.
+    pub connect_timeout: Duration,
+    /// `retry`.
+    pub retry: Retry,
+    /// `root_certificates`.
+    pub root_certificates: Option<String>,
+    /// `proxy`.
+    pub proxy: Option<String>,
+    /// `user_agent`.
+    pub user_agent: Option<String>,
+}
+
+impl Default for Settings {
+    /// No retries, and long timeouts, so that a test which takes one by mistake is slow.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            retry: Retry::OFF,
+            root_certificates: None,
+            proxy: None,
+            user_agent: None,
+        }
+    }
+}
+
+impl Settings {
+    /// So many attempts, one right after the other.
+    fn attempts(attempts: u32) -> Self {
+        let retry =
+            Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
+        Self { retry, ..Self::default() }
+    }
+}
+
+/// Lists a module's cases once: as functions for the macro of the same name, which makes tests of them.
+macro_rules! cases {
+    (($dollar:tt) $module:ident $public:ident { $($case:ident,)+ }) => {
+        #[doc(hidden)]
+        pub mod cases {
+            $(pub fn $case<A: $crate::Adapter>() { super::$case::<A>(); })+
+        }
+
+        /// The tests of one part of the suite, for one adapter.
+        #[macro_export]
+        macro_rules! $module {
+            ($dollar adapter:ty) => {
+                $(#[test]
+                fn $case() {
+                    let name = concat!(module_path!(), "::", stringify!($case));
+                    $dollar crate::run(name, $dollar crate::$public::$case::<$dollar adapter>);
+                })+
+            };
+        }
+    };
+}
+use cases;
+
+/// The tests of the whole suite but the canary, in a module for each part.
+#[macro_export]
+macro_rules! suite {
+    ($adapter:ty) => {
+        mod matrix {
+            $crate::matrix!($adapter);
+        }
+        mod device_login {
+            $crate::device_login!($adapter);
+        }
+        mod misbehaviour {
+            $crate::misbehaviour!($adapter);
+        }
+        mod connecting {
+            $crate::connecting!($adapter);
+        }
+        mod proxies {
+            $crate::proxies!($adapter);
+        }
+    };
+}

@@ -1,0 +1,105 @@
+//! The ten operations, each with arguments of its own, for cases that are about all of them.
+
+use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens,
+    RevokeRefreshToken,
+};
+use loginradius_proto::{App, Error, Service};
+
+use crate::Adapter;
+
+/// What must never be printed: what requests carry, and what answers carry.
+pub(crate) mod secrets {
+    pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-4f1c";
+    pub(crate) const API_KEY: &str = "canary-api-key-77ab";
+    pub(crate) const PASSWORD: &str = "canary-password-90de";
+    pub(crate) const CODE: &str = "canary-code-31c9";
+    pub(crate) const VERIFIER: &str = "canary-verifier-5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+    pub(crate) const DEVICE_CODE: &str = "canary-device-code-b1e0";
+    pub(crate) const REFRESH_TOKEN: &str = "canary-refresh-token-62f7";
+    pub(crate) const ACCESS_TOKEN: &str = "canary-access-token-08d3";
+    pub(crate) const PROXY_PASSWORD: &str = "canary-proxy-password-e4b2";
+    pub(crate) const ANSWERED: &str = "canary-answered-c37d";
+
+    pub(crate) const ALL: [&str; 10] = [
+        CLIENT_SECRET,
+        API_KEY,
+        PASSWORD,
+        CODE,
+        VERIFIER,
+        DEVICE_CODE,
+        REFRESH_TOKEN,
+        ACCESS_TOKEN,
+        PROXY_PASSWORD,
+        ANSWERED,
+    ];
+}
+
+/// An app of the classic family at that address.
+pub(crate) fn app(base_url: &str) -> App {
+    App::new("my-client-id")
+        .client_secret(secrets::CLIENT_SECRET)
+        .api_key(secrets::API_KEY)
+        .oauth_app("my-oauth-app")
+        .jwt_app("my-jwt-app")
+        .service(Service::cloud().base_url(base_url).unwrap())
+}
+
+/// One of the ten operations.
+pub(crate) struct Operation<A> {
+    pub(crate) name: &'static str,
+    /// Whether it may be sent again when its answer was lost.
+    pub(crate) repeatable: bool,
+    pub(crate) call: fn(&A) -> Result<(), Error>,
+}
+
+impl<A: Adapter> Operation<A> {
+    pub(crate) fn all() -> [Self; 10] {
+        let one = |name, repeatable, call| Self { name, repeatable, call };
+        [
+            one("device_code", true, |client| client.call(&RequestDeviceCode::new().scope("email")).map(drop)),
+            one("device_poll", false, |client| client.call(&RequestTokens::new(secrets::DEVICE_CODE)).map(drop)),
+            one("code_exchange", false, |client| {
+                let exchange = AccessTokenByCode::new(secrets::CODE, "https://app.example.com/callback");
+                client.call(&exchange.code_verifier(secrets::VERIFIER)).map(drop)
+            }),
+            one("password", false, |client| {
+                client.call(&AccessTokenByPassword::new("ada", secrets::PASSWORD)).map(drop)
+            }),
+            Self::refresh(),
+            one("revoke", true, |client| client.call(&RevokeRefreshToken::new(secrets::REFRESH_TOKEN))),
+            Self::jwt(),
+            one("jwt_by_username", false, |client| {
+                client.call(&JwtByUsername::new("ada", secrets::PASSWORD)).map(drop)
+            }),
+            one("jwt_by_email", false, |client| {
+                client.call(&JwtByEmail::new("ada@example.com", secrets::PASSWORD)).map(drop)
+            }),
+            one("jwt_by_phone", false, |client| {
+                client.call(&JwtByPhone::new("+15555550101", secrets::PASSWORD)).map(drop)
+            }),
+        ]
+    }
+
+    /// One that must not be repeated.
+    pub(crate) fn refresh() -> Self {
+        let call = |client: &A| client.call(&RefreshAccessToken::new(secrets::REFRESH_TOKEN)).map(drop);
+        Self { name: "refresh", repeatable: false, call }
+    }
+
+    /// One that may be repeated.
+    pub(crate) fn jwt() -> Self {
+        let call = |client: &A| client.call(&JwtByAccessToken::new(secrets::ACCESS_TOKEN)).map(drop);
+        Self { name: "jwt_by_access_token", repeatable: true, call }
+    }
+}
+
+/// An object that is a success to every operation.
+pub(crate) fn success() -> String {
+    let secret = secrets::ANSWERED;
+    format!(
+        r#"{{"access_token":"{secret}","token_type":"access_token","expires_in":394,"refresh_token":"{secret}","#
+    ) + &format!(r#""device_code":"{secret}","user_code":"oP5lLq","verification_uri":"https://example.com/","#)
+        + &format!(r#""signature":"{secret}"}}"#)
+}

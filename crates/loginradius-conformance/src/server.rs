@@ -1,0 +1,243 @@
+//! A server on a bare socket, which does what its test says and nothing else.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a connection may stand still before its thread gives up: longer than any client here waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server on 127.0.0.1 that records what it is sent. Dropping it closes its port.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    log: Arc<Log>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    stopped: AtomicBool,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+    written: AtomicU64,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// A request, as it came over the wire.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Request {
+    /// The request line and the headers.
+    pub head: String,
+    /// The body, as long as `Content-Length` says.
+    pub body: Vec<u8>,
+    /// The number of its connection, from 1.
+    pub connection: usize,
+}
+
+impl Server {
+    /// A server that does this with each connection, in a thread of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system refuses a socket or a thread.
+    pub fn start(serve: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let log = Arc::new(Log::default());
+        let (serve, shared) = (Arc::new(serve), Arc::clone(&log));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                let Ok(stream) = stream else { continue };
+                let (serve, log) = (Arc::clone(&serve), Arc::clone(&shared));
+                let connection = log.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                log.open.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || {
+                    let mut peer = Peer { stream: Some(stream), log, connection };
+                    let stream = peer.stream();
+                    let _ = stream.set_read_timeout(Some(PATIENCE));
+                    let _ = stream.set_write_timeout(Some(PATIENCE));
+                    let _ = stream.set_nodelay(true);
+                    serve(&mut peer);
+                });
+            }
+        });
+        Self { address, log }
+    }
+
+    /// A server that answers every request with these bytes.
+    pub fn answering(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::start(move |peer| {
+            while let Some(request) = peer.request() {
+                if peer.send(&answer(&request)).is_err() {
+                    break;
+                }
+            }
+        })
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// `https://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// The requests that came whole, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.log.requests().clone()
+    }
+
+    /// How many connections there were.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.log.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes were written: no fewer than the clients have read.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.log.written.load(Ordering::SeqCst)
+    }
+
+    /// Whether every connection is closed, after a moment if need be.
+    #[must_use]
+    pub fn is_left_alone(&self) -> bool {
+        let until = Instant::now() + Duration::from_secs(2);
+        while self.log.open.load(Ordering::SeqCst) > 0 {
+            if Instant::now() > until {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.log.stopped.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+    }
+}
+
+impl Log {
+    fn requests(&self) -> MutexGuard<'_, Vec<Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection, from the server's side.
+#[derive(Debug)]
+pub struct Peer {
+    stream: Option<TcpStream>,
+    log: Arc<Log>,
+    connection: usize,
+}
+
+impl Peer {
+    /// The number of this connection, from 1.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.connection
+    }
+
+    /// The next request; `None` if the client has closed or does not speak HTTP.
+    pub fn request(&mut self) -> Option<Request> {
+        let connection = self.connection;
+        let request = read_request(&mut self.stream(), connection)?;
+        self.record(request.clone());
+        Some(request)
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Piece by piece, so that what is counted is near to what a client has taken.
+        for piece in bytes.chunks(16 << 10) {
+            self.stream().write_all(piece)?;
+            self.log.written.fetch_add(piece.len() as u64, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Waits for the client to close.
+    pub fn wait(&mut self) {
+        let _ = io::copy(&mut self.stream(), &mut io::sink());
+    }
+
+    /// Closes with a reset instead of an end.
+    pub fn reset(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    pub(crate) fn record(&self, request: Request) {
+        self.log.requests().push(request);
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.stream.as_ref().expect("not after a reset")
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            // An end after what was sent, even if the client has sent more than was read.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
+            let _ = io::copy(&mut (&stream).take(1 << 20), &mut io::sink());
+        }
+        self.log.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Reads one request.
+pub(crate) fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
+    const LONGEST: usize = 64 << 10;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if head.len() > LONGEST || stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .map_or(Some(0), |(_, value)| value.trim().parse().ok())?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(Request { head, body, connection })
+}
+
+/// A whole answer with a length.
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// A whole answer of JSON.
+pub(crate) fn json(status: &str, body: &str) -> Vec<u8> {
+    answer(status, "Content-Type: application/json\r\n", body)
+}

@@ -1,0 +1,452 @@
+//! No secret is ever printed: each slot holds one that is planted here, every error is provoked, by
+//! servers that echo what they were sent among others, and everything printable is searched.
+
+use std::error::Error as StdError;
+use std::fmt::{Debug, Write as _};
+use std::time::{Duration, Instant, SystemTime};
+
+use loginradius_proto::http::{Request, Response};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
+};
+use loginradius_proto::{
+    AccessToken, App, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow,
+    Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, Step, TokenSet,
+    describe,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+/// In the middle of every secret, so that a part of one is found as well as all of it, however it is encoded.
+const MARK: &str = "CANARY";
+
+/// A secret that needs every kind of encoding.
+fn secret(slot: &str) -> String {
+    format!("a-b_c.d~e {MARK}{slot} /+=&%41\"\\<'é😀")
+}
+
+/// Fails if a secret is anywhere in the text.
+#[track_caller]
+fn search(printed: &str) {
+    // The server's texts may be printed in part; what it echoed may not.
+    let found = printed.find(MARK).map(|at| &printed[at.saturating_sub(60)..(at + 30).min(printed.len())]);
+    assert!(found.is_none(), "a secret in: ...{found:?}...");
+}
+
+/// Whatever can be printed of it.
+#[track_caller]
+fn print(value: &impl Debug) {
+    search(&format!("{value:?} {value:#?}"));
+}
+
+#[track_caller]
+fn print_error(error: &Error) {
+    print(error);
+    search(&format!("{error} {error:#}"));
+    let mut source: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = source {
+        search(&format!("{error} {error:?} {error:#?}"));
+        source = error.source();
+    }
+    if let Some(service) = error.service() {
+        print(service);
+        let mut texts = String::new();
+        for text in [&service.oauth_error, &service.message, &service.description].into_iter().flatten() {
+            writeln!(texts, "{text}").unwrap();
+        }
+        for field in &service.fields {
+            print(field);
+            writeln!(texts, "{}: {}", field.name, field.message).unwrap();
+        }
+        search(&texts);
+    }
+    print(&error.http_status());
+    print(&error.retry_after());
+    print(&error.kind());
+    print(&error.operation());
+}
+
+fn app() -> App {
+    App::new("my-client-id")
+        .client_secret(secret("client-secret"))
+        .api_key(secret("api-key"))
+        .oauth_app("my-oauth-app")
+        .jwt_app("my-jwt-app")
+}
+
+fn apps() -> Vec<App> {
+    let site = Service::site("acme.hub.loginradius.com").unwrap();
+    vec![app(), app().body_format(BodyFormat::Json), app().service(site)]
+}
+
+fn answer(status: u16, body: impl Into<Body>) -> Response<Body> {
+    Response::builder().status(status).body(body.into()).unwrap()
+}
+
+/// What is done with each operation and the secrets that its request carries.
+trait Visit {
+    fn operation<E>(&mut self, operation: E, secrets: &[&str])
+    where
+        E: Endpoint + Clone + Debug,
+        E::Response: Debug;
+}
+
+fn every_operation(visit: &mut impl Visit) {
+    let options = LoginOptions::new().verification_url("https://www.abc.com/").login_url("l").email_template("t");
+    visit.operation(RequestDeviceCode::new().scope("email"), &["client-secret"]);
+    visit.operation(RequestTokens::new(secret("device-code")), &["client-secret", "device-code"]);
+    visit.operation(
+        AccessTokenByCode::new(secret("code"), "https://www.abc.com/").code_verifier(secret("verifier")),
+        &["client-secret", "code", "verifier"],
+    );
+    visit.operation(AccessTokenByPassword::new("user", secret("password")), &["client-secret", "password"]);
+    visit.operation(RefreshAccessToken::new(secret("refresh-token")), &["client-secret", "refresh-token"]);
+    visit.operation(RevokeRefreshToken::new(secret("refresh-token")), &["client-secret", "refresh-token"]);
+    visit.operation(JwtByAccessToken::new(secret("access-token")), &["client-secret", "api-key", "access-token"]);
+    let jwt_login = ["client-secret", "api-key", "password"];
+    visit.operation(JwtByEmail::new("e@example.com", secret("password")).options(options), &jwt_login);
+    visit.operation(JwtByPhone::new("+16045552368", secret("password")), &jwt_login);
+    visit.operation(JwtByUsername::new("johndoe", secret("password")), &jwt_login);
+}
+
+/// The spellings in which a server may echo a secret that it was sent.
+fn spellings(secret: &str) -> Vec<String> {
+    /// JavaScript's `encodeURIComponent`.
+    const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'!')
+        .remove(b'~')
+        .remove(b'*')
+        .remove(b'\'')
+        .remove(b'(')
+        .remove(b')');
+    let all = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+    let lower = {
+        let mut digits = 0;
+        let lower = |c: char| match c {
+            '%' => {
+                digits = 2;
+                c
+            }
+            _ if digits > 0 => {
+                digits -= 1;
+                c.to_ascii_lowercase()
+            }
+            _ => c,
+        };
+        all.chars().map(lower).collect()
+    };
+    let form = serde_urlencoded::to_string([("x", secret)]).unwrap()["x=".len()..].to_owned();
+    let json = serde_json::to_string(secret).unwrap().trim_matches('"').to_owned();
+    vec![
+        secret.to_owned(),
+        utf8_percent_encode(secret, COMPONENT).to_string(),
+        secret.to_owned() + secret,
+        all,
+        lower,
+        form,
+        json,
+    ]
+}
+
+/// The bodies that a server may answer when it echoes that text.
+fn echoes(text: &str) -> Vec<String> {
+    let bodies: [Value; 14] = [
+        json!({ "error": text, "error_description": "" }),
+        json!({ "error": "invalid_grant", "error_description": format!("The token {text} is not valid.") }),
+        json!({ "error": "invalid_request", "error_description": text, "error_uri": text }),
+        json!({ "error": "slow_down", "interval": text, "expires_in": text }),
+        json!({ "ErrorCode": 906, "Message": format!("Access token {text}"), "Description": text }),
+        json!({ "errorCode": 1, "message": "no", "description": "x".repeat(280) + text }),
+        json!({ "ErrorCode": text, "error": "odd" }),
+        json!({ "ErrorCode": 1134, "Message": "Validation", "Errors": [
+            { "FieldName": text, "ErrorMessage": format!("{text} will not do") },
+            { "FieldName": "x", "ErrorMessage": text },
+        ] }),
+        json!({ "ErrorCode": 1194, "Message": "Privacy", "Data": { "access_token": text },
+            "ExtraInfo": [{ "Message": text }], "ProviderErrorResponse": text, "IsProviderError": text }),
+        json!({ "access_token": [text], "signature": { "a": text }, "device_code": [text] }),
+        json!({ "access_token": "", "signature": "", "unknown": text }),
+        json!({ "access_token": text, "refresh_token": [text] }),
+        json!({ "device_code": text, "user_code": 7, "verification_uri": text }),
+        json!([text]),
+    ];
+    let mut bodies: Vec<String> = bodies.iter().map(Value::to_string).collect();
+    let quoted = Value::from(text);
+    bodies.extend([
+        text.to_owned(),
+        format!("<html><body>You sent {text}</body></html>"),
+        format!(r#"{{"access_token":{quoted},"access_token":{quoted}}}"#),
+        format!(r#"{{"signature":{quoted},"signature":{quoted}}}"#),
+        format!(r#"{{"access_token":{quoted},"#),
+        format!(r#"{{"error":"odd","error_description":{quoted}"#),
+        format!(r#"{{{quoted}:1}}"#),
+        quoted.to_string(),
+    ]);
+    bodies
+}
+
+struct Echo {
+    errors: usize,
+}
+
+impl Visit for Echo {
+    fn operation<E>(&mut self, operation: E, secrets: &[&str])
+    where
+        E: Endpoint + Clone + Debug,
+        E::Response: Debug,
+    {
+        print(&operation);
+        for app in apps() {
+            print(&app);
+            for slot in secrets {
+                for spelling in spellings(&secret(slot)) {
+                    for body in echoes(&spelling) {
+                        for status in [200, 302, 400, 401, 404, 429, 500] {
+                            match operation.response(&app, answer(status, body.as_str())) {
+                                Ok(response) => print(&response),
+                                Err(error) => {
+                                    self.errors += 1;
+                                    print_error(&error);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn servers_that_echo_what_they_were_sent() {
+    let mut echo = Echo { errors: 0 };
+    every_operation(&mut echo);
+    assert!(echo.errors > 50_000, "{}", echo.errors);
+}
+
+struct Refuse;
+
+impl Visit for Refuse {
+    fn operation<E>(&mut self, operation: E, _: &[&str])
+    where
+        E: Endpoint + Clone + Debug,
+        E::Response: Debug,
+    {
+        let request = operation.request(&app()).unwrap();
+        search(&describe(&request));
+        print(request.body());
+        let bad = [
+            app().client_secret(secret("client-secret") + "\n").api_key(secret("api-key") + "\n").oauth_app("..\n"),
+            app().client_secret(secret("client-secret")).api_key("").oauth_app(""),
+            App::new("").client_secret(secret("client-secret")),
+            App::new("x\0").client_secret(secret("client-secret")),
+        ];
+        for app in bad {
+            print(&app);
+            print_error(&operation.request(&app).unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_refused() {
+    every_operation(&mut Refuse);
+    let bad = |slot| secret(slot) + "\r\n";
+    print_error(&RequestTokens::new(bad("device-code")).request(&app()).unwrap_err());
+    print_error(&AccessTokenByCode::new(bad("code"), "r").request(&app()).unwrap_err());
+    print_error(&AccessTokenByCode::new("c", "r").code_verifier(bad("verifier")).request(&app()).unwrap_err());
+    print_error(&AccessTokenByPassword::new("u", bad("password")).request(&app()).unwrap_err());
+    print_error(&RefreshAccessToken::new(bad("refresh-token")).request(&app()).unwrap_err());
+    print_error(&RevokeRefreshToken::new(bad("refresh-token")).request(&app()).unwrap_err());
+    print_error(&JwtByAccessToken::new(bad("access-token")).request(&app()).unwrap_err());
+    print_error(&JwtByAccessToken::new(secret("x").repeat(9_000)).request(&app()).unwrap_err());
+    print_error(&JwtByEmail::new("e", bad("password")).request(&app()).unwrap_err());
+    for url in
+        ["https://user:PASS@a.example", "https://a.example?key=PASS", "https://a.example#PASS", "PASS", "http://PASS"]
+    {
+        print_error(&Service::cloud().base_url(&url.replace("PASS", MARK)).unwrap_err());
+        print_error(&Service::site(&(url.replace("PASS", MARK) + "/")).unwrap_err());
+    }
+}
+
+#[test]
+fn the_secret_types() {
+    print(&AccessToken::new(secret("")));
+    print(&RefreshToken::new(secret("")));
+    print(&IdToken::new(secret("")));
+    print(&Jwt::new(secret("")));
+    print(&ClientSecret::new(secret("")));
+    print(&Password::new(secret("")));
+    print(&DeviceCode::new(secret("")));
+    print(&AuthorizationCode::new(secret("")));
+    print(&CodeVerifier::new(secret("")));
+    print(&Body::from(secret("")));
+    print(&TokenSet::new(secret("")));
+}
+
+/// A success of every operation, with a secret wherever there is one.
+fn success() -> String {
+    json!({
+        "access_token": secret("access-token"),
+        "refresh_token": secret("refresh-token"),
+        "id_token": secret("id-token"),
+        "token_type": "Bearer",
+        "expires_in": 394,
+        "signature": secret("jwt"),
+        "device_code": secret("device-code"),
+        "user_code": "oP5lLq",
+        "verification_uri": "https://a.example/",
+        "interval": 5,
+        "Data": secret("data"),
+    })
+    .to_string()
+}
+
+struct Drive;
+
+impl Visit for Drive {
+    fn operation<E>(&mut self, operation: E, _: &[&str])
+    where
+        E: Endpoint + Clone + Debug,
+        E::Response: Debug,
+    {
+        let now = Instant::now();
+        let outcomes: Vec<fn() -> Result<Response<Body>, Error>> = vec![
+            || Ok(answer(200, success())),
+            || Ok(answer(503, success())),
+            || Ok(answer(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
+            || Ok(answer(200, " ".repeat(Body::LIMIT) + &success())),
+            || Err(Error::not_sent("connection refused")),
+            || Err(Error::lost("connection reset")),
+        ];
+        print_error(&Error::not_sent("connection refused"));
+        for outcome in outcomes {
+            let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry { attempts: 2, ..Retry::default() });
+            let mut now = now;
+            print(&call);
+            loop {
+                match call.step(now) {
+                    Step::Send(request) => {
+                        search(&describe(&request));
+                        print(&call);
+                        call.receive(outcome(), now);
+                    }
+                    Step::Wait(until) => now = until,
+                    Step::Done(result) => {
+                        print(&result);
+                        if let Err(error) = result {
+                            print_error(&error);
+                        }
+                        break;
+                    }
+                }
+                print(&call);
+            }
+            let Step::Done(Err(error)) = call.step(now) else { panic!("the flow goes on after its end") };
+            print_error(&error);
+        }
+        let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry::OFF);
+        let Step::Send(_) = call.step(now) else { panic!("nothing is sent") };
+        let Step::Wait(deadline) = call.step(now) else { panic!("no deadline") };
+        match call.step(deadline) {
+            Step::Done(Err(error)) => print_error(&error),
+            step => panic!("{step:?}"),
+        }
+    }
+}
+
+#[test]
+fn calls_in_every_state() {
+    every_operation(&mut Drive);
+}
+
+#[test]
+fn steps() {
+    struct Steps;
+    impl Visit for Steps {
+        fn operation<E>(&mut self, operation: E, _: &[&str])
+        where
+            E: Endpoint + Clone + Debug,
+            E::Response: Debug,
+        {
+            for app in apps() {
+                let mut call = Call::new(operation.clone(), &app, 42);
+                let now = Instant::now();
+                print(&call.step(now));
+                call.receive(Ok(answer(200, success())), now);
+                print(&call.step(now));
+            }
+        }
+    }
+    every_operation(&mut Steps);
+}
+
+#[test]
+fn a_device_sign_in_in_every_state() {
+    let grant = RequestDeviceCode::new().response(&app(), answer(200, success())).unwrap();
+    print(&grant);
+    let echo = |error: &str| {
+        let described = secret("device-code");
+        Ok(answer(400, json!({ "error": error, "error_description": described }).to_string()))
+    };
+    type Outcome = Result<Response<Body>, Error>;
+    let ends: Vec<Box<dyn Fn() -> Outcome>> = vec![
+        Box::new(move || echo("access_denied")),
+        Box::new(move || echo("invalid_grant")),
+        Box::new(move || echo("authorization_pending")),
+        Box::new(|| Ok(answer(200, success()))),
+        Box::new(|| Ok(answer(502, secret("device-code")))),
+        Box::new(|| Err(Error::lost("timed out"))),
+    ];
+    for end in &ends {
+        let mut now = Instant::now();
+        let mut flow = DeviceFlow::new(&app(), &grant, now, 42);
+        let mut polls = 0;
+        loop {
+            print(&flow);
+            match flow.step(now) {
+                Step::Send(request) => {
+                    search(&describe(&request));
+                    polls += 1;
+                    flow.receive(if polls == 1 { Err(Error::lost("reset")) } else { end() }, now);
+                }
+                Step::Wait(until) => now = until,
+                Step::Done(result) => {
+                    print(&result);
+                    if let Err(error) = result {
+                        print_error(&error);
+                    }
+                    break;
+                }
+            }
+        }
+        assert!(polls >= 2);
+        let pending = flow.pending(now, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        print(&pending);
+        let stored = pending.to_json();
+        assert!(stored.contains(MARK));
+        let end = stored.char_indices().map(|(at, _)| at);
+        for broken in end.map(|at| stored[..at].to_owned()).chain([
+            stored.replace("\"version\":1", "\"version\":2"),
+            stored.replace("\"interval_ms\":", "\"interval_ms\":-"),
+            stored.replace("\"device_code\":", "\"device_code\":7,\"x\":"),
+            stored.replace("\"user_code\":", "\"device_code\":"),
+        ]) {
+            print_error(&PendingDevice::from_json(&broken).unwrap_err());
+        }
+    }
+}
+
+#[test]
+fn the_search_finds_a_secret() {
+    let found = |text: String| std::panic::catch_unwind(|| search(&text)).is_err();
+    for spelling in spellings(&secret("x")) {
+        assert!(found(format!("text {spelling} text")), "{spelling}");
+    }
+    assert!(found(format!("{:?}", Request::get("/").body(secret("x")).unwrap())));
+    assert!(!found("nothing".to_owned()));
+}
