@@ -61,5 +61,8 @@ mod tests {
         map.insert("d".into(), 5);
         assert_eq!(map.iter().collect::<Vec<_>>(), [("c", &4), ("d", &5)]);
         assert_eq!(map.remove("a"), None);
+        assert_eq!(map.remove("c"), Some(4));
+        map.insert("c".into(), 6);
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("d", &5), ("c", &6)]);
     }
 }

@@ -10,6 +10,7 @@ use crate::answer::Answer;
 use crate::client::{self, Secret};
 use crate::clock;
 use crate::codes;
+use crate::oauth;
 use crate::params::Params;
 use crate::recorded::{Family, Operation};
 use crate::refusal::Refusal;
@@ -159,9 +160,7 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
     if params.required("grant_type")? != GRANT_TYPE {
         return Err(Refusal::GrantTypeInvalid);
     }
-    if params.optional("response_type")?.is_some_and(|response_type| !response_type.eq_ignore_ascii_case("token")) {
-        return Err(Refusal::ResponseTypeInvalid);
-    }
+    oauth::check_response_type(params)?;
     let device_code = params.required("device_code")?;
 
     let now = state.clock.now();

@@ -3,6 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use hyper::StatusCode;
+use hyper::header::{self, HeaderName};
+
+use crate::answer::Answer;
+use crate::body::{Act, Scripted};
 use crate::recorded::Operation;
 
 /// Something that goes wrong with an operation.
@@ -52,6 +57,95 @@ pub enum Fault {
         /// The body, sent as JSON unless `headers` says otherwise.
         body: String,
     },
+}
+
+impl Fault {
+    /// The answer and what its body does; `None` if there is none. `act` does what the request asks for.
+    pub(crate) fn around(&self, act: impl FnOnce() -> Answer) -> Option<(Answer, Scripted)> {
+        let whole = |answer: Answer| {
+            let body = Scripted::whole(answer.body.clone());
+            Some((answer, body))
+        };
+        let with_length = |answer: Answer| {
+            let length = answer.body.len().to_string();
+            answer.with(header::CONTENT_LENGTH, &length)
+        };
+        match self {
+            Self::None | Self::Delay(_) => whole(act()),
+            Self::DropBefore => None,
+            Self::DropAfter => {
+                act();
+                None
+            }
+            Self::TooManyRequests { retry_after } => {
+                let answer = Answer::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+                whole(match retry_after {
+                    Some(seconds) => answer.with(header::RETRY_AFTER, &seconds.to_string()),
+                    None => answer,
+                })
+            }
+            Self::Status(number) => {
+                let status = status(*number);
+                let text = status.canonical_reason().unwrap_or("Error");
+                whole(Answer::html(
+                    status,
+                    format!(
+                        "<!DOCTYPE html><html><head><title>{text}</title></head>\
+                         <body><h1>{number} {text}</h1></body></html>"
+                    ),
+                ))
+            }
+            Self::RedirectTo(url) => whole(Answer::empty(StatusCode::FOUND).with(header::LOCATION, url)),
+            Self::Truncated => {
+                let answer = with_length(act());
+                if answer.body.is_empty() {
+                    return None;
+                }
+                let half = answer.body.slice(..answer.body.len() / 2);
+                // The pause lets what was written leave, before the connection is closed.
+                let pause = Act::Pause(Duration::from_millis(2));
+                Some((answer, Scripted::new([Act::Send(half), pause, Act::Break])))
+            }
+            Self::Oversized(bytes) => {
+                let answer =
+                    Answer::empty(StatusCode::OK).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
+                let (begin, end) = (r#"{"access_token":""#, r#""}"#);
+                let fill = bytes.saturating_sub(begin.len() + end.len());
+                let acts = [Act::Send(begin.into()), Act::Fill(fill), Act::Send(end.into())];
+                Some((answer, Scripted::new(acts)))
+            }
+            Self::SlowDrip { pause } => {
+                let answer = with_length(act());
+                let body = answer.body.clone();
+                let bytes = (0..body.len()).map(|place| Act::Send(body.slice(place..=place)));
+                let acts = bytes.flat_map(|byte| [Act::Pause(*pause), byte]);
+                Some((answer, Scripted::new(acts)))
+            }
+            Self::EmptyOk => whole(Answer::empty(StatusCode::OK)),
+            Self::WrongContentType => whole(act().with(header::CONTENT_TYPE, "text/html; charset=utf-8")),
+            Self::Answer { status: number, headers, body } => {
+                let mut answer =
+                    Answer::empty(status(*number)).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
+                answer.body = body.clone().into();
+                for (name, value) in headers {
+                    match HeaderName::try_from(name.as_str()) {
+                        // Where the body ends is hyper's to say: it takes a wrong length for a mistake in the program.
+                        Ok(header::CONTENT_LENGTH | header::TRANSFER_ENCODING) | Err(_) => {}
+                        Ok(name) => answer = answer.with(name, value),
+                    }
+                }
+                whole(answer)
+            }
+        }
+    }
+}
+
+fn status(number: u16) -> StatusCode {
+    StatusCode::from_u16(number)
+        .ok()
+        // A 1xx is no final answer, and hyper sends none.
+        .filter(|status| !status.is_informational())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The faults that are set, per operation.

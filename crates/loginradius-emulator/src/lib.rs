@@ -62,8 +62,15 @@
 //! - A repeated parameter is an `invalid_request` (RFC 6749, section 3.2), an empty one counts as missing.
 //! - A request body must say that it is JSON or a form.
 //! - Requests must name this machine in `Host`; nothing but 127.0.0.1 is ever listened on.
+//!
+//! # What it does not have
+//!
+//! Browser pages of the authorization code flow ([`Emulator::issue_code`] stands in for them), OpenID Connect and its
+//! `id_token`, machine-to-machine tokens, introspection, token exchange, QR sign-in, JWTs signed with anything but HS256,
+//! and TLS. [`Fault::Answer`] gives any answer that is missing.
 
 mod answer;
+mod api;
 mod body;
 mod bounded;
 mod builder;
@@ -79,6 +86,7 @@ mod params;
 mod random;
 mod recorded;
 mod refusal;
+mod request;
 mod route;
 pub mod seeded;
 mod server;

@@ -55,12 +55,10 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     let secret = if with_pkce { Secret::Optional } else { Secret::Required };
     let client_id = client::identify(params, secret)?;
     let redirect_uri = params.required("redirect_uri")?;
-    match params.optional("response_type")? {
-        Some(response_type) if response_type.eq_ignore_ascii_case("token") => {}
-        Some(_) => return Err(Refusal::ResponseTypeInvalid),
-        None if params.optional("grant_type")?.is_some() => {}
+    check_response_type(params)?;
+    if params.optional("response_type")?.or(params.optional("grant_type")?).is_none() {
         // Something must say what is wanted, and in the page's table for codes it is this.
-        None => return Err(Refusal::Missing("response_type")),
+        return Err(Refusal::Missing("response_type"));
     }
     let code = params.required("code")?;
 
@@ -78,11 +76,9 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     if now >= authorization.expires {
         return Err(Refusal::CodeExpired);
     }
-    if redirect_uri.parse::<Uri>().map_or(true, |uri| uri.scheme().is_none()) {
-        return Err(Refusal::RedirectUriMalformed);
-    }
     if redirect_uri != authorization.redirect_uri {
-        return Err(Refusal::RedirectUriMismatch);
+        let absolute = redirect_uri.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some());
+        return Err(if absolute { Refusal::RedirectUriMismatch } else { Refusal::RedirectUriMalformed });
     }
     match (&authorization.challenge, verifier) {
         (Some(challenge), Some(verifier)) if verifies(verifier, challenge) => {}
@@ -110,7 +106,7 @@ fn verifies(verifier: &str, challenge: &str) -> bool {
 /// "Access Token by Account Password".
 pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
     let client_id = client::identify(params, secret_of(family))?;
-    optional_response_type(params)?;
+    check_response_type(params)?;
     let username = params.required("username")?;
     let password = params.required("password")?;
     let user = seeded::user(username)
@@ -138,7 +134,7 @@ pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Res
     if params.required("grant_type")? != "refresh_token" {
         return Err(Refusal::GrantTypeInvalid);
     }
-    optional_response_type(params)?;
+    check_response_type(params)?;
     let refresh_token = params.required("refresh_token")?;
     let body = state.rotate(family, client_id, refresh_token)?;
     Ok(Answer::json(StatusCode::OK, &body))
@@ -168,7 +164,8 @@ fn secret_of(family: Family) -> Secret {
     }
 }
 
-fn optional_response_type(params: &Params) -> Result<(), Refusal> {
+/// `response_type` may be left out; one page writes it `Token`.
+pub(crate) fn check_response_type(params: &Params) -> Result<(), Refusal> {
     match params.optional("response_type")? {
         Some(response_type) if !response_type.eq_ignore_ascii_case("token") => Err(Refusal::ResponseTypeInvalid),
         _ => Ok(()),

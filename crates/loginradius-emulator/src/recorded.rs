@@ -78,7 +78,7 @@ pub struct Recorded {
     pub client_id: Option<String>,
     /// When it had arrived whole, by the emulator's clock.
     pub at: SystemTime,
-    /// The status of the answer; `None` if there was none.
+    /// The status of the answer, which a [`Fault::Delay`] may still hold back; `None` if there is none.
     pub status: Option<u16>,
     /// The fault that was applied to it.
     pub fault: Option<Fault>,

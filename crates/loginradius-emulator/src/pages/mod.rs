@@ -12,8 +12,8 @@ use crate::answer::Answer;
 use crate::device::{self, ApproveError, Decision};
 use crate::params::Params;
 use crate::random;
+use crate::request::Whole;
 use crate::seeded::{self, Standing, User};
-use crate::server::Whole;
 use crate::state::State;
 use browser::Outcome;
 

@@ -211,9 +211,9 @@ pub(super) fn index(state: &State) -> Markup {
             h1 { "An emulator of LoginRadius’s sign-in" }
             p {
                 "It answers LoginRadius’s OAuth 2.0 and JWT calls at " code { (state.public_url()) }
-                ", for tests and demonstrations. "
-                a href="/device" { "Connect a device" }
+                ", for tests and demonstrations."
             }
+            p { a href="/device" { "Connect a device" } }
             h2 { "Try it" }
             pre tabindex="0" { code { (try_it) } }
             h2 { "Applications" }

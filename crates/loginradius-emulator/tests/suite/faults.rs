@@ -165,7 +165,7 @@ fn faults_fit_answers_without_a_body() {
 #[test]
 fn a_delayed_answer_is_acted_upon_at_once() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
-    let delay = Duration::from_millis(150);
+    let delay = Duration::from_millis(250);
     emulator.fault(Operation::DeviceCode, Fault::Delay(delay));
     let before = Instant::now();
     std::thread::scope(|scope| {
@@ -173,8 +173,7 @@ fn a_delayed_answer_is_acted_upon_at_once() {
         while emulator.device_grants().is_empty() {
             std::thread::yield_now();
         }
-        let acted = before.elapsed();
-        assert!(acted < delay, "{acted:?}");
+        assert!(!reply.is_finished());
         assert_eq!(reply.join().unwrap().status, 200);
     });
     assert!(before.elapsed() >= delay);

@@ -323,7 +323,9 @@ fn forms_of_other_sites_are_refused() {
     let wrong_scheme = ours.replace("http:", "https:");
     let another = Browser::open(&emulator, "/device").hidden("csrf");
 
-    let refused: [(&str, &[(&str, &str)], Vec<(&str, &str)>); 11] = [
+    type Pair<'a> = (&'a str, &'a str);
+    type Case<'a> = (&'a str, &'a [Pair<'a>], Vec<Pair<'a>>);
+    let refused: [Case<'_>; 11] = [
         ("no token", &[], allow.to_vec()),
         ("empty token", &[], with("")),
         ("wrong token", &[], with("wrong")),
@@ -365,6 +367,23 @@ fn signing_in_changes_session_and_token() {
     old.cookie = cookie;
     old.go(&format!("/device/confirm?user_code={}", grant.text("user_code")));
     old.is_at("/device/sign-in");
+}
+
+#[test]
+fn signing_out_ends_the_session_and_its_forms() {
+    let (emulator, grant) = started();
+    let user_code = grant.text("user_code");
+    let mut browser = at_confirm(&emulator, &user_code);
+    let (cookie, csrf) = (browser.cookie.clone(), browser.hidden("csrf"));
+    browser.submit("/device/sign-out", &[]);
+    let fields = [("csrf", csrf.as_str()), ("user_code", user_code.as_str()), ("decision", "allow")];
+    browser.request("POST", "/device/decide", &[], &fields);
+    assert_eq!(browser.page.status, 403);
+    let mut old = Browser::open(&emulator, "/device");
+    old.cookie = cookie;
+    old.request("POST", "/device/decide", &[], &fields);
+    assert_eq!(old.page.status, 403);
+    assert_eq!(emulator.device_grants()[0].state, GrantState::Pending);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use loginradius_emulator::{BodyFormat, Emulator, Family, Fault, Operation, seeded};
@@ -213,6 +212,8 @@ fn one_connection_carries_many_requests() {
 #[cfg(feature = "cli")]
 #[test]
 fn the_program_says_what_is_wrong_with_a_port() {
+    use std::process::Command;
+
     let emulator = Emulator::start().unwrap();
     let port = host(&emulator).rsplit(':').next().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_loginradius-emulator")).args(["--port", port]).output().unwrap();
@@ -225,7 +226,7 @@ fn the_program_says_what_is_wrong_with_a_port() {
 #[test]
 fn the_program_introduces_itself_and_serves() {
     use std::io::{BufRead as _, BufReader};
-    use std::process::Stdio;
+    use std::process::{Command, Stdio};
 
     let mut program = Command::new(env!("CARGO_BIN_EXE_loginradius-emulator"))
         .args(["--port", "0", "--device-interval", "7", "--json-only"])

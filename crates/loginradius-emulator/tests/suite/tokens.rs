@@ -92,6 +92,11 @@ fn a_code_is_its_clients_and_its_redirect_uris_alone() {
     assert_oauth(&post(&emulator, SITE, &fields), 400, "invalid_request", text);
     // None of this has used it up.
     assert_eq!(with(REDIRECT).status, 200);
+    // An app on a phone has an address of its own kind.
+    let native = "com.example.app:/callback";
+    let code = emulator.issue_code(seeded::CLIENT_ID, native, None);
+    let fields = [ID, SECRET, ("response_type", "token"), ("code", &code), ("redirect_uri", native)];
+    assert_eq!(post(&emulator, CLASSIC, &fields).status, 200);
 }
 
 #[test]
@@ -233,6 +238,18 @@ fn a_replayed_refresh_token_ends_its_sign_in_and_no_other() {
     assert_eq!(emulator.replays(), 1);
     assert!(emulator.is_live_access_token(&other.text("access_token")));
     assert_eq!(refresh(&emulator, &other.text("refresh_token")).status, 200);
+}
+
+#[test]
+fn of_many_who_refresh_at_once_one_wins() {
+    let emulator = manual();
+    let token = tokens(&emulator).text("refresh_token");
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| refresh(&emulator, &token).status)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!((emulator.replays(), emulator.live_families()), (7, 0));
 }
 
 #[test]

@@ -1,0 +1,52 @@
+//! A request as it arrives, and what is recorded of it.
+
+use std::time::SystemTime;
+
+use hyper::Method;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName};
+
+use crate::params::{self, Params};
+use crate::recorded::Recorded;
+
+/// A request that has arrived whole.
+pub(crate) struct Whole<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a Bytes,
+}
+
+impl Whole<'_> {
+    fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn recorded(&self, at: SystemTime) -> Recorded {
+        let body_format = params::body_format(self.headers, self.body);
+        let query = Params::from_form(self.query.as_bytes());
+        let body = params::body_params(body_format, self.body, true).unwrap_or_default();
+        let params: Vec<_> = query.pairs().chain(body.pairs()).collect();
+        let client_id = params
+            .iter()
+            .find(|(name, _)| name == "client_id" || name.eq_ignore_ascii_case("apikey"))
+            .map(|(_, value)| value.clone());
+        let owned = |name| self.header(name).map(str::to_owned);
+        Recorded {
+            method: self.method.to_string(),
+            path: self.path.to_owned(),
+            operation: None,
+            family: None,
+            params,
+            body_format,
+            content_type: owned(header::CONTENT_TYPE),
+            accept: owned(header::ACCEPT),
+            user_agent: owned(header::USER_AGENT),
+            client_id,
+            at,
+            status: None,
+            fault: None,
+        }
+    }
+}
