@@ -96,15 +96,15 @@ pub struct DeviceFlow {
 
 #[derive(Debug)]
 enum State {
-    Waiting { until: Instant, then: Next },
-    Out { sent: Instant, deadline: Instant },
+    /// For the next poll, or for the end if that comes first.
+    Waiting {
+        until: Instant,
+    },
+    Out {
+        sent: Instant,
+        deadline: Instant,
+    },
     Done(Option<Result<TokenSet, Error>>),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Next {
-    Poll,
-    Expire,
 }
 
 impl DeviceFlow {
@@ -211,11 +211,7 @@ impl DeviceFlow {
             // A `Retry-After` beyond the end leaves the last poll where it is: there is no later.
             earliest.max(last_poll)
         };
-        self.state = if at < self.ends || self.owes_a_poll {
-            State::Waiting { until: at, then: Next::Poll }
-        } else {
-            State::Waiting { until: self.ends, then: Next::Expire }
-        };
+        self.state = State::Waiting { until: if self.owes_a_poll { at } else { at.min(self.ends) } };
     }
 
     fn send(&mut self, now: Instant) -> Step<TokenSet> {
@@ -325,8 +321,8 @@ impl Flow for DeviceFlow {
         }
         match &mut self.state {
             State::Out { deadline, .. } => Step::Wait(*deadline),
-            State::Waiting { until, .. } if now < *until => Step::Wait(*until),
-            State::Waiting { then: Next::Poll, .. } if now < self.ends || self.owes_a_poll => self.send(now),
+            State::Waiting { until } if now < *until => Step::Wait(*until),
+            State::Waiting { .. } if now < self.ends || self.owes_a_poll => self.send(now),
             State::Waiting { .. } => {
                 let error = self.expired();
                 self.state = State::Done(None);

@@ -188,6 +188,8 @@ fn only_a_plain_web_address_is_opened() {
         "https://a.example/\u{7f}",
         "https://a.example/\u{202e}",
         "https://a.example\\@b.example",
+        "https://a.example\\.b.example/",
+        "https://a.example/\\b",
         "https:\\\\a.example",
         "https://ä.example",
         "-https://a.example",
@@ -518,6 +520,24 @@ fn the_kind_does_not_depend_on_the_secrets_of_the_request() {
     assert_eq!(error.kind(), ErrorKind::SignInAgain);
     assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
     assert_eq!(error.service().unwrap().description.as_deref(), Some("[redacted]"));
+}
+
+#[test]
+fn a_secret_is_redacted_whole_in_every_spelling() {
+    let app = app().client_secret("abc-4711");
+    let description = |password: &str, echoed: &str| {
+        let body = serde_json::json!({ "error": "odd", "error_description": format!("<{echoed}>") }).to_string();
+        let error = AccessTokenByPassword::new("u", password).response(&app, answer(400, body)).unwrap_err();
+        error.service().unwrap().description.clone().unwrap()
+    };
+    assert_eq!(description("abc-4711-42", "abc-4711-42"), "<[redacted]>");
+    assert_eq!(description("abc-4711-42", "abc-4711"), "<[redacted]>");
+    assert_eq!(description("abc", "abc-4711"), "<[redacted]>");
+    assert_eq!(description("abc", "abd-4711"), "<abd-4711>");
+    for echoed in ["p%1-ä q\"", "p%251-%c3%a4%20q%22", "p%251%2D%C3%A4+q%22", "p%1-ä q\\\""] {
+        assert_eq!(description("p%1-ä q\"", echoed), "<[redacted]>", "{echoed}");
+    }
+    assert_eq!(description("xy", "xy"), "<xy>", "too short to be a secret");
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn grant(members: &str) -> DeviceGrant {
 struct Device {
     flow: DeviceFlow,
     now: Instant,
+    polls: u32,
 }
 
 impl Device {
@@ -68,11 +69,11 @@ impl Device {
     }
 
     fn with(members: &str) -> Self {
-        Self { flow: DeviceFlow::new(&app(), &grant(members), start(), 42), now: start() }
+        Self { flow: DeviceFlow::new(&app(), &grant(members), start(), 42), now: start(), polls: 0 }
     }
 
     fn resume(pending: &PendingDevice, now: Instant, clock: SystemTime) -> Self {
-        Self { flow: DeviceFlow::resume(&app(), pending, now, clock, 43), now }
+        Self { flow: DeviceFlow::resume(&app(), pending, now, clock, 43), now, polls: 0 }
     }
 
     /// Since the grant arrived.
@@ -109,7 +110,11 @@ impl Device {
         for _ in 0..3 {
             match self.flow.step(self.now) {
                 Step::Wait(until) => self.now = self.now.max(until),
-                Step::Send(request) => return Ok(request),
+                Step::Send(request) => {
+                    self.polls += 1;
+                    assert!(self.polls <= 2_000, "it polls without end");
+                    return Ok(request);
+                }
                 Step::Done(result) => return Err(result),
             }
         }
@@ -378,7 +383,7 @@ fn the_backoff_has_jitter_and_differs_from_device_to_device() {
     let waits: std::collections::BTreeSet<_> = (0..50)
         .map(|seed| {
             let flow = DeviceFlow::new(&app(), &grant(r#""interval":20,"expires_in":1800"#), start(), seed);
-            let mut device = Device { flow, now: start() };
+            let mut device = Device { flow, now: start(), polls: 0 };
             device.poll();
             device.fails(lost());
             device.poll()
@@ -805,13 +810,13 @@ fn the_last_poll_allows_for_slow_answers() {
 fn the_last_poll_allows_for_a_slow_grant() {
     let mut flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":20"#), start(), 42);
     flow = flow.round_trip(s(3), start());
-    let mut device = Device { flow, now: start() };
+    let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
     assert_eq!(device.clock(), s(14));
 
     // The longest counts.
     let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":20"#), start(), 42);
-    let mut device = Device { flow: flow.round_trip(s(4), start()).round_trip(s(3), start()), now: start() };
+    let mut device = Device { flow: flow.round_trip(s(4), start()).round_trip(s(3), start()), now: start(), polls: 0 };
     device.poll();
     assert_eq!(device.clock(), s(12));
 }
@@ -834,7 +839,7 @@ fn the_round_trip_of_a_lost_poll_is_not_one() {
 fn any_round_trip_can_be_told() {
     for round_trip in [Duration::ZERO, s(1), Duration::MAX / 2, Duration::MAX] {
         let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":600"#), start(), 42);
-        let mut device = Device { flow: flow.round_trip(round_trip, start()), now: start() };
+        let mut device = Device { flow: flow.round_trip(round_trip, start()), now: start(), polls: 0 };
         assert_eq!(device.poll(), s(10), "{round_trip:?}");
     }
 }
@@ -970,7 +975,7 @@ fn a_flow_whose_transport_never_answers_ends() {
 #[test]
 fn the_deadline_is_the_callers() {
     let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(s(3));
-    let mut device = Device { flow, now: start() };
+    let mut device = Device { flow, now: start(), polls: 0 };
     let Ok(request) = device.next() else { panic!("no poll") };
     assert_eq!(Hints::of(&request).unwrap().deadline, device.now + s(3));
     assert!(matches!(device.flow.step(device.now), Step::Wait(until) if until == device.now + s(3)));
@@ -979,7 +984,7 @@ fn the_deadline_is_the_callers() {
 #[test]
 fn any_timeout_can_be_told() {
     let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(Duration::MAX);
-    let mut device = Device { flow, now: start() };
+    let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
     device.now += s(599);
     assert!(matches!(device.flow.step(device.now), Step::Wait(_)));
@@ -1078,7 +1083,7 @@ fn the_result_is_handed_out_once() {
 #[test]
 fn settings_that_no_request_can_be_made_from_end_the_flow() {
     let flow = DeviceFlow::new(&App::new("my-client-id"), &grant(r#""interval":5"#), start(), 42);
-    let mut device = Device { flow, now: start() };
+    let mut device = Device { flow, now: start(), polls: 0 };
     assert_eq!(device.error().kind(), ErrorKind::Settings);
     assert_eq!(device.error().kind(), ErrorKind::Finished);
 }
@@ -1137,7 +1142,7 @@ fn nothing_printed_shows_the_device_code() {
 fn a_site_is_polled_at_its_own_address() {
     let app = app().service(Service::site("acme.hub.loginradius.com").unwrap());
     let flow = DeviceFlow::new(&app, &grant(r#""interval":5"#), start(), 42);
-    let Ok(request) = (Device { flow, now: start() }).next() else { panic!("no poll") };
+    let Ok(request) = (Device { flow, now: start(), polls: 0 }).next() else { panic!("no poll") };
     assert_eq!(request.uri(), "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/token");
 }
 
@@ -1267,7 +1272,7 @@ fn a_resumed_flow_polls_once_even_if_the_code_seems_expired() {
 fn the_poll_that_is_owed_is_not_lost_to_a_round_trip() {
     let pending = Device::new(10, 600).flow.pending(start(), noon());
     let flow = DeviceFlow::resume(&app(), &pending, start(), noon() + s(5_000), 43).round_trip(s(2), start());
-    assert_eq!((Device { flow, now: start() }).poll(), s(10));
+    assert_eq!((Device { flow, now: start(), polls: 0 }).poll(), s(10));
 }
 
 #[test]
