@@ -28,8 +28,10 @@ pub struct Error(Arc<Detail>);
 struct Detail {
     kind: ErrorKind,
     operation: Option<&'static str>,
-    /// What happened and what to do, without the operation and without the source.
+    /// What happened, without the operation and without the source.
     message: String,
+    /// What to do, where that is more than the kind says.
+    hint: Option<&'static str>,
     notes: Vec<String>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
@@ -82,6 +84,18 @@ impl ErrorKind {
             Self::BadAnswer => "bad_answer",
             Self::Refused => "refused",
             Self::Finished => "finished",
+        }
+    }
+
+    /// What to do after a refusal of that kind.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Settings => "check the app's settings",
+            Self::SignInAgain => "sign in again",
+            Self::AskUser => "ask the person who signs in",
+            Self::Denied => "the person refused",
+            Self::TryLater => "try again later",
+            _ => "this is LoginRadius's own reason",
         }
     }
 }
@@ -154,6 +168,7 @@ impl Error {
             kind,
             operation: None,
             message: message.into(),
+            hint: None,
             notes: Vec::new(),
             status: None,
             retry_after: None,
@@ -196,8 +211,11 @@ impl Error {
         })
     }
 
-    pub(crate) fn with_service(self, service: ServiceError) -> Self {
-        self.change(|detail| detail.service = Some(service))
+    pub(crate) fn with_service(self, service: ServiceError, hint: Option<&'static str>) -> Self {
+        self.change(|detail| {
+            detail.service = Some(service);
+            detail.hint = hint;
+        })
     }
 
     fn change(mut self, change: impl FnOnce(&mut Detail)) -> Self {
@@ -226,6 +244,9 @@ impl fmt::Display for Error {
             write!(f, "{operation}: ")?;
         }
         f.write_str(&self.0.message)?;
+        if self.0.service.is_some() {
+            write!(f, "; {}", self.0.hint.unwrap_or(self.0.kind.advice()))?;
+        }
         self.0.notes.iter().try_for_each(|note| write!(f, "; {note}"))
     }
 }

@@ -1,9 +1,10 @@
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use http::Request;
 
 use crate::jitter::{Jitter, after, doubled};
-use crate::{App, Body, Endpoint, Error, ErrorKind};
+use crate::{App, Body, Endpoint, Error, ErrorKind, describe};
 
 /// A conversation that takes requests and waits, without any I/O.
 ///
@@ -61,7 +62,6 @@ pub trait Flow {
 }
 
 /// What a [`Flow`] asks for.
-#[derive(Debug)]
 #[must_use]
 #[allow(clippy::exhaustive_enums, reason = "a transport has to handle every step there is")]
 #[allow(clippy::large_enum_variant, reason = "a step is taken apart at once, and a box is an allocation")]
@@ -72,6 +72,17 @@ pub enum Step<T> {
     Wait(Instant),
     /// The end. Said once; after that the flow answers [`ErrorKind::Finished`].
     Done(Result<T, Error>),
+}
+
+// By hand, because `http::Request` prints its URI, and LoginRadius's JWT operations put a token there.
+impl<T: fmt::Debug> fmt::Debug for Step<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(request) => write!(f, "Send({})", describe(request)),
+            Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
+            Self::Done(result) => f.debug_tuple("Done").field(result).finish(),
+        }
+    }
 }
 
 /// What a flow tells the transport about a request, as an extension of the request.

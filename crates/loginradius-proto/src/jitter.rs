@@ -17,9 +17,9 @@ impl Jitter {
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let part = u32::try_from(bits >> 40).unwrap_or(0); // 24 bits
-        wait - wait / 4 / (1 << 12) * (part >> 12)
+        // The upper 12 bits, which SplitMix64's last step does not change.
+        let part = u32::try_from(bits >> 52).unwrap_or(0);
+        wait - wait / 4 / (1 << 12) * part
     }
 }
 
@@ -48,6 +48,18 @@ mod tests {
         assert!(waits.iter().min().unwrap() < &Duration::from_secs(31));
         assert!(waits.iter().max().unwrap() > &Duration::from_secs(39));
         assert_eq!(Jitter::new(1).shorten(Duration::MAX).min(Duration::MAX / 4 * 3), Duration::MAX / 4 * 3);
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // The first numbers of its published test vector for the seed 1234567.
+        let numbers = [6_457_827_717_110_365_317_u64, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        let mut jitter = Jitter::new(1_234_567);
+        // A quarter of this wait is one nanosecond for each value of the number's upper 12 bits.
+        let wait = Duration::from_nanos(4 << 12);
+        for number in numbers {
+            assert_eq!(jitter.shorten(wait), wait - Duration::from_nanos(number >> 52));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use crate::wire::answer::{Answer, Field};
-use crate::wire::json::Object;
+use crate::wire::answer::Answer;
+use crate::wire::json::{Field, Object};
 use crate::{AccessToken, IdToken, RefreshToken};
 
 /// What a sign-in or a refresh yields ([RFC 6749, section 5.1]).
@@ -50,11 +50,9 @@ impl TokenSet {
     /// Reads the token object of every token endpoint.
     pub(crate) fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {
         let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
+        // Nothing here reads an `id_token`, so one that cannot be read must not cost the others.
         // `Id_token` is LoginRadius's spelling in the answer to an OpenID Connect refresh.
-        let id_token = match optional("id_token")? {
-            Some(token) => Some(token),
-            None => optional("Id_token")?,
-        };
+        let id_token = optional("id_token").unwrap_or(None).or_else(|| optional("Id_token").unwrap_or(None));
         Ok(Self {
             access_token: AccessToken::new(optional("access_token")?.ok_or(Field::missing("access_token"))?),
             token_type: object.text("token_type").unwrap_or(None),

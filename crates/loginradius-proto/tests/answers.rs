@@ -169,6 +169,8 @@ fn only_a_plain_web_address_is_opened() {
     }
     for uri in [
         "javascript:alert(1)",
+        "https://",
+        "https://:80/",
         "JavaScript://a.example/%0aalert(1)",
         "data:text/html,<script>",
         "file:///etc/passwd",
@@ -572,10 +574,28 @@ fn an_error_is_one_line_that_says_what_to_do() {
         let error = refusal(400, body).to_string();
         assert!(error.ends_with(ending), "{error}");
     }
+    // The grant that is invalid is the password here.
+    let password = AccessTokenByPassword::new("u", "p").response(&app(), answer(400, r#"{"error":"invalid_grant"}"#));
+    let error = password.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AskUser);
+    assert!(error.to_string().ends_with("invalid_grant; ask the person who signs in"), "{error}");
+
     let noisy = format!(r#"{{"error":"odd\r\n\u0000\u202e","error_description":"a\nb{}"}}"#, "x".repeat(100_000));
     let error = refusal(400, noisy);
     assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("odd"));
     let description = error.service().unwrap().description.clone().unwrap();
     assert_eq!((description.chars().count(), &description[..4]), (300, "a bx"));
     assert!(!error.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'), "{error:?}");
+}
+
+#[test]
+fn what_nobody_needs_to_sign_in_does_not_cost_the_rest() {
+    let tokens =
+        RefreshAccessToken::new("r").response(&app(), answer(200, r#"{"access_token":"a","id_token":7}"#)).unwrap();
+    assert_eq!((tokens.access_token.expose(), tokens.id_token.is_none()), ("a", true));
+
+    let body =
+        r#"{"device_code":"d","user_code":"u","verification_uri":"https://e.com/","verification_uri_complete":7}"#;
+    let grant = RequestDeviceCode::new().response(&app(), answer(200, body)).unwrap();
+    assert_eq!((grant.user_code.as_str(), grant.browser_uri()), ("u", Some("https://e.com/")));
 }

@@ -379,7 +379,6 @@ fn calls_in_every_state() {
 }
 
 #[test]
-#[ignore = "`Step` derives `Debug`, and `http::Request` prints its URI"]
 fn steps() {
     struct Steps;
     impl Visit for Steps {

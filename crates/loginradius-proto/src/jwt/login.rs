@@ -2,6 +2,7 @@ use http::{Request, Response};
 
 use crate::service::{Family, Route};
 use crate::wire::answer::{self, Asked};
+use crate::wire::json::Field;
 use crate::wire::request::{self, Params};
 use crate::{App, Body, Error, Jwt, Password};
 
@@ -92,6 +93,6 @@ pub(super) fn request(
 pub(super) fn response(asked: &Asked<'_>, answer: &Response<Body>) -> Result<Jwt, Error> {
     answer::object(asked, answer, "signature", |object, _| {
         let token = object.text("signature")?.filter(|token| !token.is_empty());
-        token.map(Jwt::new).ok_or(answer::Field::missing("signature"))
+        token.map(Jwt::new).ok_or(Field::missing("signature"))
     })
 }

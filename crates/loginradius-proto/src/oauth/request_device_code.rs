@@ -3,8 +3,8 @@ use std::time::Duration;
 use http::{Request, Response};
 
 use crate::service::Route;
-use crate::wire::answer::{self, Answer, Asked, Field};
-use crate::wire::json::Object;
+use crate::wire::answer::{self, Answer, Asked};
+use crate::wire::json::{Field, Object};
 use crate::wire::{number, request};
 use crate::{App, Body, DeviceCode, Endpoint, Error};
 
@@ -126,7 +126,8 @@ impl DeviceGrant {
             user_code: needed("user_code")?,
             verification_uri: either("verification_uri", "verification_url")?
                 .ok_or(Field::missing("verification_uri"))?,
-            verification_uri_complete: either("verification_uri_complete", "verification_url_complete")?,
+            // A device can do without it, so one that cannot be read must not cost the grant.
+            verification_uri_complete: either("verification_uri_complete", "verification_url_complete").unwrap_or(None),
             interval: interval.max(Self::LEAST_INTERVAL),
             expires_in: lifetime.unwrap_or(Self::DEFAULT_LIFETIME),
         })
@@ -139,7 +140,7 @@ fn is_web(uri: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http"))
         && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        && !authority.is_empty()
+        && !matches!(authority.bytes().next(), None | Some(b':'))
         && !authority.contains('@')
 }
 

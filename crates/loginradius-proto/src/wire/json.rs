@@ -9,7 +9,27 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::answer::Field;
+/// Why a field of a success body cannot be read. It names the field and never quotes a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the answer's field `{name}` {problem}")]
+pub(crate) struct Field {
+    name: &'static str,
+    problem: &'static str,
+}
+
+impl Field {
+    pub(crate) fn missing(name: &'static str) -> Self {
+        Self { name, problem: "is missing" }
+    }
+
+    pub(crate) fn duplicate(name: &'static str) -> Self {
+        Self { name, problem: "is there twice" }
+    }
+
+    pub(crate) fn not_text(name: &'static str) -> Self {
+        Self { name, problem: "is not a string" }
+    }
+}
 
 /// The members of a JSON object, in their order, duplicates included.
 pub(crate) struct Object<'a>(Vec<(String, &'a RawValue)>);
@@ -28,6 +48,11 @@ impl<'a> Object<'a> {
             return Err(Field::duplicate(name));
         }
         serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))
+    }
+
+    /// Whether there is a value of that name that says something: neither null nor an empty string.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some_and(|value| !matches!(value.get(), "null" | "\"\""))
     }
 
     /// The first value of that name, as it stands in the text.

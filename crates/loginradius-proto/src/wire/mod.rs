@@ -3,4 +3,6 @@
 pub(crate) mod answer;
 pub(crate) mod json;
 pub(crate) mod number;
+mod refusal;
 pub(crate) mod request;
+mod scrub;

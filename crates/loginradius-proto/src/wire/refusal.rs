@@ -1,0 +1,185 @@
+//! What LoginRadius says when it refuses: its two error bodies, and what a caller can do about each.
+
+use http::StatusCode;
+
+use super::answer::{Answer, Asked};
+use super::json::Object;
+use super::number;
+use super::scrub::scrub;
+use crate::error::FieldError;
+use crate::{BodyFormat, Error, ErrorKind, ServiceError};
+
+/// The error that LoginRadius answered; `None` if the object is neither of its two error bodies.
+pub(super) fn read(asked: &Asked<'_>, head: &Answer, object: &Object<'_>) -> Option<Error> {
+    service_error(object).map(|service| error(asked, head, service))
+}
+
+/// LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
+/// `ErrorCode`, `Message` and `Description` in any case of letters (LoginRadius, "SSO API Codes").
+fn service_error(object: &Object<'_>) -> Option<ServiceError> {
+    let text = |name| object.read_ignoring_case::<String>(name).filter(|text| !text.is_empty());
+
+    let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
+    let message = text("Message");
+    let oauth_error = text("error");
+    if code.is_none() && oauth_error.is_none() {
+        return None;
+    }
+    let named = || message.as_deref().filter(|_| code.is_some()).filter(|name| oauth_kind(name).is_some());
+    let raw = |name| object.raw_ignoring_case(name).map(|raw| raw.get().to_owned()).filter(|text| text != "null");
+    Some(ServiceError {
+        oauth_error: oauth_error.or_else(|| named().map(str::to_owned)),
+        code,
+        description: text("Description").or_else(|| text("error_description")),
+        message,
+        fields: object
+            .read_ignoring_case::<Vec<RefusedField>>("Errors")
+            .unwrap_or_default()
+            .into_iter()
+            .map(|field| FieldError { name: field.name, message: field.message })
+            .collect(),
+        is_provider_error: object.read_ignoring_case("IsProviderError").unwrap_or(false),
+        provider_response: raw("ProviderErrorResponse"),
+        extra_info: raw("ExtraInfo"),
+        data: raw("Data"),
+        interval: object.raw("interval").and_then(number::seconds),
+    })
+}
+
+/// The same with every text fit to be printed.
+fn printable(asked: &Asked<'_>, service: ServiceError) -> ServiceError {
+    let clean = |text: String| scrub(asked, &text);
+    let fields = service.fields.into_iter();
+    ServiceError {
+        // A name from a standard is no secret, even if somebody's password is a part of it.
+        oauth_error: service.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
+        message: service.message.map(clean),
+        description: service.description.map(clean),
+        fields: fields.map(|field| FieldError { name: clean(field.name), message: clean(field.message) }).collect(),
+        ..service
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct RefusedField {
+    #[serde(rename = "FieldName", alias = "fieldName", alias = "fieldname")]
+    name: String,
+    #[serde(rename = "ErrorMessage", alias = "errorMessage", alias = "errormessage", default)]
+    message: String,
+}
+
+fn error(asked: &Asked<'_>, head: &Answer, service: ServiceError) -> Error {
+    // The kind is read off the server's own words: a password may be one of them.
+    let kind = kind(head.status, &service);
+    let service = printable(asked, service);
+    let mut message = format!("LoginRadius answered HTTP {}", head.status.as_u16());
+    if let Some(code) = service.code {
+        message += &format!(", code {code}");
+    }
+    if let Some(name) = &service.oauth_error {
+        message += &format!(", {name}");
+    }
+    if let Some(text) = service.description.as_ref().or(service.message.as_ref()) {
+        message += &format!(": {}", text.trim_end_matches(['.', ' ']));
+    }
+    let hint = match (service.code, service.oauth_error.as_deref()) {
+        // LoginRadius, "SSO API Codes": 965 is also what an app gets that only takes JSON.
+        (Some(965), _) if asked.app.body_format == BodyFormat::Form => Some("try `App::body_format(BodyFormat::Json)`"),
+        // A new API secret is refused for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
+        (_, Some("unauthorized_client")) => {
+            Some("check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)")
+        }
+        _ => None,
+    };
+    head.error(kind, message).with_service(service, hint)
+}
+
+fn kind(status: StatusCode, service: &ServiceError) -> ErrorKind {
+    if let Some(kind) = service.oauth_error.as_deref().and_then(oauth_kind) {
+        return kind;
+    }
+    if let Some(kind) = code_kind(service) {
+        return kind;
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        return ErrorKind::TryLater;
+    }
+    ErrorKind::Refused
+}
+
+/// RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID Connect Core, section 3.1.2.6; LoginRadius, "SSO API Codes".
+fn oauth_kind(name: &str) -> Option<ErrorKind> {
+    Some(match name {
+        "invalid_grant" | "expired_token" | "login_required" | "interaction_required" | "consent_required" => {
+            ErrorKind::SignInAgain
+        }
+        "access_denied" => ErrorKind::Denied,
+        "authorization_pending" | "slow_down" | "server_error" | "temporarily_unavailable" => ErrorKind::TryLater,
+        "invalid_request"
+        | "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "invalid_scope"
+        | "invalid_target"
+        | "redirect_uri_mismatch"
+        | "unsupported_response_type"
+        | "request_not_supported" => ErrorKind::Settings,
+        _ => return None,
+    })
+}
+
+/// Codes whose meaning is sure once the text beside them agrees (LoginRadius, "SSO API Codes" and
+/// "Customer Identity API Codes").
+fn code_kind(service: &ServiceError) -> Option<ErrorKind> {
+    use ErrorKind::{AskUser, Settings, SignInAgain, TryLater};
+    const CODES: &[(i64, &str, ErrorKind)] = &[
+        (901, "key", Settings),
+        (902, "secret", Settings),
+        (905, "token", SignInAgain),
+        (906, "token", SignInAgain),
+        (908, "parameter", Settings),
+        (909, "permission", Settings),
+        (920, "key", Settings),
+        (921, "secret", Settings),
+        (922, "key", Settings),
+        (923, "secret", Settings),
+        (938, "exist", AskUser),
+        (950, "unknown error", TryLater),
+        (958, "body", Settings),
+        (965, "body", Settings),
+        (966, "password", AskUser),
+        (970, "verified", AskUser),
+        (991, "block", AskUser),
+        (1000, "try again", TryLater),
+        (1060, "token", Settings),
+        (1066, "verif", AskUser),
+        (1130, "block", AskUser),
+        (1132, "locked", AskUser),
+        (1134, "validation", AskUser),
+        (1148, "locked", AskUser),
+        (1162, "verif", AskUser),
+        (1164, "block", AskUser),
+        (1176, "factor", AskUser),
+        (1180, "jwt", Settings),
+        (1194, "privacy", AskUser),
+        (1196, "jwt", Settings),
+        (1198, "password", AskUser),
+        (1198, "locked", AskUser),
+        (1214, "dangerous", Settings),
+        (1217, "refresh", SignInAgain),
+        (1220, "not allowed", AskUser),
+        (1264, "locked", AskUser),
+        (2005, "code", SignInAgain),
+        (2006, "redirect_uri", Settings),
+        (2007, "code", SignInAgain),
+        (2024, "expired", SignInAgain),
+    ];
+    let code = service.code?;
+    let said = format!(
+        "{} {}",
+        service.message.as_deref().unwrap_or_default(),
+        service.description.as_deref().unwrap_or_default(),
+    )
+    .to_lowercase();
+    CODES.iter().find(|(known, word, _)| *known == code && said.contains(word)).map(|(_, _, kind)| *kind)
+}

@@ -1,0 +1,53 @@
+//! Texts of a server, made fit to be printed.
+
+use super::answer::Asked;
+
+/// A server's text, fit to be printed: without the secrets that the request carried, on one line, not endless.
+pub(super) fn scrub(asked: &Asked<'_>, text: &str) -> String {
+    const LONGEST: usize = 300;
+    // A secret of one or two letters would cut the text to pieces and is no secret.
+    const SHORTEST_SECRET: usize = 3;
+    let secrets = asked.secrets.iter().copied().chain(asked.app.secret());
+    let secrets: Vec<&str> = secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+    let mut clean = String::new();
+    let mut rest = text;
+    for _ in 0..LONGEST {
+        let Some(first) = rest.chars().next() else { break };
+        // The longest, because one secret may be the beginning of another.
+        let hidden = secrets.iter().filter_map(|secret| spelled(secret, rest)).max();
+        match hidden {
+            Some(_) => clean.push_str("[redacted]"),
+            None => clean.push(if is_unprintable(first) { ' ' } else { first }),
+        }
+        rest = rest.get(hidden.unwrap_or(first.len_utf8())..).unwrap_or_default();
+    }
+    clean.trim().to_owned()
+}
+
+/// The number of bytes of the secret that `text` begins with, written as it is, or as a request writes
+/// it: percent-encoded whole or in part, as a form, as JSON.
+fn spelled(secret: &str, text: &str) -> Option<usize> {
+    if text.starts_with(secret) {
+        return Some(secret.len());
+    }
+    let mut rest = text.as_bytes();
+    for wanted in secret.bytes() {
+        let encoded = [b'%', HEX[usize::from(wanted >> 4)], HEX[usize::from(wanted & 15)]];
+        let length = match rest {
+            [a, b, c, ..] if [*a, *b, *c].eq_ignore_ascii_case(&encoded) => 3,
+            [b'+', ..] if wanted == b' ' => 1,
+            [b'\\', escaped, ..] if *escaped == wanted => 2,
+            [plain, ..] if *plain == wanted => 1,
+            _ => return None,
+        };
+        rest = &rest[length..];
+    }
+    Some(text.len() - rest.len())
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Control characters, and those that turn the direction of the text around them.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
