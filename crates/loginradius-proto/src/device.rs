@@ -344,8 +344,8 @@ impl Flow for DeviceFlow {
     }
 }
 
-/// A device sign-in that is not decided yet, to be stored: the grant with its grown interval, and when
-/// it arrived.
+/// A device sign-in that is not decided yet, to be stored: the grant with its grown interval, when it
+/// arrived, until when the server asked not to poll, and how slow its answers were.
 ///
 /// ```
 /// # use std::time::{Duration, Instant, SystemTime};

@@ -1,0 +1,156 @@
+use std::collections::HashMap;
+use std::error::Error as _;
+
+use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
+};
+use loginradius_proto::{App, Body, Endpoint, Error, TokenSet, http};
+use serde_json::value::RawValue;
+
+const STATUSES: [u16; 10] = [200, 400, 401, 403, 404, 429, 500, 503, 204, 302];
+
+/// What the requests carry and no error may show; `$0` to `$9` in a fuzzed body stand for them.
+const SECRETS: [&str; 10] = [
+    "pl4nted/client+secret=",
+    "pl4nted~code",
+    "pl4nted:verifier",
+    "pl4nted p4ssword!",
+    "pl4nted|refresh",
+    "pl4nted-device-code",
+    "pl4nted.access.token",
+    "pl4nted%password",
+    "pl4nted/p4ssword",
+    "pl4nted<password>",
+];
+
+fn app() -> App {
+    App::new("client").client_secret(SECRETS[0]).oauth_app("oauth-app").jwt_app("jwt-app")
+}
+
+/// Two bytes, from `0` on, choose an operation and a status; the rest is the body.
+fn split(data: &[u8]) -> Option<(usize, u16, &[u8])> {
+    let [operation, status, body @ ..] = data else { return None };
+    let status = STATUSES[usize::from(status.wrapping_sub(b'0')) % STATUSES.len()];
+    Some((usize::from(operation.wrapping_sub(b'0')), status, body))
+}
+
+fn answer(status: u16, body: &[u8]) -> http::Response<Body> {
+    http::Response::builder().status(status).body(Body::from(body.to_vec())).expect("a response")
+}
+
+/// Any answer to the operations that yield tokens.
+///
+/// - What is taken for a success has a status of success, and its tokens are not empty and really are
+///   strings of the JSON in the body.
+/// - What is written as tokens is read as these tokens.
+pub fn token_answer(data: &[u8]) {
+    let Some((operation, status, body)) = split(data) else { return };
+    let read = |answer| match operation % 4 {
+        0 => AccessTokenByCode::new("code", "https://example.com/").response(&app(), answer),
+        1 => AccessTokenByPassword::new("user", "password").response(&app(), answer),
+        2 => RefreshAccessToken::new("refresh").response(&app(), answer),
+        _ => RequestTokens::new("device").response(&app(), answer),
+    };
+    if let Ok(tokens) = read(answer(status, body)) {
+        assert!((200..300).contains(&status), "tokens at {status}");
+        are_in(body, &tokens);
+    }
+
+    let written = String::from_utf8_lossy(body);
+    if !written.is_empty() {
+        let lifetime = body.len() as u64;
+        let json = serde_json::json!({"expires_in": lifetime, "access_token": written, "refresh_token": written});
+        let tokens = read(answer(200, json.to_string().as_bytes())).expect("tokens");
+        assert_eq!(tokens.access_token.expose(), written);
+        assert_eq!(tokens.refresh_token.expect("a refresh token").expose(), written);
+        assert_eq!(tokens.expires_in.expect("a lifetime").as_secs(), lifetime);
+    }
+}
+
+fn are_in(body: &[u8], tokens: &TokenSet) {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let members: HashMap<String, &RawValue> = serde_json::from_slice(body).expect("a JSON object");
+    let member = |name| serde_json::from_str::<String>(members.get(name).copied()?.get()).ok();
+    assert!(!tokens.access_token.expose().is_empty());
+    assert_eq!(member("access_token").as_deref(), Some(tokens.access_token.expose()));
+    if let Some(token) = &tokens.refresh_token {
+        assert!(!token.expose().is_empty());
+        assert_eq!(member("refresh_token").as_deref(), Some(token.expose()));
+    }
+}
+
+/// Any answer to any operation.
+///
+/// Whatever the error says is one line, not endless, begins with the operation, and shows no secret
+/// that the request carried, however the server echoes it.
+pub fn error_bodies(data: &[u8]) {
+    let Some((operation, status, body)) = split(data) else { return };
+    let body = planted(body);
+    let [_, code, verifier, password, refresh, device, token, by_email, by_phone, by_name] = SECRETS;
+    match operation % 10 {
+        0 => {
+            check(&AccessTokenByCode::new(code, "https://example.com/").code_verifier(verifier), &[1, 2], status, &body)
+        }
+        1 => check(&AccessTokenByPassword::new("user", password), &[3], status, &body),
+        2 => check(&RefreshAccessToken::new(refresh), &[4], status, &body),
+        3 => check(&RequestTokens::new(device), &[5], status, &body),
+        4 => check(&RequestDeviceCode::new(), &[], status, &body),
+        5 => check(&RevokeRefreshToken::new(refresh), &[4], status, &body),
+        6 => check(&JwtByAccessToken::new(token), &[6], status, &body),
+        7 => check(&JwtByEmail::new("user@example.com", by_email), &[7], status, &body),
+        8 => check(&JwtByPhone::new("+15550100", by_phone), &[8], status, &body),
+        _ => check(&JwtByUsername::new("user", by_name), &[9], status, &body),
+    }
+}
+
+fn planted(body: &[u8]) -> Vec<u8> {
+    let mut planted = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let [first, others @ ..] = rest {
+        match rest {
+            [b'$', digit @ b'0'..=b'9', others @ ..] => {
+                planted.extend_from_slice(SECRETS[usize::from(digit - b'0')].as_bytes());
+                rest = others;
+            }
+            _ => {
+                planted.push(*first);
+                rest = others;
+            }
+        }
+    }
+    planted
+}
+
+fn check<E: Endpoint>(endpoint: &E, carried: &[usize], status: u16, body: &[u8]) {
+    // Two texts of the server's with up to 300 characters, of which each may have been a secret: `[redacted]`.
+    const LONGEST: usize = 2 * 300 * 10 + 400;
+    let Err(error) = endpoint.response(&app(), answer(status, body)) else { return };
+    let text = error.to_string();
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.chars().count() < LONGEST, "{text}");
+    assert!(text.starts_with(endpoint.name()), "{text}");
+
+    let said = printed(&error);
+    for secret in carried.iter().chain(&[0]).map(|carried| SECRETS[*carried]) {
+        assert!(!said.contains(secret), "{said}");
+        let escaped = secret.escape_debug().to_string();
+        assert!(!said.contains(&escaped), "{said}");
+    }
+}
+
+/// Everything that a program would print of an error.
+fn printed(error: &Error) -> String {
+    let mut said = format!("{error}\n{error:?}\n{error:#?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        said += &format!("\n{error}\n{error:?}");
+        source = error.source();
+    }
+    if let Some(service) = error.service() {
+        let fields = service.fields.iter().flat_map(|field| [&field.name, &field.message]);
+        let texts = service.oauth_error.iter().chain(&service.message).chain(&service.description).chain(fields);
+        texts.for_each(|text| said += &format!("\n{text}"));
+    }
+    said
+}

@@ -1,0 +1,202 @@
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use loginradius_proto::oauth::RequestDeviceCode;
+use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, Hints, PendingDevice, Step, http};
+
+/// The longest wait that a flow can tell.
+const AGES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// Any server, transport, caller and clock.
+///
+/// - Two polls are never closer than the interval, counted from the last outcome, and the interval never
+///   becomes shorter.
+/// - There is no poll after the end, but for the one that a resumed flow owes.
+/// - While a poll is out, the flow says until when to wait.
+/// - Once the end is there, so is the result, and there is one.
+pub fn device_flow(data: &[u8]) {
+    // Running out of data ends a world early; that is no failure.
+    let _ = world(&mut Unstructured::new(data));
+}
+
+struct World {
+    app: App,
+    flow: DeviceFlow,
+    now: Instant,
+    /// The grant, or the last outcome.
+    last: Instant,
+    /// Since when the poll is out, and until when.
+    out: Option<(Instant, Instant)>,
+    interval: Duration,
+    owes_a_poll: bool,
+    done: bool,
+}
+
+fn world(data: &mut Unstructured<'_>) -> Result<()> {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(Instant::now);
+    let app = App::new("client").oauth_app("oauth-app");
+
+    let body = format!(
+        r#"{{"device_code":"d","user_code":"u","verification_uri":"v","interval":{},"expires_in":{}}}"#,
+        number(data)?,
+        number(data)?
+    );
+    let grant = RequestDeviceCode::new().response(&app, http::Response::new(Body::from(body))).expect("a grant");
+    let now = start.checked_add(duration(data)?).unwrap_or(start);
+    let mut flow = DeviceFlow::new(&app, &grant, now, u64::arbitrary(data)?);
+    if bool::arbitrary(data)? {
+        flow = flow.timeout(duration(data)?).round_trip(duration(data)?, now);
+    }
+    let mut world =
+        World { app, flow, now, last: now, out: None, interval: grant.interval, owes_a_poll: false, done: false };
+    while !data.is_empty() {
+        world.act(data)?;
+    }
+    world.finish();
+    Ok(())
+}
+
+/// A number as a server may write it.
+fn number(data: &mut Unstructured<'_>) -> Result<String> {
+    Ok(match u8::arbitrary(data)? % 8 {
+        0 => "null".to_owned(),
+        1 => "1e30".to_owned(),
+        2 => i64::arbitrary(data)?.to_string(),
+        3 => u64::arbitrary(data)?.to_string(),
+        4 => format!("\"{}\"", u16::arbitrary(data)?),
+        5 => format!("{}.{}", u8::arbitrary(data)?, u16::arbitrary(data)?),
+        _ => u8::arbitrary(data)?.to_string(),
+    })
+}
+
+fn duration(data: &mut Unstructured<'_>) -> Result<Duration> {
+    Ok(match u8::arbitrary(data)? % 6 {
+        0 => Duration::from_millis(u16::arbitrary(data)?.into()),
+        1 => Duration::from_secs(u8::arbitrary(data)?.into()),
+        2 => Duration::from_secs(u16::arbitrary(data)?.into()),
+        3 => Duration::from_secs(u32::arbitrary(data)?.into()),
+        4 => Duration::new(u64::arbitrary(data)?, 0),
+        _ => Duration::ZERO,
+    })
+}
+
+impl World {
+    fn act(&mut self, data: &mut Unstructured<'_>) -> Result<()> {
+        match u8::arbitrary(data)? % 16 {
+            0..=1 => self.now = self.now.checked_add(duration(data)?).unwrap_or(self.now),
+            // Two threads may have looked at their clocks in another order.
+            2 => self.now = self.now.checked_sub(duration(data)?).unwrap_or(self.now),
+            3 => self.resume(duration(data)?, duration(data)?),
+            4..=9 => {
+                let outcome = outcome(data)?;
+                self.receive(outcome);
+            }
+            _ => {
+                if let Some(until) = self.step() {
+                    self.now = self.now.max(until);
+                }
+            }
+        }
+        let interval = self.flow.pending(self.now, SystemTime::UNIX_EPOCH).grant().interval;
+        assert!(interval.min(AGES) >= self.interval.min(AGES), "{interval:?} after {:?}", self.interval);
+        self.interval = interval;
+        Ok(())
+    }
+
+    /// Until when to wait, if that is what there is to do.
+    fn step(&mut self) -> Option<Instant> {
+        let (now, out) = (self.now, self.out);
+        if let Some((_, deadline)) = out
+            && now >= deadline
+        {
+            self.out = None;
+            self.last = now;
+        }
+        match self.flow.step(now) {
+            Step::Wait(until) => {
+                if let Some((_, deadline)) = self.out {
+                    assert_eq!(until, deadline);
+                }
+                assert!(until >= now);
+                Some(until)
+            }
+            Step::Send(request) => {
+                assert!(self.out.is_none(), "two polls are out");
+                assert!(now >= self.last, "polled before the last outcome");
+                assert!(now - self.last >= self.interval.min(AGES), "polled after {:?}", now - self.last);
+                assert!(now < self.flow.expires_at() || self.owes_a_poll, "polled after the end");
+                self.owes_a_poll = false;
+                self.out = Some((now, Hints::of(&request).expect("hints").deadline));
+                None
+            }
+            Step::Done(result) => {
+                if let Err(error) = result {
+                    assert_eq!(error.kind() == ErrorKind::Finished, self.done, "{error:?}");
+                    let at_the_end = error.kind() != ErrorKind::Expired || now >= self.flow.expires_at();
+                    assert!(at_the_end, "expired too early");
+                } else {
+                    assert!(!self.done);
+                }
+                self.done = true;
+                None
+            }
+        }
+    }
+
+    fn receive(&mut self, outcome: std::result::Result<http::Response<Body>, Error>) {
+        if let Some((sent, _)) = self.out.take() {
+            self.last = self.now.max(sent);
+        }
+        self.flow.receive(outcome, self.now);
+    }
+
+    fn resume(&mut self, stored_at: Duration, resumed_at: Duration) {
+        if self.done {
+            return;
+        }
+        let clock = |time| SystemTime::UNIX_EPOCH.checked_add(time).unwrap_or(SystemTime::UNIX_EPOCH);
+        let json = self.flow.pending(self.now, clock(stored_at)).to_json();
+        let pending = PendingDevice::from_json(&json).expect("what was written can be read");
+        self.flow = DeviceFlow::resume(&self.app, &pending, self.now, clock(resumed_at), 7);
+        self.last = self.now;
+        self.out = None;
+        self.owes_a_poll = true;
+    }
+
+    fn finish(&mut self) {
+        for _ in 0..4 {
+            self.now = self.now.max(self.flow.expires_at());
+            match self.step() {
+                Some(until) => self.now = self.now.max(until),
+                None if self.done => {
+                    self.step();
+                    return;
+                }
+                None => self.receive(Err(Error::lost("reset"))),
+            }
+        }
+        panic!("no end");
+    }
+}
+
+fn outcome(data: &mut Unstructured<'_>) -> Result<std::result::Result<http::Response<Body>, Error>> {
+    const STATUSES: [u16; 8] = [200, 400, 400, 401, 404, 429, 503, 302];
+    const NAMES: [&str; 6] =
+        ["authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant", "server_error"];
+    let body = match u8::arbitrary(data)? % 10 {
+        0 => return Ok(Err(Error::lost("reset"))),
+        1 => return Ok(Err(Error::not_sent("refused"))),
+        2..=5 => r#"{"error":"authorization_pending"}"#.to_owned(),
+        6 => format!(r#"{{"error":"slow_down","interval":{}}}"#, number(data)?),
+        7 => format!(r#"{{"ErrorCode":{},"Message":"{}"}}"#, number(data)?, data.choose(&NAMES)?),
+        8 => r#"{"access_token":"b8cb84c9"}"#.to_owned(),
+        _ => String::from_utf8_lossy(data.arbitrary::<&[u8]>()?).into_owned(),
+    };
+    let mut answer = http::Response::builder().status(*data.choose(&STATUSES)?);
+    if bool::arbitrary(data)? {
+        answer = answer.header("retry-after", number(data)?);
+    }
+    Ok(Ok(answer.body(Body::from(body)).expect("a response")))
+}
