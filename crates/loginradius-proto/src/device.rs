@@ -25,6 +25,7 @@ use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step
 /// - When there is no time for two more polls, the last one waits until just before the end, so that a
 ///   late decision is not missed. After the end there is none: the error is [`ErrorKind::Expired`], and
 ///   its source is the failure that the flow was in, if any.
+/// - A poll without an answer is given up after 30 s, or earlier if another one could not follow in time.
 /// - Whatever else LoginRadius says is final.
 ///
 /// Dropping the flow cancels it. To go on in another process, store [`pending`](Self::pending).
@@ -200,8 +201,7 @@ impl DeviceFlow {
         let asked = self.not_before.unwrap_or(self.last);
         let wanted = after(self.last, self.backoff).max(earliest).max(asked);
 
-        let margin = (interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip.saturating_mul(2));
-        let last_poll = self.ends.checked_sub(margin).unwrap_or(self.last);
+        let last_poll = self.last_poll();
         let then_another = after(after(wanted, self.round_trip), interval);
         let at = if then_another <= last_poll {
             wanted
@@ -214,11 +214,30 @@ impl DeviceFlow {
         self.state = State::Waiting { until: if self.owes_a_poll { at } else { at.min(self.ends) } };
     }
 
+    /// The latest instant at which a poll still reaches the server before the end of the lifetime.
+    fn last_poll(&self) -> Instant {
+        let margin = (self.grant.interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip.saturating_mul(2));
+        self.ends.checked_sub(margin).unwrap_or(self.last)
+    }
+
+    /// Until when to wait for the answer to a poll that is sent now.
+    ///
+    /// A server that never answers one poll must not cost the sign-in: it is given up early enough for
+    /// another one, unless that would leave too little time for an honest answer.
+    fn deadline(&self, now: Instant) -> Instant {
+        let deadline = after(now, self.timeout);
+        let patience = self.grant.interval.max(self.round_trip.saturating_mul(4));
+        match self.last_poll().checked_sub(self.grant.interval) {
+            Some(for_another) if for_another >= after(now, patience) => deadline.min(for_another),
+            _ => deadline,
+        }
+    }
+
     fn send(&mut self, now: Instant) -> Step<TokenSet> {
         self.owes_a_poll = false;
         match self.poll.request(&self.app) {
             Ok(request) => {
-                let deadline = after(now, self.timeout);
+                let deadline = self.deadline(now);
                 self.state = State::Out { sent: now, deadline };
                 // A grant yields its tokens once: a poll that is lost may have lost them.
                 Step::Send(Hints { deadline, fresh_connection: true }.put(request))

@@ -599,3 +599,11 @@ fn what_nobody_needs_to_sign_in_does_not_cost_the_rest() {
     let grant = RequestDeviceCode::new().response(&app(), answer(200, body)).unwrap();
     assert_eq!((grant.user_code.as_str(), grant.browser_uri()), ("u", Some("https://e.com/")));
 }
+
+#[test]
+fn a_server_that_repeats_a_secret_makes_no_long_error() {
+    let secret = "refresh-me";
+    let echo = format!(r#"{{"error":"odd","error_description":"{}"}}"#, secret.repeat(200));
+    let error = RefreshAccessToken::new(secret).response(&app(), answer(400, echo)).unwrap_err().to_string();
+    assert!(!error.contains(secret) && error.len() < 500, "{error}");
+}

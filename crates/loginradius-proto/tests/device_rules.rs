@@ -982,14 +982,46 @@ fn the_deadline_is_the_callers() {
 }
 
 #[test]
-fn any_timeout_can_be_told() {
+fn any_timeout_can_be_told_and_leaves_time_for_another_poll() {
     let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(Duration::MAX);
     let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
-    device.now += s(599);
-    assert!(matches!(device.flow.step(device.now), Step::Wait(_)));
+    let Step::Wait(until) = device.flow.step(device.now) else { panic!("one poll is out") };
+    assert_eq!(until - start(), ms(592_500), "one interval before the last poll");
+    device.poll();
+    assert_eq!(device.clock(), ms(597_500));
     device.answers(200, TOKENS);
     assert!(device.end().is_ok());
+}
+
+#[test]
+fn a_poll_that_is_never_answered_does_not_cost_a_short_lived_code() {
+    let mut device = Device::new(5, 20);
+    device.poll();
+    assert_eq!(device.clock(), s(5));
+    device.poll();
+    assert_eq!(device.clock(), ms(17_500), "given up at 12.5 s, not after 30 s");
+    device.answers(200, TOKENS);
+    assert!(device.end().is_ok());
+}
+
+#[test]
+fn the_last_poll_may_take_its_time() {
+    let mut device = Device::new(5, 12);
+    let Ok(request) = device.next() else { panic!("no poll") };
+    let left = Hints::of(&request).unwrap().deadline - device.now;
+    assert_eq!(left, s(30), "no other poll can follow, so there is nothing to hurry for");
+}
+
+#[test]
+fn a_slow_server_is_not_given_up_for_being_slow() {
+    let mut device = Device::new(1, 30);
+    device.poll();
+    device.now += s(4);
+    device.answers(400, PENDING);
+    let Ok(request) = device.next() else { panic!("no poll") };
+    let left = Hints::of(&request).unwrap().deadline - device.now;
+    assert!(left >= s(15), "its answers take 4 s: {left:?}");
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::error::Error as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Step, TokenSet};
+use loginradius_proto::{
+    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, Hints, PendingDevice, Step, TokenSet,
+};
 
 /// Microseconds since the server made the grant.
 type Time = u64;
@@ -381,7 +383,10 @@ impl World {
             match flow.step(instant(now)) {
                 Step::Done(result) => break result,
                 Step::Wait(until) => now = self.wait(&mut flow, now, time(until), tally),
-                Step::Send(_) => now = self.poll(&mut flow, now, tally),
+                Step::Send(request) => {
+                    let hints = Hints::of(&request).expect("hints");
+                    now = self.poll(&mut flow, now, time(hints.deadline), tally);
+                }
             }
         };
         self.tell(now, &("end", result.as_ref().map_err(Error::kind)));
@@ -472,7 +477,7 @@ impl World {
     }
 
     /// A poll goes out; returns when the caller comes back with its outcome, or without one.
-    fn poll(&mut self, flow: &mut DeviceFlow, now: Time, tally: &mut Tally) -> Time {
+    fn poll(&mut self, flow: &mut DeviceFlow, now: Time, deadline: Time, tally: &mut Tally) -> Time {
         let seed = self.seed;
         let waited = now - self.last_outcome;
         assert!(
@@ -490,7 +495,10 @@ impl World {
         let dies = self.clumsy && self.resumed < 3 && self.random.percent(3);
         let outcome = self.outcome(now, !dies);
         self.tell(now, &("poll", outcome.said, outcome.fault));
-        let deadline = now + TIMEOUT;
+        let patience = now + self.interval.min(TIMEOUT);
+        assert!((patience..=now + TIMEOUT).contains(&deadline), "world {seed}: waits until {deadline}");
+        let honest = outcome.fault.is_none() && outcome.at >= deadline;
+        assert!(!honest, "world {seed}: given up at {deadline}, and answered at {}", outcome.at);
         let early = self.clumsy && self.random.percent(10);
         if early {
             for at in [now, now / 2 + outcome.at.min(deadline - 1) / 2] {

@@ -7,17 +7,24 @@ pub(super) fn scrub(asked: &Asked<'_>, text: &str) -> String {
     const LONGEST: usize = 300;
     // A secret of one or two letters would cut the text to pieces and is no secret.
     const SHORTEST_SECRET: usize = 3;
+    const REDACTED: &str = "[redacted]";
     let secrets = asked.secrets.iter().copied().chain(asked.app.secret());
     let secrets: Vec<&str> = secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
     let mut clean = String::new();
     let mut rest = text;
-    for _ in 0..LONGEST {
-        let Some(first) = rest.chars().next() else { break };
+    let mut printed = 0;
+    while let Some(first) = rest.chars().next().filter(|_| printed < LONGEST) {
         // The longest, because one secret may be the beginning of another.
         let hidden = secrets.iter().filter_map(|secret| spelled(secret, rest)).max();
         match hidden {
-            Some(_) => clean.push_str("[redacted]"),
-            None => clean.push(if is_unprintable(first) { ' ' } else { first }),
+            Some(_) => {
+                clean.push_str(REDACTED);
+                printed += REDACTED.len();
+            }
+            None => {
+                clean.push(if is_unprintable(first) { ' ' } else { first });
+                printed += 1;
+            }
         }
         rest = rest.get(hidden.unwrap_or(first.len_utf8())..).unwrap_or_default();
     }
@@ -47,7 +54,9 @@ fn spelled(secret: &str, text: &str) -> Option<usize> {
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Control characters, and those that turn the direction of the text around them.
+/// Control characters, line separators, and those that turn the direction of the text around them.
 fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let separates = matches!(c, '\u{2028}' | '\u{2029}');
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || separates || turns
 }
