@@ -13,19 +13,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::{DeviceGrant, RefreshAccessToken, RevokeRefreshToken};
 use loginradius_blocking::{Client, TokenSet};
-use loginradius_examples::{Options, Output, Result};
+use loginradius_examples::{DeviceOptions, Output, Result};
 
 /// Sign in a device at LoginRadius.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    options: Options,
-    /// What the device asks for, separated by spaces
-    #[arg(long, default_value = "email profile")]
-    scope: String,
-    /// Press the emulator's buttons, for a run without a browser
-    #[arg(long)]
-    approve: bool,
+    device: DeviceOptions,
     /// Refresh, get a JWT and revoke at a real service too
     #[arg(long)]
     tour: bool,
@@ -33,30 +27,26 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = cli.options.output();
+    let output = cli.device.common.output();
     output.finish(login(&cli, output))
 }
 
 fn login(cli: &Cli, output: Output) -> Result {
-    let target = cli.options.target()?;
-    if cli.approve && target.emulator.is_none() {
-        return Err("--approve presses the emulator's buttons: leave out --client-id and --base-url".into());
-    }
-    let client = Client::new(target.app)?;
+    let target = cli.device.target()?;
+    let client = Client::new(target.app.clone())?;
 
     let mut countdown = ProgressBar::hidden();
     let mut approved = Ok(());
-    let tokens = client.device_login(&cli.scope, |grant| {
+    let tokens = client.device_login(&cli.device.scope, |grant| {
         output.prompt(grant);
-        if let Some(emulator) = target.emulator.as_ref().filter(|_| cli.approve) {
-            approved = emulator.approve(&grant.user_code);
-        }
+        approved = target.approve(&grant.user_code);
         if !output.is_json() {
             output.say("Waiting for somebody to allow it...");
             countdown = count_down(grant);
         }
     });
     countdown.finish_and_clear();
+    target.let_the_browser_finish();
     approved?;
     let tokens = tokens?;
     output.say("Signed in.");

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use loginradius_examples::{Options, Output, Result};
+use loginradius_examples::{DeviceOptions, Output, Result};
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::oauth::RequestDeviceCode;
 use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Hints, Step};
@@ -21,33 +21,27 @@ use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Hints, Step};
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    options: Options,
-    /// What the device asks for, separated by spaces
-    #[arg(long, default_value = "email profile")]
-    scope: String,
-    /// Press the emulator's buttons, for a run without a browser
-    #[arg(long)]
-    approve: bool,
+    device: DeviceOptions,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = cli.options.output();
+    let output = cli.device.common.output();
     output.finish(login(&cli, output))
 }
 
 fn login(cli: &Cli, output: Output) -> Result {
-    let target = cli.options.target()?;
-    let app = target.app;
+    let target = cli.device.target()?;
+    let app = &target.app;
     let seed = u64::from(std::process::id()); // of the jitter between retries; it need not be secret
 
-    let grant = run(Call::new(RequestDeviceCode::new().scope(&cli.scope), &app, seed))?;
-    let flow = DeviceFlow::new(&app, &grant, Instant::now(), seed);
+    let grant = run(Call::new(RequestDeviceCode::new().scope(&cli.device.scope), app, seed))?;
+    let flow = DeviceFlow::new(app, &grant, Instant::now(), seed);
     output.prompt(&grant);
-    if let Some(emulator) = target.emulator.as_ref().filter(|_| cli.approve) {
-        emulator.approve(&grant.user_code)?;
-    }
-    let tokens = run(flow)?;
+    target.approve(&grant.user_code)?;
+    let tokens = run(flow);
+    target.let_the_browser_finish();
+    let tokens = tokens?;
     output.say("Signed in.");
     output.tokens("tokens", &tokens);
     Ok(())
@@ -70,6 +64,9 @@ fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
 /// One request and its answer. What fails before the request is written is certainly not sent; what
 /// fails later may have taken effect, and is lost.
 fn exchange(request: &Request<Body>) -> std::result::Result<Response<Body>, Error> {
+    if request.uri().scheme_str() != Some("http") {
+        return Err(Error::settings("this example has no TLS: give it an http address on this machine"));
+    }
     let mut stream = connect(request).map_err(Error::not_sent)?;
     let answer = send(request, &mut stream).map_err(Error::lost)?;
     read(&answer).ok_or_else(|| Error::lost("the answer is not whole, or not HTTP"))
@@ -77,9 +74,6 @@ fn exchange(request: &Request<Body>) -> std::result::Result<Response<Body>, Erro
 
 fn connect(request: &Request<Body>) -> io::Result<TcpStream> {
     let uri = request.uri();
-    if uri.scheme_str() != Some("http") {
-        return Err(io::Error::other("this example has no TLS: give it an http address on this machine"));
-    }
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     TcpStream::connect((host, uri.port_u16().unwrap_or(80)))
 }

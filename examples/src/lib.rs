@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -23,7 +24,7 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 #[derive(Debug, clap::Args)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where LoginRadius is, as in https://acme.hub.loginradius.com
+    /// Where LoginRadius is, as in `https://acme.hub.loginradius.com`
     #[arg(long, env = "LOGINRADIUS_BASE_URL")]
     pub base_url: Option<String>,
     /// Which URLs it speaks: classic (/sso/...) or site (/api/...)
@@ -50,6 +51,21 @@ pub struct Options {
     /// Print tokens whole
     #[arg(long)]
     pub show_secrets: bool,
+}
+
+/// The options of the examples that sign in a device.
+#[derive(Debug, clap::Args)]
+#[non_exhaustive]
+pub struct DeviceOptions {
+    /// Where LoginRadius is, and who is calling
+    #[command(flatten)]
+    pub common: Options,
+    /// What the device asks for, separated by spaces
+    #[arg(long, default_value = "email profile")]
+    pub scope: String,
+    /// Press the emulator's buttons, for a run without a browser
+    #[arg(long)]
+    pub approve: bool,
 }
 
 /// LoginRadius's two families of URLs.
@@ -80,6 +96,43 @@ pub struct Target {
     pub app: App,
     /// The emulator that was started, unless it is a real service.
     pub emulator: Option<Emulator>,
+    approve: bool,
+}
+
+impl DeviceOptions {
+    /// The service that the options name, or an emulator that is started now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Options::target`], and if buttons are to be pressed that are not the emulator's.
+    pub fn target(&self) -> Result<Target> {
+        let target = Target { approve: self.approve, ..self.common.target()? };
+        if target.approve && target.emulator.is_none() {
+            return Err("--approve presses the emulator's buttons: leave out --client-id and --base-url".into());
+        }
+        Ok(target)
+    }
+}
+
+impl Target {
+    /// Presses the emulator's buttons, if the options say so.
+    ///
+    /// # Errors
+    ///
+    /// If the emulator does not know the code.
+    pub fn approve(&self, user_code: &str) -> Result {
+        match &self.emulator {
+            Some(emulator) if self.approve => Ok(emulator.approve(user_code)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The emulator ends with the program: leaves a browser the time to load its last page.
+    pub fn let_the_browser_finish(&self) {
+        if self.emulator.is_some() && !self.approve {
+            thread::sleep(Duration::from_secs(1));
+        }
+    }
 }
 
 impl Options {
@@ -120,7 +173,7 @@ impl Options {
         if let Some(name) = self.jwt_app.as_deref().or(seeded(seeded::JWT_APP)) {
             app = app.jwt_app(name);
         }
-        Ok(Target { app, emulator })
+        Ok(Target { app, emulator, approve: false })
     }
 
     /// Where results go.
@@ -154,7 +207,7 @@ impl Output {
     /// The address and the code of a device sign-in, with a QR code of the address.
     pub fn prompt(self, grant: &DeviceGrant) {
         if self.json {
-            return self.event(json!({
+            return self.event(&json!({
                 "event": "prompt",
                 "user_code": grant.user_code,
                 "verification_uri": grant.verification_uri,
@@ -181,7 +234,7 @@ impl Output {
         let id_token = tokens.id_token.as_ref().map(|token| self.shown(token.expose()));
         let access_token = self.shown(tokens.access_token.expose());
         if self.json {
-            return self.event(json!({
+            return self.event(&json!({
                 "event": event,
                 "access_token": access_token,
                 "token_type": tokens.token_type,
@@ -200,7 +253,7 @@ impl Output {
     pub fn jwt(self, how: &str, jwt: &Jwt) {
         let jwt = self.shown(jwt.expose());
         if self.json {
-            self.event(json!({ "event": "jwt", "by": how, "jwt": jwt }))
+            self.event(&json!({ "event": "jwt", "by": how, "jwt": jwt }))
         } else {
             self.say(format!("  JWT by {how}: {jwt}"))
         }
@@ -208,24 +261,26 @@ impl Output {
 
     /// Something that was done, in a word for a program and in words for a person.
     pub fn done(self, event: &str, text: &str) {
-        if self.json { self.event(json!({ "event": event })) } else { self.say(text) }
+        if self.json { self.event(&json!({ "event": event })) } else { self.say(text) }
     }
 
     /// Ends an example: prints the error, if there is one.
     #[must_use]
     pub fn finish(self, result: Result) -> ExitCode {
         let Err(error) = result else { return ExitCode::SUCCESS };
+        let message = as_options(&error.to_string());
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
         if self.json {
             let kind = error.downcast_ref::<Error>().map_or("settings", |error| error.kind().as_str());
-            self.event(json!({ "event": "error", "kind": kind, "message": error.to_string() }));
+            self.event(&json!({ "event": "error", "kind": kind, "message": message, "causes": causes }));
         } else {
-            let mut line = format!("error: {}", printable(&error.to_string()));
-            let mut source = error.source();
-            while let Some(cause) = source {
-                line += &format!("\n  because: {}", printable(&cause.to_string()));
-                source = cause.source();
-            }
-            let _ = writeln!(io::stderr(), "{line}");
+            let causes: String = causes.iter().map(|cause| format!("\n  because: {}", printable(cause))).collect();
+            let _ = writeln!(io::stderr(), "error: {}{causes}", printable(&message));
         }
         ExitCode::FAILURE
     }
@@ -241,15 +296,34 @@ impl Output {
         format!("{}... ({letters} characters)", printable(&start))
     }
 
-    fn event(self, event: Value) {
-        print_line(&event.to_string());
+    fn event(self, event: &Value) {
+        // JSON escapes the control characters of ASCII alone.
+        let escaped = |c| if is_harmless(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+        print_line(&event.to_string().chars().map(escaped).collect::<String>());
     }
 }
 
-/// Text from a server, without what could steer a terminal.
+/// Text from a server, without what could steer a terminal or hide what is written.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_harmless(c) { c } else { '\u{fffd}' }).collect()
+}
+
+fn is_harmless(c: char) -> bool {
+    let invisible = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    !c.is_control() && !invisible
+}
+
+/// The library's errors name its settings; here they are options.
+fn as_options(message: &str) -> String {
+    [
+        ("`App::oauth_app`", "`--oauth-app`"),
+        ("`App::jwt_app`", "`--jwt-app`"),
+        ("`App::body_format(BodyFormat::Json)`", "`--body json`"),
+        ("the base URL", "--base-url"),
+    ]
+    .iter()
+    .fold(message.to_owned(), |text, (setting, option)| text.replace(setting, option))
 }
 
 fn seconds(time: Duration) -> Value {

@@ -201,7 +201,7 @@ fn only_a_plain_web_address_is_opened() {
     let plain = r#","verification_uri":"https://a.example/","verification_uri_complete":"javascript:x""#;
     assert_eq!(grant(plain).browser_uri(), Some("https://a.example/"));
     let complete = r#","verification_uri":"javascript:x","verification_uri_complete":"https://a.example/""#;
-    assert_eq!(grant(complete).browser_uri(), Some("https://a.example/"));
+    assert_eq!(grant(complete).browser_uri(), None, "who gives one such address is not to be trusted with the other");
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub(super) fn sign_in(csrf: &str, user_code: &str, username: &str, problem: Opti
         false,
         &html! {
             h1 { "Sign in" }
-            p { "to connect the device that shows " span.inline-code { (user_code) } }
+            p { "to connect the device with the code " span.inline-code { (user_code) } }
             (alert(problem))
             form method="post" action="/device/sign-in" {
                 input type="hidden" name="csrf" value=(csrf);

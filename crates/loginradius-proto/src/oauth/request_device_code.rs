@@ -91,8 +91,9 @@ impl DeviceGrant {
     const LEAST_INTERVAL: Duration = Duration::from_secs(1);
     const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
 
-    /// The address to open or to show as a link: the complete one if there is one. `None` if it is not
-    /// plainly `http` or `https`: show it as text then, and do not make it clickable.
+    /// The address to open or to show as a link: the complete one if there is one. `None` if
+    /// [`verification_uri`](Self::verification_uri) is not plainly `http` or `https`: show it as text then,
+    /// and do not make it clickable.
     ///
     /// ```
     /// use loginradius_proto::{App, Body, Endpoint, oauth::RequestDeviceCode};
@@ -107,8 +108,8 @@ impl DeviceGrant {
     /// ```
     #[must_use]
     pub fn browser_uri(&self) -> Option<&str> {
-        let complete = self.verification_uri_complete.as_deref().filter(|uri| is_web(uri));
-        complete.or_else(|| is_web(&self.verification_uri).then_some(self.verification_uri.as_str()))
+        let plain = Some(self.verification_uri.as_str()).filter(|uri| is_web(uri))?;
+        Some(self.verification_uri_complete.as_deref().filter(|uri| is_web(uri)).unwrap_or(plain))
     }
 
     fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {

@@ -1,0 +1,624 @@
+//! Every example as a program: what it prints and how it ends, against its own emulator and against a service.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use common::{Ended, Example, command, service, text};
+use loginradius_emulator::{BodyFormat, Emulator, Family, Operation, seeded};
+use serde_json::{Value, json};
+
+/// Those that wait for somebody to press a button.
+const DEVICES: [&str; 3] = ["device_login", "async_device_login", "own_transport"];
+
+const OTHERS: [&str; 4] = ["password_login", "authorization_code", "refresh_and_revoke", "jwt"];
+
+/// What an example that went well has said.
+fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
+    match example {
+        "device_login" if !is_service => &["prompt", "tokens", "refreshed", "jwt", "revoked"],
+        "device_login" | "async_device_login" | "own_transport" => &["prompt", "tokens"],
+        "password_login" | "authorization_code" => &["tokens"],
+        "refresh_and_revoke" => &["refreshed", "revoked"],
+        "jwt" => &["jwt", "jwt", "jwt", "jwt"],
+        _ => unreachable!(),
+    }
+}
+
+#[test]
+fn each_runs_with_its_own_emulator() {
+    let mut running = Vec::new();
+    for family in ["classic", "site"] {
+        for body in ["form", "json"] {
+            let options = ["--json", "--family", family, "--body", body];
+            for example in DEVICES {
+                running.push((example, Example::start(example, &[&options[..], &["--approve"]].concat())));
+            }
+            for example in OTHERS {
+                running.push((example, Example::start(example, &options)));
+            }
+        }
+    }
+    for (example, run) in running {
+        let ended = run.end();
+        assert_eq!(ended.names(), expected(example, false), "{example}");
+        assert_eq!(ended.stderr, "", "{example}");
+        assert!(ended.success, "{example}");
+    }
+}
+
+#[test]
+fn each_speaks_to_a_service() {
+    thread::scope(|scope| {
+        for (family, name) in [(Family::Classic, "classic"), (Family::Site, "site")] {
+            for (format, body) in [(BodyFormat::Form, "form"), (BodyFormat::Json, "json")] {
+                scope.spawn(move || {
+                    for (example, emulator, ended) in all_at_services(&["--json", "--family", name, "--body", body]) {
+                        assert_eq!(ended.names(), expected(example, true), "{example}");
+                        assert_eq!(ended.stderr, "", "{example}");
+                        assert!(ended.success, "{example}");
+                        for request in emulator.requests() {
+                            assert_eq!(request.family, Some(family), "{example}");
+                            assert_eq!(request.client_id.as_deref(), Some(seeded::OTHER_CLIENT_ID), "{example}");
+                            match request.operation.unwrap() {
+                                Operation::JwtToken => assert_eq!(request.body_format, BodyFormat::None),
+                                Operation::JwtLogin => assert_eq!(request.body_format, BodyFormat::Json),
+                                _ => assert_eq!(request.body_format, format, "{example}"),
+                            }
+                        }
+                        assert!(!emulator.requests().is_empty(), "{example}");
+                    }
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn environment_variables_are_options_too() {
+    let emulator = emulator();
+    let grant = tokens(&emulator);
+    let environment = [
+        ("LOGINRADIUS_BASE_URL", emulator.base_url()),
+        ("LOGINRADIUS_FAMILY", "site"),
+        ("LOGINRADIUS_BODY", "json"),
+        ("LOGINRADIUS_CLIENT_ID", seeded::OTHER_CLIENT_ID),
+        ("LOGINRADIUS_CLIENT_SECRET", seeded::OTHER_CLIENT_SECRET),
+        ("LOGINRADIUS_OAUTH_APP", seeded::OAUTH_APP),
+        ("LOGINRADIUS_JWT_APP", seeded::JWT_APP),
+        ("LOGINRADIUS_USERNAME", seeded::GRACE.username),
+        ("LOGINRADIUS_PASSWORD", seeded::GRACE.password),
+        ("LOGINRADIUS_ACCESS_TOKEN", &grant.access_token),
+        ("LOGINRADIUS_REFRESH_TOKEN", &grant.refresh_token),
+    ];
+    emulator.clear_requests();
+    let code = emulator.issue_code(seeded::OTHER_CLIENT_ID, "https://www.example.com/callback", None);
+    let run = &|example, arguments: &[&str]| {
+        let mut run = Example::start_in(example, &[&["--json"], arguments].concat(), &environment);
+        if DEVICES.contains(&example) {
+            emulator.approve(&text(&run.event(), "user_code")).unwrap();
+        }
+        let ended = run.end();
+        assert!(ended.success, "{example}: {}{}", ended.stdout, ended.stderr);
+        ended.names()
+    };
+    thread::scope(|scope| {
+        for example in DEVICES {
+            scope.spawn(move || assert_eq!(run(example, &[]), ["prompt", "tokens"]));
+        }
+    });
+    assert_eq!(run("password_login", &[]), ["tokens"]);
+    assert_eq!(emulator.sessions_of(seeded::GRACE.email).len(), 1, "the user of the environment");
+    assert_eq!(run("authorization_code", &["--code", &code]), ["tokens"]);
+    assert_eq!(run("jwt", &["--username", seeded::GRACE.username]), ["jwt", "jwt"]);
+    assert_eq!(run("refresh_and_revoke", &[]), ["refreshed", "revoked"]);
+    assert!(!emulator.is_live_access_token(&grant.access_token), "the token of the environment was revoked");
+    for request in emulator.requests() {
+        assert_eq!(request.family, Some(Family::Site));
+        assert_ne!(request.body_format, BodyFormat::Form);
+        assert_eq!(request.client_id.as_deref(), Some(seeded::OTHER_CLIENT_ID));
+    }
+
+    // What is typed goes before what is set.
+    emulator.clear_requests();
+    assert_eq!(run("password_login", &["--family", "classic", "--body", "form"]), ["tokens"]);
+    let request = emulator.requests().remove(0);
+    assert_eq!((request.family, request.body_format), (Some(Family::Classic), BodyFormat::Form));
+}
+
+#[test]
+fn secrets_are_printed_when_asked_for_alone() {
+    thread::scope(|scope| {
+        for json in [&["--json"][..], &[]] {
+            scope.spawn(move || {
+                for (example, emulator, ended) in all_at_services(&[json, &["--body", "json"]].concat()) {
+                    assert!(ended.success, "{example}");
+                    let secrets = secrets(&emulator);
+                    assert!(secrets.len() > 2, "{example}");
+                    for secret in secrets {
+                        assert!(!ended.stdout.contains(&secret), "{example} prints {secret}: {}", ended.stdout);
+                        assert!(!ended.stderr.contains(&secret), "{example} prints {secret}: {}", ended.stderr);
+                    }
+                    // A JWT is in no request, but all of them begin like this.
+                    let jwts = ended.stdout.split("eyJ").skip(1);
+                    for jwt in jwts {
+                        assert!(jwt.find('.').is_some_and(|end| end < 10), "{example} prints eyJ{jwt}");
+                    }
+                }
+            });
+            scope.spawn(move || {
+                for (example, emulator, ended) in all_at_services(&[json, &["--show-secrets"]].concat()) {
+                    let shown = |secret: &str| assert!(ended.stdout.contains(secret), "{example}: {}", ended.stdout);
+                    let begun = emulator.sign_ins();
+                    if example == "jwt" {
+                        let whole = |word: &str| word.starts_with("eyJ") && word.split('.').count() == 3;
+                        assert_eq!(ended.stdout.split(['"', ' ', '\n']).filter(|word| whole(word)).count(), 4);
+                    } else {
+                        shown(&begun[0].access_token);
+                        shown(&begun[0].refresh_token);
+                    }
+                    // Neither is anybody's business, nor are those that the caller knows.
+                    for hidden in emulator.requests().iter().flat_map(|request| {
+                        ["device_code", "client_secret", "password", "code"].map(|name| request.param(name))
+                    }) {
+                        let hidden = hidden.unwrap_or("\0");
+                        assert!(!ended.stdout.contains(hidden), "{example} prints {hidden}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn errors_print_no_secrets() {
+    let emulator = emulator();
+    let secret = "a-client-secret-that-is-wrong";
+    let password = "a-password-that-is-wrong";
+    for json in [&["--json"][..], &[]] {
+        for wrong in [["--client-secret", secret], ["--password", password]] {
+            let mut arguments = vec!["--base-url", emulator.base_url(), "--client-id", seeded::CLIENT_ID];
+            if wrong[0] == "--password" {
+                arguments.extend(["--client-secret", seeded::CLIENT_SECRET]);
+            }
+            let ended = Example::start("password_login", &[&arguments, &wrong[..], json].concat()).end();
+            assert!(!ended.success);
+            let printed = ended.stdout + &ended.stderr;
+            assert!(!printed.is_empty());
+            for secret in [secret, password, seeded::CLIENT_SECRET, seeded::ADA.password] {
+                assert!(!printed.contains(secret), "{printed}");
+            }
+        }
+        // A usage error neither.
+        let environment = [("LOGINRADIUS_CLIENT_SECRET", secret), ("LOGINRADIUS_PASSWORD", password)];
+        let ended = Example::start_in("password_login", &[&["--nonsense"], json].concat(), &environment).end();
+        assert!(!ended.success);
+        assert!(!ended.stderr.contains(secret) && !ended.stderr.contains(password), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_prompt_has_all_but_the_device_code() {
+    let emulator = Emulator::builder()
+        .device_interval(Duration::from_secs(7))
+        .device_lifetime(Duration::from_secs(77))
+        .start()
+        .unwrap();
+    for example in DEVICES {
+        let mut run = Example::start(example, &[&service(&emulator)[..], &["--json", "--show-secrets"]].concat());
+        let prompt = run.event();
+        let grant = emulator.device_grants().pop().unwrap();
+        let address = format!("{}/device", emulator.base_url());
+        assert_eq!(
+            prompt,
+            json!({
+                "event": "prompt",
+                "user_code": grant.user_code,
+                "verification_uri": address,
+                "verification_uri_complete": format!("{address}?user_code={}", grant.user_code),
+                "interval": 7,
+                "expires_in": 77,
+            })
+        );
+    }
+    let emulator = Emulator::builder().verification_uri_complete(false).start().unwrap();
+    let mut run = Example::start("device_login", &[&service(&emulator)[..], &["--json"]].concat());
+    assert_eq!(run.event()["verification_uri_complete"], Value::Null);
+}
+
+#[test]
+fn a_person_is_shown_address_code_and_picture() {
+    for (example, emulator, ended) in at_services(&DEVICES, &[]) {
+        assert!(ended.success);
+        let grant = emulator.device_grants().pop().unwrap();
+        let address = format!("{}/device", emulator.base_url());
+        for shown in [
+            format!("In a browser, open  {address}\n"),
+            format!("enter the code  {}\n", grant.user_code),
+            format!("The QR code leads to {address}?user_code={}\n", grant.user_code),
+            "Signed in.\n".to_owned(),
+        ] {
+            assert!(ended.stdout.contains(&shown), "{example} does not print {shown:?}: {}", ended.stdout);
+        }
+        assert!(has_picture(&ended.stdout), "{example}");
+        assert!(!ended.stdout.contains('\x1b'), "{example} colours what is no terminal");
+        assert_eq!(ended.stderr, "", "{example}");
+    }
+}
+
+#[test]
+fn a_service_is_only_signed_in_to_unless_the_tour_is_asked_for() {
+    let (_, emulator, ended) = at_services(&["device_login"], &["--json"]).remove(0);
+    assert_eq!(ended.names(), ["prompt", "tokens"]);
+    let counters = emulator.counters();
+    assert_eq!((counters.sign_ins, counters.refreshes, counters.jwts, counters.revocations), (1, 0, 0, 0));
+    assert_eq!(emulator.live_families(), 1);
+
+    let (_, emulator, ended) = at_services(&["device_login"], &["--json", "--tour", "--show-secrets"]).remove(0);
+    assert_eq!(ended.names(), ["prompt", "tokens", "refreshed", "jwt", "revoked"]);
+    let counters = emulator.counters();
+    assert_eq!((counters.sign_ins, counters.refreshes, counters.jwts, counters.revocations), (1, 1, 1, 1));
+    assert_eq!(emulator.live_families(), 0);
+    let events = ended.events();
+    assert_ne!(events[1]["refresh_token"], events[2]["refresh_token"]);
+    assert_eq!(events[2]["refresh_token"], emulator.sign_ins()[0].refresh_token);
+}
+
+#[test]
+fn a_refusal_is_told() {
+    let emulator = emulator();
+    let mut running = Vec::new();
+    for example in DEVICES {
+        for mode in [&["--json"][..], &[]] {
+            running.push((mode, Example::start(example, &[&service(&emulator)[..], mode].concat())));
+        }
+    }
+    until(|| emulator.device_grants().len() == running.len());
+    for grant in emulator.device_grants() {
+        emulator.deny(&grant.user_code).unwrap();
+    }
+    for (mode, run) in running {
+        let ended = run.end();
+        if mode.is_empty() {
+            assert!(!ended.success);
+            assert!(ended.stderr.starts_with("error: Request Tokens: "), "{}", ended.stderr);
+            assert!(!ended.stdout.contains("Signed in."));
+        } else {
+            assert_eq!(ended.names(), ["prompt", "error"]);
+            assert_eq!(ended.error().0, "denied");
+        }
+    }
+    assert_eq!(emulator.sign_ins(), []);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let emulator = emulator();
+    let here = emulator.base_url();
+    let (nobody, _taken) = nobody();
+    let public = ["--base-url", "http://login.example.com", "--client-id", "c", "--oauth-app", "a"];
+    let no_app = ["--base-url", here, "--client-id", seeded::CLIENT_ID];
+    let absent = ["--base-url", &nobody, "--client-id", "c", "--oauth-app", "a", "--client-secret", "s"];
+    let cases: &[(&[&str], &[&str], &str, &str)] = &[
+        (&OTHERS, &["--client-secret", "wrong"], "settings", "check the client secret"),
+        (&DEVICES, &["--oauth-app", "unknown"], "settings", "check the client secret and the app's name"),
+        (&["jwt"], &["--jwt-app", "unknown"], "settings", "check the app's settings"),
+        (&DEVICES, &["--base-url", here], "settings", "--client-id"),
+        (&OTHERS, &["--base-url", here], "settings", "--client-id"),
+        (&DEVICES, &public, "settings", "use https"),
+        (&OTHERS[..3], &[&public[..], &["--client-secret", "s"]].concat(), "settings", "use https"),
+        (&DEVICES, &no_app, "settings", "OAuth app's name is not set"),
+        (&DEVICES, &[&no_app[..], &["--approve"]].concat(), "settings", "leave out --client-id and --base-url"),
+        (&DEVICES, &["--family", "site", "--client-id", "c"], "settings", "--base-url"),
+        (&["refresh_and_revoke"], &no_app, "settings", "--refresh-token"),
+        (&["jwt"], &no_app, "settings", "--access-token, --email, --username or --phone"),
+        (&["password_login"], &["--password", "wrong"], "ask_user", "ask the person who signs in"),
+        (&["authorization_code"], &["--code", "wrong"], "sign_in_again", "sign in again"),
+        (&["refresh_and_revoke"], &["--refresh-token", "wrong"], "sign_in_again", "sign in again"),
+        (&DEVICES, &absent, "not_sent", "check the network and try again"),
+        (&["password_login"], &absent, "not_sent", "check the network and try again"),
+    ];
+    let mut running = Vec::new();
+    for (examples, arguments, kind, advice) in cases {
+        for example in *examples {
+            let mut arguments = [&["--json"], *arguments].concat();
+            // Without a code of its own it would read one.
+            if *example == "authorization_code" && !arguments.contains(&"--code") {
+                arguments.extend(["--code", "c"]);
+            }
+            let example_run = Example::start(example, &arguments);
+            running.push((example, arguments, kind, advice, example_run));
+        }
+    }
+    for (example, arguments, kind, advice, run) in running {
+        let ended = run.end();
+        let (found, message) = ended.error();
+        assert_eq!(found, **kind, "{example} {arguments:?}: {message}");
+        assert!(message.contains(*advice), "{example} {arguments:?}: {message}");
+        assert_eq!(ended.events().len(), 1, "{example} {arguments:?}: {}", ended.stdout);
+    }
+    assert_eq!(emulator.requests(), [], "what is missing is known before anything is sent");
+}
+
+#[test]
+fn a_person_is_told_the_cause_too() {
+    let (nobody, _taken) = nobody();
+    let ended = Example::start("password_login", &["--base-url", &nobody, "--client-id", "c", "--client-secret", "s"]);
+    let ended = ended.end();
+    assert!(!ended.success);
+    assert_eq!(ended.stdout, "");
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert!(lines[0].starts_with("error: "), "{lines:?}");
+    assert!(lines[1].trim_start().starts_with("because: "), "{lines:?}");
+}
+
+#[test]
+fn a_code_can_be_pasted() {
+    let emulator = emulator();
+    let redirect = "https://app.example.com/back";
+    let code = emulator.issue_code(seeded::OTHER_CLIENT_ID, redirect, None);
+    let mut command = command("authorization_code");
+    command.args(service(&emulator)).args(["--json", "--redirect-uri", redirect]);
+    let ended = Example::run(&mut command, &format!("  {code}\n")).end();
+    assert_eq!(ended.names(), ["tokens"]);
+    assert!(ended.success);
+}
+
+#[test]
+fn what_a_service_says_cannot_steer_the_terminal() {
+    let nasty = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31mXYZ\r\n\u{8}\u{7f}-123";
+    let script = "javascript:alert(1)";
+    let web = "https://login.example.com/device";
+    let mut running = Vec::new();
+    for (code, address, is_web) in [
+        ("CXY-Q34", script.to_owned(), false),
+        (nasty, script.to_owned(), false),
+        (nasty, format!("{web}/\u{1b}[31m"), false),
+        (nasty, format!("https://login.example.com@evil.example/{nasty}"), false),
+        (nasty, web.to_owned(), true),
+    ] {
+        let grant = json!({
+            "device_code": "d", "user_code": code, "verification_uri": address, "interval": 1, "expires_in": 600,
+        });
+        let refusal = json!({ "error": "access_denied", "error_description": nasty });
+        let base_url = service_that_says(&grant, &refusal);
+        let options = ["--base-url", &base_url, "--client-id", "c", "--oauth-app", "a"];
+        let human = DEVICES.map(|example| (example, Example::start(example, &options)));
+        let machine = Example::start("device_login", &[&options[..], &["--json"]].concat());
+        running.push((code, address, is_web, human, machine));
+    }
+    for (code, address, is_web, human, machine) in running {
+        for (example, run) in human {
+            let ended = run.end();
+            assert!(!ended.success, "{example}");
+            for printed in [&ended.stdout, &ended.stderr] {
+                assert!(!printed.chars().any(|c| c.is_control() && c != '\n'), "{example}: {printed:?}");
+            }
+            let plain = |text: &str| text.replace(char::is_control, "\u{fffd}");
+            assert!(ended.stdout.contains(&plain(code)), "{example}: {:?}", ended.stdout);
+            assert!(ended.stdout.contains(&plain(&address)), "{example}: {:?}", ended.stdout);
+            assert!(ended.stderr.contains("owned") && ended.stderr.contains("-123"), "{example}: {:?}", ended.stderr);
+            assert_eq!(has_picture(&ended.stdout), is_web, "{example}: {}", ended.stdout);
+            assert_eq!(ended.stdout.contains("do not open it"), !is_web, "{example}: {}", ended.stdout);
+        }
+        // A program is told what the service said, in JSON that stays on its line.
+        let ended = machine.end();
+        assert!(!ended.stdout.contains(['\x1b', '\r', '\x07']));
+        let events = ended.events();
+        assert_eq!((&events[0]["user_code"], &events[0]["verification_uri"]), (&json!(code), &json!(address)));
+        assert_eq!(ended.error().0, "denied");
+    }
+}
+
+#[test]
+fn nobody_has_to_read_to_the_end() {
+    let mut running = Vec::new();
+    for example in DEVICES.iter().chain(&OTHERS) {
+        for options in [&["--json"][..], &[], &["--help"], &["--client-secret", "wrong"], &["--nonsense"]] {
+            let mut command = command(example);
+            command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            if DEVICES.contains(example) && !options.contains(&"--nonsense") {
+                command.arg("--approve");
+            }
+            let mut child = command.spawn().unwrap();
+            drop(child.stdout.take());
+            running.push((example, options, child));
+        }
+    }
+    for (example, options, child) in running {
+        let ended = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert!(!stderr.contains("panicked"), "{example} {options:?}: {stderr}");
+        // A panic has its own status, as a signal has; a wrong secret is no matter to a device.
+        assert!(ended.status.code().is_some_and(|code| code <= 2), "{example} {options:?}: {}", ended.status);
+        if matches!(options, [] | ["--json"]) {
+            assert!(ended.status.success(), "{example} {options:?}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_shared_option_and_no_secret() {
+    let secrets = [
+        ("LOGINRADIUS_CLIENT_SECRET", "the-client-secret-of-the-environment"),
+        ("LOGINRADIUS_PASSWORD", "the-password-of-the-environment"),
+        ("LOGINRADIUS_ACCESS_TOKEN", "the-access-token-of-the-environment"),
+        ("LOGINRADIUS_REFRESH_TOKEN", "the-refresh-token-of-the-environment"),
+    ];
+    for example in DEVICES.iter().chain(&OTHERS) {
+        for help in ["--help", "-h"] {
+            let ended = Example::start_in(example, &[help], &secrets).end();
+            assert!(ended.success, "{example}");
+            assert_eq!(ended.stderr, "", "{example}");
+            for option in [
+                "--base-url",
+                "--family",
+                "--oauth-app",
+                "--jwt-app",
+                "--client-id",
+                "--client-secret",
+                "--body",
+                "--json",
+                "--show-secrets",
+            ] {
+                assert!(ended.stdout.contains(option), "{example} {help}: {option}");
+            }
+            for (name, secret) in secrets {
+                assert!(!ended.stdout.contains(secret), "{example} {help} prints {name}");
+            }
+            assert!(ended.stdout.contains("LOGINRADIUS_CLIENT_SECRET"), "{example} {help}");
+        }
+    }
+}
+
+/// A service of the test's own, so that it can be looked at.
+fn emulator() -> Emulator {
+    Emulator::builder().device_interval(Duration::from_secs(1)).start().unwrap()
+}
+
+/// An address at which nobody listens, and nobody will while the connection exists: its near end has the port.
+fn nobody() -> (String, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // The far end stays open until the near one closes.
+    thread::spawn(move || listener.accept().map(|(mut far, _)| far.read(&mut [0])));
+    (format!("http://{}", taken.local_addr().unwrap()), taken)
+}
+
+/// Every example with these options, all at once.
+fn all_at_services(options: &[&str]) -> Vec<(&'static str, Emulator, Ended)> {
+    let examples: Vec<_> = DEVICES.into_iter().chain(OTHERS).collect();
+    at_services(&examples, options)
+}
+
+/// These examples, each with a service of its own.
+fn at_services(examples: &[&'static str], options: &[&str]) -> Vec<(&'static str, Emulator, Ended)> {
+    thread::scope(|scope| {
+        let start = |&example| {
+            let run = move || {
+                let emulator = emulator();
+                let ended = at_service(example, &emulator, options);
+                (example, emulator, ended)
+            };
+            scope.spawn(run)
+        };
+        let running: Vec<_> = examples.iter().map(start).collect();
+        running.into_iter().map(|run| run.join().unwrap()).collect()
+    })
+}
+
+/// An example with this service, given what it needs to go well.
+fn at_service(example: &str, emulator: &Emulator, options: &[&str]) -> Ended {
+    let ada = seeded::ADA;
+    let redirect = "https://www.example.com/callback";
+    let grant;
+    let code;
+    let more: &[&str] = match example {
+        "refresh_and_revoke" => {
+            grant = tokens(emulator);
+            &["--refresh-token", &grant.refresh_token]
+        }
+        "authorization_code" => {
+            code = emulator.issue_code(seeded::OTHER_CLIENT_ID, redirect, None);
+            &["--code", &code]
+        }
+        "jwt" => {
+            grant = tokens(emulator);
+            &[
+                "--access-token",
+                &grant.access_token,
+                "--email",
+                ada.email,
+                "--username",
+                ada.username,
+                "--phone",
+                ada.phone,
+                "--password",
+                ada.password,
+            ]
+        }
+        _ => &[],
+    };
+    emulator.clear_requests();
+    let grants = emulator.device_grants().len();
+    let run = Example::start(example, &[&service(emulator)[..], options, more].concat());
+    if DEVICES.contains(&example) {
+        until(|| emulator.device_grants().len() > grants);
+        emulator.approve(&emulator.device_grants()[grants].user_code).unwrap();
+    }
+    run.end()
+}
+
+/// A sign-in of the client that the examples are given.
+fn tokens(emulator: &Emulator) -> loginradius_emulator::SignIn {
+    let run = Example::start("password_login", &[&service(emulator)[..], &["--json"]].concat());
+    assert!(run.end().success);
+    emulator.sign_ins().pop().unwrap()
+}
+
+/// Everything secret that the emulator has seen or given out.
+fn secrets(emulator: &Emulator) -> Vec<String> {
+    let mut secrets: Vec<String> =
+        emulator.sign_ins().into_iter().flat_map(|sign_in| [sign_in.access_token, sign_in.refresh_token]).collect();
+    secrets.extend(emulator.device_grants().into_iter().map(|grant| grant.device_code));
+    for request in emulator.requests() {
+        for (name, value) in request.params {
+            let is_secret = ["client_secret", "device_code", "refresh_token", "access_token", "password", "code"];
+            if is_secret.contains(&name.as_str()) {
+                secrets.push(value);
+            }
+        }
+    }
+    secrets
+}
+
+/// Waits for what another thread does.
+#[track_caller]
+fn until(done: impl Fn() -> bool) {
+    let before = std::time::Instant::now();
+    while !done() {
+        assert!(before.elapsed() < common::PATIENCE, "it does not happen");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn has_picture(text: &str) -> bool {
+    text.contains(['█', '▀', '▄'])
+}
+
+/// A service that answers every request for a device code with the one and every poll with the other.
+fn service_that_says(grant: &Value, refusal: &Value) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let (grant, refusal) = (grant.to_string(), refusal.to_string());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = answer(&stream, &grant, &refusal);
+        }
+    });
+    base_url
+}
+
+fn answer(stream: &TcpStream, grant: &str, refusal: &str) -> std::io::Result<()> {
+    let mut request = BufReader::new(stream);
+    let mut first = String::new();
+    request.read_line(&mut first)?;
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        request.read_line(&mut header)?;
+        match header.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    request.read_exact(&mut vec![0; length])?;
+    let (status, body) = if first.contains("/device ") { ("200 OK", grant) } else { ("400 Bad Request", refusal) };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+    write!(&*stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len())
+}
