@@ -32,7 +32,7 @@ pub struct ClientBuilder {
     proxy: Option<String>,
     root_certificates: Option<Vec<u8>>,
     user_agent: Option<String>,
-    reqwest: Option<Box<dyn Fn() -> reqwest::ClientBuilder>>,
+    reqwest: Option<Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>>,
 }
 
 impl ClientBuilder {
@@ -68,7 +68,7 @@ impl ClientBuilder {
     }
 
     /// A proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
-    /// on). Requests to this machine itself never go through a proxy.
+    /// on) or those of a builder of your own. Requests to this machine itself never go through a proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -86,8 +86,9 @@ impl ClientBuilder {
         self
     }
 
-    /// A `reqwest::ClientBuilder` of your own: its TLS, its proxies, its resolver. Redirects, retries and
-    /// timeouts are set on top of it, which a finished `reqwest::Client` would not allow.
+    /// A `reqwest::ClientBuilder` of your own: its TLS, its proxies, its resolver. Redirects, retries,
+    /// timeouts, `https_only` and `connection_verbose` are set on top of it, which a finished
+    /// `reqwest::Client` would not allow.
     ///
     /// It is asked for twice: once for connections that are used again, once for those that are not.
     ///
@@ -100,7 +101,7 @@ impl ClientBuilder {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reqwest(mut self, builder: impl Fn() -> reqwest::ClientBuilder + 'static) -> Self {
+    pub fn reqwest(mut self, builder: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static) -> Self {
         self.reqwest = Some(Box::new(builder));
         self
     }
@@ -129,6 +130,8 @@ impl ClientBuilder {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
+            .https_only(false) // `Service` has seen to it, and knows loopback
+            .connection_verbose(false) // It logs every byte, tokens included.
             .connect_timeout(self.connect_timeout);
         if let Some(name) = &self.user_agent {
             let name: HeaderValue =
@@ -137,7 +140,8 @@ impl ClientBuilder {
         }
         if let Some(url) = &self.proxy {
             let unusable = || Error::settings("the proxy is not a URL that reqwest can use");
-            builder = builder.proxy(Proxy::all(url).map_err(|_| unusable())?);
+            // In place of the proxies of the user's own builder, which would come first.
+            builder = builder.no_proxy().proxy(Proxy::all(url).map_err(|_| unusable())?);
         }
         if let Some(pem) = &self.root_certificates {
             let unusable = || Error::settings("the root certificates are not PEM");

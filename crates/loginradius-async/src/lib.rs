@@ -24,6 +24,11 @@
 //! not be lost, an answer of at most 1 MiB, and the body of every status.
 //!
 //! Futures are `Send`, want a tokio runtime with its time and I/O enabled, and stop when they are dropped.
+//!
+//! # Logs
+//!
+//! This crate logs nothing. reqwest logs through `log` and hyper through `tracing`, and nothing of it is
+//! secret at any level: reqwest's `connection_verbose`, which logs every byte, is turned off.
 
 mod builder;
 mod client;

@@ -1,12 +1,12 @@
 //! One request over reqwest, and what became of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::{Request, Response};
 use loginradius_proto::{App, Body, Error, Hints};
 use tokio::time::{Instant, timeout_at};
 
-#[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) pooled: reqwest::Client,
     /// For requests that a connection which dies in the pool would lose.
@@ -30,6 +30,13 @@ impl Transport {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::lost("the whole answer took longer than the timeout")),
         }
+    }
+}
+
+// reqwest prints the headers that the user's own builder adds to every request.
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 

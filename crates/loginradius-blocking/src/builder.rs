@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use loginradius_proto::{App, Error, Retry};
@@ -22,7 +23,6 @@ use crate::transport::Transport;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use]
 pub struct ClientBuilder {
     app: App,
@@ -125,6 +125,13 @@ impl ClientBuilder {
         let transport =
             Transport { agent, proxy, user_agent, timeout: self.timeout, connect_timeout: self.connect_timeout };
         Ok(Client::with(self.app, transport, self.timeout, self.retry))
+    }
+}
+
+// A proxy's URL can hold a password.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("app", &self.app).finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,13 @@
 //! What every request gets, also over an agent of your own: no redirects, no proxy to this machine
 //! itself, timeouts, a fresh connection where a request must not be lost, an answer of at most 1 MiB, and
 //! the body of every status.
+//!
+//! # Logs
+//!
+//! This crate logs nothing. ureq logs through the crate `log`, and nothing of it is secret as long as the
+//! logger takes no more than `Debug`. One that takes `Trace` gets whole URLs (`ureq::run`) and every byte
+//! of requests and answers (`ureq_proto::util`), tokens and passwords included, and ureq has no setting
+//! against it: keep `ureq` and `ureq_proto` at `Debug`.
 
 mod builder;
 mod client;

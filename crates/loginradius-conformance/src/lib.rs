@@ -5,20 +5,21 @@
 //! real HTTP, to `loginradius-emulator` where LoginRadius's answers matter and to a bare socket where the
 //! server misbehaves.
 //!
-//! [`misbehaviour!`] alone is for an adapter over a client that its user configured; [`canary!`] wants a
+//! [`own_client!`] alone is for an adapter over a client that its user configured; [`canary!`] wants a
 //! test binary of its own, because it takes the process's logger.
 
 mod canary;
 mod child;
 mod connecting;
 mod device_login;
-mod drive;
+mod environment;
 mod faults;
 mod matrix;
 mod misbehaviour;
 mod operations;
 mod proxies;
 mod server;
+mod settings;
 mod tls;
 
 use std::fmt;
@@ -36,18 +37,23 @@ pub use connecting::cases as connecting_cases;
 #[doc(hidden)]
 pub use device_login::cases as device_login_cases;
 #[doc(hidden)]
+pub use environment::cases as environment_cases;
+#[doc(hidden)]
 pub use matrix::cases as matrix_cases;
 #[doc(hidden)]
 pub use misbehaviour::cases as misbehaviour_cases;
 #[doc(hidden)]
 pub use proxies::cases as proxies_cases;
+#[doc(hidden)]
+pub use settings::cases as settings_cases;
 
+pub use operations::secrets;
 pub use server::{Peer, Request, Server};
 
 /// An adapter, as the suite drives it: a newtype around its client.
 pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
-    /// The targets of the HTTP library's log lines that are known to hold what a URL's query holds, at
-    /// the level `Trace` alone. No setting of ours prevents them.
+    /// The targets of the HTTP library's log lines that show secrets once the logger takes the level
+    /// `Trace`. No setting of ours prevents them, so the adapter's documentation tells of them.
     const TELLTALE_LOGS: &[&str];
 
     /// Builds the client.
@@ -80,6 +86,9 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     ///
     /// The client's.
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error>;
+
+    /// Lets time pass, in which the client may do what it does in the background.
+    fn idle(&self, time: Duration);
 }
 
 /// What an adapter's builder is told. What is `None` is left as the builder has it.
@@ -117,8 +126,7 @@ impl Default for Settings {
 impl Settings {
     /// So many attempts, one right after the other.
     fn attempts(attempts: u32) -> Self {
-        let retry =
-            Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
+        let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
         Self { retry, ..Self::default() }
     }
 }
@@ -156,6 +164,20 @@ macro_rules! suite {
         mod device_login {
             $crate::device_login!($adapter);
         }
+        mod environment {
+            $crate::environment!($adapter);
+        }
+        mod settings {
+            $crate::settings!($adapter);
+        }
+        $crate::own_client!($adapter);
+    };
+}
+
+/// The part that must hold whatever the user's own HTTP client was told.
+#[macro_export]
+macro_rules! own_client {
+    ($adapter:ty) => {
         mod misbehaviour {
             $crate::misbehaviour!($adapter);
         }

@@ -2,27 +2,39 @@
 
 use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
 use loginradius_proto::oauth::{
-    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens,
-    RevokeRefreshToken,
+    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::{App, Error, Service};
 
 use crate::Adapter;
 
-/// What must never be printed: what requests carry, and what answers carry.
-pub(crate) mod secrets {
-    pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-4f1c";
-    pub(crate) const API_KEY: &str = "canary-api-key-77ab";
-    pub(crate) const PASSWORD: &str = "canary-password-90de";
-    pub(crate) const CODE: &str = "canary-code-31c9";
-    pub(crate) const VERIFIER: &str = "canary-verifier-5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
-    pub(crate) const DEVICE_CODE: &str = "canary-device-code-b1e0";
-    pub(crate) const REFRESH_TOKEN: &str = "canary-refresh-token-62f7";
-    pub(crate) const ACCESS_TOKEN: &str = "canary-access-token-08d3";
-    pub(crate) const PROXY_PASSWORD: &str = "canary-proxy-password-e4b2";
-    pub(crate) const ANSWERED: &str = "canary-answered-c37d";
+/// What must never be printed.
+pub mod secrets {
+    /// The app's client secret.
+    pub const CLIENT_SECRET: &str = "canary-client-secret-4f1c";
+    /// The app's API key.
+    pub const API_KEY: &str = "canary-api-key-77ab";
+    /// A person's password.
+    pub const PASSWORD: &str = "canary-password-90de";
+    /// An authorization code.
+    pub const CODE: &str = "canary-code-31c9";
+    /// A PKCE verifier.
+    pub const VERIFIER: &str = "canary-verifier-5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+    /// A device code.
+    pub const DEVICE_CODE: &str = "canary-device-code-b1e0";
+    /// A refresh token.
+    pub const REFRESH_TOKEN: &str = "canary-refresh-token-62f7";
+    /// An access token, which a URL holds.
+    pub const ACCESS_TOKEN: &str = "canary-access-token-08d3";
+    /// A proxy's password.
+    pub const PROXY_PASSWORD: &str = "canary-proxy-password-e4b2";
+    /// A header that the user's own client sends with every request.
+    pub const OWN_HEADER: &str = "canary-own-header-a1f6";
+    /// What stands in answers.
+    pub const ANSWERED: &str = "canary-answered-c37d";
 
-    pub(crate) const ALL: [&str; 10] = [
+    /// All of them.
+    pub const ALL: [&str; 11] = [
         CLIENT_SECRET,
         API_KEY,
         PASSWORD,
@@ -32,9 +44,13 @@ pub(crate) mod secrets {
         REFRESH_TOKEN,
         ACCESS_TOKEN,
         PROXY_PASSWORD,
+        OWN_HEADER,
         ANSWERED,
     ];
 }
+
+/// Nobody serves TCP's port 1, and no system hands it out.
+pub(crate) const REFUSED: &str = "http://127.0.0.1:1";
 
 /// An app of the classic family at that address.
 pub(crate) fn app(base_url: &str) -> App {
@@ -98,8 +114,7 @@ impl<A: Adapter> Operation<A> {
 /// An object that is a success to every operation.
 pub(crate) fn success() -> String {
     let secret = secrets::ANSWERED;
-    format!(
-        r#"{{"access_token":"{secret}","token_type":"access_token","expires_in":394,"refresh_token":"{secret}","#
-    ) + &format!(r#""device_code":"{secret}","user_code":"oP5lLq","verification_uri":"https://example.com/","#)
+    format!(r#"{{"access_token":"{secret}","token_type":"access_token","expires_in":394,"refresh_token":"{secret}","#)
+        + &format!(r#""device_code":"{secret}","user_code":"oP5lLq","verification_uri":"https://example.com/","#)
         + &format!(r#""signature":"{secret}"}}"#)
 }

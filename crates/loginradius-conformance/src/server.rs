@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::Adapter;
+
 /// How long a connection may stand still before its thread gives up: longer than any client here waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,8 +58,8 @@ impl Server {
                 }
                 let Ok(stream) = stream else { continue };
                 let (serve, log) = (Arc::clone(&serve), Arc::clone(&shared));
-                let connection = log.connections.fetch_add(1, Ordering::SeqCst) + 1;
                 log.open.fetch_add(1, Ordering::SeqCst);
+                let connection = log.connections.fetch_add(1, Ordering::SeqCst) + 1;
                 thread::spawn(move || {
                     let mut peer = Peer { stream: Some(stream), log, connection };
                     let stream = peer.stream();
@@ -112,15 +114,15 @@ impl Server {
         self.log.written.load(Ordering::SeqCst)
     }
 
-    /// Whether every connection is closed, after a moment if need be.
+    /// Whether there were so many connections and all are closed, after a moment if need be.
     #[must_use]
-    pub fn is_left_alone(&self) -> bool {
+    pub fn is_left_alone(&self, client: &impl Adapter, connections: usize) -> bool {
         let until = Instant::now() + Duration::from_secs(2);
-        while self.log.open.load(Ordering::SeqCst) > 0 {
+        while self.connections() < connections || self.log.open.load(Ordering::SeqCst) > 0 {
             if Instant::now() > until {
                 return false;
             }
-            thread::sleep(Duration::from_millis(2));
+            client.idle(Duration::from_millis(2));
         }
         true
     }

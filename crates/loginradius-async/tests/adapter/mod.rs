@@ -1,0 +1,89 @@
+//! The client on a runtime of one thread, as the suite drives it.
+
+pub(crate) mod own;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loginradius_async::oauth::DeviceGrant;
+use loginradius_async::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
+use loginradius_conformance::{Adapter, Settings};
+use tokio::runtime::Runtime;
+
+#[derive(Clone)]
+pub(crate) struct Async {
+    client: Client,
+    runtime: Arc<Held>,
+}
+
+/// A runtime that does not wait for a resolver when it is dropped.
+struct Held(Option<Runtime>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Async {
+    pub(crate) fn with(builder: ClientBuilder) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Ok(Self { client: builder.build()?, runtime: Arc::new(Held(Some(runtime))) })
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.0.as_ref().unwrap().block_on(future)
+    }
+}
+
+impl fmt::Debug for Async {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.client.fmt(f)
+    }
+}
+
+pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
+    let mut builder =
+        Client::builder(app).timeout(settings.timeout).connect_timeout(settings.connect_timeout).retry(settings.retry);
+    if let Some(pem) = &settings.root_certificates {
+        builder = builder.root_certificates(pem.as_str());
+    }
+    if let Some(url) = &settings.proxy {
+        builder = builder.proxy(url);
+    }
+    if let Some(name) = &settings.user_agent {
+        builder = builder.user_agent(name);
+    }
+    builder
+}
+
+impl Adapter for Async {
+    const TELLTALE_LOGS: &[&str] = &[];
+
+    fn new(app: App, settings: &Settings) -> Result<Self, Error> {
+        Self::with(builder(app, settings))
+    }
+
+    fn builder(app: App, settings: &Settings) -> String {
+        format!("{0:?}{0:#?}", builder(app, settings))
+    }
+
+    fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error> {
+        self.block_on(self.client.call(operation))
+    }
+
+    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
+        self.block_on(self.client.device_login(scope, prompt))
+    }
+
+    fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
+        self.block_on(self.client.run(flow))
+    }
+
+    fn idle(&self, time: Duration) {
+        self.block_on(async { tokio::time::sleep(time).await });
+    }
+}

@@ -1,0 +1,127 @@
+//! Futures: they are `Send`, stop when they are dropped, and share a thread.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use loginradius_async::jwt::JwtByAccessToken;
+use loginradius_async::oauth::RefreshAccessToken;
+use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Service};
+use loginradius_conformance::Server;
+use loginradius_emulator::{Emulator, seeded};
+use tokio::time::{sleep, timeout};
+
+const fn is_shared<T: Send + Sync + Clone + 'static>() {}
+const fn is_sent<T: Send + 'static>() {}
+const _: () = is_shared::<Client>();
+const _: () = is_sent::<ClientBuilder>();
+const _: () = is_shared::<Error>();
+
+fn is_send(_: &impl Send) {}
+
+fn app(url: &str) -> App {
+    App::new(seeded::CLIENT_ID)
+        .client_secret(seeded::CLIENT_SECRET)
+        .oauth_app(seeded::OAUTH_APP)
+        .jwt_app(seeded::JWT_APP)
+        .service(Service::cloud().base_url(url).unwrap())
+}
+
+#[tokio::test]
+async fn futures_are_send() {
+    let client = Client::new(app("http://127.0.0.1:1")).unwrap();
+    let operation = RefreshAccessToken::new("r");
+    is_send(&client.call(&operation));
+    is_send(&client.device_login("email", |_| ()));
+    is_send(&async { client.run::<DeviceFlow>(unreachable()).await });
+    fn unreachable() -> DeviceFlow {
+        unreachable!("never polled")
+    }
+}
+
+/// The server learns at once, and nothing is sent again.
+#[tokio::test]
+async fn a_dropped_call_stops() {
+    let (seen, arrived) = mpsc::channel();
+    let server = Server::start(move |peer| {
+        if peer.request().is_some() {
+            seen.send("request").unwrap();
+            peer.wait();
+            seen.send("closed").unwrap();
+        }
+    });
+    let retry = Retry { attempts: 5, first_wait: Duration::from_millis(10), longest_wait: Duration::from_millis(10) };
+    let client = Client::builder(app(&server.url())).retry(retry).build().unwrap();
+    let operation = JwtByAccessToken::new("a");
+    assert!(timeout(Duration::from_millis(100), client.call(&operation)).await.is_err());
+    sleep(Duration::from_millis(60)).await;
+    assert_eq!(arrived.try_iter().collect::<Vec<_>>(), ["request", "closed"]);
+    assert_eq!((server.requests().len(), server.connections()), (1, 1));
+}
+
+/// Dropped between two attempts.
+#[tokio::test]
+async fn a_dropped_call_is_not_sent_again() {
+    let server = Server::start(|peer| drop(peer.request()));
+    let retry = Retry { attempts: 5, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(1) };
+    let client = Client::builder(app(&server.url())).retry(retry).build().unwrap();
+    let operation = JwtByAccessToken::new("a");
+    assert!(timeout(Duration::from_millis(50), client.call(&operation)).await.is_err());
+    sleep(Duration::from_millis(150)).await;
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// Dropped while a poll is out.
+#[tokio::test]
+async fn a_dropped_device_login_polls_no_more() {
+    let (polled, arrived) = mpsc::channel();
+    let server = Server::start(move |peer| {
+        while let Some(request) = peer.request() {
+            if request.head.starts_with("POST /sso/oauth/demo-oauth-app/device ") {
+                let body = r#"{"device_code":"d","user_code":"u","verification_uri":"https://a.b/","interval":1}"#;
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                peer.send(answer.as_bytes()).unwrap();
+            } else {
+                polled.send("poll").unwrap();
+                peer.wait();
+                polled.send("closed").unwrap();
+            }
+        }
+    });
+    let client = Client::new(app(&server.url())).unwrap();
+    let prompts = AtomicUsize::new(0);
+    let login = client.device_login("", |_| {
+        prompts.fetch_add(1, Ordering::SeqCst);
+    });
+    assert!(timeout(Duration::from_millis(1150), login).await.is_err());
+    sleep(Duration::from_millis(60)).await;
+    assert_eq!(arrived.try_iter().collect::<Vec<_>>(), ["poll", "closed"]);
+    assert_eq!((server.requests().len(), prompts.into_inner()), (2, 1));
+}
+
+#[tokio::test]
+async fn two_device_logins_in_one_task() {
+    let emulator =
+        Emulator::builder().device_interval(Duration::ZERO).device_lifetime(Duration::from_secs(4)).start().unwrap();
+    let client = Client::new(app(emulator.base_url())).unwrap();
+    let start = Instant::now();
+    let (one, other) = tokio::join!(
+        client.device_login("email", |grant| emulator.approve(&grant.user_code).unwrap()),
+        client.device_login("profile", |grant| emulator.deny(&grant.user_code).unwrap()),
+    );
+    assert!(emulator.is_live_access_token(one.unwrap().access_token.expose()));
+    assert_eq!(other.unwrap_err().kind(), loginradius_async::ErrorKind::Denied);
+    assert!(start.elapsed() < Duration::from_millis(1900), "one waited for the other: {:?}", start.elapsed());
+}
+
+/// A client outlives the runtime that it was first used on.
+#[test]
+fn a_client_goes_from_runtime_to_runtime() {
+    let emulator = Emulator::start().unwrap();
+    let client = Client::builder(app(emulator.base_url())).build().unwrap();
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(client.call(&JwtByAccessToken::new("no-such-token"))).unwrap_err();
+        assert!(error.service().is_some(), "{error:?}");
+    }
+}

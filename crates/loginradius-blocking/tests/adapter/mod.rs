@@ -1,0 +1,55 @@
+//! The client, as the suite drives it.
+
+pub(crate) mod own;
+
+use std::time::Duration;
+
+use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
+use loginradius_conformance::{Adapter, Settings};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Blocking(pub(crate) Client);
+
+pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
+    let mut builder =
+        Client::builder(app).timeout(settings.timeout).connect_timeout(settings.connect_timeout).retry(settings.retry);
+    if let Some(pem) = &settings.root_certificates {
+        builder = builder.root_certificates(pem.as_str());
+    }
+    if let Some(url) = &settings.proxy {
+        builder = builder.proxy(url);
+    }
+    if let Some(name) = &settings.user_agent {
+        builder = builder.user_agent(name);
+    }
+    builder
+}
+
+impl Adapter for Blocking {
+    const TELLTALE_LOGS: &[&str] = &["ureq::run", "ureq_proto::util"];
+
+    fn new(app: App, settings: &Settings) -> Result<Self, Error> {
+        builder(app, settings).build().map(Self)
+    }
+
+    fn builder(app: App, settings: &Settings) -> String {
+        format!("{0:?}{0:#?}", builder(app, settings))
+    }
+
+    fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error> {
+        self.0.call(operation)
+    }
+
+    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
+        self.0.device_login(scope, prompt)
+    }
+
+    fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
+        self.0.run(flow)
+    }
+
+    fn idle(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}

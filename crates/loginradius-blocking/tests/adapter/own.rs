@@ -1,0 +1,69 @@
+//! The client over a `ureq::Agent` of the user's own, which asks for what must not be.
+
+use std::time::Duration;
+
+use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::{App, Endpoint, Error, Flow, TokenSet};
+use loginradius_conformance::{Adapter, Settings};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy};
+
+use super::{Blocking, builder};
+
+#[derive(Debug, Clone)]
+pub(crate) struct OwnAgent(Blocking);
+
+fn agent(settings: &Settings) -> Agent {
+    let mut config = Agent::config_builder()
+        .http_status_as_error(true)
+        .max_redirects(10)
+        .max_redirects_will_error(true)
+        .save_redirect_history(true)
+        .https_only(true)
+        .accept_encoding("gzip")
+        .proxy(Some(Proxy::new("http://127.0.0.1:1").unwrap()))
+        .timeout_global(Some(Duration::from_secs(60)))
+        .timeout_connect(Some(Duration::from_secs(60)))
+        .max_idle_age(Duration::from_secs(600))
+        .max_idle_connections_per_host(100);
+    if let Some(pem) = &settings.root_certificates {
+        let certificates: Vec<_> = parse_pem(pem.as_bytes())
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(certificates)).build());
+    }
+    config.build().into()
+}
+
+impl Adapter for OwnAgent {
+    const TELLTALE_LOGS: &[&str] = Blocking::TELLTALE_LOGS;
+
+    fn new(app: App, settings: &Settings) -> Result<Self, Error> {
+        let mut on_the_builder = settings.clone();
+        on_the_builder.root_certificates = None;
+        builder(app, &on_the_builder).agent(agent(settings)).build().map(Blocking).map(Self)
+    }
+
+    fn builder(app: App, settings: &Settings) -> String {
+        format!("{0:?}{0:#?}", builder(app, settings).agent(agent(settings)))
+    }
+
+    fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error> {
+        self.0.call(operation)
+    }
+
+    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
+        self.0.device_login(scope, prompt)
+    }
+
+    fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
+        self.0.run(flow)
+    }
+
+    fn idle(&self, time: Duration) {
+        self.0.idle(time);
+    }
+}

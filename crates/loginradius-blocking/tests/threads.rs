@@ -1,0 +1,36 @@
+//! One client for all threads.
+
+use std::thread;
+
+use loginradius_blocking::oauth::RefreshAccessToken;
+use loginradius_blocking::{App, Client, ClientBuilder, Error, Service};
+use loginradius_conformance::Server;
+
+const fn is_shared<T: Send + Sync + Clone + 'static>() {}
+const fn is_sent<T: Send + 'static>() {}
+const _: () = is_shared::<Client>();
+const _: () = is_sent::<ClientBuilder>();
+const _: () = is_shared::<Error>();
+
+#[test]
+fn clones_work_at_the_same_time() {
+    let server = Server::answering(|request| {
+        let length = request.body.len();
+        let body = format!(r#"{{"access_token":"{}"}}"#, String::from_utf8_lossy(&request.body));
+        assert!(length > 0);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    });
+    let app = App::new("my-client-id").service(Service::cloud().base_url(&server.url()).unwrap());
+    let client = Client::new(app).unwrap();
+    thread::scope(|scope| {
+        for number in 0..16 {
+            let client = client.clone();
+            scope.spawn(move || {
+                let sent = format!("refresh-{number}-");
+                let tokens = client.call(&RefreshAccessToken::new(sent.as_str())).unwrap();
+                assert!(tokens.access_token.expose().contains(&sent), "another thread's answer");
+            });
+        }
+    });
+    assert_eq!(server.requests().len(), 16);
+}

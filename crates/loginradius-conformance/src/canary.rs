@@ -1,0 +1,188 @@
+//! Secrets are planted wherever one can be, everything goes right and wrong, and whatever can be printed
+//! is searched for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use loginradius_proto::{Error, RefreshToken};
+
+use crate::faults::Fault;
+use crate::operations::{Operation, REFUSED, app, secrets, success};
+use crate::server::{Server, json};
+use crate::tls::Tls;
+use crate::{Adapter, Settings, cases};
+
+/// A line of a log.
+struct Line {
+    target: String,
+    level: Level,
+    text: String,
+}
+
+/// Keeps every line of every crate.
+struct Capture(Mutex<Vec<Line>>);
+
+static LOG: Capture = Capture(Mutex::new(Vec::new()));
+
+impl Log for Capture {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = Line { target: record.target().to_owned(), level: record.level(), text: record.args().to_string() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    fn flush(&self) {}
+}
+
+/// The secrets in a text.
+fn found(text: &str) -> Vec<&'static str> {
+    secrets::ALL.into_iter().filter(|secret| text.contains(*secret)).collect()
+}
+
+fn assert_clean(what: &str, text: &str) {
+    assert!(found(text).is_empty(), "{what} shows {:?}: {text}", found(text));
+}
+
+/// Everything of an error that can be printed, its sources included.
+fn check_error(what: &str, error: &Error) {
+    assert_clean(what, &format!("{error}\n{error:?}\n{error:#?}"));
+    let mut source = error.source();
+    while let Some(error) = source {
+        assert_clean(what, &format!("{error}\n{error:?}\n{error:#?}"));
+        source = error.source();
+    }
+}
+
+fn call_all<A: Adapter>(what: &str, client: &A, succeed: bool) {
+    call(&Operation::all(), what, client, succeed);
+}
+
+fn call<A: Adapter>(operations: &[Operation<A>], what: &str, client: &A, succeed: bool) {
+    for operation in operations {
+        match (operation.call)(client) {
+            Ok(()) => assert!(succeed || operation.name == "revoke", "{what}: {} succeeds", operation.name),
+            Err(error) => {
+                assert!(!succeed, "{what}: {}: {error:?}", operation.name);
+                check_error(&format!("{what}: {}", operation.name), &error);
+            }
+        }
+    }
+    assert_clean(what, &format!("{client:?}\n{client:#?}"));
+}
+
+fn with_proxy_password(proxy: &Server) -> Settings {
+    let url = proxy.url().replace("://", &format!("://user:{}@", secrets::PROXY_PASSWORD));
+    Settings { proxy: Some(url), ..Settings::default() }
+}
+
+/// Every operation over `http` and `https`, past a proxy and through it, with every fault there is.
+fn everything<A: Adapter>() {
+    let server = Server::answering(|_| json("200 OK", &success()));
+    let proxy = Server::answering(|request| {
+        format!("HTTP/1.1 407 {0}\r\nX-Echo: {0}\r\nContent-Length: 0\r\n\r\n", request.head.replace("\r\n", " "))
+            .into_bytes()
+    });
+    let settings = with_proxy_password(&proxy);
+    assert_clean("builder", &A::builder(app(&server.url()), &settings));
+    assert_clean("builder", &A::builder(app("https://acme.invalid"), &settings));
+    assert_clean("app", &format!("{0:?}{0:#?}", app(&server.url())));
+    call_all("success", &A::new(app(&server.url()), &settings).unwrap(), true);
+    call_all("proxy", &A::new(app("https://acme.invalid"), &settings).unwrap(), false);
+    call_all("refused", &A::new(app(REFUSED), &settings).unwrap(), false);
+
+    let elsewhere = server.url();
+    let next = Arc::new(Mutex::new(Fault::Close));
+    let fault = Arc::clone(&next);
+    let server = Server::start(move |peer| {
+        if let Some(request) = peer.request() {
+            let fault = *fault.lock().unwrap();
+            fault.act(peer, &request, &elsewhere);
+        }
+    });
+    let patience = |millis| Settings { timeout: Duration::from_millis(millis), ..Settings::default() };
+    let [quick, patient] =
+        [patience(40), patience(2000)].map(|settings| A::new(app(&server.url()), &settings).unwrap());
+    for fault in Fault::ALL {
+        *next.lock().unwrap() = fault;
+        let client = if fault.is_slow() { &quick } else { &patient };
+        if fault.is_long() {
+            call(&[Operation::refresh()], &format!("{fault:?}"), client, false);
+        } else {
+            call_all(&format!("{fault:?}"), client, false);
+        }
+    }
+
+    // What servers say about what they were sent, and more of it than they were asked for.
+    for (status, echo) in [("400 Bad Request", "error_description"), ("500 Error", "Description")] {
+        let server = Server::answering(move |request| {
+            let text = request.head.lines().next().unwrap_or_default().to_owned()
+                + &String::from_utf8_lossy(&request.body).replace('"', "'");
+            let data = secrets::ANSWERED;
+            json(
+                status,
+                &format!(r#"{{"error":"no","ErrorCode":908,"{echo}":"{text}","Data":{{"access_token":"{data}"}}}}"#),
+            )
+        });
+        call_all(status, &A::new(app(&server.url()), &Settings::default()).unwrap(), false);
+    }
+
+    let tls = Tls::of(&["127.0.0.1"]);
+    let server = tls.server();
+    let settings = Settings { root_certificates: Some(tls.root.clone()), ..Settings::default() };
+    call_all("TLS", &A::new(app(&server.https_url()), &settings).unwrap(), true);
+    call_all("untrusted", &A::new(app(&server.https_url()), &Settings::default()).unwrap(), false);
+    let server = tls.serve(|_, _| ());
+    call_all("closed TLS", &A::new(app(&server.https_url()), &settings).unwrap(), false);
+}
+
+/// The lines that were logged meanwhile.
+fn logged(level: LevelFilter, meanwhile: impl FnOnce()) -> Vec<Line> {
+    static START: Once = Once::new();
+    START.call_once(|| log::set_logger(&LOG).expect("the canary has a process of its own"));
+    log::set_max_level(level);
+    LOG.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    // The search finds what is there.
+    log::debug!(target: "canary", "{}", RefreshToken::new(secrets::REFRESH_TOKEN).expose());
+    meanwhile();
+    std::mem::take(&mut *LOG.0.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The targets whose lines show a secret, alone or one after the other.
+fn telltales(lines: &[Line]) -> BTreeSet<&str> {
+    let mut telltales = BTreeSet::new();
+    let mut dumps = BTreeMap::<&str, String>::new();
+    for line in lines {
+        if !found(&line.text).is_empty() {
+            telltales.insert(line.target.as_str());
+        }
+        // A dump of bytes has its readable column at the end of the line.
+        *dumps.entry(&line.target).or_default() += line.text.rsplit("  ").next().unwrap_or_default();
+    }
+    telltales.extend(dumps.iter().filter(|(_, text)| !found(text).is_empty()).map(|(target, _)| *target));
+    telltales
+}
+
+fn nothing_printable_shows_a_secret<A: Adapter>() {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let lines = logged(LevelFilter::Debug, everything::<A>);
+    assert_eq!(telltales(&lines), BTreeSet::from(["canary"]), "at the level Debug");
+
+    let lines = logged(LevelFilter::Trace, everything::<A>);
+    let mut known = BTreeSet::from(["canary"]);
+    known.extend(A::TELLTALE_LOGS);
+    assert_eq!(telltales(&lines), known, "at the level Trace");
+    let all: BTreeSet<_> = lines.iter().map(|line| (line.target.as_str(), line.level)).collect();
+    println!("{all:?}");
+}
+
+cases!(($) canary canary_cases {
+    nothing_printable_shows_a_secret,
+});

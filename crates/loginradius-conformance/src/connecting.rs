@@ -1,0 +1,235 @@
+//! What comes before a request: *not sent* is said if that is certain, and only then.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+use loginradius_proto::{Error, ErrorKind};
+use rustls::version::{TLS12, TLS13};
+
+use crate::operations::{Operation, REFUSED, app};
+use crate::server::{Server, read_request};
+use crate::tls::Tls;
+use crate::{Adapter, Settings, cases, child};
+
+fn settings(tls: &Tls) -> Settings {
+    Settings { root_certificates: Some(tls.root.clone()), ..Settings::default() }
+}
+
+/// The error of an operation that must not be repeated.
+fn error<A: Adapter>(url: &str, settings: &Settings) -> Error {
+    let client = A::new(app(url), settings).unwrap();
+    (Operation::<A>::refresh().call)(&client).unwrap_err()
+}
+
+fn refused<A: Adapter>() {
+    for operation in Operation::<A>::all() {
+        let client = A::new(app(REFUSED), &Settings::attempts(3)).unwrap();
+        let error = (operation.call)(&client).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{}: {error:?}", operation.name);
+        // What was not sent may be sent again, whatever it is.
+        assert!(error.to_string().contains("3 attempts"), "{}: {error}", operation.name);
+    }
+}
+
+fn refused_with_tls<A: Adapter>() {
+    let error = error::<A>(&REFUSED.replace("http", "https"), &Settings::default());
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+}
+
+/// A name that is reserved for not being found (RFC 6761, section 6.4). A machine without a resolver may
+/// take its time to say so, and then it is the connect timeout that says it.
+fn unknown_name<A: Adapter>() {
+    if child::argument().is_none() {
+        child::again("", &[]);
+        return;
+    }
+    let settings = Settings { connect_timeout: Duration::from_millis(200), ..Settings::default() };
+    let error = error::<A>("https://acme.invalid", &settings);
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+}
+
+/// Connections wait in a queue until they are accepted; in a full one a new one is not even refused. How
+/// a queue is filled differs from system to system.
+fn connect_timeout<A: Adapter>() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(20)) {
+        waiting.push(stream);
+    }
+
+    let timeout = Duration::from_millis(100);
+    let settings = Settings { connect_timeout: timeout, ..Settings::default() };
+    let start = Instant::now();
+    let error = error::<A>(&format!("http://{address}"), &settings);
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+    // Less what it took to come to that point.
+    assert!((timeout / 2..timeout * 10).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+fn trusted_certificate<A: Adapter>() {
+    let tls = Tls::of(&["localhost", "127.0.0.1"]);
+    let server = tls.server();
+    let client = A::new(app(&server.https_url()), &settings(&tls)).unwrap();
+    for operation in Operation::<A>::all() {
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+    }
+    assert_eq!(server.requests().len(), 10);
+    let localhost = server.https_url().replace("127.0.0.1", "localhost");
+    (Operation::<A>::jwt().call)(&A::new(app(&localhost), &settings(&tls)).unwrap()).unwrap();
+}
+
+fn untrusted_certificate<A: Adapter>() {
+    let (tls, other) = (Tls::of(&["127.0.0.1"]), Tls::of(&["127.0.0.1"]));
+    let server = tls.server();
+    for settings in [Settings::default(), settings(&other)] {
+        let error = error::<A>(&server.https_url(), &settings);
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+/// The roots that the builder was given are the only ones, even where the system has been told of more.
+fn roots_in_place_of_the_systems<A: Adapter>() {
+    let tls = Tls::of(&["127.0.0.1"]);
+    if let Some(url) = child::argument() {
+        let error = error::<A>(&url, &settings(&tls));
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+        return;
+    }
+    let server = tls.server();
+    let name = format!("loginradius-conformance-{}-{}.pem", std::process::id(), std::any::type_name::<A>());
+    let path = std::env::temp_dir().join(name.replace("::", "-"));
+    std::fs::write(&path, &tls.root).unwrap();
+    // Where OpenSSL and those who follow it look for the system's roots.
+    child::again(&server.https_url(), &[("SSL_CERT_FILE", path.to_str().unwrap())]);
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(server.requests().len(), 0);
+}
+
+fn certificate_of_another_name<A: Adapter>() {
+    let tls = Tls::of(&["acme.example.com"]);
+    let server = tls.server();
+    let error = error::<A>(&server.https_url(), &settings(&tls));
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::NotSent, 0), "{error:?}");
+}
+
+/// The client is refused while both sides still shake hands.
+fn client_certificate_wanted_with_tls_1_2<A: Adapter>() {
+    let tls = Tls::wanting_a_client_certificate(&TLS12);
+    let server = tls.server();
+    let error = error::<A>(&server.https_url(), &settings(&tls));
+    assert_unsure(&error);
+    assert_eq!(server.requests().len(), 0);
+}
+
+/// The client learns that it is refused after its handshake is over, when the request may be on its way.
+fn client_certificate_wanted_with_tls_1_3<A: Adapter>() {
+    let tls = Tls::wanting_a_client_certificate(&TLS13);
+    let server = tls.server();
+    let error = error::<A>(&server.https_url(), &settings(&tls));
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Lost, 0), "{error:?}");
+}
+
+/// A transport may or may not be able to tell that it has not come to the request yet.
+fn assert_unsure(error: &Error) {
+    assert!(matches!(error.kind(), ErrorKind::NotSent | ErrorKind::Lost), "{error:?}");
+}
+
+fn closed_in_the_handshake<A: Adapter>() {
+    // At once, after the greeting, and in the middle of an answer to it.
+    for answer in [None, Some(&b""[..]), Some(b"\x16\x03\x03\x00\x7a\x02\x00")] {
+        let server = Server::start(move |peer| {
+            if let Some(answer) = answer {
+                let _ = peer.stream().read(&mut [0; 16]);
+                let _ = peer.send(answer);
+            }
+        });
+        assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
+    }
+    let server = Server::start(|peer| peer.reset());
+    assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
+}
+
+fn plain_http_where_tls_should_be<A: Adapter>() {
+    let server = Server::start(|peer| {
+        let _ = peer.stream().read(&mut [0; 16]);
+        let _ = peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    });
+    assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
+}
+
+/// Nothing but an alert that refuses the greeting.
+fn handshake_refused<A: Adapter>() {
+    let server = Server::start(|peer| {
+        let _ = peer.stream().read(&mut [0; 16]);
+        let _ = peer.send(&[21, 3, 3, 0, 2, 2, 40]);
+    });
+    let error = error::<A>(&server.https_url(), &Settings::default());
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+}
+
+/// A server that takes the connection and then says nothing is waited for no longer than for connecting.
+fn silence_in_the_handshake<A: Adapter>() {
+    let server = Server::start(|peer| peer.wait());
+    let settings = Settings { connect_timeout: Duration::from_millis(100), ..Settings::default() };
+    let client = A::new(app(&server.https_url()), &settings).unwrap();
+    let start = Instant::now();
+    assert_unsure(&(Operation::<A>::refresh().call)(&client).unwrap_err());
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(server.is_left_alone(&client, 1), "the connection is still open");
+}
+
+/// Once the handshake is over, the request may have arrived.
+fn closed_after_the_handshake<A: Adapter>() {
+    let tls = Tls::of(&["127.0.0.1"]);
+    let at_once = tls.serve(|_, _| ());
+    let after_the_request = tls.serve(|stream, peer| {
+        if let Some(request) = read_request(stream, peer.number()) {
+            peer.record(request);
+        }
+    });
+    for server in [&at_once, &after_the_request] {
+        let error = error::<A>(&server.https_url(), &settings(&tls));
+        assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+    }
+    assert_eq!(after_the_request.requests().len(), 1);
+}
+
+/// The same with bytes that are no TLS.
+fn garbage_after_the_request<A: Adapter>() {
+    let tls = Tls::of(&["127.0.0.1"]);
+    let server = tls.serve(|stream, peer| {
+        if let Some(request) = read_request(stream, peer.number()) {
+            peer.record(request);
+            let _ = stream.sock.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        }
+    });
+    let error = error::<A>(&server.https_url(), &settings(&tls));
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Lost, 1), "{error:?}");
+}
+
+cases!(($) connecting connecting_cases {
+    refused,
+    refused_with_tls,
+    unknown_name,
+    connect_timeout,
+    trusted_certificate,
+    untrusted_certificate,
+    roots_in_place_of_the_systems,
+    certificate_of_another_name,
+    client_certificate_wanted_with_tls_1_2,
+    client_certificate_wanted_with_tls_1_3,
+    closed_in_the_handshake,
+    plain_http_where_tls_should_be,
+    handshake_refused,
+    silence_in_the_handshake,
+    closed_after_the_handshake,
+    garbage_after_the_request,
+});

@@ -1,0 +1,85 @@
+//! A device sign-in from its code to its tokens. It takes a second, the least interval there is; its
+//! timing is the core's, and tested there.
+
+use std::time::Duration;
+
+use loginradius_emulator::{Emulator, Operation};
+use loginradius_proto::{ErrorKind, Family, TokenSet};
+
+use crate::matrix::app;
+use crate::{Adapter, Settings, cases};
+
+struct Login<A> {
+    emulator: Emulator,
+    client: A,
+}
+
+impl<A: Adapter> Login<A> {
+    fn new(family: Family, lifetime: Duration) -> Self {
+        let emulator = Emulator::builder().device_interval(Duration::ZERO).device_lifetime(lifetime).start().unwrap();
+        let client = A::new(app(&emulator, family), &Settings::default()).unwrap();
+        Self { emulator, client }
+    }
+
+    /// What the sign-in ends with after `decide`, and how often it polled.
+    fn run(&self, decide: impl FnOnce(&Emulator, &str)) -> (Result<TokenSet, loginradius_proto::Error>, usize) {
+        let result = self.client.device_login("email profile", |grant| decide(&self.emulator, &grant.user_code));
+        let requests = self.emulator.requests();
+        let count = |operation| requests.iter().filter(|request| request.operation == Some(operation)).count();
+        assert_eq!(count(Operation::DeviceCode), 1);
+        assert_eq!(requests[0].param("scope"), Some("email profile"));
+        (result, count(Operation::DeviceToken))
+    }
+}
+
+/// Long enough for every sign-in here, and soon over for an adapter that never learns of its end.
+const LIFETIME: Duration = Duration::from_secs(4);
+
+fn approved<A: Adapter>() {
+    let login = Login::<A>::new(Family::Classic, LIFETIME);
+    let (tokens, polls) = login.run(|emulator, code| emulator.approve(code).unwrap());
+    assert!(login.emulator.is_live_access_token(tokens.unwrap().access_token.expose()));
+    assert_eq!(polls, 1);
+}
+
+fn denied<A: Adapter>() {
+    let login = Login::<A>::new(Family::Site, LIFETIME);
+    let (result, polls) = login.run(|emulator, code| emulator.deny(code).unwrap());
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(polls, 1);
+}
+
+fn expired_by_the_servers_count<A: Adapter>() {
+    let login = Login::<A>::new(Family::Classic, LIFETIME);
+    let (result, polls) = login.run(|emulator, _| emulator.advance(LIFETIME));
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SignInAgain);
+    assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("expired_token"));
+    assert_eq!(polls, 1);
+}
+
+fn expired_by_this_machines_count<A: Adapter>() {
+    let login = Login::<A>::new(Family::Site, Duration::from_secs(1));
+    let (result, polls) = login.run(|_, _| ());
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert!(error.service().is_none());
+    assert_eq!(polls, 0);
+}
+
+fn refused_at_once<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let app = app(&emulator, Family::Classic).oauth_app("no-such-app");
+    let client = A::new(app, &Settings::default()).unwrap();
+    let error = client.device_login("", |grant| panic!("{grant:?}")).unwrap_err();
+    assert!(error.service().is_some(), "{error}");
+    assert_eq!(error.operation(), Some("Request Device Code"));
+}
+
+cases!(($) device_login device_login_cases {
+    approved,
+    denied,
+    expired_by_the_servers_count,
+    expired_by_this_machines_count,
+    refused_at_once,
+});

@@ -1,0 +1,537 @@
+//! Servers that misbehave: what kind of error comes of it, and how often the request was sent.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_proto::oauth::RefreshAccessToken;
+use loginradius_proto::{Call, ErrorKind, Retry};
+
+use crate::faults::Fault;
+use crate::operations::{Operation, app, success};
+use crate::server::{Server, answer, json};
+use crate::{Adapter, Settings, cases};
+
+/// A server that does this to every request.
+fn misbehaving(fault: Fault, elsewhere: &str) -> Server {
+    let elsewhere = elsewhere.to_owned();
+    Server::start(move |peer| {
+        while let Some(request) = peer.request() {
+            fault.act(peer, &request, &elsewhere);
+            if !matches!(fault, Fault::Html(_) | Fault::Redirect(_) | Fault::Empty) {
+                break;
+            }
+        }
+    })
+}
+
+/// Each operation gets an error of that kind; what may be repeated is sent three times, the rest once.
+fn each_operation<A: Adapter>(fault: Fault, kind: ErrorKind) {
+    check::<A>(&Operation::all(), fault, kind);
+}
+
+fn check<A: Adapter>(operations: &[Operation<A>], fault: Fault, kind: ErrorKind) {
+    let server = misbehaving(fault, "");
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    for operation in operations {
+        let before = server.requests().len();
+        let error = (operation.call)(&client).unwrap_err();
+        assert_eq!(error.kind(), kind, "{}: {error:?}", operation.name);
+        assert!(error.operation().is_some());
+        let attempts = if operation.repeatable { 3 } else { 1 };
+        assert_eq!(server.requests().len() - before, attempts, "{}: {error:?}", operation.name);
+    }
+}
+
+fn closes_before_answering<A: Adapter>() {
+    each_operation::<A>(Fault::Close, ErrorKind::Lost);
+}
+
+fn resets_after_the_request<A: Adapter>() {
+    each_operation::<A>(Fault::Reset, ErrorKind::Lost);
+}
+
+/// The request may be under way by then, unless the reset is so early that connecting fails.
+fn resets_before_the_request<A: Adapter>() {
+    let server = Server::start(|peer| peer.reset());
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for _ in 0..20 {
+        let before = server.connections();
+        let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+        match error.kind() {
+            ErrorKind::NotSent => assert!(format!("{error:?}").contains("connect"), "{error:?}"),
+            kind => assert_eq!(kind, ErrorKind::Lost, "{error:?}"),
+        }
+        assert_eq!(server.connections() - before, 1);
+    }
+}
+
+fn closes_before_the_request<A: Adapter>() {
+    let server = Server::start(|_| ());
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    assert_eq!((error.kind(), server.connections()), (ErrorKind::Lost, 1), "{error:?}");
+}
+
+fn closes_after_half_a_header<A: Adapter>() {
+    each_operation::<A>(Fault::HalfAHeader, ErrorKind::Lost);
+}
+
+fn body_shorter_than_its_length<A: Adapter>() {
+    each_operation::<A>(Fault::ShortBody, ErrorKind::Lost);
+}
+
+fn chunks_without_an_end<A: Adapter>() {
+    each_operation::<A>(Fault::NoLastChunk, ErrorKind::Lost);
+}
+
+fn chunks_with_garbage<A: Adapter>() {
+    each_operation::<A>(Fault::BadChunk, ErrorKind::Lost);
+}
+
+fn garbage_instead_of_http<A: Adapter>() {
+    each_operation::<A>(Fault::Garbage, ErrorKind::Lost);
+}
+
+fn status_line_that_is_none<A: Adapter>() {
+    each_operation::<A>(Fault::BadStatusLine, ErrorKind::Lost);
+}
+
+fn length_that_is_none<A: Adapter>() {
+    each_operation::<A>(Fault::BadLength, ErrorKind::Lost);
+}
+
+fn lengths_that_differ<A: Adapter>() {
+    each_operation::<A>(Fault::TwoLengths, ErrorKind::Lost);
+}
+
+fn huge_header<A: Adapter>() {
+    check::<A>(&[Operation::refresh(), Operation::jwt()], Fault::LongHeader, ErrorKind::Lost);
+}
+
+fn header_without_an_end<A: Adapter>() {
+    stops_reading::<A>(Fault::EndlessHeader);
+}
+
+fn html_at_502<A: Adapter>() {
+    each_operation::<A>(Fault::Html(502), ErrorKind::TryLater);
+}
+
+fn html_at_404<A: Adapter>() {
+    each_operation::<A>(Fault::Html(404), ErrorKind::BadAnswer);
+}
+
+fn html_at_200<A: Adapter>() {
+    each_operation::<A>(Fault::Html(200), ErrorKind::BadAnswer);
+}
+
+/// 101 is no answer to a request that asked for no upgrade.
+fn upgrade_that_nobody_asked_for<A: Adapter>() {
+    let server = misbehaving(Fault::Upgrade, "");
+    let client = A::new(app(&server.url()), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Lost | ErrorKind::BadAnswer), "{error:?}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+fn redirect<A: Adapter>(status: u16) {
+    let elsewhere = Server::answering(|_| json("200 OK", &success()));
+    let server = misbehaving(Fault::Redirect(status), &elsewhere.url());
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    for operation in Operation::<A>::all() {
+        let before = server.requests().len();
+        let error = (operation.call)(&client).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadAnswer, "{}: {error:?}", operation.name);
+        assert_eq!(error.http_status().map(|status| status.as_u16()), Some(status), "{}", operation.name);
+        let attempts = if operation.repeatable { 3 } else { 1 };
+        assert_eq!(server.requests().len() - before, attempts, "{}", operation.name);
+    }
+    assert_eq!(elsewhere.connections(), 0, "a redirect was followed");
+}
+
+fn redirect_301<A: Adapter>() {
+    redirect::<A>(301);
+}
+
+fn redirect_302<A: Adapter>() {
+    redirect::<A>(302);
+}
+
+fn redirect_303<A: Adapter>() {
+    redirect::<A>(303);
+}
+
+fn redirect_307<A: Adapter>() {
+    redirect::<A>(307);
+}
+
+fn redirect_308<A: Adapter>() {
+    redirect::<A>(308);
+}
+
+const SHORT: Duration = Duration::from_millis(80);
+
+/// One timeout for what must not be repeated, two for what may.
+fn takes_too_long<A: Adapter>(fault: Fault) {
+    for (operation, attempts) in [(Operation::<A>::refresh(), 1), (Operation::<A>::jwt(), 2)] {
+        let server = misbehaving(fault, "");
+        let settings = Settings { timeout: SHORT, ..Settings::attempts(2) };
+        let client = A::new(app(&server.url()), &settings).unwrap();
+        let start = Instant::now();
+        let error = (operation.call)(&client).unwrap_err();
+        let elapsed = start.elapsed();
+        assert_eq!(error.kind(), ErrorKind::Lost, "{}: {error:?}", operation.name);
+        let least = SHORT * u32::try_from(attempts).unwrap();
+        assert!((least..least + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
+        assert!(server.is_left_alone(&client, attempts), "the connection is still open");
+        assert_eq!(server.requests().len(), attempts, "{}: {error:?}", operation.name);
+    }
+}
+
+fn never_answers<A: Adapter>() {
+    takes_too_long::<A>(Fault::Silence);
+}
+
+fn header_byte_by_byte<A: Adapter>() {
+    takes_too_long::<A>(Fault::SlowHeader);
+}
+
+fn body_byte_by_byte<A: Adapter>() {
+    takes_too_long::<A>(Fault::SlowBody);
+}
+
+/// It must not be read to its end, nor until the timeout.
+fn stops_reading<A: Adapter>(fault: Fault) {
+    let server = misbehaving(fault, "");
+    let settings = Settings { timeout: Duration::from_secs(2), ..Settings::attempts(3) };
+    let client = A::new(app(&server.url()), &settings).unwrap();
+    let start = Instant::now();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    assert_eq!(server.requests().len(), 1);
+    assert!(server.is_left_alone(&client, 1), "the connection is still open");
+    // What the two sockets buffer on the way can be a few MiB.
+    assert!(server.written() < 40 << 20, "{} bytes were taken", server.written());
+}
+
+fn ten_mebibytes<A: Adapter>() {
+    stops_reading::<A>(Fault::Long);
+}
+
+fn chunks_for_ever<A: Adapter>() {
+    stops_reading::<A>(Fault::Endless);
+}
+
+/// The limit itself is no error, and one byte more is.
+fn a_mebibyte_to_the_byte<A: Adapter>() {
+    for (more, kind) in [(0, None), (1, Some(ErrorKind::Lost))] {
+        for chunked in [false, true] {
+            let server = Server::answering(move |_| {
+                let body = success();
+                let body = body.clone() + &" ".repeat((1 << 20) + more - body.len());
+                if chunked {
+                    format!(
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                        body.len()
+                    )
+                    .into_bytes()
+                } else {
+                    json("200 OK", &body)
+                }
+            });
+            let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+            let result = (Operation::<A>::refresh().call)(&client);
+            assert_eq!(result.err().map(|error| error.kind()), kind, "chunked: {chunked}");
+        }
+    }
+}
+
+fn empty_answer<A: Adapter>() {
+    let (revoke, others): (Vec<_>, Vec<_>) =
+        Operation::<A>::all().into_iter().partition(|operation| operation.name == "revoke");
+    check::<A>(&others, Fault::Empty, ErrorKind::BadAnswer);
+
+    let server = misbehaving(Fault::Empty, "");
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    (revoke[0].call)(&client).unwrap();
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// Each operation succeeds at the first attempt with this answer. One without a length ends with its connection.
+fn succeeds<A: Adapter>(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
+    let server = Server::start(move |peer| {
+        while peer.request().is_some() {
+            let answer = answer();
+            let is_last = !String::from_utf8_lossy(&answer).contains("Content-Length");
+            if peer.send(&answer).is_err() || is_last {
+                break;
+            }
+        }
+    });
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        let before = server.requests().len();
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+        assert_eq!(server.requests().len() - before, 1, "{}", operation.name);
+    }
+}
+
+fn content_type_does_not_matter<A: Adapter>() {
+    for header in ["Content-Type: text/html; charset=x-unknown\r\n", "Content-Type: ;;\r\n", ""] {
+        succeeds::<A>(move || answer("200 OK", header, &success()));
+    }
+}
+
+fn interim_answers_are_passed_over<A: Adapter>() {
+    for interim in ["100 Continue", "102 Processing", "103 Early Hints"] {
+        succeeds::<A>(move || {
+            let hint = if interim.starts_with("103") { "Link: </a.css>; rel=preload\r\n" } else { "" };
+            let mut answers = format!("HTTP/1.1 {interim}\r\n{hint}\r\n").into_bytes();
+            answers.extend(json("200 OK", &success()));
+            answers
+        });
+    }
+}
+
+fn body_that_ends_with_the_connection<A: Adapter>() {
+    succeeds::<A>(|| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", success()).into_bytes());
+    succeeds::<A>(|| format!("HTTP/1.0 200 OK\r\n\r\n{}", success()).into_bytes());
+}
+
+/// What follows an answer is not the answer to the next request.
+fn leftovers_are_dropped<A: Adapter>() {
+    let server = Server::answering(|request| {
+        let mut answers = json("200 OK", &success());
+        if request.connection == 1 {
+            answers.extend(json("403 Forbidden", r#"{"error":"access_denied"}"#));
+        }
+        answers
+    });
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    let operation = Operation::<A>::jwt();
+    (operation.call)(&client).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    // It may be lost with the connection, but not misread.
+    if let Err(error) = (operation.call)(&client) {
+        assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+    }
+    (operation.call)(&client).unwrap();
+}
+
+/// The body of an error is read at every status.
+fn error_bodies_are_read<A: Adapter>() {
+    let next = Arc::new(Mutex::new(Vec::new()));
+    let answers = Arc::clone(&next);
+    let server = Server::answering(move |_| answers.lock().unwrap().clone());
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for status in [200, 400, 401, 402, 403, 404, 407, 417, 429, 500, 503] {
+        for (body, code) in [
+            (r#"{"error":"access_denied","error_description":"no"}"#, None),
+            (r#"{"ErrorCode":2009,"Message":"access_denied","Description":"no"}"#, Some(2009)),
+        ] {
+            *next.lock().unwrap() = json(&format!("{status} Status"), body);
+            for operation in Operation::<A>::all() {
+                let before = server.requests().len();
+                let error = (operation.call)(&client).unwrap_err();
+                let service = error.service().unwrap_or_else(|| panic!("{status} {}: {error:?}", operation.name));
+                assert_eq!(service.oauth_error.as_deref(), Some("access_denied"));
+                assert_eq!(service.code, code);
+                assert_eq!(error.kind(), ErrorKind::Denied, "{status} {}", operation.name);
+                assert_eq!(error.http_status().map(|status| status.as_u16()), Some(status));
+                assert_eq!(server.requests().len() - before, 1);
+            }
+        }
+    }
+}
+
+/// LoginRadius's refusal of a request is final, also for what may be repeated.
+fn refusals_are_not_repeated<A: Adapter>() {
+    let server = Server::answering(|_| json("401 Unauthorized", r#"{"error":"invalid_client"}"#));
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    for operation in Operation::<A>::all() {
+        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Settings);
+    }
+    assert_eq!(server.requests().len(), 10);
+}
+
+/// The headers of an error come through as well.
+fn retry_after_is_read<A: Adapter>() {
+    for (status, wait) in [("429 Too Many Requests", 7), ("503 Service Unavailable", 120)] {
+        let server =
+            Server::answering(move |_| answer(status, &format!("Retry-After: {wait}\r\n"), "Too many requests"));
+        let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+        for operation in [Operation::<A>::refresh(), Operation::jwt()] {
+            let error = (operation.call)(&client).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TryLater);
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(wait)));
+        }
+        // It is longer than the longest wait.
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+/// A failure that passes.
+fn second_attempt_succeeds<A: Adapter>() {
+    let server = Server::start(|peer| {
+        while let Some(request) = peer.request() {
+            if request.connection == 1 {
+                break;
+            }
+            let _ = peer.send(&json("200 OK", &success()));
+        }
+    });
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    (Operation::<A>::jwt().call)(&client).unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// A connection that the server closes as it gets its second request: what must not be lost has one of
+/// its own, the rest is sent again.
+fn kept_connection_dies_with_the_next_request<A: Adapter>() {
+    let server = Server::start(|peer| {
+        if peer.request().is_some() && peer.send(&json("200 OK", &success())).is_ok() {
+            peer.request();
+        }
+    });
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    let repeatable = Operation::<A>::jwt();
+    for operation in Operation::<A>::all() {
+        (repeatable.call)(&client).unwrap();
+        let before = server.requests().len();
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+        if !operation.repeatable {
+            assert_eq!(server.requests().len() - before, 1, "{}", operation.name);
+        }
+    }
+}
+
+/// The same, but closed while nobody was looking.
+fn kept_connection_dies_idle<A: Adapter>() {
+    let server = Server::start(|peer| {
+        if peer.request().is_some() {
+            let _ = peer.send(&json("200 OK", &success()));
+        }
+    });
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    for operation in Operation::<A>::all() {
+        let before = server.requests().len();
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+        thread::sleep(Duration::from_millis(5));
+        if !operation.repeatable {
+            assert_eq!(server.requests().len() - before, 1, "{}", operation.name);
+        }
+    }
+}
+
+/// What may be repeated is not made to connect anew each time.
+fn connections_are_kept<A: Adapter>() {
+    let server = Server::answering(|_| json("200 OK", &success()));
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for _ in 0..3 {
+        (Operation::<A>::jwt().call)(&client).unwrap();
+        (Operation::<A>::jwt().call)(&client.clone()).unwrap();
+    }
+    assert_eq!((server.requests().len(), server.connections()), (6, 1));
+}
+
+/// A request says what it must and nothing more: no `Expect`, no `Referer`, no cookie, no body on a `GET`.
+fn headers_are_few<A: Adapter>() {
+    const KNOWN: [&str; 8] = [
+        "host",
+        "accept",
+        "accept-encoding",
+        "content-type",
+        "content-length",
+        "user-agent",
+        "connection",
+        "x-own-client",
+    ];
+    let server = Server::answering(|_| answer("200 OK", "Set-Cookie: a=b\r\n", &success()));
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        (operation.call)(&client).unwrap();
+        let request = server.requests().pop().unwrap();
+        let mut names = Vec::new();
+        for line in request.head.lines().skip(1).filter(|line| !line.is_empty()) {
+            let name = line.split(':').next().unwrap().to_ascii_lowercase();
+            assert!(KNOWN.contains(&name.as_str()), "{line}");
+            names.push(name);
+        }
+        let is_get = request.head.starts_with("GET ");
+        assert_eq!(names.iter().any(|name| name.starts_with("content-")), !is_get);
+        assert_eq!(request.body.is_empty(), is_get);
+        assert!(names.contains(&"user-agent".to_owned()));
+    }
+}
+
+/// A flow of an app at another address than the client's is refused before anything is sent.
+fn flow_of_another_address<A: Adapter>() {
+    let (here, there) = (Server::answering(|_| Vec::new()), Server::answering(|_| Vec::new()));
+    let client = A::new(app(&here.url()), &Settings::attempts(3)).unwrap();
+    let refresh = RefreshAccessToken::new("r");
+    for address in [there.url(), here.https_url(), here.url().replace("127.0.0.1", "localhost")] {
+        let flow = Call::new(&refresh, &app(&address), 1).retry(Retry::OFF);
+        let error = client.run(flow).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+    }
+    assert_eq!((here.connections(), there.connections()), (0, 0));
+}
+
+/// A flow's own timeout counts, not the client's.
+fn flow_with_a_timeout_of_its_own<A: Adapter>() {
+    let server = misbehaving(Fault::Silence, "");
+    let app = app(&server.url());
+    let client = A::new(app.clone(), &Settings::default()).unwrap();
+    let start = Instant::now();
+    let flow = Call::new(RefreshAccessToken::new("r"), &app, 1).timeout(SHORT);
+    assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::Lost);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+cases!(($) misbehaviour misbehaviour_cases {
+    closes_before_answering,
+    closes_before_the_request,
+    resets_after_the_request,
+    resets_before_the_request,
+    closes_after_half_a_header,
+    body_shorter_than_its_length,
+    chunks_without_an_end,
+    chunks_with_garbage,
+    garbage_instead_of_http,
+    status_line_that_is_none,
+    length_that_is_none,
+    lengths_that_differ,
+    huge_header,
+    header_without_an_end,
+    html_at_502,
+    html_at_404,
+    html_at_200,
+    upgrade_that_nobody_asked_for,
+    redirect_301,
+    redirect_302,
+    redirect_303,
+    redirect_307,
+    redirect_308,
+    never_answers,
+    header_byte_by_byte,
+    body_byte_by_byte,
+    ten_mebibytes,
+    chunks_for_ever,
+    a_mebibyte_to_the_byte,
+    empty_answer,
+    content_type_does_not_matter,
+    interim_answers_are_passed_over,
+    body_that_ends_with_the_connection,
+    leftovers_are_dropped,
+    error_bodies_are_read,
+    refusals_are_not_repeated,
+    retry_after_is_read,
+    second_attempt_succeeds,
+    kept_connection_dies_with_the_next_request,
+    kept_connection_dies_idle,
+    connections_are_kept,
+    headers_are_few,
+    flow_of_another_address,
+    flow_with_a_timeout_of_its_own,
+});

@@ -1,0 +1,117 @@
+//! The builder's proxy: nothing for this machine goes through it, and the rest does.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use loginradius_proto::ErrorKind;
+
+use crate::operations::{Operation, REFUSED, app, secrets, success};
+use crate::server::{Server, json};
+use crate::tls::Tls;
+use crate::{Adapter, Settings, cases};
+
+/// A proxy that refuses everything.
+pub(crate) fn refusing_proxy() -> Server {
+    Server::answering(|_| b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno".to_vec())
+}
+
+fn with_proxy(url: &str) -> Settings {
+    Settings { proxy: Some(url.to_owned()), ..Settings::attempts(2) }
+}
+
+/// Every operation to each name of this machine.
+pub(crate) fn all_go_direct<A: Adapter>(url: &str, settings: &Settings) {
+    for url in [url.to_owned(), url.replace("127.0.0.1", "localhost")] {
+        let client = A::new(app(&url), settings).unwrap();
+        for operation in Operation::<A>::all() {
+            (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+        }
+    }
+}
+
+fn loopback_goes_past_the_builders_proxy<A: Adapter>() {
+    let proxy = refusing_proxy();
+    let server = Server::answering(|_| json("200 OK", &success()));
+    all_go_direct::<A>(&server.url(), &with_proxy(&proxy.url()));
+    assert_eq!((server.requests().len(), proxy.connections()), (20, 0));
+}
+
+/// The proxy resolves the name; its refusal means that nothing was sent.
+fn elsewhere_goes_through_the_builders_proxy<A: Adapter>() {
+    let proxy = refusing_proxy();
+    refused_by_proxy::<A>(&with_proxy(&proxy.url()));
+    assert_connects(&proxy, 2);
+}
+
+pub(crate) fn refused_by_proxy<A: Adapter>(settings: &Settings) {
+    let client = A::new(app("https://acme.invalid"), settings).unwrap();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+    assert!(error.to_string().contains("2 attempts"), "{error}");
+}
+
+pub(crate) fn assert_connects(proxy: &Server, times: usize) {
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), times);
+    for request in requests {
+        assert!(request.head.starts_with("CONNECT acme.invalid:443 HTTP/1.1\r\n"), "{}", request.head);
+        for secret in secrets::ALL {
+            assert!(!request.head.contains(secret), "{}", request.head);
+        }
+    }
+}
+
+fn proxy_that_is_not_there<A: Adapter>() {
+    refused_by_proxy::<A>(&with_proxy(REFUSED));
+}
+
+/// The password of a proxy goes to the proxy.
+fn proxy_with_a_password<A: Adapter>() {
+    let proxy = refusing_proxy();
+    refused_by_proxy::<A>(&with_proxy(&proxy.url().replace("://", "://user:secret@")));
+    let request = &proxy.requests()[0];
+    assert!(request.head.to_ascii_lowercase().contains("\r\nproxy-authorization: basic "), "{}", request.head);
+    assert!(request.head.contains("dXNlcjpzZWNyZXQ="), "{}", request.head);
+}
+
+/// A proxy that does its work: the request arrives, inside of TLS.
+fn proxy_that_connects<A: Adapter>() {
+    let tls = Tls::of(&["acme.invalid"]);
+    let server = tls.server();
+    let address = server.url().replace("http://", "");
+    let proxy = Server::start(move |peer| {
+        if peer.request().is_none() || peer.send(b"HTTP/1.1 200 OK\r\n\r\n").is_err() {
+            return;
+        }
+        let there = TcpStream::connect(&address).unwrap();
+        let here = peer.stream().try_clone().unwrap();
+        let back = (there.try_clone().unwrap(), here.try_clone().unwrap());
+        std::thread::spawn(move || pump(back.0, back.1));
+        pump(here, there);
+    });
+    let settings = Settings { root_certificates: Some(tls.root.clone()), ..with_proxy(&proxy.url()) };
+    let client = A::new(app("https://acme.invalid"), &settings).unwrap();
+    for operation in [Operation::<A>::jwt(), Operation::refresh()] {
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+    }
+    assert_eq!(server.requests().len(), 2);
+    assert_connects(&proxy, 2);
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+cases!(($) proxies proxies_cases {
+    loopback_goes_past_the_builders_proxy,
+    elsewhere_goes_through_the_builders_proxy,
+    proxy_that_is_not_there,
+    proxy_with_a_password,
+    proxy_that_connects,
+});

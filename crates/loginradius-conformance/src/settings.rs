@@ -1,0 +1,34 @@
+//! What a builder takes and refuses.
+
+use loginradius_proto::ErrorKind;
+
+use crate::operations::{Operation, REFUSED, app, success};
+use crate::server::{Server, json};
+use crate::{Adapter, Settings, cases};
+
+fn unusable_settings<A: Adapter>() {
+    let refused = |settings| A::new(app(REFUSED), &settings).unwrap_err();
+    let default = Settings::default;
+    for error in [
+        refused(Settings { root_certificates: Some("no PEM".to_owned()), ..default() }),
+        refused(Settings { root_certificates: Some(String::new()), ..default() }),
+        refused(Settings { proxy: Some("no URL".to_owned()), ..default() }),
+        refused(Settings { user_agent: Some("a\nb".to_owned()), ..default() }),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+    }
+}
+
+/// Without one of the user's own, the `User-Agent` names the adapter and its version.
+fn user_agent_by_default<A: Adapter>() {
+    let server = Server::answering(|_| json("200 OK", &success()));
+    (Operation::<A>::refresh().call)(&A::new(app(&server.url()), &Settings::default()).unwrap()).unwrap();
+    let head = server.requests()[0].head.to_ascii_lowercase();
+    assert!(head.contains("\r\nuser-agent: loginradius-"), "{head}");
+    assert!(head.contains(concat!("/", env!("CARGO_PKG_VERSION"), "\r\n")), "{head}");
+}
+
+cases!(($) settings settings_cases {
+    unusable_settings,
+    user_agent_by_default,
+});

@@ -1,0 +1,86 @@
+//! TLS on a bare socket, with certificates made on the spot.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+
+use crate::operations::success;
+use crate::server::{Peer, Server, json, read_request};
+
+/// An authority that nobody trusts unless told to, and a server's certificate from it.
+pub(crate) struct Tls {
+    /// The authority's certificate, in PEM.
+    pub(crate) root: String,
+    config: Arc<ServerConfig>,
+}
+
+impl Tls {
+    /// For a server of these names and addresses.
+    pub(crate) fn of(names: &[&str]) -> Self {
+        Self::with(names, rustls::ALL_VERSIONS, false)
+    }
+
+    /// The same, with clients that must show a certificate of the same authority.
+    pub(crate) fn wanting_a_client_certificate(version: &'static SupportedProtocolVersion) -> Self {
+        Self::with(&["127.0.0.1"], &[version], true)
+    }
+
+    fn with(names: &[&str], versions: &[&'static SupportedProtocolVersion], client_certificates: bool) -> Self {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let config = if client_certificates {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            config.with_client_cert_verifier(verifier)
+        } else {
+            config.with_no_client_auth()
+        };
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let mut config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        // Each connection goes through the whole handshake.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Self { root: authority.pem(), config: Arc::new(config) }
+    }
+
+    /// A server that answers every request with a success.
+    pub(crate) fn server(&self) -> Server {
+        self.serve(|stream, peer| {
+            while let Some(request) = read_request(stream, peer.number()) {
+                peer.record(request);
+                if stream.write_all(&json("200 OK", &success())).is_err() {
+                    break;
+                }
+            }
+        })
+    }
+
+    /// A server that does this once the handshake is over.
+    pub(crate) fn serve(
+        &self,
+        serve: impl Fn(&mut StreamOwned<ServerConnection, std::net::TcpStream>, &Peer) + Send + Sync + 'static,
+    ) -> Server {
+        let config = Arc::clone(&self.config);
+        Server::start(move |peer| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, peer.stream().try_clone().unwrap());
+            // The alert that says why has been written by then, if there is one.
+            if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                serve(&mut stream, peer);
+            }
+        })
+    }
+}
