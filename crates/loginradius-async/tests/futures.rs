@@ -8,7 +8,7 @@ use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RefreshAccessToken;
 use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Service};
 use loginradius_conformance::Server;
-use loginradius_emulator::{Emulator, seeded};
+use loginradius_conformance::emulator::{Emulator, seeded};
 use tokio::time::{sleep, timeout};
 
 const fn is_shared<T: Send + Sync + Clone + 'static>() {}

@@ -47,6 +47,8 @@ pub use proxies::cases as proxies_cases;
 #[doc(hidden)]
 pub use settings::cases as settings_cases;
 
+pub use loginradius_emulator as emulator;
+
 pub use operations::secrets;
 pub use server::{Peer, Request, Server};
 
