@@ -225,12 +225,12 @@ impl DeviceFlow {
     /// A server that never answers one poll must not cost the sign-in: it is given up early enough for
     /// another one, unless that would leave too little time for an honest answer.
     fn deadline(&self, now: Instant) -> Instant {
-        let deadline = after(now, self.timeout);
-        let patience = self.grant.interval.max(self.round_trip.saturating_mul(4));
-        match self.last_poll().checked_sub(self.grant.interval) {
-            Some(for_another) if for_another >= after(now, patience) => deadline.min(for_another),
-            _ => deadline,
-        }
+        let interval = self.grant.interval;
+        let patience = interval.max(self.round_trip.saturating_mul(4));
+        // The timeouts of sockets come late, on Linux by up to an eighth.
+        let for_another = self.last_poll().saturating_duration_since(after(now, interval)) / 8 * 7;
+        let wait = if for_another >= patience { self.timeout.min(for_another) } else { self.timeout };
+        after(now, wait)
     }
 
     fn send(&mut self, now: Instant) -> Step<TokenSet> {

@@ -247,6 +247,9 @@ impl fmt::Display for Error {
         if self.0.service.is_some() {
             write!(f, "; {}", self.0.hint.unwrap_or(self.0.kind.advice()))?;
         }
+        if let (ErrorKind::TryLater, Some(wait)) = (self.0.kind, self.0.retry_after) {
+            write!(f, "; the server asks to wait {} s", wait.as_secs())?;
+        }
         self.0.notes.iter().try_for_each(|note| write!(f, "; {note}"))
     }
 }

@@ -299,7 +299,7 @@ pub(crate) fn is_failure(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::NotSent | ErrorKind::Lost | ErrorKind::BadAnswer => true,
         ErrorKind::TryLater if error.service().is_none() => true,
-        _ if matches!(status, 300..=399 | 429 | 500..=599) => true,
+        _ if matches!(status, 300..=399 | 408 | 429 | 500..=599) => true,
         _ => {
             let name = error.service().and_then(|service| service.oauth_error.as_deref());
             matches!(name, Some("server_error" | "temporarily_unavailable"))

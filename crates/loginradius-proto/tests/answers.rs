@@ -580,9 +580,10 @@ fn an_error_is_one_line_that_says_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::AskUser);
     assert!(error.to_string().ends_with("invalid_grant; ask the person who signs in"), "{error}");
 
-    let noisy = format!(r#"{{"error":"odd\r\n\u0000\u202e","error_description":"a\nb{}"}}"#, "x".repeat(100_000));
+    let noisy =
+        format!(r#"{{"ErrorCode":1,"Message":"odd\r\n\u0000\u202e","Description":"a\nb{}"}}"#, "x".repeat(100_000));
     let error = refusal(400, noisy);
-    assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("odd"));
+    assert_eq!(error.service().unwrap().message.as_deref(), Some("odd"));
     let description = error.service().unwrap().description.clone().unwrap();
     assert_eq!((description.chars().count(), &description[..4]), (300, "a bx"));
     assert!(!error.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'), "{error:?}");
@@ -606,4 +607,26 @@ fn a_server_that_repeats_a_secret_makes_no_long_error() {
     let echo = format!(r#"{{"error":"odd","error_description":"{}"}}"#, secret.repeat(200));
     let error = RefreshAccessToken::new(secret).response(&app(), answer(400, echo)).unwrap_err().to_string();
     assert!(!error.contains(secret) && error.len() < 500, "{error}");
+}
+
+#[test]
+fn a_gateway_whose_body_has_an_error_too_is_not_loginradius() {
+    for error in ["Not Found", "Bad Request", "Forbidden", "Zeitüberschreitung"] {
+        for status in [200, 400, 403, 404] {
+            let body = format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","status":404,"error":"{error}","path":"/x"}}"#);
+            let refused = refusal(status, body);
+            assert_eq!((refused.kind(), refused.service().is_none()), (ErrorKind::BadAnswer, true), "{error} {status}");
+        }
+    }
+    for code in ["invalid_grant", "incorrect_device_code", "urn:example:error", "e-1.2"] {
+        let body = format!(r#"{{"error":"{code}"}}"#);
+        assert_eq!(refusal(400, body).service().unwrap().oauth_error.as_deref(), Some(code));
+    }
+}
+
+#[test]
+fn an_error_says_how_long_the_server_asks_to_wait() {
+    let busy = Response::builder().status(503).header("Retry-After", "60").body(Body::empty()).unwrap();
+    let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
+    assert!(error.ends_with("; the server asks to wait 60 s"), "{error}");
 }

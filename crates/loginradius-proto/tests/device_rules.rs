@@ -987,9 +987,12 @@ fn any_timeout_can_be_told_and_leaves_time_for_another_poll() {
     let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
     let Step::Wait(until) = device.flow.step(device.now) else { panic!("one poll is out") };
-    assert_eq!(until - start(), ms(592_500), "one interval before the last poll");
+    // The last poll is at 597.5 s, and one interval has to be between.
+    let wait = until - device.now;
+    assert_eq!(wait, ms(587_500) / 8 * 7, "an eighth is left for timeouts that come late");
+    device.now += wait + wait / 8;
     device.poll();
-    assert_eq!(device.clock(), ms(597_500));
+    assert!(device.clock() <= ms(597_500), "{:?}", device.clock());
     device.answers(200, TOKENS);
     assert!(device.end().is_ok());
 }
@@ -1000,7 +1003,7 @@ fn a_poll_that_is_never_answered_does_not_cost_a_short_lived_code() {
     device.poll();
     assert_eq!(device.clock(), s(5));
     device.poll();
-    assert_eq!(device.clock(), ms(17_500), "given up at 12.5 s, not after 30 s");
+    assert_eq!(device.clock(), ms(17_500), "given up in time, not after 30 s");
     device.answers(200, TOKENS);
     assert!(device.end().is_ok());
 }

@@ -21,7 +21,7 @@ fn service_error(object: &Object<'_>) -> Option<ServiceError> {
 
     let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
     let message = text("Message");
-    let oauth_error = text("error");
+    let oauth_error = text("error").filter(|name| is_error_code(name));
     if code.is_none() && oauth_error.is_none() {
         return None;
     }
@@ -44,6 +44,12 @@ fn service_error(object: &Object<'_>) -> Option<ServiceError> {
         data: raw("Data"),
         interval: object.raw("interval").and_then(number::seconds),
     })
+}
+
+/// Whether that is a code as RFC 6749 and its extensions have them, and not the words of a gateway
+/// ("Not Found", "Bad Request") whose own body has a field `error` too.
+fn is_error_code(name: &str) -> bool {
+    name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':' | b'/'))
 }
 
 /// The same with every text fit to be printed.
