@@ -139,7 +139,7 @@ impl ClientBuilder {
             builder = builder.user_agent(name);
         }
         if let Some(url) = &self.proxy {
-            let unusable = || Error::settings("the proxy is not a URL that reqwest can use");
+            let unusable = || Error::settings("the proxy is not a URL such as http://proxy.example.com:3128");
             // In place of the proxies of the user's own builder, which would come first.
             builder = builder.no_proxy().proxy(Proxy::all(url).map_err(|_| unusable())?);
         }

@@ -2,8 +2,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{Request, Response};
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{App, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
+use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
 
 use crate::ClientBuilder;
 use crate::transport::Transport;
@@ -85,7 +86,7 @@ impl Client {
         self.run(flow).await
     }
 
-    /// Drives a flow to its end.
+    /// Drives a flow to its end, over [`send`](Self::send).
     ///
     /// # Errors
     ///
@@ -94,13 +95,26 @@ impl Client {
         loop {
             match flow.step(Instant::now()) {
                 Step::Send(request) => {
-                    let outcome = self.0.transport.send(&self.0.app, request).await;
+                    let outcome = self.send(request).await;
                     flow.receive(outcome, Instant::now());
                 }
                 Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
                 Step::Done(result) => return result,
             }
         }
+    }
+
+    /// Sends one request of a [`Flow`] that you drive yourself, to stop it early or to show what it does.
+    ///
+    /// It takes no longer than the request's own deadline ([`Hints`](crate::Hints)) and this client's timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) or [`ErrorKind::Lost`](crate::ErrorKind::Lost); an
+    /// answer is none, whatever its status. [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the
+    /// request goes to another address than this client's.
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        self.0.transport.send(&self.0.app, request).await
     }
 }
 

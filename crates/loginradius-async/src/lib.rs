@@ -37,7 +37,8 @@ mod transport;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use loginradius_proto::{
-    AccessToken, App, AuthorizationCode, BodyFormat, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow, Endpoint,
-    Error, ErrorKind, Family, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, ServiceError,
-    TokenSet, jwt, oauth,
+    AccessToken, App, Ask, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode,
+    DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, Hints, IdToken, Jwt, Password, PendingDevice,
+    RefreshToken, Retry, Service, ServiceError, Step, TokenSet, http, jwt, oauth,
 };
+pub use reqwest;

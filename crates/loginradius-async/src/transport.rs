@@ -1,11 +1,10 @@
 //! One request over reqwest, and what became of it.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use loginradius_proto::{App, Body, Error, Hints};
-use tokio::time::{Instant, timeout_at};
 
 pub(crate) struct Transport {
     pub(crate) pooled: reqwest::Client,
@@ -23,10 +22,11 @@ impl Transport {
         }
         let hints = Hints::of(&request);
         let client = if hints.is_some_and(|hints| hints.fresh_connection) { &self.fresh } else { &self.pooled };
-        let deadline = hints.map_or_else(|| Instant::now() + self.timeout, |hints| hints.deadline.into());
+        let left = hints.map(|hints| hints.deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.unwrap_or(self.timeout).min(self.timeout);
         let request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
             .map_err(|_| Error::settings("the operation's address is not a URL"))?;
-        match timeout_at(deadline, exchange(client, request)).await {
+        match tokio::time::timeout(timeout, exchange(client, request)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::lost("the whole answer took longer than the timeout")),
         }

@@ -105,9 +105,10 @@ impl ClientBuilder {
             return Err(Error::settings("set the root certificates on your own agent, not on the builder"));
         }
         let proxy = match &self.proxy {
-            Some(url) => {
-                Some(Proxy::new(url).map_err(|_| Error::settings("the proxy is not a URL that ureq can use"))?)
-            }
+            Some(url) => Some(
+                Proxy::new(url)
+                    .map_err(|_| Error::settings("the proxy is not a URL such as http://proxy.example.com:3128"))?,
+            ),
             None => None,
         };
         let user_agent = match (&self.user_agent, &self.agent) {

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use http::{Request, Response};
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{App, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
+use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
 
 use crate::ClientBuilder;
 use crate::transport::Transport;
@@ -68,8 +69,30 @@ impl Client {
     /// Signs in a device: asks for a code, hands it to `prompt` to be shown, and polls until the person
     /// has decided. An empty scope is left out.
     ///
-    /// It blocks for as long as the code lives, half an hour as LoginRadius documents it. To stop earlier
-    /// or to show a countdown, drive a [`DeviceFlow`] yourself.
+    /// It blocks for as long as the code lives, half an hour as LoginRadius documents it. To stop earlier,
+    /// drive a [`DeviceFlow`] yourself:
+    ///
+    /// ```no_run
+    /// use std::{thread, time::{Duration, Instant}};
+    /// use loginradius_blocking::{App, Client, DeviceFlow, Error, Flow, Step, TokenSet, oauth::RequestDeviceCode};
+    ///
+    /// fn login(client: &Client, stopped: impl Fn() -> bool) -> Result<Option<TokenSet>, Error> {
+    ///     let grant = client.call(&RequestDeviceCode::new().scope("email profile"))?;
+    ///     println!("Open {} and enter {}", grant.verification_uri, grant.user_code);
+    ///     let mut flow = DeviceFlow::new(client.app(), &grant, Instant::now(), 42);
+    ///     while !stopped() {
+    ///         match flow.step(Instant::now()) {
+    ///             Step::Send(request) => flow.receive(client.send(request), Instant::now()),
+    ///             Step::Wait(until) => {
+    ///                 let left = until.saturating_duration_since(Instant::now());
+    ///                 thread::sleep(left.min(Duration::from_millis(200)));
+    ///             }
+    ///             Step::Done(result) => return result.map(Some),
+    ///         }
+    ///     }
+    ///     Ok(None)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -86,7 +109,7 @@ impl Client {
         self.run(flow)
     }
 
-    /// Drives a flow to its end.
+    /// Drives a flow to its end, over [`send`](Self::send).
     ///
     /// # Errors
     ///
@@ -95,13 +118,26 @@ impl Client {
         loop {
             match flow.step(Instant::now()) {
                 Step::Send(request) => {
-                    let outcome = self.0.transport.send(&self.0.app, request);
+                    let outcome = self.send(request);
                     flow.receive(outcome, Instant::now());
                 }
                 Step::Wait(until) => thread::sleep(until.saturating_duration_since(Instant::now())),
                 Step::Done(result) => return result,
             }
         }
+    }
+
+    /// Sends one request of a [`Flow`] that you drive yourself, to stop it early or to show what it does.
+    ///
+    /// It takes no longer than the request's own deadline ([`Hints`](crate::Hints)) and this client's timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) or [`ErrorKind::Lost`](crate::ErrorKind::Lost); an
+    /// answer is none, whatever its status. [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the
+    /// request goes to another address than this client's.
+    pub fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        self.0.transport.send(&self.0.app, request)
     }
 }
 

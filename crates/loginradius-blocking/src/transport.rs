@@ -37,7 +37,8 @@ impl Transport {
 
     fn exchange(&self, app: &App, mut request: Request<impl AsSendBody>) -> Result<Response<Body>, Error> {
         let hints = Hints::of(&request);
-        let timeout = hints.map_or(self.timeout, |hints| hints.deadline.saturating_duration_since(Instant::now()));
+        let left = hints.map(|hints| hints.deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.unwrap_or(self.timeout).min(self.timeout);
         if let Some(user_agent) = &self.user_agent {
             request.headers_mut().insert(USER_AGENT, user_agent.clone());
         }
@@ -97,7 +98,7 @@ fn failure(error: ureq::Error) -> Error {
             Box::new(error)
         }
         E::ConnectProxyFailed(_) => "the proxy refused to connect".into(),
-        E::InvalidProxyUrl => "the proxy is not a URL that ureq can use".into(),
+        E::InvalidProxyUrl => "the proxy is not a URL such as http://proxy.example.com:3128".into(),
         E::Protocol(_) | E::LargeResponseHeader(..) => "the answer is not HTTP".into(),
         _ => "the HTTP client failed".into(),
     };

@@ -255,7 +255,7 @@ impl DeviceFlow {
                 self.state = State::Done(Some(Ok(tokens)));
                 return;
             }
-            Err(error) => error.of(self.poll.name()),
+            Err(error) => error.of(self.poll.name()).to(&self.app.service),
         };
         let service = error.service();
         if let Some(interval) = service.and_then(|service| service.interval) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::Service;
+
 /// What went wrong, and what the caller can do about it.
 ///
 /// `Display` is one line for a person: the operation, what happened, what to do. It never shows a
@@ -30,6 +32,7 @@ struct Detail {
     operation: Option<&'static str>,
     /// What happened, without the operation and without the source.
     message: String,
+    ask: Option<Ask>,
     /// What to do, where that is more than the kind says.
     hint: Option<&'static str>,
     notes: Vec<String>,
@@ -92,7 +95,6 @@ impl ErrorKind {
         match self {
             Self::Settings => "check the app's settings",
             Self::SignInAgain => "sign in again",
-            Self::AskUser => "ask the person who signs in",
             Self::Denied => "the person refused",
             Self::TryLater => "try again later",
             _ => "this is LoginRadius's own reason",
@@ -106,6 +108,37 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+/// What the person who signs in has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ask {
+    /// Correct the password, the email address, the user name or the phone number.
+    Credentials,
+    /// Wait until the account is unlocked, or unlock it: there were too many wrong passwords.
+    Unlock,
+    /// Have an administrator unblock the account.
+    Unblock,
+    /// Verify the email address or the phone number first.
+    Verify,
+    /// Give a second factor, which a password operation cannot ask for: sign in by a device login.
+    SecondFactor,
+    /// Something else; LoginRadius's own text says what ([`Error::service`]).
+    Other,
+}
+
+impl Ask {
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Credentials => "check the name and the password",
+            Self::Unlock => "wait, or unlock the account",
+            Self::Unblock => "an administrator has to unblock the account",
+            Self::Verify => "verify the address first",
+            Self::SecondFactor => "a password operation cannot ask for a second factor: use a device login",
+            Self::Other => "ask the person who signs in",
+        }
+    }
+}
+
 type Source = Box<dyn StdError + Send + Sync>;
 
 impl Error {
@@ -115,7 +148,7 @@ impl Error {
     /// It decides what may be sent again: when in doubt, say [`Error::lost`]. The source must not show
     /// a URL's query or a body.
     pub fn not_sent(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::NotSent, "the request could not be sent; check the network and try again")
+        Self::new(ErrorKind::NotSent, "no connection, so nothing was sent; check the address and the network")
             .with_source(source)
     }
 
@@ -124,7 +157,7 @@ impl Error {
     ///
     /// The source must not show a URL's query or a body.
     pub fn lost(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::Lost, "the request was sent, but no whole answer came back").with_source(source)
+        Self::new(ErrorKind::Lost, "no whole answer; the request may have taken effect").with_source(source)
     }
 
     /// For adapters: a setting or an argument that cannot be used. The message says what to change, and
@@ -137,6 +170,23 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// What the person has to do, if the kind is [`ErrorKind::AskUser`].
+    ///
+    /// ```
+    /// # use loginradius_proto::{App, Ask, Body, Endpoint, jwt::JwtByEmail};
+    /// // LoginRadius says 1198 of a wrong password and of a locked account; the text beside it decides.
+    /// let answer = http::Response::builder()
+    ///     .status(403)
+    ///     .body(Body::from(r#"{"ErrorCode":1198,"Message":"Your account has been locked"}"#))
+    ///     .unwrap();
+    /// let error = JwtByEmail::new("user@example.com", "password").response(&App::new("key"), answer).unwrap_err();
+    /// assert_eq!(error.ask(), Some(Ask::Unlock));
+    /// ```
+    #[must_use]
+    pub fn ask(&self) -> Option<Ask> {
+        (self.0.kind == ErrorKind::AskUser).then_some(self.0.ask.unwrap_or(Ask::Other))
     }
 
     /// What LoginRadius said, if the answer was one of its two error bodies.
@@ -168,6 +218,7 @@ impl Error {
             kind,
             operation: None,
             message: message.into(),
+            ask: None,
             hint: None,
             notes: Vec::new(),
             status: None,
@@ -195,8 +246,26 @@ impl Error {
         self.change(|detail| detail.source = Some(Arc::from(source.into())))
     }
 
-    pub(crate) fn with_kind(self, kind: ErrorKind) -> Self {
-        self.change(|detail| detail.kind = kind)
+    /// The same refusal, for a person whose password it was that LoginRadius did not like.
+    pub(crate) fn about_credentials(self) -> Self {
+        self.change(|detail| {
+            detail.kind = ErrorKind::AskUser;
+            detail.ask = Some(Ask::Credentials);
+        })
+    }
+
+    /// Says where the request was to go, if it did not get there.
+    pub(crate) fn to(self, service: &Service) -> Self {
+        self.change(|detail| match detail.kind {
+            ErrorKind::NotSent => {
+                detail.message =
+                    format!("no connection to {service}, so nothing was sent; check the address and the network");
+            }
+            ErrorKind::Lost => {
+                detail.message = format!("no whole answer from {service}; the request may have taken effect");
+            }
+            _ => {}
+        })
     }
 
     /// Adds a sentence to the message.
@@ -211,9 +280,10 @@ impl Error {
         })
     }
 
-    pub(crate) fn with_service(self, service: ServiceError, hint: Option<&'static str>) -> Self {
+    pub(crate) fn with_service(self, service: ServiceError, ask: Option<Ask>, hint: Option<&'static str>) -> Self {
         self.change(|detail| {
             detail.service = Some(service);
+            detail.ask = ask;
             detail.hint = hint;
         })
     }
@@ -224,8 +294,18 @@ impl Error {
     }
 }
 
+/// `{:?}`, which is what `main` prints, is the line and its causes; `{:#?}` shows the parts.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            write!(f, "{self}")?;
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(f, "; because: {error}")?;
+                cause = error.source();
+            }
+            return Ok(());
+        }
         let mut debug = f.debug_struct("Error");
         debug.field("kind", &self.0.kind).field("message", &self.to_string());
         if let Some(service) = &self.0.service {
@@ -245,7 +325,8 @@ impl fmt::Display for Error {
         }
         f.write_str(&self.0.message)?;
         if self.0.service.is_some() {
-            write!(f, "; {}", self.0.hint.unwrap_or(self.0.kind.advice()))?;
+            let advice = self.ask().map_or(self.0.kind.advice(), Ask::advice);
+            write!(f, "; {}", self.0.hint.unwrap_or(advice))?;
         }
         if let (ErrorKind::TryLater, Some(wait)) = (self.0.kind, self.0.retry_after) {
             write!(f, "; the server asks to wait {} s", wait.as_secs())?;

@@ -241,7 +241,7 @@ impl<E: Endpoint> Call<E> {
             Err(error) => match self.wait_after(&error) {
                 Some(wait) => State::Waiting(Some(after(now, wait))),
                 None => {
-                    let error = error.of(self.endpoint.name());
+                    let error = error.of(self.endpoint.name()).to(&self.app.service);
                     let error = match self.attempts {
                         0 | 1 => error,
                         attempts => error.with_note(format!("{attempts} attempts were made")),

@@ -63,7 +63,7 @@ pub use body::Body;
 pub use describe::describe;
 pub use device::{DeviceFlow, PendingDevice};
 pub use endpoint::Endpoint;
-pub use error::{Error, ErrorKind, FieldError, ServiceError};
+pub use error::{Ask, Error, ErrorKind, FieldError, ServiceError};
 pub use flow::{Call, Flow, Hints, Retry, Step};
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, DeviceCode, IdToken, Jwt, Password, RefreshToken,

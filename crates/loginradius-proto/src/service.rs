@@ -62,6 +62,9 @@ impl Service {
     ///
     /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if that is not a host, with a port or without.
     pub fn site(host: &str) -> Result<Self, Error> {
+        if host.is_empty() {
+            return Err(Error::settings("the site is empty: it is a host such as acme.hub.loginradius.com"));
+        }
         if host.contains('/') {
             return Err(Error::settings(
                 "the site is a host such as acme.hub.loginradius.com, without a scheme or a path: \
@@ -236,6 +239,9 @@ fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error
         Some("." | "..") => return refuse("is a dot segment: use the name from the LoginRadius Dashboard"),
         Some(name) => name,
     };
+    if name.trim_matches(' ') != name {
+        return refuse("begins or ends with a space: remove it");
+    }
     if name.chars().any(char::is_control) {
         return refuse("contains a control character (a stray line break, perhaps): remove it");
     }

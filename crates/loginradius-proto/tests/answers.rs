@@ -10,7 +10,7 @@ use loginradius_proto::oauth::{
     RevokeRefreshToken,
 };
 use loginradius_proto::{
-    App, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, ServiceError, TokenSet,
+    App, Ask, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, ServiceError, TokenSet,
 };
 
 fn app() -> App {
@@ -558,15 +558,27 @@ fn a_refused_form_hints_at_json() {
 #[test]
 fn an_error_is_one_line_that_says_what_to_do() {
     let wrong_secret = r#"{"error":"unauthorized_client","error_description":"The client_secret is not valid."}"#;
+    let with_secret = RefreshAccessToken::new("r").response(&app().client_secret("s3cret"), answer(403, wrong_secret));
     assert_eq!(
-        refusal(403, wrong_secret).to_string(),
+        with_secret.unwrap_err().to_string(),
         "Refresh Access Token: LoginRadius answered HTTP 403, unauthorized_client: The client_secret is not valid; \
          check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)",
     );
     for (body, ending) in [
-        (r#"{"error":"invalid_client"}"#, "; check the app's settings"),
+        (r#"{"error":"invalid_scope"}"#, "; check the app's settings"),
+        (r#"{"error":"invalid_client"}"#, "; check the client id, or API key"),
+        (wrong_secret, "; check the OAuth app's name, `App::oauth_app`"),
+        (r#"{"ErrorCode":923,"Message":"API secret is missing"}"#, "; set the client secret with `App::client_secret`"),
+        (
+            r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#,
+            "; check the JWT app's name, `App::jwt_app`",
+        ),
         (r#"{"error":"invalid_grant"}"#, "; sign in again"),
-        (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, "; ask the person who signs in"),
+        (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, "; an administrator has to unblock the account"),
+        (
+            r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
+            "code 2010, invalid_grant; sign in again",
+        ),
         (r#"{"error":"access_denied"}"#, "; the person refused"),
         (r#"{"error":"temporarily_unavailable"}"#, "; try again later"),
         (r#"{"error":"new_in_2031"}"#, "; this is LoginRadius's own reason"),
@@ -578,7 +590,8 @@ fn an_error_is_one_line_that_says_what_to_do() {
     let password = AccessTokenByPassword::new("u", "p").response(&app(), answer(400, r#"{"error":"invalid_grant"}"#));
     let error = password.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AskUser);
-    assert!(error.to_string().ends_with("invalid_grant; ask the person who signs in"), "{error}");
+    assert_eq!(error.ask(), Some(Ask::Credentials));
+    assert!(error.to_string().ends_with("invalid_grant; check the name and the password"), "{error}");
 
     let noisy =
         format!(r#"{{"ErrorCode":1,"Message":"odd\r\n\u0000\u202e","Description":"a\nb{}"}}"#, "x".repeat(100_000));
@@ -629,4 +642,31 @@ fn an_error_says_how_long_the_server_asks_to_wait() {
     let busy = Response::builder().status(503).header("Retry-After", "60").body(Body::empty()).unwrap();
     let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
     assert!(error.ends_with("; the server asks to wait 60 s"), "{error}");
+}
+
+#[test]
+fn what_to_ask_the_person_depends_on_the_code_and_its_text() {
+    for (code, text, ask) in [
+        (966, "Invalid user ID and/or password", Some(Ask::Credentials)),
+        (1038, "The email is not valid", Some(Ask::Credentials)),
+        (1198, "The password is not valid.", Some(Ask::Credentials)),
+        (1198, "Your account has been locked", Some(Ask::Unlock)),
+        (1198, "Something else", None),
+        (991, "Your account is blocked", Some(Ask::Unblock)),
+        (970, "Email is not verified", Some(Ask::Verify)),
+        (1176, "Two factor authentication is enabled", Some(Ask::SecondFactor)),
+        (1194, "Privacy policy does not match", Some(Ask::Other)),
+        (906, "Access token has expired", None),
+    ] {
+        let error = refusal(403, format!(r#"{{"ErrorCode":{code},"Message":"{text}"}}"#));
+        assert_eq!(error.ask(), ask, "{code} {text}");
+        assert_eq!(error.kind() == ErrorKind::AskUser, ask.is_some(), "{code} {text}");
+    }
+}
+
+#[test]
+fn debug_is_the_line_and_its_causes_and_in_parts_if_asked_for() {
+    let error = Error::not_sent("connection refused");
+    assert_eq!(format!("{error:?}"), format!("{error}; because: connection refused"));
+    assert!(format!("{error:#?}").contains("kind: NotSent"), "{error:#?}");
 }

@@ -335,7 +335,8 @@ fn a_path_prefix_stands_before_every_operation() {
 fn sites_that_are_no_host() {
     refused(Service::site("https://acme.hub.loginradius.com"), "for a whole URL, use `base_url`");
     refused(Service::site("acme.hub.loginradius.com/"), "without a scheme or a path");
-    refused(Service::site(""), "has a host that is not a name or an address");
+    refused(Service::site(""), "the site is empty: it is a host such as acme.hub.loginradius.com");
+    refused(Service::site(":443"), "has a host that is not a name or an address");
     refused(Service::site("acme@evil.example"), "has user information (`@`)");
     refused(Service::site("acme.example?x"), "has a query (`?`)");
     refused(Service::site("acme.example#x"), "has a fragment (`#`)");
@@ -358,5 +359,25 @@ fn other_places_are_not_served() {
         "/x",
     ] {
         assert!(!serves(uri), "{uri}");
+    }
+}
+
+#[test]
+fn a_setting_with_a_space_around_it_is_refused_before_it_is_sent() {
+    let good = || App::new("id").client_secret("secret").oauth_app("app").jwt_app("jwt");
+    let refresh = |app: App| RefreshAccessToken::new("r").request(&app).map(drop);
+    let device = |app: App| RequestDeviceCode::new().request(&app).map(drop);
+    let jwt = |app: App| JwtByAccessToken::new("a").request(&app).map(drop);
+    assert!(refresh(good()).is_ok() && device(good()).is_ok() && jwt(good()).is_ok());
+    for (refused, what) in [
+        (refresh(App::new(" id").client_secret("secret")), "`client_id`"),
+        (refresh(good().client_secret("secret ")), "`client_secret`"),
+        (device(good().oauth_app("app ")), "OAuth app's name"),
+        (jwt(good().jwt_app(" jwt")), "`jwtapp`"),
+        (jwt(good().api_key("key ")), "`apikey`"),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains(what) && error.to_string().ends_with("a space: remove it"), "{error}");
     }
 }

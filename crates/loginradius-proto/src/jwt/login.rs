@@ -62,12 +62,12 @@ impl LoginOptions {
 pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Result<Params<'a>, Error> {
     let params = Params::default();
     match app.service.family() {
-        Family::Site => params.optional("Nonce", nonce)?.required("apikey", app.key()),
+        Family::Site => params.optional("Nonce", nonce)?.setting("apikey", app.key()),
         Family::Classic if nonce.is_some() => {
             Err(Error::settings("a nonce is for the site family alone: leave it out, or use `Service::site`"))
         }
         Family::Classic => match app.jwt_app.as_deref() {
-            Some(name) => params.required("apikey", app.key())?.required("jwtapp", name),
+            Some(name) => params.setting("apikey", app.key())?.setting("jwtapp", name),
             None => Err(Error::settings(
                 "the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`",
             )),

@@ -70,9 +70,8 @@ impl Endpoint for AccessTokenByCode {
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let build = || {
             let grant_type = self.grant_type || app.service.family() == Family::Site;
-            let params = request::Params::default()
-                .required("client_id", &app.client_id)?
-                .optional("client_secret", app.secret())?
+            let params = request::Params::client(app)?
+                .secret(app)?
                 .required("redirect_uri", &self.redirect_uri)?
                 .optional("grant_type", grant_type.then_some("authorization_code"))?
                 .optional("response_type", self.response_type.then_some("token"))?

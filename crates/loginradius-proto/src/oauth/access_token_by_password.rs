@@ -60,9 +60,8 @@ impl Endpoint for AccessTokenByPassword {
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let build = || {
             let response_type = (self.response_type && app.service.family() == Family::Site).then_some("token");
-            let params = request::Params::default()
-                .required("client_id", &app.client_id)?
-                .optional("client_secret", app.secret())?
+            let params = request::Params::client(app)?
+                .secret(app)?
                 .required("grant_type", "password")?
                 .optional("response_type", response_type)?
                 .required("username", &self.username)?
@@ -78,7 +77,7 @@ impl Endpoint for AccessTokenByPassword {
         answer::object(&asked, &answer, "access_token", TokenSet::read)
             .map_err(|error| match error.kind() {
                 // The grant that RFC 6749, section 5.2, calls invalid is the password here.
-                ErrorKind::SignInAgain => error.with_kind(ErrorKind::AskUser),
+                ErrorKind::SignInAgain => error.about_credentials(),
                 _ => error,
             })
             .map_err(|error| error.of(self.name()))

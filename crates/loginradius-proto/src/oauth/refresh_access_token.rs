@@ -37,9 +37,8 @@ impl Endpoint for RefreshAccessToken {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let build = || {
-            let params = request::Params::default()
-                .required("client_id", &app.client_id)?
-                .optional("client_secret", app.secret())?
+            let params = request::Params::client(app)?
+                .secret(app)?
                 .required("grant_type", "refresh_token")?
                 .required("refresh_token", self.refresh_token.expose())?;
             request::oauth(app, Route::Refresh, &params)

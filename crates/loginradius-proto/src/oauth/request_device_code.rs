@@ -45,9 +45,7 @@ impl Endpoint for RequestDeviceCode {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let build = || {
-            let params = request::Params::default()
-                .required("client_id", &app.client_id)?
-                .optional("scope", self.scope.as_deref())?;
+            let params = request::Params::client(app)?.optional("scope", self.scope.as_deref())?;
             request::oauth(app, Route::DeviceCode, &params)
         };
         build().map_err(|error: Error| error.of(self.name()))

@@ -50,8 +50,7 @@ impl Endpoint for RequestTokens {
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let build = || {
             let response_type = (self.response_type && app.service.family() == Family::Site).then_some("token");
-            let params = request::Params::default()
-                .required("client_id", &app.client_id)?
+            let params = request::Params::client(app)?
                 .required("grant_type", Self::GRANT_TYPE)?
                 .optional("response_type", response_type)?
                 .required("device_code", self.device_code.expose())?;

@@ -46,10 +46,7 @@ impl Endpoint for RevokeRefreshToken {
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let build = || {
             let key = if self.token_key { "token" } else { "refresh_token" };
-            let params = request::Params::default()
-                .required("client_id", &app.client_id)?
-                .optional("client_secret", app.secret())?
-                .required(key, self.refresh_token.expose())?;
+            let params = request::Params::client(app)?.secret(app)?.required(key, self.refresh_token.expose())?;
             request::oauth(app, Route::Revoke, &params)
         };
         build().map_err(|error: Error| error.of(self.name()))

@@ -7,7 +7,7 @@ use super::json::Object;
 use super::number;
 use super::scrub::scrub;
 use crate::error::FieldError;
-use crate::{BodyFormat, Error, ErrorKind, ServiceError};
+use crate::{App, Ask, BodyFormat, Error, ErrorKind, ServiceError};
 
 /// The error that LoginRadius answered; `None` if the object is neither of its two error bodies.
 pub(super) fn read(asked: &Asked<'_>, head: &Answer, object: &Object<'_>) -> Option<Error> {
@@ -76,7 +76,7 @@ struct RefusedField {
 
 fn error(asked: &Asked<'_>, head: &Answer, service: ServiceError) -> Error {
     // The kind is read off the server's own words: a password may be one of them.
-    let kind = kind(head.status, &service);
+    let (kind, ask) = meaning(head.status, &service);
     let service = printable(asked, service);
     let mut message = format!("LoginRadius answered HTTP {}", head.status.as_u16());
     if let Some(code) = service.code {
@@ -85,32 +85,44 @@ fn error(asked: &Asked<'_>, head: &Answer, service: ServiceError) -> Error {
     if let Some(name) = &service.oauth_error {
         message += &format!(", {name}");
     }
-    if let Some(text) = service.description.as_ref().or(service.message.as_ref()) {
+    let text = service.description.as_ref().or(service.message.as_ref());
+    if let Some(text) = text.filter(|text| Some(*text) != service.oauth_error.as_ref()) {
         message += &format!(": {}", text.trim_end_matches(['.', ' ']));
     }
-    let hint = match (service.code, service.oauth_error.as_deref()) {
+    let hint = hint(asked.app, &service);
+    head.error(kind, message).with_service(service, ask, hint)
+}
+
+/// What to look at, where that is known more exactly than the kind says.
+fn hint(app: &App, service: &ServiceError) -> Option<&'static str> {
+    match (service.code, service.oauth_error.as_deref()) {
         // LoginRadius, "SSO API Codes": 965 is also what an app gets that only takes JSON.
-        (Some(965), _) if asked.app.body_format == BodyFormat::Form => Some("try `App::body_format(BodyFormat::Json)`"),
-        // A new API secret is refused for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
+        (Some(965), _) if app.body_format == BodyFormat::Form => Some("try `App::body_format(BodyFormat::Json)`"),
+        (Some(923), _) if app.secret().is_none() => Some("set the client secret with `App::client_secret`"),
+        (Some(1180 | 1196), _) => Some("check the JWT app's name, `App::jwt_app`"),
+        (Some(901 | 920 | 922), _) | (_, Some("invalid_client")) => Some("check the client id, or API key"),
+        // LoginRadius says the same of a wrong secret and of an app that it does not know. A new API secret
+        // is refused for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
+        (_, Some("unauthorized_client")) if app.secret().is_none() => {
+            Some("check the OAuth app's name, `App::oauth_app`")
+        }
         (_, Some("unauthorized_client")) => {
             Some("check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)")
         }
         _ => None,
-    };
-    head.error(kind, message).with_service(service, hint)
+    }
 }
 
-fn kind(status: StatusCode, service: &ServiceError) -> ErrorKind {
+fn meaning(status: StatusCode, service: &ServiceError) -> (ErrorKind, Option<Ask>) {
     if let Some(kind) = service.oauth_error.as_deref().and_then(oauth_kind) {
-        return kind;
+        return (kind, None);
     }
-    if let Some(kind) = code_kind(service) {
-        return kind;
+    match code_meaning(service) {
+        Some(Meaning::Kind(kind)) => (kind, None),
+        Some(Meaning::Ask(ask)) => (ErrorKind::AskUser, Some(ask)),
+        None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => (ErrorKind::TryLater, None),
+        None => (ErrorKind::Refused, None),
     }
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return ErrorKind::TryLater;
-    }
-    ErrorKind::Refused
 }
 
 /// RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID Connect Core, section 3.1.2.6; LoginRadius, "SSO API Codes".
@@ -134,51 +146,61 @@ fn oauth_kind(name: &str) -> Option<ErrorKind> {
     })
 }
 
+/// What a code means.
+#[derive(Clone, Copy)]
+enum Meaning {
+    Kind(ErrorKind),
+    Ask(Ask),
+}
+
 /// Codes whose meaning is sure once the text beside them agrees (LoginRadius, "SSO API Codes" and
 /// "Customer Identity API Codes").
-fn code_kind(service: &ServiceError) -> Option<ErrorKind> {
-    use ErrorKind::{AskUser, Settings, SignInAgain, TryLater};
-    const CODES: &[(i64, &str, ErrorKind)] = &[
-        (901, "key", Settings),
-        (902, "secret", Settings),
-        (905, "token", SignInAgain),
-        (906, "token", SignInAgain),
-        (908, "parameter", Settings),
-        (909, "permission", Settings),
-        (920, "key", Settings),
-        (921, "secret", Settings),
-        (922, "key", Settings),
-        (923, "secret", Settings),
-        (938, "exist", AskUser),
-        (950, "unknown error", TryLater),
-        (958, "body", Settings),
-        (965, "body", Settings),
-        (966, "password", AskUser),
-        (970, "verified", AskUser),
-        (991, "block", AskUser),
-        (1000, "try again", TryLater),
-        (1060, "token", Settings),
-        (1066, "verif", AskUser),
-        (1130, "block", AskUser),
-        (1132, "locked", AskUser),
-        (1134, "validation", AskUser),
-        (1148, "locked", AskUser),
-        (1162, "verif", AskUser),
-        (1164, "block", AskUser),
-        (1176, "factor", AskUser),
-        (1180, "jwt", Settings),
-        (1194, "privacy", AskUser),
-        (1196, "jwt", Settings),
-        (1198, "password", AskUser),
-        (1198, "locked", AskUser),
-        (1214, "dangerous", Settings),
-        (1217, "refresh", SignInAgain),
-        (1220, "not allowed", AskUser),
-        (1264, "locked", AskUser),
-        (2005, "code", SignInAgain),
-        (2006, "redirect_uri", Settings),
-        (2007, "code", SignInAgain),
-        (2024, "expired", SignInAgain),
+fn code_meaning(service: &ServiceError) -> Option<Meaning> {
+    use self::Ask::{Credentials, Other, SecondFactor, Unblock, Unlock, Verify};
+    use ErrorKind::{Settings, SignInAgain, TryLater};
+    use Meaning::{Ask, Kind};
+    const CODES: &[(i64, &str, Meaning)] = &[
+        (901, "key", Kind(Settings)),
+        (902, "secret", Kind(Settings)),
+        (905, "token", Kind(SignInAgain)),
+        (906, "token", Kind(SignInAgain)),
+        (908, "parameter", Kind(Settings)),
+        (909, "permission", Kind(Settings)),
+        (920, "key", Kind(Settings)),
+        (921, "secret", Kind(Settings)),
+        (922, "key", Kind(Settings)),
+        (923, "secret", Kind(Settings)),
+        (938, "exist", Ask(Credentials)),
+        (950, "unknown error", Kind(TryLater)),
+        (958, "body", Kind(Settings)),
+        (965, "body", Kind(Settings)),
+        (966, "password", Ask(Credentials)),
+        (970, "verified", Ask(Verify)),
+        (991, "block", Ask(Unblock)),
+        (1000, "try again", Kind(TryLater)),
+        (1038, "email", Ask(Credentials)),
+        (1060, "token", Kind(Settings)),
+        (1066, "verif", Ask(Verify)),
+        (1130, "block", Ask(Unblock)),
+        (1132, "locked", Ask(Unlock)),
+        (1134, "validation", Ask(Other)),
+        (1148, "locked", Ask(Unlock)),
+        (1162, "verif", Ask(Verify)),
+        (1164, "block", Ask(Unblock)),
+        (1176, "factor", Ask(SecondFactor)),
+        (1180, "jwt", Kind(Settings)),
+        (1194, "privacy", Ask(Other)),
+        (1196, "jwt", Kind(Settings)),
+        (1198, "password", Ask(Credentials)),
+        (1198, "locked", Ask(Unlock)),
+        (1214, "dangerous", Kind(Settings)),
+        (1217, "refresh", Kind(SignInAgain)),
+        (1220, "not allowed", Ask(Unblock)),
+        (1264, "locked", Ask(Unlock)),
+        (2005, "code", Kind(SignInAgain)),
+        (2006, "redirect_uri", Kind(Settings)),
+        (2007, "code", Kind(SignInAgain)),
+        (2024, "expired", Kind(SignInAgain)),
     ];
     let code = service.code?;
     let said = format!(
@@ -187,5 +209,5 @@ fn code_kind(service: &ServiceError) -> Option<ErrorKind> {
         service.description.as_deref().unwrap_or_default(),
     )
     .to_lowercase();
-    CODES.iter().find(|(known, word, _)| *known == code && said.contains(word)).map(|(_, _, kind)| *kind)
+    CODES.iter().find(|(known, word, _)| *known == code && said.contains(word)).map(|(_, _, meaning)| *meaning)
 }

@@ -15,6 +15,28 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct Params<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Params<'a> {
+    /// Begins with the client's id.
+    pub(crate) fn client(app: &'a App) -> Result<Self, Error> {
+        Self::default().setting("client_id", &app.client_id)
+    }
+
+    /// Adds the client's secret, if there is one.
+    pub(crate) fn secret(self, app: &'a App) -> Result<Self, Error> {
+        match app.secret() {
+            None | Some("") => Ok(self),
+            Some(secret) => self.setting("client_secret", secret),
+        }
+    }
+
+    /// Adds a setting of the app. One that was copied with a space around it is refused by LoginRadius
+    /// with words that nobody understands.
+    pub(crate) fn setting(self, name: &'static str, value: &'a str) -> Result<Self, Error> {
+        if value.trim_matches(' ') != value {
+            return Err(Error::settings(format!("`{name}` begins or ends with a space: remove it")));
+        }
+        self.required(name, value)
+    }
+
     /// Adds a parameter that must not be empty.
     pub(crate) fn required(mut self, name: &'static str, value: &'a str) -> Result<Self, Error> {
         if value.is_empty() {
