@@ -48,7 +48,10 @@ fn exchange(cli: &Cli, output: Output) -> Result {
             output.say("Paste the code:");
             let mut line = String::new();
             io::stdin().lock().read_line(&mut line)?;
-            line.trim().to_owned()
+            match line.trim() {
+                "" => return Err("no code was pasted".into()),
+                code => code.to_owned(),
+            }
         }
     };
     let client = Client::new(target.app)?;

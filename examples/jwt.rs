@@ -43,7 +43,9 @@ fn main() -> ExitCode {
 fn jwts(cli: &mut Cli, output: Output) -> Result {
     let target = cli.options.target()?;
     let client = Client::new(target.app)?;
-    if target.emulator.is_some() {
+    let whose = [&cli.access_token, &cli.email, &cli.username, &cli.phone];
+    let nobody = whose.iter().all(|who| who.is_none());
+    if nobody && target.emulator.is_some() {
         let ada = seeded::ADA;
         let tokens = client.call(&AccessTokenByPassword::new(ada.email, ada.password))?;
         cli.access_token = Some(tokens.access_token.expose().to_owned());
@@ -51,6 +53,8 @@ fn jwts(cli: &mut Cli, output: Output) -> Result {
         cli.username = Some(ada.username.to_owned());
         cli.phone = Some(ada.phone.to_owned());
         cli.password = Some(ada.password.to_owned());
+    } else if nobody {
+        return Err("say whose JWT, with --access-token, --email, --username or --phone".into());
     }
     let password = cli.password.as_deref().unwrap_or_default();
 
@@ -65,9 +69,6 @@ fn jwts(cli: &mut Cli, output: Output) -> Result {
     }
     if let Some(phone) = &cli.phone {
         output.jwt("phone", &client.call(&JwtByPhone::new(phone, password))?);
-    }
-    if cli.access_token.is_none() && cli.email.is_none() && cli.username.is_none() && cli.phone.is_none() {
-        return Err("say whose JWT, with --access-token, --email, --username or --phone".into());
     }
     Ok(())
 }

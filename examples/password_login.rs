@@ -15,12 +15,12 @@ use loginradius_examples::{Options, Output, Result};
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// Email address, phone number or user name
-    #[arg(long, env = "LOGINRADIUS_USERNAME", default_value = seeded::ADA.email)]
-    username: String,
+    /// Email address, phone number or user name; the emulator knows somebody
+    #[arg(long, env = "LOGINRADIUS_USERNAME")]
+    username: Option<String>,
     /// The password; better given in the environment, which others cannot list
-    #[arg(long, env = "LOGINRADIUS_PASSWORD", hide_env_values = true, default_value = seeded::ADA.password)]
-    password: String,
+    #[arg(long, env = "LOGINRADIUS_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -31,8 +31,13 @@ fn main() -> ExitCode {
 
 fn login(cli: &Cli, output: Output) -> Result {
     let target = cli.options.target()?;
+    let (username, password) = match (&cli.username, &cli.password, &target.emulator) {
+        (Some(username), Some(password), _) => (username.as_str(), password.as_str()),
+        (None, None, Some(_)) => (seeded::ADA.email, seeded::ADA.password),
+        _ => return Err("say who signs in, with --username and --password".into()),
+    };
     let client = Client::new(target.app)?;
-    let tokens = client.call(&AccessTokenByPassword::new(&cli.username, cli.password.as_str()))?;
+    let tokens = client.call(&AccessTokenByPassword::new(username, password))?;
     output.say("Signed in.");
     output.tokens("tokens", &tokens);
     Ok(())

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// What every example returns.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn StdError>>;
 
-/// The options of every example.
+/// Where LoginRadius is, and who is calling. Without --client-id an emulator is started.
 #[derive(Debug, clap::Args)]
 #[non_exhaustive]
 pub struct Options {
@@ -36,7 +36,7 @@ pub struct Options {
     /// The JWT app's name in the LoginRadius Dashboard
     #[arg(long, env = "LOGINRADIUS_JWT_APP")]
     pub jwt_app: Option<String>,
-    /// The client id, or LoginRadius API key
+    /// The client id, or LoginRadius API key; without it an emulator is started
     #[arg(long, env = "LOGINRADIUS_CLIENT_ID")]
     pub client_id: Option<String>,
     /// The client secret, or LoginRadius API secret; better given in the environment, which others cannot list
@@ -142,16 +142,29 @@ impl Options {
     ///
     /// If the options contradict each other, or no port is free for the emulator.
     pub fn target(&self) -> Result<Target> {
-        let (client_id, emulator) = match (&self.client_id, &self.base_url) {
-            (Some(client_id), _) => (client_id.as_str(), None),
-            (None, Some(_)) => return Err("--base-url names a service: say who you are with --client-id".into()),
-            (None, None) => {
+        let given = |option: &Option<String>| option.clone().filter(|text| !text.is_empty());
+        let (base_url, secret) = (given(&self.base_url), given(&self.client_secret));
+        let (oauth_app, jwt_app) = (given(&self.oauth_app), given(&self.jwt_app));
+        let settings = [
+            ("--base-url", &base_url),
+            ("--client-secret", &secret),
+            ("--oauth-app", &oauth_app),
+            ("--jwt-app", &jwt_app),
+        ];
+        let (client_id, emulator) = match given(&self.client_id) {
+            Some(client_id) => (client_id, None),
+            None => {
+                if let Some((option, _)) = settings.iter().find(|(_, value)| value.is_some()) {
+                    return Err(format!("{option} is for a service: say who you are with --client-id too").into());
+                }
                 // A second between two polls, so that the result of a click is seen at once.
                 let emulator = Emulator::builder().device_interval(Duration::from_secs(1)).start()?;
-                (seeded::CLIENT_ID, Some(emulator))
+                self.output()
+                    .say(format!("No --client-id: this is an emulator of LoginRadius, at {}", emulator.base_url()));
+                (seeded::CLIENT_ID.to_owned(), Some(emulator))
             }
         };
-        let base_url = self.base_url.as_deref().or(emulator.as_ref().map(Emulator::base_url));
+        let base_url = base_url.as_deref().or(emulator.as_ref().map(Emulator::base_url));
         let service = match (self.family, base_url) {
             (Family::Classic, None) => Service::cloud(),
             (Family::Classic, Some(url)) => Service::cloud().base_url(url)?,
@@ -164,13 +177,13 @@ impl Options {
         };
         let seeded = |value| emulator.as_ref().map(|_| value);
         let mut app = App::new(client_id).service(service).body_format(format);
-        if let Some(secret) = self.client_secret.as_deref().or(seeded(seeded::CLIENT_SECRET)) {
+        if let Some(secret) = secret.as_deref().or(seeded(seeded::CLIENT_SECRET)) {
             app = app.client_secret(secret);
         }
-        if let Some(name) = self.oauth_app.as_deref().or(seeded(seeded::OAUTH_APP)) {
+        if let Some(name) = oauth_app.as_deref().or(seeded(seeded::OAUTH_APP)) {
             app = app.oauth_app(name);
         }
-        if let Some(name) = self.jwt_app.as_deref().or(seeded(seeded::JWT_APP)) {
+        if let Some(name) = jwt_app.as_deref().or(seeded(seeded::JWT_APP)) {
             app = app.jwt_app(name);
         }
         Ok(Target { app, emulator, approve: false })
@@ -319,6 +332,7 @@ fn as_options(message: &str) -> String {
     [
         ("`App::oauth_app`", "`--oauth-app`"),
         ("`App::jwt_app`", "`--jwt-app`"),
+        ("`App::client_secret`", "`--client-secret`"),
         ("`App::body_format(BodyFormat::Json)`", "`--body json`"),
         ("the base URL", "--base-url"),
     ]

@@ -182,8 +182,10 @@ fn errors_print_no_secrets() {
     for json in [&["--json"][..], &[]] {
         for wrong in [["--client-secret", secret], ["--password", password]] {
             let mut arguments = vec!["--base-url", emulator.base_url(), "--client-id", seeded::CLIENT_ID];
-            if wrong[0] == "--password" {
-                arguments.extend(["--client-secret", seeded::CLIENT_SECRET]);
+            arguments.extend(["--username", seeded::ADA.email]);
+            match wrong[0] {
+                "--password" => arguments.extend(["--client-secret", seeded::CLIENT_SECRET]),
+                _ => arguments.extend(["--password", seeded::ADA.password]),
             }
             let ended = Example::start("password_login", &[&arguments, &wrong[..], json].concat()).end();
             assert!(!ended.success);
@@ -299,14 +301,37 @@ fn a_refusal_is_told() {
 fn errors_say_what_to_do() {
     let emulator = emulator();
     let here = emulator.base_url();
+    let asked = self::emulator();
+    let known = ["--base-url", asked.base_url(), "--client-id", seeded::CLIENT_ID];
+    let wrong_secret = [&known[..], &["--client-secret", "wrong", "--oauth-app", seeded::OAUTH_APP]].concat();
+    let wrong_password = ["--username", seeded::ADA.email, "--password", "wrong"];
     let (nobody, _taken) = nobody();
     let public = ["--base-url", "http://login.example.com", "--client-id", "c", "--oauth-app", "a"];
     let no_app = ["--base-url", here, "--client-id", seeded::CLIENT_ID];
     let absent = ["--base-url", &nobody, "--client-id", "c", "--oauth-app", "a", "--client-secret", "s"];
     let cases: &[(&[&str], &[&str], &str, &str)] = &[
-        (&OTHERS, &["--client-secret", "wrong"], "settings", "check the client secret"),
-        (&DEVICES, &["--oauth-app", "unknown"], "settings", "check the client secret and the app's name"),
-        (&["jwt"], &["--jwt-app", "unknown"], "settings", "check the app's settings"),
+        (&["authorization_code"], &wrong_secret, "settings", "check the client secret"),
+        (&["password_login"], &[&wrong_secret[..], &wrong_password].concat(), "settings", "check the client secret"),
+        (
+            &["refresh_and_revoke"],
+            &[&wrong_secret[..], &["--refresh-token", "r"]].concat(),
+            "settings",
+            "client secret",
+        ),
+        (
+            &DEVICES,
+            &[&known[..], &["--oauth-app", "unknown"]].concat(),
+            "settings",
+            "the OAuth app's name, `--oauth-app`",
+        ),
+        (
+            &["jwt"],
+            &[&known[..], &["--jwt-app", "unknown", "--email", "e@example.com", "--password", "p"]].concat(),
+            "settings",
+            "the JWT app's name, `--jwt-app`",
+        ),
+        (&DEVICES, &["--oauth-app", "a"], "settings", "--oauth-app is for a service: say who you are with --client-id"),
+        (&OTHERS, &["--jwt-app", "a"], "settings", "--jwt-app is for a service: say who you are with --client-id"),
         (&DEVICES, &["--base-url", here], "settings", "--client-id"),
         (&OTHERS, &["--base-url", here], "settings", "--client-id"),
         (&DEVICES, &public, "settings", "use https"),
@@ -316,11 +341,17 @@ fn errors_say_what_to_do() {
         (&DEVICES, &["--family", "site", "--client-id", "c"], "settings", "--base-url"),
         (&["refresh_and_revoke"], &no_app, "settings", "--refresh-token"),
         (&["jwt"], &no_app, "settings", "--access-token, --email, --username or --phone"),
-        (&["password_login"], &["--password", "wrong"], "ask_user", "ask the person who signs in"),
+        (&["password_login"], &wrong_password, "ask_user", "check the name and the password"),
+        (&["password_login"], &["--password", "wrong"], "settings", "--username and --password"),
         (&["authorization_code"], &["--code", "wrong"], "sign_in_again", "sign in again"),
         (&["refresh_and_revoke"], &["--refresh-token", "wrong"], "sign_in_again", "sign in again"),
-        (&DEVICES, &absent, "not_sent", "check the network and try again"),
-        (&["password_login"], &absent, "not_sent", "check the network and try again"),
+        (&DEVICES, &absent, "not_sent", "nothing was sent; check the address"),
+        (
+            &["password_login"],
+            &[&absent[..], &wrong_password].concat(),
+            "not_sent",
+            "nothing was sent; check the address",
+        ),
     ];
     let mut running = Vec::new();
     for (examples, arguments, kind, advice) in cases {
@@ -347,8 +378,8 @@ fn errors_say_what_to_do() {
 #[test]
 fn a_person_is_told_the_cause_too() {
     let (nobody, _taken) = nobody();
-    let ended = Example::start("password_login", &["--base-url", &nobody, "--client-id", "c", "--client-secret", "s"]);
-    let ended = ended.end();
+    let who = ["--base-url", &nobody, "--client-id", "c", "--client-secret", "s"];
+    let ended = Example::start("password_login", &[&who[..], &["--username", "u", "--password", "p"]].concat()).end();
     assert!(!ended.success);
     assert_eq!(ended.stdout, "");
     let lines: Vec<&str> = ended.stderr.lines().collect();
@@ -526,6 +557,7 @@ fn at_service(example: &str, emulator: &Emulator, options: &[&str]) -> Ended {
             code = emulator.issue_code(seeded::OTHER_CLIENT_ID, redirect, None);
             &["--code", &code]
         }
+        "password_login" => &["--username", ada.email, "--password", ada.password],
         "jwt" => {
             grant = tokens(emulator);
             &[
@@ -555,7 +587,8 @@ fn at_service(example: &str, emulator: &Emulator, options: &[&str]) -> Ended {
 
 /// A sign-in of the client that the examples are given.
 fn tokens(emulator: &Emulator) -> loginradius_emulator::SignIn {
-    let run = Example::start("password_login", &[&service(emulator)[..], &["--json"]].concat());
+    let who = ["--username", seeded::ADA.email, "--password", seeded::ADA.password];
+    let run = Example::start("password_login", &[&service(emulator)[..], &["--json"], &who].concat());
     assert!(run.end().success);
     emulator.sign_ins().pop().unwrap()
 }
