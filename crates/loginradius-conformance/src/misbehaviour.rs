@@ -1,5 +1,6 @@
 //! Servers that misbehave: what kind of error comes of it, and how often the request was sent.
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -221,6 +222,45 @@ fn ten_mebibytes<A: Adapter>() {
 
 fn chunks_for_ever<A: Adapter>() {
     stops_reading::<A>(Fault::Endless);
+}
+
+fn gzip_is_read<A: Adapter>() {
+    let server = Server::answering(|_| compressed(&gzip(success().as_bytes())));
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        (operation.call)(&client).unwrap();
+    }
+}
+
+/// Ten kilobytes that would be ten megabytes are an answer that is too long.
+fn gzip_bomb<A: Adapter>() {
+    let server = Server::answering(|_| compressed(&gzip(&vec![b' '; 10 << 20])));
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Lost, "{}", operation.name);
+    }
+}
+
+fn gzip_cut_short<A: Adapter>() {
+    let server = Server::answering(|_| {
+        let whole = gzip(success().as_bytes());
+        compressed(&whole[..whole.len() / 2])
+    });
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Lost, "{}", operation.name);
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn compressed(body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 /// The limit itself is no error, and one byte more is.
@@ -519,6 +559,9 @@ cases!(($) misbehaviour misbehaviour_cases {
     ten_mebibytes,
     chunks_for_ever,
     a_mebibyte_to_the_byte,
+    gzip_is_read,
+    gzip_bomb,
+    gzip_cut_short,
     empty_answer,
     content_type_does_not_matter,
     interim_answers_are_passed_over,
