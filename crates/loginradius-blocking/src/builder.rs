@@ -50,6 +50,7 @@ impl ClientBuilder {
     }
 
     /// How long one request may take, from resolving the name to the end of the answer. 30 s by default.
+    /// (Linux lets the timeouts of sockets come late, by up to an eighth.)
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

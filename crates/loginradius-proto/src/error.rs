@@ -328,8 +328,11 @@ impl fmt::Display for Error {
             let advice = self.ask().map_or(self.0.kind.advice(), Ask::advice);
             write!(f, "; {}", self.0.hint.unwrap_or(advice))?;
         }
-        if let (ErrorKind::TryLater, Some(wait)) = (self.0.kind, self.0.retry_after) {
-            write!(f, "; the server asks to wait {} s", wait.as_secs())?;
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        match self.0.retry_after.filter(|_| self.0.kind == ErrorKind::TryLater) {
+            Some(wait) if wait < YEAR => write!(f, "; the server asks to wait {} s", wait.as_secs())?,
+            Some(_) => f.write_str("; the server asks to wait for more than a year")?,
+            None => {}
         }
         self.0.notes.iter().try_for_each(|note| write!(f, "; {note}"))
     }

@@ -642,6 +642,9 @@ fn an_error_says_how_long_the_server_asks_to_wait() {
     let busy = Response::builder().status(503).header("Retry-After", "60").body(Body::empty()).unwrap();
     let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
     assert!(error.ends_with("; the server asks to wait 60 s"), "{error}");
+    let busy = Response::builder().status(503).header("Retry-After", "9".repeat(30)).body(Body::empty()).unwrap();
+    let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
+    assert!(error.ends_with("; the server asks to wait for more than a year"), "{error}");
 }
 
 #[test]
@@ -669,4 +672,12 @@ fn debug_is_the_line_and_its_causes_and_in_parts_if_asked_for() {
     let error = Error::not_sent("connection refused");
     assert_eq!(format!("{error:?}"), format!("{error}; because: connection refused"));
     assert!(format!("{error:#?}").contains("kind: NotSent"), "{error:#?}");
+}
+
+#[test]
+fn a_device_code_that_cannot_be_sent_back_is_the_servers_fault() {
+    let body = r#"{"device_code":"ab\ncd","user_code":"u","verification_uri":"https://e.com/"}"#;
+    let error = RequestDeviceCode::new().response(&app(), answer(200, body)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert!(error.to_string().contains("`device_code` has a control character"), "{error}");
 }

@@ -118,10 +118,15 @@ impl DeviceGrant {
             Some(text) => Ok(Some(text)),
             None => optional(url),
         };
+        // It has to be sent back, and nothing with a control character is ever sent.
+        let device_code = needed("device_code")?;
+        if device_code.chars().any(char::is_control) {
+            return Err(Field::unusable("device_code"));
+        }
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
         let lifetime = answer.lifetime_or_longest(object).filter(|time| !time.is_zero());
         Ok(Self {
-            device_code: DeviceCode::new(needed("device_code")?),
+            device_code: DeviceCode::new(device_code),
             user_code: needed("user_code")?,
             verification_uri: either("verification_uri", "verification_url")?
                 .ok_or(Field::missing("verification_uri"))?,

@@ -26,6 +26,10 @@ impl Field {
         Self { name, problem: "is there twice" }
     }
 
+    pub(crate) fn unusable(name: &'static str) -> Self {
+        Self { name, problem: "has a control character" }
+    }
+
     pub(crate) fn not_text(name: &'static str) -> Self {
         Self { name, problem: "is not a string" }
     }
