@@ -70,9 +70,12 @@ pub fn token_answer(data: &[u8]) {
 
 fn are_in(body: &[u8], tokens: &TokenSet) {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let members: HashMap<String, &RawValue> = serde_json::from_slice(body).expect("a JSON object");
+    let is_utf_8 = std::str::from_utf8(body).is_ok();
+    let text = String::from_utf8_lossy(body);
+    let members: HashMap<String, &RawValue> = serde_json::from_str(&text).expect("a JSON object");
     let member = |name| serde_json::from_str::<String>(members.get(name).copied()?.get()).ok();
     assert!(!tokens.access_token.expose().is_empty());
+    assert!(is_utf_8 || !tokens.access_token.expose().contains(char::REPLACEMENT_CHARACTER));
     assert_eq!(member("access_token").as_deref(), Some(tokens.access_token.expose()));
     if let Some(token) = &tokens.refresh_token {
         assert!(!token.expose().is_empty());

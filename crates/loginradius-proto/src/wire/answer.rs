@@ -29,8 +29,7 @@ pub(crate) fn object<T>(
     {
         return Err(error);
     }
-    // An error is read even if its text is not UTF-8; a success must be, lest a token be mangled.
-    if !head.status.is_success() || matches!(text, Cow::Owned(_)) {
+    if !head.status.is_success() {
         return Err(not_loginradius(&head));
     }
     read(&object, &head).map_err(|field| {

@@ -3,6 +3,7 @@
 //! Only the fields that are asked for are parsed; the rest is skipped without being built, so that a
 //! number out of range or a deep structure in a field that nobody reads cannot spoil an answer.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -31,27 +32,38 @@ impl Field {
     }
 
     pub(crate) fn not_text(name: &'static str) -> Self {
-        Self { name, problem: "is not a string" }
+        Self { name, problem: "is not a string of UTF-8" }
     }
 }
 
 /// The members of a JSON object, in their order, duplicates included.
-pub(crate) struct Object<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct Object<'a> {
+    members: Vec<(String, &'a RawValue)>,
+    /// Whether bytes that are not UTF-8 were replaced in the text.
+    mended: bool,
+}
 
 impl<'a> Object<'a> {
     /// `None` if that is not one JSON object.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+    #[allow(clippy::ptr_arg, reason = "an owned text is one that was mended")]
+    pub(crate) fn parse(text: &'a Cow<'_, str>) -> Option<Self> {
+        let object = serde_json::from_str::<Self>(text).ok()?;
+        Some(Self { mended: matches!(text, Cow::Owned(_)), ..object })
     }
 
     /// The string of that name; `None` if it is missing or null.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, Field> {
-        let mut found = self.0.iter().filter(|(key, _)| key == name);
+        let mut found = self.members.iter().filter(|(key, _)| key == name);
         let Some((_, raw)) = found.next() else { return Ok(None) };
         if found.next().is_some() {
             return Err(Field::duplicate(name));
         }
-        serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))
+        let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))?;
+        match text {
+            // A mangled token is worse than none.
+            Some(text) if self.mended && text.contains(char::REPLACEMENT_CHARACTER) => Err(Field::not_text(name)),
+            text => Ok(text),
+        }
     }
 
     /// Whether there is a value of that name that says something: neither null nor an empty string.
@@ -61,12 +73,12 @@ impl<'a> Object<'a> {
 
     /// The first value of that name, as it stands in the text.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw)
+        self.members.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw)
     }
 
     /// The first value of that name, whatever the case of its letters.
     pub(crate) fn raw_ignoring_case(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| *raw)
+        self.members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| *raw)
     }
 
     /// The first value of that name, whatever the case of its letters, if it can be read as a `T`.
@@ -91,7 +103,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Object(members))
+                Ok(Object { members, mended: false })
             }
         }
 
@@ -107,13 +119,15 @@ mod tests {
     fn what_nobody_reads_does_not_matter() {
         let deep = "[".repeat(5_000) + &"]".repeat(5_000);
         let text = format!(r#"{{"a":"x","huge":1e999,"lone":"\ud800","deep":{deep}}}"#);
+        let text = text.into();
         let object = Object::parse(&text).expect("an object");
         assert_eq!(object.text("a").unwrap().as_deref(), Some("x"));
     }
 
     #[test]
     fn a_field_that_is_read_must_be_there_once() {
-        let object = Object::parse(r#"{"a":"x","a":"x","b":1,"c":null}"#).unwrap();
+        let text = r#"{"a":"x","a":"x","b":1,"c":null}"#.into();
+        let object = Object::parse(&text).unwrap();
         assert_eq!(object.text("a").unwrap_err(), Field::duplicate("a"));
         assert_eq!(object.text("b").unwrap_err(), Field::not_text("b"));
         assert_eq!(object.text("c").unwrap(), None);
@@ -123,7 +137,7 @@ mod tests {
     #[test]
     fn only_one_whole_object_will_do() {
         for text in ["", "[]", "null", "{", "{} {}", r#"{"a":}"#, "<html>"] {
-            assert!(Object::parse(text).is_none(), "{text}");
+            assert!(Object::parse(&text.into()).is_none(), "{text}");
         }
     }
 }
