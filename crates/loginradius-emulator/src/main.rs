@@ -90,7 +90,7 @@ fn introduce(emulator: &Emulator, json_only: bool) -> io::Result<()> {
     writeln!(out, "  OAuth app       {app}")?;
     writeln!(out, "  JWT app         {} (HS256, secret {})\n", seeded::JWT_APP, seeded::JWT_SECRET)?;
     for user in emulator.users() {
-        writeln!(out, "  {:<24}{:<27}{:?}", user.email, user.password, user.standing)?;
+        writeln!(out, "  {:<24}{:<27}{}", user.email, user.password, user.standing)?;
     }
     let request = if json_only {
         format!(r#"-H 'Content-Type: application/json' -d '{{"client_id":"{client}"}}'"#)

@@ -1,5 +1,7 @@
 //! What exists in every emulator: clients, applications and users. All of it is invented.
 
+use std::fmt;
+
 /// The client that tests and demonstrations use: LoginRadius's API key, OAuth's `client_id`.
 pub const CLIENT_ID: &str = "de300000-0000-4000-8000-000000000001";
 /// The secret of [`CLIENT_ID`]: LoginRadius's API secret, OAuth's `client_secret`.
@@ -129,6 +131,18 @@ pub enum Standing {
     Locked,
     /// LoginRadius code 1176.
     SecondFactor,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Good => "works",
+            Self::EmailNotVerified => "email not verified (970)",
+            Self::Blocked => "blocked (991)",
+            Self::Locked => "locked (1198)",
+            Self::SecondFactor => "needs a second factor (1176)",
+        })
+    }
 }
 
 /// The user whose email address, user name or phone number this is.

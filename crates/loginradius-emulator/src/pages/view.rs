@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::browser::Outcome;
 use crate::device::Grant;
-use crate::seeded::{self, Standing, User};
+use crate::seeded::{self, User};
 use crate::state::State;
 
 /// `title` is what the page's tab says; errors are part of it, because screen readers read it first.
@@ -237,7 +237,7 @@ pub(super) fn index(state: &State) -> Markup {
                         @for user in seeded::USERS {
                             tr {
                                 th scope="row" { (user.email) } td { (user.username) } td { (user.phone) }
-                                td { code { (user.password) } } td { (standing(user.standing)) }
+                                td { code { (user.password) } } td { (user.standing) }
                             }
                         }
                     }
@@ -258,14 +258,4 @@ pub(super) fn index(state: &State) -> Markup {
             }
         },
     )
-}
-
-fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Good => "works",
-        Standing::EmailNotVerified => "email not verified (970)",
-        Standing::Blocked => "blocked (991)",
-        Standing::Locked => "locked (1198)",
-        Standing::SecondFactor => "needs a second factor (1176)",
-    }
 }
