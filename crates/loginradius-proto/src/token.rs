@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::wire::answer::Answer;
+use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
 use crate::{AccessToken, IdToken, RefreshToken};
 
@@ -48,7 +48,7 @@ impl TokenSet {
     }
 
     /// Reads the token object of every token endpoint.
-    pub(crate) fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {
+    pub(crate) fn read(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
         let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
         // Nothing here reads an `id_token`, so one that cannot be read must not cost the others.
         // `Id_token` is LoginRadius's spelling in the answer to an OpenID Connect refresh.
@@ -56,7 +56,7 @@ impl TokenSet {
         Ok(Self {
             access_token: AccessToken::new(optional("access_token")?.ok_or(Field::missing("access_token"))?),
             token_type: object.text("token_type").unwrap_or(None),
-            expires_in: answer.lifetime(object),
+            expires_in: head.lifetime(object),
             refresh_token: optional("refresh_token")?.map(RefreshToken::new),
             id_token: id_token.map(IdToken::new),
         })

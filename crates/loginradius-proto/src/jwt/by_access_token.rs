@@ -2,8 +2,8 @@ use http::{Request, Response};
 
 use super::login;
 use crate::service::Route;
-use crate::wire::answer::Asked;
 use crate::wire::request;
+use crate::wire::scrub::Asked;
 use crate::{AccessToken, App, Body, Endpoint, Error, Jwt};
 
 /// LoginRadius's "JWT Token": a JWT for an access token.

@@ -1,7 +1,7 @@
 use http::{Request, Response};
 
 use super::login::{self, LoginOptions};
-use crate::wire::answer::Asked;
+use crate::wire::scrub::Asked;
 use crate::{App, Body, Endpoint, Error, Jwt, Password};
 
 /// LoginRadius's "JWT Token by Email": a JWT for an email address and a password.

@@ -1,9 +1,10 @@
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
-use crate::wire::answer::{self, Asked};
+use crate::wire::answer;
 use crate::wire::json::Field;
 use crate::wire::request::{self, Params};
+use crate::wire::scrub::Asked;
 use crate::{App, Body, Error, Jwt, Password};
 
 /// What the three JWT logins can send besides the credentials.

@@ -1,8 +1,9 @@
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
-use crate::wire::answer::{self, Asked};
+use crate::wire::answer;
 use crate::wire::request;
+use crate::wire::scrub::Asked;
 use crate::{App, AuthorizationCode, Body, CodeVerifier, Endpoint, Error, TokenSet};
 
 /// LoginRadius's "Access token by OAuth 2 token": exchanges an authorization code ([RFC 6749, section 4.1.3]).

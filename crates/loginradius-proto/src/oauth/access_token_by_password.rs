@@ -1,8 +1,9 @@
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
-use crate::wire::answer::{self, Asked};
+use crate::wire::answer;
 use crate::wire::request;
+use crate::wire::scrub::Asked;
 use crate::{App, Body, Endpoint, Error, ErrorKind, Password, TokenSet};
 
 /// LoginRadius's "Access Token by Account Password" ([RFC 6749, section 4.3]).

@@ -3,8 +3,10 @@ use std::time::Duration;
 use http::{Request, Response};
 
 use crate::service::Route;
-use crate::wire::answer::{self, Answer, Asked};
+use crate::wire::answer;
+use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
+use crate::wire::scrub::Asked;
 use crate::wire::{number, request};
 use crate::{App, Body, DeviceCode, Endpoint, Error};
 
@@ -110,7 +112,7 @@ impl DeviceGrant {
         Some(self.verification_uri_complete.as_deref().filter(|uri| is_web(uri)).unwrap_or(plain))
     }
 
-    fn read(object: &Object<'_>, answer: &Answer) -> Result<Self, Field> {
+    fn read(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
         let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
         let needed = |name| optional(name)?.ok_or(Field::missing(name));
         // Some servers say `url` where RFC 8628 says `uri`, and some say both.
@@ -124,7 +126,7 @@ impl DeviceGrant {
             return Err(Field::unusable("device_code"));
         }
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
-        let lifetime = answer.lifetime_or_longest(object).filter(|time| !time.is_zero());
+        let lifetime = head.lifetime_or_longest(object).filter(|time| !time.is_zero());
         Ok(Self {
             device_code: DeviceCode::new(device_code),
             user_code: needed("user_code")?,

@@ -1,8 +1,9 @@
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
-use crate::wire::answer::{self, Asked};
+use crate::wire::answer;
 use crate::wire::request;
+use crate::wire::scrub::Asked;
 use crate::{App, Body, DeviceCode, Endpoint, Error, TokenSet};
 
 /// LoginRadius's "Request Tokens": one poll of a device sign-in ([RFC 8628, section 3.4]).

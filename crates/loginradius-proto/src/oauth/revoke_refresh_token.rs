@@ -1,8 +1,9 @@
 use http::{Request, Response};
 
 use crate::service::Route;
-use crate::wire::answer::{self, Asked};
+use crate::wire::answer;
 use crate::wire::request;
+use crate::wire::scrub::Asked;
 use crate::{App, Body, Endpoint, Error, RefreshToken};
 
 /// LoginRadius's "Revoke Refresh Token" ([RFC 7009]).

@@ -1,8 +1,9 @@
 //! How requests are written and answers are read. Nothing here knows an operation.
 
 pub(crate) mod answer;
+pub(crate) mod head;
 pub(crate) mod json;
 pub(crate) mod number;
 mod refusal;
 pub(crate) mod request;
-mod scrub;
+pub(crate) mod scrub;

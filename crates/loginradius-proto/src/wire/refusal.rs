@@ -2,15 +2,15 @@
 
 use http::StatusCode;
 
-use super::answer::{Answer, Asked};
+use super::head::Head;
 use super::json::Object;
 use super::number;
-use super::scrub::scrub;
+use super::scrub::{Asked, scrub};
 use crate::error::FieldError;
 use crate::{App, Ask, BodyFormat, Error, ErrorKind, ServiceError};
 
 /// The error that LoginRadius answered; `None` if the object is neither of its two error bodies.
-pub(super) fn read(asked: &Asked<'_>, head: &Answer, object: &Object<'_>) -> Option<Error> {
+pub(super) fn read(asked: &Asked<'_>, head: &Head, object: &Object<'_>) -> Option<Error> {
     service_error(object).map(|service| error(asked, head, service))
 }
 
@@ -74,7 +74,7 @@ struct RefusedField {
     message: String,
 }
 
-fn error(asked: &Asked<'_>, head: &Answer, service: ServiceError) -> Error {
+fn error(asked: &Asked<'_>, head: &Head, service: ServiceError) -> Error {
     // The kind is read off the server's own words: a password may be one of them.
     let (kind, ask) = meaning(head.status, &service);
     let service = printable(asked, service);

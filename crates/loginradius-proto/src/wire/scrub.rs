@@ -1,6 +1,12 @@
 //! Texts of a server, made fit to be printed.
 
-use super::answer::Asked;
+use crate::App;
+
+/// Whose answer is read: the app, and the secrets that the request carried besides the app's.
+pub(crate) struct Asked<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) secrets: &'a [&'a str],
+}
 
 /// A server's text, fit to be printed: without the secrets that the request carried, on one line, not endless.
 pub(super) fn scrub(asked: &Asked<'_>, text: &str) -> String {

@@ -1,0 +1,53 @@
+//! What an answer says besides its body.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use http::header::{DATE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+
+use super::json::Object;
+use super::number;
+use crate::{Body, Error, ErrorKind};
+
+/// Status and headers of an answer, as far as they are read.
+pub(crate) struct Head {
+    pub(super) status: StatusCode,
+    date: Option<SystemTime>,
+    retry_after: Option<Duration>,
+}
+
+impl Head {
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let date = text(DATE).and_then(|value| httpdate::parse_http_date(value).ok());
+        let retry_after = text(RETRY_AFTER).and_then(|value| number::retry_after(value, date));
+        Self { status, date, retry_after }
+    }
+
+    /// The lifetime under any of its three names; `None` if it is missing, unreadable or too large to count.
+    pub(crate) fn lifetime(&self, object: &Object<'_>) -> Option<Duration> {
+        self.lifetime_or_longest(object).filter(|time| *time < Duration::MAX)
+    }
+
+    /// The same, but `Duration::MAX` if it is too large to count.
+    pub(crate) fn lifetime_or_longest(&self, object: &Object<'_>) -> Option<Duration> {
+        ["expires_in", "expires", "expire_in"].iter().find_map(|name| {
+            let raw = object.raw(name)?;
+            number::seconds(raw).or_else(|| number::until(raw, self.date?))
+        })
+    }
+
+    /// The body as text; whatever is not UTF-8 is replaced.
+    pub(super) fn text<'a>(&self, body: &'a Body) -> Result<Cow<'a, str>, Error> {
+        let bytes = body.as_bytes();
+        if bytes.len() > Body::LIMIT {
+            return Err(self.error(ErrorKind::Lost, "the answer is longer than 1 MiB, and was not read"));
+        }
+        Ok(String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
+    }
+
+    pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).with_answer(self.status, self.retry_after)
+    }
+}
