@@ -28,6 +28,9 @@ struct Cli {
     /// The PKCE verifier, if the authorization request had a challenge
     #[arg(long)]
     code_verifier: Option<String>,
+    /// Send `grant_type=authorization_code`, as RFC 6749 has it, in the classic family too
+    #[arg(long)]
+    grant_type: bool,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,9 @@ fn exchange(cli: &Cli, output: Output) -> Result {
     let mut operation = AccessTokenByCode::new(code, &cli.redirect_uri);
     if let Some(verifier) = &cli.code_verifier {
         operation = operation.code_verifier(verifier.as_str());
+    }
+    if cli.grant_type {
+        operation = operation.with_grant_type();
     }
     let tokens = client.call(&operation)?;
     output.say("Signed in.");

@@ -20,6 +20,9 @@ struct Cli {
     /// The refresh token; better given in the environment, which others cannot list. The emulator needs none
     #[arg(long, env = "LOGINRADIUS_REFRESH_TOKEN", hide_env_values = true)]
     refresh_token: Option<String>,
+    /// Revoke it under the key `token`, as RFC 7009 has it, and not under LoginRadius's `refresh_token`
+    #[arg(long)]
+    token_key: bool,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +48,8 @@ fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
     output.tokens("refreshed", &tokens);
 
     let newest = tokens.refresh_token.unwrap_or(spent);
-    client.call(&RevokeRefreshToken::new(newest.clone()))?;
+    let revoke = RevokeRefreshToken::new(newest.clone());
+    client.call(&if cli.token_key { revoke.with_token_key() } else { revoke })?;
     output.done("revoked", "Revoked.");
 
     match client.call(&RefreshAccessToken::new(newest)) {

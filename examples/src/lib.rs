@@ -253,6 +253,7 @@ impl Output {
                 "token_type": tokens.token_type,
                 "expires_in": tokens.expires_in.map(seconds),
                 "refresh_token": refresh_token,
+                "scope": tokens.scope,
                 "id_token": id_token,
             }));
         }

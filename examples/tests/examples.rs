@@ -400,6 +400,26 @@ fn a_code_can_be_pasted() {
 }
 
 #[test]
+fn the_rfcs_own_parameters_are_sent_when_asked_for() {
+    let emulator = emulator();
+    let token = tokens(&emulator).refresh_token;
+    let options = ["--family", "site", "--refresh-token", &token, "--token-key"];
+    let ended = Example::start("refresh_and_revoke", &[&service(&emulator)[..], &["--json"], &options].concat()).end();
+    assert!(ended.success);
+    let asked = emulator.requests();
+    let revoke = asked.iter().find(|asked| asked.operation == Some(Operation::Revoke)).unwrap();
+    assert!(revoke.param("token").is_some() && revoke.param("refresh_token").is_none());
+
+    let redirect = "https://app.example.com/back";
+    let code = emulator.issue_code(seeded::OTHER_CLIENT_ID, redirect, None);
+    let options = ["--code", &code, "--redirect-uri", redirect, "--grant-type"];
+    let ended = Example::start("authorization_code", &[&service(&emulator)[..], &["--json"], &options].concat()).end();
+    assert!(ended.success);
+    let asked = emulator.requests().pop().unwrap();
+    assert_eq!(asked.param("grant_type"), Some("authorization_code"));
+}
+
+#[test]
 fn what_a_service_says_cannot_steer_the_terminal() {
     let nasty = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31mXYZ\r\n\u{8}\u{7f}-123";
     let script = "javascript:alert(1)";

@@ -95,7 +95,7 @@ impl ErrorKind {
         match self {
             Self::Settings => "check the app's settings",
             Self::SignInAgain => "sign in again",
-            Self::Denied => "the person refused",
+            Self::Denied => "refused, by the person or on the person's behalf",
             Self::TryLater => "try again later",
             _ => "this is LoginRadius's own reason",
         }

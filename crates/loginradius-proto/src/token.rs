@@ -30,6 +30,9 @@ pub struct TokenSet {
     /// The next refresh token. After a refresh it replaces the one that was sent; if there is none,
     /// the one that was sent goes on.
     pub refresh_token: Option<RefreshToken>,
+    /// What was granted, if it is said: it may differ from what was asked for. LoginRadius documents no
+    /// answer with it.
+    pub scope: Option<String>,
     /// Present if the OAuth app is configured for OpenID Connect. Not verified.
     pub id_token: Option<IdToken>,
 }
@@ -43,6 +46,7 @@ impl TokenSet {
             token_type: None,
             expires_in: None,
             refresh_token: None,
+            scope: None,
             id_token: None,
         }
     }
@@ -58,6 +62,7 @@ impl TokenSet {
             token_type: object.text("token_type").unwrap_or(None),
             expires_in: head.lifetime(object),
             refresh_token: optional("refresh_token")?.map(RefreshToken::new),
+            scope: object.text("scope").unwrap_or(None),
             id_token: id_token.map(IdToken::new),
         })
     }

@@ -571,7 +571,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
     for (body, ending) in [
         (r#"{"error":"invalid_scope"}"#, "; check the app's settings"),
         (r#"{"error":"invalid_client"}"#, "; check the client id, or API key"),
-        (wrong_secret, "; check the OAuth app's name, `App::oauth_app`"),
+        (wrong_secret, "; check the OAuth app's name, `App::oauth_app`, and that it allows this kind of sign-in"),
         (r#"{"ErrorCode":923,"Message":"API secret is missing"}"#, "; set the client secret with `App::client_secret`"),
         (
             r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#,
@@ -583,7 +583,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
             r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
             "code 2010, invalid_grant; sign in again",
         ),
-        (r#"{"error":"access_denied"}"#, "; the person refused"),
+        (r#"{"error":"access_denied"}"#, "; refused, by the person or on the person's behalf"),
         (r#"{"error":"temporarily_unavailable"}"#, "; try again later"),
         (r#"{"error":"new_in_2031"}"#, "; this is LoginRadius's own reason"),
     ] {
@@ -684,4 +684,20 @@ fn a_device_code_that_cannot_be_sent_back_is_the_servers_fault() {
     let error = RequestDeviceCode::new().response(&app(), answer(200, body)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadAnswer);
     assert!(error.to_string().contains("`device_code` has a control character"), "{error}");
+}
+
+#[test]
+fn the_scope_that_was_granted_is_told() {
+    let scope = |members: &str| tokens(&format!(r#"{{"access_token":"a"{members}}}"#)).unwrap().scope;
+    assert_eq!(scope(r#","scope":"email profile""#).as_deref(), Some("email profile"));
+    for none in ["", r#","scope":null"#, r#","scope":["email"]"#] {
+        assert_eq!(scope(none), None, "{none}");
+    }
+}
+
+#[test]
+fn an_invalid_client_may_be_its_secret() {
+    let body = r#"{"error":"invalid_client"}"#;
+    let error = RefreshAccessToken::new("r").response(&app().client_secret("s3cret"), answer(401, body)).unwrap_err();
+    assert!(error.to_string().ends_with("; check the client id and the client secret"), "{error}");
 }

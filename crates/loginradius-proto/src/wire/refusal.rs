@@ -100,11 +100,14 @@ fn hint(app: &App, service: &ServiceError) -> Option<&'static str> {
         (Some(965), _) if app.body_format == BodyFormat::Form => Some("try `App::body_format(BodyFormat::Json)`"),
         (Some(923), _) if app.secret().is_none() => Some("set the client secret with `App::client_secret`"),
         (Some(1180 | 1196), _) => Some("check the JWT app's name, `App::jwt_app`"),
-        (Some(901 | 920 | 922), _) | (_, Some("invalid_client")) => Some("check the client id, or API key"),
+        (Some(901 | 920 | 922), _) => Some("check the client id, or API key"),
+        // LoginRadius says it of the id alone, RFC 6749, section 5.2, of a wrong secret too.
+        (_, Some("invalid_client")) if app.secret().is_some() => Some("check the client id and the client secret"),
+        (_, Some("invalid_client")) => Some("check the client id, or API key"),
         // LoginRadius says the same of a wrong secret and of an app that it does not know. A new API secret
         // is refused for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
         (_, Some("unauthorized_client")) if app.secret().is_none() => {
-            Some("check the OAuth app's name, `App::oauth_app`")
+            Some("check the OAuth app's name, `App::oauth_app`, and that it allows this kind of sign-in")
         }
         (_, Some("unauthorized_client")) => {
             Some("check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)")
