@@ -529,6 +529,17 @@ fn flow_with_a_timeout_of_its_own<A: Adapter>() {
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
+/// A flow that would wait longer than the client is held to the client's timeout.
+fn flow_within_the_clients_timeout<A: Adapter>() {
+    let server = misbehaving(Fault::Silence, "");
+    let app = app(&server.url());
+    let client = A::new(app.clone(), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
+    let start = Instant::now();
+    let flow = Call::new(RefreshAccessToken::new("r"), &app, 1).timeout(Duration::from_secs(5));
+    assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::Lost);
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
 cases!(($) misbehaviour misbehaviour_cases {
     closes_before_answering,
     closes_before_the_request,
@@ -577,4 +588,5 @@ cases!(($) misbehaviour misbehaviour_cases {
     headers_are_few,
     flow_of_another_address,
     flow_with_a_timeout_of_its_own,
+    flow_within_the_clients_timeout,
 });
