@@ -2,7 +2,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::{DEFAULT_TIMEOUT, is_failure};
+use crate::flow::{DEFAULT_TIMEOUT, is_failure, requested_at};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{DeviceGrant, RequestTokens};
 use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step, TokenSet};
@@ -249,8 +249,9 @@ impl DeviceFlow {
         }
     }
 
-    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
-        let error = match outcome.and_then(|answer| self.poll.response(&self.app, answer)) {
+    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
+        let answer = outcome.map(|answer| requested_at(sent, answer));
+        let error = match answer.and_then(|answer| self.poll.response(&self.app, answer)) {
             Ok(tokens) => {
                 self.state = State::Done(Some(Ok(tokens)));
                 return;
@@ -333,10 +334,10 @@ impl Flow for DeviceFlow {
     type Output = TokenSet;
 
     fn step(&mut self, now: Instant) -> Step<TokenSet> {
-        if let State::Out { deadline, .. } = self.state
+        if let State::Out { sent, deadline } = self.state
             && now >= deadline
         {
-            self.outcome(Err(Error::unanswered()), now);
+            self.outcome(Err(Error::unanswered()), sent, now);
         }
         match &mut self.state {
             State::Out { deadline, .. } => Step::Wait(*deadline),
@@ -358,7 +359,7 @@ impl Flow for DeviceFlow {
             if outcome.is_ok() {
                 self.round_trip = self.round_trip.max(now.saturating_duration_since(sent));
             }
-            self.outcome(outcome, now);
+            self.outcome(outcome, sent, now);
         }
     }
 }

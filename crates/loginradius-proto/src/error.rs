@@ -60,8 +60,8 @@ pub enum ErrorKind {
     NotSent,
     /// Perhaps sent, and no answer came: it may or may not have taken effect.
     Lost,
-    /// LoginRadius, or something in front of it, is busy or out of order: try later, and not before
-    /// [`Error::retry_after`].
+    /// LoginRadius, something in front of it, or the store of a session is busy or out of order: try
+    /// later, and not before [`Error::retry_after`].
     TryLater,
     /// The answer is none of LoginRadius's: check the base URL and what stands in between, or report a bug.
     BadAnswer,
@@ -164,6 +164,12 @@ impl Error {
     /// shows no secret.
     pub fn settings(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Settings, message)
+    }
+
+    /// For stores and adapters: it did not work now, and may well do later. The message says what did not
+    /// work and what to do, and shows no secret; neither does the source.
+    pub fn try_later(message: impl Into<String>, source: impl Into<Source>) -> Self {
+        Self::new(ErrorKind::TryLater, message).with_source(source)
     }
 
     /// What the caller can do.
@@ -273,6 +279,16 @@ impl Error {
         self.change(|detail| detail.notes.push(note.into()))
     }
 
+    /// The same for callers of a session, which goes on: what failed is tried again.
+    pub(crate) fn into_try_later(self) -> Self {
+        self.change(|detail| detail.kind = ErrorKind::TryLater)
+    }
+
+    /// Says how long to wait before the next attempt.
+    pub(crate) fn with_retry_after(self, wait: Duration) -> Self {
+        self.change(|detail| detail.retry_after = Some(wait))
+    }
+
     pub(crate) fn with_answer(self, status: StatusCode, retry_after: Option<Duration>) -> Self {
         self.change(|detail| {
             detail.status = Some(status);
@@ -330,8 +346,8 @@ impl fmt::Display for Error {
         }
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         match self.0.retry_after.filter(|_| self.0.kind == ErrorKind::TryLater) {
-            Some(wait) if wait < YEAR => write!(f, "; the server asks to wait {} s", wait.as_secs())?,
-            Some(_) => f.write_str("; the server asks to wait for more than a year")?,
+            Some(wait) if wait < YEAR => write!(f, "; wait {} s", wait.as_secs_f64().ceil())?,
+            Some(_) => f.write_str("; wait for more than a year")?,
             None => {}
         }
         self.0.notes.iter().try_for_each(|note| write!(f, "; {note}"))

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use http::Request;
 
 use crate::jitter::{Jitter, after, doubled};
+use crate::wire::head::RequestedAt;
 use crate::{App, Body, Endpoint, Error, ErrorKind, describe};
 
 /// A conversation that takes requests and waits, without any I/O.
@@ -184,6 +185,7 @@ enum State<T> {
     /// To be sent at once, or at an instant.
     Waiting(Option<Instant>),
     Out {
+        sent: Instant,
         deadline: Instant,
     },
     Done(Option<Result<T, Error>>),
@@ -224,7 +226,7 @@ impl<E: Endpoint> Call<E> {
             Ok(request) => {
                 let deadline = after(now, self.timeout);
                 self.attempts = self.attempts.saturating_add(1);
-                self.state = State::Out { deadline };
+                self.state = State::Out { sent: now, deadline };
                 Step::Send(Hints { deadline, fresh_connection: !self.endpoint.repeatable() }.put(request))
             }
             Err(error) => {
@@ -234,8 +236,8 @@ impl<E: Endpoint> Call<E> {
         }
     }
 
-    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
-        let result = outcome.and_then(|answer| self.endpoint.response(&self.app, answer));
+    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
+        let result = outcome.and_then(|answer| self.endpoint.response(&self.app, requested_at(sent, answer)));
         self.state = match result {
             Ok(response) => State::Done(Some(Ok(response))),
             Err(error) => match self.wait_after(&error) {
@@ -271,25 +273,31 @@ impl<E: Endpoint> Flow for Call<E> {
     type Output = E::Response;
 
     fn step(&mut self, now: Instant) -> Step<E::Response> {
-        if let State::Out { deadline } = self.state {
+        if let State::Out { sent, deadline } = self.state {
             if now < deadline {
                 return Step::Wait(deadline);
             }
-            self.outcome(Err(Error::unanswered()), now);
+            self.outcome(Err(Error::unanswered()), sent, now);
         }
         match &mut self.state {
             State::Waiting(Some(until)) if now < *until => Step::Wait(*until),
             State::Waiting(_) => self.send(now),
-            State::Out { deadline } => Step::Wait(*deadline),
+            State::Out { deadline, .. } => Step::Wait(*deadline),
             State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::finished()))),
         }
     }
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
-        if let State::Out { .. } = self.state {
-            self.outcome(outcome, now);
+        if let State::Out { sent, .. } = self.state {
+            self.outcome(outcome, sent, now);
         }
     }
+}
+
+/// The answer, with the moment at which its request was handed out.
+pub(crate) fn requested_at(sent: Instant, mut answer: http::Response<Body>) -> http::Response<Body> {
+    answer.extensions_mut().insert(RequestedAt(sent));
+    answer
 }
 
 /// Whether an error says nothing about the request itself: the network's, a busy server's or a proxy's.

@@ -11,14 +11,18 @@ impl Jitter {
         Self(seed)
     }
 
-    /// Between three quarters of `wait` and `wait`.
-    pub(crate) fn shorten(&mut self, wait: Duration) -> Duration {
+    /// 64 bits.
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        // The upper 12 bits, which SplitMix64's last step does not change.
-        let part = u32::try_from(bits >> 52).unwrap_or(0);
+        bits ^ (bits >> 31)
+    }
+
+    /// Between three quarters of `wait` and `wait`.
+    pub(crate) fn shorten(&mut self, wait: Duration) -> Duration {
+        let part = u32::try_from(self.bits() >> 52).unwrap_or(0);
         wait - wait / 4 / (1 << 12) * part
     }
 }

@@ -34,6 +34,11 @@
 //! A [`Flow`] is a conversation of several requests and waits: [`Call`] sends one operation, again where
 //! that is safe; [`DeviceFlow`] polls until the person has decided. Its page walks through a whole one.
 //!
+//! # One session
+//!
+//! A [`session::SessionFlow`] gets an access token that is good, refreshing and storing it where needed; its
+//! page walks through a sign-in and a refresh.
+//!
 //! # Errors
 //!
 //! One [`Error`]: its [`kind`](Error::kind) says what to do, [`service`](Error::service) what LoginRadius
@@ -51,6 +56,7 @@ pub mod jwt;
 pub mod oauth;
 mod secret;
 mod service;
+pub mod session;
 #[cfg(test)]
 mod testing;
 mod token;

@@ -8,14 +8,15 @@ macro_rules! secret {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// `Debug` prints the type's name alone; the memory is overwritten on drop.
+        /// `Debug` prints the type's name alone. Clones share the memory, which is overwritten when the
+        /// last of them is dropped.
         #[derive(Clone)]
-        pub struct $name(zeroize::Zeroizing<String>);
+        pub struct $name(std::sync::Arc<zeroize::Zeroizing<String>>);
 
         impl $name {
             /// Takes the secret as it is: nothing is trimmed and no shape is expected.
             pub fn new(secret: impl Into<String>) -> Self {
-                Self(zeroize::Zeroizing::new(secret.into()))
+                Self(std::sync::Arc::new(zeroize::Zeroizing::new(secret.into())))
             }
 
             /// The secret itself. Keep it out of logs and error messages.

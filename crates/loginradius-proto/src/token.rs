@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
@@ -35,6 +35,8 @@ pub struct TokenSet {
     pub scope: Option<String>,
     /// Present if the OAuth app is configured for OpenID Connect. Not verified.
     pub id_token: Option<IdToken>,
+    /// When they were asked for, if a flow did: their lifetime is counted from then, and so never overrated.
+    pub requested_at: Option<Instant>,
 }
 
 impl TokenSet {
@@ -48,11 +50,23 @@ impl TokenSet {
             refresh_token: None,
             scope: None,
             id_token: None,
+            requested_at: None,
         }
     }
 
     /// Reads the token object of every token endpoint.
     pub(crate) fn read(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
+        let refresh_token = Self::read_refresh_token(object)?;
+        Ok(Self { refresh_token, ..Self::read_access(object, head)? })
+    }
+
+    /// The refresh token alone. An empty one is none.
+    pub(crate) fn read_refresh_token(object: &Object<'_>) -> Result<Option<RefreshToken>, Field> {
+        Ok(object.text("refresh_token")?.filter(|text| !text.is_empty()).map(RefreshToken::new))
+    }
+
+    /// Everything but the refresh token.
+    pub(crate) fn read_access(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
         let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
         // Nothing here reads an `id_token`, so one that cannot be read must not cost the others.
         // `Id_token` is LoginRadius's spelling in the answer to an OpenID Connect refresh.
@@ -61,9 +75,10 @@ impl TokenSet {
             access_token: AccessToken::new(optional("access_token")?.ok_or(Field::missing("access_token"))?),
             token_type: object.text("token_type").unwrap_or(None),
             expires_in: head.lifetime(object),
-            refresh_token: optional("refresh_token")?.map(RefreshToken::new),
+            refresh_token: None,
             scope: object.text("scope").unwrap_or(None),
             id_token: id_token.map(IdToken::new),
+            requested_at: head.requested_at,
         })
     }
 }

@@ -27,6 +27,25 @@ impl RefreshAccessToken {
     pub fn new(refresh_token: impl Into<RefreshToken>) -> Self {
         Self { refresh_token: refresh_token.into() }
     }
+
+    /// Reads the answer part by part, for those who must not lose what is good in it.
+    pub(crate) fn refreshed(&self, app: &App, answer: &Response<Body>) -> Refreshed {
+        let asked = Asked { app, secrets: &[self.refresh_token.expose()] };
+        let mut refresh_token = None;
+        let tokens = answer::object(&asked, answer, "access_token", |object, head| {
+            refresh_token = TokenSet::read_refresh_token(object).unwrap_or(None);
+            TokenSet::read_access(object, head)
+        });
+        Refreshed { tokens: tokens.map_err(|error| error.of(self.name())), refresh_token }
+    }
+}
+
+/// What can be read of the answer to a refresh.
+pub(crate) struct Refreshed {
+    /// All but the refresh token.
+    pub(crate) tokens: Result<TokenSet, Error>,
+    /// The next refresh token, even if the rest cannot be read.
+    pub(crate) refresh_token: Option<RefreshToken>,
 }
 
 impl Endpoint for RefreshAccessToken {

@@ -19,7 +19,7 @@ pub(crate) fn object<T>(
     key: &str,
     read: impl FnOnce(&Object<'_>, &Head) -> Result<T, Field>,
 ) -> Result<T, Error> {
-    let head = Head::new(answer.status(), answer.headers());
+    let head = Head::new(answer);
     let text = head.text(answer.body())?;
     let Some(object) = Object::parse(&text) else { return Err(not_loginradius(&head)) };
     if !(head.status.is_success() && object.has(key))
@@ -37,7 +37,7 @@ pub(crate) fn object<T>(
 
 /// Reads an answer whose success says nothing: an empty body, or JSON that is no error.
 pub(crate) fn nothing(asked: &Asked<'_>, answer: &Response<Body>) -> Result<(), Error> {
-    let head = Head::new(answer.status(), answer.headers());
+    let head = Head::new(answer);
     let text = head.text(answer.body())?;
     if let Some(error) = Object::parse(&text).and_then(|object| refusal::read(asked, &head, &object)) {
         return Err(error);

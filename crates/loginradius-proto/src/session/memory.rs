@@ -1,0 +1,266 @@
+use std::time::{Duration, Instant, SystemTime};
+
+use super::record::{SessionRecord, StoredHold, Tokens};
+use crate::flow::{DEFAULT_TIMEOUT, Retry};
+use crate::jitter::{Jitter, after};
+use crate::{AccessToken, Error, TokenSet};
+
+/// How far in the future a token may have been obtained: clocks of two machines differ, and are corrected.
+const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
+
+/// When a session is refreshed, and how patiently.
+///
+/// ```
+/// use std::time::Duration;
+/// use loginradius_proto::session::SessionPolicy;
+///
+/// let policy = SessionPolicy { early: Duration::ZERO, ..SessionPolicy::default() };
+/// assert_eq!(policy.lock_wait, Duration::from_secs(30));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a policy is data, and is written out by those who change it")]
+pub struct SessionPolicy {
+    /// How long before the end of an access token's lifetime it is refreshed, or a tenth of the lifetime
+    /// if that is less; up to a quarter of it is added at random, so that processes do not all begin at once.
+    /// 60 s by default. Zero turns early refreshes off.
+    pub early: Duration,
+    /// How long to wait for another process that holds the session's lock. 30 s by default.
+    pub lock_wait: Duration,
+    /// How long the answer to one request may take. 30 s by default.
+    pub timeout: Duration,
+    /// How often a refresh is tried for one caller, and the waits in between, which also keep the next
+    /// callers from trying again at once.
+    pub retry: Retry,
+    /// Whether signing out sends the refresh token under the key `token`, as RFC 7009 has it, and not under
+    /// LoginRadius's `refresh_token`. False by default.
+    pub revoke_with_token_key: bool,
+}
+
+impl Default for SessionPolicy {
+    fn default() -> Self {
+        Self {
+            early: Duration::from_secs(60),
+            lock_wait: Duration::from_secs(30),
+            timeout: DEFAULT_TIMEOUT,
+            retry: Retry::default(),
+            revoke_with_token_key: false,
+        }
+    }
+}
+
+/// The present moment by both clocks: `now` for waits, `clock` for whatever is stored.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub(super) now: Instant,
+    pub(super) clock: SystemTime,
+}
+
+/// What this process knows of a session: a plain value that one [`SessionFlow`](super::SessionFlow) leaves
+/// to the next, and that says at any moment, without a lock and without the store, whether its token is good.
+///
+/// ```
+/// # use std::time::{Instant, SystemTime};
+/// use loginradius_proto::session::{Handout, SessionMemory};
+///
+/// let memory = SessionMemory::default();
+/// // Nothing is known yet: a flow has to look into the store.
+/// assert!(matches!(memory.handout(Instant::now(), SystemTime::now()), Handout::Refresh));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct SessionMemory {
+    pub(super) pair: Option<Pair>,
+    /// An access token that an API refused.
+    pub(super) bad: Option<AccessToken>,
+    pub(super) hold: Option<Hold>,
+    pub(super) unsaved: Option<Unsaved>,
+}
+
+/// The newest record that is known, and its times by this process's monotonic clock.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    pub(super) record: SessionRecord,
+    expires: Option<Instant>,
+    expires_at: Option<SystemTime>,
+    early: Option<(Instant, SystemTime)>,
+}
+
+/// Until when no refresh is tried, and why.
+#[derive(Debug, Clone)]
+pub(super) struct Hold {
+    pub(super) until: Instant,
+    pub(super) error: Error,
+}
+
+/// Why the pair in memory is not in the store, and what a later save has to know.
+#[derive(Debug, Clone)]
+pub(super) struct Unsaved {
+    pub(super) error: Error,
+    pub(super) retry_at: Instant,
+    pub(super) failures: u32,
+    /// What the store is known to hold.
+    pub(super) expected: Option<u64>,
+    /// The tokens that were spent for the pair; `None` after a sign-in.
+    pub(super) spent: Option<Tokens>,
+    /// Whether the session's lock is kept, because the store still holds the spent token.
+    pub(super) locked: bool,
+}
+
+/// What there is to hand out at a moment.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums, reason = "an adapter has to handle every case there is")]
+pub enum Handout<'a> {
+    /// The token is good.
+    Good(&'a AccessToken),
+    /// The token is good, and one caller should start a flow, because its end is near or because it has not
+    /// been saved yet.
+    Early(&'a AccessToken),
+    /// There is no good token: a flow has to get one.
+    Refresh,
+    /// There is no good token, and trying again so soon would only hammer: hand out this error.
+    Held(&'a Error),
+}
+
+impl SessionMemory {
+    /// What there is to hand out now: no lock, no store and no allocation.
+    #[must_use]
+    pub fn handout(&self, now: Instant, clock: SystemTime) -> Handout<'_> {
+        let at = At { now, clock };
+        let held = self.hold.as_ref().filter(|hold| now < hold.until);
+        match (self.good(at), held) {
+            (Some(token), None) if self.is_due(at) => Handout::Early(token),
+            (Some(token), _) => Handout::Good(token),
+            (None, Some(hold)) => Handout::Held(&hold.error),
+            (None, None) => Handout::Refresh,
+        }
+    }
+
+    /// The tokens, good or not; their `expires_in` is what is left of the lifetime.
+    #[must_use]
+    pub fn tokens(&self, now: Instant, clock: SystemTime) -> Option<TokenSet> {
+        let pair = self.pair.as_ref()?;
+        let tokens = &pair.record.tokens;
+        let left = pair.expires.zip(pair.expires_at).map(|(expires, expires_at)| {
+            expires.saturating_duration_since(now).min(expires_at.duration_since(clock).unwrap_or_default())
+        });
+        Some(TokenSet {
+            access_token: tokens.access_token.clone(),
+            token_type: tokens.token_type.clone(),
+            expires_in: left,
+            refresh_token: tokens.refresh_token.clone(),
+            scope: tokens.scope.clone(),
+            id_token: tokens.id_token.clone(),
+            requested_at: Some(now),
+        })
+    }
+
+    /// Why the newest tokens are in this memory alone, if they are: they are lost if the process ends.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<&Error> {
+        self.unsaved.as_ref().map(|unsaved| &unsaved.error)
+    }
+
+    /// Whether the session's lock has to stay taken although no flow is running: the store still holds a
+    /// refresh token that is spent, and whoever got the lock would send it again.
+    #[must_use]
+    pub fn keeps_lock(&self) -> bool {
+        self.unsaved.as_ref().is_some_and(|unsaved| unsaved.locked)
+    }
+
+    /// Takes note that an API refused that access token. Says whether it is the newest one here, or none is
+    /// known: only then a flow has to get another one.
+    pub fn report(&mut self, token: &AccessToken) -> bool {
+        let newest = self.pair.as_ref().is_none_or(|pair| same(&pair.record.tokens.access_token, token));
+        if newest {
+            self.bad = Some(token.clone());
+        }
+        newest
+    }
+
+    pub(super) fn good(&self, at: At) -> Option<&AccessToken> {
+        let pair = self.pair.as_ref()?;
+        let token = &pair.record.tokens.access_token;
+        let bad = self.bad.as_ref().is_some_and(|bad| same(bad, token));
+        (!bad && pair.lives(at)).then_some(token)
+    }
+
+    /// Whether a good token should be refreshed, or saved.
+    pub(super) fn is_due(&self, at: At) -> bool {
+        let early = |pair: &Pair| pair.early.is_some_and(|(now, clock)| at.now >= now || at.clock >= clock);
+        match &self.unsaved {
+            Some(unsaved) => at.now >= unsaved.retry_at,
+            None => self.pair.as_ref().is_some_and(early),
+        }
+    }
+
+    /// Takes a record in. Its lifetime counts from `asked`, if it was this process that asked for it, else
+    /// from what the wall clock says of its age.
+    pub(super) fn take(
+        &mut self,
+        record: SessionRecord,
+        asked: Option<Instant>,
+        at: At,
+        early: Duration,
+        jitter: &mut Jitter,
+    ) {
+        let known = self.pair.take().filter(|pair| pair.record.tokens.same_lifetime(&record.tokens));
+        if let (Some(pair), None) = (known, asked) {
+            self.pair = Some(Pair { record, ..pair });
+            return;
+        }
+        self.pair = Some(Pair::new(record, asked, at, early, jitter));
+    }
+}
+
+impl Pair {
+    fn new(record: SessionRecord, asked: Option<Instant>, at: At, early: Duration, jitter: &mut Jitter) -> Self {
+        let tokens = &record.tokens;
+        let age = at.clock.duration_since(tokens.obtained_at).unwrap_or_default();
+        let lifetime = tokens.lifetime;
+        let expires = lifetime.map(|lifetime| match asked {
+            Some(asked) => after(asked, lifetime),
+            None => after(at.now, lifetime.saturating_sub(age)),
+        });
+        let expires_at = tokens.expires_at();
+        let early = lifetime.zip(expires).zip(expires_at).and_then(|((lifetime, expires), expires_at)| {
+            let margin = early.min(lifetime / 10);
+            // `shorten` takes up to a quarter off.
+            let margin = margin + margin - jitter.shorten(margin);
+            let wanted = !margin.is_zero() && tokens.refresh_token.is_some();
+            wanted.then(|| Some((expires.checked_sub(margin)?, expires_at.checked_sub(margin)?))).flatten()
+        });
+        Self { record, expires, expires_at, early }
+    }
+
+    /// Within its lifetime by both clocks, and not obtained in the future. Without a lifetime: until reported.
+    fn lives(&self, at: At) -> bool {
+        !self.is_from_the_future(at)
+            && self.expires.is_none_or(|expires| at.now < expires)
+            && self.expires_at.is_none_or(|expires_at| at.clock < expires_at)
+    }
+
+    pub(super) fn is_from_the_future(&self, at: At) -> bool {
+        at.clock.checked_add(CLOCK_LEEWAY).is_some_and(|latest| self.record.tokens.obtained_at > latest)
+    }
+}
+
+impl Tokens {
+    fn same_lifetime(&self, other: &Self) -> bool {
+        same(&self.access_token, &other.access_token)
+            && self.obtained_at == other.obtained_at
+            && self.lifetime == other.lifetime
+    }
+}
+
+impl StoredHold {
+    /// How long the hold still lasts by this clock; one that began in the future was written by a clock that
+    /// was wrong, and does not count.
+    pub(super) fn left(&self, clock: SystemTime) -> Option<Duration> {
+        clock.checked_add(CLOCK_LEEWAY).filter(|latest| self.since <= *latest)?;
+        let longest = self.until.duration_since(self.since).ok()?;
+        self.until.duration_since(clock).ok().filter(|left| !left.is_zero()).map(|left| left.min(longest))
+    }
+}
+
+pub(super) fn same(one: &AccessToken, other: &AccessToken) -> bool {
+    one.expose() == other.expose()
+}
