@@ -16,11 +16,23 @@ impl<T> Bounded<T> {
     }
 
     pub(crate) fn insert(&mut self, key: String, value: T) {
+        self.insert_keeping(key, value, |_, _| false);
+    }
+
+    /// What `keep` holds on to is not forgotten but counts as new again. It must hold on to far fewer entries than the
+    /// limit: then there always is one that can go, and it is found soon.
+    pub(crate) fn insert_keeping(&mut self, key: String, value: T, keep: impl Fn(&str, &T) -> bool) {
         if self.entries.insert(key.clone(), value).is_none() {
             self.order.push_back(key);
         }
-        while self.order.len() > self.limit {
-            if let Some(oldest) = self.order.pop_front() {
+        for _ in 0..self.order.len() {
+            if self.order.len() <= self.limit {
+                return;
+            }
+            let Some(oldest) = self.order.pop_front() else { return };
+            if self.entries.get(&oldest).is_some_and(|value| keep(&oldest, value)) {
+                self.order.push_back(oldest);
+            } else {
                 self.entries.remove(&oldest);
             }
         }
@@ -38,6 +50,16 @@ impl<T> Bounded<T> {
         let value = self.entries.remove(key)?;
         self.order.retain(|other| other != key);
         Some(value)
+    }
+
+    /// Values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.values()
+    }
+
+    /// Values, in no order.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.values_mut()
     }
 
     /// Entries, oldest first.
@@ -64,5 +86,17 @@ mod tests {
         assert_eq!(map.remove("c"), Some(4));
         map.insert("c".into(), 6);
         assert_eq!(map.iter().collect::<Vec<_>>(), [("d", &5), ("c", &6)]);
+    }
+
+    #[test]
+    fn what_is_held_on_to_stays_and_the_next_oldest_goes() {
+        let mut map = Bounded::new(3);
+        for (number, key) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+            map.insert_keeping(key.into(), number, |key, _| key == "a");
+        }
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("d", &3), ("a", &0), ("e", &4)]);
+        map.insert("f".into(), 5);
+        map.insert("g".into(), 6);
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("e", &4), ("f", &5), ("g", &6)]);
     }
 }

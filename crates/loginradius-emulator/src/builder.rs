@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) device_lifetime: Duration,
     pub(crate) access_token_lifetime: Duration,
     pub(crate) refresh_token_lifetime: Duration,
+    pub(crate) refresh_grace: Duration,
     pub(crate) jwt_lifetime: Duration,
     /// Without a slash at its end.
     pub(crate) public_url: Option<String>,
@@ -54,6 +55,7 @@ impl Default for Config {
             device_lifetime: Duration::from_secs(1800),
             access_token_lifetime: Duration::from_secs(3600),
             refresh_token_lifetime: Duration::from_secs(60 * 24 * 3600),
+            refresh_grace: Duration::ZERO,
             jwt_lifetime: Duration::from_secs(600),
             public_url: None,
             public_host: None,
@@ -102,6 +104,52 @@ impl Builder {
     #[must_use]
     pub fn refresh_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.config.refresh_token_lifetime = lifetime;
+        self
+    }
+
+    /// The grace period of a spent refresh token: how long after its rotation it may be sent again. Default: zero, and
+    /// the second use is a replay at once. LoginRadius documents none; other authorization servers have one for
+    /// clients that lose an answer, or that refresh twice at the same moment.
+    ///
+    /// Until it is over, each refresh with the spent token is answered with one more new pair, and nothing is taken
+    /// back: the spent token's first successor, and every other token of the sign-in, is as good as before. The period
+    /// counts from the rotation and does not get longer by use; at its very end the token is a replay again, which ends
+    /// the sign-in with all its pairs. [`Emulator::graced`] counts these refreshes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use loginradius_emulator::{Emulator, Fault, Operation, seeded};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = Emulator::builder().refresh_grace(Duration::from_secs(30)).manual_clock().start()?;
+    /// let token = emulator.sign_in(&seeded::ADA).refresh_token.ok_or("no refresh token")?;
+    /// let url = format!("{}/sso/oauth/access_token/refresh", emulator.base_url());
+    /// let refresh = || {
+    ///     ureq::post(&url).send_form([
+    ///         ("client_id", seeded::CLIENT_ID),
+    ///         ("client_secret", seeded::CLIENT_SECRET),
+    ///         ("grant_type", "refresh_token"),
+    ///         ("refresh_token", &token),
+    ///     ])
+    /// };
+    ///
+    /// // The answer is lost, and the client sends its token again: the sign-in lives on.
+    /// emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
+    /// assert!(refresh().is_err());
+    /// assert!(refresh().is_ok());
+    /// assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (1, 0, 1));
+    ///
+    /// // Too late.
+    /// emulator.advance(Duration::from_secs(30));
+    /// assert!(refresh().is_err());
+    /// assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (1, 1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn refresh_grace(mut self, grace: Duration) -> Self {
+        self.config.refresh_grace = grace;
         self
     }
 

@@ -122,7 +122,7 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
     let device_code = state.random.hex32();
     let user_code = loop {
         let user_code = state.random.user_code();
-        if !state.grants.iter().any(|(_, grant)| grant.user_code == user_code) {
+        if state.device_codes.get(&user_code).is_none() {
             break user_code;
         }
     };
@@ -139,7 +139,7 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
         body["verification_uri_complete"] = complete.into();
     }
     let grant = Grant {
-        user_code,
+        user_code: user_code.clone(),
         client_id: client_id.to_owned(),
         app: app.to_owned(),
         scope: scope.map(str::to_owned),
@@ -149,6 +149,7 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
         polls: 0,
         decision: Decision::Open,
     };
+    state.device_codes.insert(user_code, device_code.clone());
     state.grants.insert(device_code, grant);
     Ok(Answer::json(StatusCode::OK, &body))
 }
@@ -187,8 +188,8 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
         Decision::Allowed(user) => user,
     };
     grant.decision = Decision::Used(user);
-    let (_, body) = state.sign_in(family, client_id, user, Operation::DeviceToken);
-    Ok(Answer::json(StatusCode::OK, &body))
+    let tokens = state.sign_in(family, client_id, user, Operation::DeviceToken);
+    Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
 pub(crate) fn known_app(app: &str) -> Result<(), Refusal> {
@@ -198,8 +199,8 @@ pub(crate) fn known_app(app: &str) -> Result<(), Refusal> {
 impl State {
     /// The grant of a user code that can still be decided.
     pub(crate) fn open_grant(&self, user_code: &str) -> Result<&Grant, ApproveError> {
-        let (_, grant) =
-            self.grants.iter().find(|(_, grant)| grant.user_code == user_code).ok_or(ApproveError::UnknownCode)?;
+        let device_code = self.device_codes.get(user_code);
+        let grant = device_code.and_then(|code| self.grants.get(code)).ok_or(ApproveError::UnknownCode)?;
         match grant.decision {
             Decision::Open if self.clock.now() >= grant.expires => Err(ApproveError::Expired),
             Decision::Open => Ok(grant),
@@ -209,12 +210,8 @@ impl State {
 
     pub(crate) fn decide(&mut self, user_code: &str, decision: Decision) -> Result<(), ApproveError> {
         self.open_grant(user_code)?;
-        let device_code = self
-            .grants
-            .iter()
-            .find(|(_, grant)| grant.user_code == user_code)
-            .map(|(device_code, _)| device_code.to_owned());
-        if let Some(grant) = device_code.and_then(|code| self.grants.get_mut(&code)) {
+        let device_code = self.device_codes.get(user_code);
+        if let Some(grant) = device_code.and_then(|code| self.grants.get_mut(code)) {
             grant.decision = decision;
         }
         Ok(())

@@ -56,7 +56,8 @@
 //! every documented sample. Where the documentation is silent:
 //!
 //! - Refresh tokens rotate. A spent one that comes again ends its sign-in, access tokens included
-//!   ([`Emulator::replays`] counts them).
+//!   ([`Emulator::replayed`] tells which), unless it comes within [`Builder::refresh_grace`].
+//!   [`Emulator::rotate_refresh_tokens`] turns rotation off. Those of the last 190,000 refreshes are remembered.
 //! - A device that polls too early gets `slow_down`, and its interval grows by 5 seconds (RFC 8628, section 3.5). The
 //!   first poll is never too early.
 //! - A repeated parameter is an `invalid_request` (RFC 6749, section 3.2), an empty one counts as missing.
@@ -91,6 +92,7 @@ mod route;
 pub mod seeded;
 mod server;
 mod state;
+mod tokens;
 
 use std::fmt;
 use std::io;
@@ -110,7 +112,8 @@ pub use builder::Builder;
 pub use device::{ApproveError, DeviceGrant, GrantState};
 pub use fault::Fault;
 pub use recorded::{BodyFormat, Family, Operation, Recorded};
-pub use state::{Counters, SignIn};
+pub use state::Counters;
+pub use tokens::{Replay, SignIn, TokenAnswer};
 
 /// A running emulator. It serves from a thread of its own, so it can be used from blocking and from async code, and
 /// it stops when it is dropped.
@@ -220,6 +223,62 @@ impl Emulator {
         self.shared.lock().issue_code(client_id, redirect_uri, pkce_challenge, &seeded::ADA)
     }
 
+    /// Signs a user in without a request, as if she had sent her password with [`seeded::CLIENT_ID`] to the classic
+    /// address; her standing does not matter here. Faults leave it alone, and no request is recorded.
+    ///
+    /// At most the last 10,000 sign-ins are kept; the tokens of older ones are refused.
+    ///
+    /// ```
+    /// use loginradius_emulator::{Emulator, seeded};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let emulator = Emulator::start()?;
+    /// let sessions: Vec<_> = (0..32).map(|_| emulator.sign_in(&seeded::ADA)).collect();
+    /// assert_eq!(emulator.live_families(), 32);
+    /// assert!(emulator.is_live_access_token(&sessions[0].access_token));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sign_in(&self, user: &'static User) -> TokenAnswer {
+        self.shared.lock().sign_in(Family::Classic, seeded::CLIENT_ID, user, Operation::Password)
+    }
+
+    /// Whether a refresh is answered with a new refresh token, and spends the one that was sent. It is, until this is
+    /// called with `false`: then a refresh is answered without a refresh token, and the one that was sent remains good
+    /// for another lifetime (RFC 6749, section 6, leaves the choice to the server). What was spent before remains
+    /// spent.
+    pub fn rotate_refresh_tokens(&self, rotate: bool) {
+        self.shared.lock().tokens.rotate = rotate;
+    }
+
+    /// Whether a sign-in is answered with a refresh token. It is, until this is called with `false`; RFC 6749,
+    /// section 5.1, has it optional. Sign-ins that have one keep it, and refreshing them stays as it is.
+    ///
+    /// ```
+    /// use loginradius_emulator::{Emulator, seeded};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let emulator = Emulator::start()?;
+    /// emulator.issue_refresh_tokens(false);
+    /// assert_eq!(emulator.sign_in(&seeded::ADA).refresh_token, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn issue_refresh_tokens(&self, issue: bool) {
+        self.shared.lock().tokens.issue = issue;
+    }
+
+    /// Every access token that is out is expired from now on, whatever its lifetime; refresh tokens live on.
+    pub fn expire_access_tokens(&self) {
+        self.shared.lock().tokens.expire_access_tokens();
+    }
+
+    /// Ends every sign-in with all its tokens, as when an administrator signs everybody out. Codes and device grants
+    /// that have not become tokens yet still can. [`Counters::revocations`] does not count it.
+    pub fn revoke_everything(&self) {
+        self.shared.lock().end_all();
+    }
+
     /// The requests to the API since the start or since [`Emulator::clear_requests`], oldest first. At most the last
     /// 10,000 are kept.
     #[must_use]
@@ -274,7 +333,7 @@ impl Emulator {
     #[must_use]
     pub fn live_families(&self) -> usize {
         let state = self.shared.lock();
-        state.sign_ins.iter().filter(|(_, sign_in)| sign_in.live).count()
+        state.sign_ins.values().filter(|sign_in| sign_in.live).count()
     }
 
     /// Whether a refresh token would be accepted now.
@@ -289,7 +348,29 @@ impl Emulator {
         self.shared.lock().user_of_access_token(token).is_ok()
     }
 
-    /// How many spent refresh tokens were sent again.
+    /// How many refreshes were answered with tokens, the [`graced`](Emulator::graced) ones included.
+    /// [`SignIn::refreshes`] has those of one sign-in.
+    #[must_use]
+    pub fn refreshes(&self) -> u64 {
+        self.counters().refreshes
+    }
+
+    /// How many refreshes were answered although their token was spent, since its
+    /// [grace period](Builder::refresh_grace) was running.
+    #[must_use]
+    pub fn graced(&self) -> u64 {
+        self.counters().graced
+    }
+
+    /// The spent refresh tokens that were sent again out of any grace period, in the order in which they came. At most
+    /// the last 10,000 are kept.
+    #[must_use]
+    pub fn replayed(&self) -> Vec<Replay> {
+        self.shared.lock().tokens.replayed()
+    }
+
+    /// How many spent refresh tokens were sent again out of any grace period. [`SignIn::replays`] has those of one
+    /// sign-in, [`Emulator::replayed`] has each.
     #[must_use]
     pub fn replays(&self) -> u64 {
         self.counters().replays

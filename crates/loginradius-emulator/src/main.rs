@@ -27,6 +27,9 @@ struct Options {
     /// Lifetime of an unused refresh token, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5_184_000)]
     refresh_token_lifetime: u64,
+    /// Grace period of a spent refresh token, in seconds: until then it may be sent again
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    refresh_grace: u64,
     /// Lifetime of a JWT, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     jwt_lifetime: u64,
@@ -71,6 +74,7 @@ fn start(options: &Options) -> io::Result<Emulator> {
         .device_lifetime(Duration::from_secs(options.device_lifetime))
         .access_token_lifetime(Duration::from_secs(options.access_token_lifetime))
         .refresh_token_lifetime(Duration::from_secs(options.refresh_token_lifetime))
+        .refresh_grace(Duration::from_secs(options.refresh_grace))
         .jwt_lifetime(Duration::from_secs(options.jwt_lifetime))
         .json_only(options.json_only)
         .verification_uri_complete(!options.no_verification_uri_complete);

@@ -89,9 +89,10 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
         (None, Some(_)) => return Err(Refusal::VerifierWrong),
     }
     let user = authorization.user;
-    let (id, body) = state.sign_in(family, client_id, user, Operation::CodeExchange);
+    let tokens = state.sign_in(family, client_id, user, Operation::CodeExchange);
+    let body = tokens.to_json(family);
     if let Some(authorization) = state.codes.get_mut(code) {
-        authorization.used_for = Some(id);
+        authorization.used_for = Some(tokens.sign_in);
     }
     Ok(Answer::json(StatusCode::OK, &body))
 }
@@ -113,8 +114,8 @@ pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Re
         .filter(|user| random::same(user.password, password))
         .ok_or(Refusal::Service(codes::CREDENTIALS_INVALID))?;
     may_sign_in(state, user)?;
-    let (_, body) = state.sign_in(family, client_id, user, Operation::Password);
-    Ok(Answer::json(StatusCode::OK, &body))
+    let tokens = state.sign_in(family, client_id, user, Operation::Password);
+    Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
 /// Whether something other than the password is in the way.
@@ -136,8 +137,8 @@ pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Res
     }
     check_response_type(params)?;
     let refresh_token = params.required("refresh_token")?;
-    let body = state.rotate(family, client_id, refresh_token)?;
-    Ok(Answer::json(StatusCode::OK, &body))
+    let tokens = state.refresh(family, client_id, refresh_token)?;
+    Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
 /// "Revoke Refresh Token".

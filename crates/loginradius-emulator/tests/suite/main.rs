@@ -7,4 +7,5 @@ mod jwt;
 mod pages;
 mod refusals;
 mod serving;
+mod sign_ins;
 mod tokens;

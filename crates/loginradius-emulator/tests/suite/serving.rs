@@ -248,6 +248,38 @@ fn the_program_introduces_itself_and_serves() {
     assert_eq!(reply.unwrap().json()["interval"], 7);
 }
 
+#[cfg(feature = "cli")]
+#[test]
+fn the_program_has_a_grace_period_if_it_is_told_so() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    for (arguments, second) in [(&["--refresh-grace", "600"][..], 200), (&[], 400)] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_loginradius-emulator"))
+            .args(["--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let url = first.rsplit(' ').next().unwrap();
+        let ask = |path: &str, body: &str| {
+            let form = [("content-type", "application/x-www-form-urlencoded")];
+            let client = format!("client_id={}&client_secret={}", seeded::CLIENT_ID, seeded::CLIENT_SECRET);
+            send("POST", &format!("{url}/sso/oauth/access_token{path}"), &form, format!("{client}&{body}").as_bytes())
+        };
+        let password = format!("grant_type=password&username=ada&password={}", seeded::ADA.password);
+        let statuses = ask("", &password).map(|reply| {
+            let refresh = format!("grant_type=refresh_token&refresh_token={}", reply.text("refresh_token"));
+            [(); 2].map(|()| ask("/refresh", &refresh).map(|reply| reply.status).ok())
+        });
+        program.kill().unwrap();
+        program.wait().unwrap();
+        assert_eq!(statuses.unwrap(), [Some(200), Some(second)]);
+    }
+}
+
 #[test]
 fn it_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}

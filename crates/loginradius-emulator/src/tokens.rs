@@ -1,0 +1,429 @@
+//! Sign-ins, and the tokens that come from them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::bounded::Bounded;
+use crate::clock;
+use crate::recorded::{Family, Operation};
+use crate::refusal::Refusal;
+use crate::seeded::{self, User};
+use crate::state::{KEPT, State};
+
+/// Spent refresh tokens must be remembered, to know a replay when it comes.
+const TOKENS_KEPT: usize = 200_000;
+
+/// A sign-in and the tokens that come from it.
+///
+/// Its `Debug` leaves the tokens out.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignIn {
+    /// A number of its own, in the order of sign-ins.
+    pub id: String,
+    /// The client that may refresh it.
+    pub client_id: String,
+    /// The email address of its user.
+    pub email: String,
+    /// How it began: [`Operation::DeviceToken`], [`Operation::CodeExchange`] or [`Operation::Password`].
+    pub began_by: Operation,
+    /// How often it was refreshed, in whatever way.
+    pub refreshes: u64,
+    /// How often a refresh token of it was rotated: its refreshes without those of a spent token in its
+    /// [grace period](crate::Builder::refresh_grace) and those that
+    /// [did not rotate](crate::Emulator::rotate_refresh_tokens).
+    pub rotations: u64,
+    /// How often a spent refresh token of it was sent again, out of any grace period.
+    pub replays: u64,
+    /// Whether its newest tokens are accepted until they expire. Revoking and replaying end it.
+    pub live: bool,
+    /// The newest refresh token; empty if it [never had one](crate::Emulator::issue_refresh_tokens).
+    pub refresh_token: String,
+    /// The newest access token.
+    pub access_token: String,
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SignIn")
+            .field("id", &self.id)
+            .field("client_id", &self.client_id)
+            .field("email", &self.email)
+            .field("began_by", &self.began_by)
+            .field("refreshes", &self.refreshes)
+            .field("rotations", &self.rotations)
+            .field("replays", &self.replays)
+            .field("live", &self.live)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a sign-in or a refresh (RFC 6749, section 5.1), as [`Emulator::sign_in`](crate::Emulator::sign_in)
+/// gives it.
+///
+/// Its `Debug` leaves the tokens out.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenAnswer {
+    /// The [`SignIn::id`] of the sign-in that the tokens come from. It is not on the wire.
+    pub sign_in: String,
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token, unless [`Emulator::issue_refresh_tokens`](crate::Emulator::issue_refresh_tokens) is off.
+    pub refresh_token: Option<String>,
+    /// How long the access token lives.
+    pub expires_in: Duration,
+}
+
+impl TokenAnswer {
+    /// The body of the answer.
+    pub(crate) fn to_json(&self, family: Family) -> Value {
+        let mut body = json!({
+            "access_token": self.access_token,
+            // As the samples of each family have it.
+            "token_type": match family {
+                Family::Classic => "access_token",
+                Family::Site => "Bearer",
+            },
+            "expires_in": self.expires_in.as_secs(),
+        });
+        if let Some(refresh_token) = &self.refresh_token {
+            body["refresh_token"] = refresh_token.as_str().into();
+        }
+        body
+    }
+}
+
+impl fmt::Debug for TokenAnswer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TokenAnswer")
+            .field("sign_in", &self.sign_in)
+            .field("has_refresh_token", &self.refresh_token.is_some())
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A spent refresh token that was sent again, out of any grace period.
+///
+/// Its `Debug` leaves the token out.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replay {
+    /// The token.
+    pub refresh_token: String,
+    /// The [`SignIn::id`] of the sign-in that it comes from, and that it has ended.
+    pub sign_in: String,
+    /// When the token was spent, by the emulator's clock.
+    pub spent_at: SystemTime,
+    /// When it was sent again, by the emulator's clock.
+    pub at: SystemTime,
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Replay")
+            .field("sign_in", &self.sign_in)
+            .field("spent_at", &self.spent_at)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tokens that are out, and how more of them are given out.
+pub(crate) struct Tokens {
+    /// By refresh token.
+    refresh: Bounded<RefreshToken>,
+    /// By access token.
+    access: Bounded<AccessToken>,
+    /// Access tokens of an older round are expired, whatever their time.
+    access_round: u64,
+    replayed: VecDeque<Replay>,
+    /// Whether a refresh is answered with a new refresh token.
+    pub(crate) rotate: bool,
+    /// Whether a sign-in is answered with a refresh token.
+    pub(crate) issue: bool,
+}
+
+impl Tokens {
+    pub(crate) fn new() -> Self {
+        Self {
+            refresh: Bounded::new(TOKENS_KEPT),
+            access: Bounded::new(TOKENS_KEPT),
+            access_round: 0,
+            replayed: VecDeque::new(),
+            rotate: true,
+            issue: true,
+        }
+    }
+
+    pub(crate) fn replayed(&self) -> Vec<Replay> {
+        self.replayed.iter().cloned().collect()
+    }
+
+    pub(crate) fn expire_access_tokens(&mut self) {
+        self.access_round += 1;
+    }
+}
+
+#[derive(Debug)]
+struct RefreshToken {
+    sign_in: String,
+    expires: SystemTime,
+    /// When it was rotated.
+    spent_at: Option<SystemTime>,
+}
+
+impl RefreshToken {
+    /// Whether it is spent and its grace period over.
+    fn is_used_up(&self, now: SystemTime, grace: Duration) -> bool {
+        self.spent_at.is_some_and(|spent_at| now >= clock::later(spent_at, grace))
+    }
+}
+
+#[derive(Debug)]
+struct AccessToken {
+    sign_in: String,
+    user: &'static User,
+    expires: SystemTime,
+    round: u64,
+}
+
+impl State {
+    /// A sign-in and its first tokens.
+    pub(crate) fn sign_in(
+        &mut self,
+        family: Family,
+        client_id: &str,
+        user: &'static User,
+        began_by: Operation,
+    ) -> TokenAnswer {
+        self.counters.sign_ins += 1;
+        let id = self.counters.sign_ins.to_string();
+        let sign_in = SignIn {
+            id: id.clone(),
+            client_id: client_id.to_owned(),
+            email: user.email.to_owned(),
+            began_by,
+            refreshes: 0,
+            rotations: 0,
+            replays: 0,
+            live: true,
+            refresh_token: String::new(),
+            access_token: String::new(),
+        };
+        self.sign_ins.insert(id.clone(), sign_in);
+        self.issue_tokens(family, &id, user, self.tokens.issue)
+    }
+
+    fn issue_tokens(&mut self, family: Family, id: &str, user: &'static User, with_refresh_token: bool) -> TokenAnswer {
+        let now = self.clock.now();
+        // GUIDs in the classic samples, hexadecimal in the site's.
+        let mut token = || match family {
+            Family::Classic => self.random.guid(),
+            Family::Site => self.random.hex64(),
+        };
+        let access_token = token();
+        let refresh_token = with_refresh_token.then(token);
+        if let Some(sign_in) = self.sign_ins.get_mut(id) {
+            sign_in.access_token.clone_from(&access_token);
+            if let Some(refresh_token) = &refresh_token {
+                sign_in.refresh_token.clone_from(refresh_token);
+            }
+        }
+
+        // The newest tokens of a sign-in are kept, however many others are given out meanwhile: a sign-in that rests
+        // must not be ended by the work of others. As there are more tokens kept than sign-ins, something can go.
+        let sign_ins = &self.sign_ins;
+        let lives = |id: &str| sign_ins.get(id).filter(|sign_in| sign_in.live);
+        let access = AccessToken {
+            sign_in: id.to_owned(),
+            user,
+            expires: clock::later(now, self.config.access_token_lifetime),
+            round: self.tokens.access_round,
+        };
+        self.tokens.access.insert_keeping(access_token.clone(), access, |key, token| {
+            lives(&token.sign_in).is_some_and(|sign_in| sign_in.access_token == key)
+        });
+        if let Some(refresh_token) = &refresh_token {
+            let refresh = RefreshToken {
+                sign_in: id.to_owned(),
+                expires: clock::later(now, self.config.refresh_token_lifetime),
+                spent_at: None,
+            };
+            self.tokens.refresh.insert_keeping(refresh_token.clone(), refresh, |key, token| {
+                lives(&token.sign_in).is_some_and(|sign_in| sign_in.refresh_token == key)
+            });
+        }
+        TokenAnswer {
+            sign_in: id.to_owned(),
+            access_token,
+            refresh_token,
+            expires_in: self.config.access_token_lifetime,
+        }
+    }
+
+    /// Rotation: the token is spent, its successor is the answer. A spent one that comes again ends the sign-in
+    /// (RFC 9700, section 4.14.2), unless its grace period is running.
+    pub(crate) fn refresh(
+        &mut self,
+        family: Family,
+        client_id: &str,
+        refresh_token: &str,
+    ) -> Result<TokenAnswer, Refusal> {
+        let now = self.clock.now();
+        let id = self.sign_in_of(client_id, refresh_token)?;
+        let token = self.tokens.refresh.get_mut(refresh_token).ok_or(Refusal::RefreshTokenInvalid)?;
+        let sign_in = self.sign_ins.get_mut(&id).ok_or(Refusal::RefreshTokenInvalid)?;
+        if let Some(spent_at) = token.spent_at
+            && token.is_used_up(now, self.config.refresh_grace)
+        {
+            self.counters.replays += 1;
+            sign_in.replays += 1;
+            sign_in.live = false;
+            let replay = Replay { refresh_token: refresh_token.to_owned(), sign_in: id, spent_at, at: now };
+            self.tokens.replayed.push_back(replay);
+            if self.tokens.replayed.len() > KEPT {
+                self.tokens.replayed.pop_front();
+            }
+            return Err(Refusal::RefreshTokenInvalid);
+        }
+        if !sign_in.live || now >= token.expires {
+            return Err(Refusal::RefreshTokenInvalid);
+        }
+        let user = seeded::user(&sign_in.email).ok_or(Refusal::RefreshTokenInvalid)?;
+        self.counters.refreshes += 1;
+        sign_in.refreshes += 1;
+        if token.spent_at.is_some() {
+            // It still counts from the rotation: otherwise it would never end for a client that keeps sending.
+            self.counters.graced += 1;
+        } else if self.tokens.rotate {
+            token.spent_at = Some(now);
+            sign_in.rotations += 1;
+        } else {
+            // A lifetime counts from the last use, as that of a successor would.
+            token.expires = clock::later(now, self.config.refresh_token_lifetime);
+        }
+        Ok(self.issue_tokens(family, &id, user, self.tokens.rotate))
+    }
+
+    /// Ends the sign-in of a refresh token. A token that is not good is refused, as LoginRadius's table "OpenID"
+    /// has it; RFC 7009 would say 200.
+    pub(crate) fn revoke(&mut self, client_id: &str, refresh_token: &str) -> Result<(), Refusal> {
+        let id = self.sign_in_of(client_id, refresh_token)?;
+        if !self.is_live_refresh_token(refresh_token) {
+            return Err(Refusal::RefreshTokenInvalid);
+        }
+        self.counters.revocations += 1;
+        self.end(&id);
+        Ok(())
+    }
+
+    /// The id of the sign-in that a refresh token comes from, if it is this client's.
+    fn sign_in_of(&self, client_id: &str, refresh_token: &str) -> Result<String, Refusal> {
+        self.tokens
+            .refresh
+            .get(refresh_token)
+            .and_then(|token| self.sign_ins.get(&token.sign_in))
+            .filter(|sign_in| sign_in.client_id == client_id)
+            .map(|sign_in| sign_in.id.clone())
+            .ok_or(Refusal::RefreshTokenInvalid)
+    }
+
+    pub(crate) fn end(&mut self, id: &str) {
+        if let Some(sign_in) = self.sign_ins.get_mut(id) {
+            sign_in.live = false;
+        }
+    }
+
+    pub(crate) fn end_all(&mut self) {
+        for sign_in in self.sign_ins.values_mut() {
+            sign_in.live = false;
+        }
+    }
+
+    /// The user of an access token: LoginRadius codes 905 and 906 if there is none.
+    pub(crate) fn user_of_access_token(&self, token: &str) -> Result<&'static User, Refusal> {
+        let token = self
+            .tokens
+            .access
+            .get(token)
+            .filter(|token| {
+                let sign_in = self.sign_ins.get(&token.sign_in);
+                sign_in.is_some_and(|sign_in| sign_in.live)
+            })
+            .ok_or(Refusal::Service(crate::codes::ACCESS_TOKEN_INVALID))?;
+        if token.round != self.tokens.access_round || self.clock.now() >= token.expires {
+            return Err(Refusal::Service(crate::codes::ACCESS_TOKEN_EXPIRED));
+        }
+        Ok(token.user)
+    }
+
+    pub(crate) fn is_live_refresh_token(&self, token: &str) -> bool {
+        let now = self.clock.now();
+        self.tokens.refresh.get(token).is_some_and(|token| {
+            !token.is_used_up(now, self.config.refresh_grace)
+                && now < token.expires
+                && self.sign_ins.get(&token.sign_in).is_some_and(|sign_in| sign_in.live)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::Config;
+
+    fn state() -> State {
+        let mut state = State::new(Config { manual_clock: true, ..Config::default() }, 0).unwrap();
+        state.tokens.refresh = Bounded::new(4);
+        state.tokens.access = Bounded::new(4);
+        state
+    }
+
+    fn sign_in(state: &mut State) -> TokenAnswer {
+        state.sign_in(Family::Classic, seeded::CLIENT_ID, &seeded::ADA, Operation::Password)
+    }
+
+    fn refresh(state: &mut State, token: &TokenAnswer) -> TokenAnswer {
+        let token = token.refresh_token.as_deref().unwrap();
+        state.refresh(Family::Classic, seeded::CLIENT_ID, token).unwrap_or_else(|_| panic!("refused"))
+    }
+
+    #[test]
+    fn a_sign_in_that_rests_is_not_ended_by_the_refreshes_of_others() {
+        let mut state = state();
+        let resting = sign_in(&mut state);
+        let first = sign_in(&mut state);
+        let mut busy = first.clone();
+        for _ in 0..20 {
+            busy = refresh(&mut state, &busy);
+        }
+        assert!(state.user_of_access_token(&resting.access_token).is_ok());
+        refresh(&mut state, &resting);
+        refresh(&mut state, &busy);
+        // What was spent long ago is forgotten, so that memory stays bounded.
+        let first = first.refresh_token.unwrap();
+        assert!(state.refresh(Family::Classic, seeded::CLIENT_ID, &first).is_err());
+        assert_eq!(state.counters.replays, 0);
+    }
+
+    #[test]
+    fn the_tokens_of_ended_sign_ins_are_forgotten_first() {
+        let mut state = state();
+        let ended = sign_in(&mut state);
+        state.end_all();
+        let rest: Vec<_> = (0..4).map(|_| sign_in(&mut state)).collect();
+        assert!(state.tokens.refresh.get(&ended.refresh_token.unwrap()).is_none());
+        assert!(state.tokens.access.get(&ended.access_token).is_none());
+        for answer in &rest {
+            refresh(&mut state, answer);
+        }
+    }
+}
