@@ -41,6 +41,14 @@ impl Client {
         Self(Arc::new(Inner { app, transport, timeout, retry }))
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
     /// The app that this client speaks for.
     #[must_use]
     pub fn app(&self) -> &App {
@@ -142,6 +150,6 @@ impl Client {
 }
 
 /// A seed for the jitter of a flow.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     RandomState::new().hash_one(())
 }

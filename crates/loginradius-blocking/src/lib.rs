@@ -29,13 +29,17 @@
 
 mod builder;
 mod client;
+mod session;
 mod transport;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use loginradius_proto::session::{SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
     AccessToken, App, Ask, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode,
     DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, Hints, IdToken, Jwt, Password, PendingDevice,
     RefreshToken, Retry, Service, ServiceError, Step, TokenSet, http, jwt, oauth,
 };
+pub use loginradius_store as store;
+pub use session::{Session, Sessions, SessionsBuilder};
 pub use ureq;
