@@ -467,22 +467,30 @@ impl SessionFlow {
                 self.state = State::Loading;
             }
             // Whoever has it is refreshing: what there is will do meanwhile.
-            Ok(false) if self.good(at).is_some() => self.finish_quietly(Error::finished(), at),
+            Ok(false) if self.can_do_without(at) => self.finish_quietly(Self::busy(), at),
             Ok(false) if self.lock_until.is_some_and(|until| at.now < until) => {
                 self.busy = self.busy.saturating_add(1);
                 let wait = doubled(Self::FIRST_LOCK_WAIT, self.busy, Self::LONGEST_LOCK_WAIT);
                 self.state = State::Busy { until: after(at.now, self.jitter.shorten(wait)) };
             }
-            Ok(false) => {
-                let waited = self.policy.lock_wait.as_secs_f32();
-                let message = format!(
-                    "another process has held the session's lock for {waited} s, in a refresh or because it \
-                     cannot save one; try again later",
-                );
-                self.store_failed(Error::new(ErrorKind::TryLater, message), at);
-            }
+            Ok(false) => self.store_failed(Self::busy(), at),
             Err(error) => self.store_failed(error, at),
         }
+    }
+
+    /// Whether the caller has a good token, and nothing would be lost if this flow ended.
+    fn can_do_without(&self, at: At) -> bool {
+        let nothing_new = match &self.pending {
+            Some(pending) => pending.kept && !self.memory.keeps_lock(),
+            None => true,
+        };
+        matches!(self.goal, Goal::Token) && nothing_new && self.good(at).is_some()
+    }
+
+    fn busy() -> Error {
+        let message = "another process has the session's lock, for a refresh or because it cannot save one; try again \
+                       later";
+        Error::new(ErrorKind::TryLater, message)
     }
 
     /// Gives the lock back, if it is held and may be, and ends.
@@ -547,8 +555,7 @@ impl SessionFlow {
         let record = match outcome {
             LoadOutcome::Record(record) if record.client_id != self.app.client_id => {
                 let message = format!(
-                    "the stored session belongs to the client id `{}`, not to `{}`: use another name for the session, \
-                     or forget that one",
+                    "the stored session belongs to the client id `{}`, not to `{}`: use another name or another store",
                     printable(&record.client_id),
                     printable(&self.app.client_id),
                 );
@@ -637,7 +644,7 @@ impl SessionFlow {
             let other_sign_in = pair.record.sign_in != record.sign_in;
             self.events.push(SessionEvent::Adopted { other_sign_in });
         }
-        self.failures = record.hold.as_ref().map_or(0, |hold| hold.failures);
+        self.failures = record.hold.as_ref().filter(|hold| hold.is_recent(at.clock)).map_or(0, |hold| hold.failures);
         self.failing = self.failures > 0;
         self.take(&record, None, at);
         let left = record.hold.as_ref().and_then(|hold| Some((hold.left(at.clock)?, hold.failure.clone())));

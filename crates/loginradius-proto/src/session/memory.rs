@@ -252,6 +252,13 @@ impl Tokens {
 }
 
 impl StoredHold {
+    /// Whether the failures have anything to do with what happens now.
+    pub(super) fn is_recent(&self, clock: SystemTime) -> bool {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let forgotten = self.until.checked_add(MINUTE).is_none_or(|end| clock > end);
+        !forgotten && clock.checked_add(CLOCK_LEEWAY).is_some_and(|latest| self.since <= latest)
+    }
+
     /// How long the hold still lasts by this clock; one that began in the future was written by a clock that
     /// was wrong, and does not count.
     pub(super) fn left(&self, clock: SystemTime) -> Option<Duration> {
