@@ -79,9 +79,12 @@ pub struct SessionMemory {
 #[derive(Debug, Clone)]
 pub(super) struct Pair {
     pub(super) record: SessionRecord,
-    expires: Option<Instant>,
-    expires_at: Option<SystemTime>,
-    early: Option<(Instant, SystemTime)>,
+    /// The token was not obtained in the future as long as the clock is not before this.
+    from: SystemTime,
+    /// The end of the lifetime, by each of the clocks; far away if there is none.
+    expires: (Instant, SystemTime),
+    /// When to refresh early; far away if that is not wanted.
+    early: (Instant, SystemTime),
 }
 
 /// Until when no refresh is tried, and why.
@@ -139,7 +142,8 @@ impl SessionMemory {
     pub fn tokens(&self, now: Instant, clock: SystemTime) -> Option<TokenSet> {
         let pair = self.pair.as_ref()?;
         let tokens = &pair.record.tokens;
-        let left = pair.expires.zip(pair.expires_at).map(|(expires, expires_at)| {
+        let left = tokens.lifetime.map(|_| {
+            let (expires, expires_at) = pair.expires;
             expires.saturating_duration_since(now).min(expires_at.duration_since(clock).unwrap_or_default())
         });
         Some(TokenSet {
@@ -185,10 +189,9 @@ impl SessionMemory {
 
     /// Whether a good token should be refreshed, or saved.
     pub(super) fn is_due(&self, at: At) -> bool {
-        let early = |pair: &Pair| pair.early.is_some_and(|(now, clock)| at.now >= now || at.clock >= clock);
         match &self.unsaved {
             Some(unsaved) => at.now >= unsaved.retry_at,
-            None => self.pair.as_ref().is_some_and(early),
+            None => self.pair.as_ref().is_some_and(|pair| !at.is_before(pair.early)),
         }
     }
 
@@ -214,33 +217,47 @@ impl SessionMemory {
 impl Pair {
     fn new(record: SessionRecord, asked: Option<Instant>, at: At, early: Duration, jitter: &mut Jitter) -> Self {
         let tokens = &record.tokens;
-        let age = at.clock.duration_since(tokens.obtained_at).unwrap_or_default();
-        let lifetime = tokens.lifetime;
-        let expires = lifetime.map(|lifetime| match asked {
-            Some(asked) => after(asked, lifetime),
-            None => after(at.now, lifetime.saturating_sub(age)),
-        });
-        let expires_at = tokens.expires_at();
-        let early = lifetime.zip(expires).zip(expires_at).and_then(|((lifetime, expires), expires_at)| {
+        let from = tokens.obtained_at.checked_sub(CLOCK_LEEWAY).unwrap_or(tokens.obtained_at);
+        let never = (after(at.now, Duration::MAX), far(at.clock));
+        let (mut expires, mut early_from) = (never, never);
+        if let Some(lifetime) = tokens.lifetime {
+            let age = at.clock.duration_since(tokens.obtained_at).unwrap_or_default();
+            let end = match asked {
+                Some(asked) => after(asked, lifetime),
+                None => after(at.now, lifetime.saturating_sub(age)),
+            };
+            expires = (end, tokens.obtained_at.checked_add(lifetime).unwrap_or(never.1));
             let margin = early.min(lifetime / 10);
             // `shorten` takes up to a quarter off.
             let margin = margin + margin - jitter.shorten(margin);
-            let wanted = !margin.is_zero() && tokens.refresh_token.is_some();
-            wanted.then(|| Some((expires.checked_sub(margin)?, expires_at.checked_sub(margin)?))).flatten()
-        });
-        Self { record, expires, expires_at, early }
+            if !margin.is_zero() && tokens.refresh_token.is_some() {
+                let earlier = (expires.0.checked_sub(margin), expires.1.checked_sub(margin));
+                early_from = (earlier.0.unwrap_or(at.now), earlier.1.unwrap_or(at.clock));
+            }
+        }
+        Self { record, from, expires, early: early_from }
     }
 
     /// Within its lifetime by both clocks, and not obtained in the future. Without a lifetime: until reported.
     fn lives(&self, at: At) -> bool {
-        !self.is_from_the_future(at)
-            && self.expires.is_none_or(|expires| at.now < expires)
-            && self.expires_at.is_none_or(|expires_at| at.clock < expires_at)
+        at.is_before(self.expires) && !self.is_from_the_future(at)
     }
 
     pub(super) fn is_from_the_future(&self, at: At) -> bool {
-        at.clock.checked_add(CLOCK_LEEWAY).is_some_and(|latest| self.record.tokens.obtained_at > latest)
+        at.clock < self.from
     }
+}
+
+impl At {
+    fn is_before(self, end: (Instant, SystemTime)) -> bool {
+        self.now < end.0 && self.clock < end.1
+    }
+}
+
+/// A time that no clock reaches.
+fn far(clock: SystemTime) -> SystemTime {
+    const MILLENNIUM: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+    clock.checked_add(MILLENNIUM).unwrap_or(clock)
 }
 
 impl Tokens {

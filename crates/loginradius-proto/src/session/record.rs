@@ -83,10 +83,6 @@ impl Tokens {
         self.obtained_at = whole_millis(obtained_at);
     }
 
-    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
-        self.lifetime.and_then(|lifetime| self.obtained_at.checked_add(lifetime))
-    }
-
     pub(crate) fn same_pair(&self, other: &Self) -> bool {
         self.access_token.expose() == other.access_token.expose() && self.same_refresh_token(other)
     }

@@ -1,0 +1,108 @@
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// What the names of a session's files begin with: safe and distinct for every name, whatever is in it, on
+/// every file system, also on those that take `A` for `a`.
+///
+/// - The bytes a-z, 0-9 and `-` stand for themselves, every other byte is `_` and two hexadecimal digits.
+/// - If that is longer than [`LONGEST`], it is the beginning of that, `_x`, and the SHA-256 of the name. In
+///   no other name is `_` followed by anything but a digit.
+/// - The prefix makes that no file is called `con` or begins with a dot or a hyphen.
+///
+/// As there is no dot in it, no file of one session begins with the stem and the dot of another one's.
+pub(super) fn stem(name: &str) -> String {
+    let mut stem = String::from("session-");
+    let encoded = encode(name.as_bytes());
+    if encoded.len() <= LONGEST {
+        stem.push_str(&encoded);
+        return stem;
+    }
+    stem.push_str(&encoded[..BEGINNING]);
+    stem.push_str("_x");
+    Sha256::digest(name).iter().for_each(|byte| push_hex(&mut stem, *byte));
+    stem
+}
+
+/// With prefix and suffix it stays below 143 bytes, the shortest limit that is in use (eCryptfs).
+const LONGEST: usize = 100;
+/// How much of a long name can still be read.
+const BEGINNING: usize = 30;
+
+fn encode(name: &[u8]) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for &byte in name {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => encoded.push(char::from(byte)),
+            _ => {
+                encoded.push('_');
+                push_hex(&mut encoded, byte);
+            }
+        }
+    }
+    encoded
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{byte:02x}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_as_documented() {
+        let rows = [
+            ("", "session-"),
+            ("default", "session-default"),
+            ("A", "session-_41"),
+            ("a_41", "session-a_5f41"),
+            ("..", "session-_2e_2e"),
+            ("a/b\\c:d", "session-a_2fb_5cc_3ad"),
+            ("con", "session-con"),
+            ("a. ", "session-a_2e_20"),
+            ("%41\0", "session-_2541_00"),
+            ("first.last@example.com", "session-first_2elast_40example_2ecom"),
+            ("é", "session-_c3_a9"),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(stem(name), expected);
+        }
+        let long = "é".repeat(40);
+        assert_eq!(
+            stem(&long),
+            "session-_c3_a9_c3_a9_c3_a9_c3_a9_c3_a9\
+             _xdfdf32343a9b8e1bee62c6f7c1f3f2ee5ac8ba1f2eb9b2fd3c9a4a8a5a1ac8a1",
+        );
+    }
+
+    #[test]
+    fn no_two_names_meet_and_all_are_safe() {
+        let letters = ["a", "A", "_", "-", "x", "4", "1", ".", "/", "%", "\0", "é", " "];
+        let mut names = vec![String::new()];
+        for length in 0..3 {
+            let longer: Vec<String> = names
+                .iter()
+                .filter(|name| name.chars().count() == length)
+                .flat_map(|name| letters.iter().map(move |letter| format!("{name}{letter}")))
+                .collect();
+            names.extend(longer);
+        }
+        for length in [98, 99, 100, 101, 102, 255, 10_000] {
+            names.extend(["x", "A", "_", "é"].iter().map(|letter| letter.repeat(length)));
+            names.push(format!("{}y", "x".repeat(length - 1)));
+            names.push(stem(&"x".repeat(length))["session-".len()..].to_owned());
+        }
+        let stems: HashSet<String> = names.iter().map(|name| stem(name)).collect();
+        let distinct: HashSet<&String> = names.iter().collect();
+        assert_eq!(stems.len(), distinct.len());
+        for stem in stems {
+            let safe = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+            assert!(stem.bytes().all(safe) && stem.starts_with("session-") && stem.len() <= 108, "{stem}");
+        }
+    }
+}
