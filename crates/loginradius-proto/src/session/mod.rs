@@ -9,8 +9,10 @@ mod event;
 mod flow;
 mod memory;
 mod record;
+mod step;
 
 pub use event::SessionEvent;
-pub use flow::{SessionEnd, SessionFlow, SessionInput, SessionStep};
+pub use flow::SessionFlow;
 pub use memory::{Handout, SessionMemory, SessionPolicy};
 pub use record::{LoadOutcome, SaveOutcome, SessionRecord};
+pub use step::{SessionEnd, SessionInput, SessionStep};
