@@ -429,7 +429,7 @@ impl SessionFlow {
     fn finish_quietly(&mut self, error: Error, at: At) {
         match self.good(at) {
             Some(token) => {
-                self.memory.hold.get_or_insert(Hold { until: after(at.now, Self::LEAST_HOLD), error });
+                self.memory.quiet_until = Some(after(at.now, Self::LEAST_HOLD));
                 self.finish(Ok(Some(token)));
             }
             None => self.finish(Err(error)),
@@ -581,7 +581,7 @@ impl SessionFlow {
 
     /// The token is good, or gets refreshed.
     fn go_on(&mut self, at: At) {
-        let held = self.memory.hold.clone().map(|hold| hold.error);
+        let held = self.memory.hold.as_ref().filter(|hold| at.now < hold.until).map(|hold| hold.error.clone());
         match (self.good(at), held) {
             (Some(token), held) if held.is_some() || !self.memory.is_due(at) => self.finish(Ok(Some(token))),
             (None, Some(error)) => self.finish(Err(error)),

@@ -72,6 +72,8 @@ pub struct SessionMemory {
     /// An access token that an API refused.
     pub(super) bad: Option<AccessToken>,
     pub(super) hold: Option<Hold>,
+    /// Until when nobody starts anything as long as the token is good: another one does, or it just failed.
+    pub(super) quiet_until: Option<Instant>,
     pub(super) unsaved: Option<Unsaved>,
 }
 
@@ -189,6 +191,9 @@ impl SessionMemory {
 
     /// Whether a good token should be refreshed, or saved.
     pub(super) fn is_due(&self, at: At) -> bool {
+        if self.quiet_until.is_some_and(|until| at.now < until) {
+            return false;
+        }
         match &self.unsaved {
             Some(unsaved) => at.now >= unsaved.retry_at,
             None => self.pair.as_ref().is_some_and(|pair| !at.is_before(pair.early)),
