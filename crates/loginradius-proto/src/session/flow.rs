@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant, SystemTime};
 
-use http::Response;
+use http::{Request, Response};
 
 use super::event::SessionEvent;
 use super::memory::{At, Hold, SessionMemory, SessionPolicy, Unsaved};
@@ -126,6 +126,8 @@ pub struct SessionFlow {
     doubtful: Option<SessionRecord>,
     /// The intent that was open before this flow's own.
     earlier_intent: Option<Intent>,
+    /// A record with an intent under which nothing was sent.
+    unsent: Option<SessionRecord>,
     /// Requests that were sent for this flow.
     attempts: u32,
     /// Failures in a row, those in the record included.
@@ -285,6 +287,7 @@ impl SessionFlow {
             pending: None,
             doubtful: None,
             earlier_intent: None,
+            unsent: None,
             attempts: 0,
             failures: 0,
             failing: false,
@@ -314,9 +317,10 @@ impl SessionFlow {
             // suspended, and its lock may have become another's.
             let age = now.saturating_duration_since(since.0).max(clock.duration_since(since.1).unwrap_or_default());
             if age > self.policy.timeout {
+                self.unsent = self.stored.take();
                 self.restart(at);
-            } else {
-                return self.send(at);
+            } else if let Some(request) = self.send(at) {
+                return SessionStep::Send(request);
             }
         }
         match &self.state {
@@ -374,10 +378,11 @@ impl SessionFlow {
                 kept: true,
             });
         }
-        match (&self.goal, self.locked, self.pending.is_some()) {
-            (Goal::Token, true, true) => self.save_pending(at),
-            (_, true, _) => self.state = State::Loading,
-            (_, false, _) => self.state = State::Locking,
+        let gained = self.pending.as_ref().is_some_and(|pending| pending.spent.is_some());
+        match (&self.goal, self.locked) {
+            (Goal::Token, true) if gained => self.save_pending(at),
+            (_, true) => self.state = State::Loading,
+            (_, false) => self.state = State::Locking,
         }
     }
 
@@ -496,7 +501,10 @@ impl SessionFlow {
             Goal::SignIn => self.loaded_for_sign_in(record, at),
             Goal::SignOut(target) => self.loaded_for_sign_out(record, target, at),
             Goal::Forget => match record {
-                Some(record) => self.state = State::Clearing { expected: Some(record.generation) },
+                Some(record) => {
+                    self.state = State::Clearing { expected: Some(record.generation) };
+                    self.stored = Some(record);
+                }
                 None => self.signed_out(),
             },
         }
@@ -540,7 +548,14 @@ impl SessionFlow {
         let same_sign_in = record.sign_in == pending.record.sign_in;
         if pending.record.same_save(&record) {
             self.pair_is_saved(pending, at);
-        } else if spent.is_none_or(|spent| same_sign_in && record.tokens.same_refresh_token(spent)) {
+        } else if match spent {
+            Some(spent) => same_sign_in && record.tokens.same_refresh_token(spent),
+            // A sign-in that could not be stored: is what is there now older, or a later one of somebody else?
+            None => {
+                pending.expected == Some(record.generation)
+                    || record.tokens.obtained_at <= pending.record.tokens.obtained_at
+            }
+        } {
             self.save_over(pending, Some(record), at);
         } else {
             // Theirs is newer: what is stored counts.
@@ -550,7 +565,10 @@ impl SessionFlow {
     }
 
     /// Goes on with what the store holds.
-    fn adopt(&mut self, record: SessionRecord, at: At) {
+    fn adopt(&mut self, mut record: SessionRecord, at: At) {
+        if self.unsent.take().is_some_and(|unsent| unsent.same_save(&record)) {
+            record.intent = self.earlier_intent;
+        }
         match &record.mark {
             Mark::None => {}
             Mark::SigningOut => return self.gone("the session was signed out: sign in again"),
@@ -630,7 +648,7 @@ impl SessionFlow {
         }
     }
 
-    fn send(&mut self, at: At) -> SessionStep {
+    fn send(&mut self, at: At) -> Option<Request<Body>> {
         let token = self.refresh_token().unwrap_or_else(|| RefreshToken::new(""));
         let request = match self.goal {
             Goal::SignOut(_) => self.revocation(token).request(&self.app),
@@ -641,11 +659,11 @@ impl SessionFlow {
                 let deadline = after(at.now, self.policy.timeout);
                 self.attempts = self.attempts.saturating_add(1);
                 self.state = State::Out { sent: at.now, sent_at: at.clock, deadline };
-                SessionStep::Send(Hints { deadline, fresh_connection: true }.put(request))
+                Some(Hints { deadline, fresh_connection: true }.put(request))
             }
             Err(error) => {
                 self.finish(Err(error));
-                SessionStep::Wait(at.now)
+                None
             }
         }
     }
@@ -767,7 +785,6 @@ impl SessionFlow {
             Some(lost) => error.with_source(lost),
             None => error,
         };
-        self.forget_pair(Some(error.clone()));
         self.result = Err(error);
         let record = SessionRecord { mark: Mark::Refused(why), intent: None, hold: None, ..stored };
         self.save(Write::Refusal, record, at);
@@ -796,8 +813,11 @@ impl SessionFlow {
         let marked = stored && record.mark == Mark::SigningOut;
         let dead = record.tokens.refresh_token.is_none() || matches!(record.mark, Mark::Refused(_));
         self.stored = Some(SessionRecord { generation: expected.unwrap_or(record.generation), ..record.clone() });
-        if dead && stored {
-            self.state = State::Clearing { expected };
+        if dead {
+            match expected {
+                Some(_) => self.state = State::Clearing { expected },
+                None => self.signed_out(),
+            }
         } else if marked {
             self.attempt(at);
         } else {
@@ -912,7 +932,10 @@ impl SessionFlow {
                 }
             }
             // If the refusal is not stored, the next one to ask hears it from LoginRadius.
-            (State::Saving { what: Write::Refusal, .. }, _) => self.release(),
+            (State::Saving { what: Write::Refusal, .. }, outcome) if !matches!(outcome, SaveOutcome::Conflict) => {
+                self.forget_pair(self.result.as_ref().err().cloned());
+                self.release();
+            }
             (State::Clearing { .. }, SaveOutcome::Saved) => self.signed_out(),
             (_, SaveOutcome::Conflict) => self.restart(at),
             (_, SaveOutcome::Failed(error)) => self.store_failed(error, at),
@@ -963,7 +986,7 @@ impl SessionFlow {
         self.take(&record, asked, at);
         let wait = self.jitter.shorten(doubled(Self::LEAST_HOLD, failures, Self::LONGEST_SAVE_WAIT));
         let retry_at = after(at.now, wait);
-        let locked = self.locked && spent.is_some();
+        let locked = self.locked && (spent.is_some() || self.memory.keeps_lock());
         self.memory.unsaved = Some(Unsaved { error: error.clone(), retry_at, failures, expected, spent, locked });
         if !kept {
             self.memory.hold = None;

@@ -169,10 +169,10 @@ impl SessionRecord {
         Self::number(self.generation.wrapping_add(1))
     }
 
-    /// Whether one is the other, stored and loaded again.
+    /// Whether one is the other, stored and loaded again. The generation does not tell: somebody else may
+    /// have made the same step from the same record.
     pub(crate) fn same_save(&self, other: &Self) -> bool {
-        (self.generation, self.sign_in) == (other.generation, other.sign_in)
-            && self.tokens.same_refresh_token(&other.tokens)
+        Zeroizing::new(self.to_json()) == Zeroizing::new(other.to_json())
     }
 
     /// A number that every reader of JSON keeps exactly.
