@@ -466,6 +466,7 @@ impl SessionFlow {
             );
             return;
         }
+        self.lock_until = Some(after(at.now, self.policy.lock_wait));
         self.relock = self.locked;
         self.state = if self.locked { State::Unlocking } else { State::Locking };
     }
