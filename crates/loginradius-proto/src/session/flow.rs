@@ -109,6 +109,8 @@ pub struct SessionFlow {
     memory: SessionMemory,
     jitter: Jitter,
     state: State,
+    /// Whether the state's step has been handed out: what comes before that is nobody's answer.
+    asked: bool,
     /// Until when to wait for the lock.
     lock_until: Option<Instant>,
     /// How often the lock was taken by another.
@@ -278,6 +280,7 @@ impl SessionFlow {
             memory,
             jitter: Jitter::new(seed),
             state: State::Start,
+            asked: false,
             lock_until: None,
             busy: 0,
             locked: false,
@@ -303,6 +306,30 @@ impl SessionFlow {
     /// [`SessionStep::Wait`] is over; earlier calls answer the same again.
     pub fn step(&mut self, now: Instant, clock: SystemTime) -> SessionStep {
         let at = At { now, clock };
+        if let Some(request) = self.advance(at) {
+            return SessionStep::Send(request);
+        }
+        self.asked = true;
+        match &self.state {
+            State::Locking => SessionStep::Lock,
+            State::Loading => SessionStep::Load,
+            State::Saving { record, expected, .. } => {
+                SessionStep::Save { record: (**record).clone(), expected: *expected }
+            }
+            State::Clearing { expected } => SessionStep::Clear { expected: *expected },
+            State::Busy { until } | State::Pausing { until } | State::Out { deadline: until, .. } => {
+                SessionStep::Wait(*until)
+            }
+            State::Unlocking => SessionStep::Unlock,
+            State::Done { .. } => SessionStep::Done(self.end(at)),
+            // Left in `advance`.
+            State::Start | State::Ready { .. } => SessionStep::Wait(now),
+        }
+    }
+
+    /// What time alone changes, and the request that is to be sent now.
+    fn advance(&mut self, at: At) -> Option<Request<Body>> {
+        let At { now, clock } = at;
         match self.state {
             State::Start => self.begin(at),
             State::Busy { until } if now >= until => self.state = State::Locking,
@@ -319,30 +346,19 @@ impl SessionFlow {
             if age > self.policy.timeout {
                 self.unsent = self.stored.take();
                 self.restart(at);
-            } else if let Some(request) = self.send(at) {
-                return SessionStep::Send(request);
+            } else {
+                return self.send(at);
             }
         }
-        match &self.state {
-            State::Locking => SessionStep::Lock,
-            State::Loading => SessionStep::Load,
-            State::Saving { record, expected, .. } => {
-                SessionStep::Save { record: (**record).clone(), expected: *expected }
-            }
-            State::Clearing { expected } => SessionStep::Clear { expected: *expected },
-            State::Busy { until } | State::Pausing { until } | State::Out { deadline: until, .. } => {
-                SessionStep::Wait(*until)
-            }
-            State::Unlocking => SessionStep::Unlock,
-            State::Done { .. } => SessionStep::Done(self.end(at)),
-            // Left above, by `begin` and by `send`.
-            State::Start | State::Ready { .. } => SessionStep::Wait(now),
-        }
+        None
     }
 
     /// The outcome of a step.
     pub fn receive(&mut self, input: SessionInput, now: Instant, clock: SystemTime) {
         let at = At { now, clock };
+        if !std::mem::take(&mut self.asked) {
+            return;
+        }
         match (&self.state, input) {
             (State::Locking, SessionInput::Locked(outcome)) => self.lock_tried(outcome, at),
             (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, at),
@@ -353,7 +369,7 @@ impl SessionFlow {
                 self.state = if self.relock { State::Locking } else { State::Done { told: false } };
                 self.relock = false;
             }
-            _ => {}
+            _ => self.asked = true,
         }
     }
 
@@ -660,6 +676,7 @@ impl SessionFlow {
                 let deadline = after(at.now, self.policy.timeout);
                 self.attempts = self.attempts.saturating_add(1);
                 self.state = State::Out { sent: at.now, sent_at: at.clock, deadline };
+                self.asked = true;
                 Some(Hints { deadline, fresh_connection: true }.put(request))
             }
             Err(error) => {
@@ -812,6 +829,9 @@ impl SessionFlow {
         }
         self.goal = Goal::SignOut(Some(record.sign_in));
         let marked = stored && record.mark == Mark::SigningOut;
+        if marked {
+            self.memory = SessionMemory::default();
+        }
         let dead = record.tokens.refresh_token.is_none() || matches!(record.mark, Mark::Refused(_));
         self.stored = Some(SessionRecord { generation: expected.unwrap_or(record.generation), ..record.clone() });
         if dead {
