@@ -265,7 +265,7 @@ impl Session {
     /// ([`unsaved`](Self::unsaved)), until a later call saves them.
     pub async fn sign_in(&self, tokens: TokenSet) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::sign_in(client.app(), policy, memory, tokens, seed());
-        self.0.run(flow).await.map(drop)
+        self.0.run(Purpose::Alone, flow).await.map(drop)
     }
 
     /// Signs out: revokes the refresh token and removes the session from the store. From the beginning on,
@@ -277,7 +277,7 @@ impl Session {
     /// [`forget`](Self::forget) it.
     pub async fn sign_out(&self) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::sign_out(client.app(), policy, memory, seed());
-        self.0.run(flow).await.map(drop)
+        self.0.run(Purpose::SignOut, flow).await.map(drop)
     }
 
     /// Removes the session from the store without a word to LoginRadius, where it lives on until its end.
@@ -287,7 +287,7 @@ impl Session {
     /// The store's.
     pub async fn forget(&self) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::forget(client.app(), policy, memory, seed());
-        self.0.run(flow).await.map(drop)
+        self.0.run(Purpose::Alone, flow).await.map(drop)
     }
 
     /// Why the newest tokens are in this process alone, if they are: they are lost if it ends now.
@@ -306,7 +306,7 @@ impl Session {
         self.0.land().await;
         if self.unsaved().is_some() {
             // Its own result does not matter: it saves first.
-            let _ = self.0.run(refresh).await;
+            let _ = self.0.run(Purpose::Alone, refresh).await;
         }
         self.unsaved().map_or(Ok(()), Err)
     }
@@ -323,8 +323,10 @@ impl fmt::Debug for Session {
 enum Purpose {
     /// A token, for whoever needs one; not the one that was reported bad.
     Token { reported: Option<AccessToken> },
-    /// Signing in or out: of no use to anybody else.
+    /// Signing in, forgetting, saving: of no use to anybody else.
     Alone,
+    /// Signing out, during which nobody gets the token any more.
+    SignOut,
 }
 
 /// A flow that is running, and for which others wait.
@@ -347,7 +349,7 @@ impl Flight {
     /// Whether its outcome is one for a caller for whom that token failed.
     fn answers(&self, failed: Option<&AccessToken>, outcome: &Outcome) -> bool {
         match (&self.purpose, failed) {
-            (Purpose::Alone, _) => false,
+            (Purpose::Alone | Purpose::SignOut, _) => false,
             (Purpose::Token { .. }, None) => true,
             (Purpose::Token { reported }, Some(failed)) => {
                 let other = |token: &AccessToken| token.expose() != failed.expose();
@@ -391,14 +393,17 @@ impl Turn {
             .map_err(|_| Error::settings("a session needs a tokio runtime: call it from within one"))?;
         let flight = self.flight.clone();
         let sessions = Arc::clone(&self.shared.sessions);
-        let memory = SessionMemory::clone(&self.shared.memory.load());
-        let keeps_lock = memory.keeps_lock();
+        let mut memory = SessionMemory::clone(&self.shared.memory.load());
+        if let Purpose::SignOut = self.flight.purpose {
+            self.shared.memory.store(Arc::default());
+        }
+        // Nobody else uses it: it is this turn's.
+        if self.shared.lock.try_lock().is_ok_and(|kept| kept.is_none()) {
+            memory.lost_lock();
+        }
         let flow = flow(&sessions.client, sessions.policy, memory);
         runtime.spawn(async move {
             let mut kept = self.shared.lock.lock().await;
-            if !keeps_lock {
-                *kept = None; // of a flow that was broken off
-            }
             let end = drive(flow, &self.shared, &mut kept).await;
             drop(kept);
             self.shared.remember(end.memory);
@@ -419,6 +424,11 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.outcome.borrow().is_none() {
+            if !self.shared.memory.load().keeps_lock()
+                && let Ok(mut kept) = self.shared.lock.try_lock()
+            {
+                *kept = None;
+            }
             self.land(Err(broken_off()));
         }
     }
@@ -455,9 +465,13 @@ impl Shared {
     }
 
     /// Runs a flow of one's own, when it is one's turn.
-    async fn run(self: &Arc<Self>, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Outcome {
+    async fn run(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow,
+    ) -> Outcome {
         loop {
-            let running = match self.begin(Purpose::Alone) {
+            let running = match self.begin(purpose.clone()) {
                 Ok(turn) => return turn.run(flow)?.wait().await,
                 Err(flight) => flight,
             };

@@ -254,7 +254,7 @@ impl Session {
     /// ([`unsaved`](Self::unsaved)), until a later call saves them.
     pub fn sign_in(&self, tokens: TokenSet) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::sign_in(client.app(), policy, memory, tokens, seed());
-        self.0.run(flow).map(drop)
+        self.0.run(Purpose::Alone, flow).map(drop)
     }
 
     /// Signs out: revokes the refresh token and removes the session from the store. From the beginning on,
@@ -266,7 +266,7 @@ impl Session {
     /// [`forget`](Self::forget) it.
     pub fn sign_out(&self) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::sign_out(client.app(), policy, memory, seed());
-        self.0.run(flow).map(drop)
+        self.0.run(Purpose::SignOut, flow).map(drop)
     }
 
     /// Removes the session from the store without a word to LoginRadius, where it lives on until its end.
@@ -276,7 +276,7 @@ impl Session {
     /// The store's.
     pub fn forget(&self) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::forget(client.app(), policy, memory, seed());
-        self.0.run(flow).map(drop)
+        self.0.run(Purpose::Alone, flow).map(drop)
     }
 
     /// Why the newest tokens are in this process alone, if they are: they are lost if it ends now.
@@ -295,7 +295,7 @@ impl Session {
         self.0.land();
         if self.unsaved().is_some() {
             // Its own result does not matter: it saves first.
-            let _ = self.0.run(refresh);
+            let _ = self.0.run(Purpose::Alone, refresh);
         }
         self.unsaved().map_or(Ok(()), Err)
     }
@@ -312,8 +312,10 @@ impl fmt::Debug for Session {
 enum Purpose {
     /// A token, for whoever needs one; not the one that was reported bad.
     Token { reported: Option<AccessToken> },
-    /// Signing in or out: of no use to anybody else.
+    /// Signing in, forgetting, saving: of no use to anybody else.
     Alone,
+    /// Signing out, during which nobody gets the token any more.
+    SignOut,
 }
 
 /// A flow that is running, and for which others wait.
@@ -339,7 +341,7 @@ impl Flight {
     /// Whether its outcome is one for a caller for whom that token failed.
     fn answers(&self, failed: Option<&AccessToken>, outcome: &Outcome) -> bool {
         match (&self.purpose, failed) {
-            (Purpose::Alone, _) => false,
+            (Purpose::Alone | Purpose::SignOut, _) => false,
             (Purpose::Token { .. }, None) => true,
             (Purpose::Token { reported }, Some(failed)) => {
                 let other = |token: &AccessToken| token.expose() != failed.expose();
@@ -378,10 +380,13 @@ impl Turn<'_> {
 
     fn run(self, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Outcome {
         let sessions = &self.shared.sessions;
-        let memory = SessionMemory::clone(&self.shared.memory.load());
+        let mut memory = SessionMemory::clone(&self.shared.memory.load());
+        if let Purpose::SignOut = self.flight.purpose {
+            self.shared.memory.store(Arc::default());
+        }
         let mut kept = lock(&self.shared.lock);
-        if !memory.keeps_lock() {
-            *kept = None; // of a flow that was broken off
+        if kept.is_none() {
+            memory.lost_lock();
         }
         let end = drive(flow(&sessions.client, sessions.policy, memory), self.shared, &mut kept);
         drop(kept);
@@ -403,6 +408,9 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if lock(&self.flight.outcome).is_none() {
+            if !self.shared.memory.load().keeps_lock() {
+                *lock(&self.shared.lock) = None;
+            }
             self.land(Err(broken_off()));
         }
     }
@@ -438,9 +446,13 @@ impl Shared {
     }
 
     /// Runs a flow of one's own, when it is one's turn.
-    fn run(&self, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Outcome {
+    fn run(
+        &self,
+        purpose: Purpose,
+        flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow,
+    ) -> Outcome {
         loop {
-            match self.begin(Purpose::Alone) {
+            match self.begin(purpose.clone()) {
                 Ok(turn) => return turn.run(flow),
                 Err(flight) => drop(flight.wait()),
             }

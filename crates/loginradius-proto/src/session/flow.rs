@@ -111,6 +111,8 @@ pub struct SessionFlow {
     state: State,
     /// Whether the state's step has been handed out: what comes before that is nobody's answer.
     asked: bool,
+    /// The last moment at which this process was awake.
+    awake: Option<At>,
     /// Until when to wait for the lock.
     lock_until: Option<Instant>,
     /// How often the lock was taken by another.
@@ -163,6 +165,9 @@ struct Pending {
     expected: Option<u64>,
     /// What was spent for it; `None` for a new sign-in.
     spent: Option<Tokens>,
+    /// The sign-in that a new sign-in replaces, as far as is known, and when.
+    replaces: Option<u64>,
+    since: SystemTime,
     /// What was wrong with the rest of the answer.
     fault: Option<Error>,
     /// Failures to save it, before this flow.
@@ -254,8 +259,17 @@ impl SessionFlow {
         // The moment is known at the first step.
         let tokens = Tokens::new(tokens, SystemTime::UNIX_EPOCH);
         let record = SessionRecord::new(app, tokens, generation, sign_in);
-        flow.pending =
-            Some(Pending { record, asked, expected: None, spent: None, fault: None, failures: 0, kept: false });
+        flow.pending = Some(Pending {
+            record,
+            asked,
+            expected: None,
+            spent: None,
+            replaces: None,
+            since: SystemTime::UNIX_EPOCH,
+            fault: None,
+            failures: 0,
+            kept: false,
+        });
         flow
     }
 
@@ -281,6 +295,7 @@ impl SessionFlow {
             jitter: Jitter::new(seed),
             state: State::Start,
             asked: false,
+            awake: None,
             lock_until: None,
             busy: 0,
             locked: false,
@@ -329,9 +344,11 @@ impl SessionFlow {
 
     /// What time alone changes, and the request that is to be sent now.
     fn advance(&mut self, at: At) -> Option<Request<Body>> {
-        let At { now, clock } = at;
+        let now = at.now;
+        let slept = self.has_slept(at);
         match self.state {
             State::Start => self.begin(at),
+            State::Loading if slept => self.restart(at),
             State::Busy { until } if now >= until => self.state = State::Locking,
             State::Out { deadline, .. } if now >= deadline => {
                 self.answered(Err(Error::lost("the transport gave no outcome by the request's deadline")), at);
@@ -342,8 +359,7 @@ impl SessionFlow {
         if let State::Ready { since } = self.state {
             // An intent that is older than any answer may be is not one any more: this process was
             // suspended, and its lock may have become another's.
-            let age = now.saturating_duration_since(since.0).max(clock.duration_since(since.1).unwrap_or_default());
-            if age > self.policy.timeout {
+            if at.since(since) > self.policy.timeout {
                 self.unsent = self.stored.take();
                 self.restart(at);
             } else {
@@ -359,7 +375,13 @@ impl SessionFlow {
         if !std::mem::take(&mut self.asked) {
             return;
         }
+        let slept = self.has_slept(at);
         match (&self.state, input) {
+            (State::Locking, SessionInput::Locked(Ok(true))) if slept => {
+                self.locked = true;
+                self.restart(at);
+            }
+            (State::Loading, SessionInput::Loaded(_)) if slept => self.restart(at),
             (State::Locking, SessionInput::Locked(outcome)) => self.lock_tried(outcome, at),
             (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, at),
             (State::Saving { .. } | State::Clearing { .. }, SessionInput::Saved(outcome)) => self.saved(outcome, at),
@@ -373,6 +395,13 @@ impl SessionFlow {
         }
     }
 
+    /// Whether this process was suspended so long that its lock may have become another's, if locks are
+    /// leases. What was loaded meanwhile may be what that other one is about to change.
+    fn has_slept(&mut self, at: At) -> bool {
+        let awake = self.awake.replace(at).unwrap_or(at);
+        at.since((awake.now, awake.clock)) > self.policy.timeout
+    }
+
     // The beginning, and the lock.
 
     fn begin(&mut self, at: At) {
@@ -382,6 +411,8 @@ impl SessionFlow {
             let asked = pending.asked.unwrap_or(at.now);
             let age = at.now.saturating_duration_since(asked);
             pending.asked = Some(asked);
+            pending.since = at.clock;
+            pending.replaces = self.memory.pair.as_ref().map(|pair| pair.record.sign_in);
             pending.record.tokens.set_obtained_at(at.clock.checked_sub(age).unwrap_or(at.clock));
         } else if let (Some(pair), Some(unsaved)) = (&self.memory.pair, &self.memory.unsaved) {
             self.pending = Some(Pending {
@@ -389,6 +420,8 @@ impl SessionFlow {
                 asked: None,
                 expected: unsaved.expected,
                 spent: unsaved.spent.clone(),
+                replaces: unsaved.replaces,
+                since: unsaved.since,
                 fault: None,
                 failures: unsaved.failures,
                 kept: true,
@@ -513,6 +546,15 @@ impl SessionFlow {
             }
             LoadOutcome::Damaged(error) | LoadOutcome::Failed(error) => return self.store_failed(error, at),
         };
+        if let Some((pending, record)) = self.pending.as_ref().zip(record.as_ref())
+            && pending.kept
+            && pending.spent.is_none()
+            && pending.record.sign_in == record.sign_in
+        {
+            // That sign-in was stored after all, and what is there came of it.
+            self.pending = None;
+            self.memory.unsaved = None;
+        }
         match self.goal {
             Goal::Token => self.loaded_for_token(record, at),
             Goal::SignIn => self.loaded_for_sign_in(record, at),
@@ -551,10 +593,17 @@ impl SessionFlow {
     }
 
     fn loaded_for_sign_in(&mut self, record: Option<SessionRecord>, at: At) {
-        if let Some(pending) = self.pending.take() {
+        if let Some(mut pending) = self.pending.take() {
             match record {
                 Some(record) if pending.record.same_save(&record) => self.pair_is_saved(pending, at),
-                record => self.save_over(pending, record, at),
+                // It was stored, and another process has gone on with it.
+                Some(record) if pending.record.sign_in == record.sign_in => {
+                    self.pair_is_saved(Pending { record, asked: None, ..pending }, at);
+                }
+                record => {
+                    pending.replaces = record.as_ref().map(|record| record.sign_in).or(pending.replaces);
+                    self.save_over(pending, record, at);
+                }
             }
         }
     }
@@ -570,7 +619,8 @@ impl SessionFlow {
             // A sign-in that could not be stored: is what is there now older, or a later one of somebody else?
             None => {
                 pending.expected == Some(record.generation)
-                    || record.tokens.obtained_at <= pending.record.tokens.obtained_at
+                    || pending.replaces == Some(record.sign_in)
+                    || record.tokens.obtained_at <= pending.since
             }
         } {
             self.save_over(pending, Some(record), at);
@@ -741,7 +791,9 @@ impl SessionFlow {
         let spent = Some(stored.tokens.clone());
         let expected = Some(stored.generation);
         let record = SessionRecord { tokens, intent: None, hold: None, generation: stored.next_generation(), ..stored };
-        self.pending = Some(Pending { record, asked, expected, spent, fault, failures: 0, kept: false });
+        let (replaces, since) = (None, at.clock);
+        self.pending =
+            Some(Pending { record, asked, expected, spent, replaces, since, fault, failures: 0, kept: false });
         self.save_pending(at);
     }
 
@@ -813,7 +865,8 @@ impl SessionFlow {
     fn loaded_for_sign_out(&mut self, record: Option<SessionRecord>, target: Option<u64>, at: At) {
         let expected = record.as_ref().map(|record| record.generation);
         let newer = self.pending.as_ref().filter(|pending| match (&pending.spent, &record) {
-            (None, _) => true,
+            (None, Some(record)) => record.sign_in != pending.record.sign_in,
+            (None, None) => true,
             (Some(spent), Some(record)) => {
                 record.sign_in == pending.record.sign_in && record.tokens.same_refresh_token(spent)
             }
@@ -883,7 +936,8 @@ impl SessionFlow {
 
     fn forget_pair(&mut self, error: Option<Error>) {
         let had = self.memory.pair.is_some() || self.stored.is_some();
-        self.memory = SessionMemory::default();
+        // What was reported bad stays bad: it may be loaded again.
+        self.memory = SessionMemory { bad: self.memory.bad.take(), ..SessionMemory::default() };
         if had {
             self.events.push(SessionEvent::SignedOut { error });
         }
@@ -974,9 +1028,9 @@ impl SessionFlow {
         let Pending { record, asked, spent, fault, kept, .. } = pending;
         self.take(&record, asked, at);
         self.memory.unsaved = None;
-        let signing_out = record.mark == Mark::SigningOut;
+        let marked = record.mark != Mark::None;
         self.stored = Some(record);
-        if signing_out {
+        if marked {
             return self.gone("the session was signed out: sign in again");
         }
         if let Some(fault) = fault {
@@ -1002,13 +1056,14 @@ impl SessionFlow {
     /// The pair cannot be stored now: it stays in the memory, and so does the lock, if the store still holds
     /// the token that was spent for it.
     fn keep(&mut self, pending: Pending, error: Error, at: At) {
-        let Pending { record, asked, expected, spent, failures, kept, .. } = pending;
+        let Pending { record, asked, expected, spent, replaces, since, failures, kept, .. } = pending;
         let failures = failures.saturating_add(1);
         self.take(&record, asked, at);
         let wait = self.jitter.shorten(doubled(Self::LEAST_HOLD, failures, Self::LONGEST_SAVE_WAIT));
         let retry_at = after(at.now, wait);
         let locked = self.locked && (spent.is_some() || self.memory.keeps_lock());
-        self.memory.unsaved = Some(Unsaved { error: error.clone(), retry_at, failures, expected, spent, locked });
+        self.memory.unsaved =
+            Some(Unsaved { error: error.clone(), retry_at, failures, expected, spent, replaces, since, locked });
         if !kept {
             self.memory.hold = None;
             self.events.push(SessionEvent::Unsaved { error: error.clone() });

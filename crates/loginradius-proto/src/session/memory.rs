@@ -49,7 +49,7 @@ impl Default for SessionPolicy {
 }
 
 /// The present moment by both clocks: `now` for waits, `clock` for whatever is stored.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     pub(super) now: Instant,
     pub(super) clock: SystemTime,
@@ -106,6 +106,9 @@ pub(super) struct Unsaved {
     pub(super) expected: Option<u64>,
     /// The tokens that were spent for the pair; `None` after a sign-in.
     pub(super) spent: Option<Tokens>,
+    /// Of a new sign-in: the one that it replaces, as far as is known, and when.
+    pub(super) replaces: Option<u64>,
+    pub(super) since: SystemTime,
     /// Whether the session's lock is kept, because the store still holds the spent token.
     pub(super) locked: bool,
 }
@@ -170,6 +173,13 @@ impl SessionMemory {
     #[must_use]
     pub fn keeps_lock(&self) -> bool {
         self.unsaved.as_ref().is_some_and(|unsaved| unsaved.locked)
+    }
+
+    /// Takes note that the lock which it [keeps](Self::keeps_lock) is not held any more.
+    pub fn lost_lock(&mut self) {
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.locked = false;
+        }
     }
 
     /// Takes note that an API refused that access token. Says whether it is the newest one here, or none is
@@ -254,6 +264,11 @@ impl Pair {
 }
 
 impl At {
+    /// How long ago that was, by the clock that says more.
+    pub(super) fn since(self, (now, clock): (Instant, SystemTime)) -> Duration {
+        self.now.saturating_duration_since(now).max(self.clock.duration_since(clock).unwrap_or_default())
+    }
+
     fn is_before(self, end: (Instant, SystemTime)) -> bool {
         self.now < end.0 && self.clock < end.1
     }

@@ -223,8 +223,13 @@ impl SessionRecord {
                 Mark::None | Mark::SigningOut => None,
             },
         };
+        // Room enough from the beginning: a buffer that grows leaves copies of the tokens behind.
+        let secrets = [Some(&stored.access_token), stored.refresh_token.as_ref(), stored.id_token.as_ref()];
+        let length: usize = secrets.into_iter().flatten().map(|secret| secret.len()).sum();
+        let mut json = Vec::with_capacity(2 * length + 4096);
         // Strings and numbers can always be written.
-        serde_json::to_string(&stored).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut json, &stored);
+        String::from_utf8(json).unwrap_or_default()
     }
 
     fn from_stored(stored: Stored) -> Option<Self> {
