@@ -598,7 +598,8 @@ impl SessionFlow {
                 Some(record) if pending.record.same_save(&record) => self.pair_is_saved(pending, at),
                 // It was stored, and another process has gone on with it.
                 Some(record) if pending.record.sign_in == record.sign_in => {
-                    self.pair_is_saved(Pending { record, asked: None, ..pending }, at);
+                    let asked = pending.asked.filter(|_| record.tokens.same_lifetime(&pending.record.tokens));
+                    self.pair_is_saved(Pending { record, asked, ..pending }, at);
                 }
                 record => {
                     pending.replaces = record.as_ref().map(|record| record.sign_in).or(pending.replaces);
@@ -625,8 +626,11 @@ impl SessionFlow {
         } {
             self.save_over(pending, Some(record), at);
         } else {
-            // Theirs is newer: what is stored counts.
+            // Theirs is newer, or ours with something added to it: what is stored counts.
             self.memory.unsaved = None;
+            if record.tokens.same_lifetime(&pending.record.tokens) {
+                self.take(&record, pending.asked, at);
+            }
             self.adopt(record, at);
         }
     }

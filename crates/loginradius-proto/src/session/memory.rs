@@ -281,7 +281,8 @@ fn far(clock: SystemTime) -> SystemTime {
 }
 
 impl Tokens {
-    fn same_lifetime(&self, other: &Self) -> bool {
+    /// Whether both are one answer of the server, whose moment one process may know better than the other.
+    pub(super) fn same_lifetime(&self, other: &Self) -> bool {
         same(&self.access_token, &other.access_token)
             && self.obtained_at == other.obtained_at
             && self.lifetime == other.lifetime
