@@ -7,6 +7,9 @@ use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
 ///
 /// Every session has a name, and is locked, loaded, saved and cleared under that name alone: any string is
 /// a name, and no two names may ever meet.
+///
+/// The crate's documentation has [an example of a store](crate#a-store-of-your-own), and [`kit`](crate::kit)
+/// checks one.
 pub trait TokenStore: Send + Sync + 'static {
     /// Tries to take the lock on that session, without waiting. `None`: another one has it, in this process
     /// or in another.

@@ -130,7 +130,7 @@ pub(super) fn check_owner(_path: &Path, _found: &fs::Metadata, _forbidden: u32, 
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let line = |why: &str| format!("cannot {what} `{}`: {why}", shown(path));
     match error.kind() {
-        ErrorKind::NotFound => Error::settings(line("the folder is not there (any more); create it")),
+        ErrorKind::NotFound => Error::settings(line("it or its folder is not there (any more); create the folder")),
         ErrorKind::NotADirectory => Error::settings(line("there is a file where a folder should be; choose another")),
         ErrorKind::PermissionDenied => {
             Error::settings(line("permission denied; let this user read and write there, or choose another folder"))
@@ -160,7 +160,7 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// A path as an argument of a shell, on one line.
 #[cfg(unix)]
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt;
 

@@ -12,18 +12,18 @@ use super::disk::{self, failed, open_private, random, shown};
 /// the same process too, and is not passed on to child processes, because std opens files close-on-exec.
 #[derive(Debug)]
 pub(super) struct Lock {
-    file: File,
+    pub(super) file: File,
 }
 
 impl Lock {
     /// `None`: another one has it.
-    pub(super) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
+    pub(super) fn try_take(path: &Path, locking: &Locking) -> Result<Option<Self>, Error> {
         let mut options = disk::private_options();
         options.read(true).write(true).create(true).truncate(false);
         // Somebody may remove the file between opening and locking it, and then it excludes nobody.
         for _ in 0..10 {
             let Some(file) = open_private(path, &options)? else { continue };
-            match (Locking::SYSTEM.try_lock)(&file) {
+            match (locking.try_lock)(&file) {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(error) => return Err(Locking::failed(path, error)),
@@ -124,12 +124,13 @@ impl Locking {
             options.read(true).write(true).create_new(create).open(path).map_err(|error| failed("create", path, error))
         };
         let (first, second) = (open(true)?, open(false)?);
-        let try_lock = |file| (self.try_lock)(file).map_err(|error| Self::failed(path, error));
-        let works = try_lock(&first)?
-            && !try_lock(&second)?
-            && (self.unlock)(&first).map_err(|error| Self::failed(path, error)).is_ok()
-            && try_lock(&second)?;
-        if works {
+        let works = || {
+            Ok((self.try_lock)(&first)? && !(self.try_lock)(&second)? && {
+                (self.unlock)(&first)?;
+                (self.try_lock)(&second)?
+            })
+        };
+        if works().map_err(|error| Self::failed(path, error))? {
             return Ok(());
         }
         Err(Error::settings(format!(

@@ -71,6 +71,8 @@ impl FileStore {
     /// exchange the files. That others may *read* it is allowed, for most folders are made like that; they see
     /// the names of the sessions, and no token. A folder that is created here is open to its owner alone.
     ///
+    /// This waits for the disk, also in async code; once at the start of a program that is no matter.
+    ///
     /// # Errors
     ///
     /// [`Error::settings`] if the folder cannot be used: it is missing, open to other users, read-only, or on
@@ -100,7 +102,7 @@ impl FileStore {
 
     fn lock_on<D: Disk>(&self, disk: D, name: &str) -> Result<Option<LockedFile<D>>, Error> {
         let files = Files::new(&self.folder, name);
-        let lock = Lock::try_take(&files.lock)?;
+        let lock = Lock::try_take(&files.lock, &Locking::SYSTEM)?;
         Ok(lock.map(|lock| LockedFile { lock, files, disk, swept: false, unsynced: false }))
     }
 }
@@ -117,13 +119,14 @@ fn create_folder(folder: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
+        Ok(()) => Ok(()),
+        // Also a folder of a read-only file system, or of a folder where this user may not write.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists || folder.exists() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::settings(format!(
             "cannot create the folder `{}`, because the folder around it is not there: create that first",
             shown(folder),
         ))),
-        // Also on a read-only file system, and where others may not write, as long as it is there.
-        Err(error) if !folder.exists() => Err(failed("create the folder", folder, error)),
-        _ => Ok(()),
+        Err(error) => Err(failed("create the folder", folder, error)),
     }
 }
 

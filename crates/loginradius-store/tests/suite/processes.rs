@@ -1,0 +1,306 @@
+//! Several processes, processes that are killed, other users, and disks that are full or read-only.
+//!
+//! The other processes are this test program again, with one of the ignored tests below.
+
+use std::fs::{self, Permissions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use loginradius_proto::ErrorKind;
+use loginradius_store::{FileStore, LoadOutcome, LockedSession, SaveOutcome, TokenStore};
+
+use crate::{record, saved};
+
+/// Where a child finds its folder.
+const FOLDER: &str = "LOGINRADIUS_STORE_TEST_FOLDER";
+
+fn child_arguments(test: &str) -> [String; 5] {
+    let test = format!("processes::{test}");
+    [test.as_str(), "--exact", "--ignored", "--nocapture", "--test-threads=1"].map(str::to_owned)
+}
+
+fn child(test: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(child_arguments(test)).env(FOLDER, folder).stdout(Stdio::piped());
+    command
+}
+
+/// `None` if a person runs the ignored tests: they are no tests by themselves.
+fn folder() -> Option<PathBuf> {
+    std::env::var_os(FOLDER).map(PathBuf::from)
+}
+
+fn is_root() -> bool {
+    tempfile::tempdir().unwrap().path().metadata().unwrap().uid() == 0
+}
+
+fn wait_for_lock(store: &FileStore) -> Box<dyn LockedSession> {
+    loop {
+        if let Some(locked) = TokenStore::try_lock(store, "default").unwrap() {
+            return locked;
+        }
+        thread::sleep(Duration::from_micros(300));
+    }
+}
+
+fn generation(outcome: LoadOutcome) -> u64 {
+    match outcome {
+        LoadOutcome::Record(record) => record.generation(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn count_up(store: &FileStore) -> u64 {
+    let mut locked = wait_for_lock(store);
+    let found = generation(locked.load());
+    saved(locked.save(&record(found + 1, &"x".repeat(20_000)), Some(found)));
+    found + 1
+}
+
+fn succeeded(mut child: Child) {
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "another test's child"]
+fn child_counts_to_a_hundred() {
+    let Some(folder) = folder() else { return };
+    let store = FileStore::open(folder).unwrap();
+    for _ in 0..100 {
+        count_up(&store);
+    }
+}
+
+#[test]
+fn four_processes_lose_no_update() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    saved(wait_for_lock(&store).save(&record(0, "t"), None));
+    let children = [(); 4].map(|()| child("child_counts_to_a_hundred", folder.path()).spawn().unwrap());
+    children.into_iter().for_each(succeeded);
+    assert_eq!(generation(wait_for_lock(&store).load()), 400);
+}
+
+#[test]
+#[ignore = "another test's child"]
+fn child_saves_until_it_is_killed() {
+    let Some(folder) = folder() else { return };
+    let store = FileStore::open(folder).unwrap();
+    let mut out = std::io::stdout();
+    loop {
+        let saved = count_up(&store);
+        writeln!(out, "saved {saved}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn two_hundred_killed_processes_leave_a_whole_record_and_a_free_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    saved(wait_for_lock(&store).save(&record(0, "t"), None));
+    let (mut before, mut unheard, mut left_over) = (0, 0, 0);
+    for _ in 0..200 {
+        let mut child = child("child_saves_until_it_is_killed", folder.path()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let number = |line: String| line.strip_prefix("saved ").map(|number| number.parse::<u64>().unwrap());
+        let mut last = lines.by_ref().find_map(number).expect("the child saves");
+        assert!(last > before);
+        thread::sleep(Duration::from_micros(RandomState::new().build_hasher().finish() % 8_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What it has said to be saved is, and at most one save of which it could not tell.
+        last = lines.filter_map(number).last().unwrap_or(last);
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        left_over += names.filter(|name| name.contains(".tmp-")).count();
+        let mut locked = TokenStore::try_lock(&store, "default").unwrap().expect("the lock is free");
+        let found = generation(locked.load());
+        assert!(found == last || found == last + 1, "{last}, then {found}");
+        unheard += found - last;
+        before = found;
+    }
+    println!("{before} saves; {unheard} of the kills came after the rename, {left_over} left a temporary file");
+    count_up(&store);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+}
+
+#[test]
+#[ignore = "another test's child"]
+fn child_holds_the_lock_and_has_a_child_itself() {
+    let Some(folder) = folder() else { return };
+    let store = FileStore::open(folder).unwrap();
+    let _locked = wait_for_lock(&store);
+    // It is not waited for, and keeps nothing of ours open but what it inherits.
+    let mut sleeper = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+    println!("\nready {}", sleeper.id());
+    let _ = sleeper.wait();
+}
+
+#[test]
+fn the_lock_ends_with_its_process_and_is_not_inherited() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    let mut child = child("child_holds_the_lock_and_has_a_child_itself", folder.path()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let sleeper = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("ready ").map(str::to_owned)).unwrap();
+    assert!(TokenStore::try_lock(&store, "default").unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(TokenStore::try_lock(&store, "default").unwrap().is_some());
+    let alive = Command::new("kill").arg(&sleeper).status().unwrap();
+    assert!(alive.success(), "the child's child was there until now");
+}
+
+// What binds everybody but root.
+
+#[test]
+#[ignore = "another test's child"]
+fn child_without_permissions() {
+    let Some(folder) = folder() else { return };
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let settings = |error: &loginradius_proto::Error| {
+        assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+        assert!(error.to_string().contains("let this user read and write there"), "{error}");
+    };
+    let store = FileStore::open(&folder).unwrap();
+    saved(wait_for_lock(&store).save(&record(1, "t"), None));
+    let mut locked = wait_for_lock(&store);
+
+    set_mode(&folder, 0o500);
+    settings(&FileStore::open(&folder).unwrap_err());
+    settings(&FileStore::open(folder.join("new")).unwrap_err());
+    settings(&TokenStore::try_lock(&store, "another").err().unwrap());
+    for outcome in [locked.save(&record(2, "t"), Some(1)), locked.clear(Some(1))] {
+        let SaveOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+        settings(&error);
+    }
+    assert_eq!(generation(locked.load()), 1);
+
+    set_mode(&folder, 0o700);
+    set_mode(&folder.join("session-default.json"), 0o000);
+    let LoadOutcome::Failed(error) = locked.load() else { panic!() };
+    settings(&error);
+    let outcome = locked.save(&record(2, "t"), None);
+    assert!(matches!(outcome, SaveOutcome::Failed(_)), "{outcome:?}");
+    set_mode(&folder.join("session-default.json"), 0o600);
+    saved(locked.save(&record(2, "t"), Some(1)));
+
+    set_mode(&folder, 0o000);
+    let LoadOutcome::Failed(error) = locked.load() else { panic!() };
+    settings(&error);
+    set_mode(&folder, 0o700);
+    assert_eq!(generation(locked.load()), 2);
+}
+
+#[test]
+fn permissions_that_are_missing_are_for_a_person_to_mend() {
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("sessions");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    if !is_root() {
+        return succeeded(child("child_without_permissions", &folder).spawn().unwrap());
+    }
+    // Nobody, who may not be able to reach this program where it is.
+    fs::set_permissions(around.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = around.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    chown(&folder, Some(65534), Some(65534)).unwrap();
+    let mut command = Command::new(program);
+    command.args(child_arguments("child_without_permissions")).env(FOLDER, &folder).stdout(Stdio::piped());
+    match command.current_dir("/").uid(65534).gid(65534).spawn() {
+        Ok(child) => succeeded(child),
+        // As root, and the folder for temporary files is private or takes no programs.
+        Err(error) => eprintln!("NOT TESTED here, because nobody cannot run it: child_without_permissions ({error})"),
+    }
+}
+
+// Disks of their own, which take a mount: in a namespace that ends with the child.
+
+/// Whether this machine lets a test mount; else the same is tested step by step inside of the crate alone.
+fn with_disk(test: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let user = if is_root() { "-m" } else { "-mr" };
+    let mounted = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args([user, "sh", "-c", script, "sh"]).arg(folder.path()).arg(std::env::current_exe().unwrap());
+        command.args(child_arguments(test)).env(FOLDER, folder.path()).stdout(Stdio::piped());
+        command
+    };
+    const MOUNT: &str = "mount -t tmpfs -o size=128k,mode=700 tmpfs \"$1\"";
+    if !mounted(MOUNT).status().is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED here, because nothing can be mounted: {test}");
+        return;
+    }
+    succeeded(mounted(&format!("{MOUNT} && shift && exec \"$@\"")).spawn().unwrap());
+}
+
+#[test]
+#[ignore = "another test's child"]
+fn child_on_a_full_disk() {
+    let Some(folder) = folder() else { return };
+    let store = FileStore::open(&folder).unwrap();
+    saved(wait_for_lock(&store).save(&record(1, &"x".repeat(9_000)), None));
+    let mut filler = fs::File::create(folder.join("filler")).unwrap();
+    while filler.write(&[0; 512]).is_ok() {}
+
+    let mut locked = wait_for_lock(&store);
+    for _ in 0..3 {
+        let outcome = locked.save(&record(2, &"x".repeat(9_000)), Some(1));
+        let SaveOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.kind(), ErrorKind::TryLater, "{error}");
+        assert!(error.to_string().contains("the disk is full, or the quota used up; make room"), "{error}");
+    }
+    assert_eq!(generation(locked.load()), 1);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "the record, the lock and the filler");
+    drop(filler);
+    fs::remove_file(folder.join("filler")).unwrap();
+    saved(locked.save(&record(2, &"x".repeat(9_000)), Some(1)));
+}
+
+#[test]
+fn a_full_disk_costs_nothing() {
+    with_disk("child_on_a_full_disk");
+}
+
+#[test]
+#[ignore = "another test's child"]
+fn child_on_a_read_only_disk() {
+    let Some(folder) = folder() else { return };
+    let store = FileStore::open(&folder).unwrap();
+    saved(wait_for_lock(&store).save(&record(1, "t"), None));
+    let mut locked = wait_for_lock(&store);
+    let mounted = Command::new("mount").args(["--bind", "-o", "ro"]).args([&folder, &folder]).status().unwrap();
+    assert!(mounted.success());
+
+    for outcome in [locked.save(&record(2, "t"), Some(1)), locked.clear(Some(1))] {
+        match outcome {
+            SaveOutcome::Failed(error) => {
+                assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+                assert!(error.to_string().contains("the file system is read-only; choose a folder"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(generation(locked.load()), 1);
+    for error in [FileStore::open(&folder).err(), TokenStore::try_lock(&store, "another").err()] {
+        let error = error.unwrap();
+        assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+        assert!(error.to_string().contains("the file system is read-only"), "{error}");
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_for_a_person_to_mend() {
+    with_disk("child_on_a_read_only_disk");
+}
