@@ -888,6 +888,7 @@ impl SessionFlow {
         let marked = stored && record.mark == Mark::SigningOut;
         if marked {
             self.memory = SessionMemory::default();
+            self.pending = None;
         }
         let dead = record.tokens.refresh_token.is_none() || matches!(record.mark, Mark::Refused(_));
         self.stored = Some(SessionRecord { generation: expected.unwrap_or(record.generation), ..record.clone() });
