@@ -365,6 +365,8 @@ struct Turn {
     shared: Arc<Shared>,
     flight: Flight,
     outcome: watch::Sender<Option<Outcome>>,
+    /// What nobody gets to see during a sign-out.
+    hidden: Option<Arc<SessionMemory>>,
 }
 
 impl Turn {
@@ -388,14 +390,14 @@ impl Turn {
     }
 
     /// Runs a flow, in a task that nobody has to wait for.
-    fn run(self, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Result<Flight, Error> {
+    fn run(mut self, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Result<Flight, Error> {
         let runtime = Handle::try_current()
             .map_err(|_| Error::settings("a session needs a tokio runtime: call it from within one"))?;
         let flight = self.flight.clone();
         let sessions = Arc::clone(&self.shared.sessions);
         let mut memory = SessionMemory::clone(&self.shared.memory.load());
         if let Purpose::SignOut = self.flight.purpose {
-            self.shared.memory.store(Arc::default());
+            self.hidden = Some(self.shared.memory.swap(Arc::default()));
         }
         // Nobody else uses it: it is this turn's.
         if self.shared.lock.try_lock().is_ok_and(|kept| kept.is_none()) {
@@ -424,6 +426,9 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.outcome.borrow().is_none() {
+            if let Some(memory) = self.hidden.take() {
+                self.shared.memory.store(memory);
+            }
             if !self.shared.memory.load().keeps_lock()
                 && let Ok(mut kept) = self.shared.lock.try_lock()
             {
@@ -444,7 +449,7 @@ impl Shared {
                 let (sender, outcome) = watch::channel(None);
                 let flight = Flight { purpose, outcome };
                 *running = Some(flight.clone());
-                Ok(Turn { shared: Arc::clone(self), flight, outcome: sender })
+                Ok(Turn { shared: Arc::clone(self), flight, outcome: sender, hidden: None })
             }
         }
     }

@@ -356,6 +356,8 @@ impl Flight {
 struct Turn<'a> {
     shared: &'a Shared,
     flight: Arc<Flight>,
+    /// What nobody gets to see during a sign-out.
+    hidden: Option<Arc<SessionMemory>>,
 }
 
 impl Turn<'_> {
@@ -378,11 +380,11 @@ impl Turn<'_> {
         token(outcome)
     }
 
-    fn run(self, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Outcome {
+    fn run(mut self, flow: impl FnOnce(&Client, SessionPolicy, SessionMemory) -> SessionFlow) -> Outcome {
         let sessions = &self.shared.sessions;
         let mut memory = SessionMemory::clone(&self.shared.memory.load());
         if let Purpose::SignOut = self.flight.purpose {
-            self.shared.memory.store(Arc::default());
+            self.hidden = Some(self.shared.memory.swap(Arc::default()));
         }
         let mut kept = lock(&self.shared.lock);
         if kept.is_none() {
@@ -408,6 +410,9 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if lock(&self.flight.outcome).is_none() {
+            if let Some(memory) = self.hidden.take() {
+                self.shared.memory.store(memory);
+            }
             if !self.shared.memory.load().keeps_lock() {
                 *lock(&self.shared.lock) = None;
             }
@@ -425,7 +430,7 @@ impl Shared {
             None => {
                 let flight = Arc::new(Flight { purpose, outcome: Mutex::default(), landed: Condvar::new() });
                 *running = Some(Arc::clone(&flight));
-                Ok(Turn { shared: self, flight })
+                Ok(Turn { shared: self, flight, hidden: None })
             }
         }
     }

@@ -113,6 +113,8 @@ pub struct SessionFlow {
     asked: bool,
     /// The last moment at which this process was awake.
     awake: Option<At>,
+    /// Whether it was suspended since it asked for the lock.
+    slept: bool,
     /// Until when to wait for the lock.
     lock_until: Option<Instant>,
     /// How often the lock was taken by another.
@@ -165,8 +167,8 @@ struct Pending {
     expected: Option<u64>,
     /// What was spent for it; `None` for a new sign-in.
     spent: Option<Tokens>,
-    /// The sign-in that a new sign-in replaces, as far as is known, and when.
-    replaces: Option<u64>,
+    /// The sign-in that a new sign-in replaces, if there is one, as far as is known; and when that was.
+    replaces: Option<Option<u64>>,
     since: SystemTime,
     /// What was wrong with the rest of the answer.
     fault: Option<Error>,
@@ -296,6 +298,7 @@ impl SessionFlow {
             state: State::Start,
             asked: false,
             awake: None,
+            slept: false,
             lock_until: None,
             busy: 0,
             locked: false,
@@ -324,6 +327,11 @@ impl SessionFlow {
         if let Some(request) = self.advance(at) {
             return SessionStep::Send(request);
         }
+        if let State::Locking = self.state
+            && !self.asked
+        {
+            self.slept = false;
+        }
         self.asked = true;
         match &self.state {
             State::Locking => SessionStep::Lock,
@@ -345,10 +353,10 @@ impl SessionFlow {
     /// What time alone changes, and the request that is to be sent now.
     fn advance(&mut self, at: At) -> Option<Request<Body>> {
         let now = at.now;
-        let slept = self.has_slept(at);
+        self.look_at_the_clocks(at);
         match self.state {
             State::Start => self.begin(at),
-            State::Loading if slept => self.restart(at),
+            State::Loading if self.slept => self.restart(at),
             State::Busy { until } if now >= until => self.state = State::Locking,
             State::Out { deadline, .. } if now >= deadline => {
                 self.answered(Err(Error::lost("the transport gave no outcome by the request's deadline")), at);
@@ -359,7 +367,7 @@ impl SessionFlow {
         if let State::Ready { since } = self.state {
             // An intent that is older than any answer may be is not one any more: this process was
             // suspended, and its lock may have become another's.
-            if at.since(since) > self.policy.timeout {
+            if self.slept || at.since(since) > self.policy.timeout {
                 self.unsent = self.stored.take();
                 self.restart(at);
             } else {
@@ -375,13 +383,13 @@ impl SessionFlow {
         if !std::mem::take(&mut self.asked) {
             return;
         }
-        let slept = self.has_slept(at);
+        self.look_at_the_clocks(at);
         match (&self.state, input) {
-            (State::Locking, SessionInput::Locked(Ok(true))) if slept => {
+            (State::Locking, SessionInput::Locked(Ok(true))) if self.slept => {
                 self.locked = true;
                 self.restart(at);
             }
-            (State::Loading, SessionInput::Loaded(_)) if slept => self.restart(at),
+            (State::Loading, SessionInput::Loaded(_)) if self.slept => self.restart(at),
             (State::Locking, SessionInput::Locked(outcome)) => self.lock_tried(outcome, at),
             (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, at),
             (State::Saving { .. } | State::Clearing { .. }, SessionInput::Saved(outcome)) => self.saved(outcome, at),
@@ -395,11 +403,12 @@ impl SessionFlow {
         }
     }
 
-    /// Whether this process was suspended so long that its lock may have become another's, if locks are
-    /// leases. What was loaded meanwhile may be what that other one is about to change.
-    fn has_slept(&mut self, at: At) -> bool {
+    /// Notices that this process was suspended so long that its lock may have become another's, if locks are
+    /// leases. What is loaded after that may be what that other one is about to change.
+    fn look_at_the_clocks(&mut self, at: At) {
+        let patience = self.policy.timeout.max(self.policy.retry.longest_wait);
         let awake = self.awake.replace(at).unwrap_or(at);
-        at.since((awake.now, awake.clock)) > self.policy.timeout
+        self.slept |= at.since((awake.now, awake.clock)) > patience;
     }
 
     // The beginning, and the lock.
@@ -412,7 +421,7 @@ impl SessionFlow {
             let age = at.now.saturating_duration_since(asked);
             pending.asked = Some(asked);
             pending.since = at.clock;
-            pending.replaces = self.memory.pair.as_ref().map(|pair| pair.record.sign_in);
+            pending.replaces = self.memory.pair.as_ref().map(|pair| Some(pair.record.sign_in));
             pending.record.tokens.set_obtained_at(at.clock.checked_sub(age).unwrap_or(at.clock));
         } else if let (Some(pair), Some(unsaved)) = (&self.memory.pair, &self.memory.unsaved) {
             self.pending = Some(Pending {
@@ -515,6 +524,14 @@ impl SessionFlow {
             );
             return;
         }
+        self.slept = false;
+        // As long as the store holds a token that is spent, the lock keeps others from sending it. Once more
+        // in vain, and it is not held any more.
+        let guards = self.memory.keeps_lock() || self.pending.as_ref().is_some_and(|pending| pending.spent.is_some());
+        if self.locked && guards && self.restarts == 1 {
+            self.state = State::Loading;
+            return;
+        }
         self.lock_until = Some(after(at.now, self.policy.lock_wait));
         self.relock = self.locked;
         self.state = if self.locked { State::Unlocking } else { State::Locking };
@@ -602,7 +619,7 @@ impl SessionFlow {
                     self.pair_is_saved(Pending { record, asked, ..pending }, at);
                 }
                 record => {
-                    pending.replaces = record.as_ref().map(|record| record.sign_in).or(pending.replaces);
+                    pending.replaces = Some(record.as_ref().map(|record| record.sign_in));
                     self.save_over(pending, record, at);
                 }
             }
@@ -620,16 +637,24 @@ impl SessionFlow {
             // A sign-in that could not be stored: is what is there now older, or a later one of somebody else?
             None => {
                 pending.expected == Some(record.generation)
-                    || pending.replaces == Some(record.sign_in)
-                    || record.tokens.obtained_at <= pending.since
+                    || match pending.replaces {
+                        Some(replaces) => replaces == Some(record.sign_in),
+                        None => record.tokens.obtained_at <= pending.since,
+                    }
             }
         } {
             self.save_over(pending, Some(record), at);
         } else {
             // Theirs is newer, or ours with something added to it: what is stored counts.
+            let kept_lock = self.memory.keeps_lock();
             self.memory.unsaved = None;
             if record.tokens.same_lifetime(&pending.record.tokens) {
                 self.take(&record, pending.asked, at);
+                self.events.push(if pending.kept { SessionEvent::Saved } else { SessionEvent::Rotated });
+            }
+            // A lock that others could write under was not one.
+            if kept_lock {
+                return self.restart(at);
             }
             self.adopt(record, at);
         }
@@ -1051,7 +1076,8 @@ impl SessionFlow {
             None => SessionEvent::SignedIn,
         });
         match (&self.goal, self.good(at)) {
-            (Goal::Token, None) if kept => self.go_on(at),
+            // The lock was kept for long, and may have been lost meanwhile.
+            (Goal::Token, None) if kept => self.restart(at),
             (Goal::Token, Some(token)) => self.finish(Ok(Some(token))),
             (Goal::Token, None) => self.finish(Err(too_short())),
             _ => self.finish(Ok(None)),

@@ -107,7 +107,7 @@ pub(super) struct Unsaved {
     /// The tokens that were spent for the pair; `None` after a sign-in.
     pub(super) spent: Option<Tokens>,
     /// Of a new sign-in: the one that it replaces, as far as is known, and when.
-    pub(super) replaces: Option<u64>,
+    pub(super) replaces: Option<Option<u64>>,
     pub(super) since: SystemTime,
     /// Whether the session's lock is kept, because the store still holds the spent token.
     pub(super) locked: bool,
