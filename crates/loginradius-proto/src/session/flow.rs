@@ -527,7 +527,8 @@ impl SessionFlow {
         self.slept = false;
         // As long as the store holds a token that is spent, the lock keeps others from sending it. Once more
         // in vain, and it is not held any more.
-        let guards = self.memory.keeps_lock() || self.pending.as_ref().is_some_and(|pending| pending.spent.is_some());
+        let gained = |pending: &Pending| !pending.kept && pending.spent.is_some();
+        let guards = self.memory.keeps_lock() || self.pending.as_ref().is_some_and(gained);
         if self.locked && guards && self.restarts == 1 {
             self.state = State::Loading;
             return;
@@ -645,16 +646,16 @@ impl SessionFlow {
         } {
             self.save_over(pending, Some(record), at);
         } else {
-            // Theirs is newer, or ours with something added to it: what is stored counts.
-            let kept_lock = self.memory.keeps_lock();
-            self.memory.unsaved = None;
+            // Theirs is newer, or ours with something added to it: what is stored counts. But a kept lock
+            // under which others could write was not one.
+            if self.memory.keeps_lock() {
+                self.memory.lost_lock();
+                self.pending = Some(pending);
+                return self.restart(at);
+            }
             if record.tokens.same_lifetime(&pending.record.tokens) {
                 self.take(&record, pending.asked, at);
                 self.events.push(if pending.kept { SessionEvent::Saved } else { SessionEvent::Rotated });
-            }
-            // A lock that others could write under was not one.
-            if kept_lock {
-                return self.restart(at);
             }
             self.adopt(record, at);
         }
@@ -684,6 +685,7 @@ impl SessionFlow {
         self.take(&record, None, at);
         let left = record.hold.as_ref().and_then(|hold| Some((hold.left(at.clock)?, hold.failure.clone())));
         self.memory.hold = left.map(|(left, failure)| Hold { until: after(at.now, left), error: held(&failure, left) });
+        self.memory.unsaved = None;
         let same_refresh_token = |(_, sent): &(Error, Tokens)| record.tokens.same_refresh_token(sent);
         let refused = self.refused.take().filter(same_refresh_token);
         self.stored = Some(record);

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant, SystemTime};
 
-use super::record::{SessionRecord, StoredHold, Tokens};
+use super::record::{Mark, SessionRecord, StoredHold, Tokens};
 use crate::flow::{DEFAULT_TIMEOUT, Retry};
 use crate::jitter::{Jitter, after};
 use crate::{AccessToken, Error, TokenSet};
@@ -196,7 +196,8 @@ impl SessionMemory {
         let pair = self.pair.as_ref()?;
         let token = &pair.record.tokens.access_token;
         let bad = self.bad.as_ref().is_some_and(|bad| same(bad, token));
-        (!bad && pair.lives(at)).then_some(token)
+        let marked = !matches!(pair.record.mark, Mark::None);
+        (!bad && !marked && pair.lives(at)).then_some(token)
     }
 
     /// Whether a good token should be refreshed, or saved.
