@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use loginradius_blocking::oauth::DeviceGrant;
-use loginradius_blocking::{App, BodyFormat, Error, Jwt, Service, TokenSet};
-use loginradius_emulator::{Emulator, seeded};
+use loginradius_blocking::{App, BodyFormat, Error, Jwt, Service, SessionEvent, TokenSet};
+use loginradius_emulator::{Builder, Emulator, seeded};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::{Value, json};
 
 /// What every example returns.
-pub type Result<T = ()> = std::result::Result<T, Box<dyn StdError>>;
+pub type Result<T = (), E = Box<dyn StdError>> = std::result::Result<T, E>;
 
 /// Where LoginRadius is, and who is calling. Without --client-id an emulator is started.
 #[derive(Debug, clap::Args)]
@@ -142,6 +142,22 @@ impl Options {
     ///
     /// If the options contradict each other, or no port is free for the emulator.
     pub fn target(&self) -> Result<Target> {
+        // A second between two polls, so that the result of a click is seen at once.
+        self.target_or(Emulator::builder().device_interval(Duration::from_secs(1)))
+    }
+
+    /// Whether the options name a service, so that no emulator is started.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.client_id.as_ref().is_some_and(|id| !id.is_empty())
+    }
+
+    /// The service that the options name, or that emulator, which is started now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`target`](Self::target).
+    pub fn target_or(&self, emulator: Builder) -> Result<Target> {
         let given = |option: &Option<String>| option.clone().filter(|text| !text.is_empty());
         let (base_url, secret) = (given(&self.base_url), given(&self.client_secret));
         let (oauth_app, jwt_app) = (given(&self.oauth_app), given(&self.jwt_app));
@@ -157,8 +173,7 @@ impl Options {
                 if let Some((option, _)) = settings.iter().find(|(_, value)| value.is_some()) {
                     return Err(format!("{option} is for a service: say who you are with --client-id too").into());
                 }
-                // A second between two polls, so that the result of a click is seen at once.
-                let emulator = Emulator::builder().device_interval(Duration::from_secs(1)).start()?;
+                let emulator = emulator.start()?;
                 self.output()
                     .say(format!("No --client-id: this is an emulator of LoginRadius, at {}", emulator.base_url()));
                 (seeded::CLIENT_ID.to_owned(), Some(emulator))
@@ -257,8 +272,9 @@ impl Output {
                 "id_token": id_token,
             }));
         }
-        let lifetime =
-            tokens.expires_in.map_or("of unknown lifetime".to_owned(), |time| format!("for {} s", time.as_secs()));
+        let lifetime = tokens
+            .expires_in
+            .map_or("of unknown lifetime".to_owned(), |time| format!("for {:.0} s", time.as_secs_f64()));
         self.say(format!("  access token   {access_token} {lifetime}"));
         self.say(format!("  refresh token  {}", refresh_token.as_deref().unwrap_or("none")));
     }
@@ -273,9 +289,43 @@ impl Output {
         }
     }
 
+    /// Something that happened to a session.
+    pub fn session(self, name: &str, event: &SessionEvent) {
+        let (word, text, error) = match event {
+            SessionEvent::SignedIn => ("signed_in", "signed in, and the tokens are stored", None),
+            SessionEvent::Rotated => ("rotated", "refreshed, and the new tokens are stored", None),
+            SessionEvent::Adopted { other_sign_in: false, .. } => {
+                ("adopted", "another process has refreshed: its tokens are used", None)
+            }
+            SessionEvent::Adopted { .. } => ("adopted", "another process has signed in: its tokens are used", None),
+            SessionEvent::Retried { error, .. } => ("retried", "a request failed, and is tried again", Some(error)),
+            SessionEvent::Unsaved { error, .. } => ("unsaved", "the new tokens are not stored yet", Some(error)),
+            SessionEvent::Saved => ("saved", "what was not stored is stored now", None),
+            SessionEvent::SignedOut { error, .. } => ("signed_out", "the session is over", error.as_ref()),
+            _ => ("other", "something else happened", None),
+        };
+        let error = error.map(ToString::to_string);
+        if self.json {
+            return self.event(&json!({ "event": "session", "session": name, "happened": word, "error": error }));
+        }
+        let why = error.map(|error| format!(": {}", printable(&error))).unwrap_or_default();
+        self.say(format!("  [{}: {text}{why}]", printable(name)));
+    }
+
     /// Something that was done, in a word for a program and in words for a person.
     pub fn done(self, event: &str, text: &str) {
         if self.json { self.event(&json!({ "event": event })) } else { self.say(text) }
+    }
+
+    /// Numbers with their names.
+    pub fn summary(self, numbers: &Value) {
+        if self.json {
+            return self.event(numbers);
+        }
+        let one = |(name, number): (&String, &Value)| format!("{} {number}", name.replace('_', " "));
+        let event = numbers["event"].as_str().unwrap_or_default();
+        let rest = numbers.as_object().into_iter().flatten().filter(|(name, _)| *name != "event").map(one);
+        self.say(format!("{event}: {}", rest.collect::<Vec<_>>().join(", ")));
     }
 
     /// Ends an example: prints the error, if there is one.

@@ -9,13 +9,36 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Ended, Example, command, service, text};
-use loginradius_emulator::{BodyFormat, Emulator, Family, Operation, seeded};
+use loginradius_blocking::ureq;
+use loginradius_emulator::{BodyFormat, Emulator, Family, Fault, Operation, seeded};
 use serde_json::{Value, json};
 
 /// Those that wait for somebody to press a button.
 const DEVICES: [&str; 3] = ["device_login", "async_device_login", "own_transport"];
 
 const OTHERS: [&str; 4] = ["password_login", "authorization_code", "refresh_and_revoke", "jwt"];
+
+/// Those that keep somebody signed in: without a service they end by themselves.
+const SESSIONS: [&str; 2] = ["session", "shared_session"];
+
+/// What `session` tells without a service.
+const STORY: [&str; 15] = [
+    "first_run",
+    "session",
+    "tokens",
+    "second_run",
+    "tokens",
+    "third_run",
+    "session",
+    "tokens",
+    "two_runs",
+    "session",
+    "refused",
+    "session",
+    "tokens",
+    "signed_out",
+    "session",
+];
 
 /// What an example that went well has said.
 fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
@@ -25,6 +48,8 @@ fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
         "password_login" | "authorization_code" => &["tokens"],
         "refresh_and_revoke" => &["refreshed", "revoked"],
         "jwt" => &["jwt", "jwt", "jwt", "jwt"],
+        "session" if !is_service => &STORY,
+        "shared_session" if !is_service => &["rush", "outage", "logout"],
         _ => unreachable!(),
     }
 }
@@ -38,15 +63,21 @@ fn each_runs_with_its_own_emulator() {
             for example in DEVICES {
                 running.push((example, Example::start(example, &[&options[..], &["--approve"]].concat())));
             }
-            for example in OTHERS {
+            for example in OTHERS.into_iter().chain(["session"]) {
                 running.push((example, Example::start(example, &options)));
             }
         }
     }
+    running.push(("shared_session", Example::start("shared_session", &["--json"])));
     for (example, run) in running {
         let ended = run.end();
-        assert_eq!(ended.names(), expected(example, false), "{example}");
-        assert_eq!(ended.stderr, "", "{example}");
+        assert_eq!(ended.names(), expected(example, false), "{example}: {}", ended.stdout);
+        if example == "shared_session" {
+            // What a service tells its operator: that the one behind it is out of order, as it was made to be.
+            assert!(ended.stderr.contains("Refresh Access Token: HTTP 503"), "{}", ended.stderr);
+        } else {
+            assert_eq!(ended.stderr, "", "{example}");
+        }
         assert!(ended.success, "{example}");
     }
 }
@@ -423,6 +454,8 @@ fn the_rfcs_own_parameters_are_sent_when_asked_for() {
 fn what_a_service_says_cannot_steer_the_terminal() {
     let nasty = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31mXYZ\r\n\u{8}\u{7f}-123";
     let script = "javascript:alert(1)";
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().to_str().unwrap();
     let web = "https://login.example.com/device";
     let mut running = Vec::new();
     for (code, address, is_web) in [
@@ -438,7 +471,8 @@ fn what_a_service_says_cannot_steer_the_terminal() {
         let refusal = json!({ "error": "access_denied", "error_description": nasty });
         let base_url = service_that_says(&grant, &refusal);
         let options = ["--base-url", &base_url, "--client-id", "c", "--oauth-app", "a"];
-        let human = DEVICES.map(|example| (example, Example::start(example, &options)));
+        let mut human = Vec::from(DEVICES.map(|example| (example, Example::start(example, &options))));
+        human.push(("session", Example::start("session", &[&options[..], &["--store", store]].concat())));
         let machine = Example::start("device_login", &[&options[..], &["--json"]].concat());
         running.push((code, address, is_web, human, machine));
     }
@@ -468,7 +502,7 @@ fn what_a_service_says_cannot_steer_the_terminal() {
 #[test]
 fn nobody_has_to_read_to_the_end() {
     let mut running = Vec::new();
-    for example in DEVICES.iter().chain(&OTHERS) {
+    for example in DEVICES.iter().chain(&OTHERS).chain(&SESSIONS) {
         for options in [&["--json"][..], &[], &["--help"], &["--client-secret", "wrong"], &["--nonsense"]] {
             let mut command = command(example);
             command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -500,7 +534,7 @@ fn help_names_every_shared_option_and_no_secret() {
         ("LOGINRADIUS_ACCESS_TOKEN", "the-access-token-of-the-environment"),
         ("LOGINRADIUS_REFRESH_TOKEN", "the-refresh-token-of-the-environment"),
     ];
-    for example in DEVICES.iter().chain(&OTHERS) {
+    for example in DEVICES.iter().chain(&OTHERS).chain(&SESSIONS) {
         for help in ["--help", "-h"] {
             let ended = Example::start_in(example, &[help], &secrets).end();
             assert!(ended.success, "{example}");
@@ -524,6 +558,186 @@ fn help_names_every_shared_option_and_no_secret() {
             assert!(ended.stdout.contains("LOGINRADIUS_CLIENT_SECRET"), "{example} {help}");
         }
     }
+}
+
+#[test]
+fn a_session_outlives_the_program() {
+    let lifetime = Duration::from_secs(3);
+    let emulator =
+        Emulator::builder().device_interval(Duration::from_secs(1)).access_token_lifetime(lifetime).start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("sessions");
+    let options = ["--json", "--events", "--store", store.to_str().unwrap()];
+    let start = |more: &[&str]| Example::start("session", &[&service(&emulator)[..], &options, more].concat());
+    let sign_in = |mut run: Example| {
+        emulator.approve(&text(&run.event(), "user_code")).unwrap();
+        run.end()
+    };
+    let happened = |ended: &Ended| -> Vec<String> {
+        assert!(ended.success, "{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.stderr, "");
+        let of_sessions = ended.events().into_iter().filter(|event| event["event"] == "session");
+        of_sessions.map(|event| text(&event, "happened")).collect()
+    };
+
+    let first = sign_in(start(&[]));
+    assert_eq!(first.names(), ["prompt", "session", "tokens"]);
+    assert_eq!(happened(&first), ["signed_in"]);
+    let second = start(&[]).end();
+    assert_eq!(second.names(), ["tokens"], "nobody is asked again");
+    assert_eq!(second.events()[0]["access_token"], first.events()[2]["access_token"]);
+
+    // When the token has ended, two runs at once refresh it once.
+    thread::sleep(lifetime);
+    let before = emulator.refreshes();
+    let both = [start(&[]), start(&[])].map(|run| happened(&run.end()));
+    assert_eq!(emulator.refreshes() - before, 1);
+    assert_eq!(both.concat(), ["rotated"]);
+
+    assert_eq!(happened(&start(&["--refresh"]).end()), ["rotated"]);
+
+    // Another name is another session.
+    let other = ["--name", "Grace / \u{e9}\n"];
+    let ended = sign_in(start(&other));
+    assert_eq!(ended.names(), ["prompt", "session", "tokens"]);
+    assert_eq!(emulator.live_families(), 2);
+    assert_eq!(start(&[&other[..], &["--forget"]].concat()).end().names(), ["session", "forgotten"]);
+    assert_eq!(emulator.live_families(), 2, "LoginRadius was not told");
+
+    // An outage costs nobody the session.
+    thread::sleep(lifetime);
+    emulator.fault(Operation::Refresh, Fault::Status(503));
+    let ended = start(&[]).end();
+    assert_eq!(ended.error().0, "try_later");
+    emulator.clear_faults();
+    thread::sleep(Duration::from_secs(4)); // that nobody should try again so soon is stored too
+    assert_eq!(happened(&start(&[]).end()), ["rotated"]);
+
+    assert_eq!(start(&["--sign-out"]).end().names(), ["session", "signed_out"]);
+    assert_eq!(emulator.live_families(), 1);
+    assert_eq!(start(&[]).event()["event"], "prompt");
+    assert_eq!(emulator.replays(), 0);
+}
+
+#[test]
+fn a_session_prints_no_secret_and_says_what_to_mend() {
+    let emulator = emulator();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    let environment = [("XDG_STATE_HOME", home), ("LOCALAPPDATA", home), ("HOME", home)];
+    let run = |options: &[&str]| {
+        let grants = emulator.device_grants().len();
+        let run = Example::start_in("session", &[&service(&emulator)[..], options].concat(), &environment);
+        until(|| emulator.device_grants().len() > grants);
+        emulator.approve(&emulator.device_grants()[grants].user_code).unwrap();
+        run.end()
+    };
+    for json in [&["--json"][..], &[]] {
+        for shown in [false, true] {
+            let name = format!("{json:?}{shown}");
+            let shows: &[&str] = if shown { &["--show-secrets"] } else { &[] };
+            let ended = run(&[&["--events", "--name", &name], json, shows].concat());
+            assert!(ended.success, "{}{}", ended.stdout, ended.stderr);
+            let newest = emulator.sign_ins().pop().unwrap();
+            for secret in [newest.access_token, newest.refresh_token] {
+                assert_eq!(ended.stdout.contains(&secret), shown, "{}", ended.stdout);
+            }
+        }
+    }
+    #[cfg(target_os = "linux")]
+    assert!(std::path::Path::new(home).join("loginradius-examples").is_dir(), "that is where it is by default");
+
+    for options in [&["--sign-out"][..], &["--forget"], &["--refresh"], &["--store", home]] {
+        let (kind, message) = Example::start("session", &[&["--json"], options].concat()).end().error();
+        assert_eq!(kind, "settings", "{message}");
+        assert!(message.contains("cargo run -p loginradius-emulator"), "{message}");
+    }
+    let file = format!("{home}/a-file");
+    std::fs::write(&file, "").unwrap();
+    let options = ["--json", "--store", &file];
+    let (kind, message) = Example::start("session", &[&service(&emulator)[..], &options].concat()).end().error();
+    assert_eq!(kind, "settings", "{message}");
+    assert!(message.contains("a-file"), "{message}");
+}
+
+#[test]
+fn a_service_signs_its_users_in_and_out() {
+    let emulator = emulator();
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--json", "--store", folder.path().to_str().unwrap()];
+    let start = || {
+        let mut run = Example::start("shared_session", &[&service(&emulator)[..], &options].concat());
+        let url = text(&run.event(), "url");
+        (run, url)
+    };
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+    let get = |url: &str| agent.get(url).call().unwrap();
+    let post = |url: &str| agent.post(url).send_empty().unwrap();
+
+    let (mut run, url) = start();
+    assert_eq!(get(&format!("{url}/me/ada")).status(), 401);
+    let mut answer = post(&format!("{url}/login/ada"));
+    assert_eq!(answer.status(), 202);
+    let prompt: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+    emulator.approve(&text(&prompt, "user_code")).unwrap();
+    assert_eq!(run.event()["happened"], "signed_in");
+    let mut answer = get(&format!("{url}/me/ada"));
+    let said: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+    assert!(said["name"] == "ada" && said["letters_of_the_jwt"].as_u64() > Some(100), "{said}");
+
+    // LoginRadius refuses the token, and is out of order.
+    emulator.expire_access_tokens();
+    emulator.fault(Operation::Refresh, Fault::Status(503));
+    let answer = get(&format!("{url}/me/ada"));
+    assert_eq!(answer.status(), 503);
+    let seconds: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=10).contains(&seconds));
+    emulator.clear_faults();
+    thread::sleep(Duration::from_secs(seconds));
+    assert_eq!(get(&format!("{url}/me/ada")).status(), 200);
+
+    // Another service goes on with the session.
+    #[cfg(unix)]
+    {
+        let interrupted = std::process::Command::new("kill").args(["-INT", &run.child.id().to_string()]).status();
+        assert!(interrupted.unwrap().success());
+        let ended = run.end();
+        assert!(ended.success, "{}{}", ended.stdout, ended.stderr);
+    }
+    let (_run, url) = start();
+    assert_eq!(get(&format!("{url}/me/ada")).status(), 200);
+    assert_eq!(post(&format!("{url}/logout/ada")).status(), 204);
+    assert_eq!(get(&format!("{url}/me/ada")).status(), 401);
+    assert_eq!((emulator.live_families(), emulator.replays()), (0, 0));
+}
+
+#[test]
+fn the_storm_breaks_no_promise() {
+    let storm = |options: &str| {
+        let ended = Example::start("session_storm", &options.split(' ').collect::<Vec<_>>()).end();
+        assert!(ended.success, "{options}: {}{}", ended.stdout, ended.stderr);
+        let [line] = &ended.events()[..] else { panic!("{options}: {}", ended.stdout) };
+        for kept in ["signed_out", "corrupt", "lost"] {
+            assert_eq!(line[kept], 0, "{options}: {line}");
+        }
+        assert_eq!(line["replays"], line["replays_explained"], "{options}: {line}");
+        line.clone()
+    };
+    let line = storm("--tasks 200 --expiries 20 --drop 0.33");
+    assert_eq!(line["refreshes"], 20, "{line}");
+    assert!(line["dropped"].as_u64() > Some(500), "{line}");
+    assert_eq!(storm("--threads 50 --expiries 20")["refreshes"], 20);
+    let line = storm("--threads 20 --expiries 2 --outage 5");
+    assert!(line["refreshes"] == 3 && line["try_later"].as_u64() > Some(0), "{line}");
+    assert_eq!(storm("--short-runs 40")["refreshes"], 10);
+
+    let line = storm("--processes 3 --seconds 3 --sessions 8");
+    assert!(line["refreshes"].as_u64() >= Some(8), "{line}");
+    assert_eq!(line["refreshes"], line["refreshes_expected"], "{line}");
+    let line = storm("--processes 3 --seconds 4 --sessions 8 --kill-every-ms 100");
+    assert!(line["kills"].as_u64() > Some(10), "{line}");
+    let line = storm("--processes 3 --seconds 4 --sessions 8 --kill-every-ms 100 --grace-ms 60000");
+    assert_eq!((&line["replays"], &line["signed_out_explained"]), (&json!(0), &json!(0)), "{line}");
 }
 
 /// A service of the test's own, so that it can be looked at.

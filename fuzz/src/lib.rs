@@ -3,9 +3,11 @@
 
 mod answers;
 mod device;
+mod session;
 
 pub use answers::{error_bodies, token_answer};
 pub use device::device_flow;
+pub use session::{session_flow, session_record};
 
 #[cfg(test)]
 mod tests {
@@ -13,10 +15,12 @@ mod tests {
 
     type Target = fn(&[u8]);
 
-    const TARGETS: [(&str, Target); 3] = [
+    const TARGETS: [(&str, Target); 5] = [
         ("token_answer", crate::token_answer),
         ("error_bodies", crate::error_bodies),
         ("device_flow", crate::device_flow),
+        ("session_record", crate::session_record),
+        ("session_flow", crate::session_flow),
     ];
 
     fn seeds(target: &str) -> Vec<Vec<u8>> {

@@ -12,6 +12,10 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUser
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
+use loginradius_proto::session::{
+    Handout, LoadOutcome, SaveOutcome, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
+    SessionPolicy, SessionStep,
+};
 use loginradius_proto::{
     AccessToken, App, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow,
     Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, Step, TokenSet,
@@ -451,6 +455,270 @@ fn a_device_sign_in_in_every_state() {
         ]) {
             print_error(&PendingDevice::from_json(&broken).unwrap_err());
         }
+    }
+}
+
+// Sessions
+
+/// The tokens of a sign-in, a secret in each.
+fn tokens() -> TokenSet {
+    let mut tokens = TokenSet::new(secret("access-token"));
+    tokens.refresh_token = Some(secret("refresh-token").into());
+    tokens.id_token = Some(secret("id-token").into());
+    tokens.expires_in = Some(Duration::from_secs(600));
+    tokens
+}
+
+/// What a server answers, and what a store says of a save.
+type Faults<'a> = (&'a dyn Fn() -> Outcome, &'a dyn Fn() -> SaveOutcome);
+
+/// A session in one process: whatever its flows print on their way is searched.
+#[derive(Clone)]
+struct Session {
+    app: App,
+    policy: SessionPolicy,
+    memory: SessionMemory,
+    stored: Option<String>,
+    now: Instant,
+    clock: SystemTime,
+    errors: usize,
+}
+
+impl Session {
+    /// Somebody signed in, and the lifetime is over.
+    fn new(app: &App) -> Self {
+        let (now, clock) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        let policy = SessionPolicy { retry: Retry { attempts: 2, ..Retry::default() }, ..SessionPolicy::default() };
+        let memory = SessionMemory::default();
+        let mut session = Self { app: app.clone(), policy, memory, stored: None, now, clock, errors: 0 };
+        session
+            .run(SessionFlow::sign_in(app, policy, SessionMemory::default(), tokens(), 41), (&server_is_off, &saves));
+        session.pass(Duration::from_secs(3600));
+        session
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.clock += time;
+    }
+
+    fn flows(&self) -> [SessionFlow; 4] {
+        let (app, policy) = (&self.app, self.policy);
+        [
+            SessionFlow::token(app, policy, self.memory.clone(), 42),
+            SessionFlow::sign_in(app, policy, self.memory.clone(), tokens(), 43),
+            SessionFlow::sign_out(app, policy, self.memory.clone(), 44),
+            SessionFlow::forget(app, policy, self.memory.clone(), 45),
+        ]
+    }
+
+    fn run(&mut self, mut flow: SessionFlow, (server, store): Faults<'_>) {
+        for _ in 0..200 {
+            print(&flow);
+            let step = flow.step(self.now, self.clock);
+            print(&step);
+            let input = match step {
+                SessionStep::Lock => SessionInput::Locked(Ok(true)),
+                SessionStep::Load => {
+                    let outcome = self.stored.as_deref().map_or(LoadOutcome::Nothing, LoadOutcome::from_json);
+                    print(&outcome);
+                    SessionInput::Loaded(outcome)
+                }
+                SessionStep::Send(request) => {
+                    search(&describe(&request));
+                    SessionInput::Answered(server())
+                }
+                SessionStep::Wait(until) => {
+                    self.pass(until.saturating_duration_since(self.now));
+                    continue;
+                }
+                SessionStep::Save { record, .. } => {
+                    print(&record);
+                    let outcome = store();
+                    print(&outcome);
+                    if matches!(outcome, SaveOutcome::Saved) {
+                        self.stored = Some(record.to_json());
+                    }
+                    SessionInput::Saved(outcome)
+                }
+                SessionStep::Clear { .. } => {
+                    self.stored = None;
+                    SessionInput::Saved(SaveOutcome::Saved)
+                }
+                SessionStep::Unlock => SessionInput::Unlocked,
+                SessionStep::Done(end) => {
+                    self.end(&end);
+                    self.memory = end.memory;
+                    print(&flow.step(self.now, self.clock));
+                    return;
+                }
+            };
+            flow.receive(input, self.now, self.clock);
+        }
+        panic!("no end: {flow:?}");
+    }
+
+    fn end(&mut self, end: &SessionEnd) {
+        print(end);
+        if let Err(error) = &end.result {
+            self.errors += 1;
+            print_error(error);
+        }
+        for event in &end.events {
+            print(event);
+            match event {
+                SessionEvent::Retried { error, .. }
+                | SessionEvent::Unsaved { error, .. }
+                | SessionEvent::SignedOut { error: Some(error), .. } => print_error(error),
+                _ => {}
+            }
+        }
+        print(&end.memory);
+        print(&end.memory.tokens(self.now, self.clock));
+        if let Some(error) = end.memory.unsaved() {
+            print_error(error);
+        }
+        for ahead in [0, 599, 3600] {
+            let ahead = Duration::from_secs(ahead);
+            let handout = end.memory.handout(self.now + ahead, self.clock + ahead);
+            print(&handout);
+            if let Handout::Held(error) = handout {
+                print_error(error);
+            }
+        }
+    }
+}
+
+fn server_is_off() -> Outcome {
+    Err(Error::not_sent("connection refused"))
+}
+
+fn saves() -> SaveOutcome {
+    SaveOutcome::Saved
+}
+
+#[test]
+fn sessions_whose_server_echoes_what_it_was_sent() {
+    let mut errors = 0;
+    let session = Session::new(&app());
+    for slot in ["refresh-token", "client-secret"] {
+        for spelling in spellings(&secret(slot)) {
+            for body in echoes(&spelling) {
+                for status in [200, 400, 503] {
+                    let server = || Ok(answer(status, body.as_str()));
+                    let [token, _, sign_out, _] = session.flows();
+                    for flow in [token, sign_out] {
+                        let mut session = session.clone();
+                        session.run(flow, (&server, &saves));
+                        // What was stored of it is told to the next process.
+                        let next = SessionFlow::token(&session.app, session.policy, SessionMemory::default(), 46);
+                        session.run(next, (&server, &saves));
+                        errors += session.errors;
+                    }
+                }
+            }
+        }
+    }
+    assert!(errors > 2_000, "{errors}");
+}
+
+#[test]
+fn sessions_whose_store_does_not_do_its_part() {
+    let full = || Error::try_later("the session cannot be stored", "no space left on device");
+    let stores: [&dyn Fn() -> SaveOutcome; 4] =
+        [&saves, &|| SaveOutcome::Conflict, &|| SaveOutcome::Failed(full()), &|| SaveOutcome::Unknown(full())];
+    let servers: [&dyn Fn() -> Outcome; 6] = [
+        &|| Ok(answer(200, success())),
+        &|| Ok(answer(503, success())),
+        &|| Ok(answer(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
+        &|| {
+            Ok(answer(
+                200,
+                json!({ "refresh_token": secret("refresh-token"), "access_token": [secret("x")] }).to_string(),
+            ))
+        },
+        &|| Err(Error::lost("connection reset")),
+        &server_is_off,
+    ];
+    let mut errors = 0;
+    for store in stores {
+        for server in servers {
+            let session = Session::new(&app());
+            for flow in session.flows() {
+                let mut session = session.clone();
+                session.run(flow, (server, store));
+                // And whoever comes with that memory.
+                for flow in session.flows() {
+                    session.run(flow, (server, store));
+                }
+                errors += session.errors;
+            }
+        }
+    }
+    assert!(errors > 200, "{errors}");
+}
+
+#[test]
+fn sessions_that_cannot_be_read() {
+    let stored = Session::new(&app()).stored.expect("a session");
+    for slot in ["access-token", "refresh-token", "id-token"] {
+        assert!(stored.contains(&(MARK.to_owned() + slot)), "{slot}");
+    }
+    let ends = stored.char_indices().map(|(at, _)| stored[..at].to_owned());
+    let broken = ends.chain([
+        stored.replace("\"version\":1", "\"version\":2"),
+        stored.replace("\"version\":1", "\"version\":\"1\""),
+        stored.replace("\"generation\":", "\"generation\":-"),
+        stored.replace("\"access_token\":", "\"access_token\":7,\"x\":"),
+        stored.replace("\"access_token\":", "\"refresh_token\":"),
+        stored.replace("\"lifetime_ms\":", "\"lifetime_ms\":-"),
+        format!("{stored}{stored}"),
+        secret("access-token"),
+    ]);
+    for json in broken {
+        let outcome = LoadOutcome::from_json(&json);
+        print(&outcome);
+        match outcome {
+            LoadOutcome::Damaged(error) | LoadOutcome::Failed(error) => print_error(&error),
+            LoadOutcome::Record(_) | LoadOutcome::Nothing => panic!("{}", json.replace(MARK, "")),
+        }
+        let mut session = Session { stored: Some(json), ..Session::new(&app()) };
+        for flow in session.flows() {
+            session.run(flow, (&server_is_off, &saves));
+        }
+    }
+}
+
+#[test]
+fn sessions_whose_driver_prints_and_misuses_them() {
+    let mut session = Session::new(&app());
+    assert!(session.memory.report(&AccessToken::new(secret("access-token"))));
+    print(&session.memory);
+    let mut flow = SessionFlow::token(&session.app, session.policy, session.memory.clone(), 47);
+    let stray = || {
+        [
+            SessionInput::Answered(Ok(answer(200, success()))),
+            SessionInput::Loaded(LoadOutcome::from_json(&secret("x"))),
+            SessionInput::Saved(SaveOutcome::Unknown(Error::settings("x"))),
+        ]
+    };
+    for input in stray() {
+        flow.receive(input, session.now, session.clock);
+        print(&flow);
+    }
+    session.run(flow.clone(), (&|| Ok(answer(200, success())), &saves));
+    for input in stray() {
+        flow.receive(input, session.now, session.clock);
+        print(&flow);
+    }
+    let other = Session { app: App::new("another"), ..session };
+    for mut flow in other.flows() {
+        print(&flow.step(other.now, other.clock));
+        flow.receive(SessionInput::Locked(Ok(true)), other.now, other.clock);
+        let stored = other.stored.as_deref().expect("a session");
+        flow.receive(SessionInput::Loaded(LoadOutcome::from_json(stored)), other.now, other.clock);
+        print(&flow);
+        print(&flow.step(other.now, other.clock));
     }
 }
 

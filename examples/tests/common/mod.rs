@@ -16,7 +16,7 @@ use serde_json::Value;
 /// How long anything may take before a test gives up; a slow machine needs far less.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 10] = [
     "device_login",
     "async_device_login",
     "own_transport",
@@ -24,11 +24,14 @@ const EXAMPLES: [&str; 7] = [
     "authorization_code",
     "refresh_and_revoke",
     "jwt",
+    "session",
+    "shared_session",
+    "session_storm",
 ];
 
 /// An example that is running. It is killed when it is dropped.
 pub(crate) struct Example {
-    child: Child,
+    pub(crate) child: Child,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
     stdout: String,

@@ -1,0 +1,370 @@
+//! Many processes over one folder, which may be killed, and a server that may be dead for some time.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use loginradius_blocking::jwt::JwtByAccessToken;
+use loginradius_blocking::oauth::AccessTokenByPassword;
+use loginradius_blocking::store::{FileStore, LoadOutcome, TokenStore};
+use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Retry, Session, Sessions};
+use loginradius_emulator::{Emulator, Fault, Operation, SignIn, seeded};
+use loginradius_examples::Result;
+
+use crate::journal::{History, Journal, Journaled, Seen, digest};
+use crate::{Place, Report, Storm, app, millis, same, session_name, token_set};
+
+const THREADS: usize = 4;
+
+/// How long the server takes for a refresh, so that kills hit one that has been sent.
+const ANSWER: Duration = Duration::from_millis(20);
+
+/// How long callers may be told to try later after an outage: a refresh that goes on failing is tried every 10 s.
+const RECOVERY: Duration = Duration::from_secs(15);
+
+/// A process that works, and how its journal is called.
+struct Worker {
+    process: Child,
+    journal: PathBuf,
+}
+
+pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
+    let folder = tempfile::tempdir()?;
+    let (store, journals) = (folder.path().join("sessions"), folder.path().join("journals"));
+    fs::create_dir(&journals)?;
+    let emulator = Emulator::builder()
+        .access_token_lifetime(Duration::from_secs(1))
+        .refresh_grace(Duration::from_millis(storm.grace_ms))
+        .start()?;
+    emulator.fault(Operation::Refresh, Fault::Delay(ANSWER));
+    let client = Client::new(app(emulator.base_url())?)?;
+    let own_journal = journals.join("parent");
+    let journal = Arc::new(Journal::open(&own_journal)?);
+    let sessions = Sessions::builder(&client, Journaled::open(&store, &journal)?).early_refresh(Duration::ZERO).build();
+    for number in 0..storm.sessions {
+        sessions.session(session_name(number)).sign_in(token_set(emulator.sign_in(&seeded::ADA)))?;
+    }
+
+    let started = Instant::now();
+    let mut history = History::default();
+    let mut report = Report { mode: "processes", ..Report::default() };
+    let mut next_journal = 0;
+    let mut start = || {
+        next_journal += 1;
+        let place = Place {
+            base_url: emulator.base_url().to_owned(),
+            store: store.clone(),
+            journal: journals.join(next_journal.to_string()),
+            sessions: storm.sessions,
+        };
+        start("worker", place)
+    };
+    let mut workers = (0..processes).map(|_| start()).collect::<Result<Vec<_>>>()?;
+
+    let seconds = Duration::from_secs(storm.seconds);
+    let outage = Duration::from_secs(storm.outage.unwrap_or_default());
+    let (dies, revives) = (seconds / 2, seconds / 2 + outage);
+    let end = if outage.is_zero() { seconds } else { revives + RECOVERY.max(seconds / 2) };
+    let mut faults = [(dies, Some(Fault::DropBefore)), (dies + outage / 2, Some(Fault::Status(503))), (revives, None)]
+        .into_iter()
+        .filter(|_| !outage.is_zero())
+        .peekable();
+    let mut revived = None;
+    let mut next_kill = storm.kill_every_ms.map(Duration::from_millis);
+    while started.elapsed() < end {
+        thread::sleep(Duration::from_millis(5));
+        if let Some((_, fault)) = faults.next_if(|(at, _)| started.elapsed() >= *at) {
+            for operation in [Operation::Refresh, Operation::JwtToken, Operation::Password] {
+                emulator.fault(operation, fault.clone().unwrap_or(Fault::None));
+            }
+            if fault.is_none() {
+                emulator.fault(Operation::Refresh, Fault::Delay(ANSWER));
+                revived = Some(SystemTime::now());
+            }
+        }
+        if next_kill.is_some_and(|at| started.elapsed() >= at) {
+            next_kill = next_kill.zip(storm.kill_every_ms).map(|(at, every)| at + Duration::from_millis(every));
+            let mut killed = workers.swap_remove(fastrand::usize(..workers.len()));
+            killed.process.kill()?;
+            killed.process.wait()?;
+            history.read(&killed.journal, true)?;
+            report.kills += 1;
+            workers.push(start()?);
+        }
+        for worker in &mut workers {
+            if let Some(status) = worker.process.try_wait()? {
+                return Err(format!("a process ended by itself: {status}").into());
+            }
+        }
+    }
+    // They end when their standard input does.
+    for worker in &mut workers {
+        drop(worker.process.stdin.take());
+    }
+    for mut worker in workers {
+        if !worker.process.wait()?.success() {
+            return Err("a process did not end well".into());
+        }
+        history.read(&worker.journal, false)?;
+    }
+
+    report.seconds = started.elapsed().as_secs_f64();
+    report.refreshes = emulator.refreshes();
+    report.graced = Some(emulator.graced());
+    // Without kills, what was sent was also stored.
+    report.refreshes_expected = (report.kills == 0).then(|| history.stored());
+    check_stored(&store, storm.sessions, &emulator, &history, &mut report)?;
+    check_every_session(&sessions, storm.sessions, &emulator, &mut report);
+    history.read(&own_journal, false)?;
+    account(&emulator, &history, &mut report);
+    if let Some(revived) = revived {
+        let revived = revived.duration_since(SystemTime::UNIX_EPOCH)?;
+        let longest = history.recovered.iter().map(|at| at.saturating_sub(revived)).max();
+        report.longest_recovery_ms = Some(millis(longest.ok_or("nobody noticed the outage")?));
+        report.lost += history.failing;
+    }
+    Ok(report)
+}
+
+fn start(what: &str, place: Place) -> Result<Worker> {
+    let process = command(what, &place)?.stdin(Stdio::piped()).spawn()?;
+    Ok(Worker { process, journal: place.journal })
+}
+
+/// This program again, as a child.
+pub(crate) fn command(what: &str, place: &Place) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([what, "--base-url", &place.base_url, "--sessions", &place.sessions.to_string()]);
+    command.arg("--store").arg(&place.store).arg("--journal").arg(&place.journal);
+    Ok(command)
+}
+
+/// Whether what is stored is what the server would take, before anybody sends it.
+fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &History, report: &mut Report) -> Result {
+    let store = FileStore::open(folder)?;
+    let mut stored = HashSet::new();
+    for number in 0..sessions {
+        let name = session_name(number);
+        let mut locked = TokenStore::try_lock(&store, &name)?.ok_or("somebody still has a session's lock")?;
+        match locked.load() {
+            LoadOutcome::Record(record) => {
+                let Seen { token, refresh_token, .. } = Seen::of(&record);
+                let ended = |sign_in: &SignIn| sign_in.refresh_token == refresh_token && !sign_in.live;
+                let accounted_for = emulator.is_live_refresh_token(&refresh_token)
+                    || history.was_open_at_a_kill(&token)
+                    || history.was_refused(&token)
+                    || emulator.sign_ins().iter().any(ended);
+                if !accounted_for {
+                    eprintln!("{name}: the stored refresh token is spent");
+                    report.lost += 1;
+                }
+                stored.insert(refresh_token);
+            }
+            LoadOutcome::Damaged(error) => {
+                eprintln!("{name}: {error}");
+                report.corrupt += 1;
+            }
+            LoadOutcome::Nothing | LoadOutcome::Failed(_) => report.lost += 1,
+        }
+    }
+    // After a kill, the newest token of a sign-in may have been on its way to whoever was killed.
+    if report.kills == 0 {
+        let live = emulator.sign_ins().into_iter().filter(|sign_in| sign_in.live);
+        report.lost += live.filter(|sign_in| !stored.contains(&sign_in.refresh_token)).count() as u64;
+    }
+    let mut left: Vec<_> =
+        fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    left.retain(|name| name.contains(".tmp-") || name.starts_with("probe-"));
+    if !left.is_empty() {
+        eprintln!("{} files of processes that were killed are left, as {}", left.len(), left[0]);
+    }
+    Ok(())
+}
+
+/// Each session has to give a token that is good, and to get another one, or to have ended.
+fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, report: &mut Report) {
+    for session in (0..count).map(|number| sessions.session(session_name(number))) {
+        match session.access_token().and_then(|token| session.refresh_now(&token)) {
+            Ok(token) if emulator.is_live_access_token(token.expose()) => {}
+            Ok(_) => report.lost += 1,
+            // Whether that is explained is seen below.
+            Err(error) if error.kind() == ErrorKind::SignInAgain => {}
+            Err(error) => {
+                eprintln!("{}: {error}", session.name());
+                report.lost += 1;
+            }
+        }
+    }
+}
+
+/// Which replays and which ends of sign-ins a kill explains.
+fn account(emulator: &Emulator, history: &History, report: &mut Report) {
+    let replayed = emulator.replayed();
+    report.replays = emulator.replays();
+    report.replays_explained = replayed.iter().filter(|replay| history.explains(&replay.refresh_token)).count() as u64;
+    for replay in replayed.iter().filter(|replay| !history.explains(&replay.refresh_token)) {
+        eprintln!("not explained: {replay:?}");
+    }
+    for sign_in in emulator.sign_ins().iter().filter(|sign_in| !sign_in.live) {
+        let mut its = replayed.iter().filter(|replay| replay.sign_in == sign_in.id).peekable();
+        let explained = its.peek().is_some() && its.all(|replay| history.explains(&replay.refresh_token));
+        *(if explained { &mut report.signed_out_explained } else { &mut report.signed_out }) += 1;
+    }
+    // Nor may a session be given up that the server has not ended.
+    let alive = emulator.sign_ins().into_iter().filter(|sign_in| sign_in.live);
+    report.signed_out += alive.filter(|sign_in| history.was_refused(&digest(&sign_in.refresh_token))).count() as u64;
+    report.signed_out += history.over_for_no_reason();
+    report.corrupt += history.corrupt;
+    report.calls = history.total("calls");
+    report.checks = Some(history.total("checks"));
+    report.refused = Some(history.total("refused_tokens"));
+    report.try_later = history.total("try_later");
+    report.failed = history.total("failed");
+}
+
+/// What a worker knows.
+struct Work {
+    client: Client,
+    sessions: Vec<Slot>,
+    journal: Arc<Journal>,
+    stopped: AtomicBool,
+    calls: AtomicU64,
+    checks: AtomicU64,
+    refused: AtomicU64,
+    try_later: AtomicU64,
+}
+
+struct Slot {
+    session: Session,
+    /// Whether its last caller was told to try later.
+    failing: AtomicBool,
+    signing_in: Mutex<()>,
+}
+
+/// A worker: threads that use all sessions until standard input ends.
+pub(crate) fn work(place: &Place) -> Result {
+    let journal = Arc::new(Journal::open(&place.journal)?);
+    // What a token is shown to does not try again: a refusal is told at once.
+    let client = Client::builder(app(&place.base_url)?).retry(Retry::OFF).build()?;
+    let sessions = Sessions::new(&Client::new(app(&place.base_url)?)?, Journaled::open(&place.store, &journal)?);
+    let slot = |number| Slot {
+        session: sessions.session(session_name(number)),
+        failing: AtomicBool::new(false),
+        signing_in: Mutex::new(()),
+    };
+    let work = Work {
+        client,
+        sessions: (0..place.sessions).map(slot).collect(),
+        journal,
+        stopped: AtomicBool::new(false),
+        calls: AtomicU64::new(0),
+        checks: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        try_later: AtomicU64::new(0),
+    };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| work.use_all_sessions());
+        }
+        scope.spawn(|| {
+            while !work.stopped.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(50));
+                work.note_totals();
+            }
+        });
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        work.stopped.store(true, Ordering::Relaxed);
+    });
+    work.note_totals();
+    Ok(sessions.close()?)
+}
+
+impl Work {
+    fn note_totals(&self) {
+        let totals = [
+            ("calls", &self.calls),
+            ("checks", &self.checks),
+            ("refused_tokens", &self.refused),
+            ("try_later", &self.try_later),
+        ];
+        for (what, total) in totals {
+            self.journal.note(what, &total.swap(0, Ordering::Relaxed).to_string());
+        }
+    }
+
+    fn use_all_sessions(&self) {
+        let mut shown: Vec<Option<AccessToken>> = vec![None; self.sessions.len()];
+        let mut order: Vec<usize> = (0..self.sessions.len()).collect();
+        while !self.stopped.load(Ordering::Relaxed) {
+            fastrand::shuffle(&mut order);
+            for &number in &order {
+                self.use_session(&self.sessions[number], &mut shown[number]);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn use_session(&self, slot: &Slot, shown: &mut Option<AccessToken>) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let Some(token) = self.note(slot, slot.session.access_token()) else { return };
+        // Each thread shows each token to the server once.
+        if shown.as_ref().is_some_and(|shown| same(shown, &token)) {
+            return;
+        }
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        let checked = self.client.call(&JwtByAccessToken::new(token.clone()));
+        // Its time may have ended on the way, as may have its sign-in: then any API says 401.
+        if checked.is_err_and(|error| error.kind() == ErrorKind::SignInAgain) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let another = slot.session.refresh_now(&token);
+            self.note(slot, another);
+        }
+        *shown = Some(token);
+    }
+
+    fn note(&self, slot: &Slot, outcome: Result<AccessToken, Error>) -> Option<AccessToken> {
+        let name = slot.session.name();
+        match outcome {
+            Ok(token) => {
+                if slot.failing.swap(false, Ordering::Relaxed) {
+                    self.journal.note("recovered", name);
+                }
+                return Some(token);
+            }
+            Err(error) if error.kind() == ErrorKind::SignInAgain => {
+                self.journal.note("over", name);
+                self.sign_in(slot);
+            }
+            Err(error) if error.kind() == ErrorKind::TryLater => {
+                self.try_later.fetch_add(1, Ordering::Relaxed);
+                if !slot.failing.swap(true, Ordering::Relaxed) {
+                    self.journal.note("failing", name);
+                }
+            }
+            Err(error) => self.journal.note("failed", &format!("{name}: {error}")),
+        }
+        None
+    }
+
+    /// As the user does who is asked to.
+    fn sign_in(&self, slot: &Slot) {
+        let _one_of_this_process = slot.signing_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let still = slot.session.access_token().is_err_and(|error| error.kind() == ErrorKind::SignInAgain);
+        if !still {
+            return;
+        }
+        let password = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
+        let signed_in = self.client.call(&password).and_then(|tokens| slot.session.sign_in(tokens));
+        if let Err(error) = signed_in
+            && !matches!(error.kind(), ErrorKind::TryLater | ErrorKind::Lost | ErrorKind::NotSent)
+        {
+            self.journal.note("failed", &format!("{}: {error}", slot.session.name()));
+        }
+    }
+}

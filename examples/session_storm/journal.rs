@@ -1,0 +1,227 @@
+//! What each process has begun and ended, in a file that outlives it: so that a replay at the server can be traced
+//! to the kill that made it unavoidable.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use loginradius_blocking::Error;
+use loginradius_blocking::store::{FileStore, LoadOutcome, LockedSession, SaveOutcome, SessionRecord, TokenStore};
+use loginradius_examples::Result;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// A line for each thing that happened: when, what, and to what.
+pub(crate) struct Journal(File);
+
+impl Journal {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Ok(Self(OpenOptions::new().create(true).append(true).open(path)?))
+    }
+
+    pub(crate) fn note(&self, what: &str, about: &str) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        // One call to the system for a line, so that a kill leaves it whole or not at all.
+        let line = format!("{now} {what} {about}\n");
+        (&self.0).write_all(line.as_bytes()).expect("the journal can be written");
+    }
+}
+
+/// A token as the journal has it.
+pub(crate) fn digest(token: &str) -> String {
+    Sha256::digest(token).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A [`FileStore`] that keeps a journal of what is done under its locks.
+pub(crate) struct Journaled {
+    store: FileStore,
+    journal: Arc<Journal>,
+}
+
+impl Journaled {
+    pub(crate) fn open(folder: &Path, journal: &Arc<Journal>) -> Result<Self, Error> {
+        Ok(Self { store: FileStore::open(folder)?, journal: Arc::clone(journal) })
+    }
+}
+
+struct Watched {
+    name: String,
+    session: Box<dyn LockedSession>,
+    journal: Arc<Journal>,
+    /// The token of the last intent.
+    sending: Option<String>,
+}
+
+impl TokenStore for Journaled {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error> {
+        let locked = TokenStore::try_lock(&self.store, name)?;
+        let watch = |session| {
+            let journal = Arc::clone(&self.journal);
+            Box::new(Watched { name: name.to_owned(), session, journal, sending: None }) as Box<dyn LockedSession>
+        };
+        Ok(locked.map(watch))
+    }
+}
+
+impl LockedSession for Watched {
+    fn load(&mut self) -> LoadOutcome {
+        let outcome = self.session.load();
+        if let LoadOutcome::Damaged(error) = &outcome {
+            self.journal.note("corrupt", &error.to_string());
+        }
+        outcome
+    }
+
+    fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
+        let seen = Seen::of(record);
+        if seen.intent {
+            // Before it can be sent: a kill in between explains too much rather than too little.
+            self.journal.note("sending", &seen.token);
+            self.sending = Some(seen.token.clone());
+        } else if seen.refused {
+            self.journal.note("refused", &format!("{} {}", self.name, seen.token));
+        }
+        let outcome = self.session.save(record, expected);
+        if let SaveOutcome::Saved = outcome
+            && let Some(spent) = self.sending.take_if(|token| *token != seen.token)
+        {
+            self.journal.note("spent", &spent);
+        }
+        outcome
+    }
+
+    fn clear(&mut self, expected: Option<u64>) -> SaveOutcome {
+        self.session.clear(expected)
+    }
+}
+
+/// What the journal wants to know of a record.
+pub(crate) struct Seen {
+    /// The digest of the refresh token.
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    intent: bool,
+    refused: bool,
+}
+
+impl Seen {
+    pub(crate) fn of(record: &SessionRecord) -> Self {
+        let json: Value = serde_json::from_str(&record.to_json()).expect("a record is JSON");
+        let refresh_token = json["refresh_token"].as_str().unwrap_or_default().to_owned();
+        Self {
+            token: digest(&refresh_token),
+            refresh_token,
+            intent: json["intent"].is_object(),
+            refused: json["refused"].is_string(),
+        }
+    }
+}
+
+/// What the journals of all processes say together.
+#[derive(Default)]
+pub(crate) struct History {
+    /// Tokens that a process which was killed had begun to send.
+    open_at_a_kill: HashSet<String>,
+    /// When the successor of a token was stored.
+    spent: HashMap<String, u128>,
+    /// When somebody began to send a token for the last time.
+    sent: HashMap<String, u128>,
+    /// Tokens that the server refused.
+    refused: HashSet<String>,
+    /// The sessions of those.
+    ended: HashSet<String>,
+    /// Sessions of which somebody was told that they are over.
+    over: HashSet<String>,
+    pub(crate) corrupt: u64,
+    pub(crate) recovered: Vec<Duration>,
+    /// Sessions of processes that have not got a token any more.
+    pub(crate) failing: u64,
+    totals: HashMap<String, u64>,
+}
+
+impl History {
+    /// Reads one process's journal.
+    pub(crate) fn read(&mut self, path: &Path, was_killed: bool) -> Result {
+        let mut open = HashSet::new();
+        let mut failing = HashSet::new();
+        let mut corrupt = 0;
+        for line in std::fs::read_to_string(path)?.lines() {
+            let mut words = line.splitn(3, ' ');
+            let (Some(at), Some(what), Some(about)) = (words.next(), words.next(), words.next()) else {
+                return Err(format!("no line of a journal: {line}").into());
+            };
+            let (at, about) = (at.parse::<u128>()?, about.to_owned());
+            match what {
+                "sending" => {
+                    self.sent.entry(about.clone()).and_modify(|last| *last = at.max(*last)).or_insert(at);
+                    open.insert(about);
+                }
+                "spent" => {
+                    open.remove(&about);
+                    self.spent.entry(about).or_insert(at);
+                }
+                "refused" => {
+                    let (name, token) = about.split_once(' ').ok_or("no token in a journal")?;
+                    open.remove(token);
+                    self.refused.insert(token.to_owned());
+                    self.ended.insert(name.to_owned());
+                }
+                "over" => drop(self.over.insert(about)),
+                "corrupt" => {
+                    eprintln!("{about}");
+                    corrupt += 1;
+                }
+                "failing" => drop(failing.insert(about)),
+                "recovered" => {
+                    failing.remove(&about);
+                    self.recovered.push(Duration::from_nanos(u64::try_from(at)?));
+                }
+                "failed" => {
+                    eprintln!("{about}");
+                    *self.totals.entry(what.to_owned()).or_default() += 1;
+                }
+                _ => *self.totals.entry(what.to_owned()).or_default() += about.parse::<u64>()?,
+            }
+        }
+        self.corrupt += corrupt;
+        if was_killed {
+            self.open_at_a_kill.extend(open);
+        } else {
+            self.failing += failing.len() as u64;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn total(&self, what: &str) -> u64 {
+        self.totals.get(what).copied().unwrap_or_default()
+    }
+
+    /// How many refreshes were stored.
+    pub(crate) fn stored(&self) -> u64 {
+        self.spent.len() as u64
+    }
+
+    /// Whether a replay of that token could not be avoided.
+    pub(crate) fn explains(&self, refresh_token: &str) -> bool {
+        let token = digest(refresh_token);
+        let sent_after_it_was_spent =
+            self.spent.get(&token).is_some_and(|spent| self.sent.get(&token).is_some_and(|sent| sent > spent));
+        self.open_at_a_kill.contains(&token) && !sent_after_it_was_spent
+    }
+
+    pub(crate) fn was_open_at_a_kill(&self, token: &str) -> bool {
+        self.open_at_a_kill.contains(token)
+    }
+
+    pub(crate) fn was_refused(&self, token: &str) -> bool {
+        self.refused.contains(token)
+    }
+
+    /// How many sessions were said to be over of which no token was refused.
+    pub(crate) fn over_for_no_reason(&self) -> u64 {
+        self.over.difference(&self.ended).count() as u64
+    }
+}
