@@ -124,6 +124,8 @@ pub struct SessionFlow {
     relock: bool,
     /// How often the flow began again, because others changed the record or because of a suspension.
     restarts: u32,
+    /// How often something else was stored than was expected.
+    conflicts: u32,
     /// What the store holds, as far as is known.
     stored: Option<SessionRecord>,
     /// A newer pair, which the store has to take.
@@ -304,6 +306,7 @@ impl SessionFlow {
             locked: false,
             relock: false,
             restarts: 0,
+            conflicts: 0,
             stored: None,
             pending: None,
             doubtful: None,
@@ -525,11 +528,11 @@ impl SessionFlow {
             return;
         }
         self.slept = false;
-        // As long as the store holds a token that is spent, the lock keeps others from sending it. Once more
-        // in vain, and it is not held any more.
+        // As long as the store holds a token that is spent, the lock keeps others from sending it. But if
+        // what was loaded under it cannot be replaced, it is not held any more.
         let gained = |pending: &Pending| !pending.kept && pending.spent.is_some();
         let guards = self.memory.keeps_lock() || self.pending.as_ref().is_some_and(gained);
-        if self.locked && guards && self.restarts == 1 {
+        if self.locked && guards && self.conflicts < 2 {
             self.state = State::Loading;
             return;
         }
@@ -819,6 +822,7 @@ impl SessionFlow {
 
     /// A new pair, which has to be saved before anyone can use it.
     fn gained(&mut self, stored: SessionRecord, tokens: Tokens, asked: Option<Instant>, fault: Option<Error>, at: At) {
+        self.conflicts = 0;
         let spent = Some(stored.tokens.clone());
         let expected = Some(stored.generation);
         let record = SessionRecord { tokens, intent: None, hold: None, generation: stored.next_generation(), ..stored };
@@ -1044,7 +1048,10 @@ impl SessionFlow {
                 self.release();
             }
             (State::Clearing { .. }, SaveOutcome::Saved) => self.signed_out(),
-            (_, SaveOutcome::Conflict) => self.restart(at),
+            (_, SaveOutcome::Conflict) => {
+                self.conflicts += 1;
+                self.restart(at);
+            }
             (_, SaveOutcome::Failed(error)) => self.store_failed(error, at),
             (_, SaveOutcome::Unknown(error)) if self.is_going_round() => self.store_failed(error, at),
             (State::Saving { what: Write::Intent, record, .. }, SaveOutcome::Unknown(_)) => {
@@ -1081,7 +1088,12 @@ impl SessionFlow {
             // The lock was kept for long, and may have been lost meanwhile.
             (Goal::Token, None) if kept => self.restart(at),
             (Goal::Token, Some(token)) => self.finish(Ok(Some(token))),
-            (Goal::Token, None) => self.finish(Err(too_short())),
+            (Goal::Token, None) => {
+                // The next refresh would fare no better.
+                let error = too_short().with_retry_after(Self::LEAST_HOLD);
+                self.memory.hold = Some(Hold { until: after(at.now, Self::LEAST_HOLD), error: error.clone() });
+                self.finish(Err(error));
+            }
             _ => self.finish(Ok(None)),
         }
     }
