@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -81,6 +81,7 @@ impl Sessions {
             name: name.clone(),
             memory: ArcSwap::default(),
             flight: Mutex::default(),
+            events: Mutex::default(),
             lock: Mutex::default(),
         });
         known.insert(name, Arc::downgrade(&shared));
@@ -133,8 +134,9 @@ impl SessionsBuilder {
         self
     }
 
-    /// Is told what happens to the sessions: the session's name, and the event. It is called by the thread
-    /// that made it happen, after its end, when other callers may have gone on already.
+    /// Is told what happens to the sessions: the session's name, and the event. The events of one session come
+    /// one after the other and in their order, from the threads that made them happen, when their callers may
+    /// have gone on already.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Box::new(on_event));
         self
@@ -175,6 +177,7 @@ struct Shared {
     memory: ArcSwap<SessionMemory>,
     /// The flow that is running.
     flight: Mutex<Option<Arc<Flight>>>,
+    events: Mutex<Events>,
     /// The store's lock, while a flow has it, and after a flow that could not save what it got.
     lock: Mutex<Option<Box<dyn LockedSession>>>,
 }
@@ -393,10 +396,11 @@ impl Turn<'_> {
         let end = drive(flow(&sessions.client, sessions.policy, memory), self.shared, &mut kept);
         drop(kept);
         self.shared.remember(end.memory);
-        self.land(end.result.clone());
-        if let Some(on_event) = &sessions.on_event {
-            end.events.iter().for_each(|event| on_event(&self.shared.name, event));
+        if sessions.on_event.is_some() {
+            lock(&self.shared.events).untold.extend(end.events);
         }
+        self.land(end.result.clone());
+        self.shared.tell();
         end.result
     }
 
@@ -472,6 +476,22 @@ impl Shared {
         }
     }
 
+    /// Tells the events in their order, unless somebody is doing that: then that one tells these too.
+    fn tell(&self) {
+        let Some(on_event) = &self.sessions.on_event else { return };
+        loop {
+            let mut events = lock(&self.events);
+            if events.telling {
+                return;
+            }
+            let Some(event) = events.untold.pop_front() else { return };
+            events.telling = true;
+            drop(events);
+            let _telling = Telling(self);
+            on_event(&self.name, &event);
+        }
+    }
+
     /// What the next flow, and every caller, has to know.
     fn remember(&self, memory: SessionMemory) {
         let unsaved = memory.unsaved().is_some();
@@ -482,6 +502,22 @@ impl Shared {
         } else if let Some(shared) = lock(&self.sessions.known).get(&self.name).and_then(Weak::upgrade) {
             all.insert(self.name.clone(), Session(shared));
         }
+    }
+}
+
+/// The events of a session that nobody has been told yet.
+#[derive(Default)]
+struct Events {
+    untold: VecDeque<SessionEvent>,
+    telling: bool,
+}
+
+/// Somebody is telling an event; dropped, also by a panic, the next one can be told.
+struct Telling<'a>(&'a Shared);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.events).telling = false;
     }
 }
 

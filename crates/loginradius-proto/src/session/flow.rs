@@ -180,6 +180,16 @@ struct Pending {
     kept: bool,
 }
 
+impl Pending {
+    /// Whether the record still holds what was spent for this pair.
+    fn is_newer_than(&self, record: &SessionRecord) -> bool {
+        record.sign_in == self.record.sign_in
+            && self.spent.as_ref().is_some_and(|spent| record.tokens.same_refresh_token(spent))
+            // A server that does not rotate: the refresh token alone does not tell.
+            && !record.tokens.same_pair(&self.record.tokens)
+    }
+}
+
 #[derive(Debug, Clone)]
 enum State {
     Start,
@@ -632,12 +642,15 @@ impl SessionFlow {
 
     /// What to do with a pair that is not stored, now that something else is.
     fn reconcile(&mut self, pending: Pending, record: SessionRecord, at: At) {
-        let spent = pending.spent.as_ref();
-        let same_sign_in = record.sign_in == pending.record.sign_in;
         if pending.record.same_save(&record) {
             self.pair_is_saved(pending, at);
-        } else if match spent {
-            Some(spent) => same_sign_in && record.tokens.same_refresh_token(spent),
+        } else if record.sign_in == pending.record.sign_in
+            && record.mark == Mark::SigningOut
+            && !pending.is_newer_than(&record)
+        {
+            self.adopt(record, at);
+        } else if match pending.spent {
+            Some(_) => pending.is_newer_than(&record),
             // A sign-in that could not be stored: is what is there now older, or a later one of somebody else?
             None => {
                 pending.expected == Some(record.generation)
@@ -902,9 +915,7 @@ impl SessionFlow {
         let newer = self.pending.as_ref().filter(|pending| match (&pending.spent, &record) {
             (None, Some(record)) => record.sign_in != pending.record.sign_in,
             (None, None) => true,
-            (Some(spent), Some(record)) => {
-                record.sign_in == pending.record.sign_in && record.tokens.same_refresh_token(spent)
-            }
+            (Some(_), Some(record)) => pending.is_newer_than(record),
             (Some(_), None) => false,
         });
         let (record, stored) = match (newer, record) {
