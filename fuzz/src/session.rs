@@ -255,9 +255,11 @@ impl World<'_> {
                 let tokens = self.memory.tokens(self.now, self.clock);
                 if let Some(tokens) = tokens
                     && self.memory.report(&tokens.access_token)
-                    && let Some(issue) = self.issued.get_mut(tokens.access_token.expose())
                 {
-                    issue.reported = true;
+                    self.forget_reports();
+                    if let Some(issue) = self.issued.get_mut(tokens.access_token.expose()) {
+                        issue.reported = true;
+                    }
                 }
             }
             14..=15 => self.others_act(),
@@ -279,6 +281,11 @@ impl World<'_> {
             issue.asked = None;
             issue.reported = false;
         }
+    }
+
+    /// Only the last report counts, and a new sign-in ends it.
+    fn forget_reports(&mut self) {
+        self.issued.values_mut().for_each(|issue| issue.reported = false);
     }
 
     /// What is lost or replayed from now on is not the flow's fault.
@@ -380,6 +387,7 @@ impl World<'_> {
     }
 
     fn signed_in(&mut self) -> TokenSet {
+        self.forget_reports();
         let (access, refresh) = (self.name('a'), self.name('r'));
         let mut tokens = TokenSet::new(access.as_str());
         tokens.expires_in = self.lifetime();

@@ -130,7 +130,9 @@ pub struct SessionFlow {
     stored: Option<SessionRecord>,
     /// A newer pair, which the store has to take.
     pending: Option<Pending>,
-    /// A record that may or may not have been stored.
+    /// Whether there was a save of which nobody knows whether it took place.
+    doubted: bool,
+    /// The intent of such a save.
     doubtful: Option<SessionRecord>,
     /// The intent that was open before this flow's own.
     earlier_intent: Option<Intent>,
@@ -181,6 +183,16 @@ struct Pending {
 }
 
 impl Pending {
+    /// Whether the record says that the session of this very pair is over.
+    fn is_over(&self, record: &SessionRecord) -> bool {
+        record.sign_in == self.record.sign_in
+            && match record.mark {
+                Mark::None => false,
+                Mark::SigningOut => !self.is_newer_than(record),
+                Mark::Refused(_) => record.tokens.same_refresh_token(&self.record.tokens),
+            }
+    }
+
     /// Whether the record still holds what was spent for this pair.
     fn is_newer_than(&self, record: &SessionRecord) -> bool {
         record.sign_in == self.record.sign_in
@@ -319,6 +331,7 @@ impl SessionFlow {
             conflicts: 0,
             stored: None,
             pending: None,
+            doubted: false,
             doubtful: None,
             earlier_intent: None,
             unsent: None,
@@ -434,7 +447,10 @@ impl SessionFlow {
             let age = at.now.saturating_duration_since(asked);
             pending.asked = Some(asked);
             pending.since = at.clock;
-            pending.replaces = self.memory.pair.as_ref().map(|pair| Some(pair.record.sign_in));
+            pending.replaces = match &self.memory.unsaved {
+                Some(unsaved) if unsaved.spent.is_none() => unsaved.replaces,
+                _ => self.memory.pair.as_ref().map(|pair| Some(pair.record.sign_in)),
+            };
             pending.record.tokens.set_obtained_at(at.clock.checked_sub(age).unwrap_or(at.clock));
         } else if let (Some(pair), Some(unsaved)) = (&self.memory.pair, &self.memory.unsaved) {
             self.pending = Some(Pending {
@@ -627,8 +643,13 @@ impl SessionFlow {
         if let Some(mut pending) = self.pending.take() {
             match record {
                 Some(record) if pending.record.same_save(&record) => self.pair_is_saved(pending, at),
-                // It was stored, and another process has gone on with it.
-                Some(record) if pending.record.sign_in == record.sign_in => {
+                // It was stored, and another process has gone on from there.
+                Some(record)
+                    if pending.record.sign_in == record.sign_in
+                        || (self.doubted
+                            && pending.expected != Some(record.generation)
+                            && pending.replaces != Some(Some(record.sign_in))) =>
+                {
                     let asked = pending.asked.filter(|_| record.tokens.same_lifetime(&pending.record.tokens));
                     self.pair_is_saved(Pending { record, asked, ..pending }, at);
                 }
@@ -644,10 +665,7 @@ impl SessionFlow {
     fn reconcile(&mut self, pending: Pending, record: SessionRecord, at: At) {
         if pending.record.same_save(&record) {
             self.pair_is_saved(pending, at);
-        } else if record.sign_in == pending.record.sign_in
-            && record.mark == Mark::SigningOut
-            && !pending.is_newer_than(&record)
-        {
+        } else if pending.is_over(&record) {
             self.adopt(record, at);
         } else if match pending.spent {
             Some(_) => pending.is_newer_than(&record),
@@ -664,8 +682,9 @@ impl SessionFlow {
         } else {
             // Theirs is newer, or ours with something added to it: what is stored counts. But a kept lock
             // under which others could write was not one.
-            if self.memory.keeps_lock() {
+            if self.memory.keeps_lock() || self.conflicts == 1 {
                 self.memory.lost_lock();
+                self.conflicts = 2;
                 self.pending = Some(pending);
                 return self.restart(at);
             }
@@ -1032,6 +1051,7 @@ impl SessionFlow {
 
     fn saved(&mut self, outcome: SaveOutcome, at: At) {
         let state = std::mem::replace(&mut self.state, State::Loading);
+        self.doubted |= matches!(outcome, SaveOutcome::Unknown(_));
         match (state, outcome) {
             (State::Saving { what: Write::Intent | Write::SigningOut, record, since, .. }, SaveOutcome::Saved) => {
                 if let Goal::SignOut(_) = self.goal {

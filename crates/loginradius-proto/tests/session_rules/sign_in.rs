@@ -362,3 +362,23 @@ fn a_sign_in_whose_save_was_in_doubt_counts_from_when_it_was_asked_for() {
     assert_eq!(world.log(), "lock, load, pair q1, load, unlock");
     assert_eq!(world.lasts("good"), s(590));
 }
+
+#[test]
+fn an_unsaved_sign_in_over_another_unsaved_one_is_the_last_one() {
+    for step in ["lock", "load", "pair"] {
+        let mut world = World::signed_in(600);
+        for name in ["b1", "c1"] {
+            world.on(step, move |_| match step {
+                "lock" => locked(Err(full_disk())),
+                "load" => loaded(LoadOutcome::Failed(full_disk())),
+                _ => saved(SaveOutcome::Failed(full_disk())),
+            });
+            world.sign_in(tokens(name, &format!("r-{name}"), Some(s(600)))).error();
+        }
+        world.pass(s(1));
+        let end = world.token();
+        assert_eq!(end.token(), "c1", "{step}: {}", world.log());
+        assert_eq!(end.events(), "saved", "{step}");
+        assert_eq!(world.record()["refresh_token"], "r-c1");
+    }
+}
