@@ -361,7 +361,7 @@ fn a_pair_in_conflict_with_a_newer_one_is_dropped() {
         answered(Ok(answer(200, &pair("a2", "r2"))))
     });
     let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, pair r2, load, unlock");
+    assert_eq!(world.log(), "lock, load, intent 1, send r1, pair r2, load, unlock, lock, load, unlock");
     assert_eq!(end.token(), "x2");
     assert_eq!(end.events(), "adopted");
     assert_eq!(world.record()["refresh_token"], "s2");
