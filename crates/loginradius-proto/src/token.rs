@@ -56,13 +56,8 @@ impl TokenSet {
 
     /// Reads the token object of every token endpoint.
     pub(crate) fn read(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
-        let refresh_token = Self::read_refresh_token(object)?;
+        let refresh_token = object.text("refresh_token")?.filter(|text| !text.is_empty()).map(RefreshToken::new);
         Ok(Self { refresh_token, ..Self::read_access(object, head)? })
-    }
-
-    /// The refresh token alone. An empty one is none.
-    pub(crate) fn read_refresh_token(object: &Object<'_>) -> Result<Option<RefreshToken>, Field> {
-        Ok(object.text("refresh_token")?.filter(|text| !text.is_empty()).map(RefreshToken::new))
     }
 
     /// Everything but the refresh token.

@@ -2,9 +2,10 @@ use http::{Request, Response};
 
 use crate::service::Route;
 use crate::wire::answer;
+use crate::wire::json::Field;
 use crate::wire::request;
 use crate::wire::scrub::Asked;
-use crate::{App, Body, Endpoint, Error, RefreshToken, TokenSet};
+use crate::{App, Body, Endpoint, Error, ErrorKind, RefreshToken, TokenSet};
 
 /// LoginRadius's "Refresh Access Token" ([RFC 6749, section 6]).
 ///
@@ -28,15 +29,29 @@ impl RefreshAccessToken {
         Self { refresh_token: refresh_token.into() }
     }
 
-    /// Reads the answer part by part, for those who must not lose what is good in it.
-    pub(crate) fn refreshed(&self, app: &App, answer: &Response<Body>) -> Refreshed {
-        let asked = Asked { app, secrets: &[self.refresh_token.expose()] };
-        let mut refresh_token = None;
+    /// Reads the answer part by part, for those who must not lose what is good in it. The `others` are secrets
+    /// that a server may repeat as well.
+    pub(crate) fn refreshed(&self, app: &App, answer: &Response<Body>, others: &[&str]) -> Refreshed {
+        let secrets: Vec<_> = others.iter().copied().chain([self.refresh_token.expose()]).collect();
+        let asked = Asked { app, secrets: &secrets };
+        let mut refresh_token = Ok(None);
         let tokens = answer::object(&asked, answer, "access_token", |object, head| {
-            refresh_token = TokenSet::read_refresh_token(object).unwrap_or(None);
+            refresh_token = object.last_text("refresh_token");
             TokenSet::read_access(object, head)
         });
-        Refreshed { tokens: tokens.map_err(|error| error.of(self.name())), refresh_token }
+        let refresh_token = match refresh_token {
+            // Nobody could send it.
+            Ok(Some(text)) if text.contains(char::is_control) => Err(Field::unusable("refresh_token")),
+            Ok(text) => Ok(text.map(RefreshToken::new)),
+            Err(field) => Err(field),
+        };
+        Refreshed {
+            tokens: tokens.map_err(|error| error.of(self.name())),
+            refresh_token: refresh_token.map_err(|field| {
+                let message = format!("{field}; the refresh token of before is kept, which may be spent");
+                Error::new(ErrorKind::BadAnswer, message).of(self.name())
+            }),
+        }
     }
 }
 
@@ -44,8 +59,8 @@ impl RefreshAccessToken {
 pub(crate) struct Refreshed {
     /// All but the refresh token.
     pub(crate) tokens: Result<TokenSet, Error>,
-    /// The next refresh token, even if the rest cannot be read.
-    pub(crate) refresh_token: Option<RefreshToken>,
+    /// The next refresh token, even if the rest cannot be read; an error if there is one that cannot.
+    pub(crate) refresh_token: Result<Option<RefreshToken>, Error>,
 }
 
 impl Endpoint for RefreshAccessToken {

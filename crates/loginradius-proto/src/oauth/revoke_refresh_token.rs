@@ -35,6 +35,12 @@ impl RevokeRefreshToken {
         self.token_key = true;
         self
     }
+
+    /// Reads the answer. The `others` are secrets that a server may repeat besides the one that was sent.
+    pub(crate) fn revoked(&self, app: &App, answer: &Response<Body>, others: &[&str]) -> Result<(), Error> {
+        let secrets: Vec<_> = others.iter().copied().chain([self.refresh_token.expose()]).collect();
+        answer::nothing(&Asked { app, secrets: &secrets }, answer).map_err(|error| error.of(self.name()))
+    }
 }
 
 impl Endpoint for RevokeRefreshToken {
@@ -54,8 +60,7 @@ impl Endpoint for RevokeRefreshToken {
     }
 
     fn response(&self, app: &App, answer: Response<Body>) -> Result<(), Error> {
-        let asked = Asked { app, secrets: &[self.refresh_token.expose()] };
-        answer::nothing(&asked, &answer).map_err(|error| error.of(self.name()))
+        self.revoked(app, &answer, &[])
     }
 
     fn repeatable(&self) -> bool {

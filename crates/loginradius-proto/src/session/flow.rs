@@ -126,6 +126,8 @@ pub struct SessionFlow {
     restarts: u32,
     /// How often something else was stored than was expected.
     conflicts: u32,
+    /// Whether the lock may have become another's, and is kept nevertheless.
+    unsure: bool,
     /// What the store holds, as far as is known.
     stored: Option<SessionRecord>,
     /// A newer pair, which the store has to take.
@@ -175,7 +177,8 @@ struct Pending {
     replaces: Option<Option<u64>>,
     since: SystemTime,
     /// What was wrong with the rest of the answer.
-    fault: Option<Error>,
+    /// And until when nobody should try again.
+    fault: Option<(Error, Duration)>,
     /// Failures to save it, before this flow.
     failures: u32,
     /// Whether an earlier flow got it.
@@ -329,6 +332,7 @@ impl SessionFlow {
             relock: false,
             restarts: 0,
             conflicts: 0,
+            unsure: false,
             stored: None,
             pending: None,
             doubted: false,
@@ -559,6 +563,7 @@ impl SessionFlow {
         let gained = |pending: &Pending| !pending.kept && pending.spent.is_some();
         let guards = self.memory.keeps_lock() || self.pending.as_ref().is_some_and(gained);
         if self.locked && guards && self.conflicts < 2 {
+            self.unsure = true;
             self.state = State::Loading;
             return;
         }
@@ -682,8 +687,9 @@ impl SessionFlow {
         } else {
             // Theirs is newer, or ours with something added to it: what is stored counts. But a kept lock
             // under which others could write was not one.
-            if self.memory.keeps_lock() || self.conflicts == 1 {
+            if self.memory.keeps_lock() || self.unsure {
                 self.memory.lost_lock();
+                self.unsure = false;
                 self.conflicts = 2;
                 self.pending = Some(pending);
                 return self.restart(at);
@@ -813,23 +819,34 @@ impl SessionFlow {
         // The driver may have looked at its clock before it sent.
         let at = At { now: at.now.max(sent), ..at };
         let outcome = outcome.map(|answer| requested_at(sent, answer));
+        // Servers repeat in their texts what they were sent, and more.
+        let secrets = stored.tokens.secrets();
         if let Goal::SignOut(_) = self.goal {
             let operation = self.revocation(token);
-            let result = outcome.and_then(|answer| operation.response(&self.app, answer));
+            let result = outcome.and_then(|answer| operation.revoked(&self.app, &answer, &secrets));
             return self.revoked(result.map_err(|error| error.of(operation.name()).to(&self.app.service)), at);
         }
         let operation = RefreshAccessToken::new(token);
         let (tokens, rotated) = match outcome {
             Ok(answer) => {
-                let refreshed = operation.refreshed(&self.app, &answer);
+                let refreshed = operation.refreshed(&self.app, &answer, &secrets);
                 (refreshed.tokens, refreshed.refresh_token)
             }
-            Err(error) => (Err(error), None),
+            Err(error) => (Err(error), Ok(None)),
         };
         match (tokens.map_err(|error| error.of(operation.name()).to(&self.app.service)), rotated) {
             (Ok(tokens), rotated) => {
                 let old = stored.tokens.clone();
                 let new = Tokens::new(tokens, sent_at);
+                // If the next refresh token cannot be read, this one was spent for nothing that will last: the
+                // intent stays open, like that of a lost answer.
+                let (rotated, intent) = match rotated {
+                    Ok(rotated) => (rotated, None),
+                    Err(error) => {
+                        self.events.push(SessionEvent::Retried { error });
+                        (None, stored.intent)
+                    }
+                };
                 let tokens = Tokens {
                     refresh_token: rotated.or(old.refresh_token),
                     token_type: new.token_type.or(old.token_type),
@@ -837,30 +854,47 @@ impl SessionFlow {
                     id_token: new.id_token.or(old.id_token),
                     ..new
                 };
-                self.gained(stored, tokens, Some(sent), None, at);
+                let record = SessionRecord { tokens, intent, hold: None, ..stored.clone() };
+                self.gained(&stored, record, Some(sent), None, at);
             }
             // The answer is faulty, but what would be lost with it can be read.
-            (Err(fault), Some(rotated)) => {
+            (Err(fault), Ok(Some(rotated))) => {
+                let wait = self.next_wait(&fault).max(Self::LEAST_HOLD);
+                let hold = Some(self.stored_hold(&fault, wait, at));
                 let tokens = Tokens { refresh_token: Some(rotated), ..stored.tokens.clone() };
-                self.gained(stored, tokens, None, Some(fault), at);
+                let record = SessionRecord { tokens, intent: None, hold, ..stored.clone() };
+                self.gained(&stored, record, None, Some((fault.with_retry_after(wait), wait)), at);
             }
-            (Err(error), None) if error.kind() == ErrorKind::SignInAgain && !is_failure(&error) => {
+            (Err(error), _) if error.kind() == ErrorKind::SignInAgain && !is_failure(&error) => {
                 self.refused = Some((error, stored.tokens));
                 self.state = State::Loading;
             }
-            (Err(error), None) => self.failed(error, at),
+            (Err(error), _) => self.failed(error, at),
         }
     }
 
     /// A new pair, which has to be saved before anyone can use it.
-    fn gained(&mut self, stored: SessionRecord, tokens: Tokens, asked: Option<Instant>, fault: Option<Error>, at: At) {
+    fn gained(
+        &mut self,
+        stored: &SessionRecord,
+        record: SessionRecord,
+        asked: Option<Instant>,
+        fault: Option<(Error, Duration)>,
+        at: At,
+    ) {
         self.conflicts = 0;
-        let spent = Some(stored.tokens.clone());
-        let expected = Some(stored.generation);
-        let record = SessionRecord { tokens, intent: None, hold: None, generation: stored.next_generation(), ..stored };
-        let (replaces, since) = (None, at.clock);
-        self.pending =
-            Some(Pending { record, asked, expected, spent, replaces, since, fault, failures: 0, kept: false });
+        let record = SessionRecord { generation: stored.next_generation(), ..record };
+        self.pending = Some(Pending {
+            record,
+            asked,
+            expected: Some(stored.generation),
+            spent: Some(stored.tokens.clone()),
+            replaces: None,
+            since: at.clock,
+            fault,
+            failures: 0,
+            kept: false,
+        });
         self.save_pending(at);
     }
 
@@ -882,15 +916,18 @@ impl SessionFlow {
             return;
         }
         let wait = wait.max(Self::LEAST_HOLD);
-        let failure = error.to_string();
+        let hold = self.stored_hold(&error, wait, at);
         let error = if definite { error } else { error.into_try_later() }.with_retry_after(wait);
         self.failure = Some((error, wait));
         if let Some(stored) = &self.stored {
-            let until = at.clock.checked_add(wait).unwrap_or(at.clock);
-            let hold = StoredHold { since: at.clock, until, failures: self.failures, failure };
             let record = SessionRecord { hold: Some(hold), ..stored.clone() };
             self.save(Write::Hold, record, at);
         }
+    }
+
+    fn stored_hold(&self, error: &Error, wait: Duration, at: At) -> StoredHold {
+        let until = at.clock.checked_add(wait).unwrap_or(at.clock);
+        StoredHold { since: at.clock, until, failures: self.failures, failure: error.to_string() }
     }
 
     fn next_wait(&mut self, error: &Error) -> Duration {
@@ -1103,8 +1140,7 @@ impl SessionFlow {
         if marked {
             return self.gone("the session was signed out: sign in again");
         }
-        if let Some(fault) = fault {
-            let wait = self.next_wait(&fault).max(Self::LEAST_HOLD);
+        if let Some((fault, wait)) = fault {
             self.events.push(SessionEvent::Retried { error: fault.clone() });
             self.memory.hold = Some(Hold { until: after(at.now, wait), error: fault.clone() });
             return self.finish_quietly(fault, at);

@@ -67,7 +67,7 @@ impl Tokens {
     pub(crate) fn new(tokens: TokenSet, obtained_at: SystemTime) -> Self {
         Self {
             access_token: tokens.access_token,
-            refresh_token: tokens.refresh_token,
+            refresh_token: tokens.refresh_token.filter(is_usable),
             token_type: tokens.token_type,
             scope: tokens.scope,
             id_token: tokens.id_token,
@@ -77,6 +77,13 @@ impl Tokens {
                 .filter(|lifetime| !lifetime.is_zero())
                 .map(|lifetime| Duration::from_millis(millis(lifetime).max(1))),
         }
+    }
+
+    /// What a server may repeat in its texts.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        let access_token = [self.access_token.expose()].into_iter();
+        let refresh_token = self.refresh_token.iter().map(RefreshToken::expose);
+        access_token.chain(refresh_token).chain(self.id_token.iter().map(IdToken::expose)).collect()
     }
 
     pub(crate) fn set_obtained_at(&mut self, obtained_at: SystemTime) {
@@ -252,10 +259,7 @@ impl SessionRecord {
             sign_in: stored.sign_in,
             tokens: Tokens {
                 access_token: AccessToken::new(stored.access_token.as_str()),
-                refresh_token: stored
-                    .refresh_token
-                    .filter(|token| !token.is_empty())
-                    .map(|token| RefreshToken::new(token.as_str())),
+                refresh_token: stored.refresh_token.map(|token| RefreshToken::new(token.as_str())).filter(is_usable),
                 token_type: stored.token_type,
                 scope: stored.scope,
                 id_token: stored.id_token.map(|token| IdToken::new(token.as_str())),
@@ -280,6 +284,11 @@ fn printable(text: &str) -> String {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a request can carry it. With one that none can, a session would fail for ever.
+fn is_usable(token: &RefreshToken) -> bool {
+    !token.expose().is_empty() && !token.expose().contains(char::is_control)
 }
 
 /// As it is stored, so that what is loaded again is known to be the same.

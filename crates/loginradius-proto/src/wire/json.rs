@@ -58,6 +58,24 @@ impl<'a> Object<'a> {
         if found.next().is_some() {
             return Err(Field::duplicate(name));
         }
+        self.read(name, raw)
+    }
+
+    /// The last string of that name that says something, whatever else is there under the name: for what must
+    /// not be lost to a server's mistake.
+    pub(crate) fn last_text(&self, name: &'static str) -> Result<Option<String>, Field> {
+        let mut problem = None;
+        for (_, raw) in self.members.iter().rev().filter(|(key, _)| key == name) {
+            match self.read(name, raw) {
+                Ok(Some(text)) if !text.is_empty() => return Ok(Some(text)),
+                Ok(_) => {}
+                Err(field) => problem = Some(field),
+            }
+        }
+        problem.map_or(Ok(None), Err)
+    }
+
+    fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<String>, Field> {
         let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))?;
         match text {
             // A mangled token is worse than none.

@@ -404,25 +404,80 @@ fn a_huge_lifetime_is_no_error() {
 }
 
 #[test]
-fn without_a_readable_refresh_token_the_old_one_goes_on() {
-    for member in [
-        "",
-        r#","refresh_token":null"#,
-        r#","refresh_token":"""#,
-        r#","refresh_token":7"#,
-        r#","refresh_token":["r2"]"#,
-        r#","refresh_token":{"token":"r2"}"#,
-        r#","refresh_token":"r2","refresh_token":"r3""#,
-        r#","refresh_token":"r2","refresh_token":null"#,
-    ] {
+fn without_a_refresh_token_the_old_one_goes_on() {
+    for member in ["", r#","refresh_token":null"#, r#","refresh_token":"""#] {
         let mut world = World::expired();
         world.answers(200, &format!(r#"{{"access_token":"a2","expires_in":600{member}}}"#));
         let end = world.token();
         assert_eq!(end.token(), "a2", "{member}");
         assert_eq!(end.events(), "rotated");
         assert_eq!(world.log(), "lock, load, intent 1, send r1, pair r1, unlock", "{member}");
-        assert_eq!(world.record()["access_token"], "a2");
+        assert!(world.record()["intent"].is_null());
     }
+}
+
+#[test]
+fn of_two_refresh_tokens_the_last_that_can_be_read_counts() {
+    for (members, expected) in [
+        (r#""refresh_token":"r2","refresh_token":"r2""#, "r2"),
+        (r#""refresh_token":"r2","refresh_token":"r3""#, "r3"),
+        (r#""refresh_token":"r2","refresh_token":null"#, "r2"),
+        (r#""refresh_token":"r2","refresh_token":7"#, "r2"),
+    ] {
+        let mut world = World::expired();
+        world.answers(200, &format!(r#"{{"access_token":"a2","expires_in":600,{members}}}"#));
+        assert_eq!(world.token().token(), "a2", "{members}");
+        assert_eq!(world.record()["refresh_token"], expected, "{members}");
+    }
+}
+
+#[test]
+fn a_refresh_token_that_cannot_be_used_is_told_and_counts_as_lost() {
+    for value in ["7", r#"["r2"]"#, r#"{"token":"r2"}"#, r#""\ud800""#, r#""r2\n""#, r#""r\u00002""#] {
+        let mut world = World::expired();
+        world.answers(200, &format!(r#"{{"access_token":"a2","expires_in":600,"refresh_token":{value}}}"#));
+        let end = world.token();
+        assert_eq!(end.token(), "a2", "{value}");
+        assert_eq!(end.events(), "retried, rotated", "{value}");
+        assert_eq!(world.record()["refresh_token"], "r1", "{value}");
+        assert_eq!(world.record()["intent"]["attempt"], 1, "{value}");
+        // What was spent for it is refused, and everybody can read why.
+        world.pass(s(600));
+        world.answers(400, REFUSED);
+        let end = world.token();
+        let error = end.error();
+        assert_eq!(error.kind(), ErrorKind::SignInAgain);
+        assert!(error.to_string().contains("an earlier refresh was lost"), "{error}");
+    }
+}
+
+#[test]
+fn a_faulty_answer_is_not_asked_for_again_by_another_process_at_once() {
+    let mut world = World::expired();
+    world.answers(200, r#"{"refresh_token":"r2"}"#);
+    let end = world.token();
+    let error = end.error();
+    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert!(error.retry_after().unwrap() >= s(1), "{error}");
+    assert_eq!(world.record()["hold"]["failures"], 1);
+    world.memory = SessionMemory::default();
+    assert_eq!(world.token().kind(), ErrorKind::TryLater);
+    assert_eq!(world.log(), "lock, load, unlock");
+    world.pass(error.retry_after().unwrap());
+    world.answers(200, r#"{"refresh_token":"r3"}"#);
+    world.token().error();
+    assert_eq!(world.record()["hold"]["failures"], 2);
+}
+
+#[test]
+fn what_a_server_says_of_the_access_token_is_not_repeated() {
+    let mut world = World::expired();
+    world.answers(400, r#"{"error":"invalid_grant","error_description":"the token access-a1 is over"}"#);
+    world.edit(|record| record["access_token"] = "access-a1".into());
+    let end = world.token();
+    let error = end.error();
+    assert_eq!(error.kind(), ErrorKind::SignInAgain);
+    assert!(!format!("{error:?}{error:#?}{}", world.record()["refused"]).contains("access-a1"), "{error}");
 }
 
 #[test]

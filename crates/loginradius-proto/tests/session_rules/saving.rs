@@ -574,6 +574,7 @@ fn a_fault_of_an_answer_whose_refresh_token_cannot_be_saved_keeps_the_refresh_to
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.events(), "unsaved");
     assert!(world.memory.keeps_lock());
+    world.pass(s(2));
     world.answers(200, &pair("a3", "r3"));
     let end = world.token();
     assert_eq!(world.log(), "pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");

@@ -334,8 +334,6 @@ fn a_sign_in_that_was_stored_after_all_and_gone_on_with_by_another_is_not_overwr
             world.answers(200, &pair("b2", "q2"));
             assert_eq!(world.token().token(), "b2");
         });
-        // This process, whose monotonic clock stood still meanwhile.
-        world.now -= HOUR;
         saved(SaveOutcome::Unknown(full_disk()))
     });
     let end = world.sign_in(new());
@@ -380,5 +378,24 @@ fn an_unsaved_sign_in_over_another_unsaved_one_is_the_last_one() {
         assert_eq!(end.token(), "c1", "{step}: {}", world.log());
         assert_eq!(end.events(), "saved", "{step}");
         assert_eq!(world.record()["refresh_token"], "r-c1");
+    }
+}
+
+#[test]
+fn a_kept_sign_in_of_a_process_that_knew_nothing_goes_by_when_the_other_signed_in() {
+    for other_is_later in [false, true] {
+        let mut world = World::signed_in(600);
+        world.memory = SessionMemory::default();
+        world.pass(s(10));
+        world.on("lock", |_| locked(Err(full_disk())));
+        world.sign_in(new()).error();
+        world.pass(s(10));
+        if other_is_later {
+            world.other(|world| world.sign_in(tokens("c1", "p1", Some(s(600)))).nothing());
+        }
+        let end = world.token();
+        let (token, events) = if other_is_later { ("c1", "adopted another's") } else { ("b1", "saved") };
+        assert_eq!(end.token(), token);
+        assert_eq!(end.events(), events);
     }
 }

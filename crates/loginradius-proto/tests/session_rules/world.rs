@@ -566,7 +566,10 @@ fn label_of_save(record: &SessionRecord, stored: &Stored) -> String {
         format!("mark {token}")
     } else if record["refused"].is_string() {
         format!("refusal {token}")
-    } else if record["intent"].is_null() && record["hold"].is_null() {
+    } else if record["access_token"] != before["access_token"]
+        || record["refresh_token"] != before["refresh_token"]
+        || (record["intent"].is_null() && record["hold"].is_null())
+    {
         format!("pair {token}")
     } else if record["hold"] != before["hold"] {
         format!("hold {}", record["hold"]["failures"])

@@ -171,7 +171,7 @@ impl<D: Disk> LockedSession for LockedFile<D> {
     fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
         let json = Zeroizing::new(record.to_json());
         if json.len() as u64 > LARGEST {
-            let message = "the session is larger than 1 MiB and cannot be stored: ask for smaller tokens";
+            let message = "the session is larger than 16 MiB and cannot be stored: ask for smaller tokens";
             return SaveOutcome::Failed(Error::settings(message));
         }
         match self.find(expected) {
@@ -188,8 +188,8 @@ impl<D: Disk> LockedSession for LockedFile<D> {
     }
 }
 
-/// No record comes near it: an answer of LoginRadius is smaller.
-const LARGEST: u64 = 1024 * 1024;
+/// Whatever tokens an answer of at most 1 MiB may hold, and however JSON spells them, the record is smaller.
+const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// What there is to replace or to remove.
 #[derive(Clone, Copy, PartialEq)]

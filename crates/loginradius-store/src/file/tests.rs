@@ -336,17 +336,17 @@ fn a_damaged_file_is_never_lost_whatever_fails_while_it_is_set_aside() {
 #[test]
 fn a_record_that_could_not_be_loaded_again_is_not_saved() {
     let (folder, store) = open();
-    let json = record(2).to_json().replace("token 2", &"x".repeat(1024 * 1024));
+    let json = record(2).to_json().replace("token 2", &"x".repeat(16 * 1024 * 1024));
     let LoadOutcome::Record(large) = LoadOutcome::from_json(&json) else { panic!() };
     let outcome = lock(&store).save(&large, None);
     let SaveOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
     assert_eq!(error.kind(), Kind::Settings);
     assert_eq!(files(&folder), ["session-a.lock"]);
 
-    let rest = large.to_json().len() - 1024 * 1024;
-    let json = record(2).to_json().replace("token 2", &"x".repeat(1024 * 1024 - rest));
+    let rest = large.to_json().len() - 16 * 1024 * 1024;
+    let json = record(2).to_json().replace("token 2", &"x".repeat(16 * 1024 * 1024 - rest));
     let LoadOutcome::Record(large) = LoadOutcome::from_json(&json) else { panic!() };
-    assert_eq!(large.to_json().len(), 1024 * 1024);
+    assert_eq!(large.to_json().len(), 16 * 1024 * 1024);
     saved(lock(&store).save(&large, None));
     assert!(matches!(lock(&store).load(), LoadOutcome::Record(_)));
 }

@@ -307,7 +307,7 @@ fn links_folders_and_pipes_in_its_place_are_refused_and_stay() {
 fn what_is_no_record_is_damaged_and_set_aside_by_the_next_sign_in() {
     let json = record(1, CANARY).to_json();
     let half = json[..json.len() / 2].to_owned();
-    let huge = format!("{json}{}", " ".repeat(1024 * 1024 + 1 - json.len()));
+    let huge = format!("{json}{}", " ".repeat(16 * 1024 * 1024 + 1 - json.len()));
     let rows: [&[u8]; 12] = [
         b"",
         half.as_bytes(),
@@ -353,7 +353,7 @@ fn what_is_no_record_is_damaged_and_set_aside_by_the_next_sign_in() {
 fn a_file_of_a_megabyte_is_read_and_a_huge_one_is_not() {
     let fixture = Fixture::new();
     let json = record(1, CANARY).to_json();
-    fixture.put(format!("{json}{}", " ".repeat(1024 * 1024 - json.len())));
+    fixture.put(format!("{json}{}", " ".repeat(16 * 1024 * 1024 - json.len())));
     assert_eq!(generation(fixture.lock().load()), 1);
 
     File::options().write(true).open(fixture.record()).unwrap().set_len(1 << 36).unwrap();
