@@ -1,10 +1,16 @@
 //! One request over reqwest, and what became of it.
 
 use std::fmt;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use loginradius_proto::{App, Body, Error, Hints};
+
+/// Timers come later than this only in a process that did not run.
+const LATE: Duration = Duration::from_millis(100);
+/// How long it takes to read what has already arrived.
+const TO_READ: Duration = Duration::from_millis(500);
 
 pub(crate) struct Transport {
     pub(crate) pooled: reqwest::Client,
@@ -26,10 +32,18 @@ impl Transport {
         let timeout = left.unwrap_or(self.timeout).min(self.timeout);
         let request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
             .map_err(|_| Error::settings("the operation's address is not a URL"))?;
-        match tokio::time::timeout(timeout, exchange(client, request)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::lost("the whole answer took longer than the timeout")),
+        let deadline = tokio::time::Instant::now() + timeout;
+        let mut exchange = pin!(exchange(client, request));
+        if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
+            return outcome;
         }
+        // If that is noticed late, this process was stopped, and what came meanwhile waits to be read.
+        if deadline.elapsed() > LATE
+            && let Ok(outcome) = tokio::time::timeout(TO_READ, exchange).await
+        {
+            return outcome;
+        }
+        Err(Error::lost("the whole answer took longer than the timeout"))
     }
 }
 

@@ -649,14 +649,21 @@ impl SessionFlow {
             match record {
                 Some(record) if pending.record.same_save(&record) => self.pair_is_saved(pending, at),
                 // It was stored, and another process has gone on from there.
-                Some(record)
-                    if pending.record.sign_in == record.sign_in
-                        || (self.doubted
-                            && pending.expected != Some(record.generation)
-                            && pending.replaces != Some(Some(record.sign_in))) =>
-                {
+                Some(record) if pending.record.sign_in == record.sign_in => {
                     let asked = pending.asked.filter(|_| record.tokens.same_lifetime(&pending.record.tokens));
                     self.pair_is_saved(Pending { record, asked, ..pending }, at);
+                }
+                // It may have been stored, and somebody has signed in after that.
+                Some(record)
+                    if self.doubted
+                        && pending.expected != Some(record.generation)
+                        && pending.replaces != Some(Some(record.sign_in)) =>
+                {
+                    self.memory = SessionMemory::default();
+                    self.take(&record, None, at);
+                    self.stored = Some(record);
+                    self.events.push(SessionEvent::Adopted { other_sign_in: true });
+                    self.finish(Ok(None));
                 }
                 record => {
                     pending.replaces = Some(record.as_ref().map(|record| record.sign_in));
