@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use loginradius_proto::{Error, RefreshToken};
+use loginradius_proto::session::SessionEvent;
+use loginradius_proto::{Error, RefreshToken, TokenSet};
 
 use crate::faults::Fault;
 use crate::operations::{Operation, REFUSED, app, secrets, success};
 use crate::server::{Server, json};
 use crate::tls::Tls;
-use crate::{Adapter, Settings, cases};
+use crate::{Adapter, OnEvent, Session, SessionSettings, Sessions, Settings, Store, Trouble, cases};
 
 /// A line of a log.
 struct Line {
@@ -76,6 +77,73 @@ fn call<A: Adapter>(operations: &[Operation<A>], what: &str, client: &A, succeed
     assert_clean(what, &format!("{client:?}\n{client:#?}"));
 }
 
+/// What a session prints: itself, its tokens, its events, its errors.
+fn check_session(what: &str, session: &impl Session) {
+    assert_clean(what, &format!("{session:?}\n{session:#?}"));
+    if let Some(error) = session.unsaved() {
+        check_error(what, &error);
+    }
+    match session.tokens() {
+        Ok(tokens) => assert_clean(what, &format!("{tokens:?}\n{tokens:#?}")),
+        Err(error) => check_error(what, &error),
+    }
+}
+
+fn check_event(what: &str, event: &SessionEvent) {
+    assert_clean(what, &format!("{event:?}\n{event:#?}"));
+    match event {
+        SessionEvent::Retried { error, .. }
+        | SessionEvent::Unsaved { error, .. }
+        | SessionEvent::SignedOut { error: Some(error), .. } => check_error(what, error),
+        _ => {}
+    }
+}
+
+/// A session is refreshed and signed out of, here and in another process, while the server does what it does.
+fn call_sessions<A: Adapter>(what: &str, client: &A) {
+    call_session(what, client, None);
+}
+
+/// The same while the store has a trouble.
+fn call_session<A: Adapter>(what: &str, client: &A, trouble: Option<Trouble>) {
+    let what = format!("{what}, {trouble:?}: session");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    // A panic in there is not one of this test.
+    let on_event: OnEvent = Arc::new(move |_, event| hears.lock().unwrap().push(event.clone()));
+    let settings =
+        SessionSettings { on_event: Some(on_event), lock_wait: Some(Duration::from_millis(1)), ..Default::default() };
+    assert_clean(&what, &client.sessions_builder(&settings));
+    let store = Store::new();
+    let [sessions, others] = [(); 2].map(|()| client.sessions(store.clone(), &settings));
+    let (session, other) = (sessions.session("ada"), others.session("ada"));
+    let mut tokens = TokenSet::new(secrets::ACCESS_TOKEN);
+    tokens.refresh_token = Some(RefreshToken::new(secrets::REFRESH_TOKEN));
+    tokens.id_token = Some(secrets::ANSWERED.into());
+    let failed = tokens.access_token.clone();
+    session.sign_in(tokens).unwrap();
+    if let Some(trouble) = trouble {
+        store.trouble(trouble);
+    }
+    let check = |result: Result<(), Error>| {
+        if let Err(error) = result {
+            check_error(&what, &error);
+        }
+        check_session(&what, &session);
+    };
+    check(session.refresh_now(&failed).map(drop));
+    check(session.access_token().map(drop));
+    check(other.refresh_now(&failed).map(drop));
+    check_session(&what, &other);
+    check(session.close());
+    check(session.sign_out());
+    check(other.access_token().map(drop));
+    assert_clean(&what, &format!("{sessions:?}\n{sessions:#?}"));
+    for event in &*told.lock().unwrap() {
+        check_event(&what, event);
+    }
+}
+
 fn with_proxy_password(proxy: &Server) -> Settings {
     let url = proxy.url().replace("://", &format!("://user:{}@", secrets::PROXY_PASSWORD));
     Settings { proxy: Some(url), ..Settings::default() }
@@ -93,8 +161,13 @@ fn everything<A: Adapter>() {
     assert_clean("builder", &A::builder(app("https://acme.invalid"), &settings));
     assert_clean("app", &format!("{0:?}{0:#?}", app(&server.url())));
     call_all("success", &A::new(app(&server.url()), &settings).unwrap(), true);
+    for trouble in [None, Some(Trouble::FullAfterIntent), Some(Trouble::Full), Some(Trouble::Load), Some(Trouble::Lock)]
+    {
+        call_session("success", &A::new(app(&server.url()), &settings).unwrap(), trouble);
+    }
     call_all("proxy", &A::new(app("https://acme.invalid"), &settings).unwrap(), false);
     call_all("refused", &A::new(app(REFUSED), &settings).unwrap(), false);
+    call_sessions("refused", &A::new(app(REFUSED), &settings).unwrap());
 
     let elsewhere = server.url();
     let next = Arc::new(Mutex::new(Fault::Close));
@@ -115,6 +188,7 @@ fn everything<A: Adapter>() {
             call(&[Operation::refresh()], &format!("{fault:?}"), client, false);
         } else {
             call_all(&format!("{fault:?}"), client, false);
+            call_sessions(&format!("{fault:?}"), client);
         }
     }
 
@@ -130,7 +204,15 @@ fn everything<A: Adapter>() {
             )
         });
         call_all(status, &A::new(app(&server.url()), &Settings::default()).unwrap(), false);
+        call_sessions(status, &A::new(app(&server.url()), &Settings::default()).unwrap());
     }
+
+    // The end of a session, which its record remembers.
+    let server = Server::answering(|request| {
+        let text = String::from_utf8_lossy(&request.body).replace('"', "'");
+        json("400 Bad Request", &format!(r#"{{"error":"invalid_grant","error_description":"{text}"}}"#))
+    });
+    call_sessions("invalid_grant", &A::new(app(&server.url()), &Settings::default()).unwrap());
 
     let tls = Tls::of(&["127.0.0.1"]);
     let server = tls.server();

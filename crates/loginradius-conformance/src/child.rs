@@ -26,20 +26,29 @@ pub(crate) fn argument() -> Option<String> {
     env::var(ARGUMENT).ok()
 }
 
-/// Runs this test again in a child that gets `argument`, and of all proxy variables only those in `variables`.
+/// This test in a child that gets `argument`, and of all proxy variables only those in `variables`.
+pub(crate) fn command(argument: &str, variables: &[(&str, &str)]) -> Command {
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args([name(), "--exact", "--nocapture"]).env(ARGUMENT, argument);
+    for variable in PROXY_VARIABLES {
+        child.env_remove(variable);
+    }
+    child.envs(variables.iter().copied());
+    child
+}
+
+/// Runs the [`command`].
 ///
 /// # Panics
 ///
 /// If the child fails.
 pub(crate) fn again(argument: &str, variables: &[(&str, &str)]) {
-    let name = NAME.with_borrow(|name| name.expect("a case of the suite"));
-    let mut child = Command::new(env::current_exe().unwrap());
-    child.args([name, "--exact", "--nocapture"]).env(ARGUMENT, argument);
-    for variable in PROXY_VARIABLES {
-        child.env_remove(variable);
-    }
-    let output = child.envs(variables.iter().copied()).output().unwrap();
+    let output = command(argument, variables).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "the child has no test {name}: {text}");
+    assert!(text.contains("1 passed"), "the child has no test {}: {text}", name());
+}
+
+fn name() -> &'static str {
+    NAME.with_borrow(|name| name.expect("a case of the suite"))
 }

@@ -19,7 +19,10 @@ mod misbehaviour;
 mod operations;
 mod proxies;
 mod server;
+mod session;
+mod sessions;
 mod settings;
+mod store;
 mod tls;
 
 use std::fmt;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 use loginradius_proto::oauth::DeviceGrant;
 use loginradius_proto::{App, Endpoint, Error, Flow, Retry, TokenSet};
+use loginradius_store::{AsyncTokenStore, TokenStore};
 
 #[doc(hidden)]
 pub use canary::cases as canary_cases;
@@ -45,18 +49,35 @@ pub use misbehaviour::cases as misbehaviour_cases;
 #[doc(hidden)]
 pub use proxies::cases as proxies_cases;
 #[doc(hidden)]
+pub use sessions::basics::cases as session_basics_cases;
+#[doc(hidden)]
+pub use sessions::endings::cases as session_endings_cases;
+#[doc(hidden)]
+pub use sessions::faults::cases as session_faults_cases;
+#[doc(hidden)]
+pub use sessions::flights::cases as session_flights_cases;
+#[doc(hidden)]
+pub use sessions::programs::cases as session_programs_cases;
+#[doc(hidden)]
+pub use sessions::stores::cases as session_stores_cases;
+#[doc(hidden)]
 pub use settings::cases as settings_cases;
 
 pub use loginradius_emulator as emulator;
 
 pub use operations::secrets;
 pub use server::{Peer, Request, Server};
+pub use session::{OnEvent, Session, SessionSettings, Sessions};
+pub use store::{Counts, Store, Trouble};
 
 /// An adapter, as the suite drives it: a newtype around its client.
 pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     /// The targets of the HTTP library's log lines that show secrets once the logger takes the level
     /// `Trace`. No setting of ours prevents them, so the adapter's documentation tells of them.
     const TELLTALE_LOGS: &[&str];
+
+    /// Its sessions.
+    type Sessions: Sessions;
 
     /// Builds the client.
     ///
@@ -88,6 +109,12 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     ///
     /// The client's.
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error>;
+
+    /// The client's sessions in that store.
+    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions;
+
+    /// The builder of sessions with these settings, as `Debug` prints it.
+    fn sessions_builder(&self, settings: &SessionSettings) -> String;
 
     /// Lets time pass, in which the client may do what it does in the background.
     fn idle(&self, time: Duration);
@@ -171,6 +198,26 @@ macro_rules! suite {
         }
         mod settings {
             $crate::settings!($adapter);
+        }
+        mod sessions {
+            mod basics {
+                $crate::session_basics!($adapter);
+            }
+            mod flights {
+                $crate::session_flights!($adapter);
+            }
+            mod faults {
+                $crate::session_faults!($adapter);
+            }
+            mod stores {
+                $crate::session_stores!($adapter);
+            }
+            mod endings {
+                $crate::session_endings!($adapter);
+            }
+            mod programs {
+                $crate::session_programs!($adapter);
+            }
         }
         $crate::own_client!($adapter);
     };

@@ -1,14 +1,17 @@
 //! The client on a runtime of one thread, as the suite drives it.
 
 pub(crate) mod own;
+pub(crate) mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loginradius_async::oauth::DeviceGrant;
+use loginradius_async::store::{AsyncTokenStore, MemoryStore, TokenStore};
 use loginradius_async::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, Settings};
+use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use sessions::AsyncSessions;
 use tokio::runtime::Runtime;
 
 #[derive(Clone)]
@@ -18,7 +21,13 @@ pub(crate) struct Async {
 }
 
 /// A runtime that does not wait for a resolver when it is dropped.
-struct Held(Option<Runtime>);
+pub(crate) struct Held(Option<Runtime>);
+
+impl Held {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.as_ref().unwrap().block_on(future)
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -35,7 +44,7 @@ impl Async {
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.0.as_ref().unwrap().block_on(future)
+        self.runtime.block_on(future)
     }
 }
 
@@ -63,6 +72,8 @@ pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
 impl Adapter for Async {
     const TELLTALE_LOGS: &[&str] = &[];
 
+    type Sessions = AsyncSessions;
+
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         Self::with(builder(app, settings))
     }
@@ -81,6 +92,14 @@ impl Adapter for Async {
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
         self.block_on(self.client.run(flow))
+    }
+
+    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> AsyncSessions {
+        AsyncSessions::new(&self.client, store, settings)
+    }
+
+    fn sessions_builder(&self, settings: &SessionSettings) -> String {
+        format!("{0:?}{0:#?}", sessions::builder(&self.client, MemoryStore::new(), settings))
     }
 
     fn idle(&self, time: Duration) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use loginradius_async::oauth::DeviceGrant;
+use loginradius_async::store::{AsyncTokenStore, TokenStore};
 use loginradius_async::{App, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, Settings, secrets};
+use loginradius_conformance::{Adapter, SessionSettings, Settings, secrets};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Proxy, redirect, retry};
 
@@ -34,6 +35,8 @@ fn reqwest() -> reqwest::ClientBuilder {
 impl Adapter for OwnBuilder {
     const TELLTALE_LOGS: &[&str] = Async::TELLTALE_LOGS;
 
+    type Sessions = <Async as Adapter>::Sessions;
+
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         Async::with(builder(app, settings).reqwest(reqwest)).map(Self)
     }
@@ -52,6 +55,14 @@ impl Adapter for OwnBuilder {
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
         self.0.run(flow)
+    }
+
+    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions {
+        self.0.sessions(store, settings)
+    }
+
+    fn sessions_builder(&self, settings: &SessionSettings) -> String {
+        self.0.sessions_builder(settings)
     }
 
     fn idle(&self, time: Duration) {

@@ -1,12 +1,15 @@
 //! The client, as the suite drives it.
 
 pub(crate) mod own;
+pub(crate) mod sessions;
 
 use std::time::Duration;
 
 use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::store::{AsyncTokenStore, MemoryStore, TokenStore};
 use loginradius_blocking::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, Settings};
+use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use sessions::BlockingSessions;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Blocking(pub(crate) Client);
@@ -29,6 +32,8 @@ pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
 impl Adapter for Blocking {
     const TELLTALE_LOGS: &[&str] = &["ureq::run", "ureq_proto::util"];
 
+    type Sessions = BlockingSessions;
+
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         builder(app, settings).build().map(Self)
     }
@@ -47,6 +52,14 @@ impl Adapter for Blocking {
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
         self.0.run(flow)
+    }
+
+    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> BlockingSessions {
+        BlockingSessions::new(&self.0, store, settings)
+    }
+
+    fn sessions_builder(&self, settings: &SessionSettings) -> String {
+        format!("{0:?}{0:#?}", sessions::builder(&self.0, MemoryStore::new(), settings))
     }
 
     fn idle(&self, time: Duration) {

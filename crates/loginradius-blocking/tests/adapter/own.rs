@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::store::{AsyncTokenStore, TokenStore};
 use loginradius_blocking::{App, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, Settings};
+use loginradius_conformance::{Adapter, SessionSettings, Settings};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
@@ -41,6 +42,8 @@ fn agent(settings: &Settings) -> Agent {
 impl Adapter for OwnAgent {
     const TELLTALE_LOGS: &[&str] = Blocking::TELLTALE_LOGS;
 
+    type Sessions = <Blocking as Adapter>::Sessions;
+
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         let mut on_the_builder = settings.clone();
         on_the_builder.root_certificates = None;
@@ -61,6 +64,14 @@ impl Adapter for OwnAgent {
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {
         self.0.run(flow)
+    }
+
+    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions {
+        self.0.sessions(store, settings)
+    }
+
+    fn sessions_builder(&self, settings: &SessionSettings) -> String {
+        self.0.sessions_builder(settings)
     }
 
     fn idle(&self, time: Duration) {

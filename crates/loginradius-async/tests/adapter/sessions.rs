@@ -1,0 +1,110 @@
+//! The client's sessions on a runtime of two threads, as the suite drives them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use loginradius_async::store::AsyncTokenStore;
+use loginradius_async::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
+use loginradius_conformance::{self as conformance, SessionSettings};
+
+use super::Held;
+
+#[derive(Clone)]
+pub(crate) struct AsyncSessions {
+    sessions: Sessions,
+    runtime: Arc<Held>,
+}
+
+#[derive(Clone)]
+pub(crate) struct AsyncSession {
+    session: Session,
+    runtime: Arc<Held>,
+}
+
+pub(crate) fn builder(client: &Client, store: impl AsyncTokenStore, settings: &SessionSettings) -> SessionsBuilder {
+    let mut builder = Sessions::builder(client, store);
+    if let Some(early) = settings.early_refresh {
+        builder = builder.early_refresh(early);
+    }
+    if let Some(wait) = settings.lock_wait {
+        builder = builder.lock_wait(wait);
+    }
+    if settings.revoke_with_token_key {
+        builder = builder.revoke_with_token_key();
+    }
+    if let Some(on_event) = settings.on_event.clone() {
+        builder = builder.on_event(move |name, event| on_event(name, event));
+    }
+    builder
+}
+
+impl AsyncSessions {
+    /// Each on a runtime of its own, which ends with it: they stand for processes.
+    pub(crate) fn new(client: &Client, store: impl AsyncTokenStore, settings: &SessionSettings) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let sessions = builder(client, store, settings).build();
+        Self { sessions, runtime: Arc::new(Held(Some(runtime))) }
+    }
+}
+
+impl fmt::Debug for AsyncSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sessions.fmt(f)
+    }
+}
+
+impl fmt::Debug for AsyncSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(f)
+    }
+}
+
+impl conformance::Sessions for AsyncSessions {
+    type Session = AsyncSession;
+
+    fn session(&self, name: &str) -> AsyncSession {
+        AsyncSession { session: self.sessions.session(name), runtime: Arc::clone(&self.runtime) }
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.sessions.close())
+    }
+}
+
+impl conformance::Session for AsyncSession {
+    fn name(&self) -> &str {
+        self.session.name()
+    }
+
+    fn access_token(&self) -> Result<AccessToken, Error> {
+        self.runtime.block_on(self.session.access_token())
+    }
+
+    fn tokens(&self) -> Result<TokenSet, Error> {
+        self.runtime.block_on(self.session.tokens())
+    }
+
+    fn refresh_now(&self, failed: &AccessToken) -> Result<AccessToken, Error> {
+        self.runtime.block_on(self.session.refresh_now(failed))
+    }
+
+    fn sign_in(&self, tokens: TokenSet) -> Result<(), Error> {
+        self.runtime.block_on(self.session.sign_in(tokens))
+    }
+
+    fn sign_out(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.session.sign_out())
+    }
+
+    fn forget(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.session.forget())
+    }
+
+    fn unsaved(&self) -> Option<Error> {
+        self.session.unsaved()
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.session.close())
+    }
+}

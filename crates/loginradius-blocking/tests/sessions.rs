@@ -1,0 +1,259 @@
+//! Sessions and threads: what a panic does, and what a callback may do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_blocking::{
+    App, Client, Error, ErrorKind, Retry, Service, Session, SessionEvent, Sessions, SessionsBuilder, TokenSet,
+};
+use loginradius_conformance::emulator::{Emulator, Fault, Operation, seeded};
+use loginradius_conformance::{Store, Trouble};
+
+const fn is_shared<T: Send + Sync + Clone + 'static>() {}
+const fn is_sent<T: Send + 'static>() {}
+const _: () = is_shared::<Sessions>();
+const _: () = is_shared::<Session>();
+const _: () = is_sent::<SessionsBuilder>();
+const _: () = is_shared::<SessionEvent>();
+
+const ADA: &str = "ada";
+
+/// A server that forgives lost answers, as a panic in the wrong place costs one.
+fn emulator() -> Emulator {
+    Emulator::builder().refresh_grace(Duration::from_secs(60)).start().unwrap()
+}
+
+fn client(emulator: &Emulator) -> Client {
+    let service = Service::cloud().base_url(emulator.base_url()).unwrap();
+    let app = App::new(seeded::CLIENT_ID).client_secret(seeded::CLIENT_SECRET).service(service);
+    Client::builder(app).retry(Retry::OFF).build().unwrap()
+}
+
+fn sign_in(session: &Session, emulator: &Emulator) -> TokenSet {
+    let answer = emulator.sign_in(&seeded::ADA);
+    let mut tokens = TokenSet::new(answer.access_token);
+    tokens.refresh_token = answer.refresh_token.map(Into::into);
+    tokens.expires_in = Some(Duration::from_secs(3600));
+    session.sign_in(tokens.clone()).unwrap();
+    tokens
+}
+
+/// The thread itself panics, as its store told it to. The others get an error, and the next call works.
+#[test]
+fn a_store_that_panics_leaves_nobody_waiting() {
+    for trouble in [Trouble::PanicInLock, Trouble::PanicInLoad, Trouble::PanicInSave] {
+        let (emulator, store) = (emulator(), Store::new());
+        let sessions = Sessions::new(&client(&emulator), store.clone());
+        let session = sessions.session(ADA);
+        let old = sign_in(&session, &emulator).access_token;
+        store.trouble(trouble);
+        // Time for the others to come.
+        emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(100)));
+        let since = Instant::now();
+        let barrier = Barrier::new(8);
+        let results: Vec<thread::Result<Result<_, Error>>> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        session.refresh_now(&old)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
+        assert!(since.elapsed() < Duration::from_secs(5), "{trouble:?}: {:?}", since.elapsed());
+        assert!(results.iter().any(Result::is_err), "{trouble:?}: nobody was told of the panic");
+        for result in results.into_iter().flatten() {
+            let error = result.expect_err("nobody has got a token");
+            assert_eq!(error.kind(), ErrorKind::TryLater, "{trouble:?}: {error:?}");
+        }
+        store.mend();
+        emulator.clear_faults();
+        let token = session.access_token().unwrap();
+        assert!(emulator.is_live_access_token(token.expose()) && token.expose() != old.expose());
+        assert!(!store.is_locked(ADA), "{trouble:?}");
+        assert_eq!(emulator.replays(), 0);
+    }
+}
+
+/// A panic is like a crash: it gives the store's lock back to other processes.
+#[test]
+fn a_panic_leaves_no_lock_behind() {
+    for trouble in [Trouble::PanicInLoad, Trouble::PanicInSave] {
+        let (emulator, store) = (emulator(), Store::new());
+        let client = client(&emulator);
+        let sessions = Sessions::new(&client, store.clone());
+        let session = sessions.session(ADA);
+        let old = sign_in(&session, &emulator).access_token;
+        store.trouble(trouble);
+        catch_unwind(AssertUnwindSafe(|| session.refresh_now(&old))).unwrap_err();
+        store.mend();
+        assert!(!store.is_locked(ADA), "{trouble:?}: no other process gets at the session");
+        let others = Sessions::builder(&client, store.clone()).lock_wait(Duration::from_millis(50)).build();
+        others.session(ADA).refresh_now(&old).unwrap();
+        // Nor does the first one think that it still has it.
+        session.access_token().unwrap();
+        assert_eq!(emulator.replays(), 0);
+    }
+}
+
+/// Nor does one cost the tokens that are in memory alone, and their lock.
+#[test]
+fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
+    let (emulator, store) = (emulator(), Store::new());
+    let sessions = Sessions::new(&client(&emulator), store.clone());
+    let session = sessions.session(ADA);
+    let old = sign_in(&session, &emulator).access_token;
+    store.trouble(Trouble::FullAfterIntent);
+    let token = session.refresh_now(&old).unwrap();
+    store.trouble(Trouble::PanicInSave);
+    catch_unwind(AssertUnwindSafe(|| session.close())).unwrap_err();
+    assert!(session.unsaved().is_some(), "the new pair is lost");
+    assert!(store.is_locked(ADA), "others may send the spent token");
+    store.mend();
+    session.close().unwrap();
+    assert_eq!(session.access_token().unwrap().expose(), token.expose());
+    assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
+    assert_eq!((emulator.refreshes(), emulator.graced()), (1, 0));
+}
+
+/// The same in the middle of signing out.
+#[test]
+fn a_panic_leaves_an_unsaved_session_as_it_was() {
+    for trouble in [Trouble::PanicInLoad, Trouble::PanicInSave] {
+        let (emulator, store) = (emulator(), Store::new());
+        let sessions = Sessions::new(&client(&emulator), store.clone());
+        let session = sessions.session(ADA);
+        let old = sign_in(&session, &emulator).access_token;
+        store.trouble(Trouble::FullAfterIntent);
+        let token = session.refresh_now(&old).unwrap();
+        store.trouble(trouble);
+        catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
+        assert!(session.unsaved().is_some(), "{trouble:?}: the new pair is lost");
+        assert!(store.is_locked(ADA), "{trouble:?}: others may send the spent token");
+        store.mend();
+        assert_eq!(session.access_token().unwrap().expose(), token.expose());
+        session.close().unwrap();
+        assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
+        assert_eq!((emulator.refreshes(), emulator.graced()), (1, 0));
+    }
+}
+
+/// Once a sign-out has left its mark, a panic does not bring the token back.
+#[test]
+fn a_panic_does_not_undo_a_sign_out() {
+    for unsaved in [false, true] {
+        let (emulator, store) = (emulator(), Store::new());
+        let sessions = Sessions::new(&client(&emulator), store.clone());
+        let session = sessions.session(ADA);
+        let old = sign_in(&session, &emulator).access_token;
+        if unsaved {
+            store.trouble(Trouble::FullAfterIntent);
+            session.refresh_now(&old).unwrap();
+        }
+        store.trouble(Trouble::PanicInClear);
+        catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
+        assert_eq!(emulator.live_families(), 0, "the token is revoked");
+        store.mend();
+        assert_eq!(session.access_token().expect_err("a revoked token").kind(), ErrorKind::SignInAgain);
+        session.sign_out().unwrap();
+        assert!(store.is_empty() && !store.is_locked(ADA) && session.unsaved().is_none());
+        assert_eq!((emulator.graced(), emulator.replays()), (0, 0));
+    }
+}
+
+/// It takes its own thread along, and nothing else.
+#[test]
+fn a_callback_that_panics_takes_nothing_along() {
+    let (emulator, store) = (emulator(), Store::new());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let sessions = Sessions::builder(&client(&emulator), store.clone())
+        .on_event(move |_, event| {
+            if let SessionEvent::Rotated = event {
+                counted.fetch_add(1, Ordering::SeqCst);
+                panic!("the callback panics");
+            }
+        })
+        .build();
+    let session = sessions.session(ADA);
+    let old = sign_in(&session, &emulator).access_token;
+    emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(100)));
+    let results: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| session.refresh_now(&old))).collect();
+        threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+    let token = session.access_token().unwrap();
+    for result in results.into_iter().flatten() {
+        assert_eq!(result.unwrap().expose(), token.expose());
+    }
+    assert!(emulator.is_live_access_token(token.expose()) && !store.is_locked(ADA));
+    assert_eq!((calls.load(Ordering::SeqCst), emulator.refreshes()), (1, 1));
+    catch_unwind(AssertUnwindSafe(|| session.refresh_now(&token))).unwrap_err();
+    assert_eq!((calls.load(Ordering::SeqCst), emulator.refreshes(), emulator.replays()), (2, 2, 0));
+}
+
+/// A callback may use the very session that it is told of.
+#[test]
+fn a_callback_may_use_the_session() {
+    let (emulator, store) = (emulator(), Store::new());
+    let own: Arc<OnceLock<Session>> = Arc::default();
+    let used = Arc::new(AtomicBool::new(false));
+    let (inner, done) = (Arc::clone(&own), Arc::clone(&used));
+    let sessions = Sessions::builder(&client(&emulator), store.clone())
+        .on_event(move |name, event| {
+            let Some(session) = inner.get() else { return };
+            if let SessionEvent::Rotated = event {
+                assert_eq!(name, session.name());
+                session.access_token().unwrap();
+                session.close().unwrap();
+                session.sign_out().unwrap();
+                done.store(true, Ordering::SeqCst);
+            }
+        })
+        .build();
+    let session = sessions.session(ADA);
+    let old = sign_in(&session, &emulator).access_token;
+    own.set(session.clone()).unwrap();
+    let token = session.refresh_now(&old).unwrap();
+    assert!(
+        used.load(Ordering::SeqCst) && emulator.is_live_access_token(token.expose()) == (emulator.live_families() > 0)
+    );
+    assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInAgain);
+    assert!(store.is_empty());
+}
+
+/// Handles come and go in other threads, and whoever has one has the one session of that name all the time: nobody
+/// has to look into the store again.
+#[test]
+fn handles_come_and_go() {
+    let (emulator, store) = (emulator(), Store::new());
+    let sessions = Sessions::new(&client(&emulator), store.clone());
+    sign_in(&sessions.session(ADA), &emulator);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                sessions.session(ADA).access_token().unwrap();
+            }
+        });
+        for _ in 0..3000 {
+            let held = sessions.session(ADA);
+            held.access_token().unwrap();
+            let loads = store.counts().loads;
+            sessions.session(ADA).access_token().unwrap();
+            if store.counts().loads != loads {
+                done.store(true, Ordering::SeqCst);
+                panic!("there are two sessions of one name");
+            }
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(emulator.requests().len(), 0);
+    assert!(!store.is_locked(ADA));
+}

@@ -1,0 +1,78 @@
+//! Sessions of an adapter, as the suite drives them: from any thread.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loginradius_proto::session::SessionEvent;
+use loginradius_proto::{AccessToken, Error, TokenSet};
+
+/// An adapter's `Sessions`. Dropping all handles to it, and to its sessions, is the end of a process.
+pub trait Sessions: Clone + fmt::Debug + Send + Sync + 'static {
+    /// An adapter's `Session`.
+    type Session: Session;
+
+    /// `session`.
+    fn session(&self, name: &str) -> Self::Session;
+
+    /// `close`.
+    ///
+    /// # Errors
+    ///
+    /// Its own.
+    fn close(&self) -> Result<(), Error>;
+}
+
+/// An adapter's `Session`.
+#[allow(clippy::missing_errors_doc, reason = "they are those of the methods of the same names")]
+pub trait Session: Clone + fmt::Debug + Send + Sync + 'static {
+    /// `name`.
+    fn name(&self) -> &str;
+
+    /// `access_token`.
+    fn access_token(&self) -> Result<AccessToken, Error>;
+
+    /// `tokens`.
+    fn tokens(&self) -> Result<TokenSet, Error>;
+
+    /// `refresh_now`.
+    fn refresh_now(&self, failed: &AccessToken) -> Result<AccessToken, Error>;
+
+    /// `sign_in`.
+    fn sign_in(&self, tokens: TokenSet) -> Result<(), Error>;
+
+    /// `sign_out`.
+    fn sign_out(&self) -> Result<(), Error>;
+
+    /// `forget`.
+    fn forget(&self) -> Result<(), Error>;
+
+    /// `unsaved`.
+    fn unsaved(&self) -> Option<Error>;
+
+    /// `close`.
+    fn close(&self) -> Result<(), Error>;
+}
+
+/// Who is told what happens to a session: its name, and the event.
+pub type OnEvent = Arc<dyn Fn(&str, &SessionEvent) + Send + Sync>;
+
+/// What a builder of sessions is told. What is `None` is left as the builder has it.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct SessionSettings {
+    /// `early_refresh`.
+    pub early_refresh: Option<Duration>,
+    /// `lock_wait`.
+    pub lock_wait: Option<Duration>,
+    /// Whether `revoke_with_token_key` is called.
+    pub revoke_with_token_key: bool,
+    /// `on_event`.
+    pub on_event: Option<OnEvent>,
+}
+
+impl fmt::Debug for SessionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSettings").finish_non_exhaustive()
+    }
+}

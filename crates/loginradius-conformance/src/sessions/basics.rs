@@ -1,0 +1,355 @@
+//! What a session is for, when nothing goes wrong.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use loginradius_emulator::{Operation, seeded};
+use loginradius_proto::session::SessionPolicy;
+use loginradius_proto::{AccessToken, App, ErrorKind, Retry, Service, TokenSet};
+
+use super::{ADA, Age, World, assert_kind, assert_token, eventually, tokens, tokens_of};
+use crate::{Adapter, Session, SessionSettings, Sessions, Settings, Store, cases};
+
+fn a_sign_in_is_stored_and_handed_out<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    assert_eq!(session.name(), ADA);
+    assert_token(session.access_token(), &token);
+    assert_eq!(world.store.len(), 1);
+    assert!(session.unsaved().is_none());
+    world.events.expect(ADA, &["signed in"]);
+    world.assert_nothing_lost(ADA);
+    assert_eq!(world.emulator.requests().len(), 0);
+}
+
+/// As long as the token is good, nobody else is asked, and so nobody else's trouble matters.
+fn a_good_token_comes_from_memory<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    let before = world.store.counts();
+    world.store.trouble(crate::Trouble::Lock);
+    for _ in 0..100 {
+        assert_token(session.access_token(), &token);
+    }
+    session.tokens().unwrap();
+    session.close().unwrap();
+    assert_eq!(world.store.counts(), before);
+}
+
+fn another_process_finds_the_token<A: Adapter>() {
+    let world = World::<A>::new();
+    let (_, token) = world.signed_in(ADA, Age::Good);
+    let (sessions, events) = world.another_process();
+    let session = sessions.session(ADA);
+    assert_token(session.access_token(), &token);
+    assert_token(session.access_token(), &token);
+    assert_eq!((world.store.counts().loads, world.asked_to_refresh()), (2, 0));
+    events.expect(ADA, &[]);
+}
+
+fn a_token_that_is_over_is_refreshed<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, old) = world.signed_in(ADA, Age::Over);
+    let token = session.access_token().unwrap();
+    assert!(world.is_live(&token) && token.expose() != old.expose());
+    assert_token(session.access_token(), &token);
+    assert_eq!(world.asked_to_refresh(), 1);
+    world.events.expect(ADA, &["signed in", "rotated"]);
+    world.assert_nothing_lost(ADA);
+
+    // The whole new pair is there for other processes.
+    let (sessions, _) = world.another_process();
+    assert_token(sessions.session(ADA).access_token(), &token);
+    assert_eq!(world.asked_to_refresh(), 1);
+}
+
+/// By this machine's clock, and without a hand in it.
+fn a_token_is_refreshed_when_its_time_comes<A: Adapter>() {
+    let lifetime = Duration::from_secs(1);
+    let world = World::<A>::with(
+        |builder| builder.access_token_lifetime(lifetime),
+        &Settings::default(),
+        &SessionSettings { early_refresh: Some(Duration::ZERO), ..SessionSettings::default() },
+    );
+    let (session, _) = world.signed_in(ADA, Age::Over);
+    let token = session.access_token().unwrap();
+    assert!(eventually(|| !world.is_live(&token)));
+    let next = session.access_token().unwrap();
+    assert!(world.is_live(&next), "a token that is over was handed out");
+    assert_eq!(world.asked_to_refresh(), 2);
+    world.assert_nothing_lost(ADA);
+}
+
+fn all_tokens_are_to_be_had<A: Adapter>() {
+    let world = World::<A>::new();
+    let mut first = tokens(&world.emulator, Age::Over);
+    first.scope = Some("email profile".to_owned());
+    first.id_token = Some("an.id.token".into());
+    let session = world.session(ADA);
+    session.sign_in(first).unwrap();
+    let tokens = session.tokens().unwrap();
+    assert!(world.is_live(&tokens.access_token));
+    assert_eq!(tokens.scope.as_deref(), Some("email profile"), "a refresh that says nothing of it changes nothing");
+    assert_eq!(tokens.id_token.unwrap().expose(), "an.id.token");
+    assert_eq!(tokens.token_type.as_deref(), Some("access_token"));
+    let left = tokens.expires_in.unwrap();
+    assert!(left <= Duration::from_secs(3600) && left > Duration::from_secs(3500), "{left:?}");
+    assert_eq!(Some(tokens.refresh_token.unwrap().expose().to_owned()), world.store.refresh_token(ADA));
+    assert_eq!(world.asked_to_refresh(), 1);
+}
+
+fn nobody_is_signed_in<A: Adapter>() {
+    let world = World::<A>::new();
+    let session = world.session(ADA);
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_eq!(session.tokens().unwrap_err().kind(), ErrorKind::SignInAgain);
+    assert_kind(session.refresh_now(&AccessToken::new("of an earlier life")), ErrorKind::SignInAgain);
+    assert!(session.unsaved().is_none());
+    session.sign_out().unwrap();
+    session.forget().unwrap();
+    session.close().unwrap();
+    assert_eq!((world.emulator.requests().len(), world.store.len()), (0, 0));
+    world.events.expect(ADA, &[]);
+    assert!(!world.store.is_locked(ADA));
+}
+
+fn names_do_not_meet<A: Adapter>() {
+    let world = World::<A>::new();
+    let long = "n".repeat(5000);
+    let names = ["", " ", "a", "A", "a/b", "a\\b", "../a", "a\0b", "\u{e9}", "e\u{301}", "a:b", "CON", "a.json", &long];
+    let all: Vec<_> = names.iter().map(|name| world.signed_in(name, Age::Good)).collect();
+    let (sessions, _) = world.another_process();
+    for (name, (session, token)) in names.iter().zip(&all) {
+        assert_eq!(session.name(), *name);
+        assert_token(session.access_token(), token);
+        assert_token(sessions.session(name).access_token(), token);
+        world.events.expect(name, &["signed in"]);
+    }
+    assert_eq!(world.store.len(), names.len());
+}
+
+fn one_name_is_one_session<A: Adapter>() {
+    let world = World::<A>::new();
+    let other = world.session(ADA);
+    let (_, token) = world.signed_in(ADA, Age::Good);
+    let before = world.store.counts();
+    assert_token(other.access_token(), &token);
+    assert_token(world.session(ADA).access_token(), &token);
+    assert_token(world.sessions.clone().session(ADA).access_token(), &token);
+    assert_eq!(world.store.counts(), before, "a handle of the same name looked into the store");
+}
+
+/// A long chain of refreshes, each by the process that did not make the last one.
+fn two_processes_take_turns<A: Adapter>() {
+    let world = World::<A>::new();
+    let (one, mut token) = world.signed_in(ADA, Age::Good);
+    let (sessions, events) = world.another_process();
+    let other = sessions.session(ADA);
+    for turn in 0..20 {
+        let session = if turn % 2 == 0 { &other } else { &one };
+        // What it knows is two turns old, except for the first time.
+        let known = session.access_token().unwrap();
+        let newest = if turn == 0 { known } else { session.refresh_now(&known).unwrap() };
+        assert_token(Ok(newest), &token);
+        let next = session.refresh_now(&token).unwrap();
+        assert!(next.expose() != token.expose() && world.is_live(&next));
+        token = next;
+    }
+    assert_eq!((world.asked_to_refresh(), world.emulator.refreshes()), (20, 20));
+    world.assert_nothing_lost(ADA);
+    assert_eq!(events.of(ADA)[..3], ["rotated", "adopted", "rotated"]);
+}
+
+/// What another process has refreshed is taken over, without a request.
+fn a_newer_pair_is_adopted<A: Adapter>() {
+    let world = World::<A>::new();
+    let (one, old) = world.signed_in(ADA, Age::Over);
+    let (sessions, _) = world.another_process();
+    let token = sessions.session(ADA).access_token().unwrap();
+    assert!(token.expose() != old.expose());
+    assert_token(one.access_token(), &token);
+    assert_eq!(world.asked_to_refresh(), 1);
+    world.events.expect(ADA, &["signed in", "adopted"]);
+}
+
+fn another_sign_in_replaces_the_first<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, ada) = world.signed_in(ADA, Age::Good);
+    let grace = tokens_of(&world.emulator, &seeded::GRACE);
+    session.sign_in(grace.clone()).unwrap();
+    assert_token(session.access_token(), &grace.access_token);
+    // The first one's token is not the newest any more.
+    assert_token(session.refresh_now(&ada), &grace.access_token);
+    assert_eq!((world.store.len(), world.asked_to_refresh()), (1, 0));
+    world.events.expect(ADA, &["signed in", "signed in"]);
+    let token = session.refresh_now(&grace.access_token).unwrap();
+    assert_eq!(world.emulator.sessions_of(seeded::GRACE.email)[0].access_token, token.expose());
+}
+
+fn without_a_refresh_token<A: Adapter>() {
+    let world = World::<A>::new();
+    world.emulator.issue_refresh_tokens(false);
+    let (session, token) = world.signed_in("good", Age::Good);
+    assert_token(session.access_token(), &token);
+    assert_kind(session.refresh_now(&token), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    // Its end is near, and there is nothing to do about that.
+    let (session, token) = world.signed_in("early", Age::Early);
+    assert_token(session.access_token(), &token);
+    let (session, _) = world.signed_in("over", Age::Over);
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    session.sign_out().unwrap();
+    assert_eq!(world.emulator.requests().len(), 0);
+}
+
+fn without_rotation<A: Adapter>() {
+    let world = World::<A>::new();
+    world.emulator.rotate_refresh_tokens(false);
+    let (session, mut token) = world.signed_in(ADA, Age::Over);
+    let refresh_token = world.store.refresh_token(ADA);
+    for _ in 0..3 {
+        token = session.refresh_now(&token).unwrap();
+        assert!(world.is_live(&token));
+        assert_eq!(world.store.refresh_token(ADA), refresh_token, "the refresh token was lost");
+    }
+    assert_eq!(world.emulator.refreshes(), 3);
+    world.assert_nothing_lost(ADA);
+}
+
+/// Neither handed out nor overwritten: somebody has mixed up two apps.
+fn a_session_of_another_app_is_left_alone<A: Adapter>() {
+    let world = World::<A>::new();
+    world.signed_in(ADA, Age::Over);
+    let before = world.store.json(ADA);
+    let service = Service::cloud().base_url(world.emulator.base_url()).unwrap();
+    let app = App::new(seeded::OTHER_CLIENT_ID).client_secret(seeded::OTHER_CLIENT_SECRET).service(service);
+    let client = A::new(app, &Settings::default()).unwrap();
+    let session = client.sessions(world.store.clone(), &SessionSettings::default()).session(ADA);
+    let error = assert_kind(session.access_token(), ErrorKind::Settings);
+    assert!(error.to_string().contains(seeded::CLIENT_ID), "{error}");
+    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Settings);
+    assert_eq!((world.store.json(ADA), world.emulator.requests().len()), (before, 0));
+}
+
+/// Tokens whose lifetime is unknown are good until an API refuses them.
+fn an_unknown_lifetime<A: Adapter>() {
+    let world = World::<A>::new();
+    let mut tokens = tokens(&world.emulator, Age::Good);
+    tokens.expires_in = None;
+    let token = tokens.access_token.clone();
+    let session = world.session(ADA);
+    session.sign_in(tokens).unwrap();
+    assert_token(session.access_token(), &token);
+    assert_token(session.access_token(), &token);
+    assert_eq!(world.asked_to_refresh(), 0);
+    assert!(world.is_live(&session.refresh_now(&token).unwrap()));
+    assert_eq!(world.asked_to_refresh(), 1);
+}
+
+fn ten_thousand_sessions<A: Adapter>() {
+    const ALL: usize = 10_000;
+    let world = World::<A>::new();
+    let name = |number: usize| format!("user {number}");
+    let all: Vec<_> = (0..ALL).map(|number| world.session(&name(number))).collect();
+    for (number, session) in all.iter().enumerate().step_by(10) {
+        session.sign_in(TokenSet::new(name(number))).unwrap();
+    }
+    for (number, session) in all.iter().enumerate() {
+        if number % 10 == 0 {
+            assert_token(session.access_token(), &AccessToken::new(name(number)));
+        } else {
+            assert_kind(session.access_token(), ErrorKind::SignInAgain);
+        }
+    }
+    assert_eq!(world.store.len(), ALL / 10);
+    world.sessions.close().unwrap();
+}
+
+/// A session is known as long as somebody holds it, and so are all of them together.
+fn what_nobody_holds_is_forgotten<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    let other = session.clone();
+    drop(session);
+    let loads = world.store.counts().loads;
+    assert_token(world.session(ADA).access_token(), &token);
+    assert_eq!(world.store.counts().loads, loads, "a handle is still held");
+    drop(other);
+    // A task that has told its result may still hold the session for a moment.
+    thread::sleep(Duration::from_millis(20));
+    assert_token(world.session(ADA).access_token(), &token);
+    assert_eq!(world.store.counts().loads, loads + 1, "the tokens of a session that nobody holds stayed in memory");
+
+    let heard = Arc::new(());
+    let held = Arc::clone(&heard);
+    let on_event: crate::OnEvent = Arc::new(move |_, _| drop(Arc::clone(&held)));
+    let settings = SessionSettings { on_event: Some(on_event), ..SessionSettings::default() };
+    let sessions = world.client.sessions(Store::new(), &settings);
+    drop(settings);
+    let session = sessions.session(ADA);
+    session.sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+    session.access_token().unwrap();
+    drop(sessions);
+    assert!(Arc::strong_count(&heard) > 1, "a session works without its sessions");
+    drop(session);
+    assert!(eventually(|| Arc::strong_count(&heard) == 1), "something that nobody can reach is kept");
+}
+
+/// What the client was told of time and patience holds for its sessions, too.
+fn the_policy_is_the_clients<A: Adapter>() {
+    let retry = Retry { attempts: 3, first_wait: Duration::from_millis(5), longest_wait: Duration::from_millis(6) };
+    let settings = Settings { timeout: Duration::from_millis(7), retry, ..Settings::default() };
+    let world = World::<A>::with(|builder| builder, &settings, &SessionSettings::default());
+    let early_refresh = Some(Duration::from_millis(8));
+    let settings =
+        SessionSettings { early_refresh, lock_wait: Some(Duration::from_millis(9)), ..SessionSettings::default() };
+    let expected = SessionPolicy {
+        early: Duration::from_millis(8),
+        lock_wait: Duration::from_millis(9),
+        timeout: Duration::from_millis(7),
+        retry,
+        ..SessionPolicy::default()
+    };
+    let sessions = world.client.sessions(Store::new(), &settings);
+    for text in [format!("{sessions:?}"), world.client.sessions_builder(&settings)] {
+        assert!(text.contains(&format!("{expected:?}")), "{text}");
+    }
+}
+
+/// The session's requests are those of its client: its address, its app, its format.
+fn the_requests_are_the_clients<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, _) = world.signed_in(ADA, Age::Over);
+    let refresh_token = world.store.refresh_token(ADA);
+    session.access_token().unwrap();
+    let requests = world.emulator.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].operation, Some(Operation::Refresh));
+    assert_eq!(requests[0].param("client_id"), Some(seeded::CLIENT_ID));
+    assert_eq!(requests[0].param("client_secret"), Some(seeded::CLIENT_SECRET));
+    assert_eq!(requests[0].param("refresh_token"), refresh_token.as_deref());
+}
+
+cases!(($) session_basics session_basics_cases {
+    a_sign_in_is_stored_and_handed_out,
+    a_good_token_comes_from_memory,
+    another_process_finds_the_token,
+    a_token_that_is_over_is_refreshed,
+    a_token_is_refreshed_when_its_time_comes,
+    all_tokens_are_to_be_had,
+    nobody_is_signed_in,
+    names_do_not_meet,
+    one_name_is_one_session,
+    two_processes_take_turns,
+    a_newer_pair_is_adopted,
+    another_sign_in_replaces_the_first,
+    without_a_refresh_token,
+    without_rotation,
+    a_session_of_another_app_is_left_alone,
+    an_unknown_lifetime,
+    ten_thousand_sessions,
+    what_nobody_holds_is_forgotten,
+    the_policy_is_the_clients,
+    the_requests_are_the_clients,
+});

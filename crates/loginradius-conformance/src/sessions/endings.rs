@@ -1,0 +1,287 @@
+//! How sessions end: by signing out, by the server's word, by the end of a program.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_emulator::{Fault, Operation, seeded};
+use loginradius_proto::ErrorKind;
+
+use super::{ADA, Age, World, assert_kind, assert_token, at_once, tokens, tokens_of};
+use crate::{Adapter, Session, SessionSettings, Sessions, Trouble, cases};
+
+const SLOW: Duration = Duration::from_millis(150);
+
+fn signing_out<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, _) = world.signed_in(ADA, Age::Good);
+    let other = world.session(ADA);
+    let (bob, bobs) = world.signed_in("bob", Age::Good);
+    session.sign_out().unwrap();
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 1));
+    assert!(world.store.json(ADA).is_none());
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(other.access_token(), ErrorKind::SignInAgain);
+    assert_token(bob.access_token(), &bobs);
+    world.events.expect(ADA, &["signed in", "signed out"]);
+    // Once more is no error, and no request.
+    session.sign_out().unwrap();
+    assert_eq!(world.asked(Operation::Revoke), 1);
+    // And then somebody signs in again.
+    let tokens = tokens(&world.emulator, Age::Good);
+    session.sign_in(tokens.clone()).unwrap();
+    assert_token(other.access_token(), &tokens.access_token);
+}
+
+/// Another process learns of it as soon as it looks into the store.
+fn signing_out_elsewhere<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    let (sessions, events) = world.another_process();
+    let other = sessions.session(ADA);
+    assert_token(other.access_token(), &token);
+    session.sign_out().unwrap();
+    assert_kind(other.refresh_now(&token), ErrorKind::SignInAgain);
+    assert_kind(other.access_token(), ErrorKind::SignInAgain);
+    assert_eq!(world.asked_to_refresh(), 0);
+    events.expect(ADA, &["over"]);
+}
+
+/// From its beginning on, nobody gets the token, however slow the server is.
+fn while_signing_out<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    world.emulator.fault(Operation::Revoke, Fault::Delay(SLOW));
+    thread::scope(|scope| {
+        let out = scope.spawn(|| session.sign_out());
+        world.wait_for(Operation::Revoke, 1);
+        assert_kind(session.access_token(), ErrorKind::SignInAgain);
+        assert_kind(session.refresh_now(&token), ErrorKind::SignInAgain);
+        out.join().unwrap().unwrap();
+    });
+    assert_eq!(world.asked_to_refresh(), 0);
+}
+
+/// The session is marked: nobody gets its token any more, and signing out can be completed later.
+fn signing_out_without_a_network<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    let (sessions, _) = world.another_process();
+    let other = sessions.session(ADA);
+    world.emulator.fault(Operation::Revoke, Fault::DropBefore);
+    let error = session.sign_out().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
+    assert!(error.to_string().contains("sign out again"), "{error}");
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(other.access_token(), ErrorKind::SignInAgain);
+    assert!(world.store.json(ADA).is_some() && world.is_live(&token));
+
+    world.emulator.clear_faults();
+    other.sign_out().unwrap();
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
+    assert!(world.store.is_empty());
+    session.sign_out().unwrap();
+    assert_eq!(world.asked(Operation::Revoke), 2);
+}
+
+/// If not even the mark can be stored, nothing has happened.
+fn signing_out_without_a_store<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    world.store.trouble(Trouble::Full);
+    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(session.forget().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(world.emulator.requests().len(), 0);
+    assert_token(session.access_token(), &token);
+    world.store.mend();
+    session.sign_out().unwrap();
+    assert!(world.store.is_empty());
+}
+
+fn forgetting<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    session.forget().unwrap();
+    assert!(world.store.is_empty() && world.is_live(&token), "LoginRadius knows nothing of it");
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_eq!(world.emulator.requests().len(), 0);
+    world.events.expect(ADA, &["signed in", "signed out"]);
+}
+
+/// What the server does not know any more need not be revoked.
+fn signing_out_of_what_is_over<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, _) = world.signed_in(ADA, Age::Good);
+    world.emulator.revoke_everything();
+    session.sign_out().unwrap();
+    assert!(world.store.is_empty());
+    assert_eq!((world.asked(Operation::Revoke), world.emulator.replays()), (1, 0));
+}
+
+fn revoking_with_the_key_token<A: Adapter>() {
+    for (revoke_with_token_key, key, other) in [(false, "refresh_token", "token"), (true, "token", "refresh_token")] {
+        let world = World::<A>::sessions(&SessionSettings { revoke_with_token_key, ..SessionSettings::default() });
+        let (session, _) = world.signed_in(ADA, Age::Good);
+        let refresh_token = world.store.refresh_token(ADA);
+        // The emulator's classic address knows the one key alone.
+        let body = String::new();
+        world.emulator.fault(Operation::Revoke, Fault::Answer { status: 200, headers: Vec::new(), body });
+        session.sign_out().unwrap();
+        let requests = world.emulator.requests();
+        assert_eq!(requests[0].param(key), refresh_token.as_deref());
+        assert_eq!(requests[0].param(other), None);
+    }
+}
+
+/// A refresh that is running comes to its end first, and what it brought is revoked.
+fn signing_out_waits_for_a_refresh<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, _) = world.signed_in(ADA, Age::Over);
+    world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
+    thread::scope(|scope| {
+        let refresh = scope.spawn(|| session.access_token());
+        world.wait_for(Operation::Refresh, 1);
+        session.sign_out().unwrap();
+        refresh.join().unwrap().expect("it came first");
+    });
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
+    assert_eq!((world.emulator.replays(), world.asked_to_refresh()), (0, 1));
+    assert!(world.store.is_empty());
+}
+
+/// A sign-in that comes while a refresh is running is not lost to it, in whatever process it is.
+fn signing_in_during_a_refresh<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, _) = world.signed_in(ADA, Age::Over);
+    let another = world.client.sessions(world.store.clone(), &SessionSettings::default()).session(ADA);
+    for new in [&session, &another] {
+        world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
+        let before = world.asked_to_refresh();
+        let newer = tokens(&world.emulator, Age::Good);
+        thread::scope(|scope| {
+            let refresh = scope.spawn(|| session.access_token());
+            world.wait_for(Operation::Refresh, before + 1);
+            new.sign_in(newer.clone()).unwrap();
+            refresh.join().unwrap().expect("it came first");
+        });
+        assert_token(new.access_token(), &newer.access_token);
+        world.assert_nothing_lost(ADA);
+        session.sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+    }
+}
+
+/// The access token lives on until its end, as LoginRadius has it; then only a new sign-in helps.
+fn the_server_ends_everything<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    let (sessions, events) = world.another_process();
+    let other = sessions.session(ADA);
+    assert_token(other.access_token(), &token);
+    world.emulator.revoke_everything();
+    assert_token(session.access_token(), &token);
+
+    let errors = at_once(20, |_| assert_kind(session.refresh_now(&token), ErrorKind::SignInAgain).to_string());
+    assert_eq!(world.asked_to_refresh(), 1);
+    assert!(errors.iter().all(|error| error.contains("sign in again")), "{errors:?}");
+    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(other.refresh_now(&token), ErrorKind::SignInAgain);
+    assert_eq!(world.asked_to_refresh(), 1, "the store knows that it is over");
+    world.events.expect(ADA, &["signed in", "over"]);
+    events.expect(ADA, &["over"]);
+    assert_eq!(world.emulator.replays(), 0);
+
+    let grace = tokens_of(&world.emulator, &seeded::GRACE);
+    session.sign_in(grace.clone()).unwrap();
+    assert_token(session.access_token(), &grace.access_token);
+    assert_token(other.access_token(), &grace.access_token);
+    world.assert_nothing_lost(ADA);
+}
+
+/// Another process signs in as somebody else: whoever goes on with that is told.
+fn another_person_signs_in_elsewhere<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    world.emulator.revoke_everything();
+    let (sessions, _) = world.another_process();
+    let grace = tokens_of(&world.emulator, &seeded::GRACE);
+    sessions.session(ADA).sign_in(grace.clone()).unwrap();
+    assert_token(session.refresh_now(&token), &grace.access_token);
+    world.events.expect(ADA, &["signed in", "adopted another sign-in"]);
+    assert_eq!(world.asked_to_refresh(), 0);
+}
+
+fn closing_waits_for_a_refresh<A: Adapter>() {
+    let world = World::<A>::new();
+    for all in [false, true] {
+        let (session, _) = world.signed_in(ADA, Age::Over);
+        world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
+        let before = world.asked_to_refresh();
+        thread::scope(|scope| {
+            let refresh = scope.spawn(|| session.access_token().unwrap());
+            world.wait_for(Operation::Refresh, before + 1);
+            let since = Instant::now();
+            if all {
+                world.sessions.close().unwrap()
+            } else {
+                session.close().unwrap()
+            }
+            assert!(since.elapsed() > SLOW / 3, "nobody has waited");
+            // What the refresh brought is stored and known.
+            world.assert_nothing_lost(ADA);
+            assert_token(session.access_token(), &refresh.join().unwrap());
+        });
+        assert_eq!(world.asked_to_refresh(), before + 1);
+    }
+}
+
+/// A closed session can be used again.
+fn closing_ends_nothing<A: Adapter>() {
+    let world = World::<A>::new();
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    session.close().unwrap();
+    world.sessions.close().unwrap();
+    assert_token(session.access_token(), &token);
+    assert!(world.is_live(&session.refresh_now(&token).unwrap()));
+    session.close().unwrap();
+    world.assert_nothing_lost(ADA);
+}
+
+/// A program that asks for a token, in the last minutes of the old one or after them, and ends at once: over and
+/// over again.
+fn short_programs_lose_nothing<A: Adapter>() {
+    const PROGRAMS: u32 = 100;
+    let world = World::<A>::new();
+    world.signed_in(ADA, Age::Good);
+    let mut last = None;
+    for number in 0..PROGRAMS {
+        // Emulated tokens live for an hour.
+        let age = [3550, 3700][usize::from(number % 2 == 1)];
+        world.store.age(ADA, Duration::from_secs(if number == 0 { 95 } else { age }));
+        let (sessions, _) = world.another_process();
+        let token = sessions.session(ADA).access_token().unwrap();
+        drop(sessions);
+        assert!(world.is_live(&token));
+        assert!(last.is_none_or(|last: loginradius_proto::AccessToken| last.expose() != token.expose()));
+        last = Some(token);
+    }
+    assert_eq!(world.emulator.refreshes(), u64::from(PROGRAMS));
+    world.assert_nothing_lost(ADA);
+}
+
+cases!(($) session_endings session_endings_cases {
+    signing_out,
+    signing_out_elsewhere,
+    while_signing_out,
+    signing_out_without_a_network,
+    signing_out_without_a_store,
+    forgetting,
+    signing_out_of_what_is_over,
+    revoking_with_the_key_token,
+    signing_out_waits_for_a_refresh,
+    signing_in_during_a_refresh,
+    the_server_ends_everything,
+    another_person_signs_in_elsewhere,
+    closing_waits_for_a_refresh,
+    closing_ends_nothing,
+    short_programs_lose_nothing,
+});
