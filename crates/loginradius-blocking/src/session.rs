@@ -266,7 +266,8 @@ impl Session {
     /// # Errors
     ///
     /// If LoginRadius cannot be reached, the session stays marked: call it again later, or
-    /// [`forget`](Self::forget) it.
+    /// [`forget`](Self::forget) it. If the answer to a refresh was lost before, LoginRadius may know a newer
+    /// refresh token than the one that is revoked; nobody can revoke that one.
     pub fn sign_out(&self) -> Result<(), Error> {
         let flow = |client: &Client, policy, memory| SessionFlow::sign_out(client.app(), policy, memory, seed());
         self.0.run(Purpose::SignOut, flow).map(drop)
@@ -414,8 +415,11 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if lock(&self.flight.outcome).is_none() {
-            if let Some(memory) = self.hidden.take() {
-                self.shared.memory.store(memory);
+            // All but an unsaved pair is in the store, where the next flow looks.
+            if let Some(memory) = self.hidden.take().filter(|memory| memory.unsaved().is_some()) {
+                let mut memory = SessionMemory::clone(&memory);
+                memory.doubt();
+                self.shared.memory.store(Arc::new(memory));
             }
             if !self.shared.memory.load().keeps_lock() {
                 *lock(&self.shared.lock) = None;

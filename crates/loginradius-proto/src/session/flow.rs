@@ -33,7 +33,7 @@ use crate::{AccessToken, App, Body, Endpoint, Error, ErrorKind, Hints, RefreshTo
 /// - The new pair cannot be saved: it is handed out, and stays in the [`SessionMemory`] together with the
 ///   lock, until a later flow can save it.
 /// - The intent cannot be saved, or the record not loaded: nothing is sent, and nothing is lost.
-/// - A token that still has life in it is handed out whenever there is no better one.
+/// - A token that still has life in it is handed out whenever there is no better one, unless the session is over.
 ///
 /// An intent that has grown older than an answer may take, because the process was suspended, is not sent
 /// any more: the flow begins again at the lock.
@@ -437,6 +437,11 @@ impl SessionFlow {
     /// leases. What is loaded after that may be what that other one is about to change.
     fn look_at_the_clocks(&mut self, at: At) {
         let patience = self.policy.timeout.max(self.policy.retry.longest_wait);
+        // The timeouts of sockets come late, on Linux by up to an eighth.
+        let patience = match self.state {
+            State::Out { .. } => patience.saturating_add(patience / 4).saturating_add(Duration::from_secs(1)),
+            _ => patience,
+        };
         let awake = self.awake.replace(at).unwrap_or(at);
         self.slept |= at.since((awake.now, awake.clock)) > patience;
     }
@@ -607,6 +612,7 @@ impl SessionFlow {
             self.pending = None;
             self.memory.unsaved = None;
         }
+        self.memory.doubted = false;
         match self.goal {
             Goal::Token => self.loaded_for_token(record, at),
             Goal::SignIn => self.loaded_for_sign_in(record, at),
@@ -1142,6 +1148,7 @@ impl SessionFlow {
         let Pending { record, asked, spent, fault, kept, .. } = pending;
         self.take(&record, asked, at);
         self.memory.unsaved = None;
+        self.memory.doubted = false;
         let marked = record.mark != Mark::None;
         self.stored = Some(record);
         if marked {

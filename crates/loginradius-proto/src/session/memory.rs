@@ -75,6 +75,8 @@ pub struct SessionMemory {
     /// Until when nobody starts anything as long as the token is good: another one does, or it just failed.
     pub(super) quiet_until: Option<Instant>,
     pub(super) unsaved: Option<Unsaved>,
+    /// Whether the store has to be looked at first.
+    pub(super) doubted: bool,
 }
 
 /// The newest record that is known, and its times by this process's monotonic clock.
@@ -182,6 +184,12 @@ impl SessionMemory {
         }
     }
 
+    /// Takes note that a flow was broken off, nobody knows where: nothing is handed out before another one has
+    /// looked into the store.
+    pub fn doubt(&mut self) {
+        self.doubted = true;
+    }
+
     /// Takes note that an API refused that access token. Says whether it is the newest one here, or none is
     /// known: only then a flow has to get another one.
     pub fn report(&mut self, token: &AccessToken) -> bool {
@@ -197,7 +205,7 @@ impl SessionMemory {
         let token = &pair.record.tokens.access_token;
         let bad = self.bad.as_ref().is_some_and(|bad| same(bad, token));
         let marked = !matches!(pair.record.mark, Mark::None);
-        (!bad && !marked && pair.lives(at)).then_some(token)
+        (!bad && !marked && !self.doubted && pair.lives(at)).then_some(token)
     }
 
     /// Whether a good token should be refreshed, or saved.

@@ -179,6 +179,18 @@ fn there_is_no_attempt_after_those_who_wait_for_the_lock_have_given_up() {
 }
 
 #[test]
+fn a_wait_counts_from_the_request_if_the_driver_looked_at_its_clock_before_that() {
+    let mut world = World::expired();
+    world.on("send", |world| {
+        world.now -= s(1);
+        answered(Err(Error::lost("reset")))
+    });
+    world.answers(200, &pair("a2", "r2"));
+    world.token();
+    assert!(world.waits[0] >= s(1) + ms(375), "{:?}", world.waits);
+}
+
+#[test]
 fn one_attempt_is_one_attempt() {
     let mut world = World::expired();
     world.policy.retry = Retry::OFF;

@@ -305,3 +305,12 @@ fn a_report_outlives_a_refusal_that_cannot_be_stored() {
     let end = world.token();
     assert_eq!(end.kind(), ErrorKind::SignInAgain);
 }
+
+#[test]
+fn a_refusal_ends_what_was_stored_of_failures() {
+    let mut world = World::expired();
+    world.hold(world.clock - s(12), world.clock - s(2), 3);
+    world.answers(400, REFUSED);
+    assert_eq!(world.token().kind(), ErrorKind::SignInAgain);
+    assert!(world.record()["hold"].is_null() && world.record()["intent"].is_null());
+}

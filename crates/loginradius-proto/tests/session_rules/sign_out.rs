@@ -53,6 +53,18 @@ fn a_session_that_is_over_is_signed_out_like_any_other() {
 }
 
 #[test]
+fn a_mark_ends_what_was_stored_of_refreshes() {
+    let mut world = World::expired();
+    world.edit(|record| record["intent"] = serde_json::json!({ "at_unix_ms": 5, "attempt": 3 }));
+    world.hold(world.clock, world.clock + HOUR, 7);
+    world.on("revoke", |world| {
+        assert!(world.record()["hold"].is_null() && world.record()["intent"].is_null());
+        answered(Ok(answer(200, "")))
+    });
+    world.sign_out().nothing();
+}
+
+#[test]
 fn signing_out_in_another_process_needs_no_memory() {
     let mut world = World::signed_in(600);
     world.memory = SessionMemory::default();

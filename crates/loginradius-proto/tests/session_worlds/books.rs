@@ -17,7 +17,6 @@ pub(crate) const LEEWAY: Time = 5 * SECOND;
 #[derive(Debug, Clone)]
 pub(crate) struct Family {
     pub(crate) name: usize,
-    pub(crate) user: u64,
     /// Whether the server still honours it.
     pub(crate) alive: bool,
     /// Its record was removed by somebody who signed out, or forgot it.
@@ -115,7 +114,6 @@ pub(crate) struct Shelf {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) generation: u64,
-    pub(crate) client_id: String,
     pub(crate) sign_in: u64,
     #[serde(deserialize_with = "token")]
     #[serde(rename = "access_token")]
@@ -213,12 +211,11 @@ impl Books {
     pub(crate) fn new_family(
         &mut self,
         name: usize,
-        user: u64,
         lifetime: Option<Time>,
         refreshable: bool,
     ) -> (usize, Option<usize>) {
         let family = self.families.len();
-        self.families.push(Family { name, user, alive: true, cleared: false, ended: false, sign_in: None });
+        self.families.push(Family { name, alive: true, cleared: false, ended: false, sign_in: None });
         let access = self.new_access(family, lifetime, None);
         let refresh = refreshable.then(|| self.new_refresh(family, None));
         (access, refresh)
@@ -276,8 +273,7 @@ impl Books {
         let later = request.max(spender);
         match self.sent[later].excuse {
             None => {
-                self.tally.replays += 1;
-                panic!("promise 1: request {later} replays token {}, whose outcome was known", self.sent[later].token);
+                panic!("promise 1: request {later} replays token {}, whose outcome was known", self.sent[later].token)
             }
             Some(Excuse::Lost) => self.tally.replays_after_loss += 1,
             Some(Excuse::Killed) => self.tally.replays_after_kill += 1,
@@ -449,13 +445,14 @@ impl Books {
     }
 
     /// Removes a record, if the expected one is there; says whether it was. Whoever signs out has to have had the
-    /// token `revoked` before that.
-    pub(crate) fn clear(&mut self, name: usize, expected: Option<u64>, revoked: bool) -> bool {
+    /// token `revoked` before that, and may remove the `target` alone.
+    pub(crate) fn clear(&mut self, name: usize, expected: Option<u64>, revoked: bool, target: Option<usize>) -> bool {
         if !self.fits(name, expected) {
             self.tally.conflicts += 1;
             return false;
         }
         if let Some(family) = self.stored_family(name) {
+            assert!(target.is_none_or(|target| target == family), "promise 10: signs somebody else out");
             let seen = self.shelves[name].seen.as_ref();
             if let Some(token) = seen.filter(|seen| revoked && seen.refused.is_none()).and_then(|seen| seen.refresh) {
                 let told = self.sent.iter().any(|sent| sent.revokes && sent.token == token);

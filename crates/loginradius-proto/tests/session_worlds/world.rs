@@ -1,14 +1,16 @@
 //! One random world: processes on machines, their callers, a network and a store with weather, and time.
 
+mod network;
+
 use std::time::Duration;
 
-use http::Response;
 use loginradius_proto::session::{LoadOutcome, SessionInput, SessionPolicy, SessionRecord};
-use loginradius_proto::{Body, Error, ErrorKind, Retry};
+use loginradius_proto::{Error, ErrorKind, Retry};
+use network::{Arrived, Flight};
 
-use super::books::{Books, Outcome, Said};
+use super::books::{Books, Outcome};
 use super::chance::{HOUR, MINUTE, Moment, Random, SECOND, Time};
-use super::seat::{Answer, Asked, End, Fate, Goal, Next, Seat, access_token, judge_losses, refresh_token, seen};
+use super::seat::{Asked, End, Fate, Goal, Next, Seat, judge_losses, seen};
 use super::tally::Tally;
 
 /// A lease outlives an answer that may still come, but not a holder that sleeps.
@@ -50,21 +52,6 @@ enum Doing {
     /// A request is out, and perhaps there is an answer already.
     Answer(Option<(Time, Arrived)>),
     Wait,
-}
-
-/// What comes back of a request.
-struct Arrived {
-    input: SessionInput,
-    outcome: Outcome,
-    answer: Answer,
-}
-
-/// A request on its way to the server.
-struct Flight {
-    request: usize,
-    arrives: Time,
-    /// The answer does not come back whole.
-    answer_lost: bool,
 }
 
 /// A save of which the store told nothing, and which it does later, or not.
@@ -112,7 +99,6 @@ pub(crate) struct World {
     /// Whether the server rotates at all.
     rotates: bool,
     healed: bool,
-    last_user: u64,
     /// How the last flow ended.
     last_end: Option<End>,
 }
@@ -150,7 +136,6 @@ impl World {
             read_only: random.percent(3),
             rotates: !random.percent(7),
             healed: false,
-            last_user: 0,
             last_end: None,
             random,
         };
@@ -496,9 +481,8 @@ impl World {
 
     fn sign_in(&mut self, process: usize, name: usize) {
         let at = self.moment(process);
-        self.last_user += u64::from(self.random.percent(50));
         let (lifetime, refreshable) = (self.lifetime(), !self.random.percent(3));
-        let (access, refresh) = self.books.new_family(name, self.last_user, lifetime, refreshable);
+        let (access, refresh) = self.books.new_family(name, lifetime, refreshable);
         let asked = self.random.pick(&[None, Some(0), Some(200), Some(20 * SECOND)]).map(|age| at.mono - age);
         self.start(process, name, Goal::SignIn { access, refresh, asked });
     }
@@ -509,140 +493,6 @@ impl World {
         }
         let minutes = self.random.pick(&[1, 10, 10, 10, 60]) * MINUTE;
         self.random.pick(&[Some(minutes), Some(minutes), Some(minutes), Some(minutes), Some(SECOND), None])
-    }
-
-    // The network.
-
-    /// A request leaves; what is known already of its end.
-    fn take_off(&mut self, request: usize) -> Option<(Time, Arrived)> {
-        let fails = self.random.percent(self.weather.network);
-        let kind = if fails { self.random.within(0, 9) } else { 10 };
-        let lost = |at| Some((at, Arrived::new(Err(Error::lost("reset")), Outcome::Lost)));
-        let up = self.random.pick(&[1, 20, 20, 80, 300]);
-        let mut fly = |arrives, answer_lost| self.flights.push(Flight { request, arrives, answer_lost });
-        match kind {
-            0 => Some((self.now, Arrived::new(Err(Error::not_sent("refused")), Outcome::Harmless))),
-            1 => lost(self.now + up),
-            // The connection breaks, or nothing comes of it, and the request arrives all the same.
-            2 => {
-                fly(self.now + up, true);
-                lost(self.now + up)
-            }
-            3 => {
-                fly(self.now + up, true);
-                None
-            }
-            // It arrives when nobody waits any more.
-            4 => {
-                fly(self.now + self.random.within(20 * SECOND, 2 * MINUTE), true);
-                None
-            }
-            5 => {
-                if self.random.percent(50) {
-                    fly(self.now + up, true);
-                }
-                let status = self.random.pick(&[500, 502, 503, 504]);
-                let body = self.random.pick(&["", "<html>", r#"{"error":"server_error"}"#, r#"{"ErrorCode":905}"#]);
-                Some((self.now + up, Arrived::new(Ok(answer(status, body)), Outcome::Lost)))
-            }
-            6 => {
-                let mut busy = answer(self.random.pick(&[429, 503]), "Too many requests");
-                if self.random.percent(60) {
-                    let wait = self.random.pick(&["0", "1", "5", "60", "4000"]);
-                    busy.headers_mut().insert("retry-after", http::HeaderValue::from_static(wait));
-                }
-                Some((self.now + up, Arrived::new(Ok(busy), Outcome::Lost)))
-            }
-            7 => {
-                let status = self.random.pick(&[200, 302, 403, 404]);
-                Some((self.now + up, Arrived::new(Ok(answer(status, "<html><title>Sorry</title>")), Outcome::Lost)))
-            }
-            // A definite refusal that is not about the token.
-            8 => {
-                let body = r#"{"error":"invalid_client","error_description":"wrong secret"}"#;
-                Some((self.now + up, Arrived::new(Ok(answer(401, body)), Outcome::Harmless)))
-            }
-            _ => {
-                fly(self.now + up, false);
-                None
-            }
-        }
-    }
-
-    fn arrive(&mut self, flight: &Flight) {
-        let request = flight.request;
-        let lifetime = self.lifetime();
-        let rotates = self.rotates && !self.random.percent(5);
-        let said = self.books.arrive(request, self.now, lifetime, rotates);
-        self.tell(|| format!("  request {request} arrives: {said:?}, answer lost: {}", flight.answer_lost));
-        if flight.answer_lost {
-            return;
-        }
-        let (sent, down) = (self.books.sent[request].clone(), self.random.pick(&[1, 20, 80, 300]));
-        let arrived = self.words(said, sent.token);
-        let waiting = self.processes.iter_mut().find(|place| place.number == sent.process);
-        let Some(place) = waiting else { return };
-        let seat = &place.seats[sent.name];
-        let waits =
-            seat.run.as_ref().is_some_and(|run| matches!(run.asked, Asked::Answer(asked, _) if asked == request));
-        if let (true, Doing::Answer(answer @ None)) = (waits, &mut place.doing[sent.name]) {
-            *answer = Some((self.now + down, arrived));
-        }
-    }
-
-    /// What the server says, in one of its ways.
-    fn words(&mut self, said: Said, sent: usize) -> Arrived {
-        let Said::Pair { access, refresh } = said else {
-            let (status, body) = match said {
-                Said::Revoked => (200, ""),
-                Said::Gone => self.random.pick(&[
-                    (200, ""),
-                    (
-                        400,
-                        r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#,
-                    ),
-                    (400, r#"{"error":"invalid_grant"}"#),
-                ]),
-                _ => self.random.pick(&[
-                    (400, r#"{"error":"invalid_grant","error_description":""}"#),
-                    (401, r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#),
-                    (200, r#"{"error":"invalid_grant"}"#),
-                ]),
-            };
-            let mut arrived = Arrived::new(Ok(answer(status, body)), Outcome::Harmless);
-            arrived.answer = if said == Said::Refused { Answer::Refused } else { Answer::Else };
-            return arrived;
-        };
-        let lifetime = match self.books.accesses[access].lifetime {
-            Some(lifetime) => format!(r#","expires_in":{}"#, lifetime / SECOND),
-            None => self
-                .random
-                .pick(&["", r#","expires_in":0"#, r#","expires_in":1e30"#, r#","expires_in":null"#])
-                .to_owned(),
-        };
-        let rotated = match refresh {
-            Some(refresh) => format!(r#","refresh_token":"{}""#, refresh_token(refresh)),
-            None => match self.random.within(0, 3) {
-                0 => String::new(),
-                1 => r#","refresh_token":null"#.to_owned(),
-                2 => r#","refresh_token":"""#.to_owned(),
-                _ => format!(r#","refresh_token":"{}""#, refresh_token(sent)),
-            },
-        };
-        let whole = format!(r#"{{"access_token":"{}"{lifetime}{rotated}}}"#, access_token(access));
-        let gained = refresh.map_or(Outcome::Harmless, Outcome::Gained);
-        let (body, outcome, told) = match if self.healed { 39 } else { self.random.within(0, 39) } {
-            0 | 1 if refresh.is_some() => {
-                self.books.tally.faulty_answers += 1;
-                let wrong = self.random.pick(&["5", "null", r#""""#]);
-                (format!(r#"{{"access_token":{wrong}{lifetime}{rotated}}}"#), gained, Answer::Else)
-            }
-            2 => (whole[..whole.len() / 2].to_owned(), Outcome::Lost, Answer::Else),
-            _ => (whole, gained, Answer::Access(access)),
-        };
-        let mut arrived = Arrived::new(Ok(answer(200, &body)), outcome);
-        arrived.answer = told;
-        arrived
     }
 
     // The end.
@@ -715,12 +565,12 @@ impl World {
                 }
                 let at = self.moment(process);
                 let (token, start) = self.processes[process].seats[name].ask(&mut self.books, at);
-                self.last_end = token.map(End::Token);
+                self.last_end = token.map(|_| End::Token);
                 if start {
                     self.start(process, name, Goal::Token);
                     self.run_seat(process, name);
                 }
-                if !matches!(self.last_end, Some(End::Token(_))) {
+                if !matches!(self.last_end, Some(End::Token)) {
                     let asked = match &self.last_end {
                         Some(End::Error(error)) => error.retry_after().map_or(0, |wait| wait.as_millis() as Time),
                         _ => HOUR,
@@ -739,7 +589,7 @@ impl World {
             }
         }
         self.tell(|| format!("name {name} has to recover: {must}; {ends:?}"));
-        let tokens = ends.iter().all(|end| matches!(end, Some(End::Token(_))));
+        let tokens = ends.iter().all(|end| matches!(end, Some(End::Token)));
         let seen = self.books.shelves[name].seen.as_ref();
         let refreshable = seen.is_none_or(|seen| seen.refresh.is_some());
         if must {
@@ -749,23 +599,13 @@ impl World {
         } else if refreshable {
             let over = |error: &Error| error.kind() == ErrorKind::SignInAgain;
             let told = ends.iter().all(|end| match end {
-                Some(End::Token(_)) => true,
+                Some(End::Token) => true,
                 Some(End::Error(error)) => over(error),
                 _ => false,
             });
             assert!(told, "promise 5: neither a token nor an end: {ends:?}");
         }
     }
-}
-
-impl Arrived {
-    fn new(input: Result<Response<Body>, Error>, outcome: Outcome) -> Self {
-        Self { input: SessionInput::Answered(input), outcome, answer: Answer::Else }
-    }
-}
-
-fn answer(status: u16, body: &str) -> Response<Body> {
-    Response::builder().status(status).body(Body::from(body)).expect("an answer")
 }
 
 fn said(input: &SessionInput) -> String {
