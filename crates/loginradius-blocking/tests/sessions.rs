@@ -227,33 +227,3 @@ fn a_callback_may_use_the_session() {
     assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInAgain);
     assert!(store.is_empty());
 }
-
-/// Handles come and go in other threads, and whoever has one has the one session of that name all the time: nobody
-/// has to look into the store again.
-#[test]
-fn handles_come_and_go() {
-    let (emulator, store) = (emulator(), Store::new());
-    let sessions = Sessions::new(&client(&emulator), store.clone());
-    sign_in(&sessions.session(ADA), &emulator);
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::SeqCst) {
-                sessions.session(ADA).access_token().unwrap();
-            }
-        });
-        for _ in 0..3000 {
-            let held = sessions.session(ADA);
-            held.access_token().unwrap();
-            let loads = store.counts().loads;
-            sessions.session(ADA).access_token().unwrap();
-            if store.counts().loads != loads {
-                done.store(true, Ordering::SeqCst);
-                panic!("there are two sessions of one name");
-            }
-        }
-        done.store(true, Ordering::SeqCst);
-    });
-    assert_eq!(emulator.requests().len(), 0);
-    assert!(!store.is_locked(ADA));
-}

@@ -1,6 +1,7 @@
 //! What a session is for, when nothing goes wrong.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -266,6 +267,32 @@ fn ten_thousand_sessions<A: Adapter>() {
     world.sessions.close().unwrap();
 }
 
+/// Handles come and go in other threads, and whoever has one has the one session of that name all the time: nobody
+/// has to look into the store again.
+fn handles_come_and_go<A: Adapter>() {
+    let world = World::<A>::new();
+    drop(world.signed_in(ADA, Age::Good));
+    let (sessions, done) = (&world.sessions, &AtomicBool::new(false));
+    let two_of_a_name = thread::scope(|scope| {
+        scope.spawn(move || {
+            while !done.load(Ordering::SeqCst) {
+                sessions.session(ADA).access_token().unwrap();
+            }
+        });
+        let found = (0..3000).find(|_| {
+            let held = world.session(ADA);
+            held.access_token().unwrap();
+            let loads = world.store.counts().loads;
+            world.session(ADA).access_token().unwrap();
+            world.store.counts().loads != loads
+        });
+        done.store(true, Ordering::SeqCst);
+        found
+    });
+    assert_eq!(two_of_a_name, None);
+    assert_eq!(world.emulator.requests().len(), 0);
+}
+
 /// A session is known as long as somebody holds it, and so are all of them together.
 fn what_nobody_holds_is_forgotten<A: Adapter>() {
     let world = World::<A>::new();
@@ -349,6 +376,7 @@ cases!(($) session_basics session_basics_cases {
     a_session_of_another_app_is_left_alone,
     an_unknown_lifetime,
     ten_thousand_sessions,
+    handles_come_and_go,
     what_nobody_holds_is_forgotten,
     the_policy_is_the_clients,
     the_requests_are_the_clients,

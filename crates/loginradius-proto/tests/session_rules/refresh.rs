@@ -666,3 +666,20 @@ fn settings_of_which_no_request_can_be_made_leave_no_intent() {
     world.pass(s(570));
     assert_eq!(world.token().token(), "a1");
 }
+
+#[test]
+fn a_refresh_token_alone_that_another_process_got_is_adopted() {
+    let mut world = World::signed_in(600);
+    world.pass(s(570));
+    world.other(|world| {
+        world.answers(200, r#"{"refresh_token":"r2"}"#);
+        assert_eq!(world.token().token(), "a1");
+    });
+    let end = world.token();
+    assert_eq!(end.token(), "a1");
+    assert_eq!(end.events(), "adopted");
+    world.pass(HOUR);
+    world.answers(200, &pair("a3", "r3"));
+    assert_eq!(world.token().token(), "a3");
+    assert!(world.log().contains("send r2"), "{}", world.log());
+}

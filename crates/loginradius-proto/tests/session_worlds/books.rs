@@ -21,8 +21,10 @@ pub(crate) struct Family {
     pub(crate) alive: bool,
     /// Its record was removed by somebody who signed out, or forgot it.
     pub(crate) cleared: bool,
-    /// The same, at any time before.
+    /// It was removed once, or came back out of a doubt: nothing can be lost of it any more.
     pub(crate) ended: bool,
+    /// It was in the store once.
+    stored: bool,
     /// What its records call it.
     pub(crate) sign_in: Option<u64>,
 }
@@ -60,6 +62,9 @@ pub(crate) enum Outcome {
     /// It was answered with this refresh token, which is not in the store yet.
     Gained(usize),
     Saved,
+    /// It is in the store, brought there by a process that had lost the lock to this one, which may have
+    /// looked into the store before.
+    SavedLate(usize),
 }
 
 /// Why it is nobody's fault that a token is sent again, or lost.
@@ -215,7 +220,7 @@ impl Books {
         refreshable: bool,
     ) -> (usize, Option<usize>) {
         let family = self.families.len();
-        self.families.push(Family { name, alive: true, cleared: false, ended: false, sign_in: None });
+        self.families.push(Family { name, alive: true, cleared: false, ended: false, stored: false, sign_in: None });
         let access = self.new_access(family, lifetime, None);
         let refresh = refreshable.then(|| self.new_refresh(family, None));
         (access, refresh)
@@ -247,7 +252,6 @@ impl Books {
             return if live { Said::Revoked } else { Said::Gone };
         }
         if let Some((spender, since)) = spent {
-            // Nothing can be lost of what was signed out.
             if !self.families[family].ended {
                 self.judge_replay(request, spender);
             }
@@ -302,7 +306,8 @@ impl Books {
             );
         }
         let excuse = self.sent.iter().filter(|sent| sent.token == token && !sent.revokes);
-        let excuse = excuse.filter_map(|sent| self.excuse(sent)).next();
+        let late = |sent: &Sent| (sent.outcome == Outcome::SavedLate(process)).then_some(Excuse::Lapsed);
+        let excuse = excuse.filter_map(|sent| self.excuse(sent).or(late(sent))).next();
         self.tally.refreshes += u64::from(!revokes);
         let outcome = Outcome::Out;
         self.sent.push(Sent { process, name, token, revokes, asked, outcome, lapsed: !holds, excuse });
@@ -404,10 +409,11 @@ impl Books {
             self.tally.conflicts += 1;
             return false;
         }
-        let cleared = &mut self.families[family].cleared;
-        let back = *cleared && !seen.signing_out && !doubtful.contains(&family);
-        assert!(!back, "promise 6: a session that was signed out is stored again");
-        *cleared = false;
+        let Family { cleared, ended, stored, .. } = &mut self.families[family];
+        let doubtful = doubtful.contains(&family);
+        assert!(!*cleared || seen.signing_out || doubtful, "promise 6: a session that was signed out is stored again");
+        *ended |= doubtful && *stored && self.shelves[name].json.is_none();
+        (*cleared, *stored) = (false, true);
         if let Some(old) = &self.shelves[name].seen {
             assert_ne!(old.generation, seen.generation, "promise 9: a save that cannot be told from the one before");
             if old.sign_in == seen.sign_in {
@@ -423,7 +429,8 @@ impl Books {
         self.accesses[seen.access.expect("an access token")].stored = true;
         for sent in &mut self.sent {
             if seen.refresh.map(Outcome::Gained) == Some(sent.outcome) {
-                sent.outcome = Outcome::Saved;
+                let late = self.shelves[name].holder.filter(|_| sent.lapsed).map(Outcome::SavedLate);
+                sent.outcome = late.unwrap_or(Outcome::Saved);
             }
         }
         self.shelves[name].json = Some(json);

@@ -577,6 +577,7 @@ impl Seat {
             }
             (Ok(None), Goal::SignOut | Goal::Forget) => {
                 assert!(newest.is_none(), "promise 6: signed out, and the tokens are still in the memory");
+                self.bad.clear();
                 books.tally.sign_outs += u64::from(run.goal == Goal::SignOut);
                 books.tally.forgotten += u64::from(run.goal == Goal::Forget);
                 End::Done
