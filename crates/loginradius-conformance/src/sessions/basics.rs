@@ -274,12 +274,14 @@ fn handles_come_and_go<A: Adapter>() {
     drop(world.signed_in(ADA, Age::Good));
     let (sessions, done) = (&world.sessions, &AtomicBool::new(false));
     let two_of_a_name = thread::scope(|scope| {
-        scope.spawn(move || {
-            while !done.load(Ordering::SeqCst) {
-                sessions.session(ADA).access_token().unwrap();
-            }
-        });
-        let found = (0..3000).find(|_| {
+        for _ in 0..3 {
+            scope.spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    sessions.session(ADA).access_token().unwrap();
+                }
+            });
+        }
+        let found = (0..15_000).find(|_| {
             let held = world.session(ADA);
             held.access_token().unwrap();
             let loads = world.store.counts().loads;
