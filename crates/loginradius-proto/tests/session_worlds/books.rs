@@ -255,7 +255,7 @@ impl Books {
             if !self.families[family].ended {
                 self.judge_replay(request, spender);
             }
-            if at - since >= self.grace {
+            if at.saturating_sub(since) >= self.grace {
                 self.families[family].alive = false;
             }
         }
