@@ -150,6 +150,13 @@ impl World {
                 (format!(r#"{{"access_token":{wrong}{lifetime}{rotated}}}"#), gained, Answer::Else)
             }
             2 => (whole[..whole.len() / 2].to_owned(), Outcome::Lost, Answer::Else),
+            // The access token is good, and the next refresh token cannot be read.
+            3 if refresh.is_some() => {
+                let unreadable = self.random.pick(&["5", "{}", "[]"]);
+                let body =
+                    format!(r#"{{"access_token":"{}","refresh_token":{unreadable}{lifetime}}}"#, access_token(access));
+                (body, Outcome::Lost, Answer::Access(access))
+            }
             _ => (whole, gained, Answer::Access(access)),
         };
         let mut arrived = Arrived::new(Ok(answer(200, &body)), outcome);
