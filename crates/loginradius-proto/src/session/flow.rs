@@ -609,8 +609,14 @@ impl SessionFlow {
             && pending.record.sign_in == record.sign_in
         {
             // That sign-in was stored after all, and what is there came of it.
+            let kept_lock = self.memory.keeps_lock() && record.mark == Mark::None;
             self.pending = None;
             self.memory.unsaved = None;
+            // The lock that was kept may have become another's, who refreshes that sign-in now. Of one that is
+            // over, nothing is sent that could be spent.
+            if kept_lock {
+                return self.restart(at);
+            }
         }
         self.memory.doubted = false;
         match self.goal {
@@ -1089,6 +1095,10 @@ impl SessionFlow {
     /// Saves a pair over what is stored now. A mark that somebody else set stays.
     fn save_over(&mut self, mut pending: Pending, stored: Option<SessionRecord>, at: At) {
         pending.expected = stored.as_ref().map(|stored| stored.generation);
+        if pending.spent.is_none() {
+            // From now on it is known what it replaces, and no clock has to tell.
+            pending.replaces = Some(stored.as_ref().map(|stored| stored.sign_in));
+        }
         if let Some(stored) = stored {
             pending.record.generation = stored.next_generation();
             if stored.mark == Mark::SigningOut && pending.spent.is_some() {

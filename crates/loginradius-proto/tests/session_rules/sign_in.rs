@@ -399,3 +399,39 @@ fn a_kept_sign_in_of_a_process_that_knew_nothing_goes_by_when_the_other_signed_i
         assert_eq!(end.events(), events);
     }
 }
+
+#[test]
+fn a_lock_that_was_kept_is_taken_anew_when_a_sign_in_is_found_stored() {
+    // Somebody else may have taken it over, and have a refresh of that sign-in out.
+    let mut world = World::unsaved();
+    world.is_unknown("pair", true);
+    world.on("load", |_| None);
+    world.on("load", |_| loaded(LoadOutcome::Failed(full_disk())));
+    world.sign_in(new()).error();
+    assert!(world.memory.keeps_lock());
+    world.pass(s(600));
+    world.answers(200, &pair("b2", "q2"));
+    assert_eq!(world.token().token(), "b2");
+    assert_eq!(world.log(), "load, unlock, lock, load, intent 1, send q1, pair q2, unlock");
+}
+
+#[test]
+fn once_a_kept_sign_in_has_seen_the_store_no_clock_tells_which_is_later() {
+    let mut world = World::signed_in(600);
+    world.memory = SessionMemory::default();
+    world.on("lock", |_| locked(Err(full_disk())));
+    world.sign_in(new()).error();
+    world.pass(s(1));
+    world.fails("pair");
+    assert_eq!(world.token().token(), "b1");
+    // Somebody signs in after that, at a machine whose clock is behind.
+    world.other(|world| {
+        world.clock -= s(3);
+        world.sign_in(tokens("c1", "p1", Some(s(600)))).nothing();
+        world.clock += s(3);
+    });
+    world.pass(s(2));
+    let end = world.token();
+    assert_eq!((end.token().as_str(), end.events().as_str()), ("c1", "adopted another's"));
+    assert_eq!(world.record()["refresh_token"], "p1");
+}

@@ -690,7 +690,9 @@ pub(crate) fn judge_losses<'a>(
             return false;
         }
         let safe = seat.memory.keeps_lock() && books.shelves[name].holder == Some(seat.process);
-        let is_gained = seat.newest(at).is_some_and(|access| books.accesses[access].gained);
+        // A faulty answer may have held one of the two tokens alone.
+        let by_refresh = seat.newest_refresh(at).is_some_and(|token| books.refreshes[token].issued.is_some());
+        let is_gained = by_refresh || seat.newest(at).is_some_and(|access| books.accesses[access].gained);
         if is_gained && !safe {
             // Without the lock, another one may have sent what was spent for it.
             return false;
