@@ -1,13 +1,16 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Request, Response};
+use loginradius_proto::browser::{
+    AuthorizationRequest, Authorized, BrowserRequest, BrowserSignIn, Callback, Pending, PendingSignIn,
+};
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
 
-use crate::ClientBuilder;
 use crate::transport::Transport;
+use crate::{ClientBuilder, LoopbackReceiver};
 
 /// A client of one LoginRadius app. Cloning it is cheap, and the clones share their connections.
 #[derive(Debug, Clone)]
@@ -92,6 +95,92 @@ impl Client {
             .timeout(self.0.timeout);
         prompt(&grant);
         self.run(flow).await
+    }
+
+    /// Begins a sign-in through a browser: makes the address to open, and the pending sign-in to keep until the
+    /// callback comes. State, PKCE and nonce are made from the operating system's random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if a setting is missing or cannot be used, or if the
+    /// operating system gives no random bytes.
+    pub fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
+        let mut random = [0; 96];
+        getrandom::fill(&mut random)
+            .map_err(|error| Error::settings(format!("the operating system gives no random bytes: {error}")))?;
+        request.begin(self.app(), &random, SystemTime::now())
+    }
+
+    /// From the callback of a sign-in to its tokens: checks it, and exchanges its code. Neither is done twice for
+    /// one pending sign-in, whatever happens.
+    ///
+    /// ```no_run
+    /// use loginradius_async::browser::{AuthorizationRequest, Callback};
+    /// use loginradius_async::{App, Client};
+    ///
+    /// # async fn sign_in(query: &str) -> Result<(), loginradius_async::Error> {
+    /// let client = Client::new(App::new("my-api-key").client_secret("my-api-secret"))?;
+    /// let mut sign_in = client.begin(&AuthorizationRequest::new("https://app.example/callback").scope("profile"))?;
+    /// // Redirect the browser to `sign_in.url`. When it comes back:
+    /// let tokens = client.complete(&mut sign_in.pending, &Callback::from_query(query)?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pending::accept`], of which [`ErrorKind::Unrelated`](crate::ErrorKind::Unrelated) leaves the
+    /// pending sign-in as it was; then those of [`call`](Self::call).
+    pub async fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
+        self.redeem(pending.accept(callback, SystemTime::now())?).await
+    }
+
+    /// Signs in on a desktop: opens LoginRadius's page by `open`, waits for the callback at the receiver, and
+    /// exchanges its code.
+    ///
+    /// ```no_run
+    /// use loginradius_async::browser::AuthorizationRequest;
+    /// use loginradius_async::{App, Client, LoopbackReceiver};
+    ///
+    /// # async fn sign_in() -> Result<(), loginradius_async::Error> {
+    /// let client = Client::new(App::new("my-client-id"))?;
+    /// let receiver = LoopbackReceiver::bind(8400, "/callback")?;
+    /// let request = AuthorizationRequest::new(receiver.redirect_uri()).scope("profile");
+    /// let tokens = client.browser_login(receiver, &request, |url| println!("Open {url}")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired) and
+    /// what else [`LoopbackReceiver::receive`] and [`call`](Self::call) can say;
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the callback goes to another address than the
+    /// receiver's.
+    pub async fn browser_login(
+        &self,
+        receiver: LoopbackReceiver,
+        request: &AuthorizationRequest,
+        open: impl FnOnce(&str),
+    ) -> Result<TokenSet, Error> {
+        if request.redirect_uri() != receiver.redirect_uri() {
+            return Err(Error::settings(
+                "the request's redirect address is not the receiver's: take it from `LoopbackReceiver::redirect_uri`",
+            ));
+        }
+        let mut sign_in = self.begin(request)?;
+        open(&sign_in.url);
+        self.redeem(receiver.receive(&mut sign_in.pending).await?).await
+    }
+
+    async fn redeem(&self, mut authorized: Authorized) -> Result<TokenSet, Error> {
+        let tokens = authorized.tokens.take();
+        match authorized.exchange() {
+            Some(exchange) => self.call(&exchange).await,
+            None => tokens.ok_or_else(|| {
+                Error::settings("an `id_token` alone was asked for, which is no access: read it by `Pending::accept`")
+            }),
+        }
     }
 
     /// Drives a flow to its end, over [`send`](Self::send).

@@ -19,6 +19,9 @@
 //! [`oauth`] and [`jwt`] goes to [`Client::call`]. `loginradius-blocking` has the same names for blocking
 //! code.
 //!
+//! A person signs in through a browser by [`Client::browser_login`] on a desktop, by [`Client::begin`] and
+//! [`Client::complete`] in a web service. A [`Session`] keeps somebody signed in.
+//!
 //! What every request gets, also over a `reqwest::ClientBuilder` of your own: no redirects, no retries
 //! but this crate's, no proxy to this machine itself, timeouts, a fresh connection where a request must
 //! not be lost, an answer of at most 1 MiB, and the body of every status.
@@ -32,6 +35,7 @@
 
 mod builder;
 mod client;
+mod receiver;
 mod session;
 mod transport;
 
@@ -41,8 +45,9 @@ pub use loginradius_proto::session::{SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
     AccessToken, App, Ask, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode,
     DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, Hints, IdToken, Jwt, Password, PendingDevice,
-    RefreshToken, Retry, Service, ServiceError, Step, TokenSet, http, jwt, oauth,
+    RefreshToken, Retry, Service, ServiceError, Step, TokenSet, browser, http, jwt, oauth,
 };
 pub use loginradius_store as store;
+pub use receiver::LoopbackReceiver;
 pub use reqwest;
 pub use session::{Session, Sessions, SessionsBuilder};

@@ -16,6 +16,9 @@
 //! The protocol is `loginradius-proto`, whose types are here again: every operation of
 //! [`oauth`] and [`jwt`] goes to [`Client::call`]. `loginradius-async` has the same names for async code.
 //!
+//! A person signs in through a browser by [`Client::browser_login`] on a desktop, by [`Client::begin`] and
+//! [`Client::complete`] in a web service. A [`Session`] keeps somebody signed in.
+//!
 //! What every request gets, also over an agent of your own: no redirects, no proxy to this machine
 //! itself, timeouts, a fresh connection where a request must not be lost, an answer of at most 1 MiB, and
 //! the body of every status.
@@ -29,6 +32,7 @@
 
 mod builder;
 mod client;
+mod receiver;
 mod session;
 mod transport;
 
@@ -38,8 +42,9 @@ pub use loginradius_proto::session::{SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
     AccessToken, App, Ask, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode,
     DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, Hints, IdToken, Jwt, Password, PendingDevice,
-    RefreshToken, Retry, Service, ServiceError, Step, TokenSet, http, jwt, oauth,
+    RefreshToken, Retry, Service, ServiceError, Step, TokenSet, browser, http, jwt, oauth,
 };
 pub use loginradius_store as store;
+pub use receiver::{Canceller, LoopbackReceiver};
 pub use session::{Session, Sessions, SessionsBuilder};
 pub use ureq;

@@ -54,7 +54,8 @@ pub enum ErrorKind {
     AskUser,
     /// The person said no.
     Denied,
-    /// The device code's lifetime ended by this machine's count. The source is the last failure, if any.
+    /// The time for signing in ended by this machine's count: a device code's lifetime, whose last failure, if any,
+    /// is the source, or the ten minutes of a sign-in through a browser.
     Expired,
     /// Certainly not sent: the connection was refused or could not be secured. Send it again later.
     NotSent,
@@ -67,8 +68,12 @@ pub enum ErrorKind {
     BadAnswer,
     /// LoginRadius refused for a reason that this crate does not know: see [`Error::service`].
     Refused,
-    /// The flow has already handed out its result: start another one.
+    /// The flow has already handed out its result, or the sign-in its callback: start another one.
     Finished,
+    /// A callback of another sign-in, or of none: ignore it, and go on waiting.
+    Unrelated,
+    /// The program itself stopped waiting.
+    Cancelled,
 }
 
 impl ErrorKind {
@@ -87,6 +92,8 @@ impl ErrorKind {
             Self::BadAnswer => "bad_answer",
             Self::Refused => "refused",
             Self::Finished => "finished",
+            Self::Unrelated => "unrelated",
+            Self::Cancelled => "cancelled",
         }
     }
 

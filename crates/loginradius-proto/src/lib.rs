@@ -34,6 +34,11 @@
 //! A [`Flow`] is a conversation of several requests and waits: [`Call`] sends one operation, again where
 //! that is safe; [`DeviceFlow`] polls until the person has decided. Its page walks through a whole one.
 //!
+//! # One sign-in through a browser
+//!
+//! [`browser`] makes the address to open, and believes the one callback that belongs to it; its page walks through
+//! a whole one.
+//!
 //! # One session
 //!
 //! A [`session::SessionFlow`] gets an access token that is good, refreshing and storing it where needed; its
@@ -46,6 +51,7 @@
 
 mod app;
 mod body;
+pub mod browser;
 mod describe;
 mod device;
 mod endpoint;

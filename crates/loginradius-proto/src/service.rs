@@ -104,16 +104,10 @@ impl Service {
             return refuse("has a query (`?`): remove it");
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return refuse("has user information (`@`): remove it, and check that the host is the one you mean");
-        }
-        let Some((host, port)) = split_port(authority) else {
-            return refuse("has a host that is not a name or an address");
+        let loopback = match check_authority(authority) {
+            Ok(loopback) => loopback,
+            Err(why) => return refuse(why),
         };
-        if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..)) || port.starts_with('+')) {
-            return refuse("has a port that is not a number from 1 to 65535");
-        }
-        let loopback = is_loopback(host);
         if !secure && !loopback {
             return refuse(
                 "is http, so that passwords and secrets would cross the network in the clear: use https \
@@ -195,6 +189,8 @@ pub(crate) enum Route {
     Revoke,
     JwtToken,
     JwtLogin,
+    Authorize,
+    JwtRedirect,
 }
 
 /// Which of the app's names stands in a path.
@@ -219,11 +215,15 @@ impl Route {
             (Family::Classic, Self::Revoke) => ("/sso/oauth/refresh_token/revoke", None, ""),
             (Family::Classic, Self::JwtToken) => ("/sso/jwt/api/token", None, ""),
             (Family::Classic, Self::JwtLogin) => ("/sso/jwt/api/login", None, ""),
+            (Family::Classic, Self::Authorize) => ("/sso/oauth/redirect", None, ""),
+            (Family::Classic, Self::JwtRedirect) => ("/sso/jwt/redirect/token", None, ""),
             (Family::Site, Self::DeviceCode) => ("/api/oauth/", OAuthApp, "/device"),
             (Family::Site, Self::DeviceToken | Self::Token | Self::Refresh) => ("/api/oauth/", OAuthApp, "/token"),
             (Family::Site, Self::Revoke) => ("/api/oauth/", OAuthApp, "/revoke"),
             (Family::Site, Self::JwtToken) => ("/api/jwt/", JwtApp, "/token"),
             (Family::Site, Self::JwtLogin) => ("/api/jwt/", JwtApp, "/login"),
+            (Family::Site, Self::Authorize) => ("/service/oauth/", OAuthApp, "/authorize"),
+            (Family::Site, Self::JwtRedirect) => ("/service/jwt/", JwtApp, "/authorize"),
         }
     }
 }
@@ -246,6 +246,18 @@ fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error
         return refuse("contains a control character (a stray line break, perhaps): remove it");
     }
     Ok(utf8_percent_encode(name, UNRESERVED).to_string())
+}
+
+/// Whether that is this machine, with a port or without; or why it cannot be used.
+pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
+    if authority.contains('@') {
+        return Err("has user information (`@`): remove it, and check that the host is the one you mean");
+    }
+    let (host, port) = split_port(authority).ok_or("has a host that is not a name or an address")?;
+    if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..)) || port.starts_with('+')) {
+        return Err("has a port that is not a number from 1 to 65535");
+    }
+    Ok(is_loopback(host))
 }
 
 /// Host and port; `None` if the host is neither a name nor an address.

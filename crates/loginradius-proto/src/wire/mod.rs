@@ -4,6 +4,6 @@ pub(crate) mod answer;
 pub(crate) mod head;
 pub(crate) mod json;
 pub(crate) mod number;
-mod refusal;
+pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod scrub;

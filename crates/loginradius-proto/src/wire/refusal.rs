@@ -5,13 +5,30 @@ use http::StatusCode;
 use super::head::Head;
 use super::json::Object;
 use super::number;
-use super::scrub::{Asked, scrub};
+use super::scrub::{self, Asked, scrub};
 use crate::error::FieldError;
 use crate::{App, Ask, BodyFormat, Error, ErrorKind, ServiceError};
 
 /// The error that LoginRadius answered; `None` if the object is neither of its two error bodies.
 pub(super) fn read(asked: &Asked<'_>, head: &Head, object: &Object<'_>) -> Option<Error> {
     service_error(object).map(|service| error(asked, head, service))
+}
+
+/// The error that a browser brought back (RFC 6749, section 4.1.2.1).
+pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
+    let clean = |text: &str| scrub::without(secrets, text);
+    let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
+    let service = ServiceError {
+        oauth_error: Some(clean(name)),
+        description: description.map(clean).filter(|text| !text.is_empty()),
+        ..ServiceError::default()
+    };
+    let mut message =
+        format!("LoginRadius refused the sign-in: {}", service.oauth_error.as_deref().unwrap_or_default());
+    if let Some(text) = &service.description {
+        message += &format!(": {}", text.trim_end_matches(['.', ' ']));
+    }
+    Error::new(kind, message).with_service(service, None, None)
 }
 
 /// LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
@@ -131,9 +148,12 @@ fn meaning(status: StatusCode, service: &ServiceError) -> (ErrorKind, Option<Ask
 /// RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID Connect Core, section 3.1.2.6; LoginRadius, "SSO API Codes".
 fn oauth_kind(name: &str) -> Option<ErrorKind> {
     Some(match name {
-        "invalid_grant" | "expired_token" | "login_required" | "interaction_required" | "consent_required" => {
-            ErrorKind::SignInAgain
-        }
+        "invalid_grant"
+        | "expired_token"
+        | "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => ErrorKind::SignInAgain,
         "access_denied" => ErrorKind::Denied,
         "authorization_pending" | "slow_down" | "server_error" | "temporarily_unavailable" => ErrorKind::TryLater,
         "invalid_request"

@@ -12,7 +12,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Parameters in the order in which LoginRadius's documentation lists them.
 #[derive(Default)]
-pub(crate) struct Params<'a>(Vec<(&'static str, &'a str)>);
+pub(crate) struct Params<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Params<'a> {
     /// Begins with the client's id.
@@ -30,7 +30,7 @@ impl<'a> Params<'a> {
 
     /// Adds a setting of the app. One that was copied with a space around it is refused by LoginRadius
     /// with words that nobody understands.
-    pub(crate) fn setting(self, name: &'static str, value: &'a str) -> Result<Self, Error> {
+    pub(crate) fn setting(self, name: &'a str, value: &'a str) -> Result<Self, Error> {
         if value.trim_matches(' ') != value {
             return Err(Error::settings(format!("`{name}` begins or ends with a space: remove it")));
         }
@@ -38,7 +38,7 @@ impl<'a> Params<'a> {
     }
 
     /// Adds a parameter that must not be empty.
-    pub(crate) fn required(mut self, name: &'static str, value: &'a str) -> Result<Self, Error> {
+    pub(crate) fn required(mut self, name: &'a str, value: &'a str) -> Result<Self, Error> {
         if value.is_empty() {
             return Err(Error::settings(format!("`{name}` is empty: give it a value")));
         }
@@ -47,14 +47,14 @@ impl<'a> Params<'a> {
     }
 
     /// Adds a parameter; none and an empty one leave the key out.
-    pub(crate) fn optional(mut self, name: &'static str, value: Option<&'a str>) -> Result<Self, Error> {
+    pub(crate) fn optional(mut self, name: &'a str, value: Option<&'a str>) -> Result<Self, Error> {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.push(name, value)?;
         }
         Ok(self)
     }
 
-    fn push(&mut self, name: &'static str, value: &'a str) -> Result<(), Error> {
+    fn push(&mut self, name: &'a str, value: &'a str) -> Result<(), Error> {
         if value.chars().any(char::is_control) {
             return Err(Error::settings(format!(
                 "`{name}` contains a control character (a stray line break, perhaps): remove it"
@@ -64,7 +64,7 @@ impl<'a> Params<'a> {
         Ok(())
     }
 
-    fn urlencoded(&self) -> Result<String, Error> {
+    pub(crate) fn urlencoded(&self) -> Result<String, Error> {
         serde_urlencoded::to_string(self).map_err(|_| Error::settings("the parameters cannot be form-encoded"))
     }
 

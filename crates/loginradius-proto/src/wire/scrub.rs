@@ -10,12 +10,17 @@ pub(crate) struct Asked<'a> {
 
 /// A server's text, fit to be printed: without the secrets that the request carried, on one line, not endless.
 pub(super) fn scrub(asked: &Asked<'_>, text: &str) -> String {
+    let secrets: Vec<&str> = asked.secrets.iter().copied().chain(asked.app.secret()).collect();
+    without(&secrets, text)
+}
+
+/// The same without those secrets.
+pub(super) fn without(secrets: &[&str], text: &str) -> String {
     const LONGEST: usize = 300;
     // A secret of one or two letters would cut the text to pieces and is no secret.
     const SHORTEST_SECRET: usize = 3;
     const REDACTED: &str = "[redacted]";
-    let secrets = asked.secrets.iter().copied().chain(asked.app.secret());
-    let secrets: Vec<&str> = secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+    let secrets: Vec<&str> = secrets.iter().copied().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
     let mut clean = String::new();
     let mut rest = text;
     let mut printed = 0;

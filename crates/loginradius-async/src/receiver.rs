@@ -1,0 +1,171 @@
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime};
+
+use loginradius_proto::Error;
+use loginradius_proto::browser::Pending;
+use loginradius_proto::browser::loopback::{self, Connection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// Waits on a port of this machine for the callback of a sign-in through a browser ([RFC 8252, section 7.3]).
+///
+/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on. Whatever else comes than the one callback is
+/// answered and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
+/// site's attempt.
+///
+/// [`Client::browser_login`](crate::Client::browser_login) does the whole sign-in. For a JWT:
+///
+/// ```no_run
+/// use loginradius_async::browser::JwtRedirect;
+/// use loginradius_async::{App, Client, LoopbackReceiver};
+///
+/// # async fn sign_in() -> Result<(), loginradius_async::Error> {
+/// let client = Client::new(App::new("my-api-key").jwt_app("my-jwt-app"))?;
+/// let receiver = LoopbackReceiver::bind(8400, "/callback")?;
+/// let mut sign_in = client.begin(&JwtRedirect::new(receiver.redirect_uri(), "token"))?;
+/// println!("Open {}", sign_in.url);
+/// let received = receiver.receive(&mut sign_in.pending).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [RFC 8252, section 7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
+#[derive(Debug)]
+pub struct LoopbackReceiver {
+    listener: std::net::TcpListener,
+    path: String,
+    redirect_uri: String,
+    timeout: Duration,
+}
+
+impl LoopbackReceiver {
+    /// Connections at the same time; with more of them the oldest is closed. A browser opens six.
+    const MOST: usize = 64;
+
+    /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
+    ///
+    /// LoginRadius has to know the whole address of the callback: give a fixed port there, and add
+    /// `http://127.0.0.1:8400/callback` to the app's addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the port is taken, or the path is not one.
+    pub fn bind(port: u16, path: &str) -> Result<Self, Error> {
+        let unusable = |error| Error::settings(format!("127.0.0.1 port {port} cannot be listened on: {error}"));
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(unusable)?;
+        listener.set_nonblocking(true).map_err(unusable)?;
+        let port = listener.local_addr().map_err(unusable)?.port();
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            redirect_uri: loopback::redirect_uri(port, path)?,
+            timeout: Duration::from_secs(600),
+        })
+    }
+
+    /// The address of the callback, for the request that begins the sign-in.
+    #[must_use]
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// How long to wait for the callback. 10 minutes by default, after which no sign-in can succeed.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Waits for the callback of that sign-in, and shows its browser a page that leads back to the program. Drop
+    /// the future to stop earlier.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pending::accept`] that end the sign-in; [`ErrorKind::Expired`](crate::ErrorKind::Expired) if no
+    /// callback came in time.
+    pub async fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error> {
+        let listener = TcpListener::from_std(self.listener)
+            .map_err(|error| Error::settings(format!("tokio cannot listen for the callback: {error}")))?;
+        let end = Instant::now().checked_add(self.timeout);
+        let mut guests = JoinSet::new();
+        let mut arrivals: VecDeque<AbortHandle> = VecDeque::new();
+        let mut answers = JoinSet::new();
+        let result = loop {
+            let guest = tokio::select! {
+                () = until(end) => return Err(loopback::expired(self.timeout)),
+                accepted = listener.accept() => {
+                    let Ok((stream, _)) = accepted else {
+                        // Too many open files, perhaps: it may pass.
+                        sleep(Duration::from_millis(50)).await;
+                        continue;
+                    };
+                    arrivals.retain(|guest| !guest.is_finished());
+                    if arrivals.len() >= Self::MOST
+                        && let Some(oldest) = arrivals.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    arrivals.push_back(guests.spawn(request(stream, Connection::new(self.path.as_str()))));
+                    continue;
+                }
+                Some(guest) = guests.join_next() => guest,
+                Some(_) = answers.join_next() => continue,
+            };
+            let Ok(Some((stream, request))) = guest else { continue };
+            let reply = request.answer(pending, SystemTime::now());
+            answers.spawn(answer(stream, reply.bytes));
+            if let Some(result) = reply.result {
+                break result;
+            }
+        };
+        // Each ends by its own timeout.
+        while answers.join_next().await.is_some() {}
+        result
+    }
+}
+
+/// What a connection asks for; `None` if it does not say so in time.
+async fn request(mut stream: TcpStream, mut connection: Connection) -> Option<(TcpStream, loopback::Request)> {
+    let read = async {
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => {
+                    if let Some(request) = connection.read(&buffer[..read]) {
+                        return Some(request);
+                    }
+                }
+            }
+        }
+    };
+    let request = timeout(Duration::from_secs(10), read).await.ok()??;
+    Some((stream, request))
+}
+
+async fn answer(mut stream: TcpStream, bytes: Vec<u8>) {
+    let write = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    if !matches!(timeout(Duration::from_secs(5), write).await, Ok(Ok(()))) {
+        return;
+    }
+    // Until the browser closes too: closing with bytes unread would cost it the page.
+    let closed = async {
+        let mut buffer = [0; 4096];
+        while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {}
+    };
+    let _ = timeout(Duration::from_secs(1), closed).await;
+}
+
+/// A time that no clock can count to does not come.
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}

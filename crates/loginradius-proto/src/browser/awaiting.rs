@@ -1,0 +1,63 @@
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::random::same;
+use crate::{Error, ErrorKind};
+
+/// How long a sign-in may take from its beginning to its callback: LoginRadius ends its own side after ten
+/// minutes (LoginRadius, "Federated SSO").
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
+
+/// What every pending sign-in has: the value that only its own callback can show, and whether that came.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Awaiting {
+    secret: Zeroizing<String>,
+    began_at_unix_ms: u64,
+    consumed: bool,
+}
+
+impl Awaiting {
+    pub(super) fn new(secret: String, now: SystemTime) -> Self {
+        Self { secret: Zeroizing::new(secret), began_at_unix_ms: unix_millis(now), consumed: false }
+    }
+
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    pub(super) fn expires_at(&self) -> SystemTime {
+        let began_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.began_at_unix_ms));
+        began_at.and_then(|began_at| began_at.checked_add(LIFETIME)).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Consumes the sign-in if `shown` is its secret.
+    pub(super) fn claim(&mut self, shown: Option<&str>, now: SystemTime) -> Result<(), Error> {
+        if !shown.is_some_and(|shown| same(&self.secret, shown)) {
+            return Err(Error::new(
+                ErrorKind::Unrelated,
+                "the callback does not belong to this sign-in: ignore it, and go on waiting",
+            ));
+        }
+        if std::mem::replace(&mut self.consumed, true) {
+            return Err(Error::new(
+                ErrorKind::Finished,
+                "the callback of this sign-in came before: to sign in again, begin another one",
+            ));
+        }
+        // Whichever way the clock was set meanwhile.
+        if unix_millis(now).abs_diff(self.began_at_unix_ms) >= LIFETIME.as_millis() as u64 {
+            return Err(Error::new(
+                ErrorKind::Expired,
+                "the callback came more than 10 minutes after the beginning of the sign-in; begin another one",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn unix_millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

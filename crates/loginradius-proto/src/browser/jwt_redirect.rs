@@ -1,0 +1,234 @@
+use std::fmt;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::awaiting::Awaiting;
+use super::pending_sign_in::{one_of, refused};
+use super::random::{Unguessable, is_unguessable};
+use super::{BrowserRequest, BrowserSignIn, Callback, Pending, RandomBytes, redirect_uri};
+use crate::service::{Family, Route};
+use crate::wire::json::Object;
+use crate::wire::request::Params;
+use crate::{App, Error, Jwt};
+
+/// LoginRadius's JWT redirect: sends a browser to LoginRadius's login, for a JWT that comes back in the address.
+///
+/// Needs [`App::jwt_app`]. LoginRadius documents no `state` here, so that a callback is told from a forged one by
+/// what it does document:
+///
+/// - site: `GET /service/jwt/{app}/authorize` with a `nonce`, which the JWT repeats;
+/// - classic: `GET /sso/jwt/redirect/token`, with a `state` in the query of the return address itself.
+///
+/// ```
+/// # use std::time::SystemTime;
+/// # use loginradius_proto::{App, Service, browser::{BrowserRequest, JwtRedirect}};
+/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// # let random: [u8; 96] = std::array::from_fn(|byte| byte as u8);
+/// let app = App::new("my-api-key").jwt_app("my-jwt-app");
+/// let sign_in = JwtRedirect::new("https://app.example/jwt", "token").begin(&app, &random, SystemTime::now())?;
+/// assert!(sign_in.url.starts_with(
+///     "https://cloud-api.loginradius.com/sso/jwt/redirect/token?apikey=my-api-key&jwtapp=my-jwt-app\
+///      &return_url=https%3A%2F%2Fapp.example%2Fjwt%3Fstate%3D"
+/// ));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct JwtRedirect {
+    return_url: String,
+    parameter: String,
+}
+
+const NAME: &str = "JWT Redirect";
+
+impl JwtRedirect {
+    /// Asks for a JWT that comes back to that address, which LoginRadius has to know, under the name that the JWT
+    /// app's settings in the LoginRadius Dashboard give as its response parameter.
+    #[must_use]
+    pub fn new(return_url: impl Into<String>, response_parameter: impl Into<String>) -> Self {
+        Self { return_url: return_url.into(), parameter: response_parameter.into() }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if !is_parameter(&self.parameter) {
+            return Err(Error::settings(
+                "the response parameter is empty or a name that means something else: \
+                 use the one from the JWT app's settings",
+            ));
+        }
+        redirect_uri::check("return_url", &self.return_url, &["state", "error", "error_description", &self.parameter])
+    }
+}
+
+fn is_parameter(name: &str) -> bool {
+    !name.is_empty() && !["state", "error", "error_description"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+}
+
+impl BrowserRequest for JwtRedirect {
+    type Pending = PendingJwt;
+
+    fn redirect_uri(&self) -> &str {
+        &self.return_url
+    }
+
+    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserSignIn<PendingJwt>, Error> {
+        let build = || {
+            self.check()?;
+            let made = Unguessable::new(random)?;
+            let (url, bound_by, secret) = match app.service.family() {
+                Family::Site => {
+                    let query = Params::default()
+                        .setting("client_id", app.key())?
+                        .required("redirect_uri", &self.return_url)?
+                        .required("nonce", &made.nonce)?
+                        .urlencoded()?;
+                    (app.service.uri(Route::JwtRedirect, app, &query)?, BoundBy::Nonce, made.nonce)
+                }
+                Family::Classic => {
+                    let Some(jwt_app) = app.jwt_app.as_deref() else {
+                        return Err(Error::settings(
+                            "the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`",
+                        ));
+                    };
+                    let mark = if self.return_url.contains('?') { '&' } else { '?' };
+                    let return_url = format!("{}{mark}state={}", self.return_url, made.state);
+                    let query = Params::default()
+                        .setting("apikey", app.key())?
+                        .setting("jwtapp", jwt_app)?
+                        .required("return_url", &return_url)?
+                        .urlencoded()?;
+                    (app.service.uri(Route::JwtRedirect, app, &query)?, BoundBy::State, made.state)
+                }
+            };
+            let waiting = Waiting { awaiting: Awaiting::new(secret, now), bound_by, parameter: self.parameter.clone() };
+            Ok(BrowserSignIn { url: url.to_string(), pending: PendingJwt(waiting) })
+        };
+        build().map_err(|error: Error| error.of(NAME))
+    }
+}
+
+/// A sign-in that waits for its JWT. It lives for ten minutes, and is consumed by the one callback that shows its
+/// state or nonce ([`Pending::accept`]).
+///
+/// At a site a refusal shows neither, since only a JWT has the nonce: it is taken for somebody else's, and the
+/// sign-in ends by its time.
+pub struct PendingJwt(Waiting);
+
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    awaiting: Awaiting,
+    bound_by: BoundBy,
+    parameter: String,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum BoundBy {
+    Nonce,
+    State,
+}
+
+/// A JWT that came to the sign-in that asked for it. **Nothing in it is verified yet**: that takes the JWT app's
+/// key (`loginradius-jwt`).
+#[non_exhaustive]
+pub struct ReceivedJwt {
+    /// The JWT.
+    pub jwt: Jwt,
+    /// What its claim `nonce` has to be, if one was sent. Verify the JWT against it.
+    pub nonce: Option<String>,
+}
+
+/// The nonce is a secret as long as the sign-in waits.
+impl fmt::Debug for ReceivedJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedJwt").field("jwt", &self.jwt).finish_non_exhaustive()
+    }
+}
+
+/// The stored form of a [`PendingJwt`].
+#[derive(Serialize, Deserialize)]
+struct Stored<W> {
+    version: u32,
+    jwt: W,
+}
+
+impl PendingJwt {
+    const VERSION: u32 = 1;
+
+    /// When it is over: from then on it can be thrown away.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.0.awaiting.expires_at()
+    }
+
+    /// The sign-in as JSON, **with its state or nonce**: whoever reads it can finish the sign-in. Store it on your
+    /// side, or encrypted in a cookie of that one browser.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings and numbers can always be written.
+        serde_json::to_string(&Stored { version: Self::VERSION, jwt: &self.0 }).unwrap_or_default()
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if that is not a stored sign-in, or one of a newer
+    /// version of this crate.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| Error::settings(format!("the stored sign-in {why}; begin a new one")).of(NAME);
+        let stored: Stored<Waiting> = serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
+        if stored.version != Self::VERSION {
+            return Err(refuse("is of another version of this crate"));
+        }
+        if !is_unguessable(stored.jwt.awaiting.secret()) || !is_parameter(&stored.jwt.parameter) {
+            return Err(refuse("was changed"));
+        }
+        Ok(Self(stored.jwt))
+    }
+
+    fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<ReceivedJwt, Error> {
+        let Waiting { awaiting, bound_by, parameter } = &mut self.0;
+        let nonce = match bound_by {
+            BoundBy::State => {
+                awaiting.claim(callback.state(), now)?;
+                None
+            }
+            BoundBy::Nonce => {
+                let shown = callback.one(parameter).ok().flatten().and_then(unverified_nonce);
+                awaiting.claim(shown.as_deref(), now)?;
+                shown
+            }
+        };
+        if let Some(error) = refused(callback, &[awaiting.secret()])? {
+            return Err(error);
+        }
+        Ok(ReceivedJwt { jwt: Jwt::new(one_of(callback, &[parameter])?), nonce })
+    }
+}
+
+impl Pending for PendingJwt {
+    type Output = ReceivedJwt;
+
+    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<ReceivedJwt, Error> {
+        self.read(callback, now).map_err(|error| error.of(NAME))
+    }
+}
+
+/// The state and the nonce are secrets.
+impl fmt::Debug for PendingJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PendingJwt")
+    }
+}
+
+/// What a JWT says its nonce is. Enough to tell whose callback it is, since nobody else knows the nonce; the
+/// verification of the JWT has to follow.
+fn unverified_nonce(jwt: &str) -> Option<String> {
+    let payload = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    let payload = String::from_utf8(payload).ok()?.into();
+    Object::parse(&payload)?.text("nonce").ok()?
+}

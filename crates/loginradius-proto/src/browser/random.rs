@@ -1,0 +1,106 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::{CodeVerifier, Error};
+
+/// The random bytes of one sign-in: 32 for the state, 32 for the PKCE verifier, 32 for the nonce. They come from
+/// the generator of the operating system (`getrandom`), and are used once.
+pub type RandomBytes = [u8; 96];
+
+/// The values that nobody can guess, each from 32 bytes of its own, in base64url: 43 characters.
+pub(super) struct Unguessable {
+    pub(super) state: String,
+    pub(super) code_verifier: CodeVerifier,
+    pub(super) nonce: String,
+}
+
+impl Unguessable {
+    /// A generator that fails in silence leaves a buffer as it was, mostly zeros.
+    pub(super) fn new(random: &RandomBytes) -> Result<Self, Error> {
+        let (state, rest) = random.split_at(32);
+        let (verifier, nonce) = rest.split_at(32);
+        let is_constant = |bytes: &[u8]| bytes.iter().all(|byte| *byte == bytes[0]);
+        let repeats = state == verifier || verifier == nonce || nonce == state;
+        if repeats || is_constant(state) || is_constant(verifier) || is_constant(nonce) {
+            return Err(Error::settings(
+                "the random bytes repeat themselves: fill all 96 from the operating system's generator",
+            ));
+        }
+        Ok(Self {
+            state: URL_SAFE_NO_PAD.encode(state),
+            code_verifier: CodeVerifier::new(URL_SAFE_NO_PAD.encode(verifier)),
+            nonce: URL_SAFE_NO_PAD.encode(nonce),
+        })
+    }
+}
+
+/// Whether a value that was stored looks like one that was made here.
+pub(super) fn is_unguessable(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+/// RFC 7636, section 4.2: `BASE64URL(SHA256(ASCII(code_verifier)))`.
+pub(super) fn challenge(verifier: &CodeVerifier) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose().as_bytes()))
+}
+
+/// Whether both are the same, in a time that does not tell where they differ.
+pub(super) fn same(ours: &str, theirs: &str) -> bool {
+    ours.as_bytes().ct_eq(theirs.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifier_and_the_challenge_of_rfc_7636_appendix_b() {
+        let octets = [
+            116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212, 37, 77, 105, 214, 191,
+            240, 91, 88, 5, 88, 83, 132, 141, 121,
+        ];
+        let mut random = std::array::from_fn(|byte| byte as u8);
+        random[32..64].copy_from_slice(&octets);
+        let unguessable = Unguessable::new(&random).unwrap();
+        assert_eq!(unguessable.code_verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge(&unguessable.code_verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn each_value_has_bytes_of_its_own() {
+        let random = std::array::from_fn(|byte| byte as u8);
+        let first = Unguessable::new(&random).unwrap();
+        for (at, changes) in [(0, [true, false, false]), (63, [false, true, false]), (64, [false, false, true])] {
+            let mut random = random;
+            random[at] ^= 1;
+            let second = Unguessable::new(&random).unwrap();
+            assert_eq!(
+                [
+                    first.state != second.state,
+                    first.code_verifier.expose() != second.code_verifier.expose(),
+                    first.nonce != second.nonce
+                ],
+                changes
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_that_nobody_filled_are_refused() {
+        let good: RandomBytes = std::array::from_fn(|byte| byte as u8);
+        for part in [0..32, 32..64, 64..96, 0..96] {
+            let mut random = good;
+            random[part].fill(0);
+            assert!(Unguessable::new(&random).is_err());
+        }
+        assert!(Unguessable::new(&[0xaa; 96]).is_err());
+        // The verifier would stand in the address, as the state.
+        for (from, to) in [(0..32, 32), (32..64, 64), (0..32, 64)] {
+            let mut random = good;
+            random.copy_within(from, to);
+            assert!(Unguessable::new(&random).is_err());
+        }
+    }
+}
