@@ -14,7 +14,7 @@ use crate::request::Whole;
 use crate::route::{Endpoint, Target};
 use crate::server::{self, Shared};
 use crate::state::State;
-use crate::{device, jwt, oauth};
+use crate::{device, jwt, oauth, pages};
 
 /// A request to an address of the API: recorded, then answered, with whatever fault is set for its operation.
 pub(crate) async fn answer(
@@ -28,6 +28,10 @@ pub(crate) async fn answer(
         recorded.family = Some(target.family);
         let call = Call::read(&state, request, target);
         recorded.operation = call.operation;
+        if let (Some(Operation::CodeExchange), Ok(params)) = (call.operation, &call.body) {
+            // Here, since it has been sent whatever becomes of it.
+            state.code_was_sent(params);
+        }
         let fault = call.operation.map_or(Fault::None, |operation| state.faults.take(operation));
         recorded.fault = (fault != Fault::None).then(|| fault.clone());
         let number = state.record(recorded);
@@ -53,6 +57,7 @@ pub(crate) async fn answer(
 
 /// A request whose parameters are read and whose operation is known, before anything is done.
 struct Call<'a> {
+    request: &'a Whole<'a>,
     target: &'a Target,
     method: Method,
     operation: Option<Operation>,
@@ -61,12 +66,12 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn read(state: &State, request: &Whole<'_>, target: &'a Target) -> Self {
+    fn read(state: &State, request: &'a Whole<'a>, target: &'a Target) -> Self {
         // Requests for a JWT have JSON bodies only.
         let forms = target.endpoint != Endpoint::JwtLogin && !state.config.json_only;
         let format = params::body_format(request.headers, request.body);
         let body = match target.endpoint {
-            Endpoint::JwtToken => Ok(Params::default()),
+            Endpoint::JwtToken | Endpoint::Authorize | Endpoint::JwtRedirect => Ok(Params::default()),
             _ => params::body_params(format, request.body, forms),
         };
         let operation = match target.endpoint {
@@ -80,8 +85,11 @@ impl<'a> Call<'a> {
             Endpoint::Revoke => Some(Operation::Revoke),
             Endpoint::JwtToken => Some(Operation::JwtToken),
             Endpoint::JwtLogin => Some(Operation::JwtLogin),
+            Endpoint::Authorize => Some(Operation::Authorize),
+            Endpoint::JwtRedirect => Some(Operation::JwtRedirect),
         };
         Self {
+            request,
             target,
             method: request.method.clone(),
             operation: operation.filter(|_| *request.method == target.endpoint.method()),
@@ -115,14 +123,14 @@ impl<'a> Call<'a> {
     fn try_act(self, state: &mut State) -> Result<Answer, Refusal> {
         let family = self.target.family;
         let app = self.target.app.as_deref();
-        let is_jwt = self.is_jwt();
+        let endpoint = self.target.endpoint;
         let body = self.body?;
-        if let (Some(app), false) = (app, is_jwt) {
+        if let (Some(app), false) = (app, endpoint.has_its_parameters_in_the_query()) {
             // Who calls is looked at before what is called; each operation asks for its secret later.
             client::identify(&body, Secret::Optional)?;
             device::known_app(app)?;
         }
-        match (self.target.endpoint, self.operation) {
+        match (endpoint, self.operation) {
             (Endpoint::DeviceCode, _) => device::request_code(state, app.unwrap_or_default(), &body),
             (Endpoint::DeviceToken, _) | (Endpoint::Token, Some(Operation::DeviceToken)) => {
                 device::poll(state, family, app.unwrap_or_default(), &body)
@@ -136,10 +144,9 @@ impl<'a> Call<'a> {
             (Endpoint::Revoke, _) => oauth::revoke(state, family, &body),
             (Endpoint::JwtToken, _) => jwt::by_access_token(state, family, app, &self.query),
             (Endpoint::JwtLogin, _) => jwt::by_password(state, family, app, &self.query, &body),
+            (Endpoint::Authorize | Endpoint::JwtRedirect, _) => {
+                Ok(pages::sign_in::begin(state, self.request, self.target))
+            }
         }
-    }
-
-    fn is_jwt(&self) -> bool {
-        matches!(self.target.endpoint, Endpoint::JwtToken | Endpoint::JwtLogin)
     }
 }

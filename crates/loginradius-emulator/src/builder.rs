@@ -6,6 +6,8 @@ use std::time::Duration;
 use hyper::Uri;
 
 use crate::Emulator;
+use crate::landing::ResponseMode;
+use crate::redirect;
 
 /// Settings of an [`Emulator`], from [`Emulator::builder`].
 ///
@@ -38,6 +40,12 @@ pub(crate) struct Config {
     pub(crate) refresh_token_lifetime: Duration,
     pub(crate) refresh_grace: Duration,
     pub(crate) jwt_lifetime: Duration,
+    pub(crate) jwt_audience: Option<String>,
+    pub(crate) jwt_response_mode: ResponseMode,
+    pub(crate) jwt_response_parameter: String,
+    /// If there are none, this machine's.
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) issuer_in_answers: bool,
     /// Without a slash at its end.
     pub(crate) public_url: Option<String>,
     /// `host` or `host:port` of `public_url`.
@@ -57,6 +65,11 @@ impl Default for Config {
             refresh_token_lifetime: Duration::from_secs(60 * 24 * 3600),
             refresh_grace: Duration::ZERO,
             jwt_lifetime: Duration::from_secs(600),
+            jwt_audience: None,
+            jwt_response_mode: ResponseMode::Query,
+            jwt_response_parameter: "token".to_owned(),
+            redirect_uris: Vec::new(),
+            issuer_in_answers: false,
             public_url: None,
             public_host: None,
             json_only: false,
@@ -157,6 +170,73 @@ impl Builder {
     #[must_use]
     pub fn jwt_lifetime(mut self, lifetime: Duration) -> Self {
         self.config.jwt_lifetime = lifetime;
+        self
+    }
+
+    /// The claim `aud` of JWTs, a single string. Default: they have none. LoginRadius's guide "JWT" calls the setting
+    /// "Audiences".
+    #[must_use]
+    pub fn jwt_audience(mut self, audience: &str) -> Self {
+        self.config.jwt_audience = Some(audience.to_owned());
+        self
+    }
+
+    /// How a JWT reaches the application when a browser signs in: "Response Mode" of LoginRadius's guide "JWT".
+    /// Default: [`ResponseMode::Query`].
+    #[must_use]
+    pub fn jwt_response_mode(mut self, mode: ResponseMode) -> Self {
+        self.config.jwt_response_mode = mode;
+        self
+    }
+
+    /// The name under which a JWT reaches the application when a browser signs in. Default: `token`. LoginRadius leaves
+    /// the name to the settings of the JWT app.
+    #[must_use]
+    pub fn jwt_response_parameter(mut self, name: &str) -> Self {
+        self.config.jwt_response_parameter = name.to_owned();
+        self
+    }
+
+    /// An address to which browsers may be sent after a sign-in, OAuth's or JWT's; call it once for each. It must be
+    /// asked for exactly as it is given here. Default: every `http` address of `127.0.0.1`, `localhost` and `[::1]`, on
+    /// any port and without a fragment; once an address is given, it and its like are the only ones.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if it is not an absolute address without fragment, user name and password, of
+    /// `http`, `https` or a scheme with a period (RFC 8252, section 7.1).
+    ///
+    /// ```
+    /// use loginradius_emulator::{AuthorizeError, Emulator, seeded};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = Emulator::builder().redirect_uri("https://www.example.com/callback")?.start()?;
+    /// let url = format!(
+    ///     "{}/sso/oauth/redirect?client_id={}&response_type=code&redirect_uri=",
+    ///     emulator.base_url(),
+    ///     seeded::CLIENT_ID
+    /// );
+    /// let landing = emulator.authorize(&format!("{url}https://www.example.com/callback"))?;
+    /// assert!(landing.url.starts_with("https://www.example.com/callback?code="));
+    /// let elsewhere = emulator.authorize(&format!("{url}http://127.0.0.1:8080/callback"));
+    /// assert!(matches!(elsewhere, Err(AuthorizeError::Refused { code: 2014, .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redirect_uri(mut self, uri: &str) -> io::Result<Self> {
+        if !redirect::can_be_given(uri) {
+            let message = "a redirect URI must be absolute and without a fragment";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.config.redirect_uris.push(uri.to_owned());
+        Ok(self)
+    }
+
+    /// Whether the answer to an authorization names [`Emulator::issuer`] as `iss` (RFC 9207), errors included. Default:
+    /// false, as LoginRadius documents none.
+    #[must_use]
+    pub fn issuer_in_authorization_response(mut self, on: bool) -> Self {
+        self.config.issuer_in_answers = on;
         self
     }
 

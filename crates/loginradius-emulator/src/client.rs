@@ -15,17 +15,22 @@ pub(crate) enum Secret {
 
 /// The client of an OAuth request.
 pub(crate) fn identify(params: &Params, secret: Secret) -> Result<&'static str, Refusal> {
-    let id = params.optional("client_id")?.ok_or(Refusal::ClientIdMissing)?;
-    if !has_form_of_key(id) {
-        return Err(Refusal::ClientIdMalformed);
-    }
-    let (id, expected) = seeded::CLIENTS.iter().find(|(known, _)| *known == id).ok_or(Refusal::ClientIdUnknown)?;
+    let (id, expected) = named(params)?;
     match params.optional("client_secret")? {
         Some(given) if random::same(given, expected) => Ok(id),
         Some(_) => Err(Refusal::ClientSecretWrong),
         None if secret == Secret::Optional => Ok(id),
         None => Err(Refusal::ClientSecretMissing),
     }
+}
+
+/// The client that a request names, and its secret.
+pub(crate) fn named(params: &Params) -> Result<(&'static str, &'static str), Refusal> {
+    let id = params.optional("client_id")?.ok_or(Refusal::ClientIdMissing)?;
+    if !has_form_of_key(id) {
+        return Err(Refusal::ClientIdMalformed);
+    }
+    seeded::CLIENTS.into_iter().find(|(known, _)| *known == id).ok_or(Refusal::ClientIdUnknown)
 }
 
 /// API keys are GUIDs (LoginRadius's guide "OAuth 2.0").

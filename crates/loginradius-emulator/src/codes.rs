@@ -3,6 +3,8 @@
 //! Some codes are on both pages, with other words or another meaning. The classic addresses are the subject of
 //! the first page; samples of the site addresses use the words of the second.
 
+use crate::recorded::Family;
+
 /// An error code and what is said with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Code {
@@ -21,6 +23,13 @@ pub(crate) struct Text {
 impl Code {
     const fn same(number: u16, text: Text) -> Self {
         Self { number, classic: text, site: text }
+    }
+
+    pub(crate) fn text(self, family: Family) -> Text {
+        match family {
+            Family::Classic => self.classic,
+            Family::Site => self.site,
+        }
     }
 }
 

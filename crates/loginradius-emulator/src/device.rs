@@ -114,9 +114,7 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
     let client_id = client::identify(params, Secret::Optional)?;
     known_app(app)?;
     let scope = params.optional("scope")?;
-    if scope.is_some_and(|scope| scope.split(' ').any(|word| !SCOPES.contains(&word))) {
-        return Err(Refusal::Service(codes::INVALID_SCOPE));
-    }
+    scope.map_or(Ok(()), known_scope)?;
 
     state.counters.device_codes += 1;
     let device_code = state.random.hex32();
@@ -190,6 +188,15 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
     grant.decision = Decision::Used(user);
     let tokens = state.sign_in(family, client_id, user, Operation::DeviceToken);
     Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
+}
+
+/// Words of [`SCOPES`], with a space between two (RFC 6749, section 3.3).
+pub(crate) fn known_scope(scope: &str) -> Result<(), Refusal> {
+    if scope.split(' ').all(|word| SCOPES.contains(&word)) {
+        Ok(())
+    } else {
+        Err(Refusal::Service(codes::INVALID_SCOPE))
+    }
 }
 
 pub(crate) fn known_app(app: &str) -> Result<(), Refusal> {

@@ -1,14 +1,13 @@
 //! JWTs: LoginRadius's page "JWT".
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::StatusCode;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::client::has_form_of_key;
 use crate::clock;
 use crate::codes::{self, Code};
+use crate::jws::{self, Signer};
 use crate::oauth;
 use crate::params::Params;
 use crate::random;
@@ -24,12 +23,13 @@ pub(crate) fn by_access_token(
     app: Option<&str>,
     query: &Params,
 ) -> Result<Answer, Refusal> {
-    check_key(query)?;
-    check_app(app, query)?;
+    check_key(query, "apikey")?;
+    let signer = signer(app, query)?;
     let token =
         query.optional("access_token").map_err(malformed)?.ok_or(Refusal::Service(codes::ACCESS_TOKEN_MISSING))?;
     let user = state.user_of_access_token(token)?;
-    sign(state, family, user, query)
+    let nonce = nonce(family, query)?;
+    Ok(answer(&sign(state, signer, user, nonce)))
 }
 
 /// "JWT Token by Email", "by Username" and "by Phone".
@@ -40,8 +40,8 @@ pub(crate) fn by_password(
     query: &Params,
     body: &Params,
 ) -> Result<Answer, Refusal> {
-    check_key(query)?;
-    check_app(app, query)?;
+    check_key(query, "apikey")?;
+    let signer = signer(app, query)?;
     let names = ["email", "username", "phone"];
     let mut given = Vec::new();
     for name in names {
@@ -74,7 +74,8 @@ pub(crate) fn by_password(
         return Err(Refusal::Service(wrong_password(family)));
     }
     oauth::may_sign_in(state, user)?;
-    sign(state, family, user, query)
+    let nonce = nonce(family, query)?;
+    Ok(answer(&sign(state, signer, user, nonce)))
 }
 
 /// "The password is not valid." is 1198 on the page "SSO API Codes"; the site's pages name only 966.
@@ -85,8 +86,9 @@ fn wrong_password(family: Family) -> Code {
     }
 }
 
-fn check_key(query: &Params) -> Result<(), Refusal> {
-    let key = query.optional("apikey").map_err(malformed)?.ok_or(Refusal::Service(codes::API_KEY_MISSING))?;
+/// The API key, in the parameter of that name.
+pub(crate) fn check_key(query: &Params, name: &str) -> Result<(), Refusal> {
+    let key = query.optional(name).map_err(malformed)?.ok_or(Refusal::Service(codes::API_KEY_MISSING))?;
     if !has_form_of_key(key) {
         return Err(Refusal::Service(codes::API_KEY_INVALID));
     }
@@ -98,26 +100,34 @@ fn check_key(query: &Params) -> Result<(), Refusal> {
 }
 
 /// `app` is the one in the site's path; the classic addresses have it in the query.
-fn check_app(app: Option<&str>, query: &Params) -> Result<(), Refusal> {
+pub(crate) fn signer(app: Option<&str>, query: &Params) -> Result<&'static Signer, Refusal> {
     let app = match app {
         Some(app) => app,
         None => query.optional("jwtapp").map_err(malformed)?.ok_or(Refusal::Service(codes::JWT_APP_MISSING))?,
     };
-    if app == seeded::JWT_APP { Ok(()) } else { Err(Refusal::Service(codes::JWT_CONFIGURATION)) }
+    jws::signer(app).ok_or(Refusal::Service(codes::JWT_CONFIGURATION))
 }
 
 /// Repetitions and values of a wrong type, in the words of these operations.
-fn malformed(_: Refusal) -> Refusal {
+pub(crate) fn malformed(_: Refusal) -> Refusal {
     Refusal::Service(codes::PARAMETER_MALFORMED)
 }
 
-/// A JWT as LoginRadius's "JWT Implementation Guide" describes it: HS256, no `kid`, the whole of it under the name
-/// `signature`.
-fn sign(state: &mut State, family: Family, user: &User, query: &Params) -> Result<Answer, Refusal> {
-    let nonce = match family {
-        Family::Classic => None,
-        Family::Site => query.optional("nonce").map_err(malformed)?,
-    };
+/// The classic pages know none.
+fn nonce(family: Family, query: &Params) -> Result<Option<&str>, Refusal> {
+    match family {
+        Family::Classic => Ok(None),
+        Family::Site => query.optional("nonce").map_err(malformed),
+    }
+}
+
+/// The whole JWT is under the name `signature`.
+fn answer(jwt: &str) -> Answer {
+    Answer::json(StatusCode::OK, &json!({ "signature": jwt }))
+}
+
+/// A JWT as LoginRadius's "JWT Implementation Guide" describes it.
+pub(crate) fn sign(state: &mut State, signer: &Signer, user: &User, nonce: Option<&str>) -> String {
     state.counters.jwts += 1;
     let now = state.clock.now();
     let mut claims = json!({
@@ -131,15 +141,14 @@ fn sign(state: &mut State, family: Family, user: &User, query: &Params) -> Resul
         "firstname": user.first_name,
         "lastname": user.last_name,
     });
+    for (name, value) in serde_json::from_str::<Map<String, Value>>(user.more_claims).unwrap_or_default() {
+        claims[name] = value;
+    }
+    if let Some(audience) = &state.config.jwt_audience {
+        claims["aud"] = audience.as_str().into();
+    }
     if let Some(nonce) = nonce {
         claims["nonce"] = nonce.into();
     }
-    let signed = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#),
-        URL_SAFE_NO_PAD.encode(claims.to_string())
-    );
-    let tag = random::hmac_sha256(seeded::JWT_SECRET.as_bytes(), signed.as_bytes());
-    let jwt = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag));
-    Ok(Answer::json(StatusCode::OK, &json!({ "signature": jwt })))
+    signer.sign(&claims.to_string())
 }

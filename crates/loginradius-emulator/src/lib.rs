@@ -46,9 +46,17 @@
 //! | revoke | `POST /sso/oauth/refresh_token/revoke` | `POST /api/oauth/{app}/revoke` |
 //! | JWT by access token | `GET /sso/jwt/api/token` | `GET /api/jwt/{app}/token` |
 //! | JWT by password | `POST /sso/jwt/api/login` | `POST /api/jwt/{app}/login` |
+//! | sign-in in a browser | `GET /sso/oauth/redirect` | `GET /service/oauth/{app}/authorize` |
+//! | JWT in a browser | `GET /sso/jwt/redirect/token` | `GET /service/jwt/{app}/authorize` |
 //!
-//! and the pages that a person needs to let a device in: `/device`, which `verification_uri` names. `/` lists what
-//! is [`seeded`].
+//! The last two show pages: a person signs in, allows the application (which a JWT does not ask for), and is sent back
+//! to it. A test does without a browser by [`Emulator::authorize`]. The pages that a person needs to let a device in
+//! begin at `/device`, which `verification_uri` names. `/` lists what is [`seeded`].
+//!
+//! JWTs are signed with any of the nine algorithms that LoginRadius's "JWT Implementation Guide" names, each by a JWT
+//! app of its own: [`seeded::JWT_APPS`]. LoginRadius documents no address of their public keys, since there the key
+//! pair is the customer's. The emulator has such addresses of its own: `GET /keys/{jwtapp}.pem` and
+//! `GET /keys/{jwtapp}/jwks`.
 //!
 //! # What it refuses
 //!
@@ -62,16 +70,25 @@
 //!   first poll is never too early.
 //! - A repeated parameter is an `invalid_request` (RFC 6749, section 3.2), an empty one counts as missing.
 //! - A request body must say that it is JSON or a form.
+//! - Browsers are sent to `http` addresses of this machine or, if any is given, to those of [`Builder::redirect_uri`]
+//!   alone. If that, the client or the application is wrong, the browser is shown an error page; everything else is
+//!   told to the application (RFC 6749, section 4.1.2.1).
+//! - The method of PKCE is RFC 7636's `S256`, which LoginRadius calls `SHA256`. `plain` is refused, and so is a verifier
+//!   for a code that was asked for without a challenge (RFC 9700, section 4.8.2).
+//! - The answer is in the query, for `response_type=token` too, unless `response_mode` is `fragment` or `form_post`.
+//! - A code that is sent a second time ends the sign-in that it has become (RFC 6749, section 4.1.2).
 //! - Requests must name this machine in `Host`; nothing but 127.0.0.1 is ever listened on.
 //!
 //! # What it does not have
 //!
-//! Browser pages of the authorization code flow ([`Emulator::issue_code`] stands in for them), OpenID Connect and its
-//! `id_token`, machine-to-machine tokens, introspection, token exchange, QR sign-in, JWTs signed with anything but HS256,
-//! and TLS. [`Fault::Answer`] gives any answer that is missing.
+//! A browser session that remembers who has signed in for the next application, registration and social sign-in, OpenID
+//! Connect and its `id_token`, machine-to-machine tokens, introspection, token exchange, QR sign-in, and TLS.
+//! [`Fault::Answer`] gives any answer that is missing.
 
 mod answer;
 mod api;
+mod authorization_code;
+mod authorize;
 mod body;
 mod bounded;
 mod builder;
@@ -80,12 +97,15 @@ mod clock;
 mod codes;
 mod device;
 mod fault;
+mod jws;
 mod jwt;
+mod landing;
 mod oauth;
 mod pages;
 mod params;
 mod random;
 mod recorded;
+mod redirect;
 mod refusal;
 mod request;
 mod route;
@@ -108,9 +128,12 @@ use seeded::User;
 use server::Shared;
 use state::State;
 
+pub use authorization_code::{CodeState, IssuedCode};
+pub use authorize::AuthorizeError;
 pub use builder::Builder;
 pub use device::{ApproveError, DeviceGrant, GrantState};
 pub use fault::Fault;
+pub use landing::{Landing, ResponseMode};
 pub use recorded::{BodyFormat, Family, Operation, Recorded};
 pub use state::Counters;
 pub use tokens::{Replay, SignIn, TokenAnswer};
@@ -215,12 +238,127 @@ impl Emulator {
         self.shared.lock().decide(&user_code, decision)
     }
 
-    /// An authorization code, as if [`seeded::ADA`] had signed in in a browser. It lives 50 seconds and can be
-    /// exchanged once, by this client, with this redirect URI, and with the verifier of `pkce_challenge` (method `S256`
-    /// of RFC 7636, which LoginRadius calls `SHA256`) if there is one.
+    /// What [`seeded::ADA`] does with the pages at such an address: she signs in and, if she is asked, allows it. It says
+    /// where her browser is sent, and sends nothing there.
+    ///
+    /// `url` is an address of this emulator, as an application has its users open it: that of a sign-in or of a JWT, in
+    /// either family. It is looked at as the pages do, at this time of the emulator's clock, and what is told to the
+    /// application instead of a code is `Ok` too, with `error`. Faults leave it alone, and no request is recorded.
+    ///
+    /// ```
+    /// use loginradius_emulator::{CodeState, Emulator, seeded};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = Emulator::start()?;
+    /// let link = format!(
+    ///     "{}/sso/oauth/redirect?client_id={}&response_type=code&state=af0&redirect_uri={}",
+    ///     emulator.base_url(),
+    ///     seeded::CLIENT_ID,
+    ///     "http%3A%2F%2F127.0.0.1%3A9%2Fcallback",
+    /// );
+    /// let landing = emulator.authorize(&link)?;
+    /// assert!(landing.url.starts_with("http://127.0.0.1:9/callback?code="));
+    /// assert_eq!(landing.param("state").as_deref(), Some("af0"));
+    ///
+    /// // The application would send the code now.
+    /// let code = emulator.codes().remove(0);
+    /// assert_eq!((code.sent, code.state), (0, CodeState::Fresh));
+    ///
+    /// // What is wrong with a request is told to the application...
+    /// let landing = emulator.authorize(&link.replace("type=code", "type=magic"))?;
+    /// assert_eq!(landing.param("error").as_deref(), Some("invalid_request"));
+    /// // ...unless nobody knows whose it is, or where it wants to go.
+    /// assert!(emulator.authorize(&link.replace("127.0.0.1%3A9", "evil.example")).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorizeError`] says why the browser would not be sent anywhere.
+    pub fn authorize(&self, url: &str) -> Result<Landing, AuthorizeError> {
+        self.authorize_as(url, &seeded::ADA)
+    }
+
+    /// What another user does there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Emulator::authorize`]; [`AuthorizeError::MayNotSignIn`] if her [`Standing`](seeded::Standing) is not
+    /// good.
+    pub fn authorize_as(&self, url: &str, user: &'static User) -> Result<Landing, AuthorizeError> {
+        authorize::visit(&mut self.shared.lock(), url, user, true)
+    }
+
+    /// What [`seeded::ADA`] does who signs in there and denies it: the application is told `access_denied`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Emulator::authorize`]; [`AuthorizeError::NothingToDeny`] at the address of a JWT, which asks nobody.
+    pub fn deny_authorization(&self, url: &str) -> Result<Landing, AuthorizeError> {
+        authorize::visit(&mut self.shared.lock(), url, &seeded::ADA, false)
+    }
+
+    /// An authorization code, as if [`seeded::ADA`] had signed in in a browser, without an address that asks for it. It
+    /// lives 50 seconds and can be exchanged once, by this client, with this redirect URI, and with the verifier of
+    /// `pkce_challenge` (method `S256` of RFC 7636, which LoginRadius calls `SHA256`) if there is one.
     #[must_use]
     pub fn issue_code(&self, client_id: &str, redirect_uri: &str, pkce_challenge: Option<&str>) -> String {
-        self.shared.lock().issue_code(client_id, redirect_uri, pkce_challenge, &seeded::ADA)
+        self.shared.lock().issue_code(client_id, redirect_uri, pkce_challenge, None, &seeded::ADA)
+    }
+
+    /// The authorization codes that were issued, oldest first. At most the last 10,000 are kept.
+    #[must_use]
+    pub fn codes(&self) -> Vec<IssuedCode> {
+        self.shared.lock().issued_codes()
+    }
+
+    /// What the answer to an authorization has as `iss`, if
+    /// [it has one](Builder::issuer_in_authorization_response) (RFC 9207):
+    /// `<address>/service/oauth/demo-oauth-app`, the form that LoginRadius's page "Access Token Claims" shows.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        self.shared.lock().issuer()
+    }
+
+    /// The public key of a JWT app, as `GET /keys/{jwtapp}.pem` gives it. `None` if the app is unknown or has a secret
+    /// instead.
+    #[must_use]
+    pub fn jwt_public_key_pem(&self, app: &str) -> Option<&'static str> {
+        jws::signer(app)?.app.public_key_pem
+    }
+
+    /// The public key of a JWT app as a JWK set (RFC 7517), as `GET /keys/{jwtapp}/jwks` gives it. `None` if the app is
+    /// unknown or has a secret instead. Its `kid` is the app's name, which the JWTs do not have.
+    #[must_use]
+    pub fn jwks(&self, app: &str) -> Option<String> {
+        jws::signer(app)?.jwks().map(|set| set.to_string())
+    }
+
+    /// A JWT with these claims, signed with the key of a JWT app. The claims are signed as they are, whether JSON or not.
+    /// The header has `alg` and `typ`, as LoginRadius's JWTs have. `None` if the app is unknown.
+    ///
+    /// ```
+    /// use loginradius_emulator::{Emulator, seeded};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let emulator = Emulator::start()?;
+    /// let expired = emulator.sign_jwt(seeded::JWT_APP, r#"{"sub":"x","exp":1}"#);
+    /// assert!(expired.is_some_and(|jwt| jwt.starts_with("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.")));
+    /// assert_eq!(emulator.sign_jwt("unknown", "{}"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn sign_jwt(&self, app: &str, claims: &str) -> Option<String> {
+        Some(jws::signer(app)?.sign(claims))
+    }
+
+    /// The same with a header of any kind: another `alg`, a `kid`, a `crit`. The signature is the one of the app's own
+    /// algorithm whatever the header says.
+    #[must_use]
+    pub fn sign_jwt_with_header(&self, app: &str, header: &str, claims: &str) -> Option<String> {
+        Some(jws::signer(app)?.sign_with_header(header, claims))
     }
 
     /// Signs a user in without a request, as if she had sent her password with [`seeded::CLIENT_ID`] to the classic

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use loginradius_emulator::{Emulator, seeded};
+use loginradius_emulator::{Emulator, ResponseMode, seeded};
 
 /// An emulator of LoginRadius's OAuth 2.0 and JWT sign-in endpoints, made from LoginRadius's public documentation.
 /// It listens on 127.0.0.1 only.
@@ -33,6 +33,19 @@ struct Options {
     /// Lifetime of a JWT, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     jwt_lifetime: u64,
+    /// Address to which browsers may be sent after a sign-in, exactly; repeat it for more. Without it, any http
+    /// address of this machine
+    #[arg(long, value_name = "URL")]
+    redirect_uri: Vec<String>,
+    /// How a JWT reaches the application when a browser signs in
+    #[arg(long, value_enum, default_value_t = Mode::Query)]
+    jwt_response_mode: Mode,
+    /// Name under which a JWT reaches the application when a browser signs in
+    #[arg(long, value_name = "NAME", default_value = "token")]
+    jwt_response_parameter: String,
+    /// The aud of JWTs; without it, they have none
+    #[arg(long, value_name = "AUDIENCE")]
+    jwt_audience: Option<String>,
     /// Refuse forms at the OAuth endpoints, as LoginRadius code 965 does
     #[arg(long)]
     json_only: bool,
@@ -42,6 +55,23 @@ struct Options {
     /// Address under which people reach the pages, if it is not this machine's
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Mode {
+    Query,
+    Fragment,
+    Post,
+}
+
+impl From<Mode> for ResponseMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Query => Self::Query,
+            Mode::Fragment => Self::Fragment,
+            Mode::Post => Self::Post,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -76,8 +106,16 @@ fn start(options: &Options) -> io::Result<Emulator> {
         .refresh_token_lifetime(Duration::from_secs(options.refresh_token_lifetime))
         .refresh_grace(Duration::from_secs(options.refresh_grace))
         .jwt_lifetime(Duration::from_secs(options.jwt_lifetime))
+        .jwt_response_mode(options.jwt_response_mode.into())
+        .jwt_response_parameter(&options.jwt_response_parameter)
         .json_only(options.json_only)
         .verification_uri_complete(!options.no_verification_uri_complete);
+    if let Some(audience) = &options.jwt_audience {
+        builder = builder.jwt_audience(audience);
+    }
+    for uri in &options.redirect_uri {
+        builder = builder.redirect_uri(uri)?;
+    }
     if let Some(url) = &options.public_url {
         builder = builder.public_url(url)?;
     }
@@ -92,7 +130,14 @@ fn introduce(emulator: &Emulator, json_only: bool) -> io::Result<()> {
     writeln!(out, "  client id       {client}")?;
     writeln!(out, "  client secret   {}", seeded::CLIENT_SECRET)?;
     writeln!(out, "  OAuth app       {app}")?;
-    writeln!(out, "  JWT app         {} (HS256, secret {})\n", seeded::JWT_APP, seeded::JWT_SECRET)?;
+    for jwt_app in seeded::JWT_APPS {
+        let (name, algorithm) = (jwt_app.name, jwt_app.algorithm);
+        match jwt_app.secret {
+            Some(secret) => writeln!(out, "  JWT app         {name:<19} {algorithm}, secret {secret}")?,
+            None => writeln!(out, "  JWT app         {name:<19} {algorithm}, key {url}/keys/{name}.pem")?,
+        }
+    }
+    writeln!(out)?;
     for user in emulator.users() {
         writeln!(out, "  {:<24}{:<27}{}", user.email, user.password, user.standing)?;
     }
@@ -101,6 +146,9 @@ fn introduce(emulator: &Emulator, json_only: bool) -> io::Result<()> {
     } else {
         format!("-d client_id={client}")
     };
-    writeln!(out, "\nTry a device login:\n  curl {request} {url}/sso/oauth/{app}/device\n\nCtrl-C ends it.")?;
+    writeln!(out, "\nTry a device login:\n  curl {request} {url}/sso/oauth/{app}/device")?;
+    writeln!(out, "\nOr open this and see what your application would be sent:")?;
+    let link = "response_type=code&state=x&redirect_uri=http%3A%2F%2F127.0.0.1%3A8080%2Fcallback";
+    writeln!(out, "  {url}/sso/oauth/redirect?client_id={client}&{link}\n\nCtrl-C ends it.")?;
     out.flush()
 }

@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::{StatusCode, Uri};
-use sha2::{Digest as _, Sha256};
 
 use crate::answer::Answer;
 use crate::client::{self, Secret};
@@ -65,11 +64,13 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     let now = state.clock.now();
     let authorization = state
         .codes
-        .get(code)
+        .get_mut(code)
         .filter(|authorization| authorization.client_id == client_id)
         .ok_or(Refusal::CodeUnknown)?;
     if let Some(id) = authorization.used_for.clone() {
         // RFC 6749, section 4.1.2: the tokens that a reused code was exchanged for are not to be trusted any more.
+        authorization.replays += 1;
+        state.counters.code_replays += 1;
         state.end(&id);
         return Err(Refusal::CodeUsed);
     }
@@ -101,7 +102,7 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
 fn verifies(verifier: &str, challenge: &str) -> bool {
     let well_formed = (43..=128).contains(&verifier.len())
         && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-    well_formed && random::same(&URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)), challenge)
+    well_formed && random::same(&URL_SAFE_NO_PAD.encode(random::sha256(verifier.as_bytes())), challenge)
 }
 
 /// "Access Token by Account Password".
@@ -183,7 +184,7 @@ mod tests {
         assert!(verifies(verifier, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"));
         assert!(!verifies(verifier, verifier));
         let short = "short";
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(short));
+        let challenge = URL_SAFE_NO_PAD.encode(random::sha256(short.as_bytes()));
         assert!(!verifies(short, &challenge));
     }
 }

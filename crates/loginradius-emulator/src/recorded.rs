@@ -24,6 +24,11 @@ pub enum Operation {
     JwtToken,
     /// "JWT Token by Email", "by Username", "by Phone".
     JwtLogin,
+    /// A browser comes to sign in, and to leave with a code or a token: the address of the application's link. The
+    /// forms of the pages that follow are no operation.
+    Authorize,
+    /// A browser comes to sign in, and to leave with a JWT: the address of the application's link.
+    JwtRedirect,
 }
 
 /// The two families of LoginRadius's addresses.
@@ -32,7 +37,7 @@ pub enum Operation {
 pub enum Family {
     /// `/sso/...`, as at `cloud-api.loginradius.com`.
     Classic,
-    /// `/api/...`, as at `<app>.hub.loginradius.com`.
+    /// `/api/...` and `/service/...`, as at `<app>.hub.loginradius.com`.
     Site,
 }
 

@@ -28,8 +28,11 @@ pub(crate) enum Refusal {
     NotText(String),
     GrantTypeInvalid,
     ResponseTypeInvalid,
+    ResponseModeInvalid,
     RedirectUriMalformed,
     RedirectUriMismatch,
+    /// RFC 7636, section 4.4.1: a method that is not known, or no method's challenge.
+    ChallengeInvalid(&'static str),
     CodeUnknown,
     CodeExpired,
     CodeUsed,
@@ -101,6 +104,11 @@ impl Refusal {
                 ("unsupported_grant_type", "The grant_type is not valid, check grant_type parameter again")
             }
             Self::ResponseTypeInvalid => ("invalid_request", "The response_type must contains valid value"),
+            Self::ResponseModeInvalid => ("invalid_request", "The response_mode is not valid"),
+            Self::ChallengeInvalid(name) => {
+                let description = format!("The {name} is not valid");
+                return Some((StatusCode::BAD_REQUEST, "invalid_request", description));
+            }
             Self::RedirectUriMalformed | Self::RedirectUriMismatch => {
                 ("invalid_request", "The redirect_uri is not valid, check redirect_uri parameter again")
             }
@@ -131,9 +139,12 @@ impl Refusal {
             Self::ClientIdUnknown => codes::INVALID_CLIENT,
             Self::ClientSecretMissing => codes::API_SECRET_MISSING,
             Self::ClientSecretWrong | Self::OAuthAppUnknown => codes::UNAUTHORIZED_CLIENT,
-            Self::Missing(_) | Self::Repeated(_) | Self::NotText(_) | Self::ResponseTypeInvalid => {
-                codes::INVALID_REQUEST
-            }
+            Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::NotText(_)
+            | Self::ResponseTypeInvalid
+            | Self::ResponseModeInvalid
+            | Self::ChallengeInvalid(_) => codes::INVALID_REQUEST,
             Self::GrantTypeInvalid => codes::UNSUPPORTED_GRANT_TYPE,
             Self::RedirectUriMalformed => codes::REDIRECT_URI_INVALID,
             Self::RedirectUriMismatch => codes::REDIRECT_URI_MISMATCH,
@@ -152,12 +163,36 @@ impl Refusal {
         }
     }
 
+    /// Error and description for an application that a browser is sent back to. What has no error of OAuth's own has
+    /// LoginRadius's code of that name.
+    pub(crate) fn in_redirect(&self) -> (&'static str, String) {
+        if *self == Self::AccessDenied {
+            return ("access_denied", "The user has denied it".to_owned());
+        }
+        match self.oauth() {
+            Some((_, error, description)) => (error, description),
+            None => {
+                let Text { message, description, .. } = self.code().classic;
+                (message, description.to_owned())
+            }
+        }
+    }
+
+    /// LoginRadius's code and words for a person.
+    pub(crate) fn in_words(&self, family: Family) -> (u16, String) {
+        let code = self.code();
+        let Text { message, description, .. } = code.text(family);
+        let words = match self.oauth() {
+            Some((_, _, words)) => words,
+            None if message == description => message.to_owned(),
+            None => format!("{}. {description}", message.trim_end_matches('.')),
+        };
+        (code.number, words)
+    }
+
     fn service(&self, family: Family) -> Answer {
         let code = self.code();
-        let Text { status, message, description } = match family {
-            Family::Classic => code.classic,
-            Family::Site => code.site,
-        };
+        let Text { status, message, description } = code.text(family);
         let mut body = json!({
             "Description": description,
             "ErrorCode": code.number,

@@ -24,14 +24,21 @@ pub(crate) enum Endpoint {
     Revoke,
     JwtToken,
     JwtLogin,
+    Authorize,
+    JwtRedirect,
 }
 
 impl Endpoint {
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::JwtToken => Method::GET,
+            Self::JwtToken | Self::Authorize | Self::JwtRedirect => Method::GET,
             _ => Method::POST,
         }
+    }
+
+    /// Whether who calls is said in the query. The others say it in the body.
+    pub(crate) fn has_its_parameters_in_the_query(self) -> bool {
+        matches!(self, Self::JwtToken | Self::JwtLogin | Self::Authorize | Self::JwtRedirect)
     }
 }
 
@@ -54,6 +61,10 @@ pub(crate) fn find(path: &str) -> Option<Target> {
         ["api", "oauth", app, "revoke"] => (Family::Site, Endpoint::Revoke, Some(app)),
         ["api", "jwt", app, "token"] => (Family::Site, Endpoint::JwtToken, Some(app)),
         ["api", "jwt", app, "login"] => (Family::Site, Endpoint::JwtLogin, Some(app)),
+        ["sso", "oauth", "redirect"] => (Family::Classic, Endpoint::Authorize, None),
+        ["sso", "jwt", "redirect", "token"] => (Family::Classic, Endpoint::JwtRedirect, None),
+        ["service", "oauth", app, "authorize"] => (Family::Site, Endpoint::Authorize, Some(app)),
+        ["service", "jwt", app, "authorize"] => (Family::Site, Endpoint::JwtRedirect, Some(app)),
         _ => return None,
     };
     let app = match app {
@@ -66,7 +77,7 @@ pub(crate) fn find(path: &str) -> Option<Target> {
 
 /// Whether a path that [`find`] does not know looks like one of the API's.
 pub(crate) fn is_api(path: &str) -> bool {
-    path.starts_with("/sso/") || path.starts_with("/api/")
+    ["/sso/", "/api/", "/service/"].iter().any(|start| path.starts_with(start))
 }
 
 #[cfg(test)]

@@ -12,10 +12,31 @@ pub const OTHER_CLIENT_ID: &str = "de300000-0000-4000-8000-000000000002";
 pub const OTHER_CLIENT_SECRET: &str = "de305ec2-0000-4000-8000-00000002fa4e";
 /// The one OAuth application; the `OAuthName` of an address. Both clients may use it.
 pub const OAUTH_APP: &str = "demo-oauth-app";
-/// The one JWT application: `jwtapp`. Both clients may use it.
+/// The JWT application that signs with HS256: `jwtapp`. Both clients may use it, as they may the others of [`JWT_APPS`].
 pub const JWT_APP: &str = "demo-jwt-app";
 /// The secret with which [`JWT_APP`] signs its JWTs (HS256), a plain string as LoginRadius's guide "JWT" has it.
 pub const JWT_SECRET: &str = "demo-jwt-app-secret-that-protects-nothing";
+
+/// Every JWT application, [`JWT_APP`] first: one for each algorithm of LoginRadius's "JWT Implementation Guide".
+pub const JWT_APPS: &[JwtApp] = &[
+    JwtApp::hmac(JWT_APP, JwtAlgorithm::Hs256, JWT_SECRET),
+    JwtApp::hmac(
+        "demo-jwt-app-hs384",
+        JwtAlgorithm::Hs384,
+        "demo-jwt-app-hs384-secret-that-protects-nothing-and-is-long-enough",
+    ),
+    JwtApp::hmac(
+        "demo-jwt-app-hs512",
+        JwtAlgorithm::Hs512,
+        "demo-jwt-app-hs512-secret-that-protects-nothing-and-is-even-longer-than-needed",
+    ),
+    JwtApp::key_pair("demo-jwt-app-rs256", JwtAlgorithm::Rs256, include_str!("keys/rs256.public.pem")),
+    JwtApp::key_pair("demo-jwt-app-rs384", JwtAlgorithm::Rs384, include_str!("keys/rs384.public.pem")),
+    JwtApp::key_pair("demo-jwt-app-rs512", JwtAlgorithm::Rs512, include_str!("keys/rs512.public.pem")),
+    JwtApp::key_pair("demo-jwt-app-es256", JwtAlgorithm::Es256, include_str!("keys/es256.public.pem")),
+    JwtApp::key_pair("demo-jwt-app-es384", JwtAlgorithm::Es384, include_str!("keys/es384.public.pem")),
+    JwtApp::key_pair("demo-jwt-app-es512", JwtAlgorithm::Es512, include_str!("keys/es512.public.pem")),
+];
 
 /// `client_id` and `client_secret` of every client.
 pub(crate) const CLIENTS: [(&str, &str); 2] = [(CLIENT_ID, CLIENT_SECRET), (OTHER_CLIENT_ID, OTHER_CLIENT_SECRET)];
@@ -29,10 +50,11 @@ pub const ADA: User = User {
     password: "ada-demo-password",
     first_name: "Ada",
     last_name: "Example",
+    more_claims: "{}",
     standing: Standing::Good,
 };
 
-/// A second user who can sign in.
+/// A second user who can sign in, with claims of every JSON type in her JWTs.
 pub const GRACE: User = User {
     uid: "0da00000000040008000000000000002",
     email: "grace@example.com",
@@ -41,6 +63,13 @@ pub const GRACE: User = User {
     password: "grace-demo-password",
     first_name: "Grace",
     last_name: "Sample",
+    more_claims: r#"{
+        "company": null,
+        "roles": ["reader", "editor"],
+        "address": { "country": "NZ", "postal_code": null },
+        "score": 7.5,
+        "newsletter": false
+    }"#,
     standing: Standing::Good,
 };
 
@@ -53,6 +82,7 @@ pub const UNVERIFIED: User = User {
     password: "unverified-demo-password",
     first_name: "Una",
     last_name: "Verified",
+    more_claims: "{}",
     standing: Standing::EmailNotVerified,
 };
 
@@ -65,6 +95,7 @@ pub const BLOCKED: User = User {
     password: "blocked-demo-password",
     first_name: "Blake",
     last_name: "Blocked",
+    more_claims: "{}",
     standing: Standing::Blocked,
 };
 
@@ -77,6 +108,7 @@ pub const LOCKED: User = User {
     password: "locked-demo-password",
     first_name: "Lou",
     last_name: "Locked",
+    more_claims: "{}",
     standing: Standing::Locked,
 };
 
@@ -89,11 +121,90 @@ pub const SECOND_FACTOR: User = User {
     password: "factor-demo-password",
     first_name: "Fay",
     last_name: "Factor",
+    more_claims: "{}",
     standing: Standing::SecondFactor,
 };
 
 /// Every user.
 pub const USERS: &[User] = &[ADA, GRACE, UNVERIFIED, BLOCKED, LOCKED, SECOND_FACTOR];
+
+/// A seeded JWT application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JwtApp {
+    /// Its name: `jwtapp`.
+    pub name: &'static str,
+    /// What it signs with.
+    pub algorithm: JwtAlgorithm,
+    /// The secret of HS256, HS384 and HS512, a plain string as LoginRadius's guide "JWT" has it.
+    pub secret: Option<&'static str>,
+    /// The public key of the other algorithms: SubjectPublicKeyInfo in PEM (RFC 7468, section 13).
+    pub public_key_pem: Option<&'static str>,
+}
+
+impl JwtApp {
+    const fn hmac(name: &'static str, algorithm: JwtAlgorithm, secret: &'static str) -> Self {
+        Self { name, algorithm, secret: Some(secret), public_key_pem: None }
+    }
+
+    const fn key_pair(name: &'static str, algorithm: JwtAlgorithm, public_key_pem: &'static str) -> Self {
+        Self { name, algorithm, secret: None, public_key_pem: Some(public_key_pem) }
+    }
+}
+
+/// How a JWT is signed (RFC 7518, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JwtAlgorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+    /// RSA, PKCS #1 v1.5, with SHA-256.
+    Rs256,
+    /// RSA, PKCS #1 v1.5, with SHA-384.
+    Rs384,
+    /// RSA, PKCS #1 v1.5, with SHA-512.
+    Rs512,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+    /// ECDSA on P-521 with SHA-512.
+    Es512,
+}
+
+impl JwtAlgorithm {
+    /// The `alg` of a JWT's header.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+        }
+    }
+}
+
+impl fmt::Display for JwtAlgorithm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// The JWT application of that name.
+#[must_use]
+pub fn jwt_app(name: &str) -> Option<&'static JwtApp> {
+    JWT_APPS.iter().find(|app| app.name == name)
+}
 
 /// A seeded user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +224,8 @@ pub struct User {
     pub first_name: &'static str,
     /// The claim `lastname`.
     pub last_name: &'static str,
+    /// More claims of a JWT: a JSON object. LoginRadius puts profile fields of any JSON type there.
+    pub more_claims: &'static str,
     /// Whether a sign-in with the right password is let through.
     pub standing: Standing,
 }

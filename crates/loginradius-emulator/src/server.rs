@@ -92,7 +92,8 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
         headers: &head.headers,
         body: &body,
     };
-    match route::find(request.path) {
+    let target = route::find(request.path).filter(|_| !pages::is_device_confirmation(request.path, request.query));
+    match target {
         Some(target) => api::answer(shared, &request, &target).await,
         None if pages::has(request.path) => {
             let answer = pages::answer(&mut shared.lock(), &request);

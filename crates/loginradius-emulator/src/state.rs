@@ -2,21 +2,19 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, SystemTime};
 
+use crate::authorization_code::AuthorizationCode;
 use crate::bounded::Bounded;
 use crate::builder::Config;
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::device::Grant;
 use crate::fault::Faults;
 use crate::pages::browser::Browsers;
+use crate::pages::tickets::Tickets;
 use crate::random::Random;
 use crate::recorded::Recorded;
-use crate::seeded::User;
+use crate::seeded;
 use crate::tokens::{SignIn, Tokens};
-
-/// "The code is valid for 50 seconds", says the troubleshooting section of LoginRadius's guide "OAuth 2.0".
-const CODE_LIFETIME: Duration = Duration::from_secs(50);
 
 /// How many of each thing are kept.
 pub(crate) const KEPT: usize = 10_000;
@@ -38,23 +36,11 @@ pub(crate) struct State {
     pub(crate) sign_ins: Bounded<SignIn>,
     pub(crate) tokens: Tokens,
     pub(crate) browsers: Browsers,
+    pub(crate) tickets: Tickets,
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
     requests: VecDeque<(u64, Recorded)>,
     request_number: u64,
-}
-
-/// What came of an authorization in a browser.
-#[derive(Debug)]
-pub(crate) struct AuthorizationCode {
-    pub(crate) client_id: String,
-    pub(crate) redirect_uri: String,
-    /// The `S256` challenge of RFC 7636.
-    pub(crate) challenge: Option<String>,
-    pub(crate) user: &'static User,
-    pub(crate) expires: SystemTime,
-    /// The sign-in that it was exchanged for.
-    pub(crate) used_for: Option<String>,
 }
 
 /// How often things happened since the start.
@@ -65,7 +51,7 @@ pub struct Counters {
     pub device_codes: u64,
     /// Polls answered `slow_down`.
     pub slow_downs: u64,
-    /// Sign-ins: device grants, codes and passwords that became tokens, and those of
+    /// Sign-ins: device grants, codes and passwords that became tokens, browsers that were given one, and those of
     /// [`Emulator::sign_in`](crate::Emulator::sign_in).
     pub sign_ins: u64,
     /// Refreshes that were answered with tokens, `graced` included.
@@ -76,8 +62,12 @@ pub struct Counters {
     pub replays: u64,
     /// Refresh tokens revoked.
     pub revocations: u64,
-    /// JWTs signed.
+    /// JWTs signed for somebody who has signed in.
     pub jwts: u64,
+    /// Authorization codes issued.
+    pub codes: u64,
+    /// Authorization codes that were sent again after they had become tokens; each ends its sign-in.
+    pub code_replays: u64,
 }
 
 impl State {
@@ -94,6 +84,7 @@ impl State {
             sign_ins: Bounded::new(KEPT),
             tokens: Tokens::new(),
             browsers: Browsers::new(),
+            tickets: Tickets::new(),
             faults: Faults::default(),
             counters: Counters::default(),
             requests: VecDeque::new(),
@@ -104,6 +95,11 @@ impl State {
     /// The address that people and JWTs see, without a slash at its end.
     pub(crate) fn public_url(&self) -> &str {
         self.config.public_url.as_deref().unwrap_or(&self.base_url)
+    }
+
+    /// Who answers an authorization (RFC 9207), in the form that LoginRadius's page "Access Token Claims" shows.
+    pub(crate) fn issuer(&self) -> String {
+        format!("{}/service/oauth/{}", self.public_url(), seeded::OAUTH_APP)
     }
 
     pub(crate) fn record(&mut self, request: Recorded) -> u64 {
@@ -126,26 +122,6 @@ impl State {
 
     pub(crate) fn clear_requests(&mut self) {
         self.requests.clear();
-    }
-
-    pub(crate) fn issue_code(
-        &mut self,
-        client_id: &str,
-        redirect_uri: &str,
-        challenge: Option<&str>,
-        user: &'static User,
-    ) -> String {
-        let code = self.random.guid();
-        let authorization = AuthorizationCode {
-            client_id: client_id.to_owned(),
-            redirect_uri: redirect_uri.to_owned(),
-            challenge: challenge.map(str::to_owned),
-            user,
-            expires: clock::later(self.clock.now(), CODE_LIFETIME),
-            used_for: None,
-        };
-        self.codes.insert(code.clone(), authorization);
-        code
     }
 }
 

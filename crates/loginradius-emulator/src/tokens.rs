@@ -28,7 +28,8 @@ pub struct SignIn {
     pub client_id: String,
     /// The email address of its user.
     pub email: String,
-    /// How it began: [`Operation::DeviceToken`], [`Operation::CodeExchange`] or [`Operation::Password`].
+    /// How it began: [`Operation::DeviceToken`], [`Operation::CodeExchange`], [`Operation::Password`], or
+    /// [`Operation::Authorize`] if the access token was in the answer to the browser.
     pub began_by: Operation,
     /// How often it was refreshed, in whatever way.
     pub refreshes: u64,
@@ -40,7 +41,8 @@ pub struct SignIn {
     pub replays: u64,
     /// Whether its newest tokens are accepted until they expire. Revoking and replaying end it.
     pub live: bool,
-    /// The newest refresh token; empty if it [never had one](crate::Emulator::issue_refresh_tokens).
+    /// The newest refresh token; empty if it [never had one](crate::Emulator::issue_refresh_tokens), as those that
+    /// began by [`Operation::Authorize`] never have.
     pub refresh_token: String,
     /// The newest access token.
     pub access_token: String,
@@ -204,6 +206,8 @@ impl State {
         user: &'static User,
         began_by: Operation,
     ) -> TokenAnswer {
+        // RFC 6749, section 4.2.2: a browser is given no refresh token.
+        let with_refresh_token = self.tokens.issue && began_by != Operation::Authorize;
         self.counters.sign_ins += 1;
         let id = self.counters.sign_ins.to_string();
         let sign_in = SignIn {
@@ -219,7 +223,7 @@ impl State {
             access_token: String::new(),
         };
         self.sign_ins.insert(id.clone(), sign_in);
-        self.issue_tokens(family, &id, user, self.tokens.issue)
+        self.issue_tokens(family, &id, user, with_refresh_token)
     }
 
     fn issue_tokens(&mut self, family: Family, id: &str, user: &'static User, with_refresh_token: bool) -> TokenAnswer {

@@ -275,3 +275,60 @@ fn every_documented_sample_is_answered_as_documented() {
     assert_eq!(covered, 66);
     assert_eq!(not_covered, NOT_COVERED.len());
 }
+
+/// The link of a sample, at the emulator: with its client and applications, and otherwise as it is printed.
+fn link(emulator: &Emulator, printed: &str) -> String {
+    let (_, rest) = printed.split_once("://").expect("an address");
+    let (_, rest) = rest.split_once('/').expect("a path");
+    let rest = rest
+        .replace("my-oauth-app", seeded::OAUTH_APP)
+        .replace("my-jwt-app", seeded::JWT_APP)
+        .replace("client_id=key", &format!("client_id={}", seeded::CLIENT_ID))
+        .replace("apikey=key", &format!("apikey={}", seeded::CLIENT_ID));
+    format!("{}/{rest}", emulator.base_url())
+}
+
+#[test]
+fn every_documented_link_to_a_sign_in_is_taken() {
+    let mut seen = Vec::new();
+    for vector in loginradius_vectors::all() {
+        if !["authorize", "jwt_redirect"].contains(&vector.endpoint.as_str()) || vector.name.starts_with("oidc_") {
+            continue;
+        }
+        let query = vector.request.url.split_once('?').expect("a query").1;
+        let printed = |name: &str| {
+            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        let address = printed("redirect_uri").or_else(|| printed("return_url")).expect("a way back");
+        let emulator = Emulator::builder().redirect_uri(&address).expect("an address").start().expect("an emulator");
+        let url = link(&emulator, &vector.request.url);
+        let page = http::send("GET", &url, &[], b"").expect("an answer");
+        assert_eq!(page.status, 200, "{}: {page:?}", vector.name);
+        let landing = emulator.authorize(&url).expect("to be sent back");
+        let expected = match (vector.endpoint.as_str(), &vector.response) {
+            ("jwt_redirect", _) => format!("{address}?token={}", landing.param("token").expect("a JWT")),
+            (_, response) => {
+                let issued = emulator.codes().remove(0);
+                assert_eq!((&issued.scope, &issued.challenge), (&printed("scope"), &printed("code_challenge")));
+                match response {
+                    // The one whose end is printed.
+                    Some(response) => response.headers["Location"].replace("thecode", &issued.code),
+                    None => format!("{address}?code={}&state={}", issued.code, printed("state").expect("a state")),
+                }
+            }
+        };
+        assert_eq!(landing.url, expected, "{}", vector.name);
+        seen.push(vector.name);
+    }
+    assert_eq!(
+        seen,
+        [
+            "classic_authorize_pkce_url",
+            "classic_authorize_scope_smuggling_url",
+            "classic_authorize_url",
+            "classic_jwt_redirect_url",
+            "site_authorize_url",
+        ]
+    );
+}

@@ -12,14 +12,26 @@ pub(crate) fn is_our_host(state: &State, headers: &HeaderMap, uri: &Uri) -> bool
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
-    let ours = |host: &str| {
-        let host = host.to_ascii_lowercase();
-        let local = ["127.0.0.1", "localhost", "[::1]"]
-            .iter()
-            .any(|name| host == format!("{name}:{}", state.port) || state.port == 80 && host == *name);
-        local || state.config.public_host.as_ref() == Some(&host)
-    };
+    let ours = |host: &str| is_our_name(state, host);
     host.to_str().is_ok_and(ours) && uri.authority().is_none_or(|authority| ours(authority.as_str()))
+}
+
+fn is_our_name(state: &State, host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    is_this_machine(state, &host) || state.config.public_host.as_ref() == Some(&host)
+}
+
+/// Whether these are the scheme and the host of the emulator's own address or of its public one.
+pub(crate) fn is_our_address(state: &State, scheme: &str, host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    scheme == "http" && is_this_machine(state, &host)
+        || state.config.public_url.as_ref().is_some_and(|url| url.eq_ignore_ascii_case(&format!("{scheme}://{host}")))
+}
+
+fn is_this_machine(state: &State, host: &str) -> bool {
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|name| host == format!("{name}:{}", state.port) || state.port == 80 && host == *name)
 }
 
 /// Whether a form was sent by a page of this emulator: browsers say where a form comes from in `Sec-Fetch-Site` and in

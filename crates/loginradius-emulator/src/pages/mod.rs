@@ -1,15 +1,22 @@
-//! The pages with which a person lets a device in (RFC 8628, section 3.3), and the page that says what this is.
+//! The pages with which a person lets a device in (RFC 8628, section 3.3), those with which she signs in to an
+//! application, and the page that says what this is.
 
 pub(crate) mod browser;
 pub(crate) mod guard;
+pub(crate) mod sign_in;
+pub(crate) mod tickets;
 mod view;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper::header::{self, HeaderName};
 use hyper::{Method, StatusCode};
 use maud::Markup;
 
 use crate::answer::Answer;
+use crate::codes;
 use crate::device::{self, ApproveError, Decision};
+use crate::jws::{self, Signer};
 use crate::params::Params;
 use crate::random;
 use crate::request::Whole;
@@ -21,8 +28,17 @@ const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
 
 /// Nothing is loaded from elsewhere, nothing runs, nobody may frame a page.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-     frame-ancestors 'none'; base-uri 'none'";
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// What a page may do more than others.
+#[derive(Default)]
+struct Policy<'a> {
+    /// A scheme of addresses that its form may lead to.
+    form_scheme: Option<&'a str>,
+    /// The script that runs.
+    script: Option<&'a str>,
+}
 
 /// Whether there is a page at this path.
 pub(crate) fn has(path: &str) -> bool {
@@ -36,13 +52,30 @@ pub(crate) fn has(path: &str) -> bool {
             | "/device/decide"
             | "/device/result"
             | "/device/sign-out"
-    ) || is_confirm_address(path)
+    ) || sign_in::has(path)
+        || keys_of(path).is_some()
+        || is_confirm_address(path)
 }
 
 /// LoginRadius's own addresses for a browser that confirms a device (guide "OAuth 2.0", both families).
 fn is_confirm_address(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').collect();
     matches!(segments[..], ["", "sso", "oauth", _, "device", "confirm"] | ["", "service", "oauth", _, "authorize"])
+}
+
+/// Whether a browser comes to confirm a device: the site's address for it is the one for signing in, with a
+/// `user_code`.
+pub(crate) fn is_device_confirmation(path: &str, query: &str) -> bool {
+    is_confirm_address(path) && Params::from_form(query.as_bytes()).optional("user_code") != Ok(None)
+}
+
+/// The JWT app whose keys are at this path, and whether they are asked for as a JWK set.
+fn keys_of(path: &str) -> Option<(&str, bool)> {
+    let rest = path.strip_prefix("/keys/")?;
+    match rest.strip_suffix("/jwks") {
+        Some(app) => Some((app, true)),
+        None => Some((rest.strip_suffix(".pem")?, false)),
+    }
 }
 
 /// The page for everything else.
@@ -53,6 +86,7 @@ pub(crate) fn not_found() -> Answer {
 /// A page, or what happens when one of its forms is sent.
 pub(crate) fn answer(state: &mut State, request: &Whole<'_>) -> Answer {
     let answer = match *request.method {
+        _ if sign_in::has(request.path) => sign_in::answer(state, request),
         Method::GET | Method::HEAD => show(state, request),
         Method::POST => receive(state, request),
         _ => None,
@@ -105,17 +139,26 @@ fn show(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
                 None => session.to("/device", ""),
             }
         }
-        path if is_confirm_address(path) && user_code.is_empty() => page(
-            StatusCode::NOT_FOUND,
-            view::note(
-                "This emulator has no page for that",
-                "At this address it only knows device codes. For the authorization code flow, tests issue codes \
-                 through the library.",
-            ),
-        ),
+        path if is_confirm_address(path) && user_code.is_empty() => {
+            page(StatusCode::NOT_FOUND, view::note("There is no device code", "The address may be cut short."))
+        }
         path if is_confirm_address(path) => Answer::see_other(&format!("/device?user_code={user_code}")),
-        _ => return None,
+        path => keys(keys_of(path)?),
     })
+}
+
+/// The public key of a JWT app. LoginRadius documents no such address: there the key pair is the customer's.
+fn keys((app, is_set): (&str, bool)) -> Answer {
+    let signer = jws::signer(app);
+    let found = if is_set {
+        let set = signer.and_then(Signer::jwks);
+        // RFC 7517, section 8.5.2.
+        set.map(|set| asset("application/jwk-set+json", &set.to_string()))
+    } else {
+        let pem = signer.and_then(|signer| signer.app.public_key_pem);
+        pem.map(|pem| asset("application/x-pem-file", pem))
+    };
+    found.unwrap_or_else(not_found)
 }
 
 /// A form that was sent.
@@ -127,13 +170,7 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
     let form = Params::from_form(request.body);
     let field = |name: &str| form.optional(name).ok().flatten().unwrap_or("");
     let Some(session) = Session::of_form(state, request, field("csrf")) else {
-        return Some(page(
-            StatusCode::FORBIDDEN,
-            view::start_again(
-                "This form is out of date",
-                "It was not sent from a page that this emulator has just shown to you. Nothing has been allowed or denied.",
-            ),
-        ));
+        return Some(foreign_form(Some(("/device", "Start again"))));
     };
     let typed = field("user_code");
     let user_code = device::normal_user_code(typed);
@@ -152,7 +189,7 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
                 }
                 Err(problem) => {
                     let csrf = session.csrf(state);
-                    let view = view::sign_in(csrf, &user_code, username, Some(problem));
+                    let view = view::sign_in(csrf, &user_code, username, Some(&problem));
                     session.page(StatusCode::BAD_REQUEST, view)
                 }
             }
@@ -236,18 +273,36 @@ fn check_code(state: &mut State, user_code: &str) -> Result<(), CodeProblem> {
     found.map_err(CodeProblem::Grant)
 }
 
-/// The user, or what to tell whoever tried.
-fn who_signs_in(username: &str, password: &str) -> Result<&'static User, &'static str> {
-    let user = seeded::user(username)
-        .filter(|user| random::same(user.password, password))
-        .ok_or("This sign-in and password do not belong together. Check both and try again.")?;
-    match user.standing {
-        Standing::Good => Ok(user),
-        Standing::EmailNotVerified => Err("The email address of this account is not verified yet."),
-        Standing::Blocked => Err("This account is blocked. Its administrator can unblock it."),
-        Standing::Locked => Err("This account is locked for now. Try again later."),
-        Standing::SecondFactor => Err("This account needs a second factor, which this emulator cannot ask for."),
-    }
+/// The user, or what to tell whoever tried: LoginRadius's words, and what they mean here.
+fn who_signs_in(username: &str, password: &str) -> Result<&'static User, String> {
+    let user = seeded::user(username).filter(|user| random::same(user.password, password));
+    let (code, meaning) = match user.map(|user| (user, user.standing)) {
+        Some((user, Standing::Good)) => return Ok(user),
+        None => {
+            (codes::CREDENTIALS_INVALID, "This sign-in and password do not belong together. Check both and try again.")
+        }
+        Some((_, Standing::EmailNotVerified)) => {
+            (codes::EMAIL_NOT_VERIFIED, "The email address of this account is not verified yet.")
+        }
+        Some((_, Standing::Blocked)) => (codes::BLOCKED, "Its administrator can unblock it."),
+        Some((_, Standing::Locked)) => (codes::LOCKED, "This account is locked for now. Try again later."),
+        Some((_, Standing::SecondFactor)) => {
+            (codes::SECOND_FACTOR_REQUIRED, "This account needs a second factor, which this emulator cannot ask for.")
+        }
+    };
+    Err(format!("{}. {meaning}", code.site.message))
+}
+
+/// The answer to a form that was not sent from a page that was shown to this browser.
+fn foreign_form(link: Option<(&str, &str)>) -> Answer {
+    page(
+        StatusCode::FORBIDDEN,
+        view::start_again(
+            "This form is out of date",
+            "It was not sent from a page that this emulator has just shown to you. Nothing has been allowed or denied.",
+            link,
+        ),
+    )
 }
 
 /// The session of the browser at hand.
@@ -331,16 +386,27 @@ impl Session {
 }
 
 fn page(status: StatusCode, view: Markup) -> Answer {
-    protected(Answer::html(status, view.into_string()))
+    page_with(status, view, Policy::default())
+}
+
+fn page_with(status: StatusCode, view: Markup, policy: Policy<'_>) -> Answer {
+    protected(Answer::html(status, view.into_string()), policy)
 }
 
 fn asset(content_type: &str, text: &str) -> Answer {
-    protected(Answer::text(StatusCode::OK, text).with(header::CONTENT_TYPE, content_type))
+    protected(Answer::text(StatusCode::OK, text).with(header::CONTENT_TYPE, content_type), Policy::default())
 }
 
-fn protected(answer: Answer) -> Answer {
+fn protected(answer: Answer, policy: Policy<'_>) -> Answer {
+    let mut text = CONTENT_SECURITY_POLICY.to_owned();
+    if let Some(scheme) = policy.form_scheme {
+        text.push_str(&format!(" {scheme}:"));
+    }
+    if let Some(script) = policy.script {
+        text.push_str(&format!("; script-src 'sha256-{}'", STANDARD.encode(random::sha256(script.as_bytes()))));
+    }
     answer
-        .with(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
+        .with(header::CONTENT_SECURITY_POLICY, &text)
         .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         // Not `no-referrer`: with it browsers send `Origin: null` with the emulator's own forms.
         .with(header::REFERRER_POLICY, "same-origin")

@@ -1,8 +1,9 @@
 //! The HTML of the pages. maud escapes whatever is put into it.
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::browser::Outcome;
+use crate::authorize::OAuth;
 use crate::device::Grant;
 use crate::seeded::{self, User};
 use crate::state::State;
@@ -63,18 +64,37 @@ pub(super) fn enter_code(csrf: &str, user_code: &str, problem: Option<&str>) -> 
     )
 }
 
+/// Fields that a form takes along.
+type Hidden<'a> = [(&'a str, &'a str)];
+
+fn hidden_fields(fields: &Hidden<'_>) -> Markup {
+    html! {
+        @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
+    }
+}
+
 pub(super) fn sign_in(csrf: &str, user_code: &str, username: &str, problem: Option<&str>) -> Markup {
+    let purpose = html! { "to connect the device with the code " span.inline-code { (user_code) } };
+    let hidden = [("csrf", csrf), ("user_code", user_code)];
+    sign_in_form("/device/sign-in", &purpose, &hidden, username, problem)
+}
+
+pub(super) fn sign_in_to(hidden: &Hidden<'_>, app: &str, username: &str, problem: Option<&str>) -> Markup {
+    let purpose = html! { "to go on to " strong { (app) } };
+    sign_in_form("/authorize/sign-in", &purpose, hidden, username, problem)
+}
+
+fn sign_in_form(action: &str, purpose: &Markup, hidden: &Hidden<'_>, username: &str, problem: Option<&str>) -> Markup {
     let title = if problem.is_some() { "Error: sign in" } else { "Sign in" };
     layout(
         title,
         false,
         &html! {
             h1 { "Sign in" }
-            p { "to connect the device with the code " span.inline-code { (user_code) } }
+            p { (purpose) }
             (alert(problem))
-            form method="post" action="/device/sign-in" {
-                input type="hidden" name="csrf" value=(csrf);
-                input type="hidden" name="user_code" value=(user_code);
+            form method="post" action=(action) {
+                (hidden_fields(hidden))
                 label for="username" { "Email, user name or phone" }
                 input #username name="username" value=(username) type="text" required maxlength="200"
                     autocomplete="username" autocapitalize="none" autocorrect="off" spellcheck="false"
@@ -95,6 +115,75 @@ pub(super) fn sign_in(csrf: &str, user_code: &str, username: &str, problem: Opti
                 }
                 p { a href="/" { "All users" } }
             }
+        },
+    )
+}
+
+pub(super) fn consent(hidden: &Hidden<'_>, wanted: &OAuth, address: &str, user: &User) -> Markup {
+    let scopes: Vec<&str> = wanted.scopes().collect();
+    layout(
+        "Allow this application?",
+        false,
+        &html! {
+            h1 { "Allow this application?" }
+            p { "It asks to sign in to " strong { (wanted.app) } " as you." }
+            dl {
+                dt { "Application" } dd { (wanted.app) }
+                dt { "Client id" } dd { code { (wanted.client_id) } }
+                dt { "It may see" } dd {
+                    @if scopes.is_empty() { "nothing beyond your sign-in" } @else { (scopes.join(", ")) }
+                }
+                dt { "You go back to" } dd { code { (address) } }
+                dt { "Signed in as" } dd { (user.first_name) " " (user.last_name) ", " (user.email) }
+            }
+            form method="post" action="/authorize/decide" {
+                (hidden_fields(hidden))
+                button.primary #allow type="submit" name="decision" value="allow" { "Allow" }
+                button.secondary #deny type="submit" name="decision" value="deny" { "Deny" }
+            }
+            form method="post" action="/authorize/sign-out" {
+                (hidden_fields(hidden))
+                button.plain #other-account type="submit" { "Use another account" }
+            }
+        },
+    )
+}
+
+/// The one script of the emulator: it presses the button of [`post_back`]. A field may be called `submit`, so the
+/// form's own method of that name may be hidden.
+pub(super) const SUBMIT: &str = "HTMLFormElement.prototype.submit.call(document.getElementById('back'))";
+
+pub(super) fn post_back(address: &str, fields: &[(String, String)]) -> Markup {
+    layout(
+        "Back to the application",
+        false,
+        &html! {
+            h1 { "Back to the application" }
+            p { "You have signed in or not, as you decided. Your browser takes that to " code { (address) } "." }
+            form #back method="post" action=(address) {
+                @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
+                button.primary #continue type="submit" { "Continue" }
+            }
+            script { (PreEscaped(SUBMIT)) }
+        },
+    )
+}
+
+pub(super) fn cannot_sign_in(code: u16, message: &str) -> Markup {
+    layout(
+        "Error: the application’s link is wrong",
+        false,
+        &html! {
+            h1 { "The application’s link is wrong" }
+            p.alert #problem role="alert" data-code=(code) { (message) }
+            @if matches!(code, 2006 | 2014) {
+                p {
+                    "Browsers are sent to http addresses of 127.0.0.1, localhost and [::1] or, if the emulator was "
+                    "started with some of its own, to exactly those."
+                }
+            }
+            p { "The application is not told, so you stay here. LoginRadius’s code for this is " (code) "." }
+            p { a href="/" { "What this emulator serves" } }
         },
     )
 }
@@ -173,14 +262,14 @@ pub(super) fn note(title: &str, text: &str) -> Markup {
     )
 }
 
-pub(super) fn start_again(title: &str, text: &str) -> Markup {
+pub(super) fn start_again(title: &str, text: &str, link: Option<(&str, &str)>) -> Markup {
     layout(
         title,
         false,
         &html! {
             h1 { (title) }
             p.alert role="alert" { (text) }
-            p { a.button href="/device" { "Start again" } }
+            @if let Some((address, text)) = link { p { a.button href=(address) { (text) } } }
         },
     )
 }
@@ -195,6 +284,8 @@ pub(super) fn index(state: &State) -> Markup {
         ("Revoke", "POST /sso/oauth/refresh_token/revoke", "POST /api/oauth/{app}/revoke"),
         ("JWT by access token", "GET /sso/jwt/api/token", "GET /api/jwt/{app}/token"),
         ("JWT by password", "POST /sso/jwt/api/login", "POST /api/jwt/{app}/login"),
+        ("Sign-in in a browser", "GET /sso/oauth/redirect", "GET /service/oauth/{app}/authorize"),
+        ("JWT in a browser", "GET /sso/jwt/redirect/token", "GET /service/jwt/{app}/authorize"),
     ];
     let parameters = if state.config.json_only {
         let client_id = seeded::CLIENT_ID;
@@ -223,8 +314,30 @@ pub(super) fn index(state: &State) -> Markup {
                 dt { "Second client id" } dd { code { (seeded::OTHER_CLIENT_ID) } }
                 dt { "Second client secret" } dd { code { (seeded::OTHER_CLIENT_SECRET) } }
                 dt { "OAuth app" } dd { code { (seeded::OAUTH_APP) } }
-                dt { "JWT app" } dd { code { (seeded::JWT_APP) } }
-                dt { "JWT secret (HS256)" } dd { code { (seeded::JWT_SECRET) } }
+            }
+            h2 { "JWT apps" }
+            div.scroll tabindex="0" role="region" aria-label="JWT apps" {
+                table {
+                    thead { tr {
+                        th scope="col" { "JWT app" } th scope="col" { "Algorithm" } th scope="col" { "Key" }
+                    } }
+                    tbody {
+                        @for app in seeded::JWT_APPS {
+                            tr {
+                                th scope="row" { (app.name) } td { (app.algorithm) }
+                                td {
+                                    @match app.secret {
+                                        Some(secret) => code { (secret) },
+                                        None => {
+                                            a href={ "/keys/" (app.name) ".pem" } { "PEM" } " "
+                                            a href={ "/keys/" (app.name) "/jwks" } { "JWK set" }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
             }
             h2 { "Users" }
             div.scroll tabindex="0" role="region" aria-label="Users" {

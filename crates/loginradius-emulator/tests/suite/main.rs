@@ -1,10 +1,16 @@
 //! What the emulator answers, over real connections.
 
+mod authorize;
+mod browser;
+mod codes;
 mod device;
 mod faults;
 mod http;
 mod jwt;
+mod jwt_browser;
+mod jwt_keys;
 mod pages;
+mod redirects;
 mod refusals;
 mod serving;
 mod sign_ins;

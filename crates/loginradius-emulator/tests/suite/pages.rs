@@ -5,99 +5,8 @@ use std::time::Duration;
 use loginradius_emulator::seeded::{self, User};
 use loginradius_emulator::{Emulator, GrantState};
 
+use crate::browser::Browser;
 use crate::http::{ID, Reply, device_code, get, host, poll, post, send};
-
-/// A browser without JavaScript: it keeps its cookie, fills in forms and follows redirects.
-struct Browser<'a> {
-    emulator: &'a Emulator,
-    cookie: Option<String>,
-    page: Reply,
-    /// Path and query of the page.
-    at: String,
-}
-
-impl<'a> Browser<'a> {
-    fn open(emulator: &'a Emulator, path: &str) -> Self {
-        let page = Reply { status: 0, headers: Vec::new(), body: String::new() };
-        let mut browser = Self { emulator, cookie: None, page, at: String::new() };
-        browser.go(path);
-        browser
-    }
-
-    fn go(&mut self, path: &str) {
-        self.request("GET", path, &[], &[]);
-    }
-
-    fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) {
-        let mut all = headers.to_vec();
-        let cookie = self.cookie.clone();
-        if let Some(cookie) = &cookie {
-            all.push(("cookie", cookie));
-        }
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        if method == "POST" {
-            all.push(("content-type", "application/x-www-form-urlencoded"));
-        }
-        let url = format!("{}{path}", self.emulator.base_url());
-        self.page = send(method, &url, &all, body.as_bytes()).expect("an answer");
-        self.at = path.to_owned();
-        if let Some(set) = self.page.header("set-cookie") {
-            assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
-            self.cookie = Some(set.split(';').next().unwrap().to_owned());
-        }
-        if self.page.status == 303 {
-            let to = self.page.header("location").expect("a location").to_owned();
-            assert!(to.starts_with("/device"), "{to}");
-            self.go(&to);
-        }
-    }
-
-    /// The value of a hidden field.
-    fn hidden(&self, name: &str) -> String {
-        let start = format!("name=\"{name}\" value=\"");
-        let (_, rest) = self.page.body.split_once(&start).expect("a hidden field");
-        rest.split('"').next().unwrap().to_owned()
-    }
-
-    /// Sends the form of the page that leads to `action`.
-    fn submit(&mut self, action: &str, fields: &[(&str, &str)]) {
-        assert!(self.page.body.contains(&format!("action=\"{action}\"")), "{}", self.page.body);
-        let csrf = self.hidden("csrf");
-        let user_code = self.page.body.contains("type=\"hidden\" name=\"user_code\"");
-        let user_code = user_code.then(|| self.hidden("user_code"));
-        let mut all = vec![("csrf", csrf.as_str())];
-        if let Some(user_code) = &user_code {
-            all.push(("user_code", user_code));
-        }
-        all.extend_from_slice(fields);
-        let origin = self.emulator.base_url().to_owned();
-        let headers = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
-        self.request("POST", action, &headers, &all);
-    }
-
-    fn enter(&mut self, user_code: &str) {
-        self.submit("/device", &[("user_code", user_code)]);
-    }
-
-    fn sign_in(&mut self, username: &str, password: &str) {
-        let fields = [("username", username), ("password", password)];
-        self.submit("/device/sign-in", &fields);
-    }
-
-    #[track_caller]
-    fn is_at(&self, path: &str) {
-        assert_eq!(self.at.split('?').next(), Some(path), "{}", self.page.body);
-    }
-
-    /// That the page says this in an alert, with this status.
-    #[track_caller]
-    fn warns(&self, status: u16, words: &str) {
-        let (_, rest) = self.page.body.split_once("role=\"alert\">").expect("an alert");
-        let alert = rest.split('<').next().unwrap();
-        assert!(alert.contains(words), "{alert}");
-        assert_eq!(self.page.status, status);
-    }
-}
 
 fn at_confirm<'a>(emulator: &'a Emulator, user_code: &str) -> Browser<'a> {
     let mut browser = Browser::open(emulator, "/device");
@@ -184,8 +93,10 @@ fn loginradiuss_own_addresses_lead_to_the_page() {
         let reply = get(&emulator, &format!("{path}?client_id=x&user_code=cxy%20q34"));
         let to = (reply.status, reply.header("location"));
         assert_eq!(to, (303, Some("/device?user_code=CXY-Q34")));
-        assert_eq!(get(&emulator, path).status, 404);
     }
+    assert_eq!(get(&emulator, "/sso/oauth/demo-oauth-app/device/confirm").status, 404);
+    // Without a code this one is where browsers sign in.
+    assert_eq!(get(&emulator, "/service/oauth/demo-oauth-app/authorize").status, 400);
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Authorization codes: what comes of a sign-in through a browser (RFC 6749, section 4.1).
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use crate::clock;
+use crate::params::Params;
+use crate::seeded::User;
+use crate::state::State;
+
+/// "The code is valid for 50 seconds", says the troubleshooting section of LoginRadius's guide "OAuth 2.0".
+const LIFETIME: Duration = Duration::from_secs(50);
+
+#[derive(Debug)]
+pub(crate) struct AuthorizationCode {
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    /// The `S256` challenge of RFC 7636.
+    pub(crate) challenge: Option<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) user: &'static User,
+    pub(crate) expires: SystemTime,
+    /// How often a token request named it.
+    pub(crate) sent: u64,
+    /// How often it was sent after it had become tokens.
+    pub(crate) replays: u64,
+    /// The sign-in that it was exchanged for.
+    pub(crate) used_for: Option<String>,
+}
+
+/// An authorization code, as [`Emulator::codes`](crate::Emulator::codes) shows it.
+///
+/// Its `Debug` leaves the code out.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IssuedCode {
+    /// The code.
+    pub code: String,
+    /// The client that may exchange it.
+    pub client_id: String,
+    /// The redirect URI that must come with it.
+    pub redirect_uri: String,
+    /// The challenge of RFC 7636, method `S256`, whose verifier must come with it.
+    pub challenge: Option<String>,
+    /// The scope that was asked for, as it was sent.
+    pub scope: Option<String>,
+    /// The email address of the user who has signed in.
+    pub email: String,
+    /// When it expires, by the emulator's clock: 50 seconds after it was issued.
+    pub expires: SystemTime,
+    /// How often a token request has named it, refused ones and those that a [`Fault`](crate::Fault) kept from being
+    /// acted upon included.
+    pub sent: u64,
+    /// The [`SignIn::id`](crate::SignIn::id) of what it was exchanged for.
+    pub sign_in: Option<String>,
+    /// Where it stands.
+    pub state: CodeState,
+}
+
+/// Where an authorization code stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CodeState {
+    /// It can be exchanged.
+    Fresh,
+    /// It has become tokens.
+    Exchanged,
+    /// It was sent again after that, which has ended the sign-in (RFC 6749, section 4.1.2).
+    Replayed,
+    /// Its time ran out.
+    Expired,
+}
+
+impl fmt::Debug for IssuedCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("IssuedCode")
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("challenge", &self.challenge)
+            .field("scope", &self.scope)
+            .field("email", &self.email)
+            .field("expires", &self.expires)
+            .field("sent", &self.sent)
+            .field("sign_in", &self.sign_in)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(crate) fn issue_code(
+        &mut self,
+        client_id: &str,
+        redirect_uri: &str,
+        challenge: Option<&str>,
+        scope: Option<&str>,
+        user: &'static User,
+    ) -> String {
+        self.counters.codes += 1;
+        let code = self.random.guid();
+        let authorization = AuthorizationCode {
+            client_id: client_id.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+            challenge: challenge.map(str::to_owned),
+            scope: scope.map(str::to_owned),
+            user,
+            expires: clock::later(self.clock.now(), LIFETIME),
+            sent: 0,
+            replays: 0,
+            used_for: None,
+        };
+        self.codes.insert(code.clone(), authorization);
+        code
+    }
+
+    /// A token request has come with these parameters.
+    pub(crate) fn code_was_sent(&mut self, params: &Params) {
+        let code = params.optional("code").ok().flatten();
+        if let Some(code) = code.and_then(|code| self.codes.get_mut(code)) {
+            code.sent += 1;
+        }
+    }
+
+    pub(crate) fn issued_codes(&self) -> Vec<IssuedCode> {
+        let now = self.clock.now();
+        let state = |code: &AuthorizationCode| match code.used_for {
+            Some(_) if code.replays > 0 => CodeState::Replayed,
+            Some(_) => CodeState::Exchanged,
+            None if now >= code.expires => CodeState::Expired,
+            None => CodeState::Fresh,
+        };
+        let codes = self.codes.iter().map(|(code, authorization)| IssuedCode {
+            code: code.to_owned(),
+            client_id: authorization.client_id.clone(),
+            redirect_uri: authorization.redirect_uri.clone(),
+            challenge: authorization.challenge.clone(),
+            scope: authorization.scope.clone(),
+            email: authorization.user.email.to_owned(),
+            expires: authorization.expires,
+            sent: authorization.sent,
+            sign_in: authorization.used_for.clone(),
+            state: state(authorization),
+        });
+        codes.collect()
+    }
+}

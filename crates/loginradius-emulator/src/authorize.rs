@@ -1,0 +1,310 @@
+//! Signing in through a browser, without its pages: what is asked for, and what the browser takes home. LoginRadius's
+//! guides "OAuth 2.0" and "JWT"; RFC 6749, sections 4.1 and 4.2.
+
+use std::fmt;
+
+use hyper::Uri;
+use percent_encoding::percent_decode_str;
+
+use crate::client;
+use crate::codes;
+use crate::device;
+use crate::jws::Signer;
+use crate::jwt;
+use crate::landing::{Landing, ResponseMode};
+use crate::pages;
+use crate::params::Params;
+use crate::recorded::{Family, Operation};
+use crate::redirect;
+use crate::refusal::Refusal;
+use crate::route::{self, Endpoint, Target};
+use crate::seeded::{self, Standing, User};
+use crate::state::State;
+
+/// What a browser comes for.
+#[derive(Clone)]
+pub(crate) enum Wanted {
+    OAuth(OAuth),
+    Jwt(Jwt),
+}
+
+#[derive(Clone)]
+pub(crate) struct OAuth {
+    family: Family,
+    pub(crate) app: String,
+    pub(crate) client_id: &'static str,
+    /// What LoginRadius passes on to its page, after an `&`, is part of it.
+    scope: Option<String>,
+    code: bool,
+    token: bool,
+    challenge: Option<String>,
+    back: Back,
+}
+
+#[derive(Clone)]
+pub(crate) struct Jwt {
+    pub(crate) signer: &'static Signer,
+    return_url: String,
+    nonce: Option<String>,
+}
+
+/// The way back to an application.
+#[derive(Clone)]
+struct Back {
+    redirect_uri: String,
+    mode: ResponseMode,
+    state: Option<String>,
+    issuer: Option<String>,
+}
+
+/// Why nobody is asked to sign in.
+pub(crate) enum Problem {
+    /// The browser must not be sent anywhere (RFC 6749, section 4.1.2.1).
+    Here(Refusal),
+    /// The application is told.
+    Back(Landing),
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Here(refusal)
+    }
+}
+
+/// Why [`Emulator::authorize`](crate::Emulator::authorize) sends nobody anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthorizeError {
+    /// It is no address at which this emulator signs people in.
+    NotServed,
+    /// The browser would be shown why it cannot go on, and stay: an unknown client or application, or a redirect
+    /// address that is missing or not allowed.
+    Refused {
+        /// LoginRadius's code.
+        code: u16,
+        /// What the page says.
+        message: String,
+    },
+    /// The user's sign-in is not let through.
+    MayNotSignIn(Standing),
+    /// A JWT is given without asking, so there is nothing to deny.
+    NothingToDeny,
+}
+
+impl fmt::Display for AuthorizeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotServed => formatter.write_str("this is no address at which the emulator signs people in"),
+            Self::Refused { code, message } => write!(formatter, "refused with code {code}: {message}"),
+            Self::MayNotSignIn(standing) => write!(formatter, "the user may not sign in: {standing}"),
+            Self::NothingToDeny => formatter.write_str("a JWT is given without asking, so it cannot be denied"),
+        }
+    }
+}
+
+impl std::error::Error for AuthorizeError {}
+
+/// What a person with the pages does, without them.
+pub(crate) fn visit(
+    state: &mut State,
+    url: &str,
+    user: &'static User,
+    allowed: bool,
+) -> Result<Landing, AuthorizeError> {
+    let uri: Uri = url.parse().map_err(|_| AuthorizeError::NotServed)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(AuthorizeError::NotServed);
+    };
+    if !pages::guard::is_our_address(state, scheme, authority.as_str()) {
+        return Err(AuthorizeError::NotServed);
+    }
+    let query = uri.query().unwrap_or_default();
+    let target = route::find(uri.path())
+        .filter(|target| matches!(target.endpoint, Endpoint::Authorize | Endpoint::JwtRedirect))
+        .filter(|_| !pages::is_device_confirmation(uri.path(), query))
+        .ok_or(AuthorizeError::NotServed)?;
+    let wanted = match read(state, &target, query) {
+        Ok(wanted) => wanted,
+        Err(Problem::Back(landing)) => return Ok(landing),
+        Err(Problem::Here(refusal)) => {
+            let (code, message) = refusal.in_words(target.family);
+            return Err(AuthorizeError::Refused { code, message });
+        }
+    };
+    if user.standing != Standing::Good {
+        return Err(AuthorizeError::MayNotSignIn(user.standing));
+    }
+    match (allowed, &wanted) {
+        (true, _) => Ok(allow(state, &wanted, user)),
+        (false, Wanted::OAuth(wanted)) => Ok(deny(wanted)),
+        (false, Wanted::Jwt(_)) => Err(AuthorizeError::NothingToDeny),
+    }
+}
+
+/// What the browser at such an address comes for.
+pub(crate) fn read(state: &State, target: &Target, query: &str) -> Result<Wanted, Problem> {
+    // What is no UTF-8 could not be given back as it came.
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(Problem::Here(Refusal::Service(codes::PARAMETER_MALFORMED)));
+    }
+    let app = target.app.as_deref();
+    match target.endpoint {
+        Endpoint::JwtRedirect => Ok(Wanted::Jwt(read_jwt(state, target.family, app, query)?)),
+        _ => read_oauth(state, target.family, app, query).map(Wanted::OAuth),
+    }
+}
+
+fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<OAuth, Problem> {
+    let query = Params::from_form(query.as_bytes());
+    let (client_id, _) = client::named(&query)?;
+    // The classic address does not name one.
+    let app = app.unwrap_or(seeded::OAUTH_APP);
+    device::known_app(app)?;
+    let redirect_uri = query.required("redirect_uri")?;
+    redirect::check(&state.config.redirect_uris, redirect_uri)?;
+
+    // From here on the application can be told what is wrong.
+    let mode = response_mode(&query);
+    let back = Back {
+        redirect_uri: redirect_uri.to_owned(),
+        mode: mode.as_ref().map_or(ResponseMode::Query, |mode| *mode),
+        state: query.optional("state").ok().flatten().map(str::to_owned),
+        issuer: state.config.issuer_in_answers.then(|| state.issuer()),
+    };
+    let details = || {
+        mode?;
+        query.optional("state")?;
+        let (code, token) = response_type(query.optional("response_type")?)?;
+        let scope = query.optional("scope")?;
+        scope.and_then(scope_words).map_or(Ok(()), device::known_scope)?;
+        Ok((code, token, scope.map(str::to_owned), challenge(&query)?))
+    };
+    match details() {
+        Ok((code, token, scope, challenge)) => {
+            Ok(OAuth { family, app: app.to_owned(), client_id, scope, code, token, challenge, back })
+        }
+        Err(refusal) => Err(Problem::Back(back.refuse(&refusal))),
+    }
+}
+
+/// Whether a code and whether a token is asked for. In LoginRadius's guide a comma or a space is between the two; RFC
+/// 6749, section 3.1.1, leaves their order open.
+fn response_type(value: Option<&str>) -> Result<(bool, bool), Refusal> {
+    let value = value.ok_or(Refusal::Missing("response_type"))?;
+    let mut words: Vec<&str> = value.split([' ', ',']).collect();
+    words.sort_unstable();
+    match words[..] {
+        ["code"] => Ok((true, false)),
+        ["token"] => Ok((false, true)),
+        ["code", "token"] => Ok((true, true)),
+        _ => Err(Refusal::ResponseTypeInvalid),
+    }
+}
+
+/// LoginRadius documents the query for codes and tokens alike.
+fn response_mode(query: &Params) -> Result<ResponseMode, Refusal> {
+    match query.optional("response_mode")? {
+        None | Some("query") => Ok(ResponseMode::Query),
+        Some("fragment") => Ok(ResponseMode::Fragment),
+        Some("form_post") => Ok(ResponseMode::Post),
+        Some(_) => Err(Refusal::ResponseModeInvalid),
+    }
+}
+
+/// LoginRadius's page "PKCE" calls RFC 7636's `S256` `SHA256`, and takes it when no method is named. `plain` is not
+/// known to it.
+fn challenge(query: &Params) -> Result<Option<String>, Refusal> {
+    let method = query.optional("code_challenge_method")?;
+    if !matches!(method, None | Some("SHA256" | "S256")) {
+        return Err(Refusal::ChallengeInvalid("code_challenge_method"));
+    }
+    match query.optional("code_challenge")? {
+        // RFC 7636, section 4.2: SHA-256 in base64url.
+        Some(challenge)
+            if challenge.len() == 43
+                && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) =>
+        {
+            Ok(Some(challenge.to_owned()))
+        }
+        Some(_) => Err(Refusal::ChallengeInvalid("code_challenge")),
+        None if method.is_some() => Err(Refusal::Missing("code_challenge")),
+        None => Ok(None),
+    }
+}
+
+fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<Jwt, Refusal> {
+    let query = Params::from_query(query);
+    let (key, address) = match family {
+        Family::Classic => ("apikey", "return_url"),
+        Family::Site => ("client_id", "redirect_uri"),
+    };
+    jwt::check_key(&query, key)?;
+    let signer = jwt::signer(app, &query)?;
+    let return_url = query.optional(address).map_err(jwt::malformed)?.ok_or(Refusal::Missing(address))?;
+    redirect::check(&state.config.redirect_uris, return_url)?;
+    let nonce = query.optional("nonce").map_err(jwt::malformed)?.map(str::to_owned);
+    Ok(Jwt { signer, return_url: return_url.to_owned(), nonce })
+}
+
+/// The user has signed in, and has allowed it if she is asked.
+pub(crate) fn allow(state: &mut State, wanted: &Wanted, user: &'static User) -> Landing {
+    match wanted {
+        Wanted::OAuth(wanted) => {
+            let mut params = Vec::new();
+            if wanted.code {
+                let (challenge, scope) = (wanted.challenge.as_deref(), wanted.scope.as_deref());
+                let redirect_uri = &wanted.back.redirect_uri;
+                params.push(("code", state.issue_code(wanted.client_id, redirect_uri, challenge, scope, user)));
+            }
+            if wanted.token {
+                let tokens = state.sign_in(wanted.family, wanted.client_id, user, Operation::Authorize);
+                params.push(("token", tokens.access_token));
+            }
+            wanted.back.with(params)
+        }
+        Wanted::Jwt(wanted) => {
+            let jwt = jwt::sign(state, wanted.signer, user, wanted.nonce.as_deref());
+            let name = state.config.jwt_response_parameter.as_str();
+            Landing::new(&wanted.return_url, state.config.jwt_response_mode, vec![(name, jwt)])
+        }
+    }
+}
+
+pub(crate) fn deny(wanted: &OAuth) -> Landing {
+    wanted.back.refuse(&Refusal::AccessDenied)
+}
+
+impl Wanted {
+    /// The address that the browser leaves for.
+    pub(crate) fn address(&self) -> &str {
+        match self {
+            Self::OAuth(wanted) => &wanted.back.redirect_uri,
+            Self::Jwt(wanted) => &wanted.return_url,
+        }
+    }
+}
+
+impl OAuth {
+    /// The scopes that are asked for.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scope.as_deref().and_then(scope_words).into_iter().flat_map(|words| words.split(' '))
+    }
+}
+
+/// A scope without the parameters for LoginRadius's page that its guide "OAuth 2.0" puts there, after an `&`.
+fn scope_words(scope: &str) -> Option<&str> {
+    scope.split('&').next().filter(|words| !words.is_empty())
+}
+
+impl Back {
+    fn refuse(&self, refusal: &Refusal) -> Landing {
+        let (error, description) = refusal.in_redirect();
+        self.with(vec![("error", error.to_owned()), ("error_description", description)])
+    }
+
+    fn with(&self, mut params: Vec<(&str, String)>) -> Landing {
+        params.extend(self.state.clone().map(|state| ("state", state)));
+        params.extend(self.issuer.clone().map(|issuer| ("iss", issuer)));
+        Landing::new(&self.redirect_uri, self.mode, params)
+    }
+}

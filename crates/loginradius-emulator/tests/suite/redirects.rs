@@ -1,0 +1,228 @@
+//! Nobody is sent where nobody asked for, and nothing that was sent becomes markup or a header.
+
+use loginradius_emulator::{AuthorizeError, Emulator, Family, seeded};
+
+use crate::authorize::{CALLBACK, FAMILIES, at_consent, authorize, bare_link, link};
+use crate::browser::Browser;
+use crate::http::{get, host, raw};
+use crate::jwt_browser;
+
+const MARKUP: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;";
+
+/// Not one of them is an address of this machine, however it looks.
+const ELSEWHERE: [&str; 24] = [
+    "https://evil.example/",
+    "//evil.example/",
+    "/\\evil.example/",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "javascript://127.0.0.1/%0aalert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "file:///etc/passwd",
+    "http://127.0.0.1@evil.example/",
+    "http://127.0.0.1:80@evil.example/",
+    "http://127.0.0.1:80%40evil.example/",
+    "http://127.0.0.1.evil.example/",
+    "http://127.0.0.1\\.evil.example/",
+    "http://127.0.0.1\\@evil.example/",
+    "http://127.0.0.1#@evil.example/",
+    "http://127.0.0.1:80#fragment",
+    "http://localhost.evil.example/",
+    "http://[::1].evil.example/",
+    "http://[::1]@evil.example/",
+    "http://127.0.0.1\u{3002}evil.example/",
+    "http://127.0.0.1/\r\nLocation: https://evil.example/",
+    "http://127.0.0.1/\u{0}",
+    "\thttp://127.0.0.1/",
+    "http://evil.example/?http://127.0.0.1/",
+];
+
+#[test]
+fn there_is_no_open_redirect() {
+    let emulator = Emulator::start().unwrap();
+    for elsewhere in ELSEWHERE {
+        for family in FAMILIES {
+            let paths = [
+                link(family, &[("redirect_uri", elsewhere)]),
+                // What else is wrong must not matter.
+                link(family, &[("redirect_uri", elsewhere), ("response_type", "")]),
+                link(family, &[("redirect_uri", elsewhere), ("response_mode", "form_post")]),
+                jwt_browser::link(family, seeded::JWT_APP, &[(jwt_browser::address(family), elsewhere)]),
+            ];
+            for path in paths {
+                let reply = get(&emulator, &path);
+                assert_eq!((reply.status, reply.header("location")), (400, None), "{elsewhere}");
+                assert!(!reply.body.contains("evil.example") && !reply.body.contains("<form"), "{elsewhere}");
+                let refused = authorize(&emulator, &path);
+                assert!(matches!(refused, Err(AuthorizeError::Refused { code: 2006 | 2014, .. })), "{elsewhere}");
+            }
+        }
+    }
+    assert_eq!((emulator.codes(), emulator.counters().jwts), (vec![], 0));
+}
+
+#[test]
+fn this_machine_is_allowed_on_every_port() {
+    let emulator = Emulator::start().unwrap();
+    for address in [
+        "http://127.0.0.1",
+        "http://127.0.0.1:1/",
+        "http://localhost:65535/a/b",
+        "http://[::1]:3000/callback",
+        "http://[::1]",
+        "http://127.0.0.1:8080?next=/x",
+    ] {
+        for family in FAMILIES {
+            let landing = authorize(&emulator, &link(family, &[("redirect_uri", address)])).unwrap();
+            assert!(landing.url.starts_with(address), "{landing:?}");
+            let path = jwt_browser::link(family, seeded::JWT_APP, &[(jwt_browser::address(family), address)]);
+            assert!(authorize(&emulator, &path).unwrap().url.starts_with(address));
+        }
+    }
+}
+
+#[test]
+fn addresses_that_were_given_are_the_only_ones() {
+    let given = ["https://www.abc.com/callback?tenant=a", "com.example.app:/done", "http://127.0.0.1:7/only"];
+    let mut builder = Emulator::builder();
+    for address in given {
+        builder = builder.redirect_uri(address).unwrap();
+    }
+    let emulator = builder.start().unwrap();
+    for family in FAMILIES {
+        for address in given {
+            let mut browser = at_consent(&emulator, &link(family, &[("redirect_uri", address)]));
+            browser.decide("allow");
+            let joint = if address.contains('?') { '&' } else { '?' };
+            assert!(browser.location().starts_with(&format!("{address}{joint}code=")), "{}", browser.location());
+        }
+        for elsewhere in [
+            "https://www.abc.com/callback",
+            "https://www.abc.com/callback?tenant=a&b",
+            "https://www.abc.com/callback?tenant=A",
+            "https://www.abc.com:443/callback?tenant=a",
+            "HTTPS://www.abc.com/callback?tenant=a",
+            "com.example.app:/done/",
+            "http://127.0.0.1:7/only/",
+            "http://127.0.0.1:8/only",
+        ] {
+            let refused = authorize(&emulator, &link(family, &[("redirect_uri", elsewhere)]));
+            assert!(matches!(refused, Err(AuthorizeError::Refused { .. })), "{elsewhere}");
+        }
+    }
+    for bad in ["javascript:alert(1)", "/callback", "https://a@b/", "https://www.abc.com/#x", ""] {
+        let error = Emulator::builder().redirect_uri(bad).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{bad}");
+    }
+}
+
+#[test]
+fn nothing_that_was_sent_becomes_markup() {
+    let emulator = Emulator::start().unwrap();
+    let safe = |browser: &Browser<'_>| {
+        assert!(!browser.page.body.contains("<script") && !browser.page.body.contains("<img"), "{}", browser.page.body);
+        assert!(!browser.page.body.contains("'><"));
+    };
+    for family in FAMILIES {
+        // What is told on the error page.
+        for name in ["client_id", "redirect_uri"] {
+            let browser = Browser::open(&emulator, &link(family, &[(name, MARKUP)]));
+            assert_eq!(browser.page.status, 400);
+            safe(&browser);
+        }
+        // What is shown or carried along on the way.
+        let scope = format!("profile&{MARKUP}");
+        let way = "http://127.0.0.1:9/'()*,;:@!$&=";
+        let params = [("state", MARKUP), ("scope", scope.as_str()), ("redirect_uri", way), (MARKUP, MARKUP)];
+        let mut browser = Browser::open(&emulator, &link(family, &params));
+        safe(&browser);
+        browser.sign_in(MARKUP, MARKUP);
+        browser.warns(400, "Invalid user ID");
+        assert!(browser.page.body.contains("value=\"&quot;'&gt;&lt;script&gt;"), "{}", browser.page.body);
+        safe(&browser);
+        browser.sign_in_as_ada();
+        safe(&browser);
+        browser.decide("deny");
+        let location = browser.location();
+        assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte)), "{location}");
+    }
+    let path = link(Family::Site, &[("state", MARKUP), ("response_mode", "form_post"), ("response_type", "")]);
+    let page = get(&emulator, &path);
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("value=\"&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;"), "{}", page.body);
+    // Its own.
+    assert_eq!((page.body.matches("<script").count(), page.body.matches("<img").count()), (1, 0));
+    let path = format!("/service/oauth/{}/authorize?client_id={}", "%22%3E%3Cscript%3E", seeded::CLIENT_ID);
+    safe(&Browser::open(&emulator, &path));
+    safe(&Browser::open(&emulator, "/authorize?ticket=%22%3E%3Cscript%3E"));
+}
+
+#[test]
+fn no_header_can_be_smuggled_in() {
+    let emulator = Emulator::start().unwrap();
+    for mode in ["query", "fragment"] {
+        let state = "x\r\nSet-Cookie: a=b\r\n\r\n<script>";
+        let params = [("state", state), ("response_type", ""), ("response_mode", mode)];
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            link(Family::Classic, &params),
+            host(&emulator)
+        );
+        let answer = String::from_utf8(raw(&emulator, &request)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+        assert!(!answer.to_ascii_lowercase().contains("set-cookie:"), "{answer}");
+        assert!(answer.contains("state=x%0D%0ASet-Cookie%3A+a%3Db"));
+    }
+}
+
+#[test]
+fn long_and_odd_requests_are_answered_and_do_no_harm() {
+    let emulator = Emulator::start().unwrap();
+    let tail = format!(" HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(&emulator));
+    let status = |target: &str| {
+        let answer = raw(&emulator, &format!("GET {target}{tail}"));
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        answer.get(9..12).and_then(|status| status.parse::<u16>().ok())
+    };
+    for family in FAMILIES {
+        let good = link(family, &[]);
+        assert_eq!(status(&good), Some(200));
+        // As long as an address can be, it is carried along.
+        let long = "x".repeat(60_000);
+        assert_eq!(status(&format!("{good}&y={long}")), Some(200));
+        let landing = authorize(&emulator, &link(family, &[("state", &long)])).unwrap();
+        assert_eq!(landing.param("state"), Some(long));
+        // Longer ones are refused, with an answer or by hanging up.
+        for length in [70_000, 1 << 20] {
+            let answered = status(&format!("{good}&y={}", "x".repeat(length)));
+            assert!(matches!(answered, None | Some(414 | 431)), "{answered:?}");
+        }
+        for odd in ["&", "&&&", "&=", "&=x", "&%", "&%zz=%z", "&%00=%00", "&a[]=1&a[]=2", "?x=?", "&x=1&x=2"] {
+            assert_eq!(status(&format!("{good}{odd}")), Some(200), "{odd}");
+        }
+        for odd in ["\0", "\t", "\u{7f}"] {
+            let answered = status(&format!("{good}&x={odd}"));
+            assert!(matches!(answered, None | Some(400)), "{odd:?}: {answered:?}");
+        }
+        for odd in ["%C0%AF", "%FF", "%ED%A0%80"] {
+            assert_eq!(status(&format!("{good}&x={odd}")), Some(400), "{odd}");
+        }
+        let many: Vec<_> = (0..5000).map(|_| ("client_id", "x")).collect();
+        assert_eq!(get(&emulator, &bare_link(family, &many)).status, 400);
+    }
+    assert_eq!(get(&emulator, "/").status, 200);
+}
+
+#[test]
+fn a_query_that_the_address_has_is_kept() {
+    let emulator = Emulator::start().unwrap();
+    for family in FAMILIES {
+        let address = "http://127.0.0.1:9/callback?tenant=a%26b&empty=";
+        let landing = authorize(&emulator, &link(family, &[("redirect_uri", address), ("state", "s")])).unwrap();
+        let code = emulator.codes().pop().unwrap();
+        assert_eq!(landing.url, format!("{address}&code={}&state=s", code.code));
+        assert_eq!(code.redirect_uri, address);
+        let landing = authorize(&emulator, &link(family, &[("response_type", "x")])).unwrap();
+        assert!(landing.url.starts_with(&format!("{CALLBACK}?error=")));
+    }
+}
