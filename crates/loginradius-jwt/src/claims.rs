@@ -1,0 +1,187 @@
+//! The registered claims (RFC 7519, section 4.1) and `nonce` (OpenID Connect Core, section 2).
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{Check, Error};
+use crate::object::{self, Fault, Members};
+
+/// The claims that are checked. A null is an absent claim: LoginRadius sends null for the standard claims that a
+/// profile has no value for (LoginRadius, "OpenID Connect", user information).
+#[derive(Clone, Default)]
+pub(crate) struct Claims {
+    pub(crate) issuer: Option<String>,
+    pub(crate) subject: Option<String>,
+    pub(crate) audience: Option<Audiences>,
+    pub(crate) expires_at: Option<SystemTime>,
+    pub(crate) not_before: Option<SystemTime>,
+    pub(crate) issued_at: Option<SystemTime>,
+    pub(crate) id: Option<String>,
+    pub(crate) nonce: Option<String>,
+}
+
+impl Claims {
+    pub(crate) fn read(payload: &str) -> Result<Self, Error> {
+        let mut reading = Reading::default();
+        match object::read(payload, &mut reading) {
+            Ok(()) => Ok(reading.claims),
+            // RFC 7519, section 4 leaves the choice, and whoever took the other of the two would be deceived.
+            Err(Fault::Duplicate) => Err(Error::new(Check::Claims, "the token has a claim twice")),
+            Err(Fault::Unreadable) => Err(reading.at.map_or_else(
+                || Error::new(Check::Claims, "the claims are not a readable JSON object"),
+                Registered::mistyped,
+            )),
+        }
+    }
+}
+
+/// The claims so far, and which one is being read, so that an error can name it.
+#[derive(Default)]
+struct Reading {
+    claims: Claims,
+    at: Option<Registered>,
+}
+
+#[derive(Clone, Copy)]
+enum Registered {
+    Issuer,
+    Subject,
+    Audience,
+    Expiry,
+    NotBefore,
+    IssuedAt,
+    Id,
+    Nonce,
+}
+
+impl Registered {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "iss" => Self::Issuer,
+            "sub" => Self::Subject,
+            "aud" => Self::Audience,
+            "exp" => Self::Expiry,
+            "nbf" => Self::NotBefore,
+            "iat" => Self::IssuedAt,
+            "jti" => Self::Id,
+            "nonce" => Self::Nonce,
+            _ => return None,
+        })
+    }
+
+    /// Never as if the claim were absent: that was CVE-2026-25537.
+    fn mistyped(self) -> Error {
+        const TIME: &str = "is not a time: it has to be a number of seconds since 1970, before the year 10000";
+        const TEXT: &str = "is not text";
+        let (check, name, what) = match self {
+            Self::Issuer => (Check::Issuer, "iss", TEXT),
+            Self::Subject => (Check::Claims, "sub", TEXT),
+            Self::Audience => (Check::Audience, "aud", "is neither text nor a list of texts"),
+            Self::Expiry => (Check::Expiry, "exp", TIME),
+            Self::NotBefore => (Check::NotBefore, "nbf", TIME),
+            Self::IssuedAt => (Check::Claims, "iat", TIME),
+            Self::Id => (Check::Claims, "jti", TEXT),
+            Self::Nonce => (Check::Nonce, "nonce", TEXT),
+        };
+        Error::new(check, format!("the token's claim {name} {what}"))
+    }
+}
+
+impl<'de> Members<'de> for Reading {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        let Some(registered) = Registered::named(name) else { return Ok(false) };
+        self.at = Some(registered);
+        let claims = &mut self.claims;
+        match registered {
+            Registered::Issuer => claims.issuer = map.next_value()?,
+            Registered::Subject => claims.subject = map.next_value()?,
+            Registered::Audience => claims.audience = map.next_value()?,
+            Registered::Expiry => claims.expires_at = time(map)?,
+            Registered::NotBefore => claims.not_before = time(map)?,
+            Registered::IssuedAt => claims.issued_at = time(map)?,
+            Registered::Id => claims.id = map.next_value()?,
+            Registered::Nonce => claims.nonce = map.next_value()?,
+        }
+        self.at = None;
+        Ok(true)
+    }
+}
+
+fn time<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<SystemTime>, A::Error> {
+    Ok(map.next_value::<Option<NumericDate>>()?.map(|date| date.0))
+}
+
+/// A `NumericDate` of RFC 7519, section 2: seconds since 1970, perhaps with a fraction.
+struct NumericDate(SystemTime);
+
+/// The end of the year 9999. A later date is a mistake, most likely milliseconds, and would never be over.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
+impl NumericDate {
+    fn new<E: de::Error>(since: Option<Duration>) -> Result<Self, E> {
+        since
+            .filter(|since| *since <= LAST)
+            .and_then(|since| UNIX_EPOCH.checked_add(since))
+            .map(Self)
+            .ok_or_else(|| E::custom("not a time"))
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seconds;
+
+        impl Visitor<'_> for Seconds {
+            type Value = NumericDate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds")
+            }
+
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                NumericDate::new(Some(Duration::from_secs(seconds)))
+            }
+
+            fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<NumericDate, E> {
+                NumericDate::new(Duration::try_from_secs_f64(seconds).ok())
+            }
+        }
+
+        // Not `deserialize_any`, which makes a map of a number if serde_json's feature `arbitrary_precision` is on.
+        deserializer.deserialize_f64(Seconds)
+    }
+}
+
+/// The claim `aud`: a text, or a list of texts.
+#[derive(Clone)]
+pub(crate) struct Audiences(pub(crate) Vec<String>);
+
+impl<'de> Deserialize<'de> for Audiences {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+
+        impl<'de> Visitor<'de> for Texts {
+            type Value = Audiences;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Audiences, E> {
+                Ok(Audiences(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Audiences, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Audiences(texts))
+            }
+        }
+
+        deserializer.deserialize_any(Texts)
+    }
+}
