@@ -42,8 +42,10 @@ pub struct LoopbackReceiver {
 }
 
 impl LoopbackReceiver {
-    /// Connections at the same time; with more of them the oldest is closed. A browser opens six.
+    /// Connections at the same time; a browser opens six. With more, the oldest that has not asked yet makes room.
     const MOST: usize = 64;
+    /// What every connection is given to ask.
+    const GRACE: Duration = Duration::from_millis(250);
 
     /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
     ///
@@ -91,24 +93,29 @@ impl LoopbackReceiver {
             .map_err(|error| Error::settings(format!("tokio cannot listen for the callback: {error}")))?;
         let end = Instant::now().checked_add(self.timeout);
         let mut guests = JoinSet::new();
-        let mut arrivals: VecDeque<AbortHandle> = VecDeque::new();
+        let mut silent: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
         let mut answers = JoinSet::new();
         let result = loop {
+            silent.retain(|(_, guest)| !guest.is_finished());
+            let is_full = silent.len() + answers.len() >= Self::MOST;
+            let makes_room = silent.front().map(|(arrived, _)| *arrived + Self::GRACE);
             let guest = tokio::select! {
                 () = until(end) => return Err(loopback::expired(self.timeout)),
-                accepted = listener.accept() => {
-                    let Ok((stream, _)) = accepted else {
+                accepted = listener.accept(), if !is_full => {
+                    match accepted {
+                        Ok((stream, _)) => {
+                            let guest = guests.spawn(request(stream, Connection::new(self.path.as_str())));
+                            silent.push_back((Instant::now(), guest));
+                        }
                         // Too many open files, perhaps: it may pass.
-                        sleep(Duration::from_millis(50)).await;
-                        continue;
-                    };
-                    arrivals.retain(|guest| !guest.is_finished());
-                    if arrivals.len() >= Self::MOST
-                        && let Some(oldest) = arrivals.pop_front()
-                    {
-                        oldest.abort();
+                        Err(_) => sleep(Duration::from_millis(50)).await,
                     }
-                    arrivals.push_back(guests.spawn(request(stream, Connection::new(self.path.as_str()))));
+                    continue;
+                }
+                () = until(makes_room), if is_full => {
+                    if let Some((_, guest)) = silent.pop_front() {
+                        guest.abort();
+                    }
                     continue;
                 }
                 Some(guest) = guests.join_next() => guest,
@@ -121,6 +128,8 @@ impl LoopbackReceiver {
                 break result;
             }
         };
+        // Whoever comes now shall see that nobody waits any more.
+        drop((listener, guests));
         // Each ends by its own timeout.
         while answers.join_next().await.is_some() {}
         result

@@ -55,8 +55,10 @@ impl Canceller {
 impl LoopbackReceiver {
     /// How often it looks whether something came. Nobody notices it in a page.
     const TICK: Duration = Duration::from_millis(10);
-    /// Connections at the same time; with more of them the oldest is closed. A browser opens six.
+    /// Connections at the same time; a browser opens six. With more, the oldest that has not asked yet makes room.
     const MOST: usize = 64;
+    /// What every connection is given to ask.
+    const GRACE: Duration = Duration::from_millis(250);
 
     /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
     ///
@@ -110,10 +112,11 @@ impl LoopbackReceiver {
         let mut guests: Vec<Guest> = Vec::new();
         loop {
             for _ in 0..Self::MOST {
-                let Ok((stream, _)) = self.listener.accept() else { break };
                 if guests.len() == Self::MOST {
-                    guests.remove(0);
+                    let Some(silent) = guests.iter().position(|guest| guest.is_silent(Self::GRACE)) else { break };
+                    guests.remove(silent);
                 }
+                let Ok((stream, _)) = self.listener.accept() else { break };
                 guests.extend(Guest::new(stream, &self.path));
             }
             let mut result = None;
@@ -130,6 +133,8 @@ impl LoopbackReceiver {
                 }
             });
             if let Some(result) = result {
+                // Whoever comes now shall see that nobody waits any more.
+                drop(self.listener);
                 guests.retain(|guest| !matches!(guest.phase, Phase::Asking(_)));
                 while !guests.is_empty() {
                     thread::sleep(Self::TICK);
@@ -175,6 +180,10 @@ impl Guest {
     fn new(stream: TcpStream, path: &str) -> Option<Self> {
         stream.set_nonblocking(true).ok()?;
         Some(Self { stream, phase: Phase::Asking(Connection::new(path)), since: Instant::now() })
+    }
+
+    fn is_silent(&self, since: Duration) -> bool {
+        matches!(self.phase, Phase::Asking(_)) && self.since.elapsed() >= since
     }
 
     fn answer(&mut self, bytes: Vec<u8>) {

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::awaiting::Awaiting;
-use super::pending_sign_in::{one_of, refused};
+use super::pending_sign_in::{TEXTS, one_of, refused};
 use super::random::{Unguessable, is_unguessable};
 use super::{BrowserRequest, BrowserSignIn, Callback, Pending, RandomBytes, redirect_uri};
 use crate::service::{Family, Route};
@@ -64,7 +64,7 @@ impl JwtRedirect {
 }
 
 fn is_parameter(name: &str) -> bool {
-    !name.is_empty() && !["state", "error", "error_description"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+    !name.is_empty() && !TEXTS.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
 }
 
 impl BrowserRequest for JwtRedirect {

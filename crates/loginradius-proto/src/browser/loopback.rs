@@ -205,7 +205,7 @@ impl Connection {
 /// The path and query of a target that may be a whole address (RFC 9112, section 3.2.2).
 fn origin_form(target: &str) -> &str {
     let Some(rest) = target.strip_prefix("http://") else { return target };
-    rest.find('/').and_then(|path| rest.get(path..)).unwrap_or(target)
+    rest.find(['/', '?']).and_then(|path| rest.get(path..)).unwrap_or(target)
 }
 
 /// Whether an empty line stands in there: only then is it worth parsing, however slowly the bytes come.

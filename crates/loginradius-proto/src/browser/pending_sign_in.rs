@@ -143,7 +143,7 @@ impl PendingSignIn {
         self.awaiting.claim(callback.state(), now)?;
         self.check_issuer(callback)?;
         let nonce = self.expected.nonce.as_deref().unwrap_or_default();
-        if let Some(error) = refused(callback, &[self.awaiting.secret(), &self.expected.code_verifier, nonce])? {
+        if let Some(error) = refused(callback, &[&self.expected.code_verifier, nonce])? {
             return Err(error);
         }
         let asked = |what, names: &[&'static str]| match self.response_type.asks_for(what) {
@@ -196,12 +196,14 @@ impl fmt::Debug for PendingSignIn {
     }
 }
 
+/// Parameters of a callback that are no secrets.
+pub(super) const TEXTS: [&str; 6] = ["error", "error_description", "error_uri", "scope", "token_type", "iss"];
+
 /// RFC 6749, sections 4.1.2.1 and 4.2.2.1. What else the callback holds is not repeated with its description.
 pub(super) fn refused(callback: &Callback, secrets: &[&str]) -> Result<Option<Error>, Error> {
     let Some(error) = callback.one("error")? else { return Ok(None) };
     let description = callback.one("error_description")?;
-    let texts = ["error", "error_description", "error_uri", "scope", "token_type", "iss"];
-    let secrets: Vec<&str> = secrets.iter().copied().chain(callback.all_but(&texts)).collect();
+    let secrets: Vec<&str> = secrets.iter().copied().chain(callback.all_but(&TEXTS)).collect();
     Ok(Some(refusal::in_browser(&secrets, error, description)))
 }
 

@@ -50,7 +50,7 @@ pub(super) fn check(name: &str, address: &str, answers: &[&str]) -> Result<(), E
             "begins with none of https://, http:// to this machine, and an app's own scheme (com.example.app:)",
         );
     }
-    let said = Callback::from_url(address)?;
+    let Ok(said) = Callback::from_url(address) else { return refuse("has too long a query: shorten it") };
     if let Some(answer) = answers.iter().find(|answer| said.has(answer)) {
         return refuse(&format!("has `{answer}` in its query, which the callback says: take it out"));
     }
