@@ -4,17 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use loginradius_proto::browser::{AuthorizationRequest, Callback, PendingSignIn};
 use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{Error, RefreshToken, TokenSet};
 
+use crate::browser::{self, Place};
 use crate::faults::Fault;
 use crate::operations::{Operation, REFUSED, app, secrets, success};
 use crate::server::{Server, json};
 use crate::tls::Tls;
-use crate::{Adapter, OnEvent, Session, SessionSettings, Sessions, Settings, Store, Trouble, cases};
+use crate::{Adapter, OnEvent, Receiver, Session, SessionSettings, Sessions, Settings, Store, Trouble, cases};
 
 /// A line of a log.
 struct Line {
@@ -144,6 +147,80 @@ fn call_session<A: Adapter>(what: &str, client: &A, trouble: Option<Trouble>) {
     }
 }
 
+/// Callbacks come to the client, with a code that is exchanged while the server does what it does.
+fn call_browser<A: Adapter>(what: &str, client: &A) {
+    let what = format!("{what}: browser");
+    let callback = Callback::from_query(&format!("code={}&state={}", secrets::CODE, secrets::STATE)).unwrap();
+    let strange =
+        Callback::from_query(&format!("code={0}&state={1}x&code={0}", secrets::CODE, secrets::STATE)).unwrap();
+    let bad = Callback::from_query(&format!("code={0}&state={1}&code={0}", secrets::CODE, secrets::STATE)).unwrap();
+    let query =
+        format!("error=invalid_request&error_description=no:+{0}+{1}&state={0}", secrets::STATE, secrets::VERIFIER);
+    let refused = Callback::from_query(&query).unwrap();
+    assert_clean(&what, &format!("{callback:?}{callback:#?}"));
+    for callbacks in [[&strange, &callback, &callback], [&strange, &bad, &bad], [&refused, &refused, &strange]] {
+        let mut pending = planted(client, "http://127.0.0.1:8400/callback");
+        for callback in callbacks {
+            match client.complete(&mut pending, callback) {
+                Ok(tokens) => assert_clean(&what, &format!("{tokens:?}{tokens:#?}")),
+                Err(error) => check_error(&what, &error),
+            }
+            assert_clean(&what, &format!("{pending:?}{pending:#?}"));
+        }
+    }
+}
+
+/// The same through a receiver.
+fn receive_callbacks<A: Adapter>(what: &str, client: &A) {
+    let what = format!("{what}: receiver");
+    let receiver = A::Receiver::bind(0, "/callback").unwrap();
+    assert_clean(&what, &format!("{receiver:?}{receiver:#?}"));
+    let mut pending = planted(client, receiver.redirect_uri());
+    let place = Place { port: browser::port(receiver.redirect_uri()), state: secrets::STATE.to_owned() };
+    let browser = thread::spawn(move || {
+        assert_eq!(place.visit(&format!("/?code={}&state={}", secrets::CODE, secrets::STATE)).status, 404);
+        assert_eq!(place.visit(&format!("/callback?code={}&state=x{}", secrets::CODE, secrets::STATE)).status, 400);
+        assert_eq!(place.visit(&format!("/callback?code={}&state={}", secrets::CODE, secrets::STATE)).status, 200);
+    });
+    let authorized = receiver.receive(&mut pending).unwrap();
+    browser.join().unwrap();
+    assert_clean(&what, &format!("{authorized:?}{authorized:#?}{pending:?}"));
+
+    let receiver = A::Receiver::bind(0, "/callback").unwrap();
+    let request = AuthorizationRequest::new(receiver.redirect_uri());
+    let port = browser::port(receiver.redirect_uri());
+    let mut browser = None;
+    let result = client.browser_login(receiver, &request, |url| {
+        let place = Place { port, state: browser::param(url, "state").to_owned() };
+        browser = Some(thread::spawn(move || {
+            let target = format!("/callback?code={}&state={}", secrets::CODE, place.state);
+            assert_eq!(place.visit(&target).status, 200);
+        }));
+    });
+    browser.unwrap().join().unwrap();
+    match result {
+        Ok(tokens) => assert_clean(&what, &format!("{tokens:?}{tokens:#?}")),
+        Err(error) => check_error(&what, &error),
+    }
+}
+
+/// A sign-in with a state and a verifier that can be searched for. What was made for it shows nothing either.
+fn planted<A: Adapter>(client: &A, redirect_uri: &str) -> PendingSignIn {
+    let request = AuthorizationRequest::new(redirect_uri).scope("openid");
+    let sign_in = client.begin(&request).unwrap();
+    let json = sign_in.pending.to_json();
+    let text = |name: &str| {
+        let (_, rest) = json.split_once(&format!(r#""{name}":""#)).expect("it is stored");
+        rest.split('"').next().unwrap()
+    };
+    let (state, verifier) = (sign_in.pending.expose_state(), text("code_verifier"));
+    let printed = format!("{request:?}{sign_in:?}{sign_in:#?}");
+    for made in [state, verifier, sign_in.pending.nonce().unwrap()] {
+        assert!(made.len() == 43 && !printed.contains(made), "{printed}");
+    }
+    PendingSignIn::from_json(&json.replace(state, secrets::STATE).replace(verifier, secrets::VERIFIER)).unwrap()
+}
+
 fn with_proxy_password(proxy: &Server) -> Settings {
     let url = proxy.url().replace("://", &format!("://user:{}@", secrets::PROXY_PASSWORD));
     Settings { proxy: Some(url), ..Settings::default() }
@@ -161,6 +238,9 @@ fn everything<A: Adapter>() {
     assert_clean("builder", &A::builder(app("https://acme.invalid"), &settings));
     assert_clean("app", &format!("{0:?}{0:#?}", app(&server.url())));
     call_all("success", &A::new(app(&server.url()), &settings).unwrap(), true);
+    for call in [call_browser::<A>, receive_callbacks] {
+        call("success", &A::new(app(&server.url()), &settings).unwrap());
+    }
     for trouble in [None, Some(Trouble::FullAfterIntent), Some(Trouble::Full), Some(Trouble::Load), Some(Trouble::Lock)]
     {
         call_session("success", &A::new(app(&server.url()), &settings).unwrap(), trouble);
@@ -168,6 +248,9 @@ fn everything<A: Adapter>() {
     call_all("proxy", &A::new(app("https://acme.invalid"), &settings).unwrap(), false);
     call_all("refused", &A::new(app(REFUSED), &settings).unwrap(), false);
     call_sessions("refused", &A::new(app(REFUSED), &settings).unwrap());
+    for call in [call_browser::<A>, receive_callbacks] {
+        call("refused", &A::new(app(REFUSED), &settings).unwrap());
+    }
 
     let elsewhere = server.url();
     let next = Arc::new(Mutex::new(Fault::Close));
@@ -189,6 +272,7 @@ fn everything<A: Adapter>() {
         } else {
             call_all(&format!("{fault:?}"), client, false);
             call_sessions(&format!("{fault:?}"), client);
+            call_browser(&format!("{fault:?}"), client);
         }
     }
 
@@ -205,6 +289,7 @@ fn everything<A: Adapter>() {
         });
         call_all(status, &A::new(app(&server.url()), &Settings::default()).unwrap(), false);
         call_sessions(status, &A::new(app(&server.url()), &Settings::default()).unwrap());
+        call_browser(status, &A::new(app(&server.url()), &Settings::default()).unwrap());
     }
 
     // The end of a session, which its record remembers.

@@ -8,6 +8,7 @@
 //! [`own_client!`] alone is for an adapter over a client that its user configured; [`canary!`] wants a
 //! test binary of its own, because it takes the process's logger.
 
+mod browser;
 mod canary;
 mod child;
 mod connecting;
@@ -28,10 +29,19 @@ mod tls;
 use std::fmt;
 use std::time::Duration;
 
+use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_proto::oauth::DeviceGrant;
 use loginradius_proto::{App, Endpoint, Error, Flow, Retry, TokenSet};
 use loginradius_store::{AsyncTokenStore, TokenStore};
 
+#[doc(hidden)]
+pub use browser::guests::cases as browser_guests_cases;
+#[doc(hidden)]
+pub use browser::logins::cases as browser_logins_cases;
+#[doc(hidden)]
+pub use browser::receivers::cases as browser_receivers_cases;
+#[doc(hidden)]
+pub use browser::sign_ins::cases as browser_sign_ins_cases;
 #[doc(hidden)]
 pub use canary::cases as canary_cases;
 #[doc(hidden)]
@@ -65,6 +75,7 @@ pub use settings::cases as settings_cases;
 
 pub use loginradius_emulator as emulator;
 
+pub use browser::Receiver;
 pub use operations::secrets;
 pub use server::{Peer, Request, Server};
 pub use session::{OnEvent, Session, SessionSettings, Sessions};
@@ -78,6 +89,9 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
 
     /// Its sessions.
     type Sessions: Sessions;
+
+    /// Its receiver of callbacks.
+    type Receiver: Receiver;
 
     /// Builds the client.
     ///
@@ -102,6 +116,32 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     ///
     /// The client's.
     fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error>;
+
+    /// The client's `begin`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error>;
+
+    /// The client's `complete`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error>;
+
+    /// The client's `browser_login`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn browser_login(
+        &self,
+        receiver: Self::Receiver,
+        request: &AuthorizationRequest,
+        open: impl FnOnce(&str),
+    ) -> Result<TokenSet, Error>;
 
     /// The client's `run`.
     ///
@@ -192,6 +232,20 @@ macro_rules! suite {
         }
         mod device_login {
             $crate::device_login!($adapter);
+        }
+        mod browser {
+            mod sign_ins {
+                $crate::browser_sign_ins!($adapter);
+            }
+            mod receivers {
+                $crate::browser_receivers!($adapter);
+            }
+            mod guests {
+                $crate::browser_guests!($adapter);
+            }
+            mod logins {
+                $crate::browser_logins!($adapter);
+            }
         }
         mod environment {
             $crate::environment!($adapter);

@@ -18,8 +18,10 @@ pub mod secrets {
     pub const PASSWORD: &str = "canary-password-90de";
     /// An authorization code.
     pub const CODE: &str = "canary-code-31c9";
-    /// A PKCE verifier.
-    pub const VERIFIER: &str = "canary-verifier-5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+    /// The state of a sign-in through a browser: 32 bytes, as those that are made.
+    pub const STATE: &str = "canary-state-6b6b6b6b6b6b6b6b6b6b6b6b6b6b6A";
+    /// A PKCE verifier, made alike.
+    pub const VERIFIER: &str = "canary-verifier-5a5a5a5a5a5a5a5a5a5a5a5a5aA";
     /// A device code.
     pub const DEVICE_CODE: &str = "canary-device-code-b1e0";
     /// A refresh token.
@@ -34,11 +36,12 @@ pub mod secrets {
     pub const ANSWERED: &str = "canary-answered-c37d";
 
     /// All of them.
-    pub const ALL: [&str; 11] = [
+    pub const ALL: [&str; 12] = [
         CLIENT_SECRET,
         API_KEY,
         PASSWORD,
         CODE,
+        STATE,
         VERIFIER,
         DEVICE_CODE,
         REFRESH_TOKEN,

@@ -1,16 +1,19 @@
 //! The client on a runtime of one thread, as the suite drives it.
 
 pub(crate) mod own;
+pub(crate) mod receiver;
 pub(crate) mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loginradius_async::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_async::oauth::DeviceGrant;
 use loginradius_async::store::{AsyncTokenStore, MemoryStore, TokenStore};
 use loginradius_async::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
 use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use receiver::AsyncReceiver;
 use sessions::AsyncSessions;
 use tokio::runtime::Runtime;
 
@@ -73,6 +76,7 @@ impl Adapter for Async {
     const TELLTALE_LOGS: &[&str] = &[];
 
     type Sessions = AsyncSessions;
+    type Receiver = AsyncReceiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         Self::with(builder(app, settings))
@@ -88,6 +92,23 @@ impl Adapter for Async {
 
     fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
         self.block_on(self.client.device_login(scope, prompt))
+    }
+
+    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
+        self.client.begin(request)
+    }
+
+    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
+        self.block_on(self.client.complete(pending, callback))
+    }
+
+    fn browser_login(
+        &self,
+        receiver: AsyncReceiver,
+        request: &AuthorizationRequest,
+        open: impl FnOnce(&str),
+    ) -> Result<TokenSet, Error> {
+        self.block_on(self.client.browser_login(receiver.0, request, open))
     }
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {

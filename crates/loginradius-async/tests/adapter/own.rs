@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loginradius_async::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_async::oauth::DeviceGrant;
 use loginradius_async::store::{AsyncTokenStore, TokenStore};
 use loginradius_async::{App, Endpoint, Error, Flow, TokenSet};
@@ -36,6 +37,7 @@ impl Adapter for OwnBuilder {
     const TELLTALE_LOGS: &[&str] = Async::TELLTALE_LOGS;
 
     type Sessions = <Async as Adapter>::Sessions;
+    type Receiver = <Async as Adapter>::Receiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         Async::with(builder(app, settings).reqwest(reqwest)).map(Self)
@@ -51,6 +53,23 @@ impl Adapter for OwnBuilder {
 
     fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
         self.0.device_login(scope, prompt)
+    }
+
+    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
+        self.0.begin(request)
+    }
+
+    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
+        self.0.complete(pending, callback)
+    }
+
+    fn browser_login(
+        &self,
+        receiver: Self::Receiver,
+        request: &AuthorizationRequest,
+        open: impl FnOnce(&str),
+    ) -> Result<TokenSet, Error> {
+        self.0.browser_login(receiver, request, open)
     }
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {

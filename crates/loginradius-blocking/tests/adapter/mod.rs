@@ -1,14 +1,17 @@
 //! The client, as the suite drives it.
 
 pub(crate) mod own;
+pub(crate) mod receiver;
 pub(crate) mod sessions;
 
 use std::time::Duration;
 
+use loginradius_blocking::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_blocking::oauth::DeviceGrant;
 use loginradius_blocking::store::{AsyncTokenStore, MemoryStore, TokenStore};
 use loginradius_blocking::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
 use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use receiver::BlockingReceiver;
 use sessions::BlockingSessions;
 
 #[derive(Debug, Clone)]
@@ -33,6 +36,7 @@ impl Adapter for Blocking {
     const TELLTALE_LOGS: &[&str] = &["ureq::run", "ureq_proto::util"];
 
     type Sessions = BlockingSessions;
+    type Receiver = BlockingReceiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         builder(app, settings).build().map(Self)
@@ -48,6 +52,23 @@ impl Adapter for Blocking {
 
     fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
         self.0.device_login(scope, prompt)
+    }
+
+    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
+        self.0.begin(request)
+    }
+
+    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
+        self.0.complete(pending, callback)
+    }
+
+    fn browser_login(
+        &self,
+        receiver: BlockingReceiver,
+        request: &AuthorizationRequest,
+        open: impl FnOnce(&str),
+    ) -> Result<TokenSet, Error> {
+        self.0.browser_login(receiver.0, request, open)
     }
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loginradius_blocking::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_blocking::oauth::DeviceGrant;
 use loginradius_blocking::store::{AsyncTokenStore, TokenStore};
 use loginradius_blocking::{App, Endpoint, Error, Flow, TokenSet};
@@ -43,6 +44,7 @@ impl Adapter for OwnAgent {
     const TELLTALE_LOGS: &[&str] = Blocking::TELLTALE_LOGS;
 
     type Sessions = <Blocking as Adapter>::Sessions;
+    type Receiver = <Blocking as Adapter>::Receiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         let mut on_the_builder = settings.clone();
@@ -60,6 +62,23 @@ impl Adapter for OwnAgent {
 
     fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
         self.0.device_login(scope, prompt)
+    }
+
+    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
+        self.0.begin(request)
+    }
+
+    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
+        self.0.complete(pending, callback)
+    }
+
+    fn browser_login(
+        &self,
+        receiver: Self::Receiver,
+        request: &AuthorizationRequest,
+        open: impl FnOnce(&str),
+    ) -> Result<TokenSet, Error> {
+        self.0.browser_login(receiver, request, open)
     }
 
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error> {

@@ -208,7 +208,7 @@ fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
 }
 
 /// The results of so many threads that do this at the same time.
-fn at_once<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(crate) fn at_once<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
         let (act, barrier) = (&act, &barrier);

@@ -1,0 +1,230 @@
+//! Sign-ins through a browser as futures: they are `Send`, run on any runtime, and leave nothing behind when they are
+//! dropped.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, TcpListener};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use loginradius_async::browser::{AuthorizationRequest, Callback, PendingSignIn};
+use loginradius_async::{App, Client, Error, ErrorKind, LoopbackReceiver, Service, TokenSet};
+use loginradius_conformance::emulator::{Emulator, Operation, seeded};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{sleep, timeout};
+
+const fn is_sent<T: Send + Sync + 'static>() {}
+const _: () = is_sent::<LoopbackReceiver>();
+
+fn is_send<F: Future + Send>(future: F) -> F {
+    future
+}
+
+fn app(url: &str) -> App {
+    App::new(seeded::CLIENT_ID).service(Service::cloud().base_url(url).unwrap())
+}
+
+fn runtimes() -> [Runtime; 2] {
+    [
+        Builder::new_current_thread().enable_all().build().unwrap(),
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap(),
+    ]
+}
+
+/// The host and port, and the target, of an address.
+fn parts(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap();
+    rest.split_at(rest.find('/').unwrap())
+}
+
+/// What a browser does that is sent there.
+async fn visit(url: &str) -> String {
+    let (host, target) = parts(url);
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
+}
+
+fn assert_free(redirect_uri: &str) {
+    let (host, _) = parts(redirect_uri);
+    assert!(std::net::TcpStream::connect(host).is_err(), "somebody listens still");
+    let port: u16 = host.rsplit(':').next().unwrap().parse().unwrap();
+    drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free"));
+}
+
+async fn login(client: &Client, emulator: &Emulator) -> Result<TokenSet, Error> {
+    let receiver = LoopbackReceiver::bind(0, "/callback")?;
+    let request = AuthorizationRequest::new(receiver.redirect_uri());
+    let open = |url: &str| {
+        let landing = emulator.authorize(url).unwrap();
+        tokio::spawn(async move { visit(&landing.url).await });
+    };
+    client.browser_login(receiver, &request, open).await
+}
+
+#[tokio::test]
+async fn futures_are_send() {
+    let emulator = Emulator::start().unwrap();
+    let client = Client::new(app(emulator.base_url())).unwrap();
+    is_send(login(&client, &emulator)).await.unwrap();
+    let mut sign_in = client.begin(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
+    let callback = Callback::from_url(&emulator.authorize(&sign_in.url).unwrap().url).unwrap();
+    is_send(client.complete(&mut sign_in.pending, &callback)).await.unwrap();
+    let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(1));
+    let error = is_send(receiver.receive(&mut sign_in.pending)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expired);
+}
+
+/// Bound outside of it and inside, in the future that the runtime blocks on and in a task.
+#[test]
+fn on_every_runtime() {
+    let emulator = Emulator::start().unwrap();
+    for runtime in runtimes() {
+        let client = Client::new(app(emulator.base_url())).unwrap();
+        let tokens = runtime.block_on(login(&client, &emulator)).unwrap();
+        assert!(emulator.is_live_access_token(tokens.access_token.expose()));
+
+        let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
+        let request = AuthorizationRequest::new(receiver.redirect_uri());
+        let mut sign_in = client.begin(&request).unwrap();
+        let landing = emulator.authorize(&sign_in.url).unwrap();
+        let authorized = runtime.block_on(async {
+            let task = tokio::spawn(async move { receiver.receive(&mut sign_in.pending).await });
+            assert!(visit(&landing.url).await.contains("Signed in"));
+            task.await.unwrap().unwrap()
+        });
+        assert!(authorized.exchange().is_some());
+    }
+}
+
+#[tokio::test]
+async fn two_logins_in_one_task() {
+    let emulator = Emulator::start().unwrap();
+    let client = Client::new(app(emulator.base_url())).unwrap();
+    let (one, other) = tokio::join!(login(&client, &emulator), login(&client, &emulator));
+    assert_ne!(one.unwrap().access_token.expose(), other.unwrap().access_token.expose());
+}
+
+/// With guests in every phase.
+#[test]
+fn a_dropped_receiver_frees_its_port() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
+            let redirect_uri = receiver.redirect_uri().to_owned();
+            let (host, _) = parts(&redirect_uri);
+            let mut pending = pending(&redirect_uri);
+            let mut silent = TcpStream::connect(host).await.unwrap();
+            let mut asks = TcpStream::connect(host).await.unwrap();
+            asks.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            assert!(timeout(Duration::from_millis(50), receiver.receive(&mut pending)).await.is_err());
+            assert_free(&redirect_uri);
+            // Its guests are not left behind either.
+            let closed = timeout(Duration::from_secs(2), silent.read(&mut [0; 16])).await;
+            assert!(matches!(closed.expect("it is open still"), Ok(0) | Err(_)));
+            let mut page = Vec::new();
+            let _ = timeout(Duration::from_secs(2), asks.read_to_end(&mut page)).await.expect("it is open still");
+        });
+    }
+    fn pending(redirect_uri: &str) -> PendingSignIn {
+        let client = Client::new(App::new("my-client-id")).unwrap();
+        client.begin(&AuthorizationRequest::new(redirect_uri)).unwrap().pending
+    }
+}
+
+/// However far it came: its code is not sent by a second call.
+#[tokio::test]
+async fn a_dropped_exchange_is_not_made_up_for() {
+    let emulator = Emulator::start().unwrap();
+    let client = Client::new(app(emulator.base_url())).unwrap();
+    let mut finished = 0;
+    for polls in 1..60 {
+        let mut sign_in = client.begin(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
+        let callback = Callback::from_url(&emulator.authorize(&sign_in.url).unwrap().url).unwrap();
+        finished += u32::from(polled(polls, client.complete(&mut sign_in.pending, &callback)).await.is_some());
+        let error = client.complete(&mut sign_in.pending, &callback).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Finished);
+        assert!(emulator.codes().last().unwrap().sent <= 1);
+    }
+    assert!((1..59).contains(&finished), "{finished} of 59");
+    assert_eq!(emulator.counters().code_replays, 0);
+}
+
+/// The future's result, or `None` if it has none after so many polls.
+async fn polled<F: Future>(mut polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        polls -= 1;
+        match future.as_mut().poll(context) {
+            std::task::Poll::Pending if polls > 0 => std::task::Poll::Pending,
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+        }
+    })
+    .await
+}
+
+/// Dropped at any poll between opening the page and the tokens: the port is free, and nothing goes on.
+#[tokio::test]
+async fn a_dropped_login_leaves_nothing_behind() {
+    let emulator = Emulator::start().unwrap();
+    let client = Client::new(app(emulator.base_url())).unwrap();
+    let mut finished = 0;
+    for polls in 1..60 {
+        let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
+        let redirect_uri = receiver.redirect_uri().to_owned();
+        let request = AuthorizationRequest::new(&redirect_uri);
+        let mut browser = None;
+        let open = |url: &str| {
+            let landing = emulator.authorize(url).unwrap();
+            let (host, target) = parts(&landing.url);
+            let (host, head) = (host.to_owned(), format!("GET {target} HTTP/1.1\r\n\r\n"));
+            browser = Some(tokio::spawn(async move {
+                // Refused, if it is over already.
+                let Ok(mut stream) = TcpStream::connect(host).await else { return };
+                for piece in [&head[..10], &head[10..]] {
+                    let _ = stream.write_all(piece.as_bytes()).await;
+                    sleep(Duration::from_millis(2)).await;
+                }
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }));
+        };
+        let result = polled(polls, client.browser_login(receiver, &request, open)).await;
+        finished += u32::from(result.is_some_and(|result| result.is_ok()));
+        assert_free(&redirect_uri);
+        timeout(Duration::from_secs(2), browser.unwrap()).await.expect("the browser is left waiting").unwrap();
+        assert!(emulator.codes().last().unwrap().sent <= 1);
+    }
+    assert!((1..59).contains(&finished), "{finished} of 59");
+    let exchanges =
+        || emulator.requests().iter().filter(|seen| seen.operation == Some(Operation::CodeExchange)).count();
+    let before = exchanges();
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(exchanges(), before);
+}
+
+/// While it waits, the thread is free for others.
+#[tokio::test]
+async fn others_run_meanwhile() {
+    let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(200));
+    let client = Client::new(App::new("my-client-id")).unwrap();
+    let mut sign_in = client.begin(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();
+    let start = Instant::now();
+    let mut ticks = 0;
+    let others = async {
+        loop {
+            sleep(Duration::from_millis(5)).await;
+            ticks += 1;
+        }
+    };
+    let error = tokio::select! {
+        received = receiver.receive(&mut sign_in.pending) => received.unwrap_err(),
+        () = others => unreachable!("they never end"),
+    };
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert!(ticks > 5, "{ticks} in {:?}", start.elapsed());
+}

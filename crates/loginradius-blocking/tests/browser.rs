@@ -1,0 +1,85 @@
+//! A receiver and its canceller, on threads.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_blocking::browser::{AuthorizationRequest, PendingSignIn};
+use loginradius_blocking::{App, Canceller, Client, ErrorKind, LoopbackReceiver, Service};
+use loginradius_conformance::emulator::{Emulator, seeded};
+
+const fn is_sent<T: Send + 'static>() {}
+const fn is_shared<T: Send + Sync + Clone + 'static>() {}
+const _: () = is_sent::<LoopbackReceiver>();
+const _: () = is_shared::<Canceller>();
+
+/// At best.
+const A_MOMENT: Duration = Duration::from_millis(100);
+/// On a busy machine.
+const BUSY: Duration = Duration::from_secs(2);
+
+fn pending(receiver: &LoopbackReceiver) -> PendingSignIn {
+    let client = Client::new(App::new("my-client-id")).unwrap();
+    client.begin(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap().pending
+}
+
+#[test]
+fn another_thread_cancels() {
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
+        let mut pending = pending(&receiver);
+        let canceller = receiver.canceller();
+        let cancels = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            canceller.clone().cancel();
+            Instant::now()
+        });
+        let error = receiver.receive(&mut pending).unwrap_err();
+        let ended = Instant::now();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        let late = ended.saturating_duration_since(cancels.join().unwrap());
+        assert!(late < BUSY, "{late:?}");
+        best = best.min(late);
+    }
+    assert!(best < A_MOMENT, "{best:?}");
+}
+
+#[test]
+fn cancelled_before_it_waits() {
+    let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
+    let port: u16 = receiver.redirect_uri().split([':', '/']).nth(4).unwrap().parse().unwrap();
+    let mut pending = pending(&receiver);
+    let canceller = receiver.canceller();
+    canceller.cancel();
+    let start = Instant::now();
+    assert_eq!(receiver.receive(&mut pending).unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(start.elapsed() < BUSY);
+    drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free"));
+    // Nobody is there any more.
+    canceller.cancel();
+}
+
+/// Each ends its own receiver alone.
+#[test]
+fn cancellers_do_not_mix() {
+    let [one, other] = [(); 2].map(|()| LoopbackReceiver::bind(0, "/callback").unwrap());
+    let (mut of_one, mut of_other) = (pending(&one), pending(&other));
+    one.canceller().cancel();
+    assert_eq!(one.receive(&mut of_one).unwrap_err().kind(), ErrorKind::Cancelled);
+    let error = other.timeout(Duration::from_millis(50)).receive(&mut of_other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expired);
+}
+
+/// While a sign-in is open in the browser.
+#[test]
+fn a_login_is_cancelled() {
+    let emulator = Emulator::start().unwrap();
+    let app = App::new(seeded::CLIENT_ID).service(Service::cloud().base_url(emulator.base_url()).unwrap());
+    let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
+    let request = AuthorizationRequest::new(receiver.redirect_uri());
+    let canceller = receiver.canceller();
+    let result = Client::new(app).unwrap().browser_login(receiver, &request, |_| canceller.cancel());
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(emulator.requests().is_empty());
+}

@@ -1,0 +1,198 @@
+//! Whole sign-ins on a desktop, with the emulator's pages as the browser leaves them.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_emulator::{CodeState, Emulator, Fault, Landing, Operation, ResponseMode};
+use loginradius_proto::browser::{AuthorizationRequest, JwtRedirect, ResponseType};
+use loginradius_proto::{Error, ErrorKind, Family, TokenSet};
+
+use super::{Page, Receiver, TOO_LONG, asked, assert_free, assert_not_signed_in, assert_signed_in, follow, port};
+use crate::matrix::app;
+use crate::{Adapter, Settings, cases};
+
+const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
+
+/// What a sign-in ends with, and the page that its browser shows at last.
+struct Login {
+    result: Result<TokenSet, Error>,
+    page: Page,
+}
+
+/// A sign-in whose user does this, in a browser beside the program.
+fn login<A: Adapter>(
+    emulator: &Emulator,
+    family: Family,
+    request: impl FnOnce(&str) -> AuthorizationRequest,
+    decide: impl FnOnce(&str) -> Landing + Send,
+) -> Login {
+    let client = A::new(app(emulator, family), &Settings::attempts(3)).unwrap();
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+    let request = request(receiver.redirect_uri());
+    let port = port(receiver.redirect_uri());
+    thread::scope(|scope| {
+        let mut browser = None;
+        let result = client.browser_login(receiver, &request, |url| {
+            let url = url.to_owned();
+            browser = Some(scope.spawn(move || follow(&decide(&url))));
+        });
+        assert_free(port);
+        Login { result, page: browser.expect("the page was not opened").join().unwrap() }
+    })
+}
+
+fn request(redirect_uri: &str) -> AuthorizationRequest {
+    AuthorizationRequest::new(redirect_uri).scope("profile")
+}
+
+fn allowed<A: Adapter>() {
+    for family in FAMILIES {
+        let emulator = Emulator::start().unwrap();
+        let login = login::<A>(&emulator, family, request, |url| emulator.authorize(url).unwrap());
+        assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
+        assert_signed_in(&login.page);
+        let codes = emulator.codes();
+        assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Exchanged));
+        assert!(codes[0].challenge.is_some());
+    }
+}
+
+fn denied<A: Adapter>() {
+    for family in FAMILIES {
+        let emulator = Emulator::start().unwrap();
+        let login = login::<A>(&emulator, family, request, |url| emulator.deny_authorization(url).unwrap());
+        assert_eq!(login.result.unwrap_err().kind(), ErrorKind::Denied);
+        assert_not_signed_in(&login.page);
+        assert!(emulator.requests().is_empty());
+    }
+}
+
+/// "OAuth 2.0 Form Post Response Mode".
+fn a_code_by_a_form<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let request = |uri: &str| request(uri).parameter("response_mode", "form_post");
+    let login = login::<A>(&emulator, Family::Site, request, |url| emulator.authorize(url).unwrap());
+    assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
+    assert_signed_in(&login.page);
+}
+
+fn a_token_without_an_exchange<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let request = |uri: &str| request(uri).response_type(ResponseType::Token);
+    let login = login::<A>(&emulator, Family::Classic, request, |url| emulator.authorize(url).unwrap());
+    assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
+    assert!(emulator.requests().is_empty());
+}
+
+/// The page cannot know of it any more, but the program does.
+fn a_lost_exchange<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    emulator.fault(Operation::CodeExchange, Fault::DropAfter);
+    let login = login::<A>(&emulator, Family::Site, request, |url| emulator.authorize(url).unwrap());
+    assert_eq!(login.result.unwrap_err().kind(), ErrorKind::Lost);
+    assert_signed_in(&login.page);
+    assert_eq!(asked(&emulator, Operation::CodeExchange), 1);
+}
+
+/// Found out before anything is opened, or else the browser would come back to nobody.
+fn another_redirect_address<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let client = A::new(app(&emulator, Family::Classic), &Settings::default()).unwrap();
+    let (this, other) = (A::Receiver::bind(0, "/callback").unwrap(), A::Receiver::bind(0, "/callback").unwrap());
+    let port_of = |receiver: &A::Receiver| port(receiver.redirect_uri());
+    let addresses = [
+        other.redirect_uri().to_owned(),
+        this.redirect_uri().replace("127.0.0.1", "localhost"),
+        format!("{}?a=b", this.redirect_uri()),
+        format!("{}/", this.redirect_uri()),
+    ];
+    drop((this, other));
+    for address in addresses {
+        let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+        let port = port_of(&receiver);
+        let result = client.browser_login(receiver, &AuthorizationRequest::new(address), |url| panic!("opens {url}"));
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Settings);
+        assert_free(port);
+    }
+    assert!(emulator.requests().is_empty());
+}
+
+fn an_unusable_request_opens_nothing<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let client = A::new(app(&emulator, Family::Classic), &Settings::default()).unwrap();
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+    let port = port(receiver.redirect_uri());
+    let request = request(receiver.redirect_uri()).parameter("state", "mine");
+    let result = client.browser_login(receiver, &request, |url| panic!("opens {url}"));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Settings);
+    assert_free(port);
+}
+
+fn nobody_comes_back<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let client = A::new(app(&emulator, Family::Classic), &Settings::default()).unwrap();
+    let timeout = Duration::from_millis(150);
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(timeout);
+    let port = port(receiver.redirect_uri());
+    let request = request(receiver.redirect_uri());
+    let start = Instant::now();
+    let mut opened = 0;
+    let result = client.browser_login(receiver, &request, |_| opened += 1);
+    assert_eq!((result.unwrap_err().kind(), opened), (ErrorKind::Expired, 1));
+    assert!((timeout..timeout + Duration::from_secs(1)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_free(port);
+    assert!(emulator.requests().is_empty());
+}
+
+/// A JWT comes to the sign-in that asked for it, in the query and in a form: by its nonce at a site, by a state in
+/// the address elsewhere.
+fn jwt<A: Adapter>(family: Family, mode: ResponseMode) {
+    let emulator = Emulator::builder().jwt_response_mode(mode).jwt_response_parameter("the_jwt").start().unwrap();
+    let client = A::new(app(&emulator, family), &Settings::default()).unwrap();
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+    let request = JwtRedirect::new(receiver.redirect_uri(), "the_jwt");
+    let [mut sign_in, another] = [(); 2].map(|()| client.begin(&request).unwrap());
+    let (received, pages) = thread::scope(|scope| {
+        let browser = scope.spawn(|| [&another.url, &sign_in.url].map(|url| follow(&emulator.authorize(url).unwrap())));
+        let received = receiver.receive(&mut sign_in.pending);
+        (received, browser.join())
+    });
+    let received = received.unwrap();
+    let [other_page, page] = pages.unwrap();
+    assert_eq!(other_page.status, 400);
+    assert_signed_in(&page);
+    assert_eq!(received.jwt.expose().split('.').filter(|part| !part.is_empty()).count(), 3);
+    let nonce = (family == Family::Site).then(|| super::param(&sign_in.url, "nonce"));
+    assert_eq!(received.nonce.as_deref(), nonce);
+}
+
+fn jwt_by_query_and_nonce<A: Adapter>() {
+    jwt::<A>(Family::Site, ResponseMode::Query);
+}
+
+fn jwt_by_form_and_nonce<A: Adapter>() {
+    jwt::<A>(Family::Site, ResponseMode::Post);
+}
+
+fn jwt_by_query_and_state<A: Adapter>() {
+    jwt::<A>(Family::Classic, ResponseMode::Query);
+}
+
+fn jwt_by_form_and_state<A: Adapter>() {
+    jwt::<A>(Family::Classic, ResponseMode::Post);
+}
+
+cases!(($) browser_logins browser_logins_cases {
+    allowed,
+    denied,
+    a_code_by_a_form,
+    a_token_without_an_exchange,
+    a_lost_exchange,
+    another_redirect_address,
+    an_unusable_request_opens_nothing,
+    nobody_comes_back,
+    jwt_by_query_and_nonce,
+    jwt_by_form_and_nonce,
+    jwt_by_query_and_state,
+    jwt_by_form_and_state,
+});
