@@ -7,6 +7,13 @@ use std::error::Error as StdError;
 use std::fmt::{Debug, Write as _};
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use loginradius_proto::browser::loopback::{Connection, Reply};
+use loginradius_proto::browser::{
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingSignIn, RandomBytes,
+    ResponseType,
+};
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
 use loginradius_proto::oauth::{
@@ -730,4 +737,184 @@ fn the_search_finds_a_secret() {
     }
     assert!(found(format!("{:?}", Request::get("/").body(secret("x")).unwrap())));
     assert!(!found("nothing".to_owned()));
+}
+
+// Through a browser
+
+/// The state, the verifier and the nonce of a sign-in, each with the mark in the middle.
+const MADE: [&str; 3] = [
+    "state--------------CANARY-----------------A",
+    "verifier-----------CANARY-----------------A",
+    "nonce--------------CANARY-----------------A",
+];
+
+/// The bytes that they are made of.
+fn marked_bytes() -> RandomBytes {
+    let bytes = MADE.map(|text| URL_SAFE_NO_PAD.decode(text).unwrap()).concat();
+    bytes.try_into().unwrap()
+}
+
+fn epoch() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+/// A JWT that has the nonce, and so belongs to a site's sign-in; it is a secret itself.
+fn marked_jwt() -> String {
+    let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"nonce":"{}","sub":"x"}}"#, MADE[2]));
+    format!("{MARK}header.{claims}.{MARK}")
+}
+
+/// Whatever is printed while a callback is read, in a server's hands and in a program's own.
+fn read_back<P>(make: impl Fn() -> P, store: impl Fn(&P) -> String, text: &str) -> usize
+where
+    P: Pending + Debug,
+    P::Output: Debug,
+{
+    let mut errors = 0;
+    let callback = Callback::from_query(text).unwrap();
+    print(&callback);
+    for now in [epoch(), epoch() + Duration::from_secs(600)] {
+        let mut pending = make();
+        for _ in 0..2 {
+            print(&pending);
+            let outcome = pending.accept(&callback, now);
+            print(&outcome);
+            if let Err(error) = &outcome {
+                errors += 1;
+                print_error(error);
+            }
+        }
+        print(&pending);
+        assert!(store(&pending).contains(MARK));
+    }
+    let mut pending = make();
+    let mut connection = Connection::new("/callback");
+    let head = format!("GET /callback?{text} HTTP/1.1\r\nCookie: {MARK}\r\n\r\n");
+    print(&connection);
+    assert!(connection.read(&head.as_bytes()[..20]).is_none());
+    print(&connection);
+    if let Some(request) = connection.read(&head.as_bytes()[20..]) {
+        print(&connection);
+        print(&request);
+        let reply: Reply<P::Output> = request.answer(&mut pending, epoch());
+        search(&String::from_utf8_lossy(&reply.bytes));
+        print(&reply);
+        if let Some(Err(error)) = &reply.result {
+            print_error(error);
+        }
+    }
+    errors
+}
+
+#[test]
+fn callbacks_that_repeat_what_they_know() {
+    let [state, ..] = MADE;
+    let mut secrets: Vec<String> = MADE.map(str::to_owned).to_vec();
+    secrets.extend(["code", "token", "id-token"].map(secret));
+    let mut errors = 0;
+    let kinds = [ResponseType::Code, ResponseType::CodeIdTokenToken, ResponseType::Token];
+    let form = |pairs: &[(&str, &str)]| serde_urlencoded::to_string(pairs).unwrap();
+    let all = form(&[("code", &secret("code")), ("token", &secret("token")), ("id_token", &secret("id-token"))]);
+    for kind in kinds {
+        let request = AuthorizationRequest::new("https://www.abc.com/")
+            .scope("openid")
+            .response_type(kind)
+            .issuer("https://honest.example");
+        print(&request);
+        let make = || {
+            let sign_in = request.begin(&app(), &marked_bytes(), epoch()).unwrap();
+            assert!(sign_in.url.contains(MARK));
+            print(&sign_in);
+            sign_in.pending
+        };
+        let mut give = |text: &str| errors += read_back(make, PendingSignIn::to_json, text);
+        give(&format!("{all}&state={state}"));
+        give(&format!("{all}&state={state}&error=access_denied"));
+        give(&format!("{all}&state={state}&{all}"));
+        give(&format!("{all}&state={state}x"));
+        give(&format!("{all}&state={state}&token_type=Bearer&expires_in={MARK}"));
+        give(&format!("{MARK}=1&{MARK}=1&state={state}"));
+        for secret in &secrets {
+            give(&format!("{all}&{}", form(&[("state", state), ("iss", secret)])));
+            give(&form(&[("state", secret), ("code", secret)]));
+            for spelling in spellings(secret) {
+                for told in
+                    [spelling.clone(), format!("the value {spelling} is not known."), "x".repeat(280) + &spelling]
+                {
+                    for (error, description) in [("access_denied", told.as_str()), (&told, ""), (&told, &told)] {
+                        let refused = form(&[("error", error), ("error_description", description), ("state", state)]);
+                        give(&format!("{refused}&{all}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(errors > 500, "{errors}");
+}
+
+#[test]
+fn callbacks_of_a_jwt_that_repeat_what_they_know() {
+    let [state, _, nonce] = MADE;
+    let redirect = JwtRedirect::new("https://www.abc.com/", "my_jwt");
+    print(&redirect);
+    let mut errors = 0;
+    for app in apps() {
+        let make = || {
+            let sign_in = redirect.begin(&app, &marked_bytes(), epoch()).unwrap();
+            assert!(sign_in.url.contains(MARK));
+            print(&sign_in);
+            sign_in.pending
+        };
+        let mut give = |text: &str| errors += read_back(make, PendingJwt::to_json, text);
+        let jwt = marked_jwt();
+        give(&format!("my_jwt={jwt}&state={state}"));
+        give(&format!("my_jwt={jwt}&state={state}&my_jwt={jwt}"));
+        give(&format!("my_jwt={jwt}x&state={state}x"));
+        give(&format!("my_jwt={MARK}&state={state}"));
+        give(&format!("token={MARK}&state={state}"));
+        for secret in [state, nonce, &jwt] {
+            for spelling in spellings(secret) {
+                for told in [spelling.clone(), format!("the value {spelling} is not known.")] {
+                    let text =
+                        [("error", told.as_str()), ("error_description", &told), ("state", state), ("my_jwt", &jwt)];
+                    // A classic sign-in knows no nonce.
+                    if secret != nonce || app.target().family() == loginradius_proto::Family::Site {
+                        give(&serde_urlencoded::to_string(text).unwrap());
+                    }
+                }
+            }
+        }
+    }
+    assert!(errors > 100, "{errors}");
+}
+
+#[test]
+fn sign_ins_through_a_browser_that_cannot_begin_or_be_read() {
+    let bad = [
+        AuthorizationRequest::new(format!("https://user:{MARK}@www.abc.com/")),
+        AuthorizationRequest::new(format!("http://www.abc.com/{MARK}")),
+        AuthorizationRequest::new(format!("https://www.abc.com/#{MARK}")),
+        AuthorizationRequest::new(format!("https://www.abc.com/?code={MARK}")),
+        AuthorizationRequest::new("https://www.abc.com/").parameter("client_secret", MARK),
+        AuthorizationRequest::new("https://www.abc.com/").parameter("a", format!("{MARK}\n")),
+        AuthorizationRequest::new("https://www.abc.com/").raw_scope(format!("{MARK} ")),
+        AuthorizationRequest::new("https://www.abc.com/").raw_scope(format!("a&state={MARK}")),
+        AuthorizationRequest::new("https://www.abc.com/").scope(MARK.repeat(20_000)),
+    ];
+    for request in bad {
+        print(&request);
+        print_error(&request.begin(&app(), &marked_bytes(), epoch()).unwrap_err());
+    }
+    let sign_in = AuthorizationRequest::new("https://www.abc.com/").begin(&app(), &marked_bytes(), epoch()).unwrap();
+    let jwt = JwtRedirect::new("https://www.abc.com/", "jwt").begin(&app(), &marked_bytes(), epoch()).unwrap();
+    for stored in [sign_in.pending.to_json(), jwt.pending.to_json()] {
+        assert!(stored.contains(MARK));
+        for end in 0..stored.len() {
+            let changed = format!("{}\u{1}{}", &stored[..end], &stored[end..]);
+            for broken in [&stored[..end], &changed, &stored.replace(MARK, &format!("{MARK}="))] {
+                print_error(&PendingSignIn::from_json(broken).map(drop).unwrap_err());
+                print_error(&PendingJwt::from_json(broken).map(drop).unwrap_err());
+            }
+        }
+    }
 }

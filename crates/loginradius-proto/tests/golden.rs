@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest as _, JwtRedirect, Pending as _};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, DeviceGrant, RefreshAccessToken, RequestDeviceCode, RequestTokens,
@@ -571,4 +572,100 @@ fn check_said(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
         let plain = |value: &Value| value.to_string().to_lowercase().contains(word);
         assert!(plain(&body["Message"]) || plain(&body["Description"]) || plain(&body["Errors"]), "{name}");
     }
+}
+
+/// What an address that a browser opens has besides the documented parameters: what proves whose callback comes back.
+const MADE: [&str; 4] = ["state", "code_challenge", "code_challenge_method", "nonce"];
+
+/// The documented addresses: what a sample does not have of what is always sent.
+const ADDRESSES: &[(&str, &[&str])] = &[
+    ("classic_authorize_pkce_url", &[]),
+    ("classic_authorize_scope_smuggling_url", &["code_challenge", "code_challenge_method"]),
+    ("classic_authorize_url", &["code_challenge", "code_challenge_method"]),
+    ("classic_jwt_redirect_url", &[]),
+    ("site_authorize_url", &["code_challenge", "code_challenge_method"]),
+];
+
+/// The verifier of RFC 7636, appendix B, between a state and a nonce.
+fn appendix_b() -> [u8; 96] {
+    let verifier = [
+        116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212, 37, 77, 105, 214, 191,
+        240, 91, 88, 5, 88, 83, 132, 141, 121,
+    ];
+    std::array::from_fn(|at| if (32..64).contains(&at) { verifier[at - 32] } else { at as u8 })
+}
+
+const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+#[test]
+fn every_address_that_a_browser_opens() {
+    let documented = |vector: &Vector| matches!(vector.endpoint.as_str(), "authorize" | "jwt_redirect");
+    let vectors: Vec<Vector> = loginradius_vectors::all().into_iter().filter(documented).collect();
+    let names: Vec<&str> = vectors.iter().map(|vector| vector.name.as_str()).collect();
+    assert_eq!(names, ADDRESSES.iter().map(|row| row.0).collect::<Vec<_>>());
+    for (vector, (name, added)) in vectors.iter().zip(ADDRESSES) {
+        let given = Given::of(vector);
+        assert_eq!(given.method, "GET");
+        let text = |key: &str| given.value(key).unwrap_or_else(|| panic!("{name} has no {key}"));
+        let app = App::new(given.value("client_id").unwrap_or_default()).service(match given.url.split('/').nth(3) {
+            Some("sso") => Service::cloud(),
+            _ => Service::site(given.url.split('/').nth(2).unwrap()).unwrap(),
+        });
+        let url = if vector.endpoint == "jwt_redirect" {
+            let app = app.api_key(text("apikey")).jwt_app(text("jwtapp"));
+            let redirect = JwtRedirect::new(text("return_url"), "token");
+            redirect.begin(&app, &appendix_b(), std::time::UNIX_EPOCH).unwrap().url
+        } else {
+            assert_eq!(text("response_type"), "code");
+            let request =
+                AuthorizationRequest::new(text("redirect_uri")).scope(given.value("scope").unwrap_or_default());
+            let app = app.oauth_app(given.url.split('/').nth(5).unwrap());
+            request.begin(&app, &appendix_b(), std::time::UNIX_EPOCH).unwrap().url
+        };
+
+        let (ours, theirs) = (url.split_once('?').unwrap(), given.url.split_once('?').unwrap());
+        assert_eq!(ours.0, theirs.0, "{name}");
+        // As they are written, so that the encoding counts too.
+        let written = |query: &str| query.split('&').map(str::to_owned).collect::<Vec<_>>();
+        let (mut ours, mut theirs) = (written(ours.1), written(theirs.1));
+        for name in MADE {
+            let begins = format!("{name}=");
+            let ours_has = ours.iter().any(|pair| pair.starts_with(&begins));
+            let theirs_has = theirs.iter().any(|pair| pair.starts_with(&begins));
+            assert_eq!(ours_has && !theirs_has, added.contains(&name), "{}: {name}", vector.name);
+            if added.contains(&name) {
+                ours.retain(|pair| !pair.starts_with(&begins));
+            }
+            assert!(!theirs_has || ours_has, "{}: {name}", vector.name);
+        }
+        for pair in &mut theirs {
+            // The samples' state is a word; the classic JWT redirect has none, so ours stands in the return address.
+            if pair.starts_with("state=") {
+                *pair = format!("state={STATE}");
+            }
+            if pair.starts_with("return_url=") {
+                *pair += &format!("%3Fstate%3D{STATE}");
+            }
+        }
+        ours.sort();
+        theirs.sort();
+        assert_eq!(ours, theirs, "{name}");
+    }
+}
+
+#[test]
+fn the_documented_way_back() {
+    let vector = loginradius_vectors::named("classic_authorize_url");
+    let location = vector.response.unwrap().headers["Location"].clone();
+    let request = AuthorizationRequest::new("https://www.abc.com/callback");
+    let mut sign_in = request.begin(&App::new("key"), &appendix_b(), std::time::UNIX_EPOCH).unwrap();
+    let ours = location.replace("random-long-string", STATE);
+    assert_ne!(ours, location);
+    let callback = loginradius_proto::browser::Callback::from_url(&ours).unwrap();
+    let exchange = sign_in.pending.accept(&callback, std::time::UNIX_EPOCH).unwrap().exchange().unwrap();
+    let sent = Sent::of(&exchange.request(&App::new("key")).unwrap());
+    let value = |name: &str| sent.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!(value("code"), Some("thecode"));
+    // As in `classic_code_exchange_pkce_public`.
+    assert_eq!(value("code_verifier"), Some("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
 }

@@ -1,0 +1,336 @@
+//! The authorization request: the address that the browser opens.
+
+use loginradius_proto::browser::{BrowserRequest, ChallengeMethod, ResponseType};
+use loginradius_proto::{App, ErrorKind};
+use sha2::{Digest as _, Sha256};
+
+use crate::world::*;
+
+fn challenge_of(verifier: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
+}
+
+fn names(url: &str) -> Vec<String> {
+    parameters(url).into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn a_classic_address_has_everything_once() {
+    let [state, verifier, _] = made_of(&random(0));
+    let url = begin(&request().scope("profile email"), &classic()).url;
+    let challenge = challenge_of(&verifier);
+    assert_eq!(
+        url,
+        format!(
+            "https://cloud-api.loginradius.com/sso/oauth/redirect?client_id=my-client-id\
+             &redirect_uri=https%3A%2F%2Fapp.example%2Fcallback&scope=profile+email&response_type=code&state={state}\
+             &code_challenge={challenge}&code_challenge_method=SHA256"
+        )
+    );
+}
+
+#[test]
+fn a_site_address_names_the_app_in_its_path() {
+    let url = begin(&request(), &site()).url;
+    assert!(
+        url.starts_with("https://acme.hub.loginradius.com/service/oauth/my-oauth-app/authorize?client_id="),
+        "{url}"
+    );
+    assert_eq!(parameters(&url), parameters(&begin(&request(), &classic()).url));
+    let odd = begin(&request(), &site().oauth_app("../a?b#c")).url;
+    assert!(odd.contains("/service/oauth/..%2Fa%3Fb%23c/authorize?"), "{odd}");
+}
+
+#[test]
+fn a_site_needs_the_name_of_the_oauth_app_and_classic_does_not() {
+    let bare = App::new("my-client-id");
+    begin(&request(), &bare);
+    let bare = bare.service(site().target().clone());
+    refused(
+        request().begin(&bare, &random(0), start()),
+        ErrorKind::Settings,
+        "Authorize: the OAuth app's name is not set",
+    );
+}
+
+#[test]
+fn an_empty_scope_is_left_out() {
+    assert_eq!(parameter(&begin(&request(), &classic()).url, "scope"), None);
+    assert_eq!(parameter(&begin(&request().scope(""), &classic()).url, "scope"), None);
+    assert_eq!(parameter(&begin(&request().raw_scope(""), &classic()).url, "scope"), None);
+}
+
+#[test]
+fn the_client_secret_is_never_in_an_address() {
+    for app in families() {
+        let url = begin(&request(), &app.client_secret("s3cret-of-the-client")).url;
+        assert!(!url.contains("s3cret"), "{url}");
+    }
+}
+
+#[test]
+fn the_verifier_is_never_in_an_address() {
+    for app in families() {
+        for kind in [ResponseType::Code, ResponseType::Token, ResponseType::CodeIdTokenToken] {
+            let [_, verifier, _] = made_of(&random(0));
+            let url = begin(&request().response_type(kind).scope("openid"), &app).url;
+            assert!(!url.contains(&verifier), "{url}");
+        }
+    }
+}
+
+#[test]
+fn state_verifier_and_nonce_are_the_random_bytes_of_that_sign_in() {
+    let request = request().scope("openid");
+    for seed in 0..50 {
+        let [state, verifier, nonce] = made_of(&random(seed));
+        let sign_in = request.begin(&classic(), &random(seed), start()).unwrap();
+        assert_eq!(parameter(&sign_in.url, "state"), Some(state.clone()));
+        assert_eq!(parameter(&sign_in.url, "nonce"), Some(nonce.clone()));
+        assert_eq!(parameter(&sign_in.url, "code_challenge"), Some(challenge_of(&verifier)));
+        assert_eq!(sign_in.pending.nonce(), Some(nonce.as_str()));
+        let mut pending = sign_in.pending;
+        let authorized = accept(&mut pending, &format!("code=c0de&state={state}")).unwrap();
+        assert_eq!(exchanged(authorized), Some(("c0de".to_owned(), verifier)));
+    }
+}
+
+#[test]
+fn a_sign_in_without_openid_sends_no_nonce() {
+    for scope in ["", "profile", "openidx", "xopenid profile", "OPENID"] {
+        let sign_in = begin(&request().scope(scope), &classic());
+        assert_eq!(parameter(&sign_in.url, "nonce"), None, "{scope}");
+        assert_eq!(sign_in.pending.nonce(), None, "{scope}");
+    }
+}
+
+#[test]
+fn openid_in_either_kind_of_scope_sends_a_nonce() {
+    let requests = [
+        request().scope("openid"),
+        request().scope("profile openid"),
+        request().raw_scope("openid"),
+        request().raw_scope("profile+openid"),
+        request().raw_scope("openid%20profile&action=login"),
+    ];
+    for request in requests {
+        let sign_in = begin(&request, &classic());
+        assert!(parameter(&sign_in.url, "nonce").is_some(), "{}", sign_in.url);
+        assert_eq!(sign_in.pending.nonce().map(str::to_owned), parameter(&sign_in.url, "nonce"));
+    }
+    // A parameter after the scope is no scope.
+    assert_eq!(parameter(&begin(&request().raw_scope("profile&x=openid"), &classic()).url, "nonce"), None);
+    assert_eq!(parameter(&begin(&request().raw_scope("profile&x=a+openid"), &classic()).url, "nonce"), None);
+}
+
+#[test]
+fn every_response_type_is_written_with_spaces_and_sends_what_it_needs() {
+    use ResponseType::{Code, CodeIdToken, CodeIdTokenToken, CodeToken, IdToken, IdTokenToken, Token};
+    let rows = [
+        (Code, "code", true, false),
+        (Token, "token", false, false),
+        (CodeToken, "code token", true, false),
+        (IdToken, "id_token", false, true),
+        (CodeIdToken, "code id_token", true, true),
+        (IdTokenToken, "id_token token", false, true),
+        (CodeIdTokenToken, "code id_token token", true, true),
+    ];
+    for app in families() {
+        for (kind, written, challenged, nonce) in rows {
+            let url = begin(&request().response_type(kind), &app).url;
+            assert_eq!(parameter(&url, "response_type").as_deref(), Some(written));
+            assert_eq!(kind.as_str(), written);
+            assert_eq!(parameter(&url, "code_challenge").is_some(), challenged, "{written}");
+            assert_eq!(parameter(&url, "code_challenge_method").is_some(), challenged, "{written}");
+            assert_eq!(parameter(&url, "nonce").is_some(), nonce, "{written}");
+            assert!(parameter(&url, "state").is_some());
+        }
+    }
+    assert_eq!(ResponseType::default(), Code);
+}
+
+#[test]
+fn the_challenge_is_the_same_under_every_name_of_its_method() {
+    let [_, verifier, _] = made_of(&random(0));
+    for (method, name) in [
+        (ChallengeMethod::Sha256, Some("SHA256")),
+        (ChallengeMethod::S256, Some("S256")),
+        (ChallengeMethod::Omitted, None),
+    ] {
+        let url = begin(&request().challenge_method(method), &classic()).url;
+        assert_eq!(parameter(&url, "code_challenge_method").as_deref(), name);
+        assert_eq!(parameter(&url, "code_challenge"), Some(challenge_of(&verifier)));
+    }
+    assert_eq!(ChallengeMethod::default(), ChallengeMethod::Sha256);
+}
+
+#[test]
+fn a_scope_is_encoded_once_and_stays_one_parameter() {
+    for scope in
+        ["profile email", "a&state=x", "a=b&redirect_uri=https://evil.example/", "100%", "a+b", "%26", "ä€😀", "#x"]
+    {
+        let url = begin(&request().scope(scope), &classic()).url;
+        assert_eq!(parameter(&url, "scope").as_deref(), Some(scope));
+        assert_eq!(names(&url).len(), 7, "{url}");
+        assert_eq!(parameter(&url, "redirect_uri").as_deref(), Some(ADDRESS));
+    }
+}
+
+#[test]
+fn a_raw_scope_stands_in_the_address_as_it_is() {
+    let raw = "profile&action=login&registration_url=https%253A%252F%252Fwww.abc.com";
+    let url = begin(&request().raw_scope(raw), &classic()).url;
+    assert!(url.ends_with(&format!("&scope={raw}")), "{url}");
+    assert_eq!(parameter(&url, "action").as_deref(), Some("login"));
+    assert_eq!(parameter(&url, "registration_url").as_deref(), Some("https%3A%2F%2Fwww.abc.com"));
+    // The last word counts.
+    assert_eq!(parameter(&begin(&request().raw_scope("x").scope("a b"), &classic()).url, "scope").unwrap(), "a b");
+    assert_eq!(parameter(&begin(&request().scope("a b").raw_scope("x"), &classic()).url, "scope").unwrap(), "x");
+}
+
+const OURS: [&str; 10] = [
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "response_type",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "client_secret",
+    "code_verifier",
+];
+
+#[test]
+fn no_parameter_of_ours_can_be_set_a_second_time() {
+    for name in OURS {
+        let outcome = request().parameter(name, "x").begin(&classic(), &random(0), start());
+        refused(outcome, ErrorKind::Settings, &format!("the parameter `{name}` is not for the caller to set"));
+    }
+    refused(request().parameter("", "x").begin(&classic(), &random(0), start()), ErrorKind::Settings, "parameter");
+}
+
+#[test]
+fn no_parameter_of_ours_can_be_smuggled_in_by_a_raw_scope() {
+    for name in OURS {
+        let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for raw in [format!("a&{name}=x"), format!("&{name}"), format!("a&b=c&{encoded}=x"), format!("a&&{name}=x&d=e")]
+        {
+            let outcome = request().raw_scope(raw).begin(&classic(), &random(0), start());
+            refused(outcome, ErrorKind::Settings, &format!("the parameter `{name}` is not for the caller to set"));
+        }
+    }
+}
+
+#[test]
+fn no_parameter_of_ours_can_be_set_in_other_letters() {
+    // LoginRadius's samples write `Scope`, `apiKey` and `jwtApp` for the same parameters.
+    for name in OURS {
+        let upper = name.to_ascii_uppercase();
+        let mixed = format!("{}{}", upper.get(..1).unwrap(), name.get(1..).unwrap());
+        for name in [upper, mixed] {
+            refused(
+                request().parameter(&name, "x").begin(&classic(), &random(0), start()),
+                ErrorKind::Settings,
+                "parameter",
+            );
+            let raw = request().raw_scope(format!("a&{name}=x"));
+            refused(raw.begin(&classic(), &random(0), start()), ErrorKind::Settings, "is not for the caller to set");
+        }
+    }
+}
+
+#[test]
+fn a_raw_scope_cannot_end_the_query_or_be_no_part_of_an_address() {
+    for raw in [
+        "a#b", "a b", "a\n", "a\0b", "ä", "a\u{7f}", "<", "\"", "a`", "{}", "a|b", "^", "\\", "[x]", "%", "%2", "a%zz",
+        "%%20", "a&b=%",
+    ] {
+        let outcome = request().raw_scope(raw).begin(&classic(), &random(0), start());
+        refused(outcome, ErrorKind::Settings, "the raw scope is not encoded as a query of an address has to be");
+    }
+}
+
+#[test]
+fn other_parameters_are_encoded_once() {
+    let url = begin(&request().parameter("login_hint", "a&state=b #ä+").parameter("x y&z", "1"), &classic()).url;
+    assert_eq!(parameter(&url, "login_hint").as_deref(), Some("a&state=b #ä+"));
+    assert_eq!(parameter(&url, "x y&z").as_deref(), Some("1"));
+    assert_eq!(names(&url).len(), 8, "{url}");
+}
+
+#[test]
+fn a_parameter_is_there_once_but_for_a_resource() {
+    let twice = [
+        request().parameter("a", "1").parameter("a", "2"),
+        request().parameter("prompt", "1").parameter("Prompt", "1"),
+        request().raw_scope("x&prompt=1&prompt=2"),
+        request().raw_scope("x&action=1").parameter("action", "2"),
+        request().parameter("action", "2").raw_scope("x&a%63tion=1"),
+    ];
+    for request in twice {
+        refused(request.begin(&classic(), &random(0), start()), ErrorKind::Settings, "is there twice: leave one out");
+    }
+    // RFC 8707, section 2.
+    let url = begin(&request().parameter("resource", "urn:a").parameter("resource", "urn:b"), &classic()).url;
+    let resources: Vec<_> = parameters(&url).into_iter().filter(|(name, _)| name == "resource").collect();
+    assert_eq!(resources, [("resource".into(), "urn:a".into()), ("resource".into(), "urn:b".into())]);
+}
+
+#[test]
+fn settings_that_cannot_be_sent_are_named() {
+    let begin =
+        |request: loginradius_proto::browser::AuthorizationRequest, app: &App| request.begin(app, &random(0), start());
+    refused(begin(request(), &App::new("")), ErrorKind::Settings, "`client_id` is empty");
+    refused(begin(request(), &App::new(" id")), ErrorKind::Settings, "`client_id` begins or ends with a space");
+    refused(begin(request().scope("a\nb"), &classic()), ErrorKind::Settings, "`scope` contains a control character");
+    refused(begin(request().parameter("prompt", ""), &classic()), ErrorKind::Settings, "`prompt` is empty");
+    refused(
+        begin(request().parameter("prompt", "a\r"), &classic()),
+        ErrorKind::Settings,
+        "`prompt` contains a control",
+    );
+    let long = "x".repeat(70_000);
+    refused(begin(request().scope(long), &classic()), ErrorKind::Settings, "too long");
+}
+
+#[test]
+fn bytes_that_are_obviously_not_random_are_refused() {
+    let mut copied = random(0);
+    let (first, rest) = copied.split_at_mut(32);
+    rest[..32].copy_from_slice(first);
+    let mut thrice = copied;
+    let first: [u8; 32] = std::array::from_fn(|at| copied[at]);
+    thrice[64..].copy_from_slice(&first);
+    let mut outer = random(0);
+    outer.copy_within(..32, 64);
+    let mut later = random(0);
+    later.copy_within(32..64, 64);
+    let mut half = random(0);
+    half[48..].fill(0);
+    // The verifier would stand in the address, as the state.
+    for bytes in [[0; 96], [0xff; 96], copied, thrice, outer, later, half] {
+        for app in families() {
+            refused(request().begin(&app, &bytes, start()), ErrorKind::Settings, "random bytes");
+            let redirect = loginradius_proto::browser::JwtRedirect::new(ADDRESS, "token");
+            refused(redirect.begin(&app, &bytes, start()), ErrorKind::Settings, "random bytes");
+        }
+    }
+}
+
+#[test]
+fn the_receiver_learns_the_address_that_it_waits_at() {
+    assert_eq!(request().redirect_uri(), ADDRESS);
+    assert_eq!(loginradius_proto::browser::JwtRedirect::new(ADDRESS, "token").redirect_uri(), ADDRESS);
+}
+
+#[test]
+fn a_gateway_or_an_emulator_is_opened_where_it_is() {
+    let gateway = |app: App| {
+        let service = app.target().clone().base_url("http://127.0.0.1:8710/lr").unwrap();
+        begin(&request(), &app.service(service)).url
+    };
+    assert!(gateway(classic()).starts_with("http://127.0.0.1:8710/lr/sso/oauth/redirect?"));
+    assert!(gateway(site()).starts_with("http://127.0.0.1:8710/lr/service/oauth/my-oauth-app/authorize?"));
+}

@@ -1,0 +1,512 @@
+//! The receiver on this machine: one callback on one path, and an answer for everything else.
+
+use std::time::Duration;
+
+use loginradius_proto::browser::loopback::{self, Connection, Reply, Request};
+use loginradius_proto::browser::{Authorized, Callback, PendingSignIn};
+use loginradius_proto::{ErrorKind, browser::ResponseType};
+
+use crate::world::*;
+
+const PATH: &str = "/callback";
+
+/// A whole request, in one piece.
+#[track_caller]
+fn whole(bytes: impl AsRef<[u8]>) -> Request {
+    Connection::new(PATH).read(bytes.as_ref()).expect("a whole request")
+}
+
+/// The answer to it, which is looked over as a browser would.
+#[track_caller]
+fn answered(pending: &mut PendingSignIn, bytes: impl AsRef<[u8]>) -> (u16, Reply<Authorized>) {
+    let reply = whole(bytes).answer(pending, start());
+    (looked_over(&reply.bytes), reply)
+}
+
+/// The status of an answer, if it is a well-formed one that neither is kept nor runs anything.
+#[track_caller]
+pub(crate) fn looked_over(bytes: &[u8]) -> u16 {
+    let text = std::str::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let mut lines = head.split("\r\n");
+    let (version, status) = lines.next().unwrap().split_once(' ').unwrap();
+    assert_eq!(version, "HTTP/1.1");
+    let headers: Vec<(&str, &str)> = lines.map(|line| line.split_once(": ").expect("a header")).collect();
+    let header = |name: &str| {
+        let mut values = headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| *value);
+        assert!(values.next().is_none(), "{name} twice");
+        value
+    };
+    assert_eq!(header("connection"), Some("close"));
+    assert_eq!(header("transfer-encoding"), None);
+    let status: u16 = status[..3].parse().unwrap();
+    assert_eq!(header("allow"), (status == 405).then_some("GET, POST"));
+    if body.is_empty() && status == 405 {
+        // The answer to a HEAD.
+        return status;
+    }
+    assert_eq!(header("content-length").unwrap().parse(), Ok(body.len()));
+    assert_eq!(header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(header("cache-control"), Some("no-store"));
+    assert_eq!(header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(header("content-security-policy"), Some("default-src 'none'; frame-ancestors 'none'"));
+    assert!(body.starts_with("<!doctype html>"));
+    for active in ["<script", "<style", "<img", "<link", "<form", "<a ", "http:", "https:", "javascript:", "style="] {
+        assert!(!body.contains(active), "{active} in {body}");
+    }
+    status
+}
+
+/// It waits, and the right callback is still the one.
+#[track_caller]
+fn went_on_waiting(pending: &mut PendingSignIn, state: &str) {
+    let (status, reply) = answered(pending, format!("GET /callback?code=right&state={state} HTTP/1.1\r\n\r\n"));
+    assert_eq!(status, 200);
+    let authorized = reply.result.expect("the end").unwrap();
+    assert_eq!(handed_out(authorized).code.as_deref(), Some("right"));
+}
+
+#[test]
+fn the_callback_ends_the_waiting() {
+    let (mut pending, state) = waiting(&request());
+    let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\nAccept: */*\r\n\r\n");
+    let (status, reply) = answered(&mut pending, bytes);
+    assert_eq!(status, 200);
+    assert!(String::from_utf8_lossy(&reply.bytes).contains("<h1>Signed in</h1>"));
+    let [_, verifier, _] = made_of(&random(0));
+    assert_eq!(exchanged(reply.result.unwrap().unwrap()), Some(("c".to_owned(), verifier)));
+}
+
+#[test]
+fn a_callback_that_comes_again_is_answered_and_ends_nothing() {
+    let (mut pending, state) = waiting(&request());
+    let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n");
+    assert!(answered(&mut pending, &bytes).1.result.is_some());
+    let (status, reply) = answered(&mut pending, &bytes);
+    assert_eq!(status, 400);
+    assert!(reply.result.is_none());
+}
+
+#[test]
+fn whatever_else_is_asked_for_is_answered_and_the_waiting_goes_on() {
+    let (mut pending, state) = waiting(&request());
+    let callback = format!("?code=c&state={state}");
+    let long = "x".repeat(Callback::LIMIT + 1);
+    for (bytes, expected) in [
+        ("GET /favicon.ico HTTP/1.1\r\n\r\n".to_owned(), 404),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 404),
+        (format!("GET /{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET /callback/{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET /Callback{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET //callback{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET /x/../callback{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET /%63allback{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET /callback;x{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET /callback%3f{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("GET callback{callback} HTTP/1.1\r\n\r\n"), 404),
+        (format!("OPTIONS * HTTP/1.1\r\nX: {callback}\r\n\r\n"), 404),
+        ("CONNECT evil.example:443 HTTP/1.1\r\n\r\n".to_owned(), 404),
+        (format!("POST /other{callback} HTTP/1.1\r\nContent-Length: 0\r\n\r\n"), 404),
+        (format!("PUT /callback{callback} HTTP/1.1\r\n\r\n"), 405),
+        (format!("DELETE /callback{callback} HTTP/1.1\r\n\r\n"), 405),
+        (format!("OPTIONS /callback{callback} HTTP/1.1\r\nAccess-Control-Request-Method: GET\r\n\r\n"), 405),
+        (format!("HEAD /callback{callback} HTTP/1.1\r\n\r\n"), 405),
+        (format!("get /callback{callback} HTTP/1.1\r\n\r\n"), 405),
+        (format!("GETT /callback{callback} HTTP/1.1\r\n\r\n"), 405),
+        ("GET /callback HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET /callback? HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET /callback?code=c&state=x HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("GET /callback?error=access_denied HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (format!("GET /callback{callback}&state={state} HTTP/1.1\r\n\r\n"), 400),
+        (format!("GET /callback{callback}\r\n\r\n"), 400),
+        (format!("GET /callback{callback} HTTP/2.0\r\n\r\n"), 400),
+        (format!("GET /callback{callback} HTTP/1.1\r\nno header\r\n\r\n"), 400),
+        (format!("GET /callback{callback} HTTP/1.1\r\nA\0: b\r\n\r\n"), 400),
+        (format!("GET /callback{callback} HTTP/1.1\r\nA : b\r\n\r\n"), 400),
+        (format!("GET /callback{callback} HTTP/1.1\r\n folded: b\r\n\r\n"), 400),
+        (format!("GET /callback {callback} HTTP/1.1\r\n\r\n"), 400),
+        (format!("GET\t/callback{callback} HTTP/1.1\r\n\r\n"), 400),
+        (format!(" GET /callback{callback} HTTP/1.1\r\n\r\n"), 400),
+        (format!("\r\nGET /callback{callback} HTTP/1.1\r\n\r\n"), 400),
+        (format!("\nGET /callback{callback} HTTP/1.1\r\n\r\n"), 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 400),
+        ("\r\n".to_owned(), 400),
+        (format!("GET /callback{callback} HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101)), 400),
+        (format!("GET /callback{callback}&x={long} HTTP/1.1\r\n\r\n"), 413),
+        (format!("GET /callback{callback}{} HTTP/1.1\r\n\r\n", "&a".repeat(1000)), 413),
+    ] {
+        let (status, reply) = answered(&mut pending, &bytes);
+        assert_eq!(status, expected, "{:.200}", bytes);
+        assert!(reply.result.is_none(), "{:.200}", bytes);
+    }
+    went_on_waiting(&mut pending, &state);
+}
+
+#[test]
+fn a_head_is_answered_without_content() {
+    for path in ["/callback", "/x"] {
+        let (mut pending, _) = waiting(&request());
+        let reply = whole(format!("HEAD {path} HTTP/1.1\r\n\r\n")).answer(&mut pending, start());
+        assert!(reply.bytes.ends_with(b"\r\n\r\n"));
+        assert_eq!(looked_over(&reply.bytes), 405);
+    }
+}
+
+#[test]
+fn an_answer_repeats_nothing_of_the_request() {
+    for bytes in [
+        "GET /<script>M4RK</script> HTTP/1.1\r\nHost: M4RK\r\n\r\n",
+        "GET /callback?error=M4RK&error_description=<b>M4RK HTTP/1.1\r\n\r\n",
+        "M4RK /callback HTTP/1.1\r\n\r\n",
+        "GET /callback HTTP/1.1\r\nM4RK\r\n\r\n",
+    ] {
+        let (mut pending, _) = waiting(&request());
+        assert!(!String::from_utf8_lossy(&answered(&mut pending, bytes).1.bytes).contains("M4RK"));
+    }
+    for rest in [
+        "code=M4RK",
+        "error=M4RK&error_description=<script>M4RK",
+        "error=access_denied&error_description=M4RK",
+        "M4RK=1",
+    ] {
+        let (mut pending, state) = waiting(&request());
+        let (status, reply) = answered(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
+        assert_eq!(status, 200);
+        let page = String::from_utf8_lossy(&reply.bytes);
+        assert!(!page.contains("M4RK") && !page.contains(&state), "{page}");
+        assert!(reply.result.is_some());
+    }
+}
+
+#[test]
+fn a_refusal_ends_the_waiting_too() {
+    for (rest, kind, text) in [
+        ("error=access_denied", ErrorKind::Denied, "The sign-in was not allowed."),
+        ("error=server_error", ErrorKind::TryLater, "Return to the program, which says why."),
+        ("error=what_is_that", ErrorKind::Refused, "Return to the program, which says why."),
+        ("code=a&code=b", ErrorKind::BadAnswer, "Return to the program, which says why."),
+        ("", ErrorKind::BadAnswer, "Return to the program, which says why."),
+    ] {
+        let (mut pending, state) = waiting(&request());
+        let (status, reply) = answered(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
+        assert_eq!(status, 200);
+        let page = String::from_utf8_lossy(&reply.bytes).into_owned();
+        assert!(page.contains("<h1>Not signed in</h1>") && page.contains(text), "{page}");
+        refused(reply.result.expect("the end"), kind, "Authorize");
+    }
+    let (mut pending, state) = waiting(&request());
+    let late = whole(format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n"))
+        .answer(&mut pending, start() + 10 * MINUTE);
+    assert!(String::from_utf8_lossy(&late.bytes).contains("<h1>Not signed in</h1>"));
+    refused(late.result.expect("the end"), ErrorKind::Expired, "10 minutes");
+}
+
+#[test]
+fn a_slow_client_gets_there_byte_by_byte() {
+    let (mut pending, state) = waiting(&request());
+    let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut connection = Connection::new(PATH);
+    let (last, first) = bytes.as_bytes().split_last().unwrap();
+    for byte in first {
+        assert!(connection.read(&[]).is_none());
+        assert!(connection.read(&[*byte]).is_none());
+    }
+    let reply = connection.read(&[*last]).expect("a request").answer(&mut pending, start());
+    assert_eq!(looked_over(&reply.bytes), 200);
+    assert!(reply.result.unwrap().is_ok());
+}
+
+#[test]
+fn a_connection_that_is_opened_ahead_says_nothing() {
+    let mut connection = Connection::new(PATH);
+    for _ in 0..3 {
+        assert!(connection.read(b"").is_none());
+    }
+    assert!(Connection::new(PATH).read(b"GET /callback").is_none());
+    assert!(Connection::new(PATH).read(b"GET /callback HTTP/1.1\r\nHost: x\r\n").is_none());
+    assert!(Connection::new(PATH).read(b"\x16\x03\x01\x02\x00\x01\x00\x01").is_none());
+}
+
+#[test]
+fn a_connection_that_never_ends_is_cut_off() {
+    for chunk in [1000, 4096, 65_536, 1024 * 1024] {
+        let mut connection = Connection::new(PATH);
+        let mut fed = 0;
+        let request = loop {
+            match connection.read(&vec![b'x'; chunk]) {
+                Some(request) => break request,
+                None => fed += chunk,
+            }
+            assert!(fed <= Callback::LIMIT + 64 * 1024, "{fed}");
+        };
+        let (mut pending, state) = waiting(&crate::world::request());
+        let reply = request.answer(&mut pending, start());
+        assert_eq!(looked_over(&reply.bytes), 413);
+        assert!(reply.result.is_none());
+        went_on_waiting(&mut pending, &state);
+    }
+    let mut endless = Connection::new(PATH);
+    assert!(endless.read(b"GET /callback HTTP/1.1\r\n").is_none());
+    let refused = (0..10_000).find_map(|at| endless.read(format!("X-{at}: {}\r\n", "y".repeat(100)).as_bytes()));
+    let (mut pending, _) = waiting(&crate::world::request());
+    assert_eq!(looked_over(&refused.expect("an answer").answer(&mut pending, start()).bytes), 413);
+}
+
+#[test]
+fn a_request_that_is_whole_counts_whatever_follows_it() {
+    for rest in ["GET /evil HTTP/1.1\r\n\r\n".to_owned(), "\0\0\0".to_owned(), "x".repeat(1024 * 1024)] {
+        for chunk in [1, 7, 1000, usize::MAX] {
+            let (mut pending, state) = waiting(&request());
+            let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n{rest}");
+            let mut connection = Connection::new(PATH);
+            let request = bytes.as_bytes().chunks(chunk.min(bytes.len())).find_map(|chunk| connection.read(chunk));
+            let reply = request.expect("a request").answer(&mut pending, start());
+            assert_eq!(looked_over(&reply.bytes), 200);
+            assert_eq!(handed_out(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
+        }
+    }
+}
+
+#[test]
+fn a_pipelined_callback_after_another_request_is_ignored() {
+    let (mut pending, state) = waiting(&request());
+    let bytes = format!("GET /x HTTP/1.1\r\n\r\nGET /callback?code=c&state={state} HTTP/1.1\r\n\r\n");
+    let (status, reply) = answered(&mut pending, bytes);
+    assert_eq!(status, 404);
+    assert!(reply.result.is_none());
+    went_on_waiting(&mut pending, &state);
+}
+
+/// If each of them were parsed from the beginning, this would take minutes.
+#[test]
+fn many_small_reads_end_as_one_large_one_does() {
+    let mut connection = Connection::new(PATH);
+    assert!(connection.read(b"GET /callback HTTP/1.1\r\nA: ").is_none());
+    for _ in 0..300_000 {
+        assert!(connection.read(b"x").is_none());
+    }
+    let (mut pending, _) = waiting(&request());
+    let reply = connection.read(b"\r\n\r\n").unwrap().answer(&mut pending, start());
+    assert!(reply.bytes.starts_with(b"HTTP/1.1 400 "));
+    let mut blank = Connection::new(PATH);
+    assert!(blank.read(b"\n").is_some());
+}
+
+#[test]
+fn bare_line_feeds_are_read_as_browsers_of_old_wrote_them() {
+    let (mut pending, state) = waiting(&request());
+    let (status, reply) = answered(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.0\nHost: x\n\n"));
+    assert_eq!(status, 200);
+    assert!(reply.result.is_some());
+}
+
+#[test]
+fn a_whole_address_as_the_target_is_read() {
+    let (mut pending, state) = waiting(&request());
+    let bytes =
+        format!("GET http://127.0.0.1:8400/callback?code=c&state={state} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\n\r\n");
+    assert_eq!(answered(&mut pending, bytes).0, 200);
+    let (mut pending, _) = waiting(&request());
+    for target in [
+        "http://127.0.0.1:8400/other",
+        "http://127.0.0.1:8400?/callback",
+        "http://127.0.0.1:8400",
+        "https://127.0.0.1/callback",
+        "http:/callback",
+        "ftp://x/callback",
+    ] {
+        assert_eq!(answered(&mut pending, format!("GET {target}?code=c HTTP/1.1\r\n\r\n")).0, 404, "{target}");
+    }
+}
+
+fn post(headers: &str, body: &str) -> String {
+    format!("POST /callback HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n{headers}\r\n{body}")
+}
+
+#[test]
+fn a_form_post_is_a_callback() {
+    let [state, ..] = made_of(&random(0));
+    let body = format!("code=c&state={state}");
+    let length = body.len();
+    for headers in [
+        format!("Content-Length: {length}\r\n"),
+        format!("content-length:{length}\r\n"),
+        format!("CONTENT-LENGTH:   00{length}  \r\n"),
+    ] {
+        let bytes = post(&headers, &body);
+        for chunk in [1, 5, bytes.len()] {
+            let (mut pending, _) = waiting(&request());
+            let mut connection = Connection::new(PATH);
+            let request = bytes.as_bytes().chunks(chunk).find_map(|chunk| connection.read(chunk)).expect("a request");
+            let reply = request.answer(&mut pending, start());
+            assert_eq!(looked_over(&reply.bytes), 200);
+            assert_eq!(handed_out(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
+        }
+        assert!(Connection::new(PATH).read(&bytes.as_bytes()[..bytes.len() - 1]).is_none());
+    }
+    // What follows the body is none of it.
+    let (mut pending, _) = waiting(&request());
+    let (status, _) = answered(&mut pending, post(&format!("Content-Length: {length}\r\n"), &format!("{body}evil")));
+    assert_eq!(status, 200);
+}
+
+#[test]
+fn a_form_post_is_read_along_with_the_query_of_its_address() {
+    let [state, ..] = made_of(&random(0));
+    let with = |query: &str, body: &str| {
+        let (mut pending, _) = waiting(&request());
+        let bytes = format!("POST /callback{query} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let (status, reply) = answered(&mut pending, bytes);
+        (
+            status,
+            reply
+                .result
+                .map(|result| result.map(|authorized| handed_out(authorized).code).map_err(|error| error.kind())),
+        )
+    };
+    let good = (200, Some(Ok(Some("c".to_owned()))));
+    assert_eq!(with(&format!("?state={state}"), "code=c"), good);
+    assert_eq!(with("?code=c", &format!("state={state}")), good);
+    assert_eq!(with(&format!("?code=c&state={state}"), ""), good);
+    // Once in each is twice.
+    assert_eq!(with(&format!("?code=evil&state={state}"), "code=c"), (200, Some(Err(ErrorKind::BadAnswer))));
+    assert_eq!(with(&format!("?state={state}"), &format!("code=c&state={state}")), (400, None));
+    assert_eq!(with("?state=evil", &format!("code=c&state={state}")), (400, None));
+}
+
+#[test]
+fn a_form_post_of_a_length_that_is_unclear_is_refused() {
+    let [state, ..] = made_of(&random(0));
+    let body = format!("code=c&state={state}");
+    let length = body.len();
+    let (mut pending, _) = waiting(&request());
+    for (headers, expected) in [
+        (String::new(), 400),
+        ("Transfer-Encoding: chunked\r\n".to_owned(), 400),
+        (format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"), 400),
+        (format!("Content-Length: {length}\r\ntransfer-encoding: identity\r\n"), 400),
+        (format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), 400),
+        (format!("Content-Length: {length}\r\ncontent-length: 0\r\n"), 400),
+        (format!("Content-Length: {length}, {length}\r\n"), 400),
+        (format!("Content-Length: +{length}\r\n"), 400),
+        (format!("Content-Length: -{length}\r\n"), 400),
+        (format!("Content-Length: 0x{length}\r\n"), 400),
+        (format!("Content-Length: {length}.0\r\n"), 400),
+        ("Content-Length: \r\n".to_owned(), 400),
+        ("Content-Length: \u{661}\r\n".to_owned(), 400),
+        ("Content-Length: 99999999999999999999999\r\n".to_owned(), 400),
+        (format!("Content-Length: {}\r\n", Callback::LIMIT + 1), 413),
+        (format!("Content-Length: {}\r\n", u64::MAX), 413),
+    ] {
+        let (status, reply) = answered(&mut pending, post(&headers, &body));
+        assert_eq!(status, expected, "{headers}");
+        assert!(reply.result.is_none());
+    }
+    went_on_waiting(&mut pending, &state);
+}
+
+#[test]
+fn a_form_post_of_256_kib_is_read() {
+    let (mut pending, state) = waiting(&request().response_type(ResponseType::IdToken));
+    let start_of_body = format!("state={state}&id_token=");
+    let body = format!("{start_of_body}{}", "i".repeat(Callback::LIMIT - start_of_body.len()));
+    let bytes = post(&format!("Content-Length: {}\r\n", body.len()), &body);
+    let (status, reply) = answered(&mut pending, bytes);
+    assert_eq!(status, 200);
+    assert_eq!(handed_out(reply.result.unwrap().unwrap()).id_token.unwrap().len(), body.len() - start_of_body.len());
+}
+
+#[test]
+fn no_header_changes_what_a_callback_is() {
+    let [state, ..] = made_of(&random(0));
+    for header in [
+        "Host: evil.example",
+        "X-HTTP-Method-Override: DELETE",
+        "X-Original-URL: /other",
+        "X-Forwarded-Host: evil.example",
+        "Content-Length: 5",
+        "Transfer-Encoding: chunked",
+        "Upgrade: h2c",
+        "Origin: https://evil.example",
+        "Expect: 100-continue",
+    ] {
+        let (mut pending, _) = waiting(&request());
+        let (status, reply) =
+            answered(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.1\r\n{header}\r\n\r\nstate=x"));
+        assert_eq!(status, 200, "{header}");
+        assert_eq!(handed_out(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
+    }
+}
+
+#[test]
+fn a_page_of_another_site_learns_nothing_and_ends_nothing() {
+    let (mut pending, state) = waiting(&request());
+    for bytes in [
+        "GET /callback?code=evil HTTP/1.1\r\nOrigin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+        "GET /callback?code=evil&state=guess HTTP/1.1\r\nOrigin: https://evil.example\r\n\r\n",
+        "GET /callback?error=access_denied&state=guess HTTP/1.1\r\nReferer: https://evil.example/\r\n\r\n",
+        "POST /callback HTTP/1.1\r\nOrigin: https://evil.example\r\nContent-Length: 21\r\n\r\ncode=evil&state=guess",
+        "OPTIONS /callback HTTP/1.1\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Private-Network: true\r\n\r\n",
+        "GET /callback HTTP/1.1\r\nHost: rebound.evil.example\r\n\r\n",
+    ] {
+        let (status, reply) = answered(&mut pending, bytes);
+        assert!(matches!(status, 400 | 405));
+        assert!(reply.result.is_none());
+        assert!(!String::from_utf8_lossy(&reply.bytes).to_ascii_lowercase().contains("access-control"));
+    }
+    went_on_waiting(&mut pending, &state);
+}
+
+#[test]
+fn a_flood_of_callbacks_ends_nothing() {
+    let (mut pending, state) = waiting(&request());
+    for seed in 1..2_000 {
+        let [others, ..] = made_of(&random(seed));
+        let (status, reply) =
+            answered(&mut pending, format!("GET /callback?code=evil&state={others} HTTP/1.1\r\n\r\n"));
+        assert_eq!(status, 400);
+        assert!(reply.result.is_none());
+    }
+    went_on_waiting(&mut pending, &state);
+}
+
+#[test]
+fn a_jwt_comes_to_this_machine_too() {
+    for (mut pending, right) in jwt_waiting("my_jwt") {
+        let strange = whole("GET /callback?my_jwt=a.b.c HTTP/1.1\r\n\r\n").answer(&mut pending, start());
+        assert!(strange.result.is_none());
+        let reply = whole(format!("GET /callback?{right} HTTP/1.1\r\n\r\n")).answer(&mut pending, start());
+        assert!(!reply.result.expect("the end").unwrap().jwt.expose().is_empty());
+    }
+    // In mode Post the state of a classic one stands in the address.
+    let [(mut pending, _), _] = jwt_waiting("my_jwt");
+    let [state, ..] = made_of(&random(0));
+    let bytes = format!("POST /callback?state={state} HTTP/1.1\r\nContent-Length: 12\r\n\r\nmy_jwt=a.b.c");
+    let reply = whole(bytes).answer(&mut pending, start());
+    assert_eq!(reply.result.expect("the end").unwrap().jwt.expose(), "a.b.c");
+}
+
+#[test]
+fn only_its_own_path_counts() {
+    for path in ["/", "/a/b", "/cb.html"] {
+        let (mut pending, state) = waiting(&request());
+        let mut connection = Connection::new(path);
+        let bytes = format!("GET {path}?code=c&state={state} HTTP/1.1\r\n\r\n");
+        let reply = connection.read(bytes.as_bytes()).unwrap().answer(&mut pending, start());
+        assert!(reply.result.unwrap().is_ok());
+        let (mut pending, _) = waiting(&request());
+        let reply = whole(bytes).answer(&mut pending, start());
+        assert_eq!(looked_over(&reply.bytes), 404);
+    }
+}
+
+#[test]
+fn a_receiver_that_gives_up_says_why() {
+    let error = loopback::expired(Duration::from_secs(300));
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert_eq!(error.to_string(), "no callback came within 300 s; begin the sign-in again");
+    assert_eq!(loopback::cancelled().kind(), ErrorKind::Cancelled);
+    assert_eq!(loopback::cancelled().to_string(), "the program stopped waiting for the callback");
+}

@@ -1,0 +1,412 @@
+//! A sign-in that waits: consumed by its own callback, once, within ten minutes, and by nothing else.
+
+use std::time::{Duration, SystemTime};
+
+use loginradius_proto::ErrorKind;
+use loginradius_proto::browser::{BrowserRequest, Callback, Pending, ResponseType};
+
+use crate::world::*;
+
+#[test]
+fn the_callback_of_a_sign_in_yields_its_code_and_its_verifier() {
+    let [state, verifier, _] = made_of(&random(0));
+    for app in families() {
+        let mut pending = begin(&request(), &app).pending;
+        let authorized = accept(&mut pending, &format!("code=the+c%6fde%21&state={state}")).unwrap();
+        assert_eq!(exchanged(authorized), Some(("the code!".to_owned(), verifier.clone())));
+    }
+}
+
+#[test]
+fn a_callback_without_a_state_is_refused_and_changes_nothing() {
+    let (mut pending, state) = waiting(&request());
+    for text in ["", "code=x", "code=x&state", "code=x&state=", "error=access_denied", "code=x&State=", "%00"] {
+        refused(
+            accept(&mut pending, text),
+            ErrorKind::Unrelated,
+            "Authorize: the callback does not belong to this sign-in",
+        );
+    }
+    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::Unrelated, "does not belong");
+    still_waits(&mut pending, &format!("code=x&state={state}"));
+}
+
+#[test]
+fn a_callback_with_another_state_is_refused_and_changes_nothing() {
+    let (mut pending, state) = waiting(&request());
+    let [others, ..] = made_of(&random(1));
+    let mut near = vec![
+        others,
+        state[..42].to_owned(),
+        format!("{state}A"),
+        format!("A{state}"),
+        state.to_ascii_lowercase(),
+        state.to_ascii_uppercase(),
+        format!("{state}%00"),
+        format!("+{state}"),
+        format!("{state}+"),
+        format!("{state}="),
+        state.chars().rev().collect(),
+    ];
+    near.extend((0..state.len()).map(|at| {
+        let mut wrong = state.clone().into_bytes();
+        wrong[at] = if wrong[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(wrong).unwrap()
+    }));
+    for wrong in near {
+        assert_ne!(wrong, state);
+        for text in [format!("code=x&state={wrong}"), format!("error=access_denied&state={wrong}")] {
+            refused(accept(&mut pending, &text), ErrorKind::Unrelated, "go on waiting");
+        }
+    }
+    still_waits(&mut pending, &format!("code=x&state={state}"));
+}
+
+#[test]
+fn two_states_are_none_even_if_one_of_them_is_right() {
+    let (mut pending, state) = waiting(&request());
+    for text in [
+        format!("code=x&state={state}&state={state}"),
+        format!("code=x&state=&state={state}"),
+        format!("code=x&state={state}&state"),
+        format!("state=evil&code=x&state={state}"),
+        format!("code=x&state={state}&st%61te=evil"),
+    ] {
+        refused(accept(&mut pending, &text), ErrorKind::Unrelated, "go on waiting");
+    }
+    still_waits(&mut pending, &format!("code=x&state={state}"));
+}
+
+#[test]
+fn the_verifier_or_the_nonce_is_no_state() {
+    let mut pending = begin(&request().scope("openid"), &classic()).pending;
+    let [state, verifier, nonce] = made_of(&random(0));
+    for wrong in [verifier, nonce] {
+        refused(accept(&mut pending, &format!("code=x&state={wrong}")), ErrorKind::Unrelated, "go on waiting");
+    }
+    still_waits(&mut pending, &format!("code=x&state={state}"));
+}
+
+#[test]
+fn a_callback_counts_once() {
+    let (mut pending, state) = waiting(&request());
+    let text = format!("code=x&state={state}");
+    accept(&mut pending, &text).unwrap();
+    for again in [
+        text,
+        format!("code=another&state={state}"),
+        format!("error=access_denied&state={state}"),
+        format!("state={state}"),
+    ] {
+        refused(accept(&mut pending, &again), ErrorKind::Finished, "the callback of this sign-in came before");
+    }
+    // Of somebody else's it is still not the one.
+    refused(accept(&mut pending, "code=x&state=y"), ErrorKind::Unrelated, "go on waiting");
+}
+
+#[test]
+fn its_callback_consumes_a_sign_in_whatever_it_says() {
+    for (rest, kind) in [
+        ("", ErrorKind::BadAnswer),
+        ("&code=", ErrorKind::BadAnswer),
+        ("&code=a&code=b", ErrorKind::BadAnswer),
+        ("&error=access_denied", ErrorKind::Denied),
+        ("&error=server_error&code=a", ErrorKind::TryLater),
+        ("&error=a&error=b", ErrorKind::BadAnswer),
+        ("&iss=https://evil.example&code=a", ErrorKind::BadAnswer),
+    ] {
+        let (mut pending, state) = waiting(&request().issuer("https://honest.example"));
+        refused(accept(&mut pending, &format!("state={state}{rest}")), kind, "Authorize: ");
+        refused(accept(&mut pending, &format!("state={state}&code=a")), ErrorKind::Finished, "came before");
+    }
+}
+
+fn accept_at(at: SystemTime) -> Result<(), ErrorKind> {
+    let (mut pending, state) = waiting(&request());
+    let outcome = pending.accept(&query(&format!("code=x&state={state}")), at).map(drop).map_err(|error| error.kind());
+    // Whichever way it went, that was its callback.
+    refused(accept(&mut pending, &format!("code=x&state={state}")), ErrorKind::Finished, "came before");
+    outcome
+}
+
+#[test]
+fn a_sign_in_lives_for_ten_minutes() {
+    let millisecond = Duration::from_millis(1);
+    assert_eq!(accept_at(start()), Ok(()));
+    assert_eq!(accept_at(start() + 10 * MINUTE - millisecond), Ok(()));
+    for late in [10 * MINUTE, 10 * MINUTE + millisecond, 11 * MINUTE, Duration::from_secs(1 << 40)] {
+        assert_eq!(accept_at(start() + late), Err(ErrorKind::Expired), "{late:?}");
+    }
+    let (mut pending, state) = waiting(&request());
+    let late = pending.accept(&query(&format!("code=x&state={state}")), start() + 10 * MINUTE);
+    refused(late, ErrorKind::Expired, "Authorize: the callback came more than 10 minutes after");
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_no_more_than_ten_minutes() {
+    assert_eq!(accept_at(start() - 9 * MINUTE), Ok(()));
+    for early in [10 * MINUTE, 60 * MINUTE, Duration::from_secs(1_700_000_000), Duration::from_secs(1_700_000_001)] {
+        assert_eq!(accept_at(start() - early), Err(ErrorKind::Expired), "{early:?}");
+    }
+}
+
+#[test]
+fn the_ten_minutes_hold_in_both_families_and_for_a_jwt() {
+    for (at, taken) in [(10 * MINUTE, false), (10 * MINUTE - SECOND, true)] {
+        for app in families() {
+            let mut pending = begin(&request(), &app).pending;
+            let [state, ..] = made_of(&random(0));
+            assert_eq!(pending.accept(&query(&format!("code=x&state={state}")), start() + at).is_ok(), taken);
+        }
+        for (mut pending, right) in jwt_waiting("token") {
+            match pending.accept(&query(&right), start() + at) {
+                Ok(_) => assert!(taken),
+                Err(error) => assert!(!taken && error.kind() == ErrorKind::Expired, "{error}"),
+            }
+            refused(accept(&mut pending, &right), ErrorKind::Finished, "came before");
+        }
+    }
+}
+
+#[test]
+fn a_sign_in_of_before_1970_or_of_the_far_future_does_not_panic() {
+    for began in [SystemTime::UNIX_EPOCH - MINUTE, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 55)] {
+        let sign_in = request().begin(&classic(), &random(0), began).unwrap();
+        let mut pending = sign_in.pending;
+        let [state, ..] = made_of(&random(0));
+        pending.accept(&query(&format!("code=x&state={state}")), began + SECOND).unwrap();
+    }
+}
+
+#[test]
+fn two_tabs_do_not_take_each_others_callbacks() {
+    let mut tabs: Vec<_> =
+        (0..4).map(|seed| request().begin(&classic(), &random(seed), start()).unwrap().pending).collect();
+    let states: Vec<String> = tabs.iter().map(|tab| tab.expose_state().to_owned()).collect();
+    for (at, tab) in tabs.iter_mut().enumerate() {
+        for (other, state) in states.iter().enumerate().filter(|(other, _)| *other != at) {
+            refused(accept(tab, &format!("code=of-{other}&state={state}")), ErrorKind::Unrelated, "go on waiting");
+        }
+    }
+    for (at, tab) in tabs.iter_mut().enumerate() {
+        let authorized = accept(tab, &format!("code=of-{at}&state={}", states[at])).unwrap();
+        let [_, verifier, _] = made_of(&random(at as u64));
+        assert_eq!(exchanged(authorized), Some((format!("of-{at}"), verifier)));
+    }
+}
+
+#[test]
+fn the_state_of_a_callback_finds_the_sign_in_that_waits() {
+    let (pending, state) = waiting(&request());
+    assert_eq!(query(&format!("code=x&state={state}")).state(), Some(pending.expose_state()));
+    assert_eq!(query("code=x").state(), None);
+    assert_eq!(query("state=").state(), None);
+    assert_eq!(query("state=a&state=a").state(), None);
+}
+
+#[test]
+fn nothing_is_handed_out_that_was_not_asked_for() {
+    use ResponseType::{Code, CodeIdToken, CodeIdTokenToken, CodeToken, IdToken, IdTokenToken, Token};
+    for kind in [Code, Token, CodeToken, IdToken, CodeIdToken, IdTokenToken, CodeIdTokenToken] {
+        let asked = |what: &str| kind.as_str().split(' ').any(|part| part == what);
+        for token in ["token", "access_token"] {
+            let (mut pending, state) = waiting(&request().response_type(kind));
+            let all = format!("state={state}&code=C&{token}=T&id_token=I&jwt=J&refresh_token=R&expires_in=60");
+            let authorized = accept(&mut pending, &all).unwrap();
+            if let Some(tokens) = &authorized.tokens {
+                assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none());
+                assert_eq!(tokens.expires_in, Some(MINUTE));
+            }
+            let expected = HandedOut {
+                code: asked("code").then(|| "C".to_owned()),
+                token: asked("token").then(|| "T".to_owned()),
+                id_token: asked("id_token").then(|| "I".to_owned()),
+            };
+            assert_eq!(handed_out(authorized), expected, "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_smuggled_into_a_code_flow_is_dropped() {
+    for smuggled in
+        ["token=evil", "access_token=evil", "id_token=evil", "token=evil&token=evil", "token=a&access_token=b"]
+    {
+        let (mut pending, state) = waiting(&request());
+        let authorized = accept(&mut pending, &format!("code=c&{smuggled}&state={state}")).unwrap();
+        assert_eq!(handed_out(authorized), HandedOut { code: Some("c".to_owned()), ..HandedOut::default() });
+        // And is no stand-in for the code.
+        let (mut pending, state) = waiting(&request());
+        refused(
+            accept(&mut pending, &format!("{smuggled}&state={state}")),
+            ErrorKind::BadAnswer,
+            "the callback lacks `code`",
+        );
+    }
+}
+
+#[test]
+fn a_code_that_is_smuggled_into_a_token_flow_is_dropped() {
+    let (mut pending, state) = waiting(&request().response_type(ResponseType::Token));
+    let authorized = accept(&mut pending, &format!("token=t&code=evil&state={state}")).unwrap();
+    assert_eq!(handed_out(authorized), HandedOut { token: Some("t".to_owned()), ..HandedOut::default() });
+}
+
+#[test]
+fn whatever_was_asked_for_has_to_be_there() {
+    use ResponseType::{CodeIdTokenToken, IdToken, Token};
+    for (kind, rest, lacks) in [
+        (ResponseType::Code, "", "lacks `code`"),
+        (Token, "&code=c", "lacks `token` or `access_token`"),
+        (IdToken, "&token=t", "lacks `id_token`"),
+        (CodeIdTokenToken, "&code=c&token=t", "lacks `id_token`"),
+        (CodeIdTokenToken, "&code=c&id_token=i", "lacks `token` or `access_token`"),
+        (CodeIdTokenToken, "&token=t&id_token=i", "lacks `code`"),
+        (CodeIdTokenToken, "&code=&token=t&id_token=i", "lacks `code`"),
+    ] {
+        let (mut pending, state) = waiting(&request().response_type(kind));
+        refused(accept(&mut pending, &format!("state={state}{rest}")), ErrorKind::BadAnswer, lacks);
+    }
+}
+
+#[test]
+fn what_was_asked_for_and_comes_twice_is_refused() {
+    for twice in ["code=a&code=b", "code=a&code=a", "code=&code=a", "code=a&code=", "code=a&code", "code=a&c%6fde=b"] {
+        let (mut pending, state) = waiting(&request());
+        refused(
+            accept(&mut pending, &format!("state={state}&{twice}")),
+            ErrorKind::BadAnswer,
+            "has `code` more than once",
+        );
+    }
+    for (kind, twice, named) in [
+        (ResponseType::Token, "token=a&token=b", "`token` more than once"),
+        (ResponseType::Token, "access_token=a&access_token=b", "`access_token` more than once"),
+        (ResponseType::Token, "token=a&access_token=a", "has both `token` and `access_token`"),
+        (ResponseType::IdToken, "id_token=a&id_token=b", "`id_token` more than once"),
+        (ResponseType::Token, "token=a&expires_in=1&expires_in=2", "`expires_in` more than once"),
+        (ResponseType::Token, "token=a&scope=1&scope=2", "`scope` more than once"),
+        (ResponseType::Token, "token=a&token_type=1&token_type=2", "`token_type` more than once"),
+        (ResponseType::Code, "code=a&error=a&error=b", "`error` more than once"),
+        (ResponseType::Code, "error=x&error_description=a&error_description=b", "`error_description` more than once"),
+    ] {
+        let (mut pending, state) = waiting(&request().response_type(kind));
+        refused(accept(&mut pending, &format!("{twice}&state={state}")), ErrorKind::BadAnswer, named);
+    }
+}
+
+#[test]
+fn tokens_come_with_their_lifetime_type_and_scope() {
+    let read = |rest: &str| {
+        let (mut pending, state) = waiting(&request().response_type(ResponseType::Token));
+        accept(&mut pending, &format!("token=t&state={state}{rest}")).unwrap().tokens.unwrap()
+    };
+    let tokens = read("&expires_in=3600&token_type=Bearer&scope=a+b");
+    assert_eq!(tokens.expires_in, Some(60 * MINUTE));
+    assert_eq!((tokens.token_type.as_deref(), tokens.scope.as_deref()), (Some("Bearer"), Some("a b")));
+    for unreadable in ["", "&expires_in=", "&expires_in=soon", "&expires_in=-1", "&expires_in=99999999999999999999"] {
+        assert_eq!(read(unreadable).expires_in, None, "{unreadable}");
+    }
+    assert_eq!(read("&expires_in=18446744073709551615").expires_in, Some(Duration::from_secs(u64::MAX)));
+}
+
+#[test]
+fn the_issuer_is_checked_if_one_is_expected() {
+    const HONEST: &str = "https://honest.example";
+    let with = |required: bool, rest: &str| {
+        let request = if required { request().require_issuer(HONEST) } else { request().issuer(HONEST) };
+        let (mut pending, state) = waiting(&request);
+        accept(&mut pending, &format!("code=c&state={state}{rest}"))
+    };
+    for required in [false, true] {
+        with(required, "&iss=https%3A%2F%2Fhonest.example").unwrap();
+        for other in [
+            "https://evil.example",
+            "https://honest.example/",
+            "HTTPS://honest.example",
+            "https://honest.example%00",
+            "https://honest.exampl",
+            "h",
+            "x",
+        ] {
+            let error = refused(with(required, &format!("&iss={other}")), ErrorKind::BadAnswer, "names another issuer");
+            assert!(!error.to_string().contains("evil"), "{error}");
+        }
+        refused(with(required, "&iss=a&iss=b"), ErrorKind::BadAnswer, "`iss` more than once");
+        refused(
+            with(required, "&iss=https://honest.example&iss=https://honest.example"),
+            ErrorKind::BadAnswer,
+            "`iss` more than once",
+        );
+        // RFC 9207, section 2.4: also of an error.
+        refused(with(required, "&iss=x&error=access_denied"), ErrorKind::BadAnswer, "names another issuer");
+    }
+    for none in ["", "&iss=", "&ISS=https://honest.example"] {
+        with(false, none).unwrap();
+        refused(with(true, none), ErrorKind::BadAnswer, "names no issuer");
+    }
+    refused(with(true, "&error=access_denied"), ErrorKind::BadAnswer, "names no issuer");
+    // Nobody said what to expect.
+    let (mut pending, state) = waiting(&request());
+    accept(&mut pending, &format!("code=c&state={state}&iss=https://any.example")).unwrap();
+}
+
+#[test]
+fn the_exchange_is_written_as_the_request_was_told() {
+    use loginradius_proto::Endpoint as _;
+    let body = |request: loginradius_proto::browser::AuthorizationRequest| {
+        let (mut pending, state) = waiting(&request);
+        let exchange = accept(&mut pending, &format!("code=c&state={state}")).unwrap().exchange().unwrap();
+        let request = exchange.request(&classic()).unwrap();
+        format!("?{}", std::str::from_utf8(request.body().as_bytes()).unwrap())
+    };
+    let plain = body(request());
+    assert_eq!(parameter(&plain, "grant_type"), None);
+    assert_eq!(parameter(&plain, "response_type").as_deref(), Some("token"));
+    assert_eq!(parameter(&body(request().with_grant_type()), "grant_type").as_deref(), Some("authorization_code"));
+    assert_eq!(parameter(&body(request().without_response_type()), "response_type"), None);
+    assert!(parameter(&plain, "client_secret").is_none());
+    assert_eq!(parameter(&plain, "redirect_uri").as_deref(), Some(ADDRESS));
+}
+
+#[test]
+fn a_flow_without_a_code_has_no_exchange() {
+    let (mut pending, state) = waiting(&request().response_type(ResponseType::Token));
+    assert!(accept(&mut pending, &format!("token=t&code=c&state={state}")).unwrap().exchange().is_none());
+}
+
+#[test]
+fn every_kind_of_callback_is_accepted_alike() {
+    let state = made_of(&random(0))[0].clone();
+    let text = format!("code=c&state={state}");
+    let callbacks = [
+        Callback::from_query(&text),
+        Callback::from_query(&format!("?{text}")),
+        Callback::from_fragment(&format!("#{text}")),
+        Callback::from_fragment(&text),
+        Callback::from_form("", text.as_bytes()),
+        Callback::from_form(&text, b""),
+        Callback::from_form(&format!("?state={state}"), b"code=c"),
+        Callback::from_url(&format!("{ADDRESS}?{text}")),
+        Callback::from_url(&format!("{ADDRESS}#{text}")),
+        Callback::from_url(&format!("/callback?state={state}#code=c")),
+    ];
+    for callback in callbacks {
+        let (mut pending, _) = waiting(&request());
+        let authorized = pending.accept(&callback.unwrap(), start()).unwrap();
+        assert_eq!(handed_out(authorized).code.as_deref(), Some("c"));
+    }
+}
+
+#[test]
+fn a_sign_in_says_when_it_can_be_thrown_away() {
+    let (pending, _) = waiting(&request());
+    assert_eq!(pending.expires_at(), start() + 10 * MINUTE);
+    for (pending, _) in jwt_waiting("token") {
+        assert_eq!(pending.expires_at(), start() + 10 * MINUTE);
+    }
+    let stored = loginradius_proto::browser::PendingSignIn::from_json(&pending.to_json()).unwrap();
+    assert_eq!(stored.expires_at(), start() + 10 * MINUTE);
+    let far = request().begin(&classic(), &random(0), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 60)).unwrap();
+    let _ = far.pending.expires_at();
+}

@@ -1,0 +1,147 @@
+//! What LoginRadius refuses through the browser: typed, and fit to be printed.
+
+use loginradius_proto::{Error, ErrorKind};
+
+use crate::world::*;
+
+/// A refusal with that error and that description, percent-encoded as a server would.
+fn refusal(error: &str, description: &str) -> Error {
+    let (mut pending, state) = waiting(&request().scope("openid"));
+    let form = [("error", error), ("error_description", description), ("state", &state)];
+    let text = serde_urlencoded::to_string(form).unwrap();
+    accept(&mut pending, &text).unwrap_err()
+}
+
+fn described(description: &str) -> String {
+    refusal("access_denied", description).service().unwrap().description.clone().unwrap_or_default()
+}
+
+#[test]
+fn an_error_is_typed_by_its_name_in_rfc_6749() {
+    for (name, kind) in [
+        ("access_denied", ErrorKind::Denied),
+        ("invalid_request", ErrorKind::Settings),
+        ("unauthorized_client", ErrorKind::Settings),
+        ("unsupported_response_type", ErrorKind::Settings),
+        ("invalid_scope", ErrorKind::Settings),
+        ("invalid_client", ErrorKind::Settings),
+        ("invalid_target", ErrorKind::Settings),
+        ("redirect_uri_mismatch", ErrorKind::Settings),
+        ("request_not_supported", ErrorKind::Settings),
+        ("server_error", ErrorKind::TryLater),
+        ("temporarily_unavailable", ErrorKind::TryLater),
+        ("login_required", ErrorKind::SignInAgain),
+        ("interaction_required", ErrorKind::SignInAgain),
+        ("consent_required", ErrorKind::SignInAgain),
+        ("account_selection_required", ErrorKind::SignInAgain),
+        ("something_new", ErrorKind::Refused),
+        ("Access_Denied", ErrorKind::Refused),
+        ("access_denied ", ErrorKind::Refused),
+    ] {
+        let error = refusal(name, "why");
+        assert_eq!(error.kind(), kind, "{name}");
+        assert_eq!(error.operation(), Some("Authorize"));
+        assert_eq!(error.http_status(), None);
+        let service = error.service().unwrap();
+        assert_eq!(service.oauth_error.as_deref(), Some(name.trim()));
+        assert_eq!(service.description.as_deref(), Some("why"));
+        let begins = format!("Authorize: LoginRadius refused the sign-in: {}: why; ", name.trim());
+        assert!(error.to_string().starts_with(&begins), "{error}");
+    }
+}
+
+#[test]
+fn an_error_without_a_description_is_one() {
+    for rest in ["", "&error_description=", "&error_description", "&error_description=+%0A"] {
+        let (mut pending, state) = waiting(&request());
+        let error = accept(&mut pending, &format!("error=access_denied&state={state}{rest}")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert_eq!(error.service().unwrap().description, None);
+        assert!(
+            error.to_string().starts_with("Authorize: LoginRadius refused the sign-in: access_denied; "),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_error_outweighs_a_code() {
+    let (mut pending, state) = waiting(&request());
+    let error = accept(&mut pending, &format!("code=c&error=access_denied&state={state}")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    // An empty one counts as left out, and a description alone is no error (RFC 6749, section 3.1).
+    for no_error in ["error=", "error", "error_description=x", "Error=access_denied"] {
+        let (mut pending, state) = waiting(&request());
+        accept(&mut pending, &format!("code=c&{no_error}&state={state}")).unwrap();
+    }
+}
+
+#[test]
+fn control_characters_and_marks_of_direction_do_not_get_through() {
+    let hostile = "a\u{0}b\nc\rd\u{1b}[31me\u{7f}f\u{85}g\u{9b}h\u{2028}i\u{2029}j\u{202a}k\u{202e}l\u{2066}m\u{2069}n\u{200e}o\u{200f}p\u{61c}q";
+    assert_eq!(described(hostile), "a b c d [31me f g h i j k l m n o p q");
+    for error in [refusal("access_denied", hostile), refusal(hostile, "x"), refusal(hostile, hostile)] {
+        let printed = format!("{error} {error:?}");
+        assert!(!printed.chars().any(char::is_control), "{printed:?}");
+        assert!(!printed.contains(['\u{2028}', '\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}']), "{printed:?}");
+    }
+}
+
+#[test]
+fn a_description_is_no_longer_than_300_characters() {
+    assert!(described(&"x".repeat(10_000)).len() <= 300);
+    assert!(described(&"ä".repeat(100_000 / 6)).chars().count() <= 300);
+    let error = refusal(&"e".repeat(10_000), &"d".repeat(10_000));
+    assert!(error.to_string().len() < 1_000);
+    assert_eq!(error.kind(), ErrorKind::Refused);
+}
+
+#[test]
+fn markup_is_text_and_stays_text() {
+    let markup = "<script>alert(1)</script><img src=x onerror=alert(1)>";
+    let error = refusal("access_denied", markup);
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert_eq!(error.service().unwrap().description.as_deref(), Some(markup));
+}
+
+#[test]
+fn secrets_of_the_sign_in_do_not_get_through() {
+    let [state, verifier, nonce] = made_of(&random(0));
+    for secret in [state, verifier, nonce] {
+        let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        for spelled in [secret.clone(), encoded.clone(), encoded.to_lowercase(), format!("{secret}{secret}")] {
+            for error in [refusal("access_denied", &format!("the {spelled} is bad")), refusal(&spelled, &spelled)] {
+                let printed = format!("{error} {error:?} {error:#?} {:?}", error.service());
+                assert!(!printed.contains(&secret), "{printed}");
+                assert!(!printed.contains(&spelled), "{printed}");
+                assert!(printed.contains("[redacted]"), "{printed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_same_callback_brought_does_not_get_through() {
+    for name in ["code", "token", "access_token", "id_token"] {
+        let (mut pending, state) = waiting(&request());
+        let text = format!("error=x&error_description=the+S3CR3T+is+used&{name}=S3CR3T&state={state}");
+        let error = accept(&mut pending, &text).unwrap_err();
+        let printed = format!("{error} {error:?} {error:#?}");
+        assert!(!printed.contains("S3CR3T"), "{name}: {printed}");
+    }
+    let [(mut pending, _), _] = jwt_waiting("my_jwt");
+    let [state, ..] = made_of(&random(0));
+    let text = format!("error=x&error_description=the+S3CR3T+is+used&my_jwt=S3CR3T&state={state}");
+    let error = accept(&mut pending, &text).unwrap_err();
+    assert!(!format!("{error} {error:#?}").contains("S3CR3T"), "{error}");
+}
+
+#[test]
+fn a_refusal_of_a_jwt_sign_in_is_typed_too() {
+    let [(mut pending, _), _] = jwt_waiting("token");
+    let [state, ..] = made_of(&random(0));
+    let text = format!("error=access_denied&error_description=no+{state}&state={state}");
+    let error =
+        refused(accept(&mut pending, &text), ErrorKind::Denied, "JWT Redirect: LoginRadius refused the sign-in");
+    assert!(!error.to_string().contains(&state), "{error}");
+}

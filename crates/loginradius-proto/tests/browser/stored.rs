@@ -1,0 +1,269 @@
+//! A sign-in that is stored while the browser is away.
+
+use loginradius_proto::ErrorKind;
+use loginradius_proto::browser::{Pending, PendingJwt, PendingSignIn, ResponseType};
+use serde_json::Value;
+
+use crate::world::*;
+
+fn stored() -> String {
+    begin(&request().scope("openid").require_issuer("https://honest.example"), &classic()).pending.to_json()
+}
+
+#[test]
+fn a_stored_sign_in_goes_on_where_it_was() {
+    let [state, verifier, nonce] = made_of(&random(0));
+    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    assert_eq!((pending.expose_state(), pending.nonce()), (state.as_str(), Some(nonce.as_str())));
+    refused(accept(&mut pending, "code=c&state=x"), ErrorKind::Unrelated, "go on waiting");
+    let authorized = accept(&mut pending, &format!("code=c&state={state}&iss=https://honest.example")).unwrap();
+    assert_eq!(exchanged(authorized), Some(("c".to_owned(), verifier)));
+}
+
+#[test]
+fn every_setting_survives_storing() {
+    use loginradius_proto::Endpoint as _;
+    let [state, ..] = made_of(&random(0));
+    for kind in ["code", "token", "code token", "id_token", "code id_token", "id_token token", "code id_token token"] {
+        let all = [
+            ResponseType::Code,
+            ResponseType::Token,
+            ResponseType::CodeToken,
+            ResponseType::IdToken,
+            ResponseType::CodeIdToken,
+            ResponseType::IdTokenToken,
+            ResponseType::CodeIdTokenToken,
+        ];
+        let response_type = all.into_iter().find(|known| known.as_str() == kind).unwrap();
+        let request = request().response_type(response_type).with_grant_type().without_response_type();
+        let json = begin(&request, &classic()).pending.to_json();
+        let mut pending = PendingSignIn::from_json(&json).unwrap();
+        assert_eq!(pending.to_json(), json);
+        let authorized = accept(&mut pending, &format!("code=c&token=t&id_token=i&state={state}")).unwrap();
+        assert_eq!(authorized.tokens.is_some(), kind.split(' ').any(|part| part == "token"));
+        assert_eq!(authorized.id_token.is_some(), kind.contains("id_token"));
+        let Some(exchange) = authorized.exchange() else {
+            assert!(!kind.contains("code"));
+            continue;
+        };
+        let body = exchange.request(&classic()).unwrap().into_body();
+        let body = format!("?{}", std::str::from_utf8(body.as_bytes()).unwrap());
+        assert_eq!(parameter(&body, "grant_type").as_deref(), Some("authorization_code"));
+        assert_eq!(parameter(&body, "response_type"), None);
+        assert_eq!(parameter(&body, "redirect_uri").as_deref(), Some(ADDRESS));
+    }
+    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    refused(accept(&mut pending, &format!("code=c&state={state}")), ErrorKind::BadAnswer, "names no issuer");
+}
+
+#[test]
+fn a_sign_in_that_is_consumed_stays_so_when_it_is_stored() {
+    let [state, ..] = made_of(&random(0));
+    let text = format!("code=c&state={state}&iss=https://honest.example");
+    for first in [&text, &format!("error=access_denied&state={state}")] {
+        let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+        let _ = accept(&mut pending, first);
+        let mut pending = PendingSignIn::from_json(&pending.to_json()).unwrap();
+        refused(accept(&mut pending, &text), ErrorKind::Finished, "came before");
+    }
+    for (mut pending, right) in jwt_waiting("token") {
+        accept(&mut pending, &right).unwrap();
+        let mut pending = PendingJwt::from_json(&pending.to_json()).unwrap();
+        refused(accept(&mut pending, &right), ErrorKind::Finished, "came before");
+    }
+}
+
+#[test]
+fn strange_callbacks_leave_the_stored_form_as_it_was() {
+    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    for text in ["", "code=c", "code=c&state=x", "error=access_denied&state=x"] {
+        accept(&mut pending, text).unwrap_err();
+        assert_eq!(pending.to_json(), stored());
+    }
+    for (mut pending, _) in jwt_waiting("token") {
+        let json = pending.to_json();
+        accept(&mut pending, "token=a.b.c&state=x").unwrap_err();
+        assert_eq!(pending.to_json(), json);
+    }
+}
+
+#[test]
+fn the_ten_minutes_count_from_the_beginning_and_not_from_the_reading() {
+    let [state, ..] = made_of(&random(0));
+    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    let outcome = pending.accept(&query(&format!("code=c&state={state}")), start() + 10 * MINUTE);
+    refused(outcome, ErrorKind::Expired, "10 minutes");
+}
+
+#[test]
+fn a_stored_jwt_sign_in_goes_on_where_it_was() {
+    for (pending, right) in jwt_waiting("my_jwt") {
+        let json = pending.to_json();
+        let mut pending = PendingJwt::from_json(&json).unwrap();
+        assert_eq!(pending.to_json(), json);
+        refused(accept(&mut pending, "my_jwt=a.b.c&state=x"), ErrorKind::Unrelated, "go on waiting");
+        still_waits(&mut pending, &right);
+    }
+}
+
+/// Whatever each of the two refuses to read, with that in the message.
+#[track_caller]
+fn unreadable(json: &str, saying: &str) {
+    let error = refused(PendingSignIn::from_json(json), ErrorKind::Settings, saying);
+    assert!(error.to_string().starts_with("Authorize: the stored sign-in"), "{error}");
+    let error = refused(PendingJwt::from_json(json), ErrorKind::Settings, saying);
+    assert!(error.to_string().starts_with("JWT Redirect: the stored sign-in"), "{error}");
+}
+
+#[test]
+fn what_is_no_stored_sign_in_is_refused() {
+    for json in ["", "null", "{}", "[]", "7", "\"x\"", "{\"version\":1}", "<html>", "\u{feff}{}", "not json"] {
+        unreadable(json, "cannot be read; begin a new one");
+    }
+    // One is not the other.
+    let [(jwt, _), _] = jwt_waiting("token");
+    refused(PendingSignIn::from_json(&jwt.to_json()), ErrorKind::Settings, "cannot be read");
+    refused(PendingJwt::from_json(&stored()), ErrorKind::Settings, "cannot be read");
+}
+
+#[test]
+fn a_stored_sign_in_that_is_cut_off_is_refused() {
+    let json = stored();
+    for end in 0..json.len() {
+        refused(PendingSignIn::from_json(&json[..end]), ErrorKind::Settings, "cannot be read");
+    }
+    refused(PendingSignIn::from_json(&format!("{json}}}")), ErrorKind::Settings, "cannot be read");
+    for (pending, _) in jwt_waiting("token") {
+        let json = pending.to_json();
+        for end in 0..json.len() {
+            refused(PendingJwt::from_json(&json[..end]), ErrorKind::Settings, "cannot be read");
+        }
+    }
+}
+
+#[test]
+fn a_stored_sign_in_of_another_version_is_refused() {
+    for version in ["0", "2", "4294967295"] {
+        let json = stored().replace("\"version\":1", &format!("\"version\":{version}"));
+        refused(PendingSignIn::from_json(&json), ErrorKind::Settings, "is of another version of this crate");
+        for (pending, _) in jwt_waiting("token") {
+            let json = pending.to_json().replace("\"version\":1", &format!("\"version\":{version}"));
+            refused(PendingJwt::from_json(&json), ErrorKind::Settings, "is of another version of this crate");
+        }
+    }
+    for version in ["-1", "\"1\"", "1.0", "null", "1,\"version\":1"] {
+        let json = stored().replace("\"version\":1", &format!("\"version\":{version}"));
+        refused(PendingSignIn::from_json(&json), ErrorKind::Settings, "cannot be read");
+    }
+}
+
+/// Each part of the stored form, changed to something else in turn.
+fn tampered(json: &str, path: &str, value: Value) -> String {
+    let mut stored: Value = serde_json::from_str(json).unwrap();
+    *stored.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
+    stored.to_string()
+}
+
+#[test]
+fn a_tampered_sign_in_is_refused_where_that_can_be_seen() {
+    let json = stored();
+    for path in ["/awaiting/secret", "/expected/code_verifier"] {
+        for value in [
+            "",
+            "x",
+            &"A".repeat(42),
+            &"A".repeat(44),
+            &format!("{}=", "A".repeat(42)),
+            &"ä".repeat(43),
+            &" ".repeat(43),
+        ] {
+            let tampered = tampered(&json, path, Value::from(value));
+            refused(PendingSignIn::from_json(&tampered), ErrorKind::Settings, "the stored sign-in was changed");
+        }
+        refused(PendingSignIn::from_json(&tampered(&json, path, Value::Null)), ErrorKind::Settings, "cannot be read");
+    }
+    for (path, value) in [
+        ("/awaiting/consumed", Value::from("false")),
+        ("/awaiting/consumed", Value::Null),
+        ("/awaiting/began_at_unix_ms", Value::from(-1)),
+        ("/awaiting/began_at_unix_ms", Value::from(1.5)),
+        ("/awaiting/began_at_unix_ms", Value::Null),
+        ("/awaiting", Value::Null),
+        ("/expected", Value::Null),
+        ("/response_type", Value::from("")),
+        ("/response_type", Value::from("token code")),
+        ("/response_type", Value::from("code  token")),
+        ("/response_type", Value::from("none")),
+        ("/expected/issuer_required", Value::from(1)),
+        ("/expected/nonce", Value::from(7)),
+        ("/expected/redirect_uri", Value::Null),
+    ] {
+        let tampered = tampered(&json, path, value.clone());
+        let error = PendingSignIn::from_json(&tampered).map(drop);
+        refused(error, ErrorKind::Settings, "cannot be read");
+    }
+    for name in [
+        "secret",
+        "began_at_unix_ms",
+        "consumed",
+        "code_verifier",
+        "redirect_uri",
+        "response_type",
+        "awaiting",
+        "expected",
+    ] {
+        let without = json.replace(&format!("\"{name}\":"), "\"something\":");
+        refused(PendingSignIn::from_json(&without), ErrorKind::Settings, "cannot be read");
+        let twice = json.replace(&format!("\"{name}\":"), &format!("\"{name}\":null,\"{name}\":"));
+        refused(PendingSignIn::from_json(&twice), ErrorKind::Settings, "cannot be read");
+    }
+}
+
+#[test]
+fn a_tampered_jwt_sign_in_is_refused_where_that_can_be_seen() {
+    for (pending, _) in jwt_waiting("token") {
+        let json = pending.to_json();
+        for value in ["", "x", &"A".repeat(42), &"A".repeat(44)] {
+            let tampered = tampered(&json, "/jwt/awaiting/secret", Value::from(value));
+            refused(PendingJwt::from_json(&tampered), ErrorKind::Settings, "the stored sign-in was changed");
+        }
+        for value in ["", "state", "State", "error", "error_description"] {
+            let tampered = tampered(&json, "/jwt/parameter", Value::from(value));
+            refused(PendingJwt::from_json(&tampered), ErrorKind::Settings, "the stored sign-in was changed");
+        }
+        for (path, value) in [
+            ("/jwt/bound_by", Value::from("nothing")),
+            ("/jwt/bound_by", Value::from("State")),
+            ("/jwt/bound_by", Value::Null),
+            ("/jwt/parameter", Value::Null),
+            ("/jwt/awaiting/consumed", Value::from(0)),
+        ] {
+            refused(PendingJwt::from_json(&tampered(&json, path, value)), ErrorKind::Settings, "cannot be read");
+        }
+    }
+}
+
+#[test]
+fn a_time_that_was_tampered_with_gives_no_longer_life() {
+    let [state, ..] = made_of(&random(0));
+    for began in [0, u64::MAX, 1_700_000_600_000 + 600_000] {
+        let tampered = tampered(&stored(), "/awaiting/began_at_unix_ms", Value::from(began));
+        let mut pending = PendingSignIn::from_json(&tampered).unwrap();
+        refused(accept(&mut pending, &format!("code=c&state={state}")), ErrorKind::Expired, "10 minutes");
+    }
+}
+
+#[test]
+fn errors_of_the_stored_form_show_nothing_of_it() {
+    let json = stored();
+    let [state, verifier, nonce] = made_of(&random(0));
+    for end in 0..json.len() {
+        for broken in [json[..end].to_owned(), format!("{}7{}", &json[..end], &json[end..])] {
+            let Err(error) = PendingSignIn::from_json(&broken) else { continue };
+            let printed = format!("{error} {error:?} {error:#?}");
+            for secret in [&state, &verifier, &nonce] {
+                assert!(!printed.contains(&secret[..8]), "{printed}");
+            }
+        }
+    }
+}
