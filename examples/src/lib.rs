@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use loginradius_blocking::browser::{AuthorizationRequest, ChallengeMethod};
 use loginradius_blocking::oauth::DeviceGrant;
 use loginradius_blocking::{App, BodyFormat, Error, Jwt, Service, SessionEvent, TokenSet};
 use loginradius_emulator::{Builder, Emulator, seeded};
@@ -68,6 +69,38 @@ pub struct DeviceOptions {
     pub approve: bool,
 }
 
+/// The options of the examples that sign in through a browser.
+#[derive(Debug, clap::Args)]
+#[non_exhaustive]
+pub struct BrowserOptions {
+    /// Where LoginRadius is, and who is calling
+    #[command(flatten)]
+    pub common: Options,
+    /// What the person is asked to allow, separated by spaces
+    #[arg(long, default_value = "email profile")]
+    pub scope: String,
+    /// How PKCE's method is called: SHA256 as LoginRadius's guide has it, S256 as RFC 7636 and other servers have it
+    #[arg(long, value_enum, default_value = "SHA256")]
+    pub challenge_method: Challenge,
+    /// Send `grant_type=authorization_code`, as RFC 6749 has it, in the classic family too
+    #[arg(long)]
+    pub grant_type: bool,
+}
+
+/// How the method of PKCE's challenge is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Challenge {
+    /// LoginRadius's name
+    #[value(name = "SHA256")]
+    Sha256,
+    /// RFC 7636's name
+    #[value(name = "S256")]
+    S256,
+    /// No name: LoginRadius takes SHA256 then
+    Omit,
+}
+
 /// LoginRadius's two families of URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
@@ -114,6 +147,20 @@ impl DeviceOptions {
     }
 }
 
+impl BrowserOptions {
+    /// What the browser is sent to LoginRadius with, to come back to that address.
+    #[must_use]
+    pub fn request(&self, redirect_uri: &str) -> AuthorizationRequest {
+        let request =
+            AuthorizationRequest::new(redirect_uri).scope(&self.scope).challenge_method(match self.challenge_method {
+                Challenge::Sha256 => ChallengeMethod::Sha256,
+                Challenge::S256 => ChallengeMethod::S256,
+                Challenge::Omit => ChallengeMethod::Omitted,
+            });
+        if self.grant_type { request.with_grant_type() } else { request }
+    }
+}
+
 impl Target {
     /// Presses the emulator's buttons, if the options say so.
     ///
@@ -124,6 +171,14 @@ impl Target {
         match &self.emulator {
             Some(emulator) if self.approve => Ok(emulator.approve(user_code)?),
             _ => Ok(()),
+        }
+    }
+
+    /// Who can sign in at the emulator.
+    pub fn say_who(&self, output: Output) {
+        if self.emulator.is_some() {
+            let ada = seeded::ADA;
+            output.say(format!("Its user is {}, and her password is {}", ada.email, ada.password));
         }
     }
 
@@ -254,6 +309,14 @@ impl Output {
             self.say(in_black_on_white(&code.render::<Dense1x2>().quiet_zone(true).build()));
             self.say(format!("The QR code leads to {link}\n"));
         }
+    }
+
+    /// The address of a sign-in through a browser.
+    pub fn authorize(self, url: &str) {
+        if self.json {
+            return self.event(&json!({ "event": "authorize", "url": url }));
+        }
+        self.say(format!("\nIn a browser, open\n\n  {}\n", printable(url)));
     }
 
     /// Tokens that were obtained, by an event of that name.

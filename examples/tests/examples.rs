@@ -21,6 +21,9 @@ const OTHERS: [&str; 4] = ["password_login", "authorization_code", "refresh_and_
 /// Those that keep somebody signed in: without a service they end by themselves.
 const SESSIONS: [&str; 2] = ["session", "shared_session"];
 
+/// Those that sign in through a browser. `logins.rs` is about what they do then.
+const LOGINS: [&str; 2] = ["desktop_login", "web_login"];
+
 /// What `session` tells without a service.
 const STORY: [&str; 15] = [
     "first_run",
@@ -365,6 +368,10 @@ fn errors_say_what_to_do() {
         (&OTHERS, &["--jwt-app", "a"], "settings", "--jwt-app is for a service: say who you are with --client-id"),
         (&DEVICES, &["--base-url", here], "settings", "--client-id"),
         (&OTHERS, &["--base-url", here], "settings", "--client-id"),
+        (&LOGINS, &["--oauth-app", "a"], "settings", "--oauth-app is for a service: say who you are with --client-id"),
+        (&LOGINS, &["--base-url", here], "settings", "--client-id"),
+        (&LOGINS[..1], &public, "settings", "use https"),
+        (&LOGINS[..1], &[&no_app[..], &["--family", "site"]].concat(), "settings", "OAuth app's name is not set"),
         (&DEVICES, &public, "settings", "use https"),
         (&OTHERS[..3], &[&public[..], &["--client-secret", "s"]].concat(), "settings", "use https"),
         (&DEVICES, &no_app, "settings", "OAuth app's name is not set"),
@@ -534,7 +541,7 @@ fn help_names_every_shared_option_and_no_secret() {
         ("LOGINRADIUS_ACCESS_TOKEN", "the-access-token-of-the-environment"),
         ("LOGINRADIUS_REFRESH_TOKEN", "the-refresh-token-of-the-environment"),
     ];
-    for example in DEVICES.iter().chain(&OTHERS).chain(&SESSIONS) {
+    for example in DEVICES.iter().chain(&OTHERS).chain(&SESSIONS).chain(&LOGINS) {
         for help in ["--help", "-h"] {
             let ended = Example::start_in(example, &[help], &secrets).end();
             assert!(ended.success, "{example}");

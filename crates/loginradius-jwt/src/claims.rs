@@ -24,6 +24,9 @@ pub(crate) struct Claims {
 
 impl Claims {
     pub(crate) fn read(payload: &str) -> Result<Self, Error> {
+        if names_serde_internals(payload) {
+            return Err(Error::new(Check::Claims, "the claims hold a name that the JSON library keeps for itself"));
+        }
         let mut reading = Reading::default();
         match object::read(payload, &mut reading) {
             Ok(()) => Ok(reading.claims),
@@ -35,6 +38,27 @@ impl Claims {
             )),
         }
     }
+}
+
+/// Whether a name may be in there that serde_json takes for an instruction: its `Value` reads the text of an object
+/// with such a member as JSON of its own, and anew at every level, so that a text becomes structure and a short token
+/// overflows the stack.
+fn names_serde_internals(json: &str) -> bool {
+    const PREFIX: &str = "$serde_json::private::";
+    // No other escape makes a character of the prefix.
+    if !json.contains("\\u00") {
+        return json.contains(PREFIX);
+    }
+    let mut plain = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some((before, after)) = rest.split_once("\\u00") {
+        plain.push_str(before);
+        let character = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        plain.push(character.map_or('\0', char::from));
+        rest = after.get(2..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain.contains(PREFIX)
 }
 
 /// The claims so far, and which one is being read, so that an error can name it.
@@ -183,5 +207,28 @@ impl<'de> Deserialize<'de> for Audiences {
         }
 
         deserializer.deserialize_any(Texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_serde_json_would_act_upon_are_refused_in_every_spelling() {
+        for name in [
+            "$serde_json::private::RawValue",
+            "$serde_json::private::Number",
+            "\\u0024serde_json::private::RawValue",
+            "$serde_json\\u003a\\u003Aprivate::RawValue",
+            "$\\u0073erde_json::private::\\u0052awValue",
+        ] {
+            let payload = format!(r#"{{"exp":4102444800,"x":[{{"{name}":"{{\"admin\":true}}"}}]}}"#);
+            let error = Claims::read(&payload).err().unwrap();
+            assert_eq!(error.check(), Check::Claims, "{name}");
+        }
+        for name in ["serde_json", "$serde_json", "L\\u00f6we", "\\u0041da", "\\u00", "\\u00zz", "\\u00é"] {
+            assert!(!names_serde_internals(name), "{name}");
+        }
     }
 }

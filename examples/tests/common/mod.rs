@@ -16,9 +16,11 @@ use serde_json::Value;
 /// How long anything may take before a test gives up; a slow machine needs far less.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 12] = [
     "device_login",
     "async_device_login",
+    "desktop_login",
+    "web_login",
     "own_transport",
     "password_login",
     "authorization_code",
@@ -34,7 +36,8 @@ pub(crate) struct Example {
     pub(crate) child: Child,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
-    stdout: String,
+    /// What was read up to now.
+    pub(crate) stdout: String,
 }
 
 /// An example that has ended.
@@ -80,7 +83,7 @@ impl Example {
     }
 
     /// The next line that it prints, or `None` at the end.
-    fn line(&mut self) -> Option<String> {
+    pub(crate) fn line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => {
                 self.stdout += &line;

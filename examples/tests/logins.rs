@@ -1,0 +1,907 @@
+//! The examples that sign in through a browser, as programs. A visitor of the test's own plays the browser: it keeps
+//! cookies, and goes nowhere by itself.
+
+mod common;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Example, PATIENCE, service, text};
+use loginradius_blocking::ureq;
+use loginradius_emulator::{BodyFormat, CodeState, Emulator, Family, Fault, Operation, Recorded, seeded};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+// A desktop.
+
+#[test]
+fn a_desktop_signs_in() {
+    for (family, name) in [(Family::Classic, "classic"), (Family::Site, "site")] {
+        for (format, body) in [(BodyFormat::Form, "form"), (BodyFormat::Json, "json")] {
+            let emulator = Emulator::start().unwrap();
+            let (run, url) = desktop(&emulator, &["--family", name, "--body", body, "--show-secrets"]);
+            let landing = emulator.authorize(&url).unwrap().url;
+            let page = Visitor::default().get(&landing);
+            assert_eq!(page.status, 200);
+            assert!(page.body.contains("<h1>Signed in</h1>"), "{}", page.body);
+
+            let ended = run.end();
+            assert_eq!(ended.names(), ["authorize", "tokens"]);
+            assert!(ended.success && ended.stderr.is_empty(), "{}", ended.stderr);
+            let sign_in = emulator.sign_ins().pop().unwrap();
+            let tokens = &ended.events()[1];
+            assert_eq!(text(tokens, "access_token"), sign_in.access_token);
+            assert_eq!(text(tokens, "refresh_token"), sign_in.refresh_token);
+            let exchange = asked(&emulator, Operation::CodeExchange);
+            assert_eq!((exchange.family, exchange.body_format), (Some(family), format));
+            assert_eq!(emulator.codes()[0].state, CodeState::Exchanged);
+        }
+    }
+}
+
+#[test]
+fn a_desktop_asks_as_the_options_say() {
+    let fixed = free_port().to_string();
+    for (options, challenge_method, scope, grant_type) in [
+        (&[][..], Some("SHA256"), "email profile", None),
+        (
+            &["--challenge-method", "S256", "--scope", "profile", "--grant-type"],
+            Some("S256"),
+            "profile",
+            Some("authorization_code"),
+        ),
+        (&["--challenge-method", "omit", "--port", &fixed, "--path", "/back"], None, "email profile", None),
+    ] {
+        let emulator = Emulator::start().unwrap();
+        let (run, url) = desktop(&emulator, options);
+        assert_eq!(parameter(&url, "code_challenge_method").as_deref(), challenge_method);
+        assert_eq!(parameter(&url, "scope").as_deref(), Some(scope));
+        assert!(parameter(&url, "code_challenge").is_some_and(|challenge| challenge.len() == 43));
+        let back = parameter(&url, "redirect_uri").unwrap();
+        match options.contains(&"--port") {
+            true => assert_eq!(back, format!("http://127.0.0.1:{fixed}/back")),
+            false => assert!(back.starts_with("http://127.0.0.1:") && back.ends_with("/callback"), "{back}"),
+        }
+        assert_eq!(Visitor::default().get(&emulator.authorize(&url).unwrap().url).status, 200);
+        assert_eq!(run.end().names(), ["authorize", "tokens"]);
+        assert_eq!(asked(&emulator, Operation::CodeExchange).param("grant_type"), grant_type);
+    }
+}
+
+#[test]
+fn a_desktop_needs_no_client_secret() {
+    let emulator = Emulator::start().unwrap();
+    let who = ["--base-url", emulator.base_url(), "--client-id", seeded::CLIENT_ID, "--json", "--print-url"];
+    let mut run = Example::start("desktop_login", &who);
+    let url = text(&run.event(), "url");
+    Visitor::default().get(&emulator.authorize(&url).unwrap().url);
+    assert_eq!(run.end().names(), ["authorize", "tokens"]);
+    assert_eq!(asked(&emulator, Operation::CodeExchange).param("client_secret"), None);
+}
+
+#[test]
+fn a_desktop_is_told_that_the_person_said_no() {
+    let emulator = Emulator::start().unwrap();
+    let (run, url) = desktop(&emulator, &[]);
+    let page = Visitor::default().get(&emulator.deny_authorization(&url).unwrap().url);
+    assert!(page.body.contains("The sign-in was not allowed."), "{}", page.body);
+    let ended = run.end();
+    assert_eq!(ended.names(), ["authorize", "error"]);
+    assert_eq!(ended.error().0, "denied");
+    assert_eq!(emulator.sign_ins(), []);
+}
+
+#[test]
+fn a_desktop_gives_up_in_time() {
+    let emulator = Emulator::start().unwrap();
+    let (run, _) = desktop(&emulator, &["--timeout", "1"]);
+    let before = Instant::now();
+    let ended = run.end();
+    assert!(before.elapsed() < Duration::from_secs(10));
+    let (kind, message) = ended.error();
+    assert_eq!(kind, "expired");
+    assert!(message.contains("within 1 s"), "{message}");
+}
+
+#[test]
+fn a_desktop_goes_on_waiting_after_what_is_not_its_callback() {
+    let emulator = Emulator::start().unwrap();
+    let (run, url) = desktop(&emulator, &[]);
+    let landing = emulator.authorize(&url).unwrap();
+    let right = landing.param("state").unwrap();
+    let visitor = Visitor::default();
+    let root = landing.url.split("/callback").next().unwrap();
+    assert_eq!(visitor.get(&format!("{root}/favicon.ico")).status, 404);
+    assert_eq!(visitor.get(&landing.url.replace(&right, "of-somebody-else")).status, 400);
+    let denied = format!("{root}/callback?error=access_denied");
+    assert_eq!(visitor.get(&denied).status, 400, "another site cannot say no for the person");
+    assert_eq!(visitor.get(&landing.url).status, 200);
+    assert_eq!(run.end().names(), ["authorize", "tokens"]);
+}
+
+#[test]
+fn a_desktop_exchanges_a_code_once_however_often_it_comes() {
+    let emulator = Emulator::start().unwrap();
+    let (run, url) = desktop(&emulator, &[]);
+    let landing = emulator.authorize(&url).unwrap().url;
+    let answered = thread::scope(|scope| {
+        let open = || Visitor::default().send(&landing, None).map(|page| page.status);
+        let both = [scope.spawn(open), scope.spawn(open)];
+        both.map(|one| one.join().unwrap())
+    });
+    assert!(answered.contains(&Some(200)), "{answered:?}");
+    assert_eq!(run.end().names(), ["authorize", "tokens"]);
+    assert!(Visitor::default().send(&landing, None).is_none(), "nobody waits any more");
+    assert_eq!((emulator.codes()[0].sent, emulator.counters().code_replays), (1, 0));
+    assert_eq!(emulator.live_families(), 1);
+}
+
+#[test]
+fn a_desktop_prints_secrets_when_asked_for_alone() {
+    for mode in [&["--json"][..], &[]] {
+        for shown in [&["--show-secrets"][..], &[]] {
+            let emulator = Emulator::start().unwrap();
+            let options = [&service(&emulator)[..], &["--print-url"], mode, shown].concat();
+            let mut run = Example::start("desktop_login", &options);
+            let url = address_in(&mut run);
+            Visitor::default().get(&emulator.authorize(&url).unwrap().url);
+            let ended = run.end();
+            assert!(ended.success, "{}", ended.stderr);
+            let printed = ended.stdout + &ended.stderr;
+            let sign_in = emulator.sign_ins().remove(0);
+            for token in [&sign_in.access_token, &sign_in.refresh_token] {
+                assert_eq!(printed.contains(token), !shown.is_empty(), "{printed}");
+            }
+            let exchange = asked(&emulator, Operation::CodeExchange);
+            for name in ["code", "code_verifier", "client_secret"] {
+                assert!(!printed.contains(exchange.param(name).unwrap()), "{name} in {printed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_desktop_says_what_to_mend() {
+    let emulator = Emulator::start().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    for (options, advice) in [
+        (&["--port", &taken][..], "cannot be listened on"),
+        (&["--path", "callback"], "such as /callback"),
+        (&["--scope", "a\u{7}b"], "control character"),
+    ] {
+        let run = Example::start("desktop_login", &[&service(&emulator)[..], &["--json"], options].concat());
+        let (kind, message) = run.end().error();
+        assert_eq!(kind, "settings", "{message}");
+        assert!(message.contains(advice), "{message}");
+    }
+    let mut arguments = service(&emulator);
+    arguments[5] = "wrong";
+    let mut run = Example::start("desktop_login", &[&arguments[..], &["--json", "--print-url"]].concat());
+    let url = address_in(&mut run);
+    Visitor::default().get(&emulator.authorize(&url).unwrap().url);
+    let (kind, message) = run.end().error();
+    assert_eq!(kind, "settings", "{message}");
+    assert!(message.contains("check the client secret"), "{message}");
+}
+
+#[test]
+fn nobody_has_to_read_what_a_desktop_says() {
+    for mode in [&["--json"][..], &[]] {
+        let mut command = common::command("desktop_login");
+        command.args(mode).args(["--print-url", "--timeout", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        // A panic has its own status, as a signal has.
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
+        assert_eq!(stderr.contains("within 1 s"), mode.is_empty(), "{stderr}");
+    }
+}
+
+#[test]
+fn a_desktop_without_options_has_an_emulator_and_says_who_can_sign_in() {
+    let mut run = Example::start("desktop_login", &["--print-url"]);
+    let url = address_in(&mut run);
+    let visitor = Visitor::default();
+    let landing = visitor.signs_in(&url, &seeded::ADA);
+    assert_eq!(visitor.get(&landing).status, 200);
+    let ended = run.end();
+    assert!(ended.success, "{}", ended.stderr);
+    for shown in [seeded::ADA.email, seeded::ADA.password, "Signed in.\n", "  access token   "] {
+        assert!(ended.stdout.contains(shown), "{shown} is not in {}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_desktop_goes_on_without_a_browser() {
+    let emulator = Emulator::start().unwrap();
+    // The test's environment has no search path, and so no browser.
+    let mut run = Example::start("desktop_login", &service(&emulator));
+    let url = address_in(&mut run);
+    while !run.line().expect("a hint").contains("open the address yourself") {}
+    Visitor::default().get(&emulator.authorize(&url).unwrap().url);
+    let ended = run.end();
+    assert!(ended.success && ended.stderr.is_empty(), "{}", ended.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_desktop_opens_the_persons_browser() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let emulator = Emulator::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (browser, opened) = (folder.path().join("browser"), folder.path().join("opened"));
+    fs::write(&browser, format!("#!/bin/sh\nprintf %s \"$1\" > {0}.new\n/bin/mv {0}.new {0}\n", opened.display()))
+        .unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o700)).unwrap();
+    let environment = [("BROWSER", browser.to_str().unwrap())];
+    let mut run = Example::start_in("desktop_login", &[&service(&emulator)[..], &["--json"]].concat(), &environment);
+    let url = text(&run.event(), "url");
+    let before = Instant::now();
+    while !opened.exists() {
+        assert!(before.elapsed() < PATIENCE, "no browser was opened");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(fs::read_to_string(&opened).unwrap(), url);
+    Visitor::default().get(&emulator.authorize(&url).unwrap().url);
+    assert_eq!(run.end().names(), ["authorize", "tokens"]);
+
+    fs::remove_file(&opened).unwrap();
+    let options = [&service(&emulator)[..], &["--json", "--print-url", "--timeout", "1"]].concat();
+    assert_eq!(Example::start_in("desktop_login", &options, &environment).end().error().0, "expired");
+    assert!(!opened.exists(), "it was only to be printed");
+}
+
+// A web service.
+
+#[test]
+fn a_visitor_signs_in_and_out() {
+    for (family, name) in [(Family::Classic, "classic"), (Family::Site, "site")] {
+        let web = Web::start(&["--family", name]);
+        let visitor = Visitor::default();
+        let page = visitor.get(&web.url);
+        assert!(page.status == 200 && page.body.contains("href=\"/login\""), "{}", page.body);
+        assert_eq!(page.cookie(), None, "who only looks is not remembered");
+
+        web.sign_in(&visitor);
+        assert_eq!(asked(&web.emulator, Operation::CodeExchange).family, Some(family));
+        assert_eq!(asked(&web.emulator, Operation::JwtToken).family, Some(family));
+        let page = visitor.get(&web.url);
+        assert!(page.body.contains("<h1>Signed in</h1>"), "{}", page.body);
+        for (claim, value) in [("sub", seeded::ADA.uid), ("email", seeded::ADA.email)] {
+            assert!(page.body.contains(&format!("<dt>{claim}</dt><dd>{value}</dd>")), "{}", page.body);
+        }
+        assert!(!Visitor::default().get(&web.url).body.contains(seeded::ADA.email), "everybody is signed in");
+
+        let page = visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
+        assert_eq!((page.status, page.location().as_str()), (303, "/"));
+        assert!(visitor.cookies.borrow().is_empty(), "the cookie is still there");
+        assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
+        assert_eq!((web.emulator.live_families(), web.emulator.counters().revocations), (0, 1));
+    }
+}
+
+#[test]
+fn every_page_has_the_headers_that_protect_it() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let landing = web.landing(&visitor);
+    let pages = [
+        visitor.get(&web.url),
+        visitor.get(&web.at("/login")),
+        visitor.get(&landing),
+        visitor.get(&landing),
+        visitor.get(&web.url),
+        visitor.post(&web.at("/logout"), &[]),
+        visitor.post(&web.at("/logout"), &[("csrf", &visitor.get(&web.url).field("csrf"))]),
+        visitor.get(&web.at("/favicon.ico")),
+        visitor.post(&web.at("/login"), &[]),
+    ];
+    assert_eq!(pages.each_ref().map(|page| page.status), [200, 303, 303, 400, 200, 403, 303, 404, 405]);
+    for page in pages {
+        let policy = page.header("content-security-policy").unwrap();
+        for part in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'"] {
+            assert!(policy.split("; ").any(|known| known == part), "{policy}");
+        }
+        assert_eq!(page.header("cache-control").as_deref(), Some("no-store"));
+        assert_eq!(page.header("referrer-policy").as_deref(), Some("no-referrer"));
+        assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"));
+    }
+}
+
+#[test]
+fn the_cookie_has_the_flags_of_its_address() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let begun = visitor.get(&web.at("/login"));
+    let landed = visitor.get(&web.emulator.authorize(&begun.location()).unwrap().url);
+    for page in [begun, landed] {
+        let (name, id, flags) = page.cookie().unwrap();
+        assert_eq!(name, "web_login");
+        assert_eq!(id.len(), 43, "32 bytes in base64url");
+        assert_eq!(flags, ["HttpOnly", "Max-Age=28800", "Path=/", "SameSite=Lax"]);
+    }
+
+    let emulator = Emulator::builder().redirect_uri("https://app.example/callback").unwrap().start().unwrap();
+    let web = Web::with(emulator, &["--public-url", "https://app.example/"]);
+    // The test is the proxy that ends TLS.
+    let visitor = Visitor::default();
+    let begun = visitor.get(&web.at("/login"));
+    assert_eq!(parameter(&begun.location(), "redirect_uri").as_deref(), Some("https://app.example/callback"));
+    let landing = web.emulator.authorize(&begun.location()).unwrap().url;
+    let landed = visitor.get(&landing.replace("https://app.example", &web.url));
+    assert_eq!((landed.status, landed.location().as_str()), (303, "/"));
+    let page = visitor.get(&web.url);
+    let ended = visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
+    for page in [begun, landed] {
+        let (name, _, flags) = page.cookie().unwrap();
+        assert_eq!(name, "__Host-web_login");
+        assert_eq!(flags, ["HttpOnly", "Max-Age=28800", "Path=/", "SameSite=Lax", "Secure"]);
+    }
+    // Without these, browsers would refuse to remove a cookie of that name.
+    let (name, id, flags) = ended.cookie().unwrap();
+    assert_eq!((name.as_str(), id.as_str()), ("__Host-web_login", ""));
+    assert!(["Max-Age=0", "Path=/", "Secure"].iter().all(|flag| flags.iter().any(|known| known == flag)), "{flags:?}");
+}
+
+#[test]
+fn a_session_has_a_new_id_after_the_sign_in() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    // Somebody has put a cookie into the visitor's browser.
+    visitor.keep("web_login", "a-value-that-somebody-else-knows");
+    let begun = visitor.get(&web.at("/login"));
+    let before = visitor.session();
+    assert_ne!(before, "a-value-that-somebody-else-knows");
+    // Or has begun a sign-in, and given its cookie to the visitor.
+    visitor.get(&web.emulator.authorize(&begun.location()).unwrap().url);
+    assert_ne!(visitor.session(), before);
+    assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
+    for known in ["a-value-that-somebody-else-knows", &before, ""] {
+        let other = Visitor::default();
+        other.keep("web_login", known);
+        assert!(!other.get(&web.url).body.contains(seeded::ADA.email), "{known}");
+    }
+
+    // A second sign-in has a new id too, and ends the first one.
+    let first = visitor.session();
+    web.sign_in(&visitor);
+    assert_ne!(visitor.session(), first);
+    visitor.keep("web_login", &first);
+    assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
+    assert_eq!(web.emulator.live_families(), 1);
+}
+
+#[test]
+fn a_callback_works_once() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let landing = web.landing(&visitor);
+    assert_eq!(visitor.get(&landing).status, 303);
+    let session = visitor.session();
+    let page = visitor.get(&landing);
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("already finished") && page.body.contains("href=\"/\""), "{}", page.body);
+    assert_eq!(page.cookie(), None);
+    assert_eq!(visitor.session(), session);
+    assert!(visitor.get(&web.url).body.contains(seeded::ADA.email), "the second callback has signed out");
+    assert_eq!((web.emulator.codes()[0].sent, web.emulator.sign_ins().len()), (1, 1));
+
+    // After the sign-out it does not sign in again.
+    let page = visitor.get(&web.url);
+    visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
+    assert_eq!(visitor.get(&landing).status, 400);
+    visitor.keep("web_login", &session);
+    assert_eq!(visitor.get(&landing).status, 400);
+    assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
+    assert_eq!(web.emulator.codes()[0].sent, 1);
+}
+
+#[test]
+fn of_the_same_callback_many_times_at_once_one_signs_in() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let landing = web.landing(&visitor);
+    let id = visitor.session();
+    let mut answers = thread::scope(|scope| {
+        let open = || {
+            let tab = Visitor::default();
+            tab.keep("web_login", &id);
+            tab.get(&landing).status
+        };
+        [(); 8].map(|()| scope.spawn(open)).map(|tab| tab.join().unwrap())
+    });
+    answers.sort_unstable();
+    assert_eq!(answers, [303, 400, 400, 400, 400, 400, 400, 400]);
+    assert_eq!((web.emulator.codes()[0].sent, web.emulator.sign_ins().len()), (1, 1));
+}
+
+#[test]
+fn a_callback_is_for_the_browser_that_began() {
+    let web = Web::start(&[]);
+    let (visitor, other) = (Visitor::default(), Visitor::default());
+    let landing = web.landing(&visitor);
+    assert_eq!(other.get(&landing).status, 400, "without a session");
+    web.landing(&other);
+    assert_eq!(other.get(&landing).status, 400, "in another session");
+    assert!(!other.get(&web.url).body.contains(seeded::ADA.email));
+    let state = parameter(&landing, "state").unwrap();
+    for wrong in [
+        landing.replace(&state, "unknown"),
+        landing.replace("state=", "status="),
+        format!("{landing}&state={state}"),
+        web.at("/callback"),
+        web.at("/callback?error=access_denied"),
+    ] {
+        assert_eq!(visitor.get(&wrong).status, 400, "{wrong}");
+    }
+    assert_eq!(web.emulator.codes().iter().map(|code| code.sent).sum::<u64>(), 0);
+    assert_eq!(visitor.get(&landing).status, 303, "the right one still counts");
+}
+
+#[test]
+fn tabs_sign_in_side_by_side() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let [first, second, third] = [(); 3].map(|()| web.landing(&visitor));
+    for landing in [&second, &first] {
+        let page = visitor.get(landing);
+        assert_eq!((page.status, page.location().as_str()), (303, "/"));
+        assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
+    }
+    assert_eq!(web.emulator.sign_ins().len(), 2);
+    assert_eq!(web.emulator.live_families(), 1, "the tokens of the first are of no use to anybody");
+
+    // Two at the same instant: whichever is first, the browser has one sign-in and no more.
+    let fourth = web.landing(&visitor);
+    let id = visitor.session();
+    let statuses = thread::scope(|scope| {
+        let open = |landing: String| {
+            let id = id.clone();
+            scope.spawn(move || {
+                let tab = Visitor::default();
+                tab.keep("web_login", &id);
+                tab.get(&landing).status
+            })
+        };
+        [open(third), open(fourth)].map(|tab| tab.join().unwrap())
+    });
+    assert!(statuses.iter().all(|status| matches!(status, 303 | 400)) && statuses.contains(&303), "{statuses:?}");
+    assert_eq!(web.emulator.live_families(), 1);
+}
+
+#[test]
+fn a_browser_can_begin_only_so_often() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let begun: Vec<String> = (0..9).map(|_| web.landing(&visitor)).collect();
+    assert_eq!(visitor.get(&begun[0]).status, 400, "the oldest was dropped");
+    assert_eq!(visitor.get(&begun[1]).status, 303);
+    assert_eq!(visitor.get(&begun[8]).status, 303);
+}
+
+#[test]
+fn a_person_who_says_no_is_not_signed_in() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let url = visitor.get(&web.at("/login")).location();
+    let page = visitor.get(&web.emulator.deny_authorization(&url).unwrap().url);
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("The sign-in was not allowed.") && page.body.contains("href=\"/\""), "{}", page.body);
+    assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
+    // And may think again.
+    web.sign_in(&visitor);
+}
+
+#[test]
+fn what_a_callback_says_is_text_and_never_markup() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let url = visitor.get(&web.at("/login")).location();
+    let said = "%3Cscript%3Ealert(1)%3C%2Fscript%3E%22%27%26%E2%80%AE";
+    let state = parameter(&url, "state").unwrap();
+    let page = visitor.get(&web.at(&format!("/callback?error=access_denied&error_description={said}&state={state}")));
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{}", page.body);
+    assert!(!page.body.contains("<script") && !page.body.contains('\u{202e}'), "{}", page.body);
+}
+
+#[test]
+fn what_a_jwt_says_is_text_and_never_markup() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let evil = "<img src=x onerror=alert(1)>";
+    web.next_jwt(&json!({ "iss": web.issuer(), "exp": 9_999_999_999_u64, "sub": evil, evil: [evil, null] }));
+    web.sign_in(&visitor);
+    let body = visitor.get(&web.url).body;
+    assert!(!body.contains("<img"), "{body}");
+    assert_eq!(body.matches("&lt;img src=x onerror=alert(1)&gt;").count(), 3, "{body}");
+}
+
+#[test]
+fn a_jwt_that_cannot_be_verified_signs_nobody_in() {
+    let good = |web: &Web| json!({ "iss": web.issuer(), "exp": 9_999_999_999_u64, "aud": "me", "sub": "x" });
+    let web = Web::start(&["--audience", "me"]);
+    let visitor = Visitor::default();
+    web.next_jwt(&good(&web));
+    web.sign_in(&visitor);
+    visitor.cookies.borrow_mut().clear();
+
+    for (claim, value) in [("iss", json!("https://evil.example/")), ("exp", json!(1)), ("aud", json!("you"))] {
+        let mut claims = good(&web);
+        claims[claim] = value;
+        web.next_jwt(&claims);
+        web.fails(&visitor, 502);
+    }
+    let mut other_key = web.emulator.sign_jwt("demo-jwt-app-hs384", &good(&web).to_string()).unwrap();
+    web.next_answer(&other_key);
+    web.fails(&visitor, 502);
+    other_key.truncate(other_key.rfind('.').unwrap() + 1);
+    web.next_answer(&other_key);
+    web.fails(&visitor, 502);
+    let before = web.emulator.live_families();
+    assert_eq!(before, 1, "the tokens of those who are not signed in were not revoked");
+}
+
+#[test]
+fn a_service_that_is_out_of_order_is_told_of_with_its_own_status() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    for operation in [Operation::CodeExchange, Operation::JwtToken] {
+        web.emulator.fault(operation, Fault::Status(503));
+        web.fails(&visitor, 503);
+        web.emulator.clear_faults();
+    }
+    // The code has expired meanwhile.
+    let landing = web.landing(&visitor);
+    web.emulator.advance(Duration::from_secs(51));
+    let page = visitor.get(&landing);
+    assert_eq!(page.status, 400);
+    assert!(page.body.contains("begin again"), "{}", page.body);
+}
+
+#[test]
+fn a_sign_out_takes_the_forms_own_token() {
+    let web = Web::start(&[]);
+    let [visitor, other] = [Visitor::default(), Visitor::default()];
+    for one in [&visitor, &other] {
+        web.sign_in(one);
+    }
+    let others = other.get(&web.url).field("csrf");
+    for form in [&[][..], &[("csrf", "")], &[("csrf", "wrong")], &[("csrf", &others)]] {
+        let page = visitor.post(&web.at("/logout"), form);
+        assert_eq!(page.status, 403, "{form:?}");
+        assert!(visitor.get(&web.url).body.contains(seeded::ADA.email), "{form:?}");
+    }
+    assert_eq!(visitor.get(&web.at("/logout")).status, 405, "a link signs nobody out");
+    assert_eq!(web.emulator.live_families(), 2);
+
+    // LoginRadius cannot be told: here it has ended all the same.
+    web.emulator.fault(Operation::Revoke, Fault::Status(503));
+    let csrf = visitor.get(&web.url).field("csrf");
+    let session = visitor.session();
+    assert_eq!(visitor.post(&web.at("/logout"), &[("csrf", &csrf)]).status, 303);
+    visitor.keep("web_login", &session);
+    assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
+    // And once more, when nobody is signed in.
+    assert_eq!(visitor.post(&web.at("/logout"), &[("csrf", &csrf)]).status, 303);
+    assert!(other.get(&web.url).body.contains(seeded::ADA.email));
+}
+
+#[test]
+fn no_link_says_where_a_sign_in_ends() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let elsewhere = "next=https://evil.example/&return_to=//evil.example&redirect_uri=https://evil.example";
+    let url = visitor.get(&web.at(&format!("/login?{elsewhere}"))).location();
+    assert!(!url.contains("evil.example"), "{url}");
+    let landing = web.emulator.authorize(&url).unwrap().url;
+    assert_eq!(visitor.get(&format!("{landing}&{elsewhere}")).location(), "/");
+}
+
+#[test]
+fn a_web_service_without_options_has_an_emulator_and_any_algorithm() {
+    for app in seeded::JWT_APPS {
+        let mut run = Example::start("web_login", &["--jwt-algorithm", app.algorithm.name()]);
+        let (url, visitor) = (address_in(&mut run), Visitor::default());
+        let page = visitor.get(&format!("{url}/login")).location();
+        let landing = visitor.signs_in(&page, &seeded::GRACE);
+        assert_eq!(visitor.get(&landing).location(), "/", "{}", app.name);
+        let body = visitor.get(&url).body;
+        for shown in [seeded::GRACE.email, "<dd>[&quot;reader&quot;,&quot;editor&quot;]</dd>", "<dd>null</dd>"] {
+            assert!(body.contains(shown), "{shown} is not in {body}");
+        }
+        assert!(run.stdout.contains(seeded::ADA.password), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_web_service_says_what_to_mend_before_it_serves() {
+    let emulator = Emulator::start().unwrap();
+    let (folder, key) = file("the-secret-of-the-jwt-app-is-quite-long\n");
+    let absent = folder.path().join("absent");
+    let issuer = "https://acme.hub.loginradius.com/";
+    let who = service(&emulator);
+    let no_jwt_app = &who[..8];
+    let all = ["--jwt-key", &key, "--issuer", issuer, "--jwt-algorithm", "HS256"];
+    for (options, advice) in [
+        (&who[..], "--jwt-key"),
+        (&[&who[..], &["--jwt-key", &key]].concat(), "--issuer"),
+        (&[&who[..], &["--jwt-key", &key, "--issuer", issuer]].concat(), "PEM"),
+        (&[&who[..], &["--jwt-key", absent.to_str().unwrap(), "--issuer", issuer]].concat(), "absent: "),
+        (&[no_jwt_app, &all].concat(), "`--jwt-app`"),
+        (&[&who[..], &all, &["--public-url", "http://app.example"]].concat(), "use https"),
+        (&[&who[..], &all, &["--public-url", "https://app.example/path"]].concat(), "--public-url"),
+        (&[&who[..], &all, &["--public-url", "app.example"]].concat(), "--public-url"),
+        (&["--jwt-key", &key], "--client-id"),
+        (&["--issuer", issuer], "--client-id"),
+    ] {
+        let ended = Example::start("web_login", &[options, &["--json"]].concat()).end();
+        let (kind, message) = ended.error();
+        assert_eq!(kind, "settings", "{options:?}: {message}");
+        assert!(message.contains(advice), "{options:?}: {message}");
+        assert_eq!(ended.events().len(), 1, "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_web_service_prints_no_secret() {
+    let mut web = Web::start(&["--show-secrets"]);
+    let visitor = Visitor::default();
+    web.sign_in(&visitor);
+    web.emulator.fault(Operation::JwtToken, Fault::Status(503));
+    web.fails(&visitor, 503);
+    let page = visitor.get(&web.url);
+    let key = seeded::JWT_APPS[0].secret.unwrap().to_owned();
+    let mut secrets = vec![visitor.session(), page.field("csrf"), key];
+    for sign_in in web.emulator.sign_ins() {
+        secrets.extend([sign_in.access_token, sign_in.refresh_token]);
+    }
+    let exchanges = web.emulator.requests().into_iter();
+    for exchange in exchanges.filter(|asked| asked.operation == Some(Operation::CodeExchange)) {
+        secrets.extend(["code", "code_verifier", "client_secret"].map(|name| exchange.param(name).unwrap().to_owned()));
+    }
+    web.run.child.kill().unwrap();
+    let ended = web.run.end();
+    assert!(ended.stderr.contains("JWT Token: HTTP 503"), "the operator is told: {}", ended.stderr);
+    for secret in secrets {
+        assert!(!ended.stdout.contains(&secret) && !ended.stderr.contains(&secret), "{secret} is printed");
+    }
+}
+
+/// `desktop_login` with this emulator as its service, and the address that it would open.
+fn desktop(emulator: &Emulator, options: &[&str]) -> (Example, String) {
+    let mut run =
+        Example::start("desktop_login", &[&service(emulator)[..], &["--json", "--print-url"], options].concat());
+    let event = run.event();
+    assert_eq!(event["event"], "authorize");
+    let url = text(&event, "url");
+    assert!(url.starts_with(emulator.base_url()), "{url}");
+    (run, url)
+}
+
+/// The address that an example tells a person or a program to open.
+fn address_in(run: &mut Example) -> String {
+    loop {
+        let line = run.line().expect("an address");
+        if let Some(event) = line.strip_prefix('{') {
+            return text(&serde_json::from_str(&format!("{{{event}")).unwrap(), "url");
+        }
+        if line.starts_with("  http") {
+            return line.trim().to_owned();
+        }
+    }
+}
+
+/// `web_login` with an emulator as its service, which the test can look at.
+struct Web {
+    run: Example,
+    /// Where it listens.
+    url: String,
+    emulator: Emulator,
+    _key: TempDir,
+}
+
+impl Web {
+    fn start(options: &[&str]) -> Self {
+        Self::with(Emulator::start().unwrap(), options)
+    }
+
+    fn with(emulator: Emulator, options: &[&str]) -> Self {
+        let (folder, key) = file(&format!("{}\n", seeded::JWT_APPS[0].secret.unwrap()));
+        let issuer = format!("{}/", emulator.base_url());
+        let jwt = ["--json", "--jwt-algorithm", "HS256", "--jwt-key", &key, "--issuer", &issuer];
+        let mut run = Example::start("web_login", &[&service(&emulator)[..], &jwt, options].concat());
+        let event = run.event();
+        assert_eq!(event["event"], "serving");
+        Self { run, url: format!("http://{}", text(&event, "listen")), emulator, _key: folder }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn issuer(&self) -> String {
+        format!("{}/", self.emulator.base_url())
+    }
+
+    /// Begins a sign-in. Returns the address at which it ends when the person has allowed it.
+    fn landing(&self, visitor: &Visitor) -> String {
+        let page = visitor.get(&self.at("/login"));
+        assert_eq!(page.status, 303, "{}", page.body);
+        self.emulator.authorize(&page.location()).unwrap().url
+    }
+
+    #[track_caller]
+    fn sign_in(&self, visitor: &Visitor) {
+        let page = visitor.get(&self.landing(visitor));
+        assert_eq!((page.status, page.location().as_str()), (303, "/"), "{}", page.body);
+    }
+
+    /// A sign-in that the person has allowed, and that comes to nothing.
+    #[track_caller]
+    fn fails(&self, visitor: &Visitor, status: u16) {
+        let before = self.emulator.live_families();
+        let page = visitor.get(&self.landing(visitor));
+        assert_eq!(page.status, status, "{}", page.body);
+        assert!(page.body.contains("href=\"/\""), "{}", page.body);
+        assert_eq!(page.cookie(), None);
+        assert_eq!(self.emulator.live_families(), before, "tokens that nobody needs were not revoked");
+    }
+
+    /// The next JWT has these claims.
+    fn next_jwt(&self, claims: &Value) {
+        self.next_answer(&self.emulator.sign_jwt(seeded::JWT_APP, &claims.to_string()).unwrap());
+    }
+
+    fn next_answer(&self, jwt: &str) {
+        let body = json!({ "signature": jwt }).to_string();
+        self.emulator.fault_times(Operation::JwtToken, Fault::Answer { status: 200, headers: Vec::new(), body }, 1);
+    }
+}
+
+/// A browser that goes nowhere by itself. Like the others it keeps one set of cookies for all ports of a host.
+#[derive(Default)]
+struct Visitor {
+    cookies: RefCell<BTreeMap<String, String>>,
+}
+
+/// What a browser was answered.
+struct Page {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Visitor {
+    #[track_caller]
+    fn get(&self, url: &str) -> Page {
+        self.send(url, None).expect("an answer")
+    }
+
+    #[track_caller]
+    fn post(&self, url: &str, form: &[(&str, &str)]) -> Page {
+        self.send(url, Some(form)).expect("an answer")
+    }
+
+    /// `None` if there is no answer.
+    fn send(&self, url: &str, form: Option<&[(&str, &str)]>) -> Option<Page> {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .new_agent();
+        let cookies: Vec<_> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
+        let answer = match form {
+            None => agent.get(url).header("cookie", &cookies).call(),
+            Some(form) => agent.post(url).header("cookie", &cookies).send_form(form.iter().copied()),
+        };
+        let mut answer = answer.ok()?;
+        let values = answer.headers().iter();
+        let headers = values.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        let body = answer.body_mut().read_to_string().ok()?;
+        let page = Page { status: answer.status().as_u16(), headers, body };
+        if let Some((name, value, flags)) = page.cookie() {
+            match flags.iter().any(|flag| flag == "Max-Age=0") {
+                true => self.cookies.borrow_mut().remove(&name),
+                false => self.cookies.borrow_mut().insert(name, value),
+            };
+        }
+        Some(page)
+    }
+
+    fn keep(&self, name: &str, value: &str) {
+        self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The session of the web service.
+    #[track_caller]
+    fn session(&self) -> String {
+        self.cookies.borrow()["web_login"].clone()
+    }
+
+    /// Does on the emulator's pages what a person does, and returns where they lead.
+    fn signs_in(&self, url: &str, user: &seeded::User) -> String {
+        let (server, _) = url.split_at(url.find("/sso").expect("a classic address"));
+        let page = self.get(url);
+        let who = [("username", user.email), ("password", user.password)];
+        let page = self.post(
+            &format!("{server}/authorize/sign-in"),
+            &[&who[..], &[("csrf", &page.field("csrf")), ("ticket", &page.field("ticket"))]].concat(),
+        );
+        let page = self.get(&format!("{server}{}", page.location()));
+        let page = self.post(
+            &format!("{server}/authorize/decide"),
+            &[("csrf", &page.field("csrf")), ("ticket", &page.field("ticket")), ("decision", "allow")],
+        );
+        page.location()
+    }
+}
+
+impl Page {
+    fn header(&self, name: &str) -> Option<String> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} is there twice");
+        value
+    }
+
+    #[track_caller]
+    fn location(&self) -> String {
+        self.header("location").unwrap_or_else(|| panic!("{} leads nowhere: {}", self.status, self.body))
+    }
+
+    /// Name, value and sorted flags of the cookie that is set.
+    fn cookie(&self) -> Option<(String, String, Vec<String>)> {
+        let header = self.header("set-cookie")?;
+        let (cookie, flags) = header.split_once("; ").unwrap_or((&header, ""));
+        let (name, value) = cookie.split_once('=').unwrap();
+        let mut flags: Vec<_> = flags.split("; ").map(str::to_owned).collect();
+        flags.sort_unstable();
+        Some((name.to_owned(), value.to_owned(), flags))
+    }
+
+    /// The value of a hidden field.
+    #[track_caller]
+    fn field(&self, name: &str) -> String {
+        let field = self.body.split(&format!("name=\"{name}\" value=\"")).nth(1);
+        field.and_then(|rest| rest.split('"').next()).unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
+    }
+}
+
+/// A parameter of an address.
+fn parameter(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+/// The last request for that.
+#[track_caller]
+fn asked(emulator: &Emulator, operation: Operation) -> Recorded {
+    emulator.requests().into_iter().rfind(|asked| asked.operation == Some(operation)).expect("a request")
+}
+
+/// A file with that in it, in a folder that ends with the test.
+fn file(content: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    fs::write(&path, content).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+/// A port that nobody had a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

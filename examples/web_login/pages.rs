@@ -1,0 +1,64 @@
+//! The pages. maud escapes everything in parentheses: what LoginRadius and people say is text, never markup.
+
+use loginradius_examples::printable;
+use maud::{DOCTYPE, Markup, html};
+use serde_json::Value;
+
+use crate::sessions::User;
+
+pub(crate) fn signed_out() -> Markup {
+    page(
+        "Welcome",
+        &html! {
+            p { "You are not signed in." }
+            p { a #sign-in href="/login" { "Sign in with LoginRadius" } }
+        },
+    )
+}
+
+pub(crate) fn signed_in(user: &User) -> Markup {
+    page(
+        "Signed in",
+        &html! {
+            p { "LoginRadius has said, and signed, of you:" }
+            dl #claims {
+                @for (name, value) in &user.claims { dt { (printable(name)) } dd { (text(value)) } }
+            }
+            form method="post" action="/logout" {
+                input type="hidden" name="csrf" value=(user.csrf);
+                button #sign-out type="submit" { "Sign out" }
+            }
+        },
+    )
+}
+
+pub(crate) fn failure(title: &str, advice: &str, said: Option<&str>) -> Markup {
+    page(
+        title,
+        &html! {
+            p role="alert" { (advice) }
+            @if let Some(said) = said { p { "LoginRadius says: " q { (printable(said)) } } }
+            p { a href="/" { "Start page" } }
+        },
+    )
+}
+
+/// Text as it is, without quotes; anything else as JSON.
+fn text(value: &Value) -> String {
+    printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+fn page(title: &str, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+            }
+            body { main { h1 { (title) } (content) } }
+        }
+    }
+}
