@@ -206,7 +206,7 @@ impl Guest {
 
     fn try_go_on(&mut self) -> io::Result<Progress> {
         // A guest that never stops sending must not keep the others waiting.
-        const STEPS: usize = 32;
+        const STEPS: usize = 8;
         let mut buffer = [0; 16 * 1024];
         for _ in 0..STEPS {
             if self.since.elapsed() >= self.patience() {
@@ -244,5 +244,27 @@ impl Guest {
             Phase::Answering { .. } => 5,
             Phase::Leaving => 1,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_never_stops_sending_gets_no_more_than_its_turn() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut guest = Guest::new(listener.accept().unwrap().0, "/callback").unwrap();
+        guest.enter(Phase::Leaving);
+
+        sender.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(written) = sender.write(&[b'a'; 16 * 1024]) {
+            sent += written;
+        }
+        assert!(sent > 8 * 16 * 1024, "{sent}");
+        assert!(matches!(guest.go_on(), Progress::Waiting));
+        assert!(guest.stream.peek(&mut [0]).is_ok(), "all of it was read in one turn");
     }
 }
