@@ -28,7 +28,7 @@ fn a_desktop_signs_in() {
             let landing = emulator.authorize(&url).unwrap().url;
             let page = Visitor::default().get(&landing);
             assert_eq!(page.status, 200);
-            assert!(page.body.contains("<h1>Signed in</h1>"), "{}", page.body);
+            assert!(page.body.contains("<h1>Back to the program</h1>"), "{}", page.body);
 
             let ended = run.end();
             assert_eq!(ended.names(), ["authorize", "tokens"]);
@@ -171,8 +171,8 @@ fn a_desktop_says_what_to_mend() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().port().to_string();
     for (options, advice) in [
-        (&["--port", &taken][..], "cannot be listened on"),
-        (&["--path", "callback"], "such as /callback"),
+        (&["--port", &taken][..], "is in use"),
+        (&["--path", "callback"], "as /callback"),
         (&["--scope", "a\u{7}b"], "control character"),
     ] {
         let run = Example::start("desktop_login", &[&service(&emulator)[..], &["--json"], options].concat());

@@ -2,11 +2,17 @@
 //! runs them too: over the seeds, over seeds with a byte changed, and over noise.
 
 mod answers;
+mod callback;
 mod device;
+mod jwt;
+mod loopback;
 mod session;
 
 pub use answers::{error_bodies, token_answer};
+pub use callback::callback;
 pub use device::device_flow;
+pub use jwt::jwt;
+pub use loopback::loopback;
 pub use session::{session_flow, session_record};
 
 #[cfg(test)]
@@ -15,12 +21,15 @@ mod tests {
 
     type Target = fn(&[u8]);
 
-    const TARGETS: [(&str, Target); 5] = [
+    const TARGETS: [(&str, Target); 8] = [
         ("token_answer", crate::token_answer),
         ("error_bodies", crate::error_bodies),
         ("device_flow", crate::device_flow),
         ("session_record", crate::session_record),
         ("session_flow", crate::session_flow),
+        ("callback", crate::callback),
+        ("loopback", crate::loopback),
+        ("jwt", crate::jwt),
     ];
 
     fn seeds(target: &str) -> Vec<Vec<u8>> {

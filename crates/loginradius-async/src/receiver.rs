@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::io;
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
@@ -56,7 +57,15 @@ impl LoopbackReceiver {
     ///
     /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the port is taken, or the path is not one.
     pub fn bind(port: u16, path: &str) -> Result<Self, Error> {
-        let unusable = |error| Error::settings(format!("127.0.0.1 port {port} cannot be listened on: {error}"));
+        let unusable = |error: io::Error| {
+            Error::settings(match error.kind() {
+                io::ErrorKind::AddrInUse => format!(
+                    "127.0.0.1 port {port} is in use, perhaps by another run of this program: \
+                     end that, or take another port that the app allows"
+                ),
+                _ => format!("127.0.0.1 port {port} cannot be listened on: {error}"),
+            })
+        };
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(unusable)?;
         listener.set_nonblocking(true).map_err(unusable)?;
         let port = listener.local_addr().map_err(unusable)?.port();
@@ -81,7 +90,8 @@ impl LoopbackReceiver {
         self
     }
 
-    /// Waits for the callback of that sign-in, and shows its browser a page that leads back to the program. Drop
+    /// Waits for the callback of that sign-in, and shows its browser a page that leads back to the program, before
+    /// a code is exchanged. Drop
     /// the future to stop earlier.
     ///
     /// # Errors

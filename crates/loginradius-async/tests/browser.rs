@@ -94,7 +94,7 @@ fn on_every_runtime() {
         let landing = emulator.authorize(&sign_in.url).unwrap();
         let authorized = runtime.block_on(async {
             let task = tokio::spawn(async move { receiver.receive(&mut sign_in.pending).await });
-            assert!(visit(&landing.url).await.contains("Signed in"));
+            assert!(visit(&landing.url).await.contains("Back to the program"));
             task.await.unwrap().unwrap()
         });
         assert!(authorized.exchange().is_some());

@@ -49,16 +49,21 @@ fn names_serde_internals(json: &str) -> bool {
     if !json.contains("\\u00") {
         return json.contains(PREFIX);
     }
-    let mut plain = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some((before, after)) = rest.split_once("\\u00") {
-        plain.push_str(before);
-        let character = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        plain.push(character.map_or('\0', char::from));
-        rest = after.get(2..).unwrap_or_default();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut plain = Vec::with_capacity(json.len());
+    let mut rest = json.as_bytes();
+    while let [byte, after @ ..] = rest {
+        let escaped = match rest {
+            [b'\\', b'u', b'0', b'0', high, low, after @ ..] => {
+                digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4 | low, after))
+            }
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((*byte, after));
+        plain.push(byte);
+        rest = after;
     }
-    plain.push_str(rest);
-    plain.contains(PREFIX)
+    plain.windows(PREFIX.len()).any(|window| window == PREFIX.as_bytes())
 }
 
 /// The claims so far, and which one is being read, so that an error can name it.
@@ -226,6 +231,11 @@ mod tests {
             let payload = format!(r#"{{"exp":4102444800,"x":[{{"{name}":"{{\"admin\":true}}"}}]}}"#);
             let error = Claims::read(&payload).err().unwrap();
             assert_eq!(error.check(), Check::Claims, "{name}");
+        }
+        // What only looks like an escape must not hide what follows.
+        for blind in ["\\\\u00\u{20ac}", "\\\\u00", "\\\\u00\u{e9}", "\\\\u0", "\\\\"] {
+            let payload = format!(r#"{{"a":"{blind}","x":{{"$serde_json::private::RawValue":"[]"}},"\u0062":1}}"#);
+            assert!(Claims::read(&payload).is_err(), "{payload}");
         }
         for name in ["serde_json", "$serde_json", "L\\u00f6we", "\\u0041da", "\\u00", "\\u00zz", "\\u00é"] {
             assert!(!names_serde_internals(name), "{name}");

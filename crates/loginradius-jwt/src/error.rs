@@ -13,7 +13,7 @@ use std::fmt;
 /// assert_eq!(error.check(), Check::Key);
 /// assert!(error.to_string().contains("trim"));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Error {
     check: Check,
     message: Cow<'static, str>,
@@ -74,6 +74,13 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// `{:?}`, which is what `main` prints, is the line.
+impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }

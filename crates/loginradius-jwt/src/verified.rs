@@ -115,8 +115,8 @@ impl Verified {
     ///
     /// # Errors
     ///
-    /// [`Check::Claims`] if a claim that is not registered has values nested more than 127 deep or a number too
-    /// large for JSON's usual range.
+    /// [`Check::Claims`] if a claim that is not registered has values nested more than 127 deep, a number too
+    /// large for JSON's usual range, or text with half of a surrogate pair.
     pub fn claims_map(&self) -> Result<Map<String, Value>, Error> {
         claims(&self.payload)
     }
@@ -141,6 +141,11 @@ pub(crate) fn claims<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> 
             Check::Claims,
             match missing {
                 Some((field, _)) => format!("the claims do not fit the type: the field `{field}` is missing"),
+                // Of these kinds the message quotes no value.
+                None if message.starts_with("invalid type: null") => format!(
+                    "the claims do not fit the type: a claim is null (column {}), so its field has to be an `Option`",
+                    error.column()
+                ),
                 None => format!(
                     "the claims do not fit the type: see line {}, column {} of the claims, or read `claims_map`",
                     error.line(),

@@ -199,7 +199,7 @@ impl Verifier {
 
         let mut buffer = [0; MAX_SIGNATURE_LEN];
         let signature = base64url::decode_into(parts.signature, &mut buffer).map_err(|_| {
-            header::format("the token's third part is not a signature in base64url: was the token cut?")
+            header::format("the token's third part is not a signature in base64url: was the token cut, or is there a line break after it?")
         })?;
         self.keys.verify(header.key_id.as_deref(), parts.signed.as_bytes(), signature)?;
 
@@ -335,6 +335,12 @@ impl fmt::Debug for Verifier {
 fn check_setting(text: &str, what: &str) -> Result<(), Error> {
     if text.trim().is_empty() {
         return Err(Error::new(Check::Settings, format!("the expected {what} is empty: was the setting found?")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Error::new(
+            Check::Settings,
+            format!("the expected {what} has a line break or another control character: remove it"),
+        ));
     }
     if text.trim() != text {
         return Err(Error::new(Check::Settings, format!("the expected {what} has white space around it: trim it")));

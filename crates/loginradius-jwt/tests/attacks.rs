@@ -398,7 +398,6 @@ fn registered_claims_of_another_type_are_refused_and_never_taken_as_absent() {
         "[]",
         "[1800000600]",
         "{}",
-        r#"{"$serde_json::private::Number":"1800000600"}"#,
         "-1",
         "-1800000600",
         "-0.5",
@@ -423,6 +422,8 @@ fn registered_claims_of_another_type_are_refused_and_never_taken_as_absent() {
     for (claim, check) in [("exp", Check::Expiry), ("nbf", Check::NotBefore), ("iat", Check::Claims)] {
         // A number, and then what is no JSON.
         table.claim(claim, Check::Claims, "0x6b49d458");
+        // A name that serde_json would act upon.
+        table.claim(claim, Check::Claims, r#"{"$serde_json::private::Number":"1800000600"}"#);
         table.claim(claim, Check::Claims, "1_800_000_600");
         for json in number {
             table.claim(claim, check, json);

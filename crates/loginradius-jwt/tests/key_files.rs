@@ -188,8 +188,21 @@ fn a_secret_with_a_line_break_has_to_be_trimmed() {
         assert_eq!(error.check(), Check::Key);
         assert!(error.to_string().contains("trim"), "{error}");
     }
-    for secret in ["s", "short", " spaces around ", "line\nbreak inside", "Zoë", SECRET, "{json}", "0,0", "\u{0}"] {
+    for secret in ["s", "short", " spaces around ", "line\nbreak inside", "Zoë", SECRET, "{json}", "0,0"] {
         assert!(Key::secret(secret).is_ok(), "{secret:?}");
+    }
+    for nothing in ["\u{0}", "\u{0}\u{0}\u{0}", " ", " \t "] {
+        assert!(Key::secret(nothing).unwrap_err().to_string().contains("empty"), "{nothing:?}");
+    }
+    for public in [
+        "\u{feff}ssh-rsa AAAAB3NzaC1yc2E ada@example.com",
+        "# a comment\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5 x",
+        "host.example ecdsa-sha2-nistp256 AAAAE2VjZHNh",
+        "---- BEGIN SSH2 PUBLIC KEY ----\nAAAA\n---- END SSH2 PUBLIC KEY ----",
+        "{'kty':'RSA','n':'x','e':'AQAB'}",
+        r#"{\"kty\":\"RSA\"}"#,
+    ] {
+        assert!(Key::secret(public).unwrap_err().to_string().contains("key file"), "{public:?}");
     }
     assert!(Key::secret([0xff_u8, 0xfe]).is_ok(), "any bytes");
     assert!(Key::secret("").unwrap_err().to_string().contains("empty"));

@@ -91,7 +91,7 @@ impl Service {
             return refuse("has a backslash: use `/`");
         }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return refuse("lacks a scheme: begin it with https://");
+            return refuse("lacks a scheme: begin it with https:// (http:// for this machine itself)");
         };
         let secure = scheme.eq_ignore_ascii_case("https");
         if !secure && !scheme.eq_ignore_ascii_case("http") {

@@ -18,7 +18,7 @@ async fn each_with_its_own_emulator() {
     browser.goto(&text(&desktop.event(), "url")).await;
     browser.sign_in(&ADA).await;
     browser.press("#allow").await;
-    browser.shows("Signed in").await;
+    browser.shows("Back to the program").await;
     assert_eq!(desktop.end().names(), ["authorize", "tokens"]);
 
     let mut web = Example::start("web_login", &["--json"]);
@@ -65,7 +65,7 @@ async fn a_wrong_password_and_then_the_right_one() {
     browser.mistypes_the_password().await;
     browser.sign_in(&ADA).await;
     browser.press("#allow").await;
-    browser.shows("Signed in").await;
+    browser.shows("Back to the program").await;
     assert_eq!(desktop.end().names(), ["authorize", "tokens"]);
 
     let web = Web::start();
@@ -86,7 +86,7 @@ async fn going_back_does_not_sign_in_again() {
     browser.goto(&desktop.url).await;
     browser.sign_in(&ADA).await;
     browser.press("#allow").await;
-    browser.shows("Signed in").await;
+    browser.shows("Back to the program").await;
     browser.goes_back_and_allows().await;
     desktop.signed_in_once();
 
@@ -112,7 +112,7 @@ async fn a_callback_that_is_opened_twice() {
     browser.goto(&desktop.url).await;
     browser.sign_in(&ADA).await;
     browser.press("#allow").await;
-    browser.shows("Signed in").await;
+    browser.shows("Back to the program").await;
     let callback = browser.address().await;
     assert!(callback.contains("code="), "{callback}");
     // Nobody listens there any more.

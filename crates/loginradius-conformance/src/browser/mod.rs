@@ -198,7 +198,7 @@ impl Page {
 
 #[track_caller]
 pub(crate) fn assert_signed_in(page: &Page) {
-    assert!(page.status == 200 && page.body.contains("<h1>Signed in</h1>"), "{page:?}");
+    assert!(page.status == 200 && page.body.contains("<h1>Back to the program</h1>"), "{page:?}");
 }
 
 #[track_caller]

@@ -67,6 +67,12 @@ impl Key {
                  trim it, most editors and `echo` add one",
             ));
         }
+        // HMAC fills a short key up with zeros, so that zeros alone are the empty secret.
+        if secret.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) {
+            return Err(Error::key(
+                "the secret is as good as empty, zeros or white space: was the file or the variable found?",
+            ));
+        }
         Ok(Self(Arc::new(Material::Secret(Zeroizing::new(secret.to_vec())))))
     }
 
@@ -302,7 +308,12 @@ fn looks_like_a_key_file(secret: &[u8]) -> bool {
 
 fn is_text_key(text: &[u8]) -> bool {
     let has = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
-    has(b"-----BEGIN") || has(b"\"kty\"") || is_ssh(text.trim_ascii_start())
+    // OpenSSH's are one line, with options before or a host's name; RFC 4716 has four hyphens.
+    has(b"---- BEGIN")
+        || has(b"-----BEGIN")
+        || [&b"\"kty\""[..], b"'kty'", b"\\\"kty\\\""].into_iter().any(has)
+        || [&b"ssh-rsa AAAA"[..], b"ssh-ed25519 AAAA", b"ecdsa-sha2-nistp"].into_iter().any(has)
+        || is_ssh(text.trim_ascii_start())
 }
 
 fn is_ssh(text: &[u8]) -> bool {
@@ -321,8 +332,9 @@ fn is_base64_key(text: &[u8]) -> bool {
         .with_decode_allow_trailing_bits(true);
     const ENGINES: [GeneralPurpose; 2] =
         [GeneralPurpose::new(&alphabet::STANDARD, ANY), GeneralPurpose::new(&alphabet::URL_SAFE, ANY)];
-    let text: Zeroizing<Vec<u8>> =
-        Zeroizing::new(text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    let text: Zeroizing<Vec<u8>> = Zeroizing::new(
+        text.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && !b"\"'".contains(byte)).collect(),
+    );
     let mut decoded = ENGINES.iter().filter_map(|engine| engine.decode(&*text).ok().map(Zeroizing::new));
     decoded.any(|decoded| is_der(&decoded) || is_text_key(&decoded))
 }

@@ -120,7 +120,7 @@ fn nothing(text: &str) -> Error {
     } else if super::is_ssh(text.as_bytes()) {
         ssh()
     } else {
-        Error::key("no PEM found: the text has to begin with a line -----BEGIN PUBLIC KEY-----")
+        Error::key("no PEM found: the text (not the file's name) has to begin with a line -----BEGIN PUBLIC KEY-----")
     }
 }
 

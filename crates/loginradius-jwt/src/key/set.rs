@@ -54,6 +54,9 @@ impl KeySet {
     /// can be used.
     pub fn from_json(jwks: impl AsRef<[u8]>) -> Result<Self, Error> {
         let text = std::str::from_utf8(jwks.as_ref()).map_err(|_| Error::key("the JWK set is not UTF-8"))?;
+        if text.contains("-----BEGIN") {
+            return Err(Error::key("this is PEM, not a JWK set: read it with `Key::pem`"));
+        }
         let mut set = Set { keys: None };
         object::read(text, &mut set).map_err(|_| {
             Error::key("the JWK set is not readable JSON: was an error page loaded instead of the set?")

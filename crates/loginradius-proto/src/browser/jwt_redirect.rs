@@ -191,6 +191,7 @@ impl PendingJwt {
     }
 
     fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<ReceivedJwt, Error> {
+        const SETTINGS: &str = "see the response parameter and the response mode in the JWT app's settings";
         let Waiting { awaiting, bound_by, parameter } = &mut self.0;
         let nonce = match bound_by {
             BoundBy::State => {
@@ -206,7 +207,7 @@ impl PendingJwt {
         if let Some(error) = refused(callback, &[awaiting.secret()])? {
             return Err(error);
         }
-        Ok(ReceivedJwt { jwt: Jwt::new(one_of(callback, &[parameter])?), nonce })
+        Ok(ReceivedJwt { jwt: Jwt::new(one_of(callback, &[parameter], SETTINGS)?), nonce })
     }
 }
 

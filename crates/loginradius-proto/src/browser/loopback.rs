@@ -53,10 +53,13 @@ use crate::{Error, ErrorKind};
 /// [`ErrorKind::Settings`] if the port is 0, or unless the path is one that every browser leaves as it is: it begins
 /// with `/` and has letters, digits and `-._~/`, no dot segments and no empty ones.
 pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
+    if !path.starts_with('/') {
+        return Err(Error::settings("the callback's path has to begin with `/`, as /callback"));
+    }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let segments = path.strip_prefix('/').unwrap_or_default();
-    if !path.starts_with('/') || !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
-        return Err(Error::settings("the callback's path is none such as /callback: letters, digits and `-._~/`"));
+    if !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
+        return Err(Error::settings("the callback's path has to be letters, digits and `-._~/`, without dot segments"));
     }
     if path.contains("//") {
         return Err(Error::settings("the callback's path has an empty segment (`//`): write it out"));
@@ -108,7 +111,7 @@ enum Asked {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reply<T> {
-    /// A whole HTTP answer. Write it, close the writing half, and read until the browser closes too: closing with
+    /// A whole HTTP answer, which a browser shows before the program has gone on. Write it, close the writing half, and read until the browser closes too: closing with
     /// bytes unread would cost the browser the page.
     pub bytes: Vec<u8>,
     /// The end of the sign-in; `None` to go on waiting.
@@ -222,7 +225,15 @@ impl Request {
         };
         let result = pending.accept(&callback, now);
         let (bytes, ends) = match &result {
-            Ok(_) => (page("200 OK", "Signed in", "Return to the program. You can close this page."), true),
+            Ok(_) => (
+                // Not "signed in": the code is still to be exchanged.
+                page(
+                    "200 OK",
+                    "Back to the program",
+                    "Return to the program, which finishes the sign-in. You can close this page.",
+                ),
+                true,
+            ),
             Err(error) => match error.kind() {
                 ErrorKind::Unrelated | ErrorKind::Finished => (Status::Unrelated.page(), false),
                 ErrorKind::Denied => {

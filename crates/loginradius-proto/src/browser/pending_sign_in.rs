@@ -147,7 +147,7 @@ impl PendingSignIn {
             return Err(error);
         }
         let asked = |what, names: &[&'static str]| match self.response_type.asks_for(what) {
-            true => one_of(callback, names).map(Some),
+            true => one_of(callback, names, "sign in again").map(Some),
             // What was not asked for is somebody's attempt to smuggle it in.
             false => Ok(None),
         };
@@ -208,7 +208,7 @@ pub(super) fn refused(callback: &Callback, secrets: &[&str]) -> Result<Option<Er
 }
 
 /// A value that has to be there, under one of its names.
-pub(super) fn one_of<'a>(callback: &'a Callback, names: &[&'a str]) -> Result<&'a str, Error> {
+pub(super) fn one_of<'a>(callback: &'a Callback, names: &[&'a str], advice: &str) -> Result<&'a str, Error> {
     let mut found = None;
     for name in names {
         let Some(value) = callback.one(name)? else { continue };
@@ -218,7 +218,7 @@ pub(super) fn one_of<'a>(callback: &'a Callback, names: &[&'a str]) -> Result<&'
         }
     }
     found.ok_or_else(|| {
-        let message = format!("the callback lacks {}, which was asked for; sign in again", list(names, " or "));
+        let message = format!("the callback lacks {}, which was asked for; {advice}", list(names, " or "));
         Error::new(ErrorKind::BadAnswer, message)
     })
 }

@@ -24,7 +24,7 @@ pub(super) fn check(name: &str, address: &str, answers: &[&str]) -> Result<(), E
         return refuse("has a backslash: use `/`");
     }
     let Some((scheme, rest)) = address.split_once(':') else {
-        return refuse("lacks a scheme: begin it with https://");
+        return refuse("lacks a scheme: begin it with https:// (http:// for this machine itself)");
     };
     let secure = scheme.eq_ignore_ascii_case("https");
     if secure || scheme.eq_ignore_ascii_case("http") {
@@ -47,7 +47,8 @@ pub(super) fn check(name: &str, address: &str, answers: &[&str]) -> Result<(), E
         }
     } else if !is_apps_own(scheme) || rest.is_empty() || rest.starts_with(|first: char| first.is_ascii_digit()) {
         return refuse(
-            "begins with none of https://, http:// to this machine, and an app's own scheme (com.example.app:)",
+            "begins with none of https://, http:// to this machine, and an app's own scheme, which has a dot \
+             (com.example.app:/callback)",
         );
     }
     let Ok(said) = Callback::from_url(address) else { return refuse("has too long a query: shorten it") };

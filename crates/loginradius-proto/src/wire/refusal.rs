@@ -23,12 +23,15 @@ pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>
         description: description.map(clean).filter(|text| !text.is_empty()),
         ..ServiceError::default()
     };
-    let mut message =
-        format!("LoginRadius refused the sign-in: {}", service.oauth_error.as_deref().unwrap_or_default());
+    let (refused, hint) = match kind {
+        ErrorKind::Denied => ("the sign-in was not allowed", Some("if that was a mistake, begin again")),
+        _ => ("LoginRadius refused the sign-in", None),
+    };
+    let mut message = format!("{refused}: {}", service.oauth_error.as_deref().unwrap_or_default());
     if let Some(text) = &service.description {
         message += &format!(": {}", text.trim_end_matches(['.', ' ']));
     }
-    Error::new(kind, message).with_service(service, None, None)
+    Error::new(kind, message).with_service(service, None, hint)
 }
 
 /// LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or

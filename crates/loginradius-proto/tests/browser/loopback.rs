@@ -74,7 +74,7 @@ fn the_callback_ends_the_waiting() {
     let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\nAccept: */*\r\n\r\n");
     let (status, reply) = answered(&mut pending, bytes);
     assert_eq!(status, 200);
-    assert!(String::from_utf8_lossy(&reply.bytes).contains("<h1>Signed in</h1>"));
+    assert!(String::from_utf8_lossy(&reply.bytes).contains("<h1>Back to the program</h1>"));
     let [_, verifier, _] = made_of(&random(0));
     assert_eq!(exchanged(reply.result.unwrap().unwrap()), Some(("c".to_owned(), verifier)));
 }

@@ -45,7 +45,9 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
         let service = error.service().unwrap();
         assert_eq!(service.oauth_error.as_deref(), Some(name.trim()));
         assert_eq!(service.description.as_deref(), Some("why"));
-        let begins = format!("Authorize: LoginRadius refused the sign-in: {}: why; ", name.trim());
+        let refused =
+            if kind == ErrorKind::Denied { "the sign-in was not allowed" } else { "LoginRadius refused the sign-in" };
+        let begins = format!("Authorize: {refused}: {}: why; ", name.trim());
         assert!(error.to_string().starts_with(&begins), "{error}");
     }
 }
@@ -57,10 +59,7 @@ fn an_error_without_a_description_is_one() {
         let error = accept(&mut pending, &format!("error=access_denied&state={state}{rest}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.service().unwrap().description, None);
-        assert!(
-            error.to_string().starts_with("Authorize: LoginRadius refused the sign-in: access_denied; "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("Authorize: the sign-in was not allowed: access_denied; "), "{error}");
     }
 }
 
@@ -141,7 +140,6 @@ fn a_refusal_of_a_jwt_sign_in_is_typed_too() {
     let [(mut pending, _), _] = jwt_waiting("token");
     let [state, ..] = made_of(&random(0));
     let text = format!("error=access_denied&error_description=no+{state}&state={state}");
-    let error =
-        refused(accept(&mut pending, &text), ErrorKind::Denied, "JWT Redirect: LoginRadius refused the sign-in");
+    let error = refused(accept(&mut pending, &text), ErrorKind::Denied, "JWT Redirect: the sign-in was not allowed");
     assert!(!error.to_string().contains(&state), "{error}");
 }

@@ -1,0 +1,286 @@
+use std::time::{Duration, SystemTime};
+
+use loginradius_proto::browser::{
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingSignIn, ResponseType,
+};
+use loginradius_proto::{App, Error, ErrorKind, Service};
+
+/// The bytes 0 to 31 and 64 to 95 in base64url: the state and the nonce of every sign-in here.
+pub(crate) const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+const NONCE: &str = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8";
+const VERIFIER: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
+/// A JWT of nobody's with the claims `{"nonce":NONCE}`.
+const JWT: &str = "eyJhIjoxfQ.eyJub25jZSI6IlFFRkNRMFJGUmtkSVNVcExURTFPVDFCUlVsTlVWVlpYV0ZsYVcxeGRYbDgifQ.c2ln";
+
+pub(crate) const TYPES: [ResponseType; 7] = [
+    ResponseType::Code,
+    ResponseType::Token,
+    ResponseType::CodeToken,
+    ResponseType::IdToken,
+    ResponseType::CodeIdToken,
+    ResponseType::IdTokenToken,
+    ResponseType::CodeIdTokenToken,
+];
+
+pub(crate) fn app() -> App {
+    App::new("client").oauth_app("oauth-app").jwt_app("jwt-app")
+}
+
+pub(crate) fn random() -> [u8; 96] {
+    std::array::from_fn(|at| at as u8)
+}
+
+pub(crate) fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+/// The callbacks of one sign-in, right ones and others; each line of the input is one.
+///
+/// The first byte, from `0` on, chooses what was asked for. A line's first byte chooses how it is read and when, `$s` in
+/// it stands for the state and `$j` for a JWT with the nonce.
+///
+/// - At most one callback is believed; it shows the state or the nonce, once, within ten minutes, and after it every
+///   other one comes too late or belongs to somebody else.
+/// - What is handed out was asked for, and stands in that callback, once; nothing is, if it has an error.
+/// - A callback that is none of this sign-in's changes nothing, and storing neither.
+/// - What an error says is one line and shows no secret.
+pub fn callback(data: &[u8]) {
+    let Some((kind, lines)) = data.split_first() else { return };
+    let address = "https://app.example/callback";
+    let site = || app().service(Service::site("acme.example").expect("a site"));
+    let begin = |app: App| JwtRedirect::new(address, "jwt").begin(&app, &random(), start()).expect("a sign-in").pending;
+    let sign_in = match kind.wrapping_sub(b'0') % 9 {
+        7 => Waiting::Classic(begin(app())),
+        8 => Waiting::Site(begin(site())),
+        number => {
+            let asked = TYPES[usize::from(number)];
+            let request =
+                AuthorizationRequest::new(address).response_type(asked).scope("openid").issuer("https://i.example");
+            Waiting::SignIn(request.begin(&app(), &random(), start()).expect("a sign-in").pending, asked)
+        }
+    };
+    follow(sign_in, lines);
+}
+
+enum Waiting {
+    SignIn(PendingSignIn, ResponseType),
+    Classic(PendingJwt),
+    Site(PendingJwt),
+}
+
+impl Waiting {
+    /// What the callback yields: by its name, each value.
+    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Vec<(&'static str, String)>, Error> {
+        match self {
+            Self::Classic(pending) | Self::Site(pending) => {
+                let received = pending.accept(callback, now)?;
+                Ok(vec![("jwt", received.jwt.expose().to_owned())])
+            }
+            Self::SignIn(pending, _) => {
+                let authorized = pending.accept(callback, now)?;
+                let mut found = Vec::new();
+                found.extend(
+                    authorized.tokens.as_ref().map(|tokens| ("token", tokens.access_token.expose().to_owned())),
+                );
+                found.extend(authorized.id_token.as_ref().map(|token| ("id_token", token.expose().to_owned())));
+                if let Some(exchange) = authorized.exchange() {
+                    // A code that cannot be sent is refused when it is exchanged.
+                    let body =
+                        loginradius_proto::Endpoint::request(&exchange, &app()).map(|request| request.into_body());
+                    let sent = body.map(|body| decoded(body.as_bytes())).unwrap_or_default();
+                    let value =
+                        |name: &str| sent.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+                    assert!(sent.is_empty() || value("code_verifier").as_deref() == Some(VERIFIER));
+                    found.push(("code", value("code").unwrap_or_default()));
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    fn stored(&self) -> String {
+        match self {
+            Self::SignIn(pending, _) => pending.to_json(),
+            Self::Classic(pending) | Self::Site(pending) => pending.to_json(),
+        }
+    }
+
+    fn read_again(self) -> Self {
+        let json = self.stored();
+        let jwt = || PendingJwt::from_json(&json).expect("what was written can be read");
+        let again = match self {
+            Self::SignIn(_, asked) => {
+                Self::SignIn(PendingSignIn::from_json(&json).expect("what was written can be read"), asked)
+            }
+            Self::Classic(_) => Self::Classic(jwt()),
+            Self::Site(_) => Self::Site(jwt()),
+        };
+        assert_eq!(again.stored(), json);
+        again
+    }
+
+    fn asked_for(&self, name: &str) -> bool {
+        match self {
+            Self::SignIn(_, asked) => asked.as_str().split(' ').any(|part| part == name),
+            Self::Classic(_) | Self::Site(_) => name == "jwt",
+        }
+    }
+
+    /// What nobody but LoginRadius and the program knows of it. A classic JWT has no nonce, a site's no state.
+    fn secrets(&self) -> &'static [&'static str] {
+        match self {
+            Self::SignIn(..) => &[STATE, VERIFIER, NONCE],
+            Self::Classic(_) => &[STATE],
+            Self::Site(_) => &[NONCE],
+        }
+    }
+
+    /// Whether those parameters belong to it.
+    fn is_shown_by(&self, parameters: &[(String, String)]) -> bool {
+        let (name, value) = if matches!(self, Self::Site(_)) { ("jwt", JWT) } else { ("state", STATE) };
+        let mut values = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        match (values.next(), values.next()) {
+            (Some(shown), None) if name == "jwt" => shown.split('.').nth(1) == value.split('.').nth(1),
+            (Some(shown), None) => shown == value,
+            _ => false,
+        }
+    }
+}
+
+fn follow(mut waiting: Waiting, lines: &[u8]) {
+    let mut came = false;
+    let mut yielded = 0;
+    for line in lines.split(|byte| *byte == b'\n') {
+        let Some((how, text)) = line.split_first() else { continue };
+        let text = planted(text);
+        let Some((callback, bytes)) = read(*how, &text) else { continue };
+        let late = how & 0x40 == 0;
+        let now = start() + Duration::from_secs(if late { 600 } else { 599 });
+        if how & 0x08 != 0 {
+            waiting = waiting.read_again();
+        }
+        let parameters = decoded(&bytes);
+        let before = waiting.stored();
+        let outcome = waiting.accept(&callback, now);
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::Unrelated => {
+                assert_eq!(waiting.stored(), before);
+                // The nonce may stand in a JWT in many ways; the state in one.
+                assert!(matches!(waiting, Waiting::Site(_)) || !waiting.is_shown_by(&parameters));
+                check(&error, waiting.secrets(), &parameters);
+            }
+            Err(error) => {
+                assert_eq!(error.kind() == ErrorKind::Finished, came, "{error}");
+                assert!(came || late == (error.kind() == ErrorKind::Expired), "{error}");
+                came = true;
+                check(&error, waiting.secrets(), &parameters);
+            }
+            Ok(found) => {
+                yielded += 1;
+                assert!(!came && !late && yielded == 1);
+                assert!(matches!(waiting, Waiting::Site(_)) || waiting.is_shown_by(&parameters));
+                came = true;
+                let refused: Vec<_> = parameters.iter().filter(|(name, _)| name == "error").collect();
+                assert!(refused.iter().all(|(_, error)| error.is_empty()) && refused.len() < 2, "{refused:?}");
+                for name in ["code", "token", "id_token", "jwt"] {
+                    assert_eq!(waiting.asked_for(name), found.iter().any(|(known, _)| *known == name), "{name}");
+                }
+                for (name, value) in found {
+                    let names: &[&str] = if name == "token" { &["token", "access_token"] } else { &[name] };
+                    let said: Vec<_> = parameters.iter().filter(|(known, _)| names.contains(&known.as_str())).collect();
+                    // Of two names one may be there without a value.
+                    assert_eq!(said.iter().filter(|(_, known)| !known.is_empty()).count(), 1, "{name}");
+                    let refused = value.is_empty() && name == "code";
+                    assert!(refused || said.iter().any(|(_, known)| *known == value), "{name}");
+                }
+            }
+        }
+    }
+}
+
+fn planted(text: &[u8]) -> Vec<u8> {
+    let mut planted = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, others @ ..] = rest {
+        rest = match rest {
+            [b'$', b's', others @ ..] => {
+                planted.extend_from_slice(STATE.as_bytes());
+                others
+            }
+            [b'$', b'j', others @ ..] => {
+                planted.extend_from_slice(JWT.as_bytes());
+                others
+            }
+            _ => {
+                planted.push(*first);
+                others
+            }
+        };
+    }
+    planted
+}
+
+/// The callback, and the bytes that it was read from.
+fn read(how: u8, text: &[u8]) -> Option<(Callback, Vec<u8>)> {
+    let lossy = String::from_utf8_lossy(text);
+    let (callback, bytes) = match how & 3 {
+        0 => (Callback::from_query(&lossy), lossy.strip_prefix('?').unwrap_or(&lossy).as_bytes().to_vec()),
+        1 => (Callback::from_fragment(&lossy), lossy.strip_prefix('#').unwrap_or(&lossy).as_bytes().to_vec()),
+        2 => {
+            let (query, body) = text.split_at(text.iter().position(|byte| *byte == b'!').unwrap_or(0));
+            let query = String::from_utf8_lossy(query);
+            let bytes = [query.strip_prefix('?').unwrap_or(&query).as_bytes(), body].join(&b'&');
+            (Callback::from_form(&query, body), bytes)
+        }
+        _ => {
+            let (rest, fragment) = lossy.split_once('#').unwrap_or((&lossy, ""));
+            let query = rest.split_once('?').map_or("", |(_, query)| query);
+            (Callback::from_url(&lossy), format!("{query}&{fragment}").into_bytes())
+        }
+    };
+    callback.ok().map(|callback| (callback, bytes))
+}
+
+/// Form decoding, by this test's own reading.
+fn decoded(bytes: &[u8]) -> Vec<(String, String)> {
+    let decode = |text: &[u8]| {
+        let mut plain = Vec::with_capacity(text.len());
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            let digits = text.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+            match (byte, digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())) {
+                (b'%', Some(decoded)) => {
+                    plain.push(decoded);
+                    at += 2;
+                }
+                (b'+', _) => plain.push(b' '),
+                _ => plain.push(*byte),
+            }
+            at += 1;
+        }
+        String::from_utf8_lossy(&plain).into_owned()
+    };
+    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            (decode(&pair[..end]), decode(pair.get(end + 1..).unwrap_or_default()))
+        })
+        .collect()
+}
+
+fn check(error: &Error, secrets: &[&str], parameters: &[(String, String)]) {
+    let text = error.to_string();
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.chars().count() < 1_000, "{text}");
+    let said = format!("{text}\n{error:?}\n{error:#?}");
+    for secret in secrets {
+        assert!(!said.contains(secret), "{said}");
+    }
+    // A value of some length, which none of our own words is.
+    let carried =
+        parameters.iter().filter(|(name, value)| value.len() > 12 && ["code", "token", "jwt"].contains(&name.as_str()));
+    for (_, value) in carried.filter(|(_, value)| value.bytes().all(|byte| byte.is_ascii_digit())) {
+        assert!(!said.contains(value.as_str()), "{said}");
+    }
+}

@@ -1,0 +1,110 @@
+use std::sync::OnceLock;
+
+use loginradius_proto::browser::loopback::{Connection, Reply};
+use loginradius_proto::browser::{AuthorizationRequest, Authorized, BrowserRequest, PendingSignIn};
+
+use crate::callback::{STATE, app, random, start};
+
+const PATH: &str = "/callback";
+
+/// What a browser, or anybody, sends to the receiver; `$s` stands for the state, and the first byte says how the rest is
+/// cut to pieces.
+///
+/// - The pieces do not matter: whole, cut and byte by byte, the answer and the outcome are the same.
+/// - There is one outcome at most, whatever comes later.
+/// - The answer is one of the pages that are known beforehand, so that nothing of the request is in it; each is
+///   well-formed HTTP with the right length.
+pub fn loopback(data: &[u8]) {
+    let Some((cut, bytes)) = data.split_first() else { return };
+    let bytes = planted(bytes);
+    let size = usize::from(*cut).max(1);
+    let whole = received(&bytes, bytes.len().max(1));
+    assert_eq!(received(&bytes, size), whole, "in pieces of {size}");
+    assert_eq!(received(&bytes, 1), whole, "byte by byte");
+    if let Some((page, ended)) = whole {
+        assert!(pages().contains(&page), "{}", String::from_utf8_lossy(&page));
+        assert!(!ended || page.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert!(!ended || bytes.windows(STATE.len()).any(|part| part == STATE.as_bytes()) || bytes.contains(&b'%'));
+    }
+}
+
+fn waiting() -> PendingSignIn {
+    let request = AuthorizationRequest::new("http://127.0.0.1:8400/callback");
+    request.begin(&app(), &random(), start()).expect("a sign-in").pending
+}
+
+/// The answer, and whether the sign-in has ended.
+fn received(bytes: &[u8], size: usize) -> Option<(Vec<u8>, bool)> {
+    let mut connection = Connection::new(PATH);
+    let mut pending = waiting();
+    let mut chunks = bytes.chunks(size);
+    let request = chunks.find_map(|chunk| connection.read(chunk))?;
+    let reply = request.answer(&mut pending, start());
+    let ended = reply.result.is_some();
+    // Whoever goes on reading gets nothing more out of it.
+    for request in chunks.take(3).filter_map(|chunk| connection.read(chunk)) {
+        let again: Reply<Authorized> = request.answer(&mut pending, start());
+        assert!(!(ended && again.result.is_some()), "a second outcome");
+    }
+    Some((reply.bytes, ended))
+}
+
+/// Every answer that there is.
+fn pages() -> &'static [Vec<u8>] {
+    static PAGES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    PAGES.get_or_init(|| {
+        let long = format!("GET {PATH}?{} HTTP/1.1\r\n\r\n", "x".repeat(300_000));
+        let requests = [
+            format!("GET {PATH}?code=c&state={STATE} HTTP/1.1\r\n\r\n"),
+            format!("GET {PATH}?error=access_denied&state={STATE} HTTP/1.1\r\n\r\n"),
+            format!("GET {PATH}?state={STATE} HTTP/1.1\r\n\r\n"),
+            format!("GET {PATH} HTTP/1.1\r\n\r\n"),
+            format!("PUT {PATH} HTTP/1.1\r\n\r\n"),
+            format!("HEAD {PATH} HTTP/1.1\r\n\r\n"),
+            "GET /x HTTP/1.1\r\n\r\n".to_owned(),
+            "\r\n".to_owned(),
+            long,
+        ];
+        let pages = requests.map(|request| {
+            let request = Connection::new(PATH).read(request.as_bytes()).expect("a whole request");
+            request.answer(&mut waiting(), start()).bytes
+        });
+        pages.iter().for_each(|page| is_well_formed(page));
+        pages.to_vec()
+    })
+}
+
+fn is_well_formed(page: &[u8]) {
+    let text = std::str::from_utf8(page).expect("UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let mut lines = head.split("\r\n");
+    assert!(lines.next().expect("a status").starts_with("HTTP/1.1 "));
+    let lengths: Vec<&str> = lines
+        .map(|line| line.split_once(": ").expect("a header"))
+        .filter(|(name, _)| *name == "Content-Length")
+        .map(|(_, value)| value)
+        .collect();
+    match lengths[..] {
+        [length] => assert_eq!(length.parse(), Ok(body.len())),
+        // The answer to a HEAD has no content.
+        _ => assert!(lengths.is_empty() && body.is_empty() && head.contains(" 405 ")),
+    }
+}
+
+fn planted(text: &[u8]) -> Vec<u8> {
+    let mut planted = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, others @ ..] = rest {
+        rest = match rest {
+            [b'$', b's', others @ ..] => {
+                planted.extend_from_slice(STATE.as_bytes());
+                others
+            }
+            _ => {
+                planted.push(*first);
+                others
+            }
+        };
+    }
+    planted
+}
