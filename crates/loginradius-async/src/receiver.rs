@@ -91,8 +91,7 @@ impl LoopbackReceiver {
     }
 
     /// Waits for the callback of that sign-in, and shows its browser a page that leads back to the program, before
-    /// a code is exchanged. Drop
-    /// the future to stop earlier.
+    /// a code is exchanged. Drop the future to stop earlier.
     ///
     /// # Errors
     ///

@@ -5,13 +5,15 @@
 //! connection opened ahead and never used, another site's attempt) is answered and does not matter.
 //!
 //! ```
-//! # use std::time::SystemTime;
-//! # use loginradius_proto::App;
-//! # use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest};
+//! use std::time::SystemTime;
+//! use loginradius_proto::App;
 //! use loginradius_proto::browser::loopback::{self, Connection};
+//! use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest};
 //!
 //! # fn main() -> Result<(), loginradius_proto::Error> {
-//! # let (app, random, now) = (App::new("id"), std::array::from_fn(|byte| byte as u8), SystemTime::now());
+//! # let random = std::array::from_fn(|byte| byte as u8);
+//! let (app, now) = (App::new("my-client-id"), SystemTime::now());
+//! // `random` is 96 bytes of the operating system's generator.
 //! let redirect_uri = loopback::redirect_uri(8400, "/callback")?;
 //! let mut sign_in = AuthorizationRequest::new(redirect_uri).begin(&app, &random, now)?;
 //!

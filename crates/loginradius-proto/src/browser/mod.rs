@@ -12,14 +12,21 @@
 //! use loginradius_proto::{App, Endpoint, ErrorKind};
 //!
 //! # fn main() -> Result<(), loginradius_proto::Error> {
-//! # fn random_bytes() -> [u8; 96] { std::array::from_fn(|byte| byte as u8) }
+//! # mod getrandom {
+//! #     pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), loginradius_proto::Error> {
+//! #         (0..).zip(bytes).for_each(|(index, byte)| *byte = index);
+//! #         Ok(())
+//! #     }
+//! # }
 //! let app = App::new("my-client-id");
 //! let now = SystemTime::now();
+//! let mut random = [0; 96];
+//! getrandom::fill(&mut random)?; // the crate `getrandom`: the operating system's generator
 //!
 //! // Send the browser there, and keep the pending sign-in where only that browser's session leads to.
 //! let sign_in = AuthorizationRequest::new("https://app.example/callback")
 //!     .scope("profile email")
-//!     .begin(&app, &random_bytes(), now)?;
+//!     .begin(&app, &random, now)?;
 //! assert!(sign_in.url.starts_with("https://cloud-api.loginradius.com/sso/oauth/redirect?client_id=my-client-id"));
 //! let stored: String = sign_in.pending.to_json();
 //!
