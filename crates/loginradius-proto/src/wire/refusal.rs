@@ -23,8 +23,13 @@ pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>
         description: description.map(clean).filter(|text| !text.is_empty()),
         ..ServiceError::default()
     };
+    let about_pkce = service.description.as_ref().is_some_and(|text| text.contains("code_challenge_method"));
     let (refused, hint) = match kind {
         ErrorKind::Denied => ("the sign-in was not allowed", Some("if that was a mistake, begin again")),
+        _ if about_pkce => (
+            "LoginRadius refused the sign-in",
+            Some("try `ChallengeMethod::S256`, as RFC 7636 and newer sites call it, or `Sha256`"),
+        ),
         _ => ("LoginRadius refused the sign-in", None),
     };
     let mut message = format!("{refused}: {}", service.oauth_error.as_deref().unwrap_or_default());

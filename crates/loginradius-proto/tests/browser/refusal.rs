@@ -53,6 +53,18 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
 }
 
 #[test]
+fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others() {
+    let error = refusal("invalid_request", "not supported value of code_challenge_method");
+    assert!(
+        error.to_string().ends_with(
+            "code_challenge_method; try `ChallengeMethod::S256`, as RFC 7636 and newer sites call it, or `Sha256`"
+        ),
+        "{error}"
+    );
+    assert!(refusal("invalid_request", "missing parameter").to_string().ends_with("; check the app's settings"));
+}
+
+#[test]
 fn an_error_without_a_description_is_one() {
     for rest in ["", "&error_description=", "&error_description", "&error_description=+%0A"] {
         let (mut pending, state) = waiting(&request());
