@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -181,7 +182,7 @@ impl IntoResponse for Failure {
         };
         if status.is_server_error() {
             // For whoever runs the service. It shows no secret.
-            eprintln!("{}", printable(&error.to_string()));
+            let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
         }
         let mut response = (status, Json(json!({ "error": error.kind().as_str() }))).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {

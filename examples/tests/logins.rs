@@ -6,7 +6,8 @@ mod common;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -314,6 +315,57 @@ fn every_page_has_the_headers_that_protect_it() {
         assert_eq!(page.header("cache-control").as_deref(), Some("no-store"));
         assert_eq!(page.header("referrer-policy").as_deref(), Some("no-referrer"));
         assert_eq!(page.header("x-content-type-options").as_deref(), Some("nosniff"));
+    }
+}
+
+#[test]
+fn a_cookie_whose_name_is_only_like_ours_is_not_read() {
+    let web = Web::start(&[]);
+    let (visitor, stranger) = (Visitor::default(), Visitor::default());
+    web.sign_in(&visitor);
+    let id = visitor.cookies.borrow()["web_login"].clone();
+    // Another host of the domain may set such a name, which the prefix `__Host-` would forbid in its plain spelling.
+    stranger.keep("%77eb_login", &id);
+    assert!(!stranger.get(&web.url).body.contains(seeded::ADA.email));
+    stranger.keep("web_login", &id);
+    assert!(stranger.get(&web.url).body.contains(seeded::ADA.email));
+    stranger.keep("other=1; web_login", "another");
+    assert!(!stranger.get(&web.url).body.contains(seeded::ADA.email), "of two, none is ours");
+}
+
+#[test]
+fn a_look_at_the_head_neither_begins_nor_ends_a_sign_in() {
+    let web = Web::start(&[]);
+    for path in ["/login", "/callback?code=a&state=b"] {
+        let response = ureq::head(web.at(path)).config().http_status_as_error(false).build().call().unwrap();
+        assert_eq!(response.status(), 405);
+        assert!(response.headers().get("set-cookie").is_none());
+    }
+}
+
+#[test]
+fn tokens_that_nobody_needs_are_revoked_even_if_the_browser_has_left() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let begun = visitor.get(&web.at("/login"));
+    let landing = web.emulator.authorize(&begun.location()).unwrap().url;
+    web.emulator.fault(Operation::JwtToken, Fault::Status(403));
+    web.emulator.fault_times(Operation::CodeExchange, Fault::Delay(Duration::from_millis(300)), 1);
+
+    let host = web.url.strip_prefix("http://").unwrap();
+    let path = landing.strip_prefix(&web.url).unwrap();
+    let mut browser = TcpStream::connect(host).unwrap();
+    let cookie = format!("web_login={}", visitor.session());
+    write!(browser, "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n").unwrap();
+    let is_asked = |operation| web.emulator.requests().iter().any(|request| request.operation == Some(operation));
+    while !is_asked(Operation::CodeExchange) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(browser);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_asked(Operation::Revoke) {
+        assert!(Instant::now() < deadline, "the tokens live on");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

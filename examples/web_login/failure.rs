@@ -1,6 +1,7 @@
 //! What went wrong, as a page that says what to do.
 
 use std::error::Error as StdError;
+use std::io::{self, Write as _};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,7 @@ impl Failure {
         Self { status, title, advice, said: None }
     }
 
-    fn not_understood() -> Self {
+    pub(crate) fn not_understood() -> Self {
         let advice = "This service and LoginRadius do not understand each other. Its operator has been told.";
         Self::new(StatusCode::BAD_GATEWAY, "Not signed in", advice)
     }
@@ -81,5 +82,6 @@ impl IntoResponse for Failure {
 
 /// The library's errors show no secret.
 pub(crate) fn tell_operator(error: &dyn StdError) {
-    eprintln!("{}", printable(&error.to_string()));
+    // That nobody reads it any more must not end a request.
+    let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
 }

@@ -23,10 +23,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -34,7 +34,7 @@ use axum::{Form, Router};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use clap::Parser;
-use loginradius_async::browser::{AuthorizationRequest, Callback};
+use loginradius_async::browser::{AuthorizationRequest, Callback, PendingSignIn};
 use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RevokeRefreshToken;
 use loginradius_async::{AccessToken, Client, Endpoint as _, RefreshToken, Retry};
@@ -114,59 +114,70 @@ async fn run(cli: &Cli, output: Output) -> Result {
         output.summary(&json!({ "event": "serving", "url": url, "listen": listen }));
     }
     output.say(format!("Serving at {listen}.\n\nIn a browser, open\n\n  {url}\n"));
-    let stopped = async { drop(tokio::signal::ctrl_c().await) };
-    Ok(axum::serve(listener, routes(service)).with_graceful_shutdown(stopped).await?)
+    let stopped = || async { drop(tokio::signal::ctrl_c().await) };
+    // Who never ends a request must not keep it alive. Behind the internet's clients put a proxy with timeouts.
+    let patience = async {
+        stopped().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    };
+    tokio::select! {
+        served = axum::serve(listener, routes(service)).with_graceful_shutdown(stopped()) => Ok(served?),
+        () = patience => Ok(()),
+    }
 }
 
 fn routes(service: Service) -> Router {
+    // A look at the head of these would begin or end a sign-in.
+    let no_head = || async { StatusCode::METHOD_NOT_ALLOWED };
     Router::new()
         .route("/", get(start))
-        .route("/login", get(login))
-        .route("/callback", get(callback))
+        .route("/login", get(login).head(no_head))
+        .route("/callback", get(callback).head(no_head))
         .route("/logout", post(logout))
         .layer(map_response(protected))
         .with_state(Arc::new(service))
 }
 
-async fn start(State(service): State<Arc<Service>>, jar: CookieJar) -> Markup {
-    match service.sessions.user(service.session_id(&jar)) {
+async fn start(State(service): State<Arc<Service>>, headers: HeaderMap) -> Markup {
+    match service.sessions.user(service.session_id(&headers)) {
         Some(user) => pages::signed_in(&user),
         None => pages::signed_out(),
     }
 }
 
 /// Begins a sign-in. Where it ends is not the link's to say: an address to return to would send people anywhere.
-async fn login(State(service): State<Arc<Service>>, jar: CookieJar) -> Result<Response, Failure> {
+async fn login(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<Response, Failure> {
     let sign_in = service.client.begin(&service.request)?;
-    let id = service.sessions.begin(service.session_id(&jar), sign_in.pending)?;
-    Ok((jar.add(service.cookie(id)), Redirect::to(&sign_in.url)).into_response())
+    let id = service.sessions.begin(service.session_id(&headers), sign_in.pending)?;
+    Ok((CookieJar::new().add(service.cookie(id)), Redirect::to(&sign_in.url)).into_response())
 }
 
 /// The browser comes back.
 async fn callback(
     State(service): State<Arc<Service>>,
-    jar: CookieJar,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let callback = Callback::from_query(query.as_deref().unwrap_or_default()).map_err(|_| Failure::over())?;
-    let id = service.session_id(&jar);
+    let id = service.session_id(&headers).to_owned();
     // Taken out before anything else: of two requests with the same callback, one finds it.
-    let pending = callback.state().and_then(|state| service.sessions.take(id, state));
-    let mut pending = pending.ok_or_else(Failure::over)?;
-    let tokens = service.client.complete(&mut pending, &callback).await?;
-    let claims = match service.identify(tokens.access_token).await {
-        Ok(claims) => claims,
-        Err(failure) => {
-            // Nobody is signed in, so nobody needs the tokens.
-            service.revoke(tokens.refresh_token).await;
-            return Err(failure);
-        }
-    };
-    let (new_id, unused) = service.sessions.sign_in(id, claims, tokens.refresh_token)?;
-    service.revoke(unused).await;
+    let pending = callback.state().and_then(|state| service.sessions.take(&id, state));
+    let pending = pending.ok_or_else(Failure::over)?;
+    let new_id = to_its_end({
+        let service = service.clone();
+        async move { service.complete(&id, pending, &callback).await }
+    })
+    .await?;
     // On to another address by GET (303): neither "back" nor "reload" sends the callback again.
-    let jar = new_id.into_iter().fold(jar, |jar, id| jar.add(service.cookie(id)));
+    let jar = new_id.into_iter().fold(CookieJar::new(), |jar, id| jar.add(service.cookie(id)));
     Ok((jar, Redirect::to("/")).into_response())
+}
+
+/// Goes on when the browser leaves meanwhile, and axum drops its request: what has to be revoked still is.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(Failure::not_understood()))
 }
 
 #[derive(Deserialize)]
@@ -177,22 +188,49 @@ struct SignOut {
 
 async fn logout(
     State(service): State<Arc<Service>>,
-    jar: CookieJar,
+    headers: HeaderMap,
     Form(form): Form<SignOut>,
 ) -> Result<Response, Failure> {
-    let id = service.session_id(&jar);
+    let mut removal = service.cookie(String::new());
+    removal.make_removal();
+    let id = service.session_id(&headers);
     if let Some(user) = service.sessions.user(id) {
         if !user.gave_out(&form.csrf) {
             return Err(Failure::foreign_form());
         }
         // First here, so that it has ended whatever LoginRadius answers.
         service.sessions.end(id);
-        service.revoke(user.refresh_token.clone()).await;
+        to_its_end(async move {
+            service.revoke(user.refresh_token.clone()).await;
+            Ok(())
+        })
+        .await?;
     }
-    Ok((jar.remove(service.cookie(String::new())), Redirect::to("/")).into_response())
+    Ok((CookieJar::new().add(removal), Redirect::to("/")).into_response())
 }
 
 impl Service {
+    /// From the callback to somebody who has signed in: the id of the session from then on.
+    async fn complete(
+        &self,
+        id: &str,
+        mut pending: PendingSignIn,
+        callback: &Callback,
+    ) -> Result<Option<String>, Failure> {
+        let tokens = self.client.complete(&mut pending, callback).await?;
+        let claims = match self.identify(tokens.access_token).await {
+            Ok(claims) => claims,
+            Err(failure) => {
+                // Nobody is signed in, so nobody needs the tokens.
+                self.revoke(tokens.refresh_token).await;
+                return Err(failure);
+            }
+        };
+        let (new_id, unused) = self.sessions.sign_in(id, claims, tokens.refresh_token)?;
+        self.revoke(unused).await;
+        Ok(new_id)
+    }
+
     /// Who has signed in, by a JWT that LoginRadius gave and signed.
     async fn identify(&self, access_token: AccessToken) -> Result<Map<String, Value>, Failure> {
         let jwt = self.client.call(&JwtByAccessToken::new(access_token)).await?;
@@ -209,8 +247,16 @@ impl Service {
         }
     }
 
-    fn session_id<'a>(&self, jar: &'a CookieJar) -> &'a str {
-        jar.get(self.cookie_name()).map_or("", Cookie::value)
+    /// Not by `CookieJar`, which decodes names: `%5F_Host-web_login` of another host would pass for ours. Two are none.
+    fn session_id<'a>(&self, headers: &'a HeaderMap) -> &'a str {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
+        let mut ids =
+            cookies.filter(|cookie| cookie.name() == self.cookie_name()).filter_map(|cookie| cookie.value_raw());
+        match (ids.next(), ids.next()) {
+            (Some(id), None) => id,
+            _ => "",
+        }
     }
 
     /// The prefix makes browsers refuse such a cookie from another host of the domain, and without `Secure`.

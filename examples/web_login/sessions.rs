@@ -123,7 +123,9 @@ impl Sessions {
 
 fn insert(sessions: &mut HashMap<String, Session>, id: String, session: Session) {
     if sessions.len() >= MOST_SESSIONS {
-        let first = sessions.iter().min_by_key(|(_, session)| session.ends).map(|(id, _)| id.clone());
+        // Whoever is signed in stays longest.
+        let key = |session: &Session| (session.user.is_some(), session.ends);
+        let first = sessions.iter().min_by_key(|(_, session)| key(session)).map(|(id, _)| id.clone());
         first.and_then(|id| sessions.remove(&id));
     }
     sessions.insert(id, session);

@@ -43,9 +43,9 @@ pub struct LoopbackReceiver {
 }
 
 impl LoopbackReceiver {
-    /// Connections at the same time; a browser opens six. With more, the oldest that has not asked yet makes room.
+    /// Connections at the same time; a browser opens six. With more, the oldest that nothing came of makes room.
     const MOST: usize = 64;
-    /// What every connection is given to ask.
+    /// What every connection is given to ask, and then to leave.
     const GRACE: Duration = Duration::from_millis(250);
 
     /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
@@ -102,19 +102,19 @@ impl LoopbackReceiver {
             .map_err(|error| Error::settings(format!("tokio cannot listen for the callback: {error}")))?;
         let end = Instant::now().checked_add(self.timeout);
         let mut guests = JoinSet::new();
-        let mut silent: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
         let mut answers = JoinSet::new();
+        let mut idle: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
         let result = loop {
-            silent.retain(|(_, guest)| !guest.is_finished());
-            let is_full = silent.len() + answers.len() >= Self::MOST;
-            let makes_room = silent.front().map(|(arrived, _)| *arrived + Self::GRACE);
+            idle.retain(|(_, guest)| !guest.is_finished());
+            let is_full = idle.len() >= Self::MOST;
+            let makes_room = idle.front().map(|(since, _)| *since + Self::GRACE);
             let guest = tokio::select! {
                 () = until(end) => return Err(loopback::expired(self.timeout)),
                 accepted = listener.accept(), if !is_full => {
                     match accepted {
                         Ok((stream, _)) => {
                             let guest = guests.spawn(request(stream, Connection::new(self.path.as_str())));
-                            silent.push_back((Instant::now(), guest));
+                            idle.push_back((Instant::now(), guest));
                         }
                         // Too many open files, perhaps: it may pass.
                         Err(_) => sleep(Duration::from_millis(50)).await,
@@ -122,7 +122,7 @@ impl LoopbackReceiver {
                     continue;
                 }
                 () = until(makes_room), if is_full => {
-                    if let Some((_, guest)) = silent.pop_front() {
+                    if let Some((_, guest)) = idle.pop_front() {
                         guest.abort();
                     }
                     continue;
@@ -132,7 +132,7 @@ impl LoopbackReceiver {
             };
             let Ok(Some((stream, request))) = guest else { continue };
             let reply = request.answer(pending, SystemTime::now());
-            answers.spawn(answer(stream, reply.bytes));
+            idle.push_back((Instant::now(), answers.spawn(answer(stream, reply.bytes))));
             if let Some(result) = reply.result {
                 break result;
             }

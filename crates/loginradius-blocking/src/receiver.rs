@@ -55,9 +55,9 @@ impl Canceller {
 impl LoopbackReceiver {
     /// How often it looks whether something came. Nobody notices it in a page.
     const TICK: Duration = Duration::from_millis(10);
-    /// Connections at the same time; a browser opens six. With more, the oldest that has not asked yet makes room.
+    /// Connections at the same time; a browser opens six. With more, the oldest that nothing came of makes room.
     const MOST: usize = 64;
-    /// What every connection is given to ask.
+    /// What every connection is given to ask, and then to leave.
     const GRACE: Duration = Duration::from_millis(250);
 
     /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
@@ -122,8 +122,10 @@ impl LoopbackReceiver {
         loop {
             for _ in 0..Self::MOST {
                 if guests.len() == Self::MOST {
-                    let Some(silent) = guests.iter().position(|guest| guest.is_silent(Self::GRACE)) else { break };
-                    guests.remove(silent);
+                    let Some(idle) = guests.iter().position(|guest| guest.since.elapsed() >= Self::GRACE) else {
+                        break;
+                    };
+                    guests.remove(idle);
                 }
                 let Ok((stream, _)) = self.listener.accept() else { break };
                 guests.extend(Guest::new(stream, &self.path));
@@ -189,10 +191,6 @@ impl Guest {
     fn new(stream: TcpStream, path: &str) -> Option<Self> {
         stream.set_nonblocking(true).ok()?;
         Some(Self { stream, phase: Phase::Asking(Connection::new(path)), since: Instant::now() })
-    }
-
-    fn is_silent(&self, since: Duration) -> bool {
-        matches!(self.phase, Phase::Asking(_)) && self.since.elapsed() >= since
     }
 
     fn answer(&mut self, bytes: Vec<u8>) {
