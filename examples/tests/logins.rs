@@ -370,6 +370,13 @@ fn tokens_that_nobody_needs_are_revoked_even_if_the_browser_has_left() {
 }
 
 #[test]
+fn a_form_without_the_cookie_removes_none() {
+    let web = Web::start(&[]);
+    let page = Visitor::default().post(&web.at("/logout"), &[]);
+    assert_eq!((page.status, page.cookie()), (303, None));
+}
+
+#[test]
 fn the_cookie_has_the_flags_of_its_address() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();

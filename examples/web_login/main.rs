@@ -191,9 +191,14 @@ async fn logout(
     headers: HeaderMap,
     Form(form): Form<SignOut>,
 ) -> Result<Response, Failure> {
-    let mut removal = service.cookie(String::new());
-    removal.make_removal();
     let id = service.session_id(&headers);
+    let mut jar = CookieJar::new();
+    // Another site's form comes without the cookie: it must not remove it.
+    if !id.is_empty() {
+        let mut removal = service.cookie(String::new());
+        removal.make_removal();
+        jar = jar.add(removal);
+    }
     if let Some(user) = service.sessions.user(id) {
         if !user.gave_out(&form.csrf) {
             return Err(Failure::foreign_form());
@@ -206,7 +211,7 @@ async fn logout(
         })
         .await?;
     }
-    Ok((CookieJar::new().add(removal), Redirect::to("/")).into_response())
+    Ok((jar, Redirect::to("/")).into_response())
 }
 
 impl Service {
