@@ -2,7 +2,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::{DEFAULT_TIMEOUT, is_failure, requested_at};
+use crate::flow::{DEFAULT_TIMEOUT, is_failure};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{DeviceGrant, RequestTokens};
 use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step, TokenSet};
@@ -250,9 +250,9 @@ impl DeviceFlow {
     }
 
     fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
-        let answer = outcome.map(|answer| requested_at(sent, answer));
-        let error = match answer.and_then(|answer| self.poll.response(&self.app, answer)) {
-            Ok(tokens) => {
+        let error = match outcome.and_then(|answer| self.poll.response(&self.app, answer)) {
+            Ok(mut tokens) => {
+                self.poll.set_requested_at(&mut tokens, sent);
                 self.state = State::Done(Some(Ok(tokens)));
                 return;
             }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use crate::{App, Body, Error};
 
 /// One operation of LoginRadius: how it is asked and how its answer is read, without any I/O.
@@ -56,6 +58,15 @@ pub trait Endpoint {
     fn repeatable(&self) -> bool {
         false
     }
+
+    /// Notes when the request of this response was sent. Flows call it once, before they hand out the response.
+    ///
+    /// Does nothing unless an operation says otherwise. One whose response is or holds a
+    /// [`TokenSet`](crate::TokenSet) sets [`requested_at`](crate::TokenSet::requested_at), from which the
+    /// tokens' lifetime is counted.
+    fn set_requested_at(&self, response: &mut Self::Response, sent: Instant) {
+        let _ = (response, sent);
+    }
 }
 
 impl<E: Endpoint + ?Sized> Endpoint for &E {
@@ -75,5 +86,9 @@ impl<E: Endpoint + ?Sized> Endpoint for &E {
 
     fn repeatable(&self) -> bool {
         (**self).repeatable()
+    }
+
+    fn set_requested_at(&self, response: &mut Self::Response, sent: Instant) {
+        (**self).set_requested_at(response, sent);
     }
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 use http::Request;
 
 use crate::jitter::{Jitter, after, doubled};
-use crate::wire::head::RequestedAt;
 use crate::{App, Body, Endpoint, Error, ErrorKind, describe};
 
 /// A conversation that takes requests and waits, without any I/O.
@@ -237,7 +236,10 @@ impl<E: Endpoint> Call<E> {
     }
 
     fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
-        let result = outcome.and_then(|answer| self.endpoint.response(&self.app, requested_at(sent, answer)));
+        let mut result = outcome.and_then(|answer| self.endpoint.response(&self.app, answer));
+        if let Ok(response) = &mut result {
+            self.endpoint.set_requested_at(response, sent);
+        }
         self.state = match result {
             Ok(response) => State::Done(Some(Ok(response))),
             Err(error) => match self.wait_after(&error) {
@@ -292,12 +294,6 @@ impl<E: Endpoint> Flow for Call<E> {
             self.outcome(outcome, sent, now);
         }
     }
-}
-
-/// The answer, with the moment at which its request was handed out.
-pub(crate) fn requested_at(sent: Instant, mut answer: http::Response<Body>) -> http::Response<Body> {
-    answer.extensions_mut().insert(RequestedAt(sent));
-    answer
 }
 
 /// Whether an error says nothing about the request itself: the network's, a busy server's or a proxy's.

@@ -35,7 +35,8 @@ pub struct TokenSet {
     pub scope: Option<String>,
     /// Present if the OAuth app is configured for OpenID Connect. Not verified.
     pub id_token: Option<IdToken>,
-    /// When they were asked for, if a flow did: their lifetime is counted from then, and so never overrated.
+    /// When they were asked for, if a flow did ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)):
+    /// their lifetime is counted from then, and so never overrated.
     pub requested_at: Option<Instant>,
 }
 
@@ -73,7 +74,7 @@ impl TokenSet {
             refresh_token: None,
             scope: object.text("scope").unwrap_or(None),
             id_token: id_token.map(IdToken::new),
-            requested_at: head.requested_at,
+            requested_at: None,
         })
     }
 }

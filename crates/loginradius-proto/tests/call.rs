@@ -7,7 +7,7 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUser
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Hints, Retry, Step};
+use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Hints, Retry, Step, TokenSet};
 use proptest::prelude::*;
 
 const PAGE: &str = "<html><title>Bad gateway</title></html>";
@@ -369,6 +369,71 @@ fn early_steps_and_stray_outcomes_change_nothing() {
     assert!(matches!(call.step(until), Step::Done(Ok(_))));
     call.receive(stray(), until);
     assert!(matches!(call.step(until), Step::Done(Err(error)) if error.kind() == ErrorKind::Finished));
+}
+
+/// Runs a call whose first request is not sent, and whose second one succeeds: when that was sent, and its response.
+fn second_response<E: Endpoint>(endpoint: E) -> (Instant, E::Response) {
+    let mut call = Call::new(endpoint, &app(), 1);
+    let Step::Send(_) = call.step(start()) else { panic!("nothing is sent") };
+    call.receive(Err(Error::not_sent("connection refused")), start());
+    let Step::Wait(sent) = call.step(start()) else { panic!("no wait") };
+    let Step::Send(_) = call.step(sent) else { panic!("nothing is sent again") };
+    call.receive(Ok(http::Response::new(Body::from(TOKENS))), sent + s(20));
+    let Step::Done(Ok(response)) = call.step(sent + s(21)) else { panic!("no response") };
+    (sent, response)
+}
+
+#[test]
+fn tokens_know_when_the_request_was_sent_that_yielded_them() {
+    fn check<E: Endpoint<Response = TokenSet>>(endpoint: E) {
+        let (sent, tokens) = second_response(&endpoint);
+        assert_eq!(tokens.requested_at, Some(sent), "{}", endpoint.name());
+        let (sent, tokens) = second_response(&&endpoint);
+        assert_eq!(tokens.requested_at, Some(sent), "{}", endpoint.name());
+        let (sent, tokens) = second_response(endpoint);
+        assert_eq!(tokens.requested_at, Some(sent));
+    }
+    check(AccessTokenByCode::new("code", "https://example.com/callback"));
+    check(AccessTokenByPassword::new("user", "password"));
+    check(RefreshAccessToken::new("refresh"));
+    check(RequestTokens::new("device"));
+}
+
+/// An operation that another crate could write: its response holds tokens, and it notes the moment or does not.
+struct Login {
+    inner: AccessTokenByPassword,
+    notes: bool,
+}
+
+impl Endpoint for Login {
+    type Response = (TokenSet, &'static str);
+
+    fn name(&self) -> &'static str {
+        "Login"
+    }
+
+    fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
+        self.inner.request(app)
+    }
+
+    fn response(&self, app: &App, response: http::Response<Body>) -> Result<Self::Response, Error> {
+        Ok((self.inner.response(app, response)?, "and more"))
+    }
+
+    fn set_requested_at(&self, (tokens, _): &mut Self::Response, sent: Instant) {
+        if self.notes {
+            self.inner.set_requested_at(tokens, sent);
+        }
+    }
+}
+
+#[test]
+fn a_response_that_holds_tokens_may_pass_the_moment_on() {
+    for notes in [false, true] {
+        let (sent, (tokens, _)) =
+            second_response(Login { inner: AccessTokenByPassword::new("user", "password"), notes });
+        assert_eq!(tokens.requested_at, notes.then_some(sent));
+    }
 }
 
 #[test]

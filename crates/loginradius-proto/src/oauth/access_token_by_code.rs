@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
@@ -87,6 +89,10 @@ impl Endpoint for AccessTokenByCode {
         let verifier = self.code_verifier.as_ref().map_or("", CodeVerifier::expose);
         let asked = Asked { app, secrets: &[self.code.expose(), verifier] };
         answer::object(&asked, &answer, "access_token", TokenSet::read).map_err(|error| error.of(self.name()))
+    }
+
+    fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {
+        tokens.requested_at = Some(sent);
     }
 }
 

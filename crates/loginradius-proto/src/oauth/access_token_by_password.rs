@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
@@ -82,6 +84,10 @@ impl Endpoint for AccessTokenByPassword {
                 _ => error,
             })
             .map_err(|error| error.of(self.name()))
+    }
+
+    fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {
+        tokens.requested_at = Some(sent);
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use http::{Request, Response};
 
 use crate::service::Route;
@@ -84,6 +86,10 @@ impl Endpoint for RefreshAccessToken {
     fn response(&self, app: &App, answer: Response<Body>) -> Result<TokenSet, Error> {
         let asked = Asked { app, secrets: &[self.refresh_token.expose()] };
         answer::object(&asked, &answer, "access_token", TokenSet::read).map_err(|error| error.of(self.name()))
+    }
+
+    fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {
+        tokens.requested_at = Some(sent);
     }
 }
 

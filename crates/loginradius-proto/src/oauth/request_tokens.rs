@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use http::{Request, Response};
 
 use crate::service::{Family, Route};
@@ -63,6 +65,10 @@ impl Endpoint for RequestTokens {
     fn response(&self, app: &App, answer: Response<Body>) -> Result<TokenSet, Error> {
         let asked = Asked { app, secrets: &[self.device_code.expose()] };
         answer::object(&asked, &answer, "access_token", TokenSet::read).map_err(|error| error.of(self.name()))
+    }
+
+    fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {
+        tokens.requested_at = Some(sent);
     }
 }
 

@@ -6,7 +6,7 @@ use super::event::SessionEvent;
 use super::memory::{At, Hold, SessionMemory, SessionPolicy, Unsaved};
 use super::record::{Intent, LoadOutcome, Mark, SaveOutcome, SessionRecord, StoredHold, Tokens};
 use super::step::{SessionEnd, SessionInput, SessionStep};
-use crate::flow::{Retry, is_failure, requested_at};
+use crate::flow::{Retry, is_failure};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
 use crate::{AccessToken, App, Body, Endpoint, Error, ErrorKind, Hints, RefreshToken, TokenSet};
@@ -837,7 +837,6 @@ impl SessionFlow {
         let Some((stored, token)) = self.stored.clone().zip(self.refresh_token()) else { return };
         // The driver may have looked at its clock before it sent.
         let at = At { now: at.now.max(sent), ..at };
-        let outcome = outcome.map(|answer| requested_at(sent, answer));
         // Servers repeat in their texts what they were sent, and more.
         let secrets = stored.tokens.secrets();
         if let Goal::SignOut(_) = self.goal {

@@ -1,7 +1,7 @@
 //! What an answer says besides its body.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -15,20 +15,14 @@ pub(crate) struct Head {
     pub(super) status: StatusCode,
     date: Option<SystemTime>,
     retry_after: Option<Duration>,
-    pub(crate) requested_at: Option<Instant>,
 }
-
-/// What a flow adds to an answer: when it handed out the request.
-#[derive(Clone, Copy)]
-pub(crate) struct RequestedAt(pub(crate) Instant);
 
 impl Head {
     pub(super) fn new(answer: &Response<Body>) -> Self {
         let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE).and_then(|value| httpdate::parse_http_date(value).ok());
         let retry_after = text(RETRY_AFTER).and_then(|value| number::retry_after(value, date));
-        let requested_at = answer.extensions().get().map(|RequestedAt(instant)| *instant);
-        Self { status: answer.status(), date, retry_after, requested_at }
+        Self { status: answer.status(), date, retry_after }
     }
 
     /// The lifetime under any of its three names; `None` if it is missing, unreadable or too large to count.
