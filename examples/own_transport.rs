@@ -15,7 +15,7 @@ use clap::Parser;
 use loginradius_examples::{DeviceOptions, Output, Result};
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::oauth::RequestDeviceCode;
-use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Hints, Step};
+use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, SendOptions, Step};
 
 /// Sign in a device at LoginRadius over a transport of your own.
 #[derive(Parser)]
@@ -51,8 +51,8 @@ fn login(cli: &Cli, output: Output) -> Result {
 fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
     loop {
         match flow.step(Instant::now()) {
-            Step::Send(request) => {
-                let outcome = exchange(&request);
+            Step::Send { request, options } => {
+                let outcome = exchange(&request, options);
                 flow.receive(outcome, Instant::now());
             }
             Step::Wait(until) => thread::sleep(until.saturating_duration_since(Instant::now())),
@@ -63,12 +63,12 @@ fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
 
 /// One request and its answer. What fails before the request is written is certainly not sent; what
 /// fails later may have taken effect, and is lost.
-fn exchange(request: &Request<Body>) -> std::result::Result<Response<Body>, Error> {
+fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Result<Response<Body>, Error> {
     if request.uri().scheme_str() != Some("http") {
         return Err(Error::settings("this example has no TLS: give it an http address on this machine"));
     }
     let mut stream = connect(request).map_err(Error::not_sent)?;
-    let answer = send(request, &mut stream).map_err(Error::lost)?;
+    let answer = send(request, options, &mut stream).map_err(Error::lost)?;
     read(&answer).ok_or_else(|| Error::lost("the answer is not whole, or not HTTP"))
 }
 
@@ -78,7 +78,7 @@ fn connect(request: &Request<Body>) -> io::Result<TcpStream> {
     TcpStream::connect((host, uri.port_u16().unwrap_or(80)))
 }
 
-fn send(request: &Request<Body>, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+fn send(request: &Request<Body>, options: SendOptions, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let (uri, body) = (request.uri(), request.body().as_bytes());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |host| host.as_str());
@@ -91,11 +91,10 @@ fn send(request: &Request<Body>, stream: &mut TcpStream) -> io::Result<Vec<u8>> 
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     stream.write_all(body)?;
 
-    let deadline = Hints::of(request).map_or_else(Instant::now, |hints| hints.deadline);
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     while answer.len() <= Body::LIMIT {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = options.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use loginradius_proto::oauth::RequestDeviceCode;
-use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, Hints, PendingDevice, Step, http};
+use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Step, http};
 
 /// The longest wait that a flow can tell.
 const AGES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -122,13 +122,13 @@ impl World {
                 assert!(until >= now);
                 Some(until)
             }
-            Step::Send(request) => {
+            Step::Send { options, .. } => {
                 assert!(self.out.is_none(), "two polls are out");
                 assert!(now >= self.last, "polled before the last outcome");
                 assert!(now - self.last >= self.interval.min(AGES), "polled after {:?}", now - self.last);
                 assert!(now < self.flow.expires_at() || self.owes_a_poll, "polled after the end");
                 self.owes_a_poll = false;
-                self.out = Some((now, Hints::of(&request).expect("hints").deadline));
+                self.out = Some((now, options.deadline));
                 None
             }
             Step::Done(result) => {

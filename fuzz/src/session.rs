@@ -7,7 +7,7 @@ use loginradius_proto::session::{
     Handout, LoadOutcome, SaveOutcome, SessionEnd, SessionFlow, SessionInput, SessionMemory, SessionPolicy,
     SessionRecord, SessionStep,
 };
-use loginradius_proto::{App, Body, Error, ErrorKind, Hints, Retry, TokenSet, http};
+use loginradius_proto::{App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet, http};
 use serde_json::Value;
 
 /// In the name of every secret, so that one is found wherever it is printed.
@@ -76,7 +76,7 @@ fn ends(mut flow: SessionFlow, json: &str, mut now: Instant, mut clock: SystemTi
         let input = match flow.step(now, clock) {
             SessionStep::Lock => SessionInput::Locked(Ok(true)),
             SessionStep::Load => SessionInput::Loaded(LoadOutcome::from_json(json)),
-            SessionStep::Send(_) => SessionInput::Answered(Err(Error::lost("reset"))),
+            SessionStep::Send { .. } => SessionInput::Answered(Err(Error::lost("reset"))),
             SessionStep::Save { .. } | SessionStep::Clear { .. } => SessionInput::Saved(SaveOutcome::Saved),
             SessionStep::Unlock => SessionInput::Unlocked,
             SessionStep::Wait(until) => {
@@ -448,7 +448,7 @@ impl World<'_> {
             }
         }
         if let SessionStep::Wait(_) = flow.step(self.now, self.clock) {
-            assert!(matches!(step, SessionStep::Wait(_) | SessionStep::Send(_)));
+            assert!(matches!(step, SessionStep::Wait(_) | SessionStep::Send { .. }));
         } else {
             assert_eq!(format!("{step:?}"), format!("{:?}", flow.step(self.now, self.clock)));
         }
@@ -498,7 +498,9 @@ impl World<'_> {
                 self.pass(until - self.now);
                 return None;
             }
-            SessionStep::Send(request) => return self.send(goal, &request).map(SessionInput::Answered),
+            SessionStep::Send { request, options } => {
+                return self.send(goal, &request, options).map(SessionInput::Answered);
+            }
             SessionStep::Done(_) => return None,
         })
     }
@@ -528,11 +530,15 @@ impl World<'_> {
         if roll == 15 { SaveOutcome::Unknown(full()) } else { SaveOutcome::Saved }
     }
 
-    fn send(&mut self, goal: Goal, request: &http::Request<Body>) -> Option<Result<http::Response<Body>, Error>> {
+    fn send(
+        &mut self,
+        goal: Goal,
+        request: &http::Request<Body>,
+        options: SendOptions,
+    ) -> Option<Result<http::Response<Body>, Error>> {
         assert!(self.locked, "sent without the lock");
         assert!(self.out.is_none(), "two requests are out");
-        let hints = Hints::of(request).expect("hints");
-        assert_eq!(hints.deadline, self.now + self.policy.timeout);
+        assert_eq!(options.deadline, self.now + self.policy.timeout);
         let body = std::str::from_utf8(request.body().as_bytes()).expect("a form");
         let token = body.split('&').find_map(|pair| pair.strip_prefix("refresh_token=")).expect("a token").to_owned();
         if goal == Goal::SignOut {
@@ -547,7 +553,7 @@ impl World<'_> {
             assert_eq!(field(json, "refresh_token"), token.as_str());
         }
         assert!(!self.spent.contains(&token), "a spent token is sent again");
-        self.out = Some((token, hints.deadline));
+        self.out = Some((token, options.deadline));
         let answer = self.refresh();
         if let Some(outcome) = &answer {
             let (token, _) = self.out.take().expect("a request");

@@ -7,7 +7,7 @@ use loginradius_proto::browser::{
     AuthorizationRequest, Authorized, BrowserRequest, BrowserSignIn, Callback, Pending, PendingSignIn,
 };
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, Step, TokenSet};
+use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, SendOptions, Step, TokenSet};
 
 use crate::transport::Transport;
 use crate::{ClientBuilder, LoopbackReceiver};
@@ -191,8 +191,8 @@ impl Client {
     pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
         loop {
             match flow.step(Instant::now()) {
-                Step::Send(request) => {
-                    let outcome = self.send(request).await;
+                Step::Send { request, options } => {
+                    let outcome = self.send(request, options).await;
                     flow.receive(outcome, Instant::now());
                 }
                 Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
@@ -203,15 +203,15 @@ impl Client {
 
     /// Sends one request of a [`Flow`] that you drive yourself, to stop it early or to show what it does.
     ///
-    /// It takes no longer than the request's own deadline ([`Hints`](crate::Hints)) and this client's timeout.
+    /// It ends by [`SendOptions::deadline`], and takes no longer than this client's timeout.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) or [`ErrorKind::Lost`](crate::ErrorKind::Lost); an
     /// answer is none, whatever its status. [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the
     /// request goes to another address than this client's.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        self.0.transport.send(&self.0.app, request).await
+    pub async fn send(&self, request: Request<Body>, options: SendOptions) -> Result<Response<Body>, Error> {
+        self.0.transport.send(&self.0.app, request, options).await
     }
 }
 

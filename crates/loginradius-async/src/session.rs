@@ -575,7 +575,7 @@ async fn drive(mut flow: SessionFlow, shared: &Shared, kept: &mut Option<Box<dyn
                 Some(session) => session.clear(expected).await,
                 None => SaveOutcome::Conflict,
             }),
-            SessionStep::Send(request) => SessionInput::Answered(client.send(request).await),
+            SessionStep::Send { request, options } => SessionInput::Answered(client.send(request, options).await),
             SessionStep::Wait(until) => {
                 tokio::time::sleep_until(until.into()).await;
                 continue;

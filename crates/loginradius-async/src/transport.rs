@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
-use loginradius_proto::{App, Body, Error, Hints};
+use loginradius_proto::{App, Body, Error, SendOptions};
 
 /// Timers come later than this only in a process that did not run.
 const LATE: Duration = Duration::from_millis(100);
@@ -20,16 +20,19 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) async fn send(&self, app: &App, request: Request<Body>) -> Result<Response<Body>, Error> {
+    pub(crate) async fn send(
+        &self,
+        app: &App,
+        request: Request<Body>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, Error> {
         if !app.target().serves(request.uri()) {
             return Err(Error::settings(
                 "the flow's app is at another address than the client's: use a client of that app",
             ));
         }
-        let hints = Hints::of(&request);
-        let client = if hints.is_some_and(|hints| hints.fresh_connection) { &self.fresh } else { &self.pooled };
-        let left = hints.map(|hints| hints.deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.unwrap_or(self.timeout).min(self.timeout);
+        let client = if options.fresh_connection { &self.fresh } else { &self.pooled };
+        let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
         let request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
             .map_err(|_| Error::settings("the operation's address is not a URL"))?;
         let deadline = tokio::time::Instant::now() + timeout;

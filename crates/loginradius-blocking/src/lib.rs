@@ -41,8 +41,8 @@ pub use client::Client;
 pub use loginradius_proto::session::{SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
     AccessToken, App, Ask, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode,
-    DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, Hints, IdToken, Jwt, Password, PendingDevice,
-    RefreshToken, Retry, Service, ServiceError, Step, TokenSet, browser, http, jwt, oauth,
+    DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, IdToken, Jwt, Password, PendingDevice,
+    RefreshToken, Retry, SendOptions, Service, ServiceError, Step, TokenSet, browser, http, jwt, oauth,
 };
 pub use loginradius_store as store;
 pub use receiver::{Canceller, LoopbackReceiver};

@@ -555,7 +555,7 @@ fn drive(mut flow: SessionFlow, shared: &Shared, kept: &mut Option<Box<dyn Locke
                 Some(session) => session.clear(expected),
                 None => SaveOutcome::Conflict,
             }),
-            SessionStep::Send(request) => SessionInput::Answered(client.send(request)),
+            SessionStep::Send { request, options } => SessionInput::Answered(client.send(request, options)),
             SessionStep::Wait(until) => {
                 thread::sleep(until.saturating_duration_since(Instant::now()));
                 continue;

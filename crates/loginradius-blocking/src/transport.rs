@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
-use loginradius_proto::{App, Body, Error, Hints};
+use loginradius_proto::{App, Body, Error, SendOptions};
 use ureq::{Agent, AsSendBody, Proxy, Timeout};
 
 #[derive(Debug)]
@@ -20,7 +20,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn send(&self, app: &App, request: Request<Body>) -> Result<Response<Body>, Error> {
+    pub(crate) fn send(
+        &self,
+        app: &App,
+        request: Request<Body>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, Error> {
         if !app.target().serves(request.uri()) {
             return Err(Error::settings(
                 "the flow's app is at another address than the client's: use a client of that app",
@@ -29,16 +34,19 @@ impl Transport {
         let (parts, body) = request.into_parts();
         // An empty body of bytes would give a GET a `Content-Length`.
         if body.is_empty() && parts.method == http::Method::GET {
-            self.exchange(app, Request::from_parts(parts, ()))
+            self.exchange(app, Request::from_parts(parts, ()), options)
         } else {
-            self.exchange(app, Request::from_parts(parts, body.as_bytes()))
+            self.exchange(app, Request::from_parts(parts, body.as_bytes()), options)
         }
     }
 
-    fn exchange(&self, app: &App, mut request: Request<impl AsSendBody>) -> Result<Response<Body>, Error> {
-        let hints = Hints::of(&request);
-        let left = hints.map(|hints| hints.deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.unwrap_or(self.timeout).min(self.timeout);
+    fn exchange(
+        &self,
+        app: &App,
+        mut request: Request<impl AsSendBody>,
+        options: SendOptions,
+    ) -> Result<Response<Body>, Error> {
+        let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
         if let Some(user_agent) = &self.user_agent {
             request.headers_mut().insert(USER_AGENT, user_agent.clone());
         }
@@ -57,7 +65,7 @@ impl Transport {
         } else if let Some(proxy) = &self.proxy {
             config = config.proxy(Some(proxy.clone()));
         }
-        if hints.is_some_and(|hints| hints.fresh_connection) {
+        if options.fresh_connection {
             config = config.max_idle_age(Duration::ZERO);
         }
         let answer = self.agent.run(config.build()).map_err(failure)?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::{DEFAULT_TIMEOUT, is_failure};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{DeviceGrant, RequestTokens};
-use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step, TokenSet};
+use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, SendOptions, Step, TokenSet};
 
 /// Polls until the person has decided, or the code's lifetime is over ([RFC 8628, section 3.4]).
 ///
@@ -51,7 +51,7 @@ use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step
 /// let Step::Wait(until) = flow.step(start) else { unreachable!() };
 /// assert_eq!(until, after(10));
 ///
-/// let Step::Send(poll) = flow.step(after(10)) else { unreachable!() };
+/// let Step::Send { request: poll, .. } = flow.step(after(10)) else { unreachable!() };
 /// assert_eq!(poll.uri().path(), "/sso/oauth/my-oauth-app/access_token");
 /// flow.receive(Ok(answer(400, r#"{"error":"slow_down"}"#)), after(11));
 ///
@@ -59,7 +59,7 @@ use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, Hints, Step
 /// let Step::Wait(until) = flow.step(after(11)) else { unreachable!() };
 /// assert_eq!(until, after(26));
 ///
-/// let Step::Send(_) = flow.step(after(26)) else { unreachable!() };
+/// let Step::Send { .. } = flow.step(after(26)) else { unreachable!() };
 /// flow.receive(Ok(answer(200, r#"{"access_token":"b8cb84c9","token_type":"access_token"}"#)), after(27));
 ///
 /// let Step::Done(tokens) = flow.step(after(27)) else { unreachable!() };
@@ -240,7 +240,7 @@ impl DeviceFlow {
                 let deadline = self.deadline(now);
                 self.state = State::Out { sent: now, deadline };
                 // A grant yields its tokens once: a poll that is lost may have lost them.
-                Step::Send(Hints { deadline, fresh_connection: true }.put(request))
+                Step::Send { request, options: SendOptions { deadline, fresh_connection: true } }
             }
             Err(error) => {
                 self.state = State::Done(None);

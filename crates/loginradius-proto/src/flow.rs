@@ -13,16 +13,16 @@ use crate::{App, Body, Endpoint, Error, ErrorKind, describe};
 ///
 /// ```
 /// # use std::{collections::VecDeque, time::{Duration, Instant}};
-/// # use loginradius_proto::{App, Body, Call, Error, Flow, Step, jwt::JwtByAccessToken};
+/// # use loginradius_proto::{App, Body, Call, Error, Flow, SendOptions, Step, jwt::JwtByAccessToken};
 /// fn run<F: Flow>(
 ///     mut flow: F,
-///     mut send: impl FnMut(http::Request<Body>) -> Result<http::Response<Body>, Error>,
+///     mut send: impl FnMut(http::Request<Body>, SendOptions) -> Result<http::Response<Body>, Error>,
 ///     mut wait_until: impl FnMut(Instant),
 ///     mut now: impl FnMut() -> Instant,
 /// ) -> Result<F::Output, Error> {
 ///     loop {
 ///         match flow.step(now()) {
-///             Step::Send(request) => flow.receive(send(request), now()),
+///             Step::Send { request, options } => flow.receive(send(request, options), now()),
 ///             Step::Wait(until) => wait_until(until),
 ///             Step::Done(result) => return result,
 ///         }
@@ -32,7 +32,7 @@ use crate::{App, Body, Endpoint, Error, ErrorKind, describe};
 /// # fn main() -> Result<(), Error> {
 /// // A server that is out of order once; a clock that jumps over the waits.
 /// let mut answers = VecDeque::from([(503, "<html>"), (200, r#"{"signature":"e30.e30.c2ln"}"#)]);
-/// let send = |_| {
+/// let send = |_, _| {
 ///     let (status, body) = answers.pop_front().unwrap();
 ///     Ok(http::Response::builder().status(status).body(Body::from(body)).unwrap())
 /// };
@@ -66,8 +66,13 @@ pub trait Flow {
 #[allow(clippy::exhaustive_enums, reason = "a transport has to handle every step there is")]
 #[allow(clippy::large_enum_variant, reason = "a step is taken apart at once, and a box is an allocation")]
 pub enum Step<T> {
-    /// Send this request and give the outcome to [`Flow::receive`]. Its [`Hints`] say until when.
-    Send(Request<Body>),
+    /// Send this request and give the outcome to [`Flow::receive`].
+    Send {
+        /// What to send. `http::Request` prints its whole URI: log it by [`describe`](crate::describe).
+        request: Request<Body>,
+        /// Until when, and over which connection.
+        options: SendOptions,
+    },
     /// Nothing to do before this instant, unless an outcome arrives. May lie in the past: then go on at once.
     Wait(Instant),
     /// The end. Said once; after that the flow answers [`ErrorKind::Finished`].
@@ -78,46 +83,55 @@ pub enum Step<T> {
 impl<T: fmt::Debug> fmt::Debug for Step<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Send(request) => write!(f, "Send({})", describe(request)),
+            Self::Send { request, options } => f
+                .debug_struct("Send")
+                .field("request", &format_args!("{}", describe(request)))
+                .field("options", options)
+                .finish(),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
             Self::Done(result) => f.debug_tuple("Done").field(result).finish(),
         }
     }
 }
 
-/// What a flow tells the transport about a request, as an extension of the request.
+/// How a transport sends the request of a [`Step::Send`].
 ///
 /// ```
 /// # use std::time::{Duration, Instant};
-/// # use loginradius_proto::{App, Call, Flow, Hints, Step, oauth::RefreshAccessToken};
+/// # use loginradius_proto::{App, Call, Flow, Step, oauth::RefreshAccessToken};
 /// let now = Instant::now();
 /// let app = App::new("my-client-id");
 /// let mut call = Call::new(RefreshAccessToken::new("a795bbb0"), &app, 42);
-/// let Step::Send(request) = call.step(now) else { unreachable!() };
+/// let Step::Send { options, .. } = call.step(now) else { unreachable!() };
 ///
-/// let hints = Hints::of(&request).unwrap();
-/// assert_eq!(hints.deadline, now + Duration::from_secs(30));
-/// assert!(hints.fresh_connection);
+/// assert_eq!(options.deadline, now + Duration::from_secs(30));
+/// assert!(options.fresh_connection);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Hints {
-    /// When the flow goes on without an answer, as after a lost one. Stop the request then.
+pub struct SendOptions {
+    /// When the flow continues without a response, as after a lost one. Stop the request then.
     pub deadline: Instant,
     /// Send it over a new connection: a pooled one that dies would lose a request that must not be sent again.
     pub fresh_connection: bool,
 }
 
-impl Hints {
-    /// The hints of a request that a flow handed out.
+impl SendOptions {
+    /// Makes the options of a request that is sent over a new connection, and stopped at that deadline.
+    ///
+    /// For a [`Flow`] of your own, and for tests of a transport.
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant};
+    /// use loginradius_proto::SendOptions;
+    ///
+    /// let mut options = SendOptions::new(Instant::now() + Duration::from_secs(30));
+    /// assert!(options.fresh_connection);
+    /// options.fresh_connection = false; // for a request that may be sent again
+    /// ```
     #[must_use]
-    pub fn of<B>(request: &Request<B>) -> Option<Self> {
-        request.extensions().get().copied()
-    }
-
-    pub(crate) fn put(self, mut request: Request<Body>) -> Request<Body> {
-        request.extensions_mut().insert(self);
-        request
+    pub fn new(deadline: Instant) -> Self {
+        Self { deadline, fresh_connection: true }
     }
 }
 
@@ -226,7 +240,8 @@ impl<E: Endpoint> Call<E> {
                 let deadline = after(now, self.timeout);
                 self.attempts = self.attempts.saturating_add(1);
                 self.state = State::Out { sent: now, deadline };
-                Step::Send(Hints { deadline, fresh_connection: !self.endpoint.repeatable() }.put(request))
+                let options = SendOptions { deadline, fresh_connection: !self.endpoint.repeatable() };
+                Step::Send { request, options }
             }
             Err(error) => {
                 self.state = State::Done(None);

@@ -76,7 +76,7 @@ pub use describe::describe;
 pub use device::{DeviceFlow, PendingDevice};
 pub use endpoint::Endpoint;
 pub use error::{Ask, Error, ErrorKind, FieldError, ServiceError};
-pub use flow::{Call, Flow, Hints, Retry, Step};
+pub use flow::{Call, Flow, Retry, SendOptions, Step};
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, DeviceCode, IdToken, Jwt, Password, RefreshToken,
 };

@@ -7,7 +7,7 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUser
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Hints, Retry, Step, TokenSet};
+use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Retry, SendOptions, Step, TokenSet};
 use proptest::prelude::*;
 
 const PAGE: &str = "<html><title>Bad gateway</title></html>";
@@ -76,7 +76,7 @@ const FINAL: &[Fate] = &[
 struct Told {
     /// When each request was sent.
     sent: Vec<Duration>,
-    hints: Vec<Hints>,
+    options: Vec<SendOptions>,
     /// Since the start.
     ended: Duration,
     /// The text of a success does not matter, only that it is one.
@@ -86,14 +86,14 @@ struct Told {
 /// Runs a call whose requests meet those fates; the last one is met again and again.
 fn run<E: Endpoint>(mut call: Call<E>, fates: &[Fate]) -> Told {
     let mut now = start();
-    let (mut sent, mut hints) = (Vec::new(), Vec::new());
+    let (mut sent, mut all_options) = (Vec::new(), Vec::new());
     for _ in 0..200 {
         match call.step(now) {
             Step::Wait(until) => now = until,
-            Step::Send(request) => {
+            Step::Send { options, .. } => {
                 let fate = fates[sent.len().min(fates.len() - 1)];
                 sent.push(now - start());
-                hints.push(Hints::of(&request).expect("hints"));
+                all_options.push(options);
                 let outcome = match fate {
                     Answer(status, body) => {
                         Ok(http::Response::builder().status(status).body(Body::from(body)).unwrap())
@@ -112,7 +112,7 @@ fn run<E: Endpoint>(mut call: Call<E>, fates: &[Fate]) -> Told {
                 let result = result.map(drop);
                 let Step::Done(Err(error)) = call.step(now) else { panic!("two ends") };
                 assert_eq!(error.kind(), ErrorKind::Finished);
-                return Told { sent, hints, ended: now - start(), result };
+                return Told { sent, options: all_options, ended: now - start(), result };
             }
         }
     }
@@ -316,9 +316,9 @@ fn a_retry_after_is_told_by_calls_that_are_not_repeated() {
 fn what_must_not_be_sent_again_wants_a_fresh_connection() {
     for (name, repeatable, _, run) in OPERATIONS {
         let told = run(Retry::default(), 1, &[NotSent]);
-        for (sent, hints) in told.sent.iter().zip(&told.hints) {
-            assert_eq!(hints.fresh_connection, !repeatable, "{name}");
-            assert_eq!(hints.deadline, start() + *sent + s(30), "{name}");
+        for (sent, options) in told.sent.iter().zip(&told.options) {
+            assert_eq!(options.fresh_connection, !repeatable, "{name}");
+            assert_eq!(options.deadline, start() + *sent + s(30), "{name}");
         }
     }
 }
@@ -330,7 +330,7 @@ fn a_transport_that_never_answers_is_given_up_at_the_deadline() {
     assert_eq!(told.result.unwrap_err().kind(), ErrorKind::Lost);
 
     let told = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1).timeout(s(3)), &[NeverAnswered]);
-    assert_eq!((told.hints[0].deadline, told.ended), (start() + s(3), s(3)));
+    assert_eq!((told.options[0].deadline, told.ended), (start() + s(3), s(3)));
 
     let told = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(s(3)), &[NeverAnswered]);
     assert_eq!(told.sent.len(), 4);
@@ -340,7 +340,7 @@ fn a_transport_that_never_answers_is_given_up_at_the_deadline() {
 #[test]
 fn while_a_request_is_out_there_is_nothing_to_do() {
     let mut call = Call::new(RequestDeviceCode::new(), &app(), 1);
-    assert!(matches!(call.step(start()), Step::Send(_)));
+    assert!(matches!(call.step(start()), Step::Send { .. }));
     for elapsed in [0, 0, 1, 29_999] {
         let Step::Wait(until) = call.step(start() + ms(elapsed)) else { panic!("a request is out") };
         assert_eq!(until, start() + s(30));
@@ -355,7 +355,7 @@ fn early_steps_and_stray_outcomes_change_nothing() {
     let mut call = Call::new(RequestDeviceCode::new(), &app(), 1);
     let stray = || Ok(http::Response::new(Body::from(r#"{"error":"invalid_client"}"#)));
     call.receive(stray(), start());
-    assert!(matches!(call.step(start()), Step::Send(_)));
+    assert!(matches!(call.step(start()), Step::Send { .. }));
     call.receive(Err(Error::lost("reset")), start());
     call.receive(stray(), start());
     let Step::Wait(until) = call.step(start()) else { panic!("too early") };
@@ -363,7 +363,7 @@ fn early_steps_and_stray_outcomes_change_nothing() {
         call.receive(stray(), start());
         assert!(matches!(call.step(until - Duration::from_nanos(1)), Step::Wait(again) if again == until));
     }
-    assert!(matches!(call.step(until), Step::Send(_)));
+    assert!(matches!(call.step(until), Step::Send { .. }));
     call.receive(Ok(http::Response::new(Body::from(GRANT))), until);
     call.receive(stray(), until);
     assert!(matches!(call.step(until), Step::Done(Ok(_))));
@@ -374,10 +374,10 @@ fn early_steps_and_stray_outcomes_change_nothing() {
 /// Runs a call whose first request is not sent, and whose second one succeeds: when that was sent, and its response.
 fn second_response<E: Endpoint>(endpoint: E) -> (Instant, E::Response) {
     let mut call = Call::new(endpoint, &app(), 1);
-    let Step::Send(_) = call.step(start()) else { panic!("nothing is sent") };
+    let Step::Send { .. } = call.step(start()) else { panic!("nothing is sent") };
     call.receive(Err(Error::not_sent("connection refused")), start());
     let Step::Wait(sent) = call.step(start()) else { panic!("no wait") };
-    let Step::Send(_) = call.step(sent) else { panic!("nothing is sent again") };
+    let Step::Send { .. } = call.step(sent) else { panic!("nothing is sent again") };
     call.receive(Ok(http::Response::new(Body::from(TOKENS))), sent + s(20));
     let Step::Done(Ok(response)) = call.step(sent + s(21)) else { panic!("no response") };
     (sent, response)
@@ -437,6 +437,15 @@ fn a_response_that_holds_tokens_may_pass_the_moment_on() {
 }
 
 #[test]
+fn a_step_is_printed_without_query_and_body() {
+    let now = start();
+    let step = Call::new(JwtByAccessToken::new("b8cb84c9"), &app(), 1).step(now);
+    let Step::Send { options, .. } = &step else { panic!("nothing is sent") };
+    let request = "GET https://cloud-api.loginradius.com/sso/jwt/api/token";
+    assert_eq!(format!("{step:?}"), format!("Send {{ request: {request}, options: {options:?} }}"));
+}
+
+#[test]
 fn settings_that_no_request_can_be_made_from_end_the_call_before_anything_is_sent() {
     let mut call = Call::new(RequestDeviceCode::new(), &App::new("my-client-id"), 1);
     let Step::Done(Err(error)) = call.step(start()) else { panic!("nothing can be sent") };
@@ -455,7 +464,7 @@ fn a_policy_of_extremes_ends_and_does_not_overflow() {
     assert_eq!(call(RequestDeviceCode::new(), doubled, 1, &[Lost]).sent.len(), 90);
 
     let told = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(Duration::MAX), &[Answer(200, GRANT)]);
-    assert!(told.hints[0].deadline > start() + s(1_000_000));
+    assert!(told.options[0].deadline > start() + s(1_000_000));
 }
 
 fn fate() -> impl Strategy<Value = Fate> {

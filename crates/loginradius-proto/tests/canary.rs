@@ -355,7 +355,7 @@ impl Visit for Drive {
             print(&call);
             loop {
                 match call.step(now) {
-                    Step::Send(request) => {
+                    Step::Send { request, .. } => {
                         search(&describe(&request));
                         print(&call);
                         call.receive(outcome(), now);
@@ -375,7 +375,7 @@ impl Visit for Drive {
             print_error(&error);
         }
         let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry::OFF);
-        let Step::Send(_) = call.step(now) else { panic!("nothing is sent") };
+        let Step::Send { .. } = call.step(now) else { panic!("nothing is sent") };
         let Step::Wait(deadline) = call.step(now) else { panic!("no deadline") };
         match call.step(deadline) {
             Step::Done(Err(error)) => print_error(&error),
@@ -433,7 +433,7 @@ fn a_device_sign_in_in_every_state() {
         loop {
             print(&flow);
             match flow.step(now) {
-                Step::Send(request) => {
+                Step::Send { request, .. } => {
                     search(&describe(&request));
                     polls += 1;
                     flow.receive(if polls == 1 { Err(Error::lost("reset")) } else { end() }, now);
@@ -531,7 +531,7 @@ impl Session {
                     print(&outcome);
                     SessionInput::Loaded(outcome)
                 }
-                SessionStep::Send(request) => {
+                SessionStep::Send { request, .. } => {
                     search(&describe(&request));
                     SessionInput::Answered(server())
                 }

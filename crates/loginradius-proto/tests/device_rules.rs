@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{
-    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, Hints, PendingDevice, Service, Step, TokenSet,
+    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, SendOptions, Service, Step, TokenSet,
 };
 
 const PENDING: &str = r#"{"error":"authorization_pending","error_description":""}"#;
@@ -107,14 +107,14 @@ impl Device {
 
     /// Moves the clock to the next request, or to the end.
     #[allow(clippy::result_large_err, reason = "the end of a flow is no error here")]
-    fn next(&mut self) -> Result<http::Request<Body>, Result<TokenSet, Error>> {
+    fn next(&mut self) -> Result<(http::Request<Body>, SendOptions), Result<TokenSet, Error>> {
         for _ in 0..3 {
             match self.flow.step(self.now) {
                 Step::Wait(until) => self.now = self.now.max(until),
-                Step::Send(request) => {
+                Step::Send { request, options } => {
                     self.polls += 1;
                     assert!(self.polls <= 2_000, "it polls without end");
-                    return Ok(request);
+                    return Ok((request, options));
                 }
                 Step::Done(result) => return Err(result),
             }
@@ -977,8 +977,8 @@ fn a_flow_whose_transport_never_answers_ends() {
 fn the_deadline_is_the_callers() {
     let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(s(3));
     let mut device = Device { flow, now: start(), polls: 0 };
-    let Ok(request) = device.next() else { panic!("no poll") };
-    assert_eq!(Hints::of(&request).unwrap().deadline, device.now + s(3));
+    let Ok((_, options)) = device.next() else { panic!("no poll") };
+    assert_eq!(options.deadline, device.now + s(3));
     assert!(matches!(device.flow.step(device.now), Step::Wait(until) if until == device.now + s(3)));
 }
 
@@ -1012,8 +1012,8 @@ fn a_poll_that_is_never_answered_does_not_cost_a_short_lived_code() {
 #[test]
 fn the_last_poll_may_take_its_time() {
     let mut device = Device::new(5, 12);
-    let Ok(request) = device.next() else { panic!("no poll") };
-    let left = Hints::of(&request).unwrap().deadline - device.now;
+    let Ok((_, options)) = device.next() else { panic!("no poll") };
+    let left = options.deadline - device.now;
     assert_eq!(left, s(30), "no other poll can follow, so there is nothing to hurry for");
 }
 
@@ -1023,8 +1023,8 @@ fn a_slow_server_is_not_given_up_for_being_slow() {
     device.poll();
     device.now += s(4);
     device.answers(400, PENDING);
-    let Ok(request) = device.next() else { panic!("no poll") };
-    let left = Hints::of(&request).unwrap().deadline - device.now;
+    let Ok((_, options)) = device.next() else { panic!("no poll") };
+    let left = options.deadline - device.now;
     assert!(left >= s(15), "its answers take 4 s: {left:?}");
 }
 
@@ -1038,13 +1038,12 @@ fn an_answer_after_the_deadline_counts_if_the_flow_has_not_gone_on() {
 }
 
 #[test]
-fn every_request_has_its_hints() {
+fn every_request_has_its_options() {
     let mut device = Device::new(5, 600);
     for _ in 0..3 {
-        let Ok(request) = device.next() else { panic!("no poll") };
-        let hints = Hints::of(&request).expect("hints");
-        assert_eq!(hints.deadline, device.now + s(30));
-        assert!(hints.fresh_connection, "a grant yields its tokens once");
+        let Ok((_, options)) = device.next() else { panic!("no poll") };
+        assert_eq!(options.deadline, device.now + s(30));
+        assert!(options.fresh_connection, "a grant yields its tokens once");
         device.answers(400, PENDING);
     }
 }
@@ -1053,7 +1052,7 @@ fn every_request_has_its_hints() {
 fn every_poll_is_the_same_request() {
     let mut device = Device::new(5, 600);
     for _ in 0..3 {
-        let Ok(request) = device.next() else { panic!("no poll") };
+        let Ok((request, _)) = device.next() else { panic!("no poll") };
         assert_eq!(request.method(), "POST");
         assert_eq!(request.uri(), "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/access_token");
         let body = std::str::from_utf8(request.body().as_bytes()).unwrap();
@@ -1087,7 +1086,7 @@ fn an_outcome_that_nobody_asked_for_is_ignored() {
 fn a_repeated_step_sends_nothing_twice() {
     let mut device = Device::new(5, 600);
     device.now += s(5);
-    assert!(matches!(device.flow.step(device.now), Step::Send(_)));
+    assert!(matches!(device.flow.step(device.now), Step::Send { .. }));
     for _ in 0..5 {
         assert!(matches!(device.flow.step(device.now), Step::Wait(until) if until == device.now + s(30)));
     }
@@ -1178,7 +1177,7 @@ fn nothing_printed_shows_the_device_code() {
 fn a_site_is_polled_at_its_own_address() {
     let app = app().service(Service::site("acme.hub.loginradius.com").unwrap());
     let flow = DeviceFlow::new(&app, &grant(r#""interval":5"#), start(), 42);
-    let Ok(request) = (Device { flow, now: start(), polls: 0 }).next() else { panic!("no poll") };
+    let Ok((request, _)) = (Device { flow, now: start(), polls: 0 }).next() else { panic!("no poll") };
     assert_eq!(request.uri(), "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/token");
 }
 

@@ -10,9 +10,7 @@ use std::error::Error as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{
-    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, Hints, PendingDevice, Step, TokenSet,
-};
+use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Step, TokenSet};
 
 /// Microseconds since the server made the grant.
 type Time = u64;
@@ -383,10 +381,7 @@ impl World {
             match flow.step(instant(now)) {
                 Step::Done(result) => break result,
                 Step::Wait(until) => now = self.wait(&mut flow, now, time(until), tally),
-                Step::Send(request) => {
-                    let hints = Hints::of(&request).expect("hints");
-                    now = self.poll(&mut flow, now, time(hints.deadline), tally);
-                }
+                Step::Send { options, .. } => now = self.poll(&mut flow, now, time(options.deadline), tally),
             }
         };
         self.tell(now, &("end", result.as_ref().map_err(Error::kind)));

@@ -9,7 +9,7 @@ use super::step::{SessionEnd, SessionInput, SessionStep};
 use crate::flow::{Retry, is_failure};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
-use crate::{AccessToken, App, Body, Endpoint, Error, ErrorKind, Hints, RefreshToken, TokenSet};
+use crate::{AccessToken, App, Body, Endpoint, Error, ErrorKind, RefreshToken, SendOptions, TokenSet};
 
 /// One transaction of a session: getting a token that is good, signing in, signing out, forgetting.
 ///
@@ -69,7 +69,7 @@ use crate::{AccessToken, App, Body, Endpoint, Error, ErrorKind, Hints, RefreshTo
 ///             stored = None;
 ///             SessionInput::Saved(SaveOutcome::Saved)
 ///         }
-///         SessionStep::Send(_request) => {
+///         SessionStep::Send { .. } => {
 ///             refreshes += 1;
 ///             SessionInput::Answered(Ok(http::Response::new(Body::from(
 ///                 r#"{"access_token":"second","expires_in":600,"refresh_token":"c7d1"}"#,
@@ -354,8 +354,8 @@ impl SessionFlow {
     /// [`SessionStep::Wait`] is over; earlier calls answer the same again.
     pub fn step(&mut self, now: Instant, clock: SystemTime) -> SessionStep {
         let at = At { now, clock };
-        if let Some(request) = self.advance(at) {
-            return SessionStep::Send(request);
+        if let Some((request, options)) = self.advance(at) {
+            return SessionStep::Send { request, options };
         }
         if let State::Locking = self.state
             && !self.asked
@@ -381,7 +381,7 @@ impl SessionFlow {
     }
 
     /// What time alone changes, and the request that is to be sent now.
-    fn advance(&mut self, at: At) -> Option<Request<Body>> {
+    fn advance(&mut self, at: At) -> Option<(Request<Body>, SendOptions)> {
         let now = at.now;
         self.look_at_the_clocks(at);
         match self.state {
@@ -806,7 +806,7 @@ impl SessionFlow {
         }
     }
 
-    fn send(&mut self, at: At) -> Option<Request<Body>> {
+    fn send(&mut self, at: At) -> Option<(Request<Body>, SendOptions)> {
         let token = self.refresh_token().unwrap_or_else(|| RefreshToken::new(""));
         let request = match self.goal {
             Goal::SignOut(_) => self.revocation(token).request(&self.app),
@@ -818,7 +818,7 @@ impl SessionFlow {
                 self.attempts = self.attempts.saturating_add(1);
                 self.state = State::Out { sent: at.now, sent_at: at.clock, deadline };
                 self.asked = true;
-                Some(Hints { deadline, fresh_connection: true }.put(request))
+                Some((request, SendOptions { deadline, fresh_connection: true }))
             }
             Err(error) => {
                 self.finish(Err(error));

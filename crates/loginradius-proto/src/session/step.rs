@@ -3,7 +3,7 @@ use std::time::Instant;
 use http::{Request, Response};
 
 use super::{LoadOutcome, SaveOutcome, SessionEvent, SessionMemory, SessionRecord};
-use crate::{AccessToken, Body, Error, describe};
+use crate::{AccessToken, Body, Error, SendOptions, describe};
 
 /// What a [`SessionFlow`](super::SessionFlow) asks for.
 #[must_use]
@@ -14,8 +14,13 @@ pub enum SessionStep {
     Lock,
     /// Load the record: [`SessionInput::Loaded`].
     Load,
-    /// Send this request, once: [`SessionInput::Answered`]. Its [`Hints`](crate::Hints) say until when.
-    Send(Request<Body>),
+    /// Send this request, once: [`SessionInput::Answered`].
+    Send {
+        /// What to send. `http::Request` prints its whole URI: log it by [`describe`](crate::describe).
+        request: Request<Body>,
+        /// Until when, and over which connection.
+        options: SendOptions,
+    },
     /// Nothing to do before this instant, unless an answer arrives.
     Wait(Instant),
     /// Save the record durably, if the stored one has the expected generation (`None`: if there is none, or
@@ -73,7 +78,11 @@ impl std::fmt::Debug for SessionStep {
         match self {
             Self::Lock => f.write_str("Lock"),
             Self::Load => f.write_str("Load"),
-            Self::Send(request) => write!(f, "Send({})", describe(request)),
+            Self::Send { request, options } => f
+                .debug_struct("Send")
+                .field("request", &format_args!("{}", describe(request)))
+                .field("options", options)
+                .finish(),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
             Self::Save { record, expected } => {
                 f.debug_struct("Save").field("record", record).field("expected", expected).finish()

@@ -122,7 +122,7 @@ fn an_answer_after_the_deadline_is_none() {
                 world.stored = Stored::Record(record.to_json());
                 SessionInput::Saved(SaveOutcome::Saved)
             }
-            SessionStep::Send(_) => {
+            SessionStep::Send { .. } => {
                 sends += 1;
                 world.pass(s(5));
                 let SessionStep::Wait(_) = flow.step(world.now, world.clock) else { break };
@@ -198,7 +198,7 @@ fn a_timeout_of_nothing_ends() {
                 world.stored = Stored::Record(record.to_json());
                 SessionInput::Saved(SaveOutcome::Saved)
             }
-            SessionStep::Send(_) => {
+            SessionStep::Send { .. } => {
                 sends += 1;
                 continue;
             }

@@ -317,13 +317,13 @@ fn calls_tell_when_the_request_was_handed_out_that_was_answered() {
     let sent = |first_is_lost: bool| {
         let mut call = Call::new(AccessTokenByPassword::new("user", "password"), &world.app, 42);
         let mut now = start() + s(7);
-        let Step::Send(_) = call.step(now) else { panic!("nothing is sent") };
+        let Step::Send { .. } = call.step(now) else { panic!("nothing is sent") };
         let mut sent = now;
         if first_is_lost {
             call.receive(Err(Error::not_sent("refused")), now + s(1));
             let Step::Wait(until) = call.step(now + s(1)) else { panic!("no wait") };
             now = until;
-            let Step::Send(_) = call.step(now) else { panic!("nothing is sent again") };
+            let Step::Send { .. } = call.step(now) else { panic!("nothing is sent again") };
             sent = now;
         }
         call.receive(Ok(answer(200, &pair("a1", "r1"))), now + s(20));
@@ -342,9 +342,9 @@ fn a_device_sign_in_tells_when_the_last_poll_was_sent() {
     let body = r#"{"device_code":"d","user_code":"u","verification_uri":"v","interval":5,"expires_in":600}"#;
     let grant = RequestDeviceCode::new().response(&app, answer(200, body)).unwrap();
     let mut flow = DeviceFlow::new(&app, &grant, start(), 42);
-    let Step::Send(_) = flow.step(start() + s(5)) else { panic!("no poll") };
+    let Step::Send { .. } = flow.step(start() + s(5)) else { panic!("no poll") };
     flow.receive(Ok(answer(400, r#"{"error":"authorization_pending"}"#)), start() + s(6));
-    let Step::Send(_) = flow.step(start() + s(11)) else { panic!("no second poll") };
+    let Step::Send { .. } = flow.step(start() + s(11)) else { panic!("no second poll") };
     flow.receive(Ok(answer(200, &pair("a1", "r1"))), start() + s(19));
     let Step::Done(Ok(tokens)) = flow.step(start() + s(30)) else { panic!("no tokens") };
     assert_eq!(tokens.requested_at, Some(start() + s(11)));
@@ -635,18 +635,17 @@ fn the_request_is_the_one_of_the_operation_over_a_connection_of_its_own() {
             SessionStep::Lock => SessionInput::Locked(Ok(true)),
             SessionStep::Load => SessionInput::Loaded(LoadOutcome::from_json(&world.record().to_string())),
             SessionStep::Save { .. } => SessionInput::Saved(SaveOutcome::Saved),
-            SessionStep::Send(request) => {
-                sent = Some(request);
+            SessionStep::Send { request, options } => {
+                sent = Some((request, options));
                 break;
             }
             step => panic!("{step:?}"),
         };
         flow.receive(input, world.now, world.clock);
     }
-    let request = sent.expect("a request");
-    let hints = loginradius_proto::Hints::of(&request).expect("hints");
-    assert!(hints.fresh_connection);
-    assert_eq!(hints.deadline, world.now + s(30));
+    let (request, options) = sent.expect("a request");
+    assert!(options.fresh_connection);
+    assert_eq!(options.deadline, world.now + s(30));
     let operation = loginradius_proto::oauth::RefreshAccessToken::new("r1").request(&world.app).unwrap();
     assert_eq!(request.uri(), operation.uri());
     assert_eq!(request.body().as_bytes(), operation.body().as_bytes());

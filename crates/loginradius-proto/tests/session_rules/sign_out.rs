@@ -131,25 +131,24 @@ fn the_key_of_the_token_is_the_policys() {
         let mut world = World::signed_in(600);
         world.policy.revoke_with_token_key = token_key;
         let flow = &mut world.sign_out_flow();
-        let request = request(&world, flow);
+        let (request, options) = request(&world, flow);
         let body = String::from_utf8(request.body().as_bytes().to_vec()).unwrap();
         assert!(body.ends_with(key), "{body}");
-        let hints = loginradius_proto::Hints::of(&request).expect("hints");
-        assert_eq!(hints.deadline, world.now + s(30));
+        assert_eq!(options.deadline, world.now + s(30));
     }
 }
 
 fn request(
     world: &World,
     flow: &mut loginradius_proto::session::SessionFlow,
-) -> loginradius_proto::http::Request<loginradius_proto::Body> {
+) -> (loginradius_proto::http::Request<loginradius_proto::Body>, loginradius_proto::SendOptions) {
     use loginradius_proto::session::{SessionInput, SessionStep};
     for _ in 0..4 {
         let input = match flow.step(world.now, world.clock) {
             SessionStep::Lock => SessionInput::Locked(Ok(true)),
             SessionStep::Load => SessionInput::Loaded(LoadOutcome::from_json(&world.record().to_string())),
             SessionStep::Save { .. } => SessionInput::Saved(SaveOutcome::Saved),
-            SessionStep::Send(request) => return request,
+            SessionStep::Send { request, options } => return (request, options),
             step => panic!("{step:?}"),
         };
         flow.receive(input, world.now, world.clock);

@@ -7,7 +7,7 @@ use loginradius_proto::session::{
     Handout, LoadOutcome, SaveOutcome, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
     SessionPolicy, SessionRecord, SessionStep,
 };
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Hints, TokenSet, http};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, TokenSet, http};
 use serde_json::{Value, json};
 
 pub(crate) const PAGE: &str = "<html><title>Bad gateway</title></html>";
@@ -389,7 +389,7 @@ impl World {
                 (step, &input),
                 (SessionStep::Lock, SessionInput::Locked(_))
                     | (SessionStep::Load, SessionInput::Loaded(_))
-                    | (SessionStep::Send(_), SessionInput::Answered(_))
+                    | (SessionStep::Send { .. }, SessionInput::Answered(_))
                     | (SessionStep::Save { .. } | SessionStep::Clear { .. }, SessionInput::Saved(_))
                     | (SessionStep::Unlock, SessionInput::Unlocked)
             );
@@ -400,9 +400,7 @@ impl World {
             }
         }
         match (step, flow.step(self.now, self.clock)) {
-            (SessionStep::Send(request), SessionStep::Wait(until)) => {
-                assert_eq!(until, Hints::of(request).expect("hints").deadline);
-            }
+            (SessionStep::Send { options, .. }, SessionStep::Wait(until)) => assert_eq!(until, options.deadline),
             (step, again) => assert_eq!(format!("{step:?}"), format!("{again:?}")),
         }
         assert_eq!(before, format!("{flow:?}"), "at {step:?}");
@@ -416,8 +414,8 @@ impl World {
         if let SessionStep::Clear { .. } = &step {
             self.saving = None;
         }
-        if let SessionStep::Send(request) = &step {
-            self.deadline = Some(Hints::of(request).expect("hints").deadline);
+        if let SessionStep::Send { options, .. } = &step {
+            self.deadline = Some(options.deadline);
             assert!(act.is_some(), "nobody expects {step:?}");
         }
         let scripted = act.and_then(|act| act(self));
@@ -433,7 +431,7 @@ impl World {
                 assert!(self.locked, "loaded without the lock");
                 Some(scripted.unwrap_or_else(|| SessionInput::Loaded(self.load())))
             }
-            SessionStep::Send(_) => {
+            SessionStep::Send { .. } => {
                 assert!(self.locked, "sent without the lock");
                 scripted
             }
@@ -541,7 +539,7 @@ fn label(step: &SessionStep, stored: &Stored) -> String {
     match step {
         SessionStep::Lock => "lock".to_owned(),
         SessionStep::Load => "load".to_owned(),
-        SessionStep::Send(request) => {
+        SessionStep::Send { request, .. } => {
             let body: BTreeMap<String, String> = serde_urlencoded::from_bytes(request.body().as_bytes()).unwrap();
             let token = body.get("refresh_token").or(body.get("token")).expect("a refresh token");
             let name = if request.uri().path().ends_with("revoke") { "revoke" } else { "send" };

@@ -7,7 +7,7 @@ use loginradius_proto::session::{
     Handout, LoadOutcome, SaveOutcome, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
     SessionPolicy, SessionRecord, SessionStep,
 };
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Hints, RefreshToken, TokenSet};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, RefreshToken, TokenSet};
 
 use super::books::{Books, CANARY, LEEWAY, Outcome, Refresh, Seen, number};
 use super::chance::{MINUTE, Moment, SECOND, Time, instant, mono};
@@ -341,8 +341,8 @@ impl Seat {
                         run.wrote = true;
                         (Asked::Save(Box::new(record), expected), Next::Store)
                     }
-                    SessionStep::Send(request) => {
-                        let deadline = mono(Hints::of(&request).expect("hints").deadline);
+                    SessionStep::Send { request, options } => {
+                        let deadline = mono(options.deadline);
                         assert!(
                             (at.mono + 1..=at.mono + MINUTE).contains(&deadline),
                             "promise 9: waits for {deadline}"
