@@ -42,7 +42,7 @@ pub use loginradius_proto::session::{SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
     AccessToken, App, Ask, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode,
     DeviceFlow, Endpoint, Error, ErrorKind, Family, FieldError, Flow, IdToken, Jwt, Password, PendingDevice,
-    RefreshToken, Retry, SendOptions, Service, ServiceError, Step, TokenSet, browser, http, jwt, oauth,
+    RefreshToken, Retry, SendOptions, Service, ServiceError, Step, TokenSet, browser, http, jwt, oauth, redacted,
 };
 pub use loginradius_store as store;
 pub use receiver::{Canceller, LoopbackReceiver};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use http::Request;
 
 use crate::jitter::{Jitter, after, doubled};
-use crate::{App, Body, Endpoint, Error, ErrorKind, describe};
+use crate::{App, Body, Endpoint, Error, ErrorKind, redacted};
 
 /// A conversation that takes requests and waits, without any I/O.
 ///
@@ -68,7 +68,7 @@ pub trait Flow {
 pub enum Step<T> {
     /// Send this request and give the outcome to [`Flow::receive`].
     Send {
-        /// What to send. `http::Request` prints its whole URI: log it by [`describe`](crate::describe).
+        /// What to send. `http::Request` prints its whole URI: log it by [`redacted`](crate::redacted).
         request: Request<Body>,
         /// Until when, and over which connection.
         options: SendOptions,
@@ -85,7 +85,7 @@ impl<T: fmt::Debug> fmt::Debug for Step<T> {
         match self {
             Self::Send { request, options } => f
                 .debug_struct("Send")
-                .field("request", &format_args!("{}", describe(request)))
+                .field("request", &format_args!("{}", redacted(request)))
                 .field("options", options)
                 .finish(),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),

@@ -52,7 +52,6 @@
 mod app;
 mod body;
 pub mod browser;
-mod describe;
 mod device;
 mod endpoint;
 mod error;
@@ -60,6 +59,7 @@ mod flow;
 mod jitter;
 pub mod jwt;
 pub mod oauth;
+mod redacted;
 mod secret;
 mod service;
 pub mod session;
@@ -72,11 +72,11 @@ pub use http;
 
 pub use app::{App, BodyFormat};
 pub use body::Body;
-pub use describe::describe;
 pub use device::{DeviceFlow, PendingDevice};
 pub use endpoint::Endpoint;
 pub use error::{Ask, Error, ErrorKind, FieldError, ServiceError};
 pub use flow::{Call, Flow, Retry, SendOptions, Step};
+pub use redacted::redacted;
 pub use secret::{
     AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, DeviceCode, IdToken, Jwt, Password, RefreshToken,
 };

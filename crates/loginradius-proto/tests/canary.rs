@@ -26,7 +26,7 @@ use loginradius_proto::session::{
 use loginradius_proto::{
     AccessToken, App, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow,
     Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, Step, TokenSet,
-    describe,
+    redacted,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -251,7 +251,7 @@ impl Visit for Refuse {
         E::Response: Debug,
     {
         let request = operation.request(&app()).unwrap();
-        search(&describe(&request));
+        search(&redacted(&request).to_string());
         print(request.body());
         let bad = [
             app().client_secret(secret("client-secret") + "\n").api_key(secret("api-key") + "\n").oauth_app("..\n"),
@@ -262,7 +262,7 @@ impl Visit for Refuse {
         for app in bad {
             print(&app);
             match operation.request(&app) {
-                Ok(request) => search(&describe(&request)),
+                Ok(request) => search(&redacted(&request).to_string()),
                 Err(error) => {
                     self.errors += 1;
                     print_error(&error);
@@ -356,7 +356,7 @@ impl Visit for Drive {
             loop {
                 match call.step(now) {
                     Step::Send { request, .. } => {
-                        search(&describe(&request));
+                        search(&redacted(&request).to_string());
                         print(&call);
                         call.receive(outcome(), now);
                     }
@@ -434,7 +434,7 @@ fn a_device_sign_in_in_every_state() {
             print(&flow);
             match flow.step(now) {
                 Step::Send { request, .. } => {
-                    search(&describe(&request));
+                    search(&redacted(&request).to_string());
                     polls += 1;
                     flow.receive(if polls == 1 { Err(Error::lost("reset")) } else { end() }, now);
                 }
@@ -532,7 +532,7 @@ impl Session {
                     SessionInput::Loaded(outcome)
                 }
                 SessionStep::Send { request, .. } => {
-                    search(&describe(&request));
+                    search(&redacted(&request).to_string());
                     SessionInput::Answered(server())
                 }
                 SessionStep::Wait(until) => {

@@ -9,7 +9,7 @@ use crate::{AccessToken, App, Body, Endpoint, Error, Jwt};
 /// LoginRadius's "JWT Token": a JWT for an access token.
 ///
 /// Needs [`App::jwt_app`]. The access token and the API key travel in the URL's query, as LoginRadius
-/// has it: keep the URLs of your requests out of logs ([`describe`](crate::describe)). It may be repeated.
+/// has it: keep the URLs of your requests out of logs ([`redacted`](crate::redacted)). It may be repeated.
 ///
 /// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`; site: `GET /api/jwt/{app}/token?apikey&access_token`.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@ use std::time::Instant;
 use http::{Request, Response};
 
 use super::{LoadOutcome, SaveOutcome, SessionEvent, SessionMemory, SessionRecord};
-use crate::{AccessToken, Body, Error, SendOptions, describe};
+use crate::{AccessToken, Body, Error, SendOptions, redacted};
 
 /// What a [`SessionFlow`](super::SessionFlow) asks for.
 #[must_use]
@@ -16,7 +16,7 @@ pub enum SessionStep {
     Load,
     /// Send this request, once: [`SessionInput::Answered`].
     Send {
-        /// What to send. `http::Request` prints its whole URI: log it by [`describe`](crate::describe).
+        /// What to send. `http::Request` prints its whole URI: log it by [`redacted`](crate::redacted).
         request: Request<Body>,
         /// Until when, and over which connection.
         options: SendOptions,
@@ -80,7 +80,7 @@ impl std::fmt::Debug for SessionStep {
             Self::Load => f.write_str("Load"),
             Self::Send { request, options } => f
                 .debug_struct("Send")
-                .field("request", &format_args!("{}", describe(request)))
+                .field("request", &format_args!("{}", redacted(request)))
                 .field("options", options)
                 .finish(),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
