@@ -1,6 +1,7 @@
 use std::fmt;
 
-use crate::{ClientSecret, Service};
+use crate::secret::ClientSecret;
+use crate::service::Service;
 
 /// Who is calling, and where: the settings that all operations share.
 ///

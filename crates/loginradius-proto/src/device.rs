@@ -2,10 +2,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::{DEFAULT_TIMEOUT, is_failure};
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::flow::{DEFAULT_TIMEOUT, Flow, SendOptions, Step, is_failure};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{DeviceGrant, RequestTokens};
-use crate::{App, Body, DeviceCode, Endpoint, Error, ErrorKind, Flow, SendOptions, Step, TokenSet};
+use crate::secret::DeviceCode;
+use crate::token::TokenSet;
 
 /// Polls until the person has decided, or the code's lifetime is over ([RFC 8628, section 3.4]).
 ///

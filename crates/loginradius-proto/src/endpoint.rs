@@ -1,6 +1,8 @@
 use std::time::Instant;
 
-use crate::{App, Body, Error};
+use crate::app::App;
+use crate::body::Body;
+use crate::error::Error;
 
 /// One operation of LoginRadius: how it is asked and how its answer is read, without any I/O.
 ///

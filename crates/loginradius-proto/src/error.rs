@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::Service;
-
 /// What went wrong, and what the caller can do about it.
 ///
 /// `Display` is one line for a person: the operation, what happened, what to do. It never shows a
@@ -268,7 +266,7 @@ impl Error {
     }
 
     /// Says where the request was to go, if it did not get there.
-    pub(crate) fn to(self, service: &Service) -> Self {
+    pub(crate) fn to(self, service: &impl fmt::Display) -> Self {
         self.change(|detail| match detail.kind {
             ErrorKind::NotSent => {
                 detail.message =

@@ -3,8 +3,12 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
 use crate::jitter::{Jitter, after, doubled};
-use crate::{App, Body, Endpoint, Error, ErrorKind, redacted};
+use crate::redacted::redacted;
 
 /// A conversation that takes requests and waits, without any I/O.
 ///

@@ -60,6 +60,7 @@ mod jitter;
 pub mod jwt;
 pub mod oauth;
 mod redacted;
+mod route;
 mod secret;
 mod service;
 pub mod session;

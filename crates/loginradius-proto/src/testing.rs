@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, Response};
 
-use crate::{App, Body, BodyFormat, Endpoint, Service};
+use crate::app::{App, BodyFormat};
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::service::Service;
 
 /// An app with every setting, so that a request that carries one too many is noticed.
 pub(crate) fn classic_app(format: BodyFormat) -> App {

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
+use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
-use crate::{AccessToken, IdToken, RefreshToken};
 
 /// What a sign-in or a refresh yields ([RFC 6749, section 5.1]).
 ///

@@ -2,12 +2,15 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::awaiting::Awaiting;
-use super::pending_sign_in::Expected;
-use super::random::{Unguessable, challenge};
-use super::{BrowserRequest, BrowserSignIn, PendingSignIn, RandomBytes, redirect_uri};
-use crate::service::Route;
+use super::pending_sign_in::{Expected, PendingSignIn};
+use super::random::{RandomBytes, Unguessable, challenge};
+use super::redirect_uri;
+use super::response_type::ResponseType;
+use super::sign_in::{BrowserRequest, BrowserSignIn};
+use crate::app::App;
+use crate::error::Error;
+use crate::route::Route;
 use crate::wire::request::Params;
-use crate::{App, Error};
 
 /// LoginRadius's authorization request: sends a browser to LoginRadius's login, for a code or for tokens
 /// ([RFC 6749, section 4.1.1]).
@@ -53,62 +56,6 @@ pub struct AuthorizationRequest {
 enum Scope {
     Value(String),
     Raw(String),
-}
-
-/// What the callback brings: RFC 6749's `response_type`, as LoginRadius writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum ResponseType {
-    /// `code`: a code, which is exchanged for tokens out of the browser's sight.
-    #[default]
-    Code,
-    /// `token`: an access token in the address. It stands in the browser's history and in logs: prefer a code
-    /// (RFC 9700, section 2.1.2).
-    Token,
-    /// `code token`: both.
-    CodeToken,
-    /// `id_token`, of OpenID Connect; so are the next three. The scope has to hold `openid`.
-    IdToken,
-    /// `code id_token`
-    CodeIdToken,
-    /// `id_token token`
-    IdTokenToken,
-    /// `code id_token token`
-    CodeIdTokenToken,
-}
-
-impl ResponseType {
-    const ALL: [Self; 7] = [
-        Self::Code,
-        Self::Token,
-        Self::CodeToken,
-        Self::IdToken,
-        Self::CodeIdToken,
-        Self::IdTokenToken,
-        Self::CodeIdTokenToken,
-    ];
-
-    /// As it stands in the address.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Code => "code",
-            Self::Token => "token",
-            Self::CodeToken => "code token",
-            Self::IdToken => "id_token",
-            Self::CodeIdToken => "code id_token",
-            Self::IdTokenToken => "id_token token",
-            Self::CodeIdTokenToken => "code id_token token",
-        }
-    }
-
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name)
-    }
-
-    pub(super) fn asks_for(self, what: &str) -> bool {
-        self.as_str().split(' ').any(|part| part == what)
-    }
 }
 
 /// How the method of the PKCE challenge is called. The challenge itself is always the one that RFC 7636 calls
@@ -259,7 +206,7 @@ impl AuthorizationRequest {
         if !raw_scope.is_empty() {
             query += &format!("&scope={raw_scope}");
         }
-        Ok(app.service.uri(Route::Authorize, app, &query)?.to_string())
+        Ok(Route::Authorize.uri(app, &query)?.to_string())
     }
 
     /// OpenID Connect Core, section 3.2.2.1: a nonce belongs to every `id_token` that comes through the browser.

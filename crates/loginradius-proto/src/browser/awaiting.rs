@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::random::same;
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 
 /// How long a sign-in may take from its beginning to its callback: LoginRadius ends its own side after ten
 /// minutes (LoginRadius, "Federated SSO").

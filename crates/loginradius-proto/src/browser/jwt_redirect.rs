@@ -6,13 +6,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::awaiting::Awaiting;
+use super::callback::Callback;
 use super::pending_sign_in::{TEXTS, one_of, refused};
-use super::random::{Unguessable, is_unguessable};
-use super::{BrowserRequest, BrowserSignIn, Callback, Pending, RandomBytes, redirect_uri};
-use crate::service::{Family, Route};
+use super::random::{RandomBytes, Unguessable, is_unguessable};
+use super::redirect_uri;
+use super::sign_in::{BrowserRequest, BrowserSignIn, Pending};
+use crate::app::App;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::Jwt;
+use crate::service::Family;
 use crate::wire::json::Object;
 use crate::wire::request::Params;
-use crate::{App, Error, Jwt};
 
 /// LoginRadius's JWT redirect: sends a browser to LoginRadius's login, for a JWT that comes back in the address.
 ///
@@ -85,7 +90,7 @@ impl BrowserRequest for JwtRedirect {
                         .required("redirect_uri", &self.return_url)?
                         .required("nonce", &made.nonce)?
                         .urlencoded()?;
-                    (app.service.uri(Route::JwtRedirect, app, &query)?, BoundBy::Nonce, made.nonce)
+                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::Nonce, made.nonce)
                 }
                 Family::Classic => {
                     let Some(jwt_app) = app.jwt_app.as_deref() else {
@@ -100,7 +105,7 @@ impl BrowserRequest for JwtRedirect {
                         .setting("jwtapp", jwt_app)?
                         .required("return_url", &return_url)?
                         .urlencoded()?;
-                    (app.service.uri(Route::JwtRedirect, app, &query)?, BoundBy::State, made.state)
+                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::State, made.state)
                 }
             };
             let waiting = Waiting { awaiting: Awaiting::new(secret, now), bound_by, parameter: self.parameter.clone() };

@@ -43,8 +43,9 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use super::{Callback, Pending};
-use crate::{Error, ErrorKind};
+use super::callback::Callback;
+use super::sign_in::Pending;
+use crate::error::{Error, ErrorKind};
 
 /// The address of a callback on this machine: `http://127.0.0.1:{port}{path}`.
 ///

@@ -5,11 +5,15 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::awaiting::Awaiting;
+use super::callback::Callback;
 use super::random::{is_unguessable, same};
-use super::{Callback, Pending, ResponseType};
+use super::response_type::ResponseType;
+use super::sign_in::Pending;
+use crate::error::{Error, ErrorKind};
 use crate::oauth::AccessTokenByCode;
+use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken};
+use crate::token::TokenSet;
 use crate::wire::refusal;
-use crate::{AccessToken, AuthorizationCode, CodeVerifier, Error, ErrorKind, IdToken, TokenSet};
 
 /// A sign-in that waits for its callback: the state, the PKCE verifier and the address of the callback.
 ///

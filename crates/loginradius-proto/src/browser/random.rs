@@ -3,7 +3,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::{CodeVerifier, Error};
+use crate::error::Error;
+use crate::secret::CodeVerifier;
 
 /// The random bytes of one sign-in: 32 for the state, 32 for the PKCE verifier, 32 for the nonce. They come from
 /// the generator of the operating system (`getrandom`), and are used once.

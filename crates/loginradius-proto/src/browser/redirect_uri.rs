@@ -1,7 +1,7 @@
 use http::Uri;
 
-use super::Callback;
-use crate::Error;
+use super::callback::Callback;
+use crate::error::Error;
 use crate::service::check_authority;
 
 /// Checks the address that a callback will come to.

@@ -1,10 +1,14 @@
 use http::{Request, Response};
 
 use super::login;
-use crate::service::Route;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::{AccessToken, Jwt};
 use crate::wire::request;
 use crate::wire::scrub::Asked;
-use crate::{AccessToken, App, Body, Endpoint, Error, Jwt};
 
 /// LoginRadius's "JWT Token": a JWT for an access token.
 ///
@@ -62,8 +66,8 @@ impl Endpoint for JwtByAccessToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
-    use crate::ErrorKind;
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
     use crate::testing::{Sent, answer, classic_app, sent, site_app};
 
     fn operation() -> JwtByAccessToken {

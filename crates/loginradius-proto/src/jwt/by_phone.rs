@@ -1,8 +1,12 @@
 use http::{Request, Response};
 
 use super::login::{self, LoginOptions};
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::secret::{Jwt, Password};
 use crate::wire::scrub::Asked;
-use crate::{App, Body, Endpoint, Error, Jwt, Password};
 
 /// LoginRadius's "JWT Token by Phone": a JWT for a phone number and a password.
 ///
@@ -53,8 +57,8 @@ impl Endpoint for JwtByPhone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
-    use crate::ErrorKind;
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
     use crate::testing::{Sent, answer, classic_app, sent, site_app};
 
     fn operation() -> JwtByPhone {

@@ -1,11 +1,15 @@
 use http::{Request, Response};
 
-use crate::service::{Family, Route};
+use crate::app::App;
+use crate::body::Body;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::{Jwt, Password};
+use crate::service::Family;
 use crate::wire::answer;
 use crate::wire::json::Field;
 use crate::wire::request::{self, Params};
 use crate::wire::scrub::Asked;
-use crate::{App, Body, Error, Jwt, Password};
 
 /// What the three JWT logins can send besides the credentials.
 ///

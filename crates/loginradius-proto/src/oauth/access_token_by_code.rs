@@ -2,11 +2,16 @@ use std::time::Instant;
 
 use http::{Request, Response};
 
-use crate::service::{Family, Route};
-use crate::wire::answer;
-use crate::wire::request;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::{AuthorizationCode, CodeVerifier};
+use crate::service::Family;
+use crate::token::TokenSet;
 use crate::wire::scrub::Asked;
-use crate::{App, AuthorizationCode, Body, CodeVerifier, Endpoint, Error, TokenSet};
+use crate::wire::{answer, request};
 
 /// LoginRadius's "Access token by OAuth 2 token": exchanges an authorization code ([RFC 6749, section 4.1.3]).
 ///
@@ -99,7 +104,8 @@ impl Endpoint for AccessTokenByCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
     use crate::testing::{Sent, answer, classic_app, public, sent, site_app};
 
     fn operation() -> AccessTokenByCode {
@@ -199,7 +205,7 @@ mod tests {
         let error = operation()
             .response(&classic_app(Form), answer(401, r#"{"ErrorCode":2005,"Message":"The code is expired."}"#))
             .unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::SignInAgain);
+        assert_eq!(error.kind(), ErrorKind::SignInAgain);
         assert_eq!(error.operation(), Some("Access Token by OAuth 2 Token"));
         assert_eq!(error.service().unwrap().code, Some(2005));
     }

@@ -2,11 +2,16 @@ use std::time::Instant;
 
 use http::{Request, Response};
 
-use crate::service::{Family, Route};
-use crate::wire::answer;
-use crate::wire::request;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::route::Route;
+use crate::secret::Password;
+use crate::service::Family;
+use crate::token::TokenSet;
 use crate::wire::scrub::Asked;
-use crate::{App, Body, Endpoint, Error, ErrorKind, Password, TokenSet};
+use crate::wire::{answer, request};
 
 /// LoginRadius's "Access Token by Account Password" ([RFC 6749, section 4.3]).
 ///
@@ -94,7 +99,7 @@ impl Endpoint for AccessTokenByPassword {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
+    use crate::app::BodyFormat::{Form, Json};
     use crate::testing::{Sent, answer, classic_app, public, sent, site_app};
 
     fn operation() -> AccessTokenByPassword {

@@ -2,12 +2,16 @@ use std::time::Instant;
 
 use http::{Request, Response};
 
-use crate::service::Route;
-use crate::wire::answer;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::route::Route;
+use crate::secret::RefreshToken;
+use crate::token::TokenSet;
 use crate::wire::json::Field;
-use crate::wire::request;
 use crate::wire::scrub::Asked;
-use crate::{App, Body, Endpoint, Error, ErrorKind, RefreshToken, TokenSet};
+use crate::wire::{answer, request};
 
 /// LoginRadius's "Refresh Access Token" ([RFC 6749, section 6]).
 ///
@@ -96,7 +100,7 @@ impl Endpoint for RefreshAccessToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
+    use crate::app::BodyFormat::{Form, Json};
     use crate::testing::{Sent, answer, classic_app, public, sent, site_app};
 
     fn operation() -> RefreshAccessToken {
@@ -177,7 +181,7 @@ mod tests {
                 answer(400, r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#),
             )
             .unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::SignInAgain);
+        assert_eq!(error.kind(), ErrorKind::SignInAgain);
         assert_eq!(error.operation(), Some("Refresh Access Token"));
         assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
     }

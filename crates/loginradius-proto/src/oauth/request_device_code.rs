@@ -2,13 +2,16 @@ use std::time::Duration;
 
 use http::{Request, Response};
 
-use crate::service::Route;
-use crate::wire::answer;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::DeviceCode;
 use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
 use crate::wire::scrub::Asked;
-use crate::wire::{number, request};
-use crate::{App, Body, DeviceCode, Endpoint, Error};
+use crate::wire::{answer, number, request};
 
 /// LoginRadius's "Request Device Code": begins a device sign-in ([RFC 8628, section 3.1]).
 ///
@@ -153,7 +156,8 @@ fn is_web(uri: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
     use crate::testing::{Sent, answer, classic_app, sent, site_app};
 
     fn operation() -> RequestDeviceCode {
@@ -224,7 +228,7 @@ mod tests {
                 answer(401, r#"{"error":"invalid_client","error_description":"The client_id is not valid."}"#),
             )
             .unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::Settings);
+        assert_eq!(error.kind(), ErrorKind::Settings);
         assert_eq!(error.operation(), Some("Request Device Code"));
         assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_client"));
     }

@@ -2,11 +2,16 @@ use std::time::Instant;
 
 use http::{Request, Response};
 
-use crate::service::{Family, Route};
-use crate::wire::answer;
-use crate::wire::request;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::DeviceCode;
+use crate::service::Family;
+use crate::token::TokenSet;
 use crate::wire::scrub::Asked;
-use crate::{App, Body, DeviceCode, Endpoint, Error, TokenSet};
+use crate::wire::{answer, request};
 
 /// LoginRadius's "Request Tokens": one poll of a device sign-in ([RFC 8628, section 3.4]).
 ///
@@ -75,7 +80,8 @@ impl Endpoint for RequestTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
     use crate::testing::{Sent, answer, classic_app, sent, site_app};
 
     fn operation() -> RequestTokens {
@@ -150,7 +156,7 @@ mod tests {
         let error = operation()
             .response(&classic_app(Form), answer(400, r#"{"error":"authorization_pending","error_description":""}"#))
             .unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::TryLater);
+        assert_eq!(error.kind(), ErrorKind::TryLater);
         assert_eq!(error.operation(), Some("Request Tokens"));
         assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("authorization_pending"));
     }

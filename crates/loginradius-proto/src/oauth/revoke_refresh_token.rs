@@ -1,10 +1,13 @@
 use http::{Request, Response};
 
-use crate::service::Route;
-use crate::wire::answer;
-use crate::wire::request;
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::route::Route;
+use crate::secret::RefreshToken;
 use crate::wire::scrub::Asked;
-use crate::{App, Body, Endpoint, Error, RefreshToken};
+use crate::wire::{answer, request};
 
 /// LoginRadius's "Revoke Refresh Token" ([RFC 7009]).
 ///
@@ -71,7 +74,8 @@ impl Endpoint for RevokeRefreshToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BodyFormat::{Form, Json};
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
     use crate::testing::{Sent, answer, classic_app, public, sent, site_app};
 
     fn operation() -> RevokeRefreshToken {
@@ -142,7 +146,7 @@ mod tests {
                 ),
             )
             .unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::Settings);
+        assert_eq!(error.kind(), ErrorKind::Settings);
         assert_eq!(error.operation(), Some("Revoke Refresh Token"));
         assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_request"));
     }

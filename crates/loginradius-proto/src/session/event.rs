@@ -1,4 +1,4 @@
-use crate::Error;
+use crate::error::Error;
 
 /// What happened to a session, for a log or a page of the user's. None shows a secret.
 #[derive(Debug, Clone)]

@@ -6,10 +6,15 @@ use super::event::SessionEvent;
 use super::memory::{At, Hold, SessionMemory, SessionPolicy, Unsaved};
 use super::record::{Intent, LoadOutcome, Mark, SaveOutcome, SessionRecord, StoredHold, Tokens};
 use super::step::{SessionEnd, SessionInput, SessionStep};
-use crate::flow::{Retry, is_failure};
+use crate::app::App;
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::flow::{Retry, SendOptions, is_failure};
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
-use crate::{AccessToken, App, Body, Endpoint, Error, ErrorKind, RefreshToken, SendOptions, TokenSet};
+use crate::secret::{AccessToken, RefreshToken};
+use crate::token::TokenSet;
 
 /// One transaction of a session: getting a token that is good, signing in, signing out, forgetting.
 ///
@@ -1239,7 +1244,7 @@ impl SessionFlow {
 fn is_gone(error: &Error) -> bool {
     // RFC 7009, section 2.2 would answer 200; LoginRadius answers `invalid_request` to one of its two
     // revocation endpoints ("The access_token is invalid or expired.").
-    let says_so = |service: &crate::ServiceError| {
+    let says_so = |service: &crate::error::ServiceError| {
         service.oauth_error.as_deref() == Some("invalid_request")
             && service.description.as_deref().is_some_and(|text| text.contains("invalid or expired"))
     };

@@ -1,9 +1,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::record::{Mark, SessionRecord, StoredHold, Tokens};
+use crate::error::Error;
 use crate::flow::{DEFAULT_TIMEOUT, Retry};
 use crate::jitter::{Jitter, after};
-use crate::{AccessToken, Error, TokenSet};
+use crate::secret::AccessToken;
+use crate::token::TokenSet;
 
 /// How far in the future a token may have been obtained: clocks of two machines differ, and are corrected.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(5);

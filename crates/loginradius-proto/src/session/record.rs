@@ -3,7 +3,10 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{AccessToken, App, Error, IdToken, RefreshToken, TokenSet};
+use crate::app::App;
+use crate::error::Error;
+use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::token::TokenSet;
 
 /// What a store keeps of one session: the tokens, and what has to outlive a crash.
 ///

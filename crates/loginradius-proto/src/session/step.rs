@@ -2,8 +2,14 @@ use std::time::Instant;
 
 use http::{Request, Response};
 
-use super::{LoadOutcome, SaveOutcome, SessionEvent, SessionMemory, SessionRecord};
-use crate::{AccessToken, Body, Error, SendOptions, redacted};
+use super::event::SessionEvent;
+use super::memory::SessionMemory;
+use super::record::{LoadOutcome, SaveOutcome, SessionRecord};
+use crate::body::Body;
+use crate::error::Error;
+use crate::flow::SendOptions;
+use crate::redacted::redacted;
+use crate::secret::AccessToken;
 
 /// What a [`SessionFlow`](super::SessionFlow) asks for.
 #[must_use]

@@ -7,7 +7,8 @@ use super::head::Head;
 use super::json::{Field, Object};
 use super::refusal;
 use super::scrub::Asked;
-use crate::{Body, Error, ErrorKind};
+use crate::body::Body;
+use crate::error::{Error, ErrorKind};
 
 /// Reads an answer whose success is an object with the field `key`.
 ///

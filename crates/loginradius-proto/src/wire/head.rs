@@ -8,7 +8,8 @@ use http::{Response, StatusCode};
 
 use super::json::Object;
 use super::number;
-use crate::{Body, Error, ErrorKind};
+use crate::body::Body;
+use crate::error::{Error, ErrorKind};
 
 /// Status and headers of an answer, as far as they are read.
 pub(crate) struct Head {

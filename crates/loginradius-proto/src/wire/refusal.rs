@@ -6,8 +6,8 @@ use super::head::Head;
 use super::json::Object;
 use super::number;
 use super::scrub::{self, Asked, scrub};
-use crate::error::FieldError;
-use crate::{App, Ask, BodyFormat, Error, ErrorKind, ServiceError};
+use crate::app::{App, BodyFormat};
+use crate::error::{Ask, Error, ErrorKind, FieldError, ServiceError};
 
 /// The error that LoginRadius answered; `None` if the object is neither of its two error bodies.
 pub(super) fn read(asked: &Asked<'_>, head: &Head, object: &Object<'_>) -> Option<Error> {

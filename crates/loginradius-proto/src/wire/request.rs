@@ -4,8 +4,10 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
 use serde::{Serialize, Serializer};
 
-use crate::service::Route;
-use crate::{App, Body, BodyFormat, Error};
+use crate::app::{App, BodyFormat};
+use crate::body::Body;
+use crate::error::Error;
+use crate::route::Route;
 
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -112,7 +114,7 @@ fn build(
     format: Option<HeaderValue>,
     body: Body,
 ) -> Result<Request<Body>, Error> {
-    let uri = app.service.uri(route, app, query)?;
+    let uri = route.uri(app, query)?;
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;

@@ -1,6 +1,6 @@
 //! Texts of a server, made fit to be printed.
 
-use crate::App;
+use crate::app::App;
 
 /// Whose answer is read: the app, and the secrets that the request carried besides the app's.
 pub(crate) struct Asked<'a> {
