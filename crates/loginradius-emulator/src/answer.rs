@@ -1,9 +1,13 @@
 //! An answer before anything goes wrong with it.
 
-use hyper::StatusCode;
+use std::time::SystemTime;
+
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
 use serde_json::Value;
+
+use crate::body::Scripted;
 
 /// Status, headers and body. `Date` and `Cache-Control` are set when it is sent.
 #[derive(Debug, Clone)]
@@ -42,6 +46,20 @@ impl Answer {
             self.headers.insert(name, value);
         }
         self
+    }
+
+    /// Makes what is sent: these headers, and this body, which a fault may have changed.
+    pub(crate) fn respond(self, body: Scripted, date: SystemTime) -> Response<Scripted> {
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let headers = response.headers_mut();
+        // RFC 6749, section 5.1, and RFC 8628, section 3.2.
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
+            headers.entry(header::DATE).or_insert(date);
+        }
+        response
     }
 
     fn with_body(mut self, content_type: &'static str, body: String) -> Self {

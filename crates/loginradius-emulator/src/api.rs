@@ -7,13 +7,12 @@ use crate::answer::Answer;
 use crate::body::{Broken, Scripted};
 use crate::client::{self, Secret};
 use crate::fault::Fault;
+use crate::operation::{Family, Operation};
 use crate::params::{self, Params};
-use crate::recorded::{Family, Operation};
 use crate::refusal::{Refusal, Style};
 use crate::request::Whole;
 use crate::route::{Endpoint, Target};
-use crate::server::{self, Shared};
-use crate::state::State;
+use crate::state::{Shared, State};
 use crate::{device, jwt, oauth, pages};
 
 /// A request to an address of the API: recorded, then answered, with whatever fault is set for its operation.
@@ -30,18 +29,18 @@ pub(crate) async fn answer(
         recorded.operation = call.operation;
         if let (Some(Operation::CodeExchange), Ok(params)) = (call.operation, &call.body) {
             // Here, since it has been sent whatever becomes of it.
-            state.code_was_sent(params);
+            state.codes.count_sent(params);
         }
         let fault = call.operation.map_or(Fault::None, |operation| state.faults.take(operation));
         recorded.fault = (fault != Fault::None).then(|| fault.clone());
-        let number = state.record(recorded);
+        let number = state.requests.record(recorded);
 
         let wait = match fault {
             Fault::Delay(time) => Some(time),
             _ => None,
         };
         let outcome = fault.around(|| call.act(&mut state));
-        if let (Some((answer, _)), Some(recorded)) = (&outcome, state.recorded(number)) {
+        if let (Some((answer, _)), Some(recorded)) = (&outcome, state.requests.get_mut(number)) {
             recorded.status = Some(answer.status.as_u16());
         }
         (outcome, wait, state.clock.now())
@@ -50,7 +49,7 @@ pub(crate) async fn answer(
         tokio::time::sleep(wait).await;
     }
     match outcome {
-        Some((answer, body)) => Ok(server::respond(answer, body, date)),
+        Some((answer, body)) => Ok(answer.respond(body, date)),
         None => Err(Broken),
     }
 }
@@ -78,7 +77,7 @@ impl<'a> Call<'a> {
             Endpoint::DeviceCode => Some(Operation::DeviceCode),
             Endpoint::DeviceToken => Some(Operation::DeviceToken),
             Endpoint::Token => match &body {
-                Ok(params) => oauth::operation(target.family, params),
+                Ok(params) => token_operation(target.family, params),
                 Err(_) => None,
             },
             Endpoint::Refresh => Some(Operation::Refresh),
@@ -140,7 +139,7 @@ impl<'a> Call<'a> {
             (Endpoint::Refresh, _) | (Endpoint::Token, Some(Operation::Refresh)) => {
                 oauth::refresh(state, family, &body)
             }
-            (Endpoint::Token, _) => Err(oauth::no_operation(&body)),
+            (Endpoint::Token, _) => Err(no_token_operation(&body)),
             (Endpoint::Revoke, _) => oauth::revoke(state, family, &body),
             (Endpoint::JwtToken, _) => jwt::by_access_token(state, family, app, &self.query),
             (Endpoint::JwtLogin, _) => jwt::by_password(state, family, app, &self.query, &body),
@@ -148,5 +147,30 @@ impl<'a> Call<'a> {
                 Ok(pages::sign_in::begin(state, self.request, self.target))
             }
         }
+    }
+}
+
+/// What a request to a token address asks for. The site has one address for all, so `grant_type` decides
+/// (RFC 6749, section 3.2); the classic one takes a code when `grant_type` is missing, since the page's own table for
+/// codes does not list it.
+fn token_operation(family: Family, params: &Params) -> Option<Operation> {
+    match (family, params.optional("grant_type").ok()?) {
+        (Family::Classic, None | Some("authorization_code")) => Some(Operation::CodeExchange),
+        (_, Some("password")) => Some(Operation::Password),
+        (Family::Site, Some("authorization_code")) => Some(Operation::CodeExchange),
+        (Family::Site, Some("refresh_token")) => Some(Operation::Refresh),
+        (Family::Site, Some(device::GRANT_TYPE)) => Some(Operation::DeviceToken),
+        _ => None,
+    }
+}
+
+/// The refusal of a token request whose [`token_operation`] is `None`.
+fn no_token_operation(params: &Params) -> Refusal {
+    if let Err(refusal) = client::identify(params, Secret::Optional) {
+        return refusal;
+    }
+    match params.required("grant_type") {
+        Ok(_) => Refusal::GrantTypeInvalid,
+        Err(refusal) => refusal,
     }
 }

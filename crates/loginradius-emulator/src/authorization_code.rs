@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::bounded::{Bounded, KEPT};
 use crate::clock;
 use crate::params::Params;
+use crate::random::Random;
 use crate::seeded::User;
-use crate::state::State;
 
 /// "The code is valid for 50 seconds", says the troubleshooting section of LoginRadius's guide "OAuth 2.0".
 const LIFETIME: Duration = Duration::from_secs(50);
@@ -88,48 +89,78 @@ impl fmt::Debug for IssuedCode {
     }
 }
 
-impl State {
-    pub(crate) fn issue_code(
-        &mut self,
+impl AuthorizationCode {
+    /// Makes a code that is good from now on, for its lifetime.
+    pub(crate) fn new(
         client_id: &str,
         redirect_uri: &str,
         challenge: Option<&str>,
         scope: Option<&str>,
         user: &'static User,
-    ) -> String {
-        self.counters.codes += 1;
-        let code = self.random.guid();
-        let authorization = AuthorizationCode {
+        now: SystemTime,
+    ) -> Self {
+        Self {
             client_id: client_id.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
             challenge: challenge.map(str::to_owned),
             scope: scope.map(str::to_owned),
             user,
-            expires: clock::later(self.clock.now(), LIFETIME),
+            expires: clock::later(now, LIFETIME),
             sent: 0,
             replays: 0,
             used_for: None,
-        };
+        }
+    }
+
+    fn state(&self, now: SystemTime) -> CodeState {
+        match self.used_for {
+            Some(_) if self.replays > 0 => CodeState::Replayed,
+            Some(_) => CodeState::Exchanged,
+            None if now >= self.expires => CodeState::Expired,
+            None => CodeState::Fresh,
+        }
+    }
+}
+
+/// The codes that were issued.
+pub(crate) struct AuthorizationCodes {
+    codes: Bounded<AuthorizationCode>,
+    /// How many codes were issued.
+    pub(crate) issued: u64,
+    /// How often a code was sent again after it had become tokens.
+    pub(crate) replays: u64,
+}
+
+impl AuthorizationCodes {
+    pub(crate) fn new() -> Self {
+        Self { codes: Bounded::new(KEPT), issued: 0, replays: 0 }
+    }
+
+    pub(crate) fn issue(&mut self, random: &mut Random, authorization: AuthorizationCode) -> String {
+        self.issued += 1;
+        let code = random.guid();
         self.codes.insert(code.clone(), authorization);
         code
     }
 
-    /// A token request has come with these parameters.
-    pub(crate) fn code_was_sent(&mut self, params: &Params) {
+    pub(crate) fn get(&self, code: &str) -> Option<&AuthorizationCode> {
+        self.codes.get(code)
+    }
+
+    pub(crate) fn get_mut(&mut self, code: &str) -> Option<&mut AuthorizationCode> {
+        self.codes.get_mut(code)
+    }
+
+    /// Counts a token request with these parameters for the code that it names.
+    pub(crate) fn count_sent(&mut self, params: &Params) {
         let code = params.optional("code").ok().flatten();
         if let Some(code) = code.and_then(|code| self.codes.get_mut(code)) {
             code.sent += 1;
         }
     }
 
-    pub(crate) fn issued_codes(&self) -> Vec<IssuedCode> {
-        let now = self.clock.now();
-        let state = |code: &AuthorizationCode| match code.used_for {
-            Some(_) if code.replays > 0 => CodeState::Replayed,
-            Some(_) => CodeState::Exchanged,
-            None if now >= code.expires => CodeState::Expired,
-            None => CodeState::Fresh,
-        };
+    /// Lists the codes as tests see them, oldest first.
+    pub(crate) fn list(&self, now: SystemTime) -> Vec<IssuedCode> {
         let codes = self.codes.iter().map(|(code, authorization)| IssuedCode {
             code: code.to_owned(),
             client_id: authorization.client_id.clone(),
@@ -140,7 +171,7 @@ impl State {
             expires: authorization.expires,
             sent: authorization.sent,
             sign_in: authorization.used_for.clone(),
-            state: state(authorization),
+            state: authorization.state(now),
         });
         codes.collect()
     }

@@ -6,56 +6,21 @@ use std::fmt;
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
+use crate::authorization_code::AuthorizationCode;
 use crate::client;
 use crate::codes;
 use crate::device;
-use crate::jws::Signer;
 use crate::jwt;
 use crate::landing::{Landing, ResponseMode};
-use crate::pages;
+use crate::operation::{Family, Operation};
+use crate::pages::guard;
 use crate::params::Params;
-use crate::recorded::{Family, Operation};
 use crate::redirect;
 use crate::refusal::Refusal;
 use crate::route::{self, Endpoint, Target};
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
-
-/// What a browser comes for.
-#[derive(Clone)]
-pub(crate) enum Wanted {
-    OAuth(OAuth),
-    Jwt(Jwt),
-}
-
-#[derive(Clone)]
-pub(crate) struct OAuth {
-    family: Family,
-    pub(crate) app: String,
-    pub(crate) client_id: &'static str,
-    /// What LoginRadius passes on to its page, after an `&`, is part of it.
-    scope: Option<String>,
-    code: bool,
-    token: bool,
-    challenge: Option<String>,
-    back: Back,
-}
-
-#[derive(Clone)]
-pub(crate) struct Jwt {
-    pub(crate) signer: &'static Signer,
-    return_url: String,
-    nonce: Option<String>,
-}
-
-/// The way back to an application.
-#[derive(Clone)]
-struct Back {
-    redirect_uri: String,
-    mode: ResponseMode,
-    state: Option<String>,
-    issuer: Option<String>,
-}
+use crate::wanted::{Back, Jwt, OAuth, Wanted, scope_words};
 
 /// Why nobody is asked to sign in.
 pub(crate) enum Problem {
@@ -115,13 +80,13 @@ pub(crate) fn visit(
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(AuthorizeError::NotServed);
     };
-    if !pages::guard::is_our_address(state, scheme, authority.as_str()) {
+    if !guard::is_our_address(&state.address, scheme, authority.as_str()) {
         return Err(AuthorizeError::NotServed);
     }
     let query = uri.query().unwrap_or_default();
     let target = route::find(uri.path())
         .filter(|target| matches!(target.endpoint, Endpoint::Authorize | Endpoint::JwtRedirect))
-        .filter(|_| !pages::is_device_confirmation(uri.path(), query))
+        .filter(|_| !route::is_device_confirmation(uri.path(), query))
         .ok_or(AuthorizeError::NotServed)?;
     let wanted = match read(state, &target, query) {
         Ok(wanted) => wanted,
@@ -136,7 +101,7 @@ pub(crate) fn visit(
     }
     match (allowed, &wanted) {
         (true, _) => Ok(allow(state, &wanted, user)),
-        (false, Wanted::OAuth(wanted)) => Ok(deny(wanted)),
+        (false, Wanted::OAuth(wanted)) => Ok(wanted.deny()),
         (false, Wanted::Jwt(_)) => Err(AuthorizeError::NothingToDeny),
     }
 }
@@ -169,7 +134,7 @@ fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> 
         redirect_uri: redirect_uri.to_owned(),
         mode: mode.as_ref().map_or(ResponseMode::Query, |mode| *mode),
         state: query.optional("state").ok().flatten().map(str::to_owned),
-        issuer: state.config.issuer_in_answers.then(|| state.issuer()),
+        issuer: state.config.issuer_in_answers.then(|| state.address.issuer()),
     };
     let details = || {
         mode?;
@@ -248,16 +213,20 @@ fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Re
 
 /// The user has signed in, and has allowed it if she is asked.
 pub(crate) fn allow(state: &mut State, wanted: &Wanted, user: &'static User) -> Landing {
+    let now = state.clock.now();
     match wanted {
         Wanted::OAuth(wanted) => {
             let mut params = Vec::new();
             if wanted.code {
                 let (challenge, scope) = (wanted.challenge.as_deref(), wanted.scope.as_deref());
                 let redirect_uri = &wanted.back.redirect_uri;
-                params.push(("code", state.issue_code(wanted.client_id, redirect_uri, challenge, scope, user)));
+                let code = AuthorizationCode::new(wanted.client_id, redirect_uri, challenge, scope, user, now);
+                params.push(("code", state.codes.issue(&mut state.random, code)));
             }
             if wanted.token {
-                let tokens = state.sign_in(wanted.family, wanted.client_id, user, Operation::Authorize);
+                let (family, client_id) = (wanted.family, wanted.client_id);
+                let began_by = Operation::Authorize;
+                let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, began_by, now);
                 params.push(("token", tokens.access_token));
             }
             wanted.back.with(params)
@@ -267,44 +236,5 @@ pub(crate) fn allow(state: &mut State, wanted: &Wanted, user: &'static User) -> 
             let name = state.config.jwt_response_parameter.as_str();
             Landing::new(&wanted.return_url, state.config.jwt_response_mode, vec![(name, jwt)])
         }
-    }
-}
-
-pub(crate) fn deny(wanted: &OAuth) -> Landing {
-    wanted.back.refuse(&Refusal::AccessDenied)
-}
-
-impl Wanted {
-    /// The address that the browser leaves for.
-    pub(crate) fn address(&self) -> &str {
-        match self {
-            Self::OAuth(wanted) => &wanted.back.redirect_uri,
-            Self::Jwt(wanted) => &wanted.return_url,
-        }
-    }
-}
-
-impl OAuth {
-    /// The scopes that are asked for.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.scope.as_deref().and_then(scope_words).into_iter().flat_map(|words| words.split(' '))
-    }
-}
-
-/// A scope without the parameters for LoginRadius's page that its guide "OAuth 2.0" puts there, after an `&`.
-fn scope_words(scope: &str) -> Option<&str> {
-    scope.split('&').next().filter(|words| !words.is_empty())
-}
-
-impl Back {
-    fn refuse(&self, refusal: &Refusal) -> Landing {
-        let (error, description) = refusal.in_redirect();
-        self.with(vec![("error", error.to_owned()), ("error_description", description)])
-    }
-
-    fn with(&self, mut params: Vec<(&str, String)>) -> Landing {
-        params.extend(self.state.clone().map(|state| ("state", state)));
-        params.extend(self.issuer.clone().map(|issuer| ("iss", issuer)));
-        Landing::new(&self.redirect_uri, self.mode, params)
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+/// How many of most things are kept.
+pub(crate) const KEPT: usize = 10_000;
+
 #[derive(Debug)]
 pub(crate) struct Bounded<T> {
     entries: HashMap<String, T>,

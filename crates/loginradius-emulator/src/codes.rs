@@ -3,7 +3,7 @@
 //! Some codes are on both pages, with other words or another meaning. The classic addresses are the subject of
 //! the first page; samples of the site addresses use the words of the second.
 
-use crate::recorded::Family;
+use crate::operation::Family;
 
 /// An error code and what is said with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

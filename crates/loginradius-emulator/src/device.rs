@@ -1,7 +1,6 @@
-//! Device grants: RFC 8628 and the operations "Request Device Code" and "Request Tokens".
+//! The operations of a device: "Request Device Code" and "Request Tokens" (RFC 8628).
 
-use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -10,11 +9,12 @@ use crate::answer::Answer;
 use crate::client::{self, Secret};
 use crate::clock;
 use crate::codes;
+use crate::grants::{Decision, Grant};
 use crate::oauth;
+use crate::operation::{Family, Operation};
 use crate::params::Params;
-use crate::recorded::{Family, Operation};
 use crate::refusal::Refusal;
-use crate::seeded::{self, User};
+use crate::seeded;
 use crate::state::State;
 
 pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -25,90 +25,6 @@ const SCOPES: [&str; 5] = ["email", "profile", "openid", "phone", "address"];
 /// RFC 8628, section 3.5: after `slow_down` the interval grows by this much, for all later requests.
 const SLOWER: Duration = Duration::from_secs(5);
 
-#[derive(Debug)]
-pub(crate) struct Grant {
-    pub(crate) user_code: String,
-    pub(crate) client_id: String,
-    pub(crate) app: String,
-    pub(crate) scope: Option<String>,
-    pub(crate) expires: SystemTime,
-    pub(crate) interval: Duration,
-    pub(crate) last_poll: Option<SystemTime>,
-    pub(crate) polls: u64,
-    pub(crate) decision: Decision,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Open,
-    Allowed(&'static User),
-    Denied,
-    /// The tokens have been fetched.
-    Used(&'static User),
-}
-
-/// A device grant, as [`Emulator::device_grants`](crate::Emulator::device_grants) shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeviceGrant {
-    /// What the device polls with.
-    pub device_code: String,
-    /// What the user types.
-    pub user_code: String,
-    /// The client that asked for it.
-    pub client_id: String,
-    /// The scope that was asked for.
-    pub scope: Option<String>,
-    /// The interval as it is now: each `slow_down` has added 5 seconds.
-    pub interval: Duration,
-    /// How often the device has polled.
-    pub polls: u64,
-    /// When it expires, by the emulator's clock.
-    pub expires: SystemTime,
-    /// Where it stands.
-    pub state: GrantState,
-}
-
-/// Where a device grant stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GrantState {
-    /// Nobody has decided.
-    Pending,
-    /// Allowed; the device has not fetched its tokens yet.
-    Approved,
-    /// Denied.
-    Denied,
-    /// The device has its tokens.
-    Used,
-    /// Its time ran out before the device had its tokens.
-    Expired,
-}
-
-/// Why a user code cannot be approved or denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ApproveError {
-    /// No device was given this code.
-    UnknownCode,
-    /// The code's time has run out.
-    Expired,
-    /// The code has been approved or denied already.
-    AlreadyDecided,
-}
-
-impl fmt::Display for ApproveError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::UnknownCode => "no device was given this user code",
-            Self::Expired => "the user code has expired",
-            Self::AlreadyDecided => "the user code has been approved or denied already",
-        })
-    }
-}
-
-impl std::error::Error for ApproveError {}
-
 /// "Request Device Code".
 pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Result<Answer, Refusal> {
     let client_id = client::identify(params, Secret::Optional)?;
@@ -116,28 +32,22 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
     let scope = params.optional("scope")?;
     scope.map_or(Ok(()), known_scope)?;
 
-    state.counters.device_codes += 1;
     let device_code = state.random.hex32();
-    let user_code = loop {
-        let user_code = state.random.user_code();
-        if state.device_codes.get(&user_code).is_none() {
-            break user_code;
-        }
-    };
+    let user_code = state.grants.new_user_code(&mut state.random);
     let (interval, lifetime) = (state.config.device_interval, state.config.device_lifetime);
     let mut body = json!({
         "device_code": device_code,
         "user_code": user_code,
-        "verification_uri": format!("{}/device", state.public_url()),
+        "verification_uri": format!("{}/device", state.address.public_url()),
         "interval": whole_seconds(interval),
         "expires_in": lifetime.as_secs(),
     });
     if state.config.verification_uri_complete {
-        let complete = format!("{}/device?user_code={user_code}", state.public_url());
+        let complete = format!("{}/device?user_code={user_code}", state.address.public_url());
         body["verification_uri_complete"] = complete.into();
     }
     let grant = Grant {
-        user_code: user_code.clone(),
+        user_code,
         client_id: client_id.to_owned(),
         app: app.to_owned(),
         scope: scope.map(str::to_owned),
@@ -147,7 +57,6 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
         polls: 0,
         decision: Decision::Open,
     };
-    state.device_codes.insert(user_code, device_code.clone());
     state.grants.insert(device_code, grant);
     Ok(Answer::json(StatusCode::OK, &body))
 }
@@ -179,14 +88,14 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
         // "A variant of authorization_pending" (RFC 8628, section 3.5): a decision is told to whoever asks.
         Decision::Open if too_early => {
             grant.interval = grant.interval.saturating_add(SLOWER);
-            state.counters.slow_downs += 1;
+            state.grants.slow_downs += 1;
             return Err(Refusal::SlowDown);
         }
         Decision::Open => return Err(Refusal::AuthorizationPending),
         Decision::Allowed(user) => user,
     };
     grant.decision = Decision::Used(user);
-    let tokens = state.sign_in(family, client_id, user, Operation::DeviceToken);
+    let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::DeviceToken, now);
     Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
@@ -203,62 +112,6 @@ pub(crate) fn known_app(app: &str) -> Result<(), Refusal> {
     if app == seeded::OAUTH_APP { Ok(()) } else { Err(Refusal::OAuthAppUnknown) }
 }
 
-impl State {
-    /// The grant of a user code that can still be decided.
-    pub(crate) fn open_grant(&self, user_code: &str) -> Result<&Grant, ApproveError> {
-        let device_code = self.device_codes.get(user_code);
-        let grant = device_code.and_then(|code| self.grants.get(code)).ok_or(ApproveError::UnknownCode)?;
-        match grant.decision {
-            Decision::Open if self.clock.now() >= grant.expires => Err(ApproveError::Expired),
-            Decision::Open => Ok(grant),
-            _ => Err(ApproveError::AlreadyDecided),
-        }
-    }
-
-    pub(crate) fn decide(&mut self, user_code: &str, decision: Decision) -> Result<(), ApproveError> {
-        self.open_grant(user_code)?;
-        let device_code = self.device_codes.get(user_code);
-        if let Some(grant) = device_code.and_then(|code| self.grants.get_mut(code)) {
-            grant.decision = decision;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn device_grants(&self) -> Vec<DeviceGrant> {
-        let now = self.clock.now();
-        self.grants
-            .iter()
-            .map(|(device_code, grant)| DeviceGrant {
-                device_code: device_code.to_owned(),
-                user_code: grant.user_code.clone(),
-                client_id: grant.client_id.clone(),
-                scope: grant.scope.clone(),
-                interval: grant.interval,
-                polls: grant.polls,
-                expires: grant.expires,
-                state: match grant.decision {
-                    Decision::Used(_) => GrantState::Used,
-                    _ if now >= grant.expires => GrantState::Expired,
-                    Decision::Open => GrantState::Pending,
-                    Decision::Allowed(_) => GrantState::Approved,
-                    Decision::Denied => GrantState::Denied,
-                },
-            })
-            .collect()
-    }
-}
-
-/// The form in which user codes are kept, from what a person typed: case, spaces and a missing hyphen do not matter
-/// (RFC 8628, section 6.1).
-pub(crate) fn normal_user_code(typed: &str) -> String {
-    let mut code: String =
-        typed.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).take(16).collect();
-    if code.len() > 3 {
-        code.insert(3, '-');
-    }
-    code
-}
-
 /// Rounded up: who waits for what is announced has waited long enough.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
@@ -267,15 +120,6 @@ fn whole_seconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn typed_codes_are_read_kindly() {
-        for typed in ["CXY-Q34", "cxyq34", " cxy q34 ", "C-X-Y-Q-3-4", "cxy\u{2013}q34"] {
-            assert_eq!(normal_user_code(typed), "CXY-Q34", "{typed}");
-        }
-        assert_eq!(normal_user_code(""), "");
-        assert_eq!(normal_user_code(&"x".repeat(1000)).len(), 17);
-    }
 
     #[test]
     fn an_interval_is_rounded_up() {

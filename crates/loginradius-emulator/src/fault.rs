@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderName};
 
 use crate::answer::Answer;
 use crate::body::{Act, Scripted};
-use crate::recorded::Operation;
+use crate::operation::Operation;
 
 /// Something that goes wrong with an operation.
 ///

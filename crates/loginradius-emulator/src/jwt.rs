@@ -9,9 +9,9 @@ use crate::clock;
 use crate::codes::{self, Code};
 use crate::jws::{self, Signer};
 use crate::oauth;
+use crate::operation::Family;
 use crate::params::Params;
 use crate::random;
-use crate::recorded::Family;
 use crate::refusal::Refusal;
 use crate::seeded::{self, User};
 use crate::state::State;
@@ -27,7 +27,7 @@ pub(crate) fn by_access_token(
     let signer = signer(app, query)?;
     let token =
         query.optional("access_token").map_err(malformed)?.ok_or(Refusal::Service(codes::ACCESS_TOKEN_MISSING))?;
-    let user = state.user_of_access_token(token)?;
+    let user = state.tokens.user_of_access_token(token, state.clock.now())?;
     let nonce = nonce(family, query)?;
     Ok(answer(&sign(state, signer, user, nonce)))
 }
@@ -128,10 +128,10 @@ fn answer(jwt: &str) -> Answer {
 
 /// A JWT as LoginRadius's "JWT Implementation Guide" describes it.
 pub(crate) fn sign(state: &mut State, signer: &Signer, user: &User, nonce: Option<&str>) -> String {
-    state.counters.jwts += 1;
+    state.jwts += 1;
     let now = state.clock.now();
     let mut claims = json!({
-        "iss": format!("{}/", state.public_url()),
+        "iss": format!("{}/", state.address.public_url()),
         "sub": user.uid,
         "jti": state.random.guid(),
         "iat": clock::unix(now),

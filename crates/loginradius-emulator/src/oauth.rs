@@ -8,41 +8,15 @@ use crate::answer::Answer;
 use crate::client::{self, Secret};
 use crate::clock;
 use crate::codes;
-use crate::device;
+use crate::operation::{Family, Operation};
 use crate::params::Params;
 use crate::random;
-use crate::recorded::{Family, Operation};
 use crate::refusal::Refusal;
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
 
 /// How long a locked account stays locked, counted from now: it never opens.
 const LOCKED_FOR: std::time::Duration = std::time::Duration::from_secs(900);
-
-/// What a request to a token address asks for. The site has one address for all, so `grant_type` decides
-/// (RFC 6749, section 3.2); the classic one takes a code when `grant_type` is missing, since the page's own table for
-/// codes does not list it.
-pub(crate) fn operation(family: Family, params: &Params) -> Option<Operation> {
-    match (family, params.optional("grant_type").ok()?) {
-        (Family::Classic, None | Some("authorization_code")) => Some(Operation::CodeExchange),
-        (_, Some("password")) => Some(Operation::Password),
-        (Family::Site, Some("authorization_code")) => Some(Operation::CodeExchange),
-        (Family::Site, Some("refresh_token")) => Some(Operation::Refresh),
-        (Family::Site, Some(device::GRANT_TYPE)) => Some(Operation::DeviceToken),
-        _ => None,
-    }
-}
-
-/// The refusal of a token request whose [`operation`] is `None`.
-pub(crate) fn no_operation(params: &Params) -> Refusal {
-    if let Err(refusal) = client::identify(params, Secret::Optional) {
-        return refusal;
-    }
-    match params.required("grant_type") {
-        Ok(_) => Refusal::GrantTypeInvalid,
-        Err(refusal) => refusal,
-    }
-}
 
 /// "Access token by OAuth 2 token".
 pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
@@ -70,8 +44,8 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     if let Some(id) = authorization.used_for.clone() {
         // RFC 6749, section 4.1.2: the tokens that a reused code was exchanged for are not to be trusted any more.
         authorization.replays += 1;
-        state.counters.code_replays += 1;
-        state.end(&id);
+        state.codes.replays += 1;
+        state.tokens.end(&id);
         return Err(Refusal::CodeUsed);
     }
     if now >= authorization.expires {
@@ -90,7 +64,7 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
         (None, Some(_)) => return Err(Refusal::VerifierWrong),
     }
     let user = authorization.user;
-    let tokens = state.sign_in(family, client_id, user, Operation::CodeExchange);
+    let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::CodeExchange, now);
     let body = tokens.to_json(family);
     if let Some(authorization) = state.codes.get_mut(code) {
         authorization.used_for = Some(tokens.sign_in);
@@ -115,7 +89,8 @@ pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Re
         .filter(|user| random::same(user.password, password))
         .ok_or(Refusal::Service(codes::CREDENTIALS_INVALID))?;
     may_sign_in(state, user)?;
-    let tokens = state.sign_in(family, client_id, user, Operation::Password);
+    let now = state.clock.now();
+    let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::Password, now);
     Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
@@ -138,7 +113,8 @@ pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Res
     }
     check_response_type(params)?;
     let refresh_token = params.required("refresh_token")?;
-    let tokens = state.refresh(family, client_id, refresh_token)?;
+    let now = state.clock.now();
+    let tokens = state.tokens.refresh(&mut state.random, family, client_id, refresh_token, now)?;
     Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
@@ -153,7 +129,7 @@ pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Resu
             None => params.required("refresh_token")?,
         },
     };
-    state.revoke(client_id, refresh_token)?;
+    state.tokens.revoke(client_id, refresh_token, state.clock.now())?;
     Ok(Answer::empty(StatusCode::OK))
 }
 

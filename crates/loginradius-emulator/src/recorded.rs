@@ -1,45 +1,11 @@
 //! What the emulator was asked, for tests to look at.
 
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use crate::bounded::KEPT;
 use crate::fault::Fault;
-
-/// An operation of LoginRadius's OAuth 2.0 and JWT APIs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// "Request Device Code".
-    DeviceCode,
-    /// "Request Tokens": a device asks whether its user has decided.
-    DeviceToken,
-    /// "Access token by OAuth 2 token": an authorization code for tokens.
-    CodeExchange,
-    /// "Access Token by Account Password".
-    Password,
-    /// "Refresh Access Token".
-    Refresh,
-    /// "Revoke Refresh Token".
-    Revoke,
-    /// "JWT Token": by access token.
-    JwtToken,
-    /// "JWT Token by Email", "by Username", "by Phone".
-    JwtLogin,
-    /// A browser comes to sign in, and to leave with a code or a token: the address of the application's link. The
-    /// forms of the pages that follow are no operation.
-    Authorize,
-    /// A browser comes to sign in, and to leave with a JWT: the address of the application's link.
-    JwtRedirect,
-}
-
-/// The two families of LoginRadius's addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Family {
-    /// `/sso/...`, as at `cloud-api.loginradius.com`.
-    Classic,
-    /// `/api/...` and `/service/...`, as at `<app>.hub.loginradius.com`.
-    Site,
-}
+use crate::operation::{Family, Operation};
 
 /// How the parameters of a request's body were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,5 +60,69 @@ impl Recorded {
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The last requests, each with a number of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    kept: VecDeque<(u64, Recorded)>,
+    /// The number of the last one.
+    number: u64,
+}
+
+impl Requests {
+    /// Adds a request, and says which number it has.
+    pub(crate) fn record(&mut self, request: Recorded) -> u64 {
+        self.number += 1;
+        self.kept.push_back((self.number, request));
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
+        self.number
+    }
+
+    /// Finds the request of that number, unless it has been cleared since.
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Recorded> {
+        self.kept.iter_mut().rev().find(|(other, _)| *other == number).map(|(_, request)| request)
+    }
+
+    /// Copies all of them, oldest first.
+    pub(crate) fn all(&self) -> Vec<Recorded> {
+        self.kept.iter().map(|(_, request)| request.clone()).collect()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_requests_are_kept() {
+        let mut requests = Requests::default();
+        let request = Recorded {
+            method: "GET".to_owned(),
+            path: String::new(),
+            operation: None,
+            family: None,
+            params: Vec::new(),
+            body_format: BodyFormat::None,
+            content_type: None,
+            accept: None,
+            user_agent: None,
+            client_id: None,
+            at: SystemTime::UNIX_EPOCH,
+            status: None,
+            fault: None,
+        };
+        for number in 0..=KEPT {
+            requests.record(Recorded { path: number.to_string(), ..request.clone() });
+        }
+        let kept = requests.all();
+        assert_eq!((kept.len(), kept[0].path.as_str(), kept[KEPT - 1].path.as_str()), (KEPT, "1", "10000"));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::clock;
 use crate::codes::{self, Code, Text};
-use crate::recorded::Family;
+use crate::operation::Family;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::recorded::Family;
+use crate::operation::Family;
+use crate::params::Params;
 
 /// An address of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,18 @@ pub(crate) fn find(path: &str) -> Option<Target> {
         None => None,
     };
     Some(Target { family, endpoint, app })
+}
+
+/// LoginRadius's own addresses for a browser that confirms a device (guide "OAuth 2.0", both families).
+pub(crate) fn is_confirm_address(path: &str) -> bool {
+    let segments: Vec<&str> = path.split('/').collect();
+    matches!(segments[..], ["", "sso", "oauth", _, "device", "confirm"] | ["", "service", "oauth", _, "authorize"])
+}
+
+/// Whether a browser comes to confirm a device: the site's address for it is the one for signing in, with a
+/// `user_code`.
+pub(crate) fn is_device_confirmation(path: &str, query: &str) -> bool {
+    is_confirm_address(path) && Params::from_form(query.as_bytes()).optional("user_code") != Ok(None)
 }
 
 /// Whether a path that [`find`] does not know looks like one of the API's.

@@ -1,12 +1,11 @@
 //! From a connection to an answer.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -16,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::answer::Answer;
 use crate::body::{Broken, Scripted};
 use crate::request::Whole;
-use crate::state::State;
+use crate::state::Shared;
 use crate::{api, pages, route};
 
 /// Requests are far smaller.
@@ -24,21 +23,6 @@ const MOST_BODY: usize = 64 * 1024;
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-
-/// The state, for the thread that serves and for the test that looks.
-#[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<State>>);
-
-impl Shared {
-    pub(crate) fn new(state: State) -> Self {
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    /// Nothing that holds the lock panics; were it to, the state would still be whole enough to answer with.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 pub(crate) async fn serve(listener: TcpListener, shared: Shared) -> Infallible {
     loop {
@@ -66,7 +50,7 @@ async fn connection(stream: TcpStream, shared: Shared) {
 /// `Err` closes the connection without an answer.
 async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<Scripted>, Broken> {
     let (head, body) = request.into_parts();
-    if !pages::guard::is_our_host(&shared.lock(), &head.headers, &head.uri) {
+    if !pages::guard::is_our_host(&shared.lock().address, &head.headers, &head.uri) {
         // RFC 9110, section 15.5.20. A foreign name that resolves to this machine would let that site's scripts
         // read the answers (DNS rebinding).
         let answer = Answer::text(
@@ -92,7 +76,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
         headers: &head.headers,
         body: &body,
     };
-    let target = route::find(request.path).filter(|_| !pages::is_device_confirmation(request.path, request.query));
+    let target = route::find(request.path).filter(|_| !route::is_device_confirmation(request.path, request.query));
     match target {
         Some(target) => api::answer(shared, &request, &target).await,
         None if pages::has(request.path) => {
@@ -105,7 +89,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
                 let mut state = shared.lock();
                 let mut recorded = request.recorded(state.clock.now());
                 recorded.status = Some(answer.status.as_u16());
-                state.record(recorded);
+                state.requests.record(recorded);
             } else {
                 answer = pages::not_found();
             }
@@ -116,18 +100,5 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
 
 fn finish(shared: &Shared, answer: Answer) -> Response<Scripted> {
     let body = Scripted::whole(answer.body.clone());
-    respond(answer, body, shared.lock().clock.now())
-}
-
-pub(crate) fn respond(answer: Answer, body: Scripted, date: SystemTime) -> Response<Scripted> {
-    let mut response = Response::new(body);
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    let headers = response.headers_mut();
-    // RFC 6749, section 5.1, and RFC 8628, section 3.2.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
-        headers.entry(header::DATE).or_insert(date);
-    }
-    response
+    answer.respond(body, shared.lock().clock.now())
 }

@@ -1,47 +1,39 @@
-//! What the emulator knows: grants, codes, sign-ins, browsers, and what it was asked.
+//! What the emulator knows. Each part has a module of its own, which does not know the whole.
 
-use std::collections::VecDeque;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::authorization_code::AuthorizationCode;
-use crate::bounded::Bounded;
-use crate::builder::Config;
+use crate::address::Address;
+use crate::authorization_code::AuthorizationCodes;
 use crate::clock::Clock;
-use crate::device::Grant;
+use crate::config::Config;
 use crate::fault::Faults;
+use crate::grants::Grants;
 use crate::pages::browser::Browsers;
 use crate::pages::tickets::Tickets;
 use crate::random::Random;
-use crate::recorded::Recorded;
-use crate::seeded;
-use crate::tokens::{SignIn, Tokens};
-
-/// How many of each thing are kept.
-pub(crate) const KEPT: usize = 10_000;
+use crate::recorded::Requests;
+use crate::tokens::Tokens;
 
 pub(crate) struct State {
     pub(crate) config: Config,
-    /// `http://127.0.0.1:<port>`.
-    pub(crate) base_url: String,
-    pub(crate) port: u16,
+    pub(crate) address: Address,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    /// By device code.
-    pub(crate) grants: Bounded<Grant>,
-    /// Device codes by user code. One is added for each of `grants`, so both forget the same.
-    pub(crate) device_codes: Bounded<String>,
-    /// By authorization code.
-    pub(crate) codes: Bounded<AuthorizationCode>,
-    /// By their id.
-    pub(crate) sign_ins: Bounded<SignIn>,
+    pub(crate) grants: Grants,
+    pub(crate) codes: AuthorizationCodes,
     pub(crate) tokens: Tokens,
+    /// How many JWTs were signed for a user.
+    pub(crate) jwts: u64,
     pub(crate) browsers: Browsers,
     pub(crate) tickets: Tickets,
     pub(crate) faults: Faults,
-    pub(crate) counters: Counters,
-    requests: VecDeque<(u64, Recorded)>,
-    request_number: u64,
+    pub(crate) requests: Requests,
 }
+
+/// The state, for the thread that serves and for the test that looks.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<State>>);
 
 /// How often things happened since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,85 +65,46 @@ pub struct Counters {
 impl State {
     pub(crate) fn new(config: Config, port: u16) -> io::Result<Self> {
         Ok(Self {
+            address: Address::new(&config, port),
             clock: Clock::new(config.manual_clock),
-            config,
-            base_url: format!("http://127.0.0.1:{port}"),
-            port,
             random: Random::new()?,
-            grants: Bounded::new(KEPT),
-            device_codes: Bounded::new(KEPT),
-            codes: Bounded::new(KEPT),
-            sign_ins: Bounded::new(KEPT),
-            tokens: Tokens::new(),
+            grants: Grants::new(),
+            codes: AuthorizationCodes::new(),
+            tokens: Tokens::new(&config),
+            jwts: 0,
             browsers: Browsers::new(),
             tickets: Tickets::new(),
             faults: Faults::default(),
-            counters: Counters::default(),
-            requests: VecDeque::new(),
-            request_number: 0,
+            requests: Requests::default(),
+            config,
         })
     }
 
-    /// The address that people and JWTs see, without a slash at its end.
-    pub(crate) fn public_url(&self) -> &str {
-        self.config.public_url.as_deref().unwrap_or(&self.base_url)
-    }
-
-    /// Who answers an authorization (RFC 9207), in the form that LoginRadius's page "Access Token Claims" shows.
-    pub(crate) fn issuer(&self) -> String {
-        format!("{}/service/oauth/{}", self.public_url(), seeded::OAUTH_APP)
-    }
-
-    pub(crate) fn record(&mut self, request: Recorded) -> u64 {
-        self.request_number += 1;
-        self.requests.push_back((self.request_number, request));
-        if self.requests.len() > KEPT {
-            self.requests.pop_front();
+    /// Collects what each part has counted.
+    pub(crate) fn counters(&self) -> Counters {
+        let tokens = self.tokens.counts;
+        Counters {
+            device_codes: self.grants.issued,
+            slow_downs: self.grants.slow_downs,
+            sign_ins: tokens.sign_ins,
+            refreshes: tokens.refreshes,
+            graced: tokens.graced,
+            replays: tokens.replays,
+            revocations: tokens.revocations,
+            jwts: self.jwts,
+            codes: self.codes.issued,
+            code_replays: self.codes.replays,
         }
-        self.request_number
-    }
-
-    /// The request of that number, unless it has been cleared meanwhile.
-    pub(crate) fn recorded(&mut self, number: u64) -> Option<&mut Recorded> {
-        self.requests.iter_mut().rev().find(|(other, _)| *other == number).map(|(_, request)| request)
-    }
-
-    pub(crate) fn requests(&self) -> Vec<Recorded> {
-        self.requests.iter().map(|(_, request)| request.clone()).collect()
-    }
-
-    pub(crate) fn clear_requests(&mut self) {
-        self.requests.clear();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recorded::BodyFormat;
+impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
 
-    #[test]
-    fn the_last_requests_are_kept() {
-        let mut state = State::new(Config::default(), 0).unwrap();
-        let request = Recorded {
-            method: "GET".to_owned(),
-            path: String::new(),
-            operation: None,
-            family: None,
-            params: Vec::new(),
-            body_format: BodyFormat::None,
-            content_type: None,
-            accept: None,
-            user_agent: None,
-            client_id: None,
-            at: state.clock.now(),
-            status: None,
-            fault: None,
-        };
-        for number in 0..=KEPT {
-            state.record(Recorded { path: number.to_string(), ..request.clone() });
-        }
-        let kept = state.requests();
-        assert_eq!((kept.len(), kept[0].path.as_str(), kept[KEPT - 1].path.as_str()), (KEPT, "1", "10000"));
+    /// Nothing that holds the lock panics; were it to, the state would still be whole enough to answer with.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::bounded::Bounded;
+use crate::bounded::{Bounded, KEPT};
 use crate::clock;
-use crate::recorded::{Family, Operation};
+use crate::codes;
+use crate::config::Config;
+use crate::operation::{Family, Operation};
+use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::seeded::{self, User};
-use crate::state::{KEPT, State};
 
 /// Spent refresh tokens must be remembered, to know a replay when it comes.
 const TOKENS_KEPT: usize = 200_000;
@@ -138,8 +140,13 @@ impl fmt::Debug for Replay {
     }
 }
 
-/// The tokens that are out, and how more of them are given out.
+/// The sign-ins, the tokens that are out, and how more of them are given out.
 pub(crate) struct Tokens {
+    access_lifetime: Duration,
+    refresh_lifetime: Duration,
+    refresh_grace: Duration,
+    /// By their id.
+    sign_ins: Bounded<SignIn>,
     /// By refresh token.
     refresh: Bounded<RefreshToken>,
     /// By access token.
@@ -151,27 +158,17 @@ pub(crate) struct Tokens {
     pub(crate) rotate: bool,
     /// Whether a sign-in is answered with a refresh token.
     pub(crate) issue: bool,
+    pub(crate) counts: TokenCounts,
 }
 
-impl Tokens {
-    pub(crate) fn new() -> Self {
-        Self {
-            refresh: Bounded::new(TOKENS_KEPT),
-            access: Bounded::new(TOKENS_KEPT),
-            access_round: 0,
-            replayed: VecDeque::new(),
-            rotate: true,
-            issue: true,
-        }
-    }
-
-    pub(crate) fn replayed(&self) -> Vec<Replay> {
-        self.replayed.iter().cloned().collect()
-    }
-
-    pub(crate) fn expire_access_tokens(&mut self) {
-        self.access_round += 1;
-    }
+/// How often things happened to sign-ins and their tokens; [`Counters`](crate::Counters) says what each is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TokenCounts {
+    pub(crate) sign_ins: u64,
+    pub(crate) refreshes: u64,
+    pub(crate) graced: u64,
+    pub(crate) replays: u64,
+    pub(crate) revocations: u64,
 }
 
 #[derive(Debug)]
@@ -197,19 +194,55 @@ struct AccessToken {
     round: u64,
 }
 
-impl State {
-    /// A sign-in and its first tokens.
+impl Tokens {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            access_lifetime: config.access_token_lifetime,
+            refresh_lifetime: config.refresh_token_lifetime,
+            refresh_grace: config.refresh_grace,
+            sign_ins: Bounded::new(KEPT),
+            refresh: Bounded::new(TOKENS_KEPT),
+            access: Bounded::new(TOKENS_KEPT),
+            access_round: 0,
+            replayed: VecDeque::new(),
+            rotate: true,
+            issue: true,
+            counts: TokenCounts::default(),
+        }
+    }
+
+    /// Copies the sign-ins, oldest first.
+    pub(crate) fn sign_ins(&self) -> Vec<SignIn> {
+        self.sign_ins.iter().map(|(_, sign_in)| sign_in.clone()).collect()
+    }
+
+    /// Counts the sign-ins that have not been ended.
+    pub(crate) fn live_sign_ins(&self) -> usize {
+        self.sign_ins.values().filter(|sign_in| sign_in.live).count()
+    }
+
+    pub(crate) fn replayed(&self) -> Vec<Replay> {
+        self.replayed.iter().cloned().collect()
+    }
+
+    pub(crate) fn expire_access_tokens(&mut self) {
+        self.access_round += 1;
+    }
+
+    /// Begins a sign-in, and gives out its first tokens.
     pub(crate) fn sign_in(
         &mut self,
+        random: &mut Random,
         family: Family,
         client_id: &str,
         user: &'static User,
         began_by: Operation,
+        now: SystemTime,
     ) -> TokenAnswer {
         // RFC 6749, section 4.2.2: a browser is given no refresh token.
-        let with_refresh_token = self.tokens.issue && began_by != Operation::Authorize;
-        self.counters.sign_ins += 1;
-        let id = self.counters.sign_ins.to_string();
+        let with_refresh_token = self.issue && began_by != Operation::Authorize;
+        self.counts.sign_ins += 1;
+        let id = self.counts.sign_ins.to_string();
         let sign_in = SignIn {
             id: id.clone(),
             client_id: client_id.to_owned(),
@@ -223,15 +256,22 @@ impl State {
             access_token: String::new(),
         };
         self.sign_ins.insert(id.clone(), sign_in);
-        self.issue_tokens(family, &id, user, with_refresh_token)
+        self.give_out(random, family, &id, user, with_refresh_token, now)
     }
 
-    fn issue_tokens(&mut self, family: Family, id: &str, user: &'static User, with_refresh_token: bool) -> TokenAnswer {
-        let now = self.clock.now();
+    fn give_out(
+        &mut self,
+        random: &mut Random,
+        family: Family,
+        id: &str,
+        user: &'static User,
+        with_refresh_token: bool,
+        now: SystemTime,
+    ) -> TokenAnswer {
         // GUIDs in the classic samples, hexadecimal in the site's.
         let mut token = || match family {
-            Family::Classic => self.random.guid(),
-            Family::Site => self.random.hex64(),
+            Family::Classic => random.guid(),
+            Family::Site => random.hex64(),
         };
         let access_token = token();
         let refresh_token = with_refresh_token.then(token);
@@ -249,52 +289,48 @@ impl State {
         let access = AccessToken {
             sign_in: id.to_owned(),
             user,
-            expires: clock::later(now, self.config.access_token_lifetime),
-            round: self.tokens.access_round,
+            expires: clock::later(now, self.access_lifetime),
+            round: self.access_round,
         };
-        self.tokens.access.insert_keeping(access_token.clone(), access, |key, token| {
+        self.access.insert_keeping(access_token.clone(), access, |key, token| {
             lives(&token.sign_in).is_some_and(|sign_in| sign_in.access_token == key)
         });
         if let Some(refresh_token) = &refresh_token {
             let refresh = RefreshToken {
                 sign_in: id.to_owned(),
-                expires: clock::later(now, self.config.refresh_token_lifetime),
+                expires: clock::later(now, self.refresh_lifetime),
                 spent_at: None,
             };
-            self.tokens.refresh.insert_keeping(refresh_token.clone(), refresh, |key, token| {
+            self.refresh.insert_keeping(refresh_token.clone(), refresh, |key, token| {
                 lives(&token.sign_in).is_some_and(|sign_in| sign_in.refresh_token == key)
             });
         }
-        TokenAnswer {
-            sign_in: id.to_owned(),
-            access_token,
-            refresh_token,
-            expires_in: self.config.access_token_lifetime,
-        }
+        TokenAnswer { sign_in: id.to_owned(), access_token, refresh_token, expires_in: self.access_lifetime }
     }
 
     /// Rotation: the token is spent, its successor is the answer. A spent one that comes again ends the sign-in
     /// (RFC 9700, section 4.14.2), unless its grace period is running.
     pub(crate) fn refresh(
         &mut self,
+        random: &mut Random,
         family: Family,
         client_id: &str,
         refresh_token: &str,
+        now: SystemTime,
     ) -> Result<TokenAnswer, Refusal> {
-        let now = self.clock.now();
         let id = self.sign_in_of(client_id, refresh_token)?;
-        let token = self.tokens.refresh.get_mut(refresh_token).ok_or(Refusal::RefreshTokenInvalid)?;
+        let token = self.refresh.get_mut(refresh_token).ok_or(Refusal::RefreshTokenInvalid)?;
         let sign_in = self.sign_ins.get_mut(&id).ok_or(Refusal::RefreshTokenInvalid)?;
         if let Some(spent_at) = token.spent_at
-            && token.is_used_up(now, self.config.refresh_grace)
+            && token.is_used_up(now, self.refresh_grace)
         {
-            self.counters.replays += 1;
+            self.counts.replays += 1;
             sign_in.replays += 1;
             sign_in.live = false;
             let replay = Replay { refresh_token: refresh_token.to_owned(), sign_in: id, spent_at, at: now };
-            self.tokens.replayed.push_back(replay);
-            if self.tokens.replayed.len() > KEPT {
-                self.tokens.replayed.pop_front();
+            self.replayed.push_back(replay);
+            if self.replayed.len() > KEPT {
+                self.replayed.pop_front();
             }
             return Err(Refusal::RefreshTokenInvalid);
         }
@@ -302,37 +338,36 @@ impl State {
             return Err(Refusal::RefreshTokenInvalid);
         }
         let user = seeded::user(&sign_in.email).ok_or(Refusal::RefreshTokenInvalid)?;
-        self.counters.refreshes += 1;
+        self.counts.refreshes += 1;
         sign_in.refreshes += 1;
         if token.spent_at.is_some() {
             // It still counts from the rotation: otherwise it would never end for a client that keeps sending.
-            self.counters.graced += 1;
-        } else if self.tokens.rotate {
+            self.counts.graced += 1;
+        } else if self.rotate {
             token.spent_at = Some(now);
             sign_in.rotations += 1;
         } else {
             // A lifetime counts from the last use, as that of a successor would.
-            token.expires = clock::later(now, self.config.refresh_token_lifetime);
+            token.expires = clock::later(now, self.refresh_lifetime);
         }
-        Ok(self.issue_tokens(family, &id, user, self.tokens.rotate))
+        Ok(self.give_out(random, family, &id, user, self.rotate, now))
     }
 
     /// Ends the sign-in of a refresh token. A token that is not good is refused, as LoginRadius's table "OpenID"
     /// has it; RFC 7009 would say 200.
-    pub(crate) fn revoke(&mut self, client_id: &str, refresh_token: &str) -> Result<(), Refusal> {
+    pub(crate) fn revoke(&mut self, client_id: &str, refresh_token: &str, now: SystemTime) -> Result<(), Refusal> {
         let id = self.sign_in_of(client_id, refresh_token)?;
-        if !self.is_live_refresh_token(refresh_token) {
+        if !self.is_live_refresh_token(refresh_token, now) {
             return Err(Refusal::RefreshTokenInvalid);
         }
-        self.counters.revocations += 1;
+        self.counts.revocations += 1;
         self.end(&id);
         Ok(())
     }
 
     /// The id of the sign-in that a refresh token comes from, if it is this client's.
     fn sign_in_of(&self, client_id: &str, refresh_token: &str) -> Result<String, Refusal> {
-        self.tokens
-            .refresh
+        self.refresh
             .get(refresh_token)
             .and_then(|token| self.sign_ins.get(&token.sign_in))
             .filter(|sign_in| sign_in.client_id == client_id)
@@ -353,26 +388,24 @@ impl State {
     }
 
     /// The user of an access token: LoginRadius codes 905 and 906 if there is none.
-    pub(crate) fn user_of_access_token(&self, token: &str) -> Result<&'static User, Refusal> {
+    pub(crate) fn user_of_access_token(&self, token: &str, now: SystemTime) -> Result<&'static User, Refusal> {
         let token = self
-            .tokens
             .access
             .get(token)
             .filter(|token| {
                 let sign_in = self.sign_ins.get(&token.sign_in);
                 sign_in.is_some_and(|sign_in| sign_in.live)
             })
-            .ok_or(Refusal::Service(crate::codes::ACCESS_TOKEN_INVALID))?;
-        if token.round != self.tokens.access_round || self.clock.now() >= token.expires {
-            return Err(Refusal::Service(crate::codes::ACCESS_TOKEN_EXPIRED));
+            .ok_or(Refusal::Service(codes::ACCESS_TOKEN_INVALID))?;
+        if token.round != self.access_round || now >= token.expires {
+            return Err(Refusal::Service(codes::ACCESS_TOKEN_EXPIRED));
         }
         Ok(token.user)
     }
 
-    pub(crate) fn is_live_refresh_token(&self, token: &str) -> bool {
-        let now = self.clock.now();
-        self.tokens.refresh.get(token).is_some_and(|token| {
-            !token.is_used_up(now, self.config.refresh_grace)
+    pub(crate) fn is_live_refresh_token(&self, token: &str, now: SystemTime) -> bool {
+        self.refresh.get(token).is_some_and(|token| {
+            !token.is_used_up(now, self.refresh_grace)
                 && now < token.expires
                 && self.sign_ins.get(&token.sign_in).is_some_and(|sign_in| sign_in.live)
         })
@@ -382,52 +415,65 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::builder::Config;
 
-    fn state() -> State {
-        let mut state = State::new(Config { manual_clock: true, ..Config::default() }, 0).unwrap();
-        state.tokens.refresh = Bounded::new(4);
-        state.tokens.access = Bounded::new(4);
-        state
+    /// An emulator's tokens, of which few are kept, at a time that stands still.
+    struct Fixture {
+        tokens: Tokens,
+        random: Random,
+        now: SystemTime,
     }
 
-    fn sign_in(state: &mut State) -> TokenAnswer {
-        state.sign_in(Family::Classic, seeded::CLIENT_ID, &seeded::ADA, Operation::Password)
-    }
+    impl Fixture {
+        fn new() -> Self {
+            let mut tokens = Tokens::new(&Config::default());
+            tokens.refresh = Bounded::new(4);
+            tokens.access = Bounded::new(4);
+            Self { tokens, random: Random::new().unwrap(), now: SystemTime::now() }
+        }
 
-    fn refresh(state: &mut State, token: &TokenAnswer) -> TokenAnswer {
-        let token = token.refresh_token.as_deref().unwrap();
-        state.refresh(Family::Classic, seeded::CLIENT_ID, token).unwrap_or_else(|_| panic!("refused"))
+        fn sign_in(&mut self) -> TokenAnswer {
+            let Self { tokens, random, now } = self;
+            tokens.sign_in(random, Family::Classic, seeded::CLIENT_ID, &seeded::ADA, Operation::Password, *now)
+        }
+
+        fn try_refresh(&mut self, token: &TokenAnswer) -> Result<TokenAnswer, Refusal> {
+            let Self { tokens, random, now } = self;
+            let token = token.refresh_token.as_deref().unwrap();
+            tokens.refresh(random, Family::Classic, seeded::CLIENT_ID, token, *now)
+        }
+
+        fn refresh(&mut self, token: &TokenAnswer) -> TokenAnswer {
+            self.try_refresh(token).unwrap_or_else(|_| panic!("refused"))
+        }
     }
 
     #[test]
     fn a_sign_in_that_rests_is_not_ended_by_the_refreshes_of_others() {
-        let mut state = state();
-        let resting = sign_in(&mut state);
-        let first = sign_in(&mut state);
+        let mut fixture = Fixture::new();
+        let resting = fixture.sign_in();
+        let first = fixture.sign_in();
         let mut busy = first.clone();
         for _ in 0..20 {
-            busy = refresh(&mut state, &busy);
+            busy = fixture.refresh(&busy);
         }
-        assert!(state.user_of_access_token(&resting.access_token).is_ok());
-        refresh(&mut state, &resting);
-        refresh(&mut state, &busy);
+        assert!(fixture.tokens.user_of_access_token(&resting.access_token, fixture.now).is_ok());
+        fixture.refresh(&resting);
+        fixture.refresh(&busy);
         // What was spent long ago is forgotten, so that memory stays bounded.
-        let first = first.refresh_token.unwrap();
-        assert!(state.refresh(Family::Classic, seeded::CLIENT_ID, &first).is_err());
-        assert_eq!(state.counters.replays, 0);
+        assert!(fixture.try_refresh(&first).is_err());
+        assert_eq!(fixture.tokens.counts.replays, 0);
     }
 
     #[test]
     fn the_tokens_of_ended_sign_ins_are_forgotten_first() {
-        let mut state = state();
-        let ended = sign_in(&mut state);
-        state.end_all();
-        let rest: Vec<_> = (0..4).map(|_| sign_in(&mut state)).collect();
-        assert!(state.tokens.refresh.get(&ended.refresh_token.unwrap()).is_none());
-        assert!(state.tokens.access.get(&ended.access_token).is_none());
+        let mut fixture = Fixture::new();
+        let ended = fixture.sign_in();
+        fixture.tokens.end_all();
+        let rest: Vec<_> = (0..4).map(|_| fixture.sign_in()).collect();
+        assert!(fixture.tokens.refresh.get(&ended.refresh_token.unwrap()).is_none());
+        assert!(fixture.tokens.access.get(&ended.access_token).is_none());
         for answer in &rest {
-            refresh(&mut state, answer);
+            fixture.refresh(answer);
         }
     }
 }

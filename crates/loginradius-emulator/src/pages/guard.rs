@@ -3,40 +3,40 @@
 use hyper::Uri;
 use hyper::header::{self, HeaderMap, HeaderName};
 
+use crate::address::Address;
 use crate::random;
-use crate::state::State;
 
 /// Whether `Host`, and the address if it is an absolute one, name this machine or the public URL.
-pub(crate) fn is_our_host(state: &State, headers: &HeaderMap, uri: &Uri) -> bool {
+pub(crate) fn is_our_host(address: &Address, headers: &HeaderMap, uri: &Uri) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
-    let ours = |host: &str| is_our_name(state, host);
+    let ours = |host: &str| is_our_name(address, host);
     host.to_str().is_ok_and(ours) && uri.authority().is_none_or(|authority| ours(authority.as_str()))
 }
 
-fn is_our_name(state: &State, host: &str) -> bool {
+fn is_our_name(address: &Address, host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    is_this_machine(state, &host) || state.config.public_host.as_ref() == Some(&host)
+    is_this_machine(address, &host) || address.public_host.as_ref() == Some(&host)
 }
 
 /// Whether these are the scheme and the host of the emulator's own address or of its public one.
-pub(crate) fn is_our_address(state: &State, scheme: &str, host: &str) -> bool {
+pub(crate) fn is_our_address(address: &Address, scheme: &str, host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    scheme == "http" && is_this_machine(state, &host)
-        || state.config.public_url.as_ref().is_some_and(|url| url.eq_ignore_ascii_case(&format!("{scheme}://{host}")))
+    scheme == "http" && is_this_machine(address, &host)
+        || address.public_url.as_ref().is_some_and(|url| url.eq_ignore_ascii_case(&format!("{scheme}://{host}")))
 }
 
-fn is_this_machine(state: &State, host: &str) -> bool {
+fn is_this_machine(address: &Address, host: &str) -> bool {
     ["127.0.0.1", "localhost", "[::1]"]
         .iter()
-        .any(|name| host == format!("{name}:{}", state.port) || state.port == 80 && host == *name)
+        .any(|name| host == format!("{name}:{}", address.port) || address.port == 80 && host == *name)
 }
 
 /// Whether a form was sent by a page of this emulator: browsers say where a form comes from in `Sec-Fetch-Site` and in
 /// `Origin`, and only a page that could be read knows the session's token.
-pub(crate) fn is_our_form(state: &State, headers: &HeaderMap, csrf: &str, sent: &str) -> bool {
+pub(crate) fn is_our_form(address: &Address, headers: &HeaderMap, csrf: &str, sent: &str) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let same_site = match text(HeaderName::from_static("sec-fetch-site")) {
         None | Some("same-origin" | "none") => true,
@@ -47,8 +47,7 @@ pub(crate) fn is_our_form(state: &State, headers: &HeaderMap, csrf: &str, sent: 
         (Some(origin), Some(host)) => {
             let host = host.to_ascii_lowercase();
             origin == format!("http://{host}")
-                || state.config.public_url.as_deref() == Some(origin)
-                    && state.config.public_host.as_ref() == Some(&host)
+                || address.public_url.as_deref() == Some(origin) && address.public_host.as_ref() == Some(&host)
         }
         (Some(_), None) => false,
     };

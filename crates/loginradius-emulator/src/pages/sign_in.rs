@@ -2,15 +2,18 @@
 
 use hyper::{Method, StatusCode};
 
+use super::page::{Policy, foreign_form, page, page_with, protected};
+use super::session::{Session, who_signs_in};
 use super::tickets::SigningIn;
-use super::{Policy, Session, page, page_with, view, who_signs_in};
+use super::view;
 use crate::answer::Answer;
-use crate::authorize::{self, Problem, Wanted};
+use crate::authorize::{self, Problem};
 use crate::landing::Landing;
 use crate::params::Params;
 use crate::request::Whole;
 use crate::route::Target;
 use crate::state::State;
+use crate::wanted::Wanted;
 
 /// Whether there is a page at this path.
 pub(super) fn has(path: &str) -> bool {
@@ -84,7 +87,7 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Answer {
     let form = Params::from_form(request.body);
     let field = |name: &str| form.optional(name).ok().flatten().unwrap_or("");
     let Some(session) = Session::of_form(state, request, field("csrf")) else {
-        return super::foreign_form(None);
+        return foreign_form(None);
     };
     let ticket = field("ticket");
     let Some(signing_in) = state.tickets.get(ticket, &session.id, state.clock.now()).cloned() else {
@@ -113,7 +116,7 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Answer {
         ("/authorize/decide", Some(user)) => {
             let landing = match (field("decision"), &signing_in.wanted) {
                 ("allow", wanted) => authorize::allow(state, wanted, user),
-                ("deny", Wanted::OAuth(wanted)) => authorize::deny(wanted),
+                ("deny", Wanted::OAuth(wanted)) => wanted.deny(),
                 _ => return to(ticket),
             };
             state.tickets.take(ticket);
@@ -139,7 +142,7 @@ fn to(ticket: &str) -> Answer {
 fn leave(landing: &Landing) -> Answer {
     match &landing.form {
         // RFC 9700, section 4.12: a 307 would carry the password along.
-        None => super::protected(Answer::see_other(&landing.url), Policy::default()),
+        None => protected(Answer::see_other(&landing.url), Policy::default()),
         Some(fields) => {
             let policy = Policy { script: Some(view::SUBMIT), ..leading_to(&landing.url) };
             page_with(StatusCode::OK, view::post_back(&landing.url, fields), policy)

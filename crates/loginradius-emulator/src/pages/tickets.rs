@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::authorize::Wanted;
 use crate::bounded::Bounded;
 use crate::clock;
 use crate::random::Random;
 use crate::seeded::User;
+use crate::wanted::Wanted;
 
 /// The sign-in must be over 10 minutes after it began (LoginRadius's page "Federated SSO").
 const LIFETIME: Duration = Duration::from_secs(600);

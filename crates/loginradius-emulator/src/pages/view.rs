@@ -3,10 +3,10 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::browser::Outcome;
-use crate::authorize::OAuth;
-use crate::device::Grant;
+use crate::grants::Grant;
 use crate::seeded::{self, User};
 use crate::state::State;
+use crate::wanted::OAuth;
 
 /// `title` is what the page's tab says; errors are part of it, because screen readers read it first.
 fn layout(title: &str, wide: bool, content: &Markup) -> Markup {
@@ -293,7 +293,7 @@ pub(super) fn index(state: &State) -> Markup {
     } else {
         format!("-d client_id={}", seeded::CLIENT_ID)
     };
-    let (url, app) = (state.public_url(), seeded::OAUTH_APP);
+    let (url, app) = (state.address.public_url(), seeded::OAUTH_APP);
     let try_it = format!("curl {parameters} {url}/sso/oauth/{app}/device");
     layout(
         "What this is",
@@ -301,7 +301,7 @@ pub(super) fn index(state: &State) -> Markup {
         &html! {
             h1 { "An emulator of LoginRadius’s sign-in" }
             p {
-                "It answers LoginRadius’s OAuth 2.0 and JWT calls at " code { (state.public_url()) }
+                "It answers LoginRadius’s OAuth 2.0 and JWT calls at " code { (state.address.public_url()) }
                 ", for tests and demonstrations."
             }
             p { a href="/device" { "Connect a device" } }

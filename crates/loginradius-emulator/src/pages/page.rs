@@ -1,0 +1,64 @@
+//! What every page is sent with: headers that keep it from being framed, from loading anything and from running anything.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::StatusCode;
+use hyper::header::{self, HeaderName};
+use maud::Markup;
+
+use super::view;
+use crate::answer::Answer;
+use crate::random;
+
+/// Nothing is loaded from elsewhere, nothing runs, nobody may frame a page.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// What a page may do more than others.
+#[derive(Default)]
+pub(super) struct Policy<'a> {
+    /// A scheme of addresses that its form may lead to.
+    pub(super) form_scheme: Option<&'a str>,
+    /// The script that runs.
+    pub(super) script: Option<&'a str>,
+}
+
+pub(super) fn page(status: StatusCode, view: Markup) -> Answer {
+    page_with(status, view, Policy::default())
+}
+
+pub(super) fn page_with(status: StatusCode, view: Markup, policy: Policy<'_>) -> Answer {
+    protected(Answer::html(status, view.into_string()), policy)
+}
+
+pub(super) fn asset(content_type: &str, text: &str) -> Answer {
+    protected(Answer::text(StatusCode::OK, text).with(header::CONTENT_TYPE, content_type), Policy::default())
+}
+
+pub(super) fn protected(answer: Answer, policy: Policy<'_>) -> Answer {
+    let mut text = CONTENT_SECURITY_POLICY.to_owned();
+    if let Some(scheme) = policy.form_scheme {
+        text.push_str(&format!(" {scheme}:"));
+    }
+    if let Some(script) = policy.script {
+        text.push_str(&format!("; script-src 'sha256-{}'", STANDARD.encode(random::sha256(script.as_bytes()))));
+    }
+    answer
+        .with(header::CONTENT_SECURITY_POLICY, &text)
+        .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        // Not `no-referrer`: with it browsers send `Origin: null` with the emulator's own forms.
+        .with(header::REFERRER_POLICY, "same-origin")
+        .with(HeaderName::from_static("cross-origin-opener-policy"), "same-origin")
+}
+
+/// The answer to a form that was not sent from a page that was shown to this browser.
+pub(super) fn foreign_form(link: Option<(&str, &str)>) -> Answer {
+    page(
+        StatusCode::FORBIDDEN,
+        view::start_again(
+            "This form is out of date",
+            "It was not sent from a page that this emulator has just shown to you. Nothing has been allowed or denied.",
+            link,
+        ),
+    )
+}
