@@ -3,8 +3,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::{hmac, signature};
 
-use crate::Error;
-use crate::error::Check;
+use crate::error::{Check, Error};
 
 /// A signature algorithm that LoginRadius offers for its JWT apps (LoginRadius, "JWT" guide).
 ///

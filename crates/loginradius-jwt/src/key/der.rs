@@ -1,6 +1,6 @@
 //! The few forms of DER that a public key comes in.
 
-use super::Material;
+use super::material::Material;
 use crate::algorithm::Curve;
 
 // Object identifiers of RFC 3279, section 2.3, RFC 4055, section 1.2, and RFC 5480, section 2.1.1.

@@ -3,8 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Material, der};
-use crate::Error;
+use super::der;
+use super::file_form::is_ssh;
+use super::material::Material;
+use crate::error::Error;
 
 /// Reads the one public key of the text.
 pub(super) fn public_key(pem: &[u8]) -> Result<Material, Error> {
@@ -117,7 +119,7 @@ fn nothing(text: &str) -> Error {
         Error::key("the PEM is empty: was the file or the variable found?")
     } else if text.starts_with('{') {
         Error::key("this is JSON, not PEM: read a JWK set with `KeySet::from_json`")
-    } else if super::is_ssh(text.as_bytes()) {
+    } else if is_ssh(text.as_bytes()) {
         ssh()
     } else {
         Error::key("no PEM found: the text (not the file's name) has to begin with a line -----BEGIN PUBLIC KEY-----")

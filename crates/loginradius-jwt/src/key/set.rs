@@ -5,7 +5,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{Candidate, Material, Parsed};
+use super::material::{Material, Parsed};
 use crate::algorithm::{Algorithm, Curve};
 use crate::base64url;
 use crate::error::Error;
@@ -105,6 +105,12 @@ impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeySet({} keys)", self.keys.len())
     }
+}
+
+/// A key that suits an algorithm, and its id if it has one.
+pub(super) struct Candidate {
+    pub(super) id: Option<Box<str>>,
+    pub(super) key: Parsed,
 }
 
 struct Jwk {
