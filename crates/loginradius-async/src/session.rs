@@ -13,8 +13,7 @@ use loginradius_store::{AsyncLockedSession, AsyncTokenStore};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::Client;
-use crate::client::seed;
+use crate::client::{Client, seed};
 
 /// The sessions of one store: tokens that are kept between runs, and refreshed when they have to be.
 ///

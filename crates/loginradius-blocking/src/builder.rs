@@ -5,7 +5,7 @@ use loginradius_proto::{App, Error, Retry};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
-use crate::Client;
+use crate::client::Client;
 use crate::transport::Transport;
 
 /// The settings of a [`Client`].
@@ -33,6 +33,22 @@ pub struct ClientBuilder {
     root_certificates: Option<Vec<u8>>,
     user_agent: Option<String>,
     agent: Option<Agent>,
+}
+
+impl Client {
+    /// A client with the settings that [`ClientBuilder`] begins with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if HTTP cannot be set up on this machine.
+    pub fn new(app: App) -> Result<Self, Error> {
+        Self::builder(app).build()
+    }
+
+    /// A client with settings of your own.
+    pub fn builder(app: App) -> ClientBuilder {
+        ClientBuilder::new(app)
+    }
 }
 
 impl ClientBuilder {

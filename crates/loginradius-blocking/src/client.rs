@@ -10,8 +10,8 @@ use loginradius_proto::browser::{
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, SendOptions, Step, TokenSet};
 
+use crate::receiver::LoopbackReceiver;
 use crate::transport::Transport;
-use crate::{ClientBuilder, LoopbackReceiver};
 
 /// A client of one LoginRadius app. Cloning it is cheap, and the clones share their connections.
 #[derive(Debug, Clone)]
@@ -26,20 +26,6 @@ struct Inner {
 }
 
 impl Client {
-    /// A client with the settings that [`ClientBuilder`] begins with.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if HTTP cannot be set up on this machine.
-    pub fn new(app: App) -> Result<Self, Error> {
-        Self::builder(app).build()
-    }
-
-    /// A client with settings of your own.
-    pub fn builder(app: App) -> ClientBuilder {
-        ClientBuilder::new(app)
-    }
-
     pub(crate) fn with(app: App, transport: Transport, timeout: Duration, retry: Retry) -> Self {
         Self(Arc::new(Inner { app, transport, timeout, retry }))
     }

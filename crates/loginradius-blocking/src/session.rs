@@ -12,8 +12,7 @@ use loginradius_proto::session::{
 use loginradius_proto::{AccessToken, Error, TokenSet};
 use loginradius_store::{LockedSession, TokenStore};
 
-use crate::Client;
-use crate::client::seed;
+use crate::client::{Client, seed};
 
 /// The sessions of one store: tokens that are kept between runs, and refreshed when they have to be.
 ///

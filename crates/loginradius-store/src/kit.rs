@@ -25,7 +25,7 @@ use loginradius_proto::session::{
 };
 use loginradius_proto::{App, Error, IdToken, RefreshToken, TokenSet};
 
-use crate::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession, TokenStore};
+use crate::store::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession, TokenStore};
 
 /// Checks a store for blocking code.
 ///

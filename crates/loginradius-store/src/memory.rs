@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use loginradius_proto::Error;
 use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
 
-use crate::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession, TokenStore};
+use crate::store::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession, TokenStore};
 
 /// Sessions in the memory of this process: for tests, and for programs whose users sign in again each time.
 ///

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use self::disk::{Disk, System, check_owner, failed, open_private, random, shown};
 use self::lock::{Lock, Locking};
-use crate::{LockedSession, TokenStore};
+use crate::store::{LockedSession, TokenStore};
 
 mod disk;
 mod lock;

@@ -5,7 +5,7 @@ use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
 use tokio::runtime::Handle;
 
 use super::{FileStore, LockedFile};
-use crate::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession};
+use crate::store::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession};
 
 /// What is running keeps the file, and so the lock, until it has ended, also if nobody waits for it any more.
 struct AsyncLockedFile {
