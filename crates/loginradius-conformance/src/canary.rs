@@ -12,12 +12,16 @@ use loginradius_proto::browser::{AuthorizationRequest, Callback, PendingSignIn};
 use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{Error, RefreshToken, TokenSet};
 
+use crate::adapter::{Adapter, Settings};
 use crate::browser::{self, Place};
+use crate::cases::cases;
 use crate::faults::Fault;
 use crate::operations::{Operation, REFUSED, app, secrets, success};
+use crate::receiver::Receiver;
 use crate::server::{Server, json};
+use crate::session::{OnEvent, Session, SessionSettings, Sessions};
+use crate::store::{Store, Trouble};
 use crate::tls::Tls;
-use crate::{Adapter, OnEvent, Receiver, Session, SessionSettings, Sessions, Settings, Store, Trouble, cases};
 
 /// A line of a log.
 struct Line {

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use loginradius_proto::{Error, ErrorKind};
 use rustls::version::{TLS12, TLS13};
 
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::child;
 use crate::operations::{Operation, REFUSED, app};
 use crate::server::{Server, read_request};
 use crate::tls::Tls;
-use crate::{Adapter, Settings, cases, child};
 
 fn settings(tls: &Tls) -> Settings {
     Settings { root_certificates: Some(tls.root.clone()), ..Settings::default() }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use loginradius_emulator::{Emulator, Operation};
 use loginradius_proto::{ErrorKind, Family, TokenSet};
 
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::matrix::app;
-use crate::{Adapter, Settings, cases};
 
 struct Login<A> {
     emulator: Emulator,

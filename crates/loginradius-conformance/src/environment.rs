@@ -1,9 +1,11 @@
 //! The environment's proxy: nothing for this machine goes through it, and the rest does.
 
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::child;
 use crate::operations::success;
 use crate::proxies::{all_go_direct, assert_connects, refused_by_proxy, refusing_proxy};
 use crate::server::{Server, json};
-use crate::{Adapter, Settings, cases, child};
 
 fn loopback_goes_past_the_proxy<A: Adapter>() {
     if let Some(url) = child::argument() {

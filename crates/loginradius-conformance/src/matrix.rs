@@ -9,7 +9,8 @@ use loginradius_proto::oauth::{
 };
 use loginradius_proto::{App, BodyFormat, Endpoint, Error, ErrorKind, Family, Jwt, Service, TokenSet};
 
-use crate::{Adapter, Settings, cases};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 
 const REDIRECT_URI: &str = "https://app.example.com/callback?from=login";
 /// RFC 7636, appendix B.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use loginradius_proto::oauth::RefreshAccessToken;
 use loginradius_proto::{Call, ErrorKind, Retry};
 
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::faults::Fault;
 use crate::operations::{Operation, app, success};
 use crate::server::{Server, answer, json};
-use crate::{Adapter, Settings, cases};
 
 /// A server that does this to every request.
 fn misbehaving(fault: Fault, elsewhere: &str) -> Server {

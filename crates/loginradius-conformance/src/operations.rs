@@ -6,7 +6,7 @@ use loginradius_proto::oauth::{
 };
 use loginradius_proto::{App, Error, Service};
 
-use crate::Adapter;
+use crate::adapter::Adapter;
 
 /// What must never be printed.
 pub mod secrets {

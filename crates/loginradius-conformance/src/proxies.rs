@@ -5,10 +5,11 @@ use std::net::TcpStream;
 
 use loginradius_proto::ErrorKind;
 
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::operations::{Operation, REFUSED, app, secrets, success};
 use crate::server::{Server, json};
 use crate::tls::Tls;
-use crate::{Adapter, Settings, cases};
 
 /// A proxy that refuses everything.
 pub(crate) fn refusing_proxy() -> Server {

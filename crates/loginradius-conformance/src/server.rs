@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Adapter;
+use crate::adapter::Adapter;
 
 /// How long a connection may stand still before its thread gives up: longer than any client here waits.
 const PATIENCE: Duration = Duration::from_secs(10);

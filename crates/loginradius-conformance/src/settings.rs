@@ -2,9 +2,10 @@
 
 use loginradius_proto::ErrorKind;
 
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::operations::{Operation, REFUSED, app, success};
 use crate::server::{Server, json};
-use crate::{Adapter, Settings, cases};
 
 fn unusable_settings<A: Adapter>() {
     let refused = |settings| A::new(app(REFUSED), &settings).unwrap_err();

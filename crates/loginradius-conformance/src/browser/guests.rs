@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{TOKEN, Tab, Waiting, assert_signed_in, get};
+use crate::adapter::Adapter;
+use crate::cases::cases;
 use crate::sessions::at_once;
-use crate::{Adapter, cases};
 
 /// Browsers open connections ahead of time, and leave them open.
 fn six_that_say_nothing<A: Adapter>() {

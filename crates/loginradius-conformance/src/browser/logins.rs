@@ -7,9 +7,11 @@ use loginradius_emulator::{CodeState, Emulator, Fault, Landing, Operation, Respo
 use loginradius_proto::browser::{AuthorizationRequest, JwtRedirect, ResponseType};
 use loginradius_proto::{Error, ErrorKind, Family, TokenSet};
 
-use super::{Page, Receiver, TOO_LONG, asked, assert_free, assert_not_signed_in, assert_signed_in, follow, port};
+use super::{Page, TOO_LONG, asked, assert_free, assert_not_signed_in, assert_signed_in, follow, port};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::matrix::app;
-use crate::{Adapter, Settings, cases};
+use crate::receiver::Receiver;
 
 const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
 

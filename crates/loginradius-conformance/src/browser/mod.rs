@@ -6,7 +6,6 @@ pub(crate) mod logins;
 pub(crate) mod receivers;
 pub(crate) mod sign_ins;
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
@@ -14,41 +13,11 @@ use std::time::{Duration, Instant};
 
 use loginradius_emulator::{Emulator, Landing, Operation};
 use loginradius_proto::Error;
-use loginradius_proto::browser::{AuthorizationRequest, Pending, PendingSignIn, ResponseType};
+use loginradius_proto::browser::{AuthorizationRequest, PendingSignIn, ResponseType};
 
+use crate::adapter::{Adapter, Settings};
 use crate::operations::{REFUSED, app};
-use crate::{Adapter, Settings};
-
-/// An adapter's receiver of callbacks on this machine, as the suite drives it.
-pub trait Receiver: fmt::Debug + Send + Sized + 'static {
-    /// `bind`.
-    ///
-    /// # Errors
-    ///
-    /// The receiver's.
-    fn bind(port: u16, path: &str) -> Result<Self, Error>;
-
-    /// `redirect_uri`.
-    fn redirect_uri(&self) -> &str;
-
-    /// `timeout`.
-    #[must_use]
-    fn timeout(self, timeout: Duration) -> Self;
-
-    /// `receive`.
-    ///
-    /// # Errors
-    ///
-    /// The receiver's.
-    fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error>;
-
-    /// `receive`, which its program ends after that time as the adapter has it.
-    ///
-    /// # Errors
-    ///
-    /// The receiver's, or [`ErrorKind::Cancelled`](loginradius_proto::ErrorKind::Cancelled).
-    fn receive_until_cancelled<P: Pending>(self, after: Duration, pending: &mut P) -> Result<P::Output, Error>;
-}
+use crate::receiver::Receiver;
 
 /// A sign-in whose callback brings a token, so that it needs no server, and the receiver that waits for it.
 pub(crate) struct Waiting<A: Adapter> {

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use loginradius_proto::ErrorKind;
 
 use super::{
-    Receiver, TOKEN, TOO_LONG, Waiting, assert_free, assert_not_signed_in, assert_signed_in, free_port, get, port,
-    post, request,
+    TOKEN, TOO_LONG, Waiting, assert_free, assert_not_signed_in, assert_signed_in, free_port, get, port, post, request,
 };
+use crate::adapter::Adapter;
+use crate::cases::cases;
+use crate::receiver::Receiver;
 use crate::sessions::at_once;
-use crate::{Adapter, cases};
 
 fn a_port_of_its_own_or_a_free_one<A: Adapter>() {
     let [one, other] = [(); 2].map(|()| A::Receiver::bind(0, "/callback").unwrap());

@@ -11,8 +11,9 @@ use loginradius_proto::browser::{
 use loginradius_proto::{App, Error, ErrorKind, Family, Retry, Service, TokenSet};
 
 use super::{asked, free_port, param};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::matrix::app;
-use crate::{Adapter, Settings, cases};
 
 const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
 const REDIRECT_URI: &str = "http://127.0.0.1:8400/callback";

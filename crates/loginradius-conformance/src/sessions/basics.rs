@@ -10,7 +10,10 @@ use loginradius_proto::session::SessionPolicy;
 use loginradius_proto::{AccessToken, App, ErrorKind, Retry, Service, TokenSet};
 
 use super::{ADA, Age, World, assert_kind, assert_token, eventually, tokens, tokens_of};
-use crate::{Adapter, Session, SessionSettings, Sessions, Settings, Store, cases};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::session::{OnEvent, Session, SessionSettings, Sessions};
+use crate::store::{Store, Trouble};
 
 fn a_sign_in_is_stored_and_handed_out<A: Adapter>() {
     let world = World::<A>::new();
@@ -29,7 +32,7 @@ fn a_good_token_comes_from_memory<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     let before = world.store.counts();
-    world.store.trouble(crate::Trouble::Lock);
+    world.store.trouble(Trouble::Lock);
     for _ in 0..100 {
         assert_token(session.access_token(), &token);
     }
@@ -312,7 +315,7 @@ fn what_nobody_holds_is_forgotten<A: Adapter>() {
 
     let heard = Arc::new(());
     let held = Arc::clone(&heard);
-    let on_event: crate::OnEvent = Arc::new(move |_, _| drop(Arc::clone(&held)));
+    let on_event: OnEvent = Arc::new(move |_, _| drop(Arc::clone(&held)));
     let settings = SessionSettings { on_event: Some(on_event), ..SessionSettings::default() };
     let sessions = world.client.sessions(Store::new(), &settings);
     drop(settings);

@@ -7,7 +7,10 @@ use loginradius_emulator::{Fault, Operation, seeded};
 use loginradius_proto::ErrorKind;
 
 use super::{ADA, Age, World, assert_kind, assert_token, at_once, tokens, tokens_of};
-use crate::{Adapter, Session, SessionSettings, Sessions, Trouble, cases};
+use crate::adapter::Adapter;
+use crate::cases::cases;
+use crate::session::{Session, SessionSettings, Sessions};
+use crate::store::Trouble;
 
 const SLOW: Duration = Duration::from_millis(150);
 

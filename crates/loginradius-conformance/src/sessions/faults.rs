@@ -7,9 +7,12 @@ use loginradius_emulator::{Fault, Operation};
 use loginradius_proto::{ErrorKind, RefreshToken, TokenSet};
 
 use super::{ADA, Age, World, after_a_pause, assert_kind, assert_token, tokens};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::operations::{REFUSED, app};
 use crate::server::{Server, json};
-use crate::{Adapter, Session, SessionSettings, Sessions, Settings, Store, cases};
+use crate::session::{Session, SessionSettings, Sessions};
+use crate::store::Store;
 
 /// What goes wrong, and whether the server has rotated the token nevertheless.
 fn faults() -> Vec<(Fault, bool)> {

@@ -9,9 +9,12 @@ use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{AccessToken, ErrorKind, TokenSet};
 
 use super::{ADA, Age, World, assert_kind, assert_token, at_once, eventually, tokens, word};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
 use crate::operations::app;
 use crate::server::{Server, json};
-use crate::{Adapter, Session, SessionSettings, Sessions, Settings, Store, cases};
+use crate::session::{OnEvent, Session, SessionSettings, Sessions};
+use crate::store::Store;
 
 const SLOW: Duration = Duration::from_millis(150);
 
@@ -295,7 +298,7 @@ fn events_come_after_the_token<A: Adapter>() {
     let (told, hears) = mpsc::channel();
     let (goes_on, waits) = mpsc::channel::<()>();
     let waits = Mutex::new(waits);
-    let on_event: crate::OnEvent = Arc::new(move |_, event| {
+    let on_event: OnEvent = Arc::new(move |_, event| {
         if let SessionEvent::Rotated = event {
             told.send(()).unwrap();
             let _ = waits.lock().unwrap().recv_timeout(Duration::from_secs(2));
@@ -322,7 +325,7 @@ fn events_come_after_the_token<A: Adapter>() {
 fn events_come_in_order<A: Adapter>() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tells = Arc::clone(&told);
-    let on_event: crate::OnEvent = Arc::new(move |_, event| {
+    let on_event: OnEvent = Arc::new(move |_, event| {
         let word = word(event);
         if word == "rotated" {
             thread::sleep(SLOW);

@@ -17,8 +17,10 @@ use loginradius_emulator::{self as emulator, Emulator, Operation, TokenAnswer};
 use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{AccessToken, Error, ErrorKind, Family, RefreshToken, TokenSet};
 
+use crate::adapter::{Adapter, Settings};
 use crate::matrix::app;
-use crate::{Adapter, Session, SessionSettings, Sessions, Settings, Store};
+use crate::session::{Session, SessionSettings, Sessions};
+use crate::store::Store;
 
 /// The name of a session of which there is one alone.
 const ADA: &str = "ada";

@@ -10,7 +10,10 @@ use loginradius_proto::{App, Service};
 use loginradius_store::FileStore;
 
 use super::{ADA, Age, assert_token, at_once, tokens};
-use crate::{Adapter, Session, SessionSettings, Sessions, Settings, cases, child};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::child;
+use crate::session::{Session, SessionSettings, Sessions};
 
 /// A folder of sessions, and a server.
 struct World {

@@ -8,7 +8,10 @@ use loginradius_proto::{AccessToken, Error, ErrorKind};
 use loginradius_store::{LockedSession, TokenStore};
 
 use super::{ADA, Age, World, assert_kind, assert_token, eventually, tokens};
-use crate::{Adapter, Session, SessionSettings, Sessions, Settings, Trouble, cases};
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::session::{Session, SessionSettings, Sessions};
+use crate::store::Trouble;
 
 /// The lock of Ada's session, as another process takes it.
 fn lock<A: Adapter>(world: &World<A>) -> Box<dyn LockedSession> {

@@ -1,0 +1,38 @@
+//! A receiver of callbacks, as the suite drives it.
+
+use std::fmt;
+use std::time::Duration;
+
+use loginradius_proto::Error;
+use loginradius_proto::browser::Pending;
+
+/// An adapter's receiver of callbacks on this machine, as the suite drives it.
+pub trait Receiver: fmt::Debug + Send + Sized + 'static {
+    /// `bind`.
+    ///
+    /// # Errors
+    ///
+    /// The receiver's.
+    fn bind(port: u16, path: &str) -> Result<Self, Error>;
+
+    /// `redirect_uri`.
+    fn redirect_uri(&self) -> &str;
+
+    /// `timeout`.
+    #[must_use]
+    fn timeout(self, timeout: Duration) -> Self;
+
+    /// `receive`.
+    ///
+    /// # Errors
+    ///
+    /// The receiver's.
+    fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error>;
+
+    /// `receive`, which its program ends after that time as the adapter has it.
+    ///
+    /// # Errors
+    ///
+    /// The receiver's, or [`ErrorKind::Cancelled`](loginradius_proto::ErrorKind::Cancelled).
+    fn receive_until_cancelled<P: Pending>(self, after: Duration, pending: &mut P) -> Result<P::Output, Error>;
+}
