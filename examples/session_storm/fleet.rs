@@ -18,7 +18,9 @@ use loginradius_emulator::{Emulator, Fault, Operation, SignIn, seeded};
 use loginradius_examples::Result;
 
 use crate::journal::{History, Journal, Journaled, Seen, digest};
-use crate::{Place, Report, Storm, app, millis, same, session_name, token_set};
+use crate::options::{Place, Storm};
+use crate::report::{Report, millis};
+use crate::setup::{app, session_name, token_set};
 
 const THREADS: usize = 4;
 
@@ -367,4 +369,8 @@ impl Work {
             self.journal.note("failed", &format!("{}: {error}", slot.session.name()));
         }
     }
+}
+
+fn same(one: &AccessToken, other: &AccessToken) -> bool {
+    one.expose() == other.expose()
 }

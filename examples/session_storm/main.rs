@@ -28,18 +28,18 @@
 mod fleet;
 mod journal;
 mod one_session;
+mod options;
+mod report;
+mod setup;
 mod short_runs;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use loginradius_blocking::{AccessToken, App, Error, Service, TokenSet};
-use loginradius_emulator::{TokenAnswer, seeded};
+use clap::{Parser, Subcommand};
 use loginradius_examples::Result;
-use serde::Serialize;
+
+use crate::options::{Place, Storm};
 
 /// Sessions of LoginRadius under load.
 #[derive(Parser)]
@@ -51,44 +51,6 @@ struct Cli {
     child: Option<Child>,
 }
 
-/// Without a mode: `--processes 4`.
-#[derive(Args)]
-struct Storm {
-    /// Real processes that share the sessions of one folder, with access tokens that live one second
-    #[arg(long, value_name = "N", group = "mode")]
-    processes: Option<usize>,
-    /// Tasks that share one async session
-    #[arg(long, value_name = "N", group = "mode")]
-    tasks: Option<usize>,
-    /// Threads that share one blocking session
-    #[arg(long, value_name = "N", group = "mode")]
-    threads: Option<usize>,
-    /// Processes that want one token, just before the stored one ends, and end at once
-    #[arg(long, value_name = "N", group = "mode")]
-    short_runs: Option<usize>,
-    /// How long the processes run
-    #[arg(long, value_name = "S", default_value_t = 10)]
-    seconds: u64,
-    /// How many sessions the processes share
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    sessions: usize,
-    /// Kill one of the processes that often, and start another
-    #[arg(long, value_name = "M", requires = "processes")]
-    kill_every_ms: Option<u64>,
-    /// How long the server lets a spent refresh token be sent again; LoginRadius documents no such time
-    #[arg(long, value_name = "M", default_value_t = 0)]
-    grace_ms: u64,
-    /// The server is dead for that many seconds, in the middle of it all
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["tasks", "short_runs"])]
-    outage: Option<u64>,
-    /// How often all access tokens end at once, for tasks and threads
-    #[arg(long, value_name = "E", default_value_t = 100)]
-    expiries: u64,
-    /// The part of the tasks that gives up while it waits
-    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "tasks")]
-    drop: f64,
-}
-
 /// What the program starts itself as.
 #[derive(Subcommand)]
 enum Child {
@@ -96,19 +58,6 @@ enum Child {
     Worker(Place),
     #[command(hide = true)]
     ShortRun(Place),
-}
-
-/// Where a child process works.
-#[derive(Args)]
-struct Place {
-    #[arg(long)]
-    base_url: String,
-    #[arg(long)]
-    store: PathBuf,
-    #[arg(long)]
-    journal: PathBuf,
-    #[arg(long)]
-    sessions: usize,
 }
 
 fn main() -> ExitCode {
@@ -136,87 +85,4 @@ fn ended(result: Result) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The line that is printed: see the top of this file.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    mode: &'static str,
-    refreshes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refreshes_expected: Option<u64>,
-    replays: u64,
-    replays_explained: u64,
-    signed_out: u64,
-    signed_out_explained: u64,
-    corrupt: u64,
-    lost: u64,
-    kills: u64,
-    /// How long it took.
-    seconds: f64,
-    /// How often a token was asked for.
-    calls: u64,
-    /// How often a token was shown to the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checks: Option<u64>,
-    /// How often it was refused, because it had just ended or its sign-in had been ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<u64>,
-    /// Callers that were dropped while they waited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<u64>,
-    /// Refreshes of a spent token that the server's grace period let through.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    graced: Option<u64>,
-    /// Callers that were told to try later.
-    try_later: u64,
-    /// Callers that were told anything else than to try later or to sign in again.
-    failed: u64,
-    /// The longest time from the end of the outage to the first token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    longest_recovery_ms: Option<u64>,
-}
-
-impl Report {
-    fn judge(&self) -> Result {
-        let expected = self.refreshes_expected.unwrap_or(self.refreshes);
-        let promises = [
-            (self.replays == self.replays_explained, "a refresh token was spent twice for no reason"),
-            (self.signed_out == 0, "a session ended for no reason"),
-            (self.corrupt == 0, "a record could not be read"),
-            (self.lost == 0, "a session was lost"),
-            (self.failed == 0, "somebody was told something unexpected"),
-            (self.refreshes == expected, "there were more or fewer refreshes than expiries"),
-        ];
-        let broken: Vec<_> = promises.into_iter().filter(|(kept, _)| !kept).map(|(_, what)| what).collect();
-        if broken.is_empty() { Ok(()) } else { Err(broken.join("; ").into()) }
-    }
-}
-
-/// The app of the emulator at that address.
-fn app(base_url: &str) -> Result<App, Error> {
-    Ok(App::new(seeded::CLIENT_ID)
-        .client_secret(seeded::CLIENT_SECRET)
-        .jwt_app(seeded::JWT_APP)
-        .service(Service::cloud().base_url(base_url)?))
-}
-
-/// A sign-in at the emulator as the library has it.
-fn token_set(answer: TokenAnswer) -> TokenSet {
-    let mut tokens = TokenSet::new(answer.access_token);
-    tokens.refresh_token = answer.refresh_token.map(Into::into);
-    tokens.expires_in = Some(answer.expires_in);
-    tokens
-}
-
-fn same(one: &AccessToken, other: &AccessToken) -> bool {
-    one.expose() == other.expose()
-}
-
-fn session_name(number: usize) -> String {
-    format!("user-{number}")
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,7 +14,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::journal::Seen;
-use crate::{Report, Storm, app, millis, session_name, token_set};
+use crate::options::Storm;
+use crate::report::{Report, millis};
+use crate::setup::{app, session_name, token_set};
 
 /// How long the server takes for a refresh, so that callers wait for it.
 const ANSWER: Duration = Duration::from_millis(10);

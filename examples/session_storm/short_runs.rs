@@ -10,7 +10,9 @@ use loginradius_examples::Result;
 
 use crate::fleet::command;
 use crate::journal::{History, Journal, Journaled, Seen};
-use crate::{Place, Report, Storm, app, session_name, token_set};
+use crate::options::{Place, Storm};
+use crate::report::Report;
+use crate::setup::{app, session_name, token_set};
 
 /// How many run at once, for one session.
 const AT_ONCE: usize = 4;

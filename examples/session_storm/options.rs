@@ -1,0 +1,56 @@
+//! What the modes are told on the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Without a mode: `--processes 4`.
+#[derive(Args)]
+pub(crate) struct Storm {
+    /// Real processes that share the sessions of one folder, with access tokens that live one second
+    #[arg(long, value_name = "N", group = "mode")]
+    pub(crate) processes: Option<usize>,
+    /// Tasks that share one async session
+    #[arg(long, value_name = "N", group = "mode")]
+    pub(crate) tasks: Option<usize>,
+    /// Threads that share one blocking session
+    #[arg(long, value_name = "N", group = "mode")]
+    pub(crate) threads: Option<usize>,
+    /// Processes that want one token, just before the stored one ends, and end at once
+    #[arg(long, value_name = "N", group = "mode")]
+    pub(crate) short_runs: Option<usize>,
+    /// How long the processes run
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    pub(crate) seconds: u64,
+    /// How many sessions the processes share
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) sessions: usize,
+    /// Kill one of the processes that often, and start another
+    #[arg(long, value_name = "M", requires = "processes")]
+    pub(crate) kill_every_ms: Option<u64>,
+    /// How long the server lets a spent refresh token be sent again; LoginRadius documents no such time
+    #[arg(long, value_name = "M", default_value_t = 0)]
+    pub(crate) grace_ms: u64,
+    /// The server is dead for that many seconds, in the middle of it all
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["tasks", "short_runs"])]
+    pub(crate) outage: Option<u64>,
+    /// How often all access tokens end at once, for tasks and threads
+    #[arg(long, value_name = "E", default_value_t = 100)]
+    pub(crate) expiries: u64,
+    /// The part of the tasks that gives up while it waits
+    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "tasks")]
+    pub(crate) drop: f64,
+}
+
+/// Where a child process works.
+#[derive(Args)]
+pub(crate) struct Place {
+    #[arg(long)]
+    pub(crate) base_url: String,
+    #[arg(long)]
+    pub(crate) store: PathBuf,
+    #[arg(long)]
+    pub(crate) journal: PathBuf,
+    #[arg(long)]
+    pub(crate) sessions: usize,
+}
