@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loginradius_blocking::Client;
-use loginradius_blocking::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
+use loginradius_blocking::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_blocking::oauth::AccessTokenByPassword;
 use loginradius_emulator::seeded;
 use loginradius_examples::{Options, Output, Result};
@@ -62,13 +62,13 @@ fn jwts(cli: &mut Cli, output: Output) -> Result {
         output.jwt("access token", &client.call(&JwtByAccessToken::new(token.as_str()))?);
     }
     if let Some(email) = &cli.email {
-        output.jwt("email", &client.call(&JwtByEmail::new(email, password))?);
+        output.jwt("email", &client.call(&JwtLogin::email(email, password))?);
     }
     if let Some(username) = &cli.username {
-        output.jwt("user name", &client.call(&JwtByUsername::new(username, password))?);
+        output.jwt("user name", &client.call(&JwtLogin::username(username, password))?);
     }
     if let Some(phone) = &cli.phone {
-        output.jwt("phone", &client.call(&JwtByPhone::new(phone, password))?);
+        output.jwt("phone", &client.call(&JwtLogin::phone(phone, password))?);
     }
     Ok(())
 }

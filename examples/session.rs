@@ -83,12 +83,12 @@ fn run(cli: &Cli, output: Output) -> Result {
         })?)
     })?;
     if cli.refresh {
-        session.refresh_now(&token)?;
+        session.refresh_rejected(&token)?;
     }
     output.say(format!("Signed in: session `{}` in {}", session.name(), folder.display()));
     output.tokens("tokens", &session.tokens()?);
     // What could not be stored is lost when the program ends: this is the last attempt, and says why.
-    Ok(session.close()?)
+    Ok(session.flush()?)
 }
 
 fn open(client: &Client, folder: &Path, output: Output, events: bool) -> Result<Sessions> {
@@ -100,13 +100,13 @@ fn open(client: &Client, folder: &Path, output: Output, events: bool) -> Result<
     })
 }
 
-/// A token that is good. Asks for a sign-in if nobody is signed in, and for no other reason: whatever else goes
-/// wrong, the session goes on.
+/// Returns a token that is good. Asks for a sign-in if no user is signed in, and for no other reason: whatever else goes
+/// wrong does not end the session.
 fn access_token(session: &Session, output: Output, sign_in: impl FnOnce() -> Result<TokenSet>) -> Result<AccessToken> {
     match session.access_token() {
         Err(error) if error.kind() == ErrorKind::SignInAgain => {
             output.say(printable(&error.to_string()));
-            session.sign_in(sign_in()?)?;
+            session.start(&sign_in()?)?;
             Ok(session.access_token()?)
         }
         token => Ok(token?),
@@ -184,7 +184,7 @@ fn story(cli: &Cli, output: Output) -> Result {
     let session = open()?;
     let refused = session.access_token()?;
     emulator.expire_access_tokens();
-    session.refresh_now(&refused)?;
+    session.refresh_rejected(&refused)?;
     show(&session)?;
 
     output.done("signed_out", "\nSigned out: the next run would ask for a sign-in.");

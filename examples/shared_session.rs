@@ -106,7 +106,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
     // First the requests come to their end, then what they have begun and nobody waits for any more.
     drop(stop);
     server.await??;
-    sessions.close().await?;
+    sessions.flush().await?;
     result
 }
 
@@ -127,7 +127,7 @@ async fn login(State(service): State<Arc<Service>>, Path(name): Path<String>) ->
             let _ = show.send(json!({ "open": uri, "user_code": grant.user_code }));
         });
         let tokens = login.await?;
-        service.sessions.session(name).sign_in(tokens).await
+        service.sessions.session(name).start(&tokens).await
     });
     match prompt.await {
         Ok(prompt) => Ok((StatusCode::ACCEPTED, Json(prompt)).into_response()),
@@ -149,7 +149,7 @@ async fn me(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Re
         // The API does not take it, whatever its lifetime was: once more with another one. However many requests
         // come here with the same token, it is refreshed once.
         Err(refusal) if refusal.kind() == ErrorKind::SignInAgain => {
-            call_api(session.refresh_now(&token).await?).await?
+            call_api(session.refresh_rejected(&token).await?).await?
         }
         jwt => jwt?,
     };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::AccessTokenByPassword;
-use loginradius_blocking::store::{FileStore, LoadOutcome, TokenStore};
+use loginradius_blocking::store::{FileStore, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Retry, Session, Sessions};
 use loginradius_emulator::{Emulator, Fault, Operation, SignIn, seeded};
 use loginradius_examples::Result;
@@ -34,6 +34,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 struct Worker {
     process: Child,
     journal: PathBuf,
+    program: PathBuf,
 }
 
 pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
@@ -50,14 +51,14 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     let journal = Arc::new(Journal::open(&own_journal)?);
     let sessions = Sessions::builder(&client, Journaled::open(&store, &journal)?).early_refresh(Duration::ZERO).build();
     for number in 0..storm.sessions {
-        sessions.session(session_name(number)).sign_in(token_set(emulator.sign_in(&seeded::ADA)))?;
+        sessions.session(session_name(number)).start(&token_set(emulator.sign_in(&seeded::ADA)))?;
     }
 
     let started = Instant::now();
     let mut history = History::default();
     let mut report = Report { mode: "processes", ..Report::default() };
     let mut next_journal = 0;
-    let mut start = || {
+    let mut start = |program: &Path| {
         next_journal += 1;
         let place = Place {
             base_url: emulator.base_url().to_owned(),
@@ -65,9 +66,12 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             journal: journals.join(next_journal.to_string()),
             sessions: storm.sessions,
         };
-        start("worker", place)
+        start(program, place)
     };
-    let mut workers = (0..processes).map(|_| start()).collect::<Result<Vec<_>>>()?;
+    let own = std::env::current_exe()?;
+    let programs = [&own, storm.with.as_ref().unwrap_or(&own)];
+    let mut workers =
+        programs.into_iter().cycle().take(processes).map(|program| start(program)).collect::<Result<Vec<_>>>()?;
 
     let seconds = Duration::from_secs(storm.seconds);
     let outage = Duration::from_secs(storm.outage.unwrap_or_default());
@@ -97,7 +101,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             killed.process.wait()?;
             history.read(&killed.journal, true)?;
             report.kills += 1;
-            workers.push(start()?);
+            workers.push(start(&killed.program)?);
         }
         for worker in &mut workers {
             if let Some(status) = worker.process.try_wait()? {
@@ -134,17 +138,19 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     Ok(report)
 }
 
-fn start(what: &str, place: Place) -> Result<Worker> {
-    let process = command(what, &place)?.stdin(Stdio::piped()).spawn()?;
-    Ok(Worker { process, journal: place.journal })
+fn start(program: &Path, place: Place) -> Result<Worker> {
+    // The process may be killed before it opens its journal.
+    Journal::open(&place.journal)?;
+    let process = command(program, "worker", &place).stdin(Stdio::piped()).spawn()?;
+    Ok(Worker { process, journal: place.journal, program: program.to_owned() })
 }
 
-/// This program again, as a child.
-pub(crate) fn command(what: &str, place: &Place) -> io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+/// Makes a child of that program, which is this one or another version of it.
+pub(crate) fn command(program: &Path, what: &str, place: &Place) -> Command {
+    let mut command = Command::new(program);
     command.args([what, "--base-url", &place.base_url, "--sessions", &place.sessions.to_string()]);
     command.arg("--store").arg(&place.store).arg("--journal").arg(&place.journal);
-    Ok(command)
+    command
 }
 
 /// Whether what is stored is what the server would take, before anybody sends it.
@@ -153,10 +159,10 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
     let mut stored = HashSet::new();
     for number in 0..sessions {
         let name = session_name(number);
-        let mut locked = TokenStore::try_lock(&store, &name)?.ok_or("somebody still has a session's lock")?;
-        match locked.load() {
-            LoadOutcome::Record(record) => {
-                let Seen { token, refresh_token, .. } = Seen::of(&record);
+        let mut locked = SessionStore::try_lock(&store, &name)?.ok_or("a process still has a session's lock")?;
+        let stored_record = locked.load().ok().flatten();
+        match stored_record.as_ref().map(Seen::of) {
+            Some(Some(Seen { token, refresh_token, .. })) => {
                 let ended = |sign_in: &SignIn| sign_in.refresh_token == refresh_token && !sign_in.live;
                 let accounted_for = emulator.is_live_refresh_token(&refresh_token)
                     || history.was_open_at_a_kill(&token)
@@ -168,11 +174,11 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
                 }
                 stored.insert(refresh_token);
             }
-            LoadOutcome::Damaged(error) => {
-                eprintln!("{name}: {error}");
+            Some(None) => {
+                eprintln!("{name}: the stored record is damaged");
                 report.corrupt += 1;
             }
-            LoadOutcome::Nothing | LoadOutcome::Failed(_) => report.lost += 1,
+            None => report.lost += 1,
         }
     }
     // After a kill, the newest token of a sign-in may have been on its way to whoever was killed.
@@ -182,7 +188,7 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
     }
     let mut left: Vec<_> =
         fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    left.retain(|name| name.contains(".tmp-") || name.starts_with("probe-"));
+    left.retain(|name| name.contains(".tmp") || name.starts_with("probe-"));
     if !left.is_empty() {
         eprintln!("{} files of processes that were killed are left, as {}", left.len(), left[0]);
     }
@@ -192,7 +198,7 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
 /// Each session has to give a token that is good, and to get another one, or to have ended.
 fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, report: &mut Report) {
     for session in (0..count).map(|number| sessions.session(session_name(number))) {
-        match session.access_token().and_then(|token| session.refresh_now(&token)) {
+        match session.access_token().and_then(|token| session.refresh_rejected(&token)) {
             Ok(token) if emulator.is_live_access_token(token.expose()) => {}
             Ok(_) => report.lost += 1,
             // Whether that is explained is seen below.
@@ -284,7 +290,7 @@ pub(crate) fn work(place: &Place) -> Result {
         work.stopped.store(true, Ordering::Relaxed);
     });
     work.note_totals();
-    Ok(sessions.close()?)
+    Ok(sessions.flush()?)
 }
 
 impl Work {
@@ -324,7 +330,7 @@ impl Work {
         // Its time may have ended on the way, as may have its sign-in: then any API says 401.
         if checked.is_err_and(|error| error.kind() == ErrorKind::SignInAgain) {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            let another = slot.session.refresh_now(&token);
+            let another = slot.session.refresh_rejected(&token);
             self.note(slot, another);
         }
         *shown = Some(token);
@@ -362,7 +368,7 @@ impl Work {
             return;
         }
         let password = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
-        let signed_in = self.client.call(&password).and_then(|tokens| slot.session.sign_in(tokens));
+        let signed_in = self.client.call(&password).and_then(|tokens| slot.session.start(&tokens));
         if let Err(error) = signed_in
             && !matches!(error.kind(), ErrorKind::TryLater | ErrorKind::Lost | ErrorKind::NotSent)
         {

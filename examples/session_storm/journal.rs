@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use loginradius_blocking::Error;
-use loginradius_blocking::store::{FileStore, LoadOutcome, LockedSession, SaveOutcome, SessionRecord, TokenStore};
+use loginradius_blocking::store::{Expected, FileStore, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
 use loginradius_examples::Result;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -49,34 +49,34 @@ impl Journaled {
 
 struct Watched {
     name: String,
-    session: Box<dyn LockedSession>,
+    lock: Box<dyn SessionLock>,
     journal: Arc<Journal>,
     /// The token of the last intent.
     sending: Option<String>,
 }
 
-impl TokenStore for Journaled {
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error> {
-        let locked = TokenStore::try_lock(&self.store, name)?;
-        let watch = |session| {
+impl SessionStore for Journaled {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        let lock = SessionStore::try_lock(&self.store, name)?;
+        let watch = |lock| {
             let journal = Arc::clone(&self.journal);
-            Box::new(Watched { name: name.to_owned(), session, journal, sending: None }) as Box<dyn LockedSession>
+            Box::new(Watched { name: name.to_owned(), lock, journal, sending: None }) as _
         };
-        Ok(locked.map(watch))
+        Ok(lock.map(watch))
     }
 }
 
-impl LockedSession for Watched {
-    fn load(&mut self) -> LoadOutcome {
-        let outcome = self.session.load();
-        if let LoadOutcome::Damaged(error) = &outcome {
-            self.journal.note("corrupt", &error.to_string());
+impl SessionLock for Watched {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        let record = self.lock.load()?;
+        if record.as_ref().is_some_and(|record| Seen::of(record).is_none()) {
+            self.journal.note("corrupt", &format!("{}: the stored record is damaged", self.name));
         }
-        outcome
+        Ok(record)
     }
 
-    fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
-        let seen = Seen::of(record);
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        let seen = Seen::of(record).expect("what is saved is whole");
         if seen.intent {
             // Before it can be sent: a kill in between explains too much rather than too little.
             self.journal.note("sending", &seen.token);
@@ -84,17 +84,15 @@ impl LockedSession for Watched {
         } else if seen.refused {
             self.journal.note("refused", &format!("{} {}", self.name, seen.token));
         }
-        let outcome = self.session.save(record, expected);
-        if let SaveOutcome::Saved = outcome
-            && let Some(spent) = self.sending.take_if(|token| *token != seen.token)
-        {
+        self.lock.save(record, expected)?;
+        if let Some(spent) = self.sending.take_if(|token| *token != seen.token) {
             self.journal.note("spent", &spent);
         }
-        outcome
+        Ok(())
     }
 
-    fn clear(&mut self, expected: Option<u64>) -> SaveOutcome {
-        self.session.clear(expected)
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+        self.lock.clear(expected)
     }
 }
 
@@ -108,15 +106,18 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn of(record: &SessionRecord) -> Self {
-        let json: Value = serde_json::from_str(&record.to_json()).expect("a record is JSON");
+    /// Looks at a record; `None`: it is damaged.
+    pub(crate) fn of(record: &StoredRecord) -> Option<Self> {
+        let json: Value = serde_json::from_slice(record.as_bytes()).ok()?;
+        // Of damaged bytes the generation is a digest.
+        let is_intact = json["generation"].as_u64() == Some(StoredRecord::from_bytes(record.as_bytes()).generation());
         let refresh_token = json["refresh_token"].as_str().unwrap_or_default().to_owned();
-        Self {
+        is_intact.then(|| Self {
             token: digest(&refresh_token),
             refresh_token,
             intent: json["intent"].is_object(),
             refused: json["refused"].is_string(),
-        }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --kill-every-ms 100
+//!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --with ./session_storm-of-another-version
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 20 --outage 30
 //!     cargo run --release --example session_storm -- --tasks 1000 --expiries 100 --drop 0.33
 //!     cargo run --release --example session_storm -- --threads 200 --expiries 100

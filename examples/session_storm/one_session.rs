@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_async as asynchronous;
-use loginradius_blocking::store::{LoadOutcome, MemoryStore, TokenStore};
+use loginradius_blocking::store::{MemoryStore, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Sessions};
 use loginradius_emulator::{Emulator, Fault, Operation, seeded};
 use loginradius_examples::Result;
@@ -44,7 +44,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
     let store = MemoryStore::new();
     let session = Sessions::builder(&client, store.clone()).early_refresh(Duration::ZERO).build();
     let session = session.session(session_name(0));
-    session.sign_in(token_set(emulator.sign_in(&seeded::ADA)))?;
+    session.start(&token_set(emulator.sign_in(&seeded::ADA)))?;
 
     let started = Instant::now();
     let seen = Seens::default();
@@ -62,7 +62,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
                     end.wait();
                     let mut another = dead.and_then(|dead| {
                         seen.is_dead(&emulator, &dead);
-                        session.refresh_now(&dead)
+                        session.refresh_rejected(&dead)
                     });
                     while round == storm.expiries
                         && let Err(error) = &another
@@ -117,7 +117,7 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
         let client = asynchronous::Client::new(app(emulator.base_url())?)?;
         let sessions = asynchronous::Sessions::builder(&client, store.clone()).early_refresh(Duration::ZERO).build();
         let session = sessions.session(session_name(0));
-        session.sign_in(token_set(emulator.sign_in(&seeded::ADA))).await?;
+        session.start(&token_set(emulator.sign_in(&seeded::ADA))).await?;
         for _ in 0..storm.expiries {
             emulator.expire_access_tokens();
             // All have the token that has ended before the first one asks for another.
@@ -129,7 +129,7 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
                 let (session, seen, emulator) = (session.clone(), seen.clone(), emulator.clone());
                 let patience = (fastrand::f64() < storm.drop).then(|| ANSWER.mul_f64(fastrand::f64()));
                 callers.spawn(async move {
-                    let another = session.refresh_now(&dead);
+                    let another = session.refresh_rejected(&dead);
                     let another = match patience {
                         // The future is dropped: by an HTTP server, say, whose client went away.
                         Some(patience) => timeout(patience, another).await,
@@ -147,7 +147,7 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
             // Also if everybody who waited for it was dropped.
             seen.note(&emulator, &session.access_token().await);
         }
-        sessions.close().await?;
+        sessions.flush().await?;
         Result::<()>::Ok(())
     })?;
     let mut report = seen.report("tasks", &emulator, storm.expiries, started);
@@ -158,9 +158,9 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
 
 /// Whether the server does not take the stored token.
 fn is_lost(emulator: &Emulator, store: &MemoryStore) -> Result<bool> {
-    let mut stored = TokenStore::try_lock(store, &session_name(0))?.ok_or("somebody still has the session's lock")?;
-    let LoadOutcome::Record(record) = stored.load() else { return Ok(true) };
-    Ok(!emulator.is_live_refresh_token(&Seen::of(&record).refresh_token))
+    let mut stored = SessionStore::try_lock(store, &session_name(0))?.ok_or("a flow still has the session's lock")?;
+    let seen = stored.load()?.as_ref().and_then(Seen::of);
+    Ok(seen.is_none_or(|seen| !emulator.is_live_refresh_token(&seen.refresh_token)))
 }
 
 impl Seens {

@@ -25,6 +25,9 @@ pub(crate) struct Storm {
     /// How many sessions the processes share
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) sessions: usize,
+    /// Run every second process by that program, which is the session_storm of another version
+    #[arg(long, value_name = "PROGRAM", requires = "processes")]
+    pub(crate) with: Option<PathBuf>,
     /// Kill one of the processes that often, and start another
     #[arg(long, value_name = "M", requires = "processes")]
     pub(crate) kill_every_ms: Option<u64>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use loginradius_blocking::store::{FileStore, LoadOutcome, TokenStore};
+use loginradius_blocking::store::{FileStore, SessionStore};
 use loginradius_blocking::{Client, Sessions};
 use loginradius_emulator::{Emulator, seeded};
 use loginradius_examples::Result;
@@ -43,21 +43,23 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
     let started = Instant::now();
     let mut report = Report { mode: "short_runs", ..Report::default() };
     let rounds = runs.div_ceil(AT_ONCE);
+    let program = std::env::current_exe()?;
     for round in 0..rounds {
         let mut tokens = token_set(emulator.sign_in(&seeded::ADA));
         tokens.requested_at = Instant::now().checked_sub(LIFETIME - LEFT);
-        session.sign_in(tokens)?;
+        session.start(&tokens)?;
         let at_once = AT_ONCE.min(runs - round * AT_ONCE);
-        let children = (0..at_once).map(|_| command("short-run", &place)?.spawn()).collect::<Result<Vec<_>, _>>()?;
+        let children =
+            (0..at_once).map(|_| command(&program, "short-run", &place).spawn()).collect::<Result<Vec<_>, _>>()?;
         for mut child in children {
             report.calls += 1;
             if !child.wait()?.success() {
                 report.failed += 1;
             }
         }
-        let mut stored = TokenStore::try_lock(&store, session.name())?.ok_or("somebody still has the lock")?;
-        let LoadOutcome::Record(record) = stored.load() else { return Err("nothing is stored any more".into()) };
-        if !emulator.is_live_refresh_token(&Seen::of(&record).refresh_token) {
+        let mut stored = SessionStore::try_lock(&store, session.name())?.ok_or("a process still has the lock")?;
+        let seen = stored.load()?.as_ref().and_then(Seen::of).ok_or("no session is stored any more")?;
+        if !emulator.is_live_refresh_token(&seen.refresh_token) {
             eprintln!("round {round}: the stored refresh token is spent");
             report.lost += 1;
         }

@@ -357,7 +357,7 @@ impl Output {
         let (word, text, error) = match event {
             SessionEvent::SignedIn => ("signed_in", "signed in, and the tokens are stored", None),
             SessionEvent::Rotated => ("rotated", "refreshed, and the new tokens are stored", None),
-            SessionEvent::Adopted { other_sign_in: false, .. } => {
+            SessionEvent::Adopted { other_login: false, .. } => {
                 ("adopted", "another process has refreshed: its tokens are used", None)
             }
             SessionEvent::Adopted { .. } => ("adopted", "another process has signed in: its tokens are used", None),

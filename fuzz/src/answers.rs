@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
@@ -101,9 +101,9 @@ pub fn error_bodies(data: &[u8]) {
         4 => check(&RequestDeviceCode::new(), &[], status, &body),
         5 => check(&RevokeRefreshToken::new(refresh), &[4], status, &body),
         6 => check(&JwtByAccessToken::new(token), &[6], status, &body),
-        7 => check(&JwtByEmail::new("user@example.com", by_email), &[7], status, &body),
-        8 => check(&JwtByPhone::new("+15550100", by_phone), &[8], status, &body),
-        _ => check(&JwtByUsername::new("user", by_name), &[9], status, &body),
+        7 => check(&JwtLogin::email("user@example.com", by_email), &[7], status, &body),
+        8 => check(&JwtLogin::phone("+15550100", by_phone), &[8], status, &body),
+        _ => check(&JwtLogin::username("user", by_name), &[9], status, &body),
     }
 }
 

@@ -3,107 +3,267 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use arbitrary::{Arbitrary, Unstructured};
+use aws_lc_rs::digest;
 use loginradius_proto::session::{
-    Handout, LoadOutcome, SaveOutcome, SessionEnd, SessionFlow, SessionInput, SessionMemory, SessionPolicy,
-    SessionRecord, SessionStep,
+    CachedToken, Expected, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput,
+    SessionMemory, SessionPolicy, SessionStep, StoredRecord,
 };
-use loginradius_proto::{App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet, http};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet, http};
 use serde_json::Value;
 
-/// In the name of every secret, so that one is found wherever it is printed.
+/// A part of every secret, so that it is found wherever it is printed.
 const MARK: &str = "tok3n";
 
-fn start() -> (Instant, SystemTime) {
+fn start() -> Now {
     static START: OnceLock<Instant> = OnceLock::new();
-    (*START.get_or_init(Instant::now), SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_268_800))
+    Now::new(*START.get_or_init(Instant::now), SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_268_800))
 }
 
-/// Any file where a session's record should be.
-///
-/// - What is taken for a record is written and read again without a change.
-/// - Nothing that is printed depends on its tokens; whatever else is said is one line.
-/// - Each goal comes to an end with it.
-pub fn session_record(data: &[u8]) {
-    let text = String::from_utf8_lossy(data);
-    let record = match LoadOutcome::from_json(&text) {
-        LoadOutcome::Record(record) => record,
-        LoadOutcome::Damaged(error) | LoadOutcome::Failed(error) => {
-            let line = error.to_string();
-            assert!(line.len() < 1_000 && !line.chars().any(char::is_control), "{line:?}");
-            return;
-        }
-        LoadOutcome::Nothing => panic!("a text is not nothing"),
-    };
-    let json = record.to_json();
-    let again = read(&json);
-    assert_eq!(again.to_json(), json);
-    assert_eq!(again.generation(), record.generation());
-    assert!(record.generation() < 1 << 53);
+fn later(now: Now, time: Duration) -> Now {
+    Now::new(now.monotonic + time, now.wall + time)
+}
 
-    let mut fields: Value = serde_json::from_str(&json).expect("JSON");
-    let client_id = fields["client_id"].as_str().expect("a client id").to_owned();
-    for name in ["access_token", "refresh_token", "id_token"] {
-        if fields[name].is_string() {
-            fields[name] = "another".into();
+/// Any bytes where a session's record should be; and the same with a checksum that is right.
+///
+/// - Every flow comes to an end with them, and what it says of them is one line.
+/// - What is saved over an intact record has its fields, but for those that the flow changes.
+/// - Nothing that is printed depends on the tokens of an intact record.
+/// - A record that a flow saved is intact. With one bit flipped it is damaged, or is left as it is: no flow uses it.
+pub fn session_record(data: &[u8]) {
+    any_bytes(data);
+    if let Some(content) = data.strip_suffix(b"}") {
+        let digest = digest::digest(&digest::SHA256, content);
+        let checksum: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        any_bytes(&[content, format!(r#","checksum":"{checksum}"}}"#).as_bytes()].concat());
+    }
+}
+
+fn any_bytes(data: &[u8]) {
+    let record = StoredRecord::from_bytes(data);
+    assert!(record.generation() <= StoredRecord::MAX_GENERATION);
+    let printed = format!("StoredRecord {{ generation: {}, bytes: {} }}", record.generation(), data.len());
+    assert_eq!(format!("{record:?}"), printed);
+
+    let app = App::new(field(&record, "client_id").as_str().unwrap_or("client"));
+    let content = content(&app, &record);
+    let mut flips = Flips::new(data);
+    for flow in flows(&app, &record) {
+        let run = run(flow, &record);
+        for saved in &run.saved {
+            let text = String::from_utf8_lossy(saved.as_bytes());
+            assert_eq!(self::content(&app, saved), Content::Intact, "{text}");
+            assert_eq!(StoredRecord::from_bytes(saved.as_bytes()).generation(), saved.generation());
+            flips.are_refused(&app, saved);
+        }
+        let Err(error) = &run.end.result else { continue };
+        let line = error.to_string();
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(content == Content::Intact || line.len() < 1_000, "{line:?}");
+    }
+    if content == Content::Intact {
+        keeps_its_fields(&app, &record);
+        prints_no_token(&app, &record);
+    }
+}
+
+/// What a flow takes bytes for.
+#[derive(Debug, PartialEq)]
+enum Content {
+    Intact,
+    Damaged,
+    /// They are a newer program's, or have to stay as they are for another reason.
+    LeftAlone,
+}
+
+fn content(app: &App, record: &StoredRecord) -> Content {
+    let forget = SessionFlow::forget(app, SessionPolicy::default(), SessionMemory::default(), 1);
+    let Run { cleared, end, .. } = run(forget, record);
+    match cleared {
+        Some(Expected::Generation(generation)) if generation == record.generation() => Content::Intact,
+        Some(Expected::Damaged(generation)) if generation == record.generation() => Content::Damaged,
+        Some(expected) => panic!("clears {expected:?} in place of {record:?}"),
+        None => {
+            assert_eq!(end.result.expect_err("nothing is cleared").kind(), ErrorKind::Settings);
+            Content::LeftAlone
         }
     }
-    assert_eq!(format!("{:?}", read(&fields.to_string())), format!("{record:?}"));
+}
 
-    let (now, clock) = start();
-    let app = App::new(client_id);
+/// A flow of each kind, for a process that knows nothing yet.
+fn flows(app: &App, record: &StoredRecord) -> [SessionFlow; 6] {
     let policy = SessionPolicy::default();
     let memory = SessionMemory::default;
-    for flow in [
-        SessionFlow::token(&app, policy, memory(), 1),
-        SessionFlow::sign_in(&app, policy, memory(), TokenSet::new("another"), 2),
-        SessionFlow::sign_out(&app, policy, memory(), 3),
-        SessionFlow::forget(&app, policy, memory(), 4),
-    ] {
-        ends(flow, &json, now, clock);
-    }
+    let access_token = field(record, "access_token");
+    let access_token = access_token.as_str().unwrap_or_default();
+    // An API has rejected the token, so that it has to be refreshed.
+    let mut rejected = memory();
+    rejected.reject(&AccessToken::new(access_token));
+    let mut same_login = TokenSet::new(access_token);
+    same_login.refresh_token = field(record, "refresh_token").as_str().map(Into::into);
+    [
+        SessionFlow::refresh(app, policy, memory(), 1),
+        SessionFlow::refresh(app, policy, rejected, 2),
+        SessionFlow::start(app, policy, memory(), &TokenSet::new("another"), 3),
+        SessionFlow::start(app, policy, memory(), &same_login, 4),
+        SessionFlow::sign_out(app, policy, memory(), 5),
+        SessionFlow::forget(app, policy, memory(), 6),
+    ]
 }
 
-fn read(json: &str) -> SessionRecord {
-    match LoadOutcome::from_json(json) {
-        LoadOutcome::Record(record) => record,
-        other => panic!("{other:?}"),
-    }
+/// What a flow did.
+struct Run {
+    saved: Vec<StoredRecord>,
+    cleared: Option<Expected>,
+    sent: bool,
+    end: SessionEnd,
 }
 
-/// Drives a flow with a record, and a server that answers nothing of use.
-fn ends(mut flow: SessionFlow, json: &str, mut now: Instant, mut clock: SystemTime) {
-    for _ in 0..100 {
-        let input = match flow.step(now, clock) {
+fn run(flow: SessionFlow, record: &StoredRecord) -> Run {
+    run_watched(flow, record, |_, _| {})
+}
+
+/// Drives a flow that finds this record, and a server that cannot be reached.
+fn run_watched(mut flow: SessionFlow, record: &StoredRecord, mut watch: impl FnMut(&SessionStep, &SessionFlow)) -> Run {
+    let mut now = start();
+    let (mut saved, mut cleared, mut sent) = (Vec::new(), None, false);
+    let mut stored = Some(record.clone());
+    for _ in 0..200 {
+        let step = flow.step(now);
+        watch(&step, &flow);
+        let input = match step {
             SessionStep::Lock => SessionInput::Locked(Ok(true)),
-            SessionStep::Load => SessionInput::Loaded(LoadOutcome::from_json(json)),
-            SessionStep::Send { .. } => SessionInput::Answered(Err(Error::lost("reset"))),
-            SessionStep::Save { .. } | SessionStep::Clear { .. } => SessionInput::Saved(SaveOutcome::Saved),
+            SessionStep::Load => SessionInput::Loaded(Ok(stored.clone())),
+            SessionStep::Send { .. } => {
+                sent = true;
+                SessionInput::Responded(Err(Error::lost("reset")))
+            }
+            SessionStep::Save { record, expected } => {
+                assert_eq!(expected.generation(), stored.as_ref().map(StoredRecord::generation));
+                saved.push(record.clone());
+                stored = Some(record);
+                SessionInput::Saved(Ok(()))
+            }
+            SessionStep::Clear { expected } => {
+                assert_eq!(expected.generation(), stored.as_ref().map(StoredRecord::generation));
+                cleared = Some(expected);
+                stored = None;
+                SessionInput::Saved(Ok(()))
+            }
             SessionStep::Unlock => SessionInput::Unlocked,
             SessionStep::Wait(until) => {
-                let wait = until.saturating_duration_since(now);
-                (now, clock) = (now + wait, clock + wait);
+                now = later(now, until.saturating_duration_since(now.monotonic));
                 continue;
             }
             SessionStep::Done(end) => {
-                let _ = end.memory.handout(now, clock);
-                return;
+                let _ = end.memory.cached_token(now);
+                return Run { saved, cleared, sent, end };
             }
         };
-        flow.receive(input, now, clock);
+        flow.receive(input, now);
     }
     panic!("no end");
 }
 
-/// Any server, store, driver and clocks, other processes among them, and this one may die at any moment.
+/// Compares an intact record with what flows save over it.
+fn keeps_its_fields(app: &App, record: &StoredRecord) {
+    let next_generation = (record.generation() + 1) & StoredRecord::MAX_GENERATION;
+    let [_, refresh, start, _, sign_out, _] = flows(app, record);
+    for flow in [refresh, sign_out] {
+        let Some(saved) = run(flow, record).saved.into_iter().next() else { continue };
+        assert_eq!(saved.generation(), next_generation);
+        assert_eq!(lasting_fields(&saved), lasting_fields(record));
+    }
+    let login = run(start, record).saved.into_iter().next().expect("a new login is saved over every other one");
+    assert_eq!(login.generation(), next_generation);
+    assert_eq!(field(&login, "replaced")[0], field(record, "sign_in"));
+}
+
+/// The fields that neither a refresh that begins nor a sign-out changes.
+fn lasting_fields(record: &StoredRecord) -> Vec<Value> {
+    let fields = ["version", "client_id", "sign_in", "access_token", "token_type", "scope", "id_token"];
+    let mut fields: Vec<_> = fields.into_iter().map(|name| field(record, name)).collect();
+    // Without these, and with an empty one, a record says the same.
+    let replaced =
+        Some(field(record, "replaced")).filter(|replaced| replaced.as_array().is_some_and(|all| !all.is_empty()));
+    let lifetime = Some(field(record, "lifetime_ms")).filter(|lifetime| lifetime != 0);
+    // Such a token cannot be sent.
+    let usable = |token: &str| !token.is_empty() && !token.contains(char::is_control);
+    let refresh_token = Some(field(record, "refresh_token")).filter(|token| token.as_str().is_some_and(usable));
+    fields.extend([replaced, lifetime, refresh_token].map(Option::unwrap_or_default));
+    fields.push(field(record, "obtained_at_unix_ms"));
+    fields
+}
+
+/// Compares what is printed of an intact record with what is printed of one that has other tokens.
+fn prints_no_token(app: &App, record: &StoredRecord) {
+    let mut fields = json(record).expect("JSON");
+    for name in ["access_token", "refresh_token", "id_token"] {
+        if let Value::String(token) = &mut fields[name] {
+            // Of the same length in every encoding: numbers of bytes are printed.
+            let other = |letter: char| if letter == 'x' { 'y' } else { 'x' };
+            *token = token.chars().map(|c| if c.is_ascii_alphanumeric() { other(c) } else { c }).collect();
+        }
+    }
+    let other = without_checksum(fields);
+    assert_eq!(content(app, &other), Content::Intact);
+    let printed = |record| {
+        let [flow, ..] = flows(app, &other);
+        let mut printed = Vec::new();
+        run_watched(flow, record, |step, flow| printed.push(format!("{step:?} {flow:?}")));
+        printed
+    };
+    assert_eq!(printed(&other), printed(record));
+}
+
+/// Picks the bits to flip by the input.
+struct Flips(u64);
+
+impl Flips {
+    const IN_EACH_RECORD: usize = 8;
+
+    fn new(data: &[u8]) -> Self {
+        Self(
+            data.iter()
+                .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),
+        )
+    }
+
+    fn are_refused(&mut self, app: &App, saved: &StoredRecord) {
+        for _ in 0..Self::IN_EACH_RECORD {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            is_refused(app, &flipped(saved, (self.0 >> 33) as usize));
+        }
+    }
+}
+
+/// Flips one bit of a record.
+fn flipped(record: &StoredRecord, bit: usize) -> StoredRecord {
+    let mut bytes = record.as_bytes().to_vec();
+    let bit = bit % (bytes.len() * 8);
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    StoredRecord::from_bytes(bytes)
+}
+
+/// Fails if a flow uses this record.
+fn is_refused(app: &App, record: &StoredRecord) {
+    assert_ne!(content(app, record), Content::Intact, "{}", String::from_utf8_lossy(record.as_bytes()));
+    let refresh = SessionFlow::refresh(app, SessionPolicy::default(), SessionMemory::default(), 1);
+    let Run { saved, sent, end, .. } = run(refresh, record);
+    assert!(end.result.is_err() && saved.is_empty() && !sent);
+    assert!(end.memory.tokens(start()).is_none());
+}
+
+/// Any server, store, driver and clocks, and other processes; this one may be killed, and a flow aborted, at any moment.
 ///
-/// - No refresh is sent without an intent of its own in the store, nor while another one is out.
+/// - No refresh is sent without an intent of its own in the store, nor while another one is in flight.
 /// - A refresh token whose successor has arrived is never sent again, and the successor is never lost.
-/// - No token is handed out past its lifetime by either clock, nor one that was reported.
-/// - What is loaded, saved and sent is so under the lock, and a flow knows at its end whether it has it.
-/// - Every flow comes to an end, and prints no secret. Stray inputs, and asking again, change nothing.
-/// - When all is well again, whoever is signed in gets a token.
+/// - No token is returned past its lifetime by either clock, nor after it was rejected, nor from a stale memory.
+/// - What is loaded, saved and sent is so under the lock, and a flow knows at its end whether it holds it.
+/// - A login that is started again is adopted with all that has become of it, or was replaced and stays so. A start
+///   that fails keeps nothing.
+/// - Every flow comes to an end, and prints no secret. Stray inputs and repeated steps change nothing.
+/// - When the faults have stopped, every session that has not ended gets a token.
 pub fn session_flow(data: &[u8]) {
-    let (now, clock) = start();
     let mut data = Unstructured::new(data);
     let mut policy = SessionPolicy::default();
     let mut pick = |times: [u64; 4]| times[usize::from(u8::arbitrary(&mut data).unwrap_or(0) % 4)];
@@ -111,105 +271,160 @@ pub fn session_flow(data: &[u8]) {
     policy.lock_wait = Duration::from_secs(pick([30, 0, 1, 5]));
     policy.timeout = Duration::from_secs(pick([30, 1, 5, 60]));
     policy.retry = Retry { attempts: pick([4, 1, 2, 9]) as u32, ..Retry::default() };
-    let mut world = World {
+    let mut simulation = Simulation {
         data,
         app: App::new("client").client_secret(format!("{MARK}-secret")),
         policy,
         memory: SessionMemory::default(),
         stored: Stored::Nothing,
         locked: false,
-        now,
-        clock,
+        now: start(),
         names: 0,
-        issued: HashMap::new(),
-        spent: HashSet::new(),
+        logins: Vec::new(),
+        access_tokens: HashMap::new(),
+        login_of_refresh_token: HashMap::new(),
+        consumed: HashSet::new(),
         newest: None,
+        replaced: HashSet::new(),
         disturbed: false,
-        unseen: false,
+        disturbed_since_load: false,
         loaded: false,
         intents: 0,
         got_token: false,
-        out: None,
+        in_flight: None,
     };
-    world.flow(Goal::SignIn);
-    while !world.data.is_empty() {
-        world.between_flows();
-        let goal = match world.roll(8) {
-            0..=4 => Goal::Token,
-            5 => Goal::SignIn,
-            6 => Goal::SignOut,
-            _ => Goal::Forget,
+    let first = simulation.log_in();
+    simulation.flow(Job::Start(first));
+    while !simulation.data.is_empty() {
+        simulation.between_flows();
+        let job = match simulation.roll(16) {
+            0..=4 | 8..=12 => Job::Refresh,
+            5 => Job::Start(simulation.log_in()),
+            6 => Job::SignOut,
+            7 => Job::Forget,
+            _ => simulation.start_again(),
         };
-        world.flow(goal);
+        simulation.flow(job);
     }
-    // And when nothing is in the way any more, and the longest hold is over, whoever is signed in gets a token.
-    world.pass(Duration::from_secs(2 * 3600));
-    let signed_in = match &world.stored {
-        Stored::Record(json) => {
-            let over = field(json, "signing_out") == true || field(json, "refused").is_string();
-            !over && field(json, "refresh_token").is_string() && world.memory.unsaved().is_none()
+    // The data has run out, and with it the faults. Now the longest backoff passes as well.
+    simulation.pass(Duration::from_secs(2 * 3600));
+    let is_signed_in = match &simulation.stored {
+        Stored::Record(record) => {
+            let ended = field(record, "signing_out") == true || field(record, "refused").is_string();
+            !ended && field(record, "refresh_token").is_string() && simulation.memory.save_error().is_none()
         }
-        Stored::Nothing | Stored::Damaged => false,
+        Stored::Nothing | Stored::Damaged(_) => false,
     };
-    world.flow(Goal::Token);
-    assert!(world.got_token || !signed_in, "no token: {:?}", world.memory);
+    simulation.flow(Job::Refresh);
+    assert!(simulation.got_token || !is_signed_in, "no token: {:?}", simulation.memory);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Goal {
-    Token,
-    SignIn,
+enum Job {
+    Refresh,
+    Start(Start),
     SignOut,
     Forget,
+}
+
+/// A login that a flow starts, and when its tokens were requested, as the flow has to count it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Start {
+    login: usize,
+    again: bool,
+    requested_at: Now,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Stored {
     Nothing,
-    Record(String),
-    Damaged,
+    Record(StoredRecord),
+    Damaged(StoredRecord),
 }
 
-/// What is known of an access token.
-struct Issue {
-    /// When this process asked for it.
-    asked: Option<Instant>,
-    asked_at: SystemTime,
+impl Stored {
+    fn record(&self) -> Option<&StoredRecord> {
+        match self {
+            Self::Nothing => None,
+            Self::Record(record) | Self::Damaged(record) => Some(record),
+        }
+    }
+}
+
+/// An access token that was issued.
+struct IssuedToken {
+    login: usize,
+    /// When this process requested it; `None` if only the wall clock tells.
+    requested_at: Option<Instant>,
+    requested_at_wall: SystemTime,
     lifetime: Option<Duration>,
-    reported: bool,
+    rejected: bool,
 }
 
-struct World<'a> {
+impl IssuedToken {
+    fn new(
+        login: usize,
+        requested_at: Option<Instant>,
+        requested_at_wall: SystemTime,
+        lifetime: Option<Duration>,
+    ) -> Self {
+        // A lifetime of 0 is unknown.
+        let lifetime = lifetime.filter(|lifetime| !lifetime.is_zero());
+        Self { login, requested_at, requested_at_wall, lifetime, rejected: false }
+    }
+
+    /// Says why the token is not good.
+    fn fault(&self, now: Now) -> Option<&'static str> {
+        let latest = now.wall + Duration::from_millis(5_001);
+        let lifetime = self.lifetime.unwrap_or(Duration::MAX);
+        let end = self.requested_at.and_then(|requested_at| requested_at.checked_add(lifetime));
+        let end_by_wall = self.requested_at_wall.checked_add(lifetime);
+        match () {
+            () if self.rejected => Some("rejected"),
+            () if self.requested_at_wall > latest => Some("from the future"),
+            () if end_by_wall.is_some_and(|end| now.wall >= end) => Some("past its lifetime by the wall clock"),
+            () if end.is_some_and(|end| now.monotonic >= end) => Some("past its lifetime by the monotonic clock"),
+            () => None,
+        }
+    }
+}
+
+/// One process, its session and its surroundings.
+struct Simulation<'a> {
     data: Unstructured<'a>,
     app: App,
     policy: SessionPolicy,
     memory: SessionMemory,
     stored: Stored,
     locked: bool,
-    now: Instant,
-    clock: SystemTime,
+    now: Now,
     names: u32,
-    issued: HashMap<String, Issue>,
-    /// Refresh tokens whose successor arrived.
-    spent: HashSet<String>,
+    /// The tokens that each login yielded, if this process or one before it has started that login.
+    logins: Vec<Option<TokenSet>>,
+    /// What is true of each access token. When a response repeats one, what was true before holds until that is stored.
+    access_tokens: HashMap<String, Vec<IssuedToken>>,
+    login_of_refresh_token: HashMap<String, usize>,
+    /// Refresh tokens whose successor has arrived.
+    consumed: HashSet<String>,
     /// The refresh token that must not be lost.
     newest: Option<String>,
-    /// Whether others changed the record during this flow.
+    /// Logins over which a flow has stored a later one.
+    replaced: HashSet<usize>,
+    /// Whether other processes have changed the record since this flow began.
     disturbed: bool,
-    /// The same, since this flow has looked.
-    unseen: bool,
-    /// Whether this flow has looked into the store.
+    disturbed_since_load: bool,
+    /// Whether this flow has loaded the record.
     loaded: bool,
     /// Intents that were stored since the last request.
     intents: u32,
-    /// Whether the last flow got one.
+    /// Whether the last flow ended with a token.
     got_token: bool,
-    /// The request that is out: its token, and its deadline.
-    out: Option<(String, Instant)>,
+    /// The refresh token of the request that is in flight, and its deadline.
+    in_flight: Option<(String, Instant)>,
 }
 
-impl World<'_> {
-    /// A number below `sides`; 0, which is the usual, once the data has run out.
+impl Simulation<'_> {
+    /// Picks a number below `sides`; 0, the usual, once the data has run out.
     fn roll(&mut self, sides: u8) -> u8 {
         u8::arbitrary(&mut self.data).unwrap_or(0) % sides
     }
@@ -230,18 +445,17 @@ impl World<'_> {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.now += time;
-        self.clock += time;
+        self.now = later(self.now, time);
     }
 
-    /// Time passes, and clocks are set.
+    /// Lets time pass, or sets a clock.
     fn time(&mut self) {
         let time = self.duration();
         match self.roll(6) {
             0..=2 => self.pass(time),
-            3 => self.now += time,
-            4 => self.clock += time,
-            _ => self.clock -= time.min(self.clock.duration_since(start().1).unwrap_or_default()),
+            3 => self.now.monotonic += time,
+            4 => self.now.wall += time,
+            _ => self.now.wall -= time.min(self.now.wall.duration_since(start().wall).unwrap_or_default()),
         }
     }
 
@@ -250,128 +464,167 @@ impl World<'_> {
             self.time();
         }
         match self.roll(16) {
-            10..=11 => self.dies(),
+            10..=11 => self.kill(),
             12..=13 => {
-                let tokens = self.memory.tokens(self.now, self.clock);
-                if let Some(tokens) = tokens
-                    && self.memory.report(&tokens.access_token)
+                if let Some(tokens) = self.memory.tokens(self.now)
+                    && self.memory.reject(&tokens.access_token)
                 {
-                    self.forget_reports();
-                    if let Some(issue) = self.issued.get_mut(tokens.access_token.expose()) {
-                        issue.reported = true;
-                    }
+                    self.forget_rejections();
+                    let issued = self.access_tokens.get_mut(tokens.access_token.expose());
+                    issued.into_iter().flatten().for_each(|issued| issued.rejected = true);
                 }
             }
             14..=15 => self.others_act(),
             _ => {}
         }
-        self.check_handout();
+        self.check_cached_token();
     }
 
-    /// The process ends, and another one begins.
-    fn dies(&mut self) {
-        if self.memory.unsaved().is_some() || self.out.is_some() {
-            self.forgive();
+    /// Kills the process, and starts another one.
+    fn kill(&mut self) {
+        if self.memory.save_error().is_some() || self.in_flight.is_some() {
+            self.excuse();
         }
         self.memory = SessionMemory::default();
         self.locked = false;
-        self.out = None;
-        for issue in self.issued.values_mut() {
-            // Another process knows the wall clock's time alone, and nothing of reports.
-            issue.asked = None;
-            issue.reported = false;
+        self.in_flight = None;
+        self.forget_instants();
+        self.forget_rejections();
+        for tokens in self.logins.iter_mut().flatten() {
+            tokens.requested_at = None;
         }
     }
 
-    /// Only the last report counts, and a new sign-in ends it.
-    fn forget_reports(&mut self) {
-        self.issued.values_mut().for_each(|issue| issue.reported = false);
+    /// Ends a flow at an unknown step, as a caller does that is cancelled. What it has not saved is lost.
+    fn abort(&mut self) {
+        self.excuse();
+        self.in_flight = None;
+        if !self.locked {
+            self.memory.set_lock_lost();
+        }
+        self.locked = self.memory.retains_lock();
+        self.memory.mark_stale();
+        let cached = self.memory.cached_token(self.now);
+        assert!(matches!(cached, CachedToken::Missing | CachedToken::BackingOff(_)), "a token from a stale memory");
+        // The next flow may find the token in the store.
+        self.forget_instants();
     }
 
-    /// What is lost or replayed from now on is not the flow's fault.
-    fn forgive(&mut self) {
-        self.spent.clear();
+    /// Forgets the rejections: only the last one counts, and a login ends it.
+    fn forget_rejections(&mut self) {
+        self.access_tokens.values_mut().flatten().for_each(|issued| issued.rejected = false);
+    }
+
+    /// Excuses the flow for what is lost or replayed from now on.
+    fn excuse(&mut self) {
+        self.consumed.clear();
         self.newest = None;
     }
 
-    /// Other processes, which do not care whose lock it is.
+    /// Lets another process change the record, which does not respect the lock and is of an earlier version.
     fn others_act(&mut self) {
-        self.forgive();
+        self.excuse();
         self.disturbed = true;
-        self.unseen = true;
+        self.disturbed_since_load = true;
         let kind = self.roll(8);
-        let (access, refresh, clock) = (self.name('a'), self.name('r'), self.clock);
-        let millis = millis(clock);
-        if let (2, _) | (3, Stored::Nothing | Stored::Damaged) = (kind, &self.stored) {
-            self.stored = Stored::Nothing;
-            return;
-        }
-        let Stored::Record(json) = &self.stored else {
+        let (access_token, refresh_token, wall) = (self.name('a'), self.name('r'), self.now.wall);
+        let millis = millis(wall);
+        let Stored::Record(record) = &self.stored else {
             self.stored = Stored::Nothing;
             return;
         };
-        let mut record: Value = serde_json::from_str(json).expect("JSON");
-        record["generation"] = ((record["generation"].as_u64().expect("a number") + 1) % (1 << 53)).into();
+        let mut fields = json(record).expect("JSON");
+        fields["generation"] = ((record.generation() + 1) & StoredRecord::MAX_GENERATION).into();
         match kind {
-            0 => record["generation"] = 7.into(),
-            1 => {
-                self.stored = Stored::Damaged;
+            0 => fields["generation"] = 7.into(),
+            1 => return self.damage(),
+            2 => {
+                self.stored = Stored::Nothing;
                 return;
             }
-            3 => record["signing_out"] = true.into(),
+            3 => fields["signing_out"] = true.into(),
             4 => {
                 let until = millis + u64::from(self.roll(60)) * 1_000;
-                record["hold"] = serde_json::json!({
+                fields["hold"] = serde_json::json!({
                     "since_unix_ms": millis, "not_before_unix_ms": until, "failures": 2, "failure": "busy",
                 });
             }
-            5 => record["intent"] = serde_json::json!({ "at_unix_ms": millis, "attempt": 1 }),
+            5 => fields["intent"] = serde_json::json!({ "at_unix_ms": millis, "attempt": 1 }),
             _ => {
-                record["access_token"] = access.clone().into();
-                record["refresh_token"] = refresh.into();
-                record["obtained_at_unix_ms"] = millis.into();
-                record["lifetime_ms"] = 60_000.into();
-                record["intent"] = Value::Null;
+                let stored = fields["access_token"].as_str().expect("an access token");
+                let mut login = self.login_of(stored);
                 if kind == 6 {
-                    record["sign_in"] = 7.into();
+                    fields["sign_in"] = 7.into();
+                    self.logins.push(None);
+                    login = self.logins.len() - 1;
                 }
+                fields["access_token"] = access_token.clone().into();
+                fields["refresh_token"] = refresh_token.clone().into();
+                fields["obtained_at_unix_ms"] = millis.into();
+                fields["lifetime_ms"] = 60_000.into();
+                fields["intent"] = Value::Null;
                 let lifetime = Some(Duration::from_secs(60));
-                self.issued.insert(access, Issue { asked: None, asked_at: clock, lifetime, reported: false });
+                self.issue(access_token, IssuedToken::new(login, None, wall, lifetime));
+                self.login_of_refresh_token.insert(refresh_token, login);
             }
         }
-        self.stored = Stored::Record(record.to_string());
+        self.stored = Stored::Record(without_checksum(fields));
     }
 
-    fn flow(&mut self, goal: Goal) {
-        // Each flow takes another one: the identifiers of sign-ins come from it.
+    fn damage(&mut self) {
+        let Stored::Record(record) = &self.stored else { return };
+        let (record, flips) = (record.clone(), field(record, "checksum").is_string());
+        let damaged = match self.roll(2) {
+            // Without a checksum, a flipped bit may go unnoticed.
+            1 if flips => flipped(&record, usize::from(u16::arbitrary(&mut self.data).unwrap_or(0))),
+            _ => StoredRecord::from_bytes(*b"{"),
+        };
+        self.stored = Stored::Damaged(damaged);
+    }
+
+    fn issue(&mut self, access_token: String, issued: IssuedToken) {
+        self.access_tokens.entry(access_token).or_default().push(issued);
+    }
+
+    /// Forgets the monotonic clock's times: another process knows the wall clock's alone.
+    fn forget_instants(&mut self) {
+        self.access_tokens.values_mut().flatten().for_each(|issued| issued.requested_at = None);
+    }
+
+    fn flow(&mut self, job: Job) {
         self.names += 1;
         let seed = u64::from(self.names) << 8 | u64::from(self.roll(255));
         let (app, policy, memory) = (&self.app, self.policy, self.memory.clone());
-        let mut flow = match goal {
-            Goal::Token => SessionFlow::token(app, policy, memory, seed),
-            Goal::SignOut => SessionFlow::sign_out(app, policy, memory, seed),
-            Goal::Forget => SessionFlow::forget(app, policy, memory, seed),
-            Goal::SignIn => {
-                let tokens = self.signed_in();
-                SessionFlow::sign_in(&self.app, policy, memory, tokens, seed)
+        let mut flow = match job {
+            Job::Refresh => SessionFlow::refresh(app, policy, memory, seed),
+            Job::SignOut => SessionFlow::sign_out(app, policy, memory, seed),
+            Job::Forget => SessionFlow::forget(app, policy, memory, seed),
+            Job::Start(Start { login, .. }) => {
+                let tokens = self.logins[login].as_ref().expect("the tokens of a login of this process");
+                SessionFlow::start(app, policy, memory, tokens, seed)
             }
         };
-        (self.disturbed, self.unseen, self.loaded, self.intents) = (false, false, false, 0);
+        (self.disturbed, self.disturbed_since_load, self.loaded, self.intents) = (false, false, false, 0);
         for step in 0..20_000 {
-            if step > 0 && self.disturb() {
-                // With it dies what was not saved.
-                self.forgive();
-                self.dies();
-                return;
+            if step > 0 {
+                match self.disturb() {
+                    Disturbance::None => {}
+                    Disturbance::Kill => {
+                        // What was not saved is lost with the process.
+                        self.excuse();
+                        return self.kill();
+                    }
+                    Disturbance::Abort => return self.abort(),
+                }
             }
-            if self.out.as_ref().is_some_and(|(_, deadline)| self.now >= *deadline) {
-                self.out = None;
+            if self.in_flight.as_ref().is_some_and(|(_, deadline)| self.now.monotonic >= *deadline) {
+                self.in_flight = None;
             }
-            let step = flow.step(self.now, self.clock);
+            let step = flow.step(self.now);
             is_silent(&flow);
             if let SessionStep::Done(end) = step {
-                self.ended(goal, end);
-                let SessionStep::Done(end) = flow.step(self.now, self.clock) else { panic!("it goes on") };
+                self.ended(job, end);
+                let SessionStep::Done(end) = flow.step(self.now) else { panic!("a flow continues after its end") };
                 assert_eq!(end.result.unwrap_err().kind(), ErrorKind::Finished);
                 return;
             }
@@ -379,32 +632,53 @@ impl World<'_> {
             if self.roll(16) == 15 {
                 self.misuse(&mut flow, &step);
             }
-            if let Some(input) = self.perform(goal, step) {
-                flow.receive(input, self.now, self.clock);
+            if let Some(input) = self.perform(job, step) {
+                is_silent(&input);
+                flow.receive(input, self.now);
             }
         }
-        panic!("no end of {goal:?}: {flow:?}");
+        panic!("no end of {job:?}: {flow:?}");
     }
 
-    fn signed_in(&mut self) -> TokenSet {
-        self.forget_reports();
-        let (access, refresh) = (self.name('a'), self.name('r'));
-        let mut tokens = TokenSet::new(access.as_str());
+    /// Logs a user in, who gets new tokens.
+    fn log_in(&mut self) -> Start {
+        let (access_token, refresh_token) = (self.name('a'), self.name('r'));
+        let mut tokens = TokenSet::new(access_token.as_str());
         tokens.expires_in = self.lifetime();
         let age = if self.roll(4) == 3 { self.duration() } else { Duration::ZERO };
-        let asked = self.now.checked_sub(age).unwrap_or(self.now);
         if age > Duration::ZERO {
-            tokens.requested_at = Some(asked);
+            tokens.requested_at = Some(self.now.monotonic.checked_sub(age).unwrap_or(self.now.monotonic));
         }
-        let asked_at = self.clock - (self.now - asked);
-        let lifetime = tokens.expires_in.filter(|time| !time.is_zero());
-        self.issued.insert(access, Issue { asked: Some(asked), asked_at, lifetime, reported: false });
-        self.newest = None;
+        let login = self.logins.len();
+        let requested_at = self.requested_at(&tokens);
+        let issued = IssuedToken::new(login, Some(requested_at.monotonic), requested_at.wall, tokens.expires_in);
+        self.issue(access_token, issued);
         if self.roll(8) != 7 {
-            tokens.refresh_token = Some(refresh.as_str().into());
-            self.newest = Some(refresh);
+            tokens.refresh_token = Some(refresh_token.as_str().into());
+            self.login_of_refresh_token.insert(refresh_token, login);
         }
-        tokens
+        self.logins.push(Some(tokens));
+        Start { login, again: false, requested_at }
+    }
+
+    /// Picks one of the last logins of this process, or of one before it, to be started again.
+    fn start_again(&mut self) -> Job {
+        let back = usize::from(self.roll(4));
+        let known: Vec<_> = (0..self.logins.len()).filter(|login| self.logins[*login].is_some()).collect();
+        let login = known[(known.len() - 1).saturating_sub(back)];
+        let tokens = self.logins[login].clone().expect("the tokens of a login of this process");
+        if tokens.requested_at.is_none() {
+            // The monotonic clock's time counts from each start.
+            let issued = self.access_tokens.get_mut(tokens.access_token.expose());
+            issued.into_iter().flatten().for_each(|issued| issued.requested_at = None);
+        }
+        Job::Start(Start { login, again: true, requested_at: self.requested_at(&tokens) })
+    }
+
+    /// Returns when tokens were requested that are started now.
+    fn requested_at(&self, tokens: &TokenSet) -> Now {
+        let requested_at = tokens.requested_at.unwrap_or(self.now.monotonic);
+        Now::new(requested_at, self.now.wall - (self.now.monotonic - requested_at))
     }
 
     fn lifetime(&mut self) -> Option<Duration> {
@@ -417,45 +691,51 @@ impl World<'_> {
         }
     }
 
-    /// What happens between two steps. Says whether the process dies.
-    fn disturb(&mut self) -> bool {
+    /// Perhaps disturbs a flow between two of its steps.
+    fn disturb(&mut self) -> Disturbance {
         match self.roll(32) {
             26..=28 => self.time(),
             29..=30 => self.others_act(),
-            31 => return self.roll(4) == 3,
+            31 => match self.roll(4) {
+                3 => return Disturbance::Kill,
+                2 => return Disturbance::Abort,
+                _ => {}
+            },
             _ => {}
         }
-        false
+        Disturbance::None
     }
 
     fn misuse(&self, flow: &mut SessionFlow, step: &SessionStep) {
         let before = format!("{flow:?}");
         for input in [
             SessionInput::Locked(Ok(true)),
-            SessionInput::Loaded(LoadOutcome::Nothing),
-            SessionInput::Saved(SaveOutcome::Saved),
+            SessionInput::Loaded(Ok(None)),
+            SessionInput::Saved(Ok(())),
+            SessionInput::Responded(Err(Error::lost("stray"))),
             SessionInput::Unlocked,
         ] {
-            let asked_for = matches!(
+            let is_expected = matches!(
                 (step, &input),
                 (SessionStep::Lock, SessionInput::Locked(_))
                     | (SessionStep::Load, SessionInput::Loaded(_))
                     | (SessionStep::Save { .. } | SessionStep::Clear { .. }, SessionInput::Saved(_))
+                    | (SessionStep::Send { .. } | SessionStep::Wait(_), SessionInput::Responded(_))
                     | (SessionStep::Unlock, SessionInput::Unlocked)
             );
-            if !asked_for {
-                flow.receive(input, self.now, self.clock);
+            if !is_expected {
+                flow.receive(input, self.now);
             }
         }
-        if let SessionStep::Wait(_) = flow.step(self.now, self.clock) {
+        if let SessionStep::Wait(_) = flow.step(self.now) {
             assert!(matches!(step, SessionStep::Wait(_) | SessionStep::Send { .. }));
         } else {
-            assert_eq!(format!("{step:?}"), format!("{:?}", flow.step(self.now, self.clock)));
+            assert_eq!(format!("{step:?}"), format!("{:?}", flow.step(self.now)));
         }
         assert_eq!(format!("{flow:?}"), before);
     }
 
-    fn perform(&mut self, goal: Goal, step: SessionStep) -> Option<SessionInput> {
+    fn perform(&mut self, job: Job, step: SessionStep) -> Option<SessionInput> {
         Some(match step {
             SessionStep::Lock => {
                 assert!(!self.locked, "locked twice");
@@ -470,23 +750,26 @@ impl World<'_> {
             SessionStep::Load => {
                 assert!(self.locked, "loaded without the lock");
                 let roll = self.roll(16);
-                self.unseen = false;
+                self.disturbed_since_load = false;
                 self.loaded |= roll != 15;
                 SessionInput::Loaded(match (roll, &self.stored) {
-                    (15, _) => LoadOutcome::Failed(full()),
-                    (_, Stored::Nothing) => LoadOutcome::Nothing,
-                    (_, Stored::Damaged) => LoadOutcome::from_json("{"),
-                    (_, Stored::Record(json)) => LoadOutcome::from_json(json),
+                    (15, _) => Err(LoadError::Failed(full())),
+                    // A wrapper that seals the records notices it first.
+                    (14, Stored::Damaged(record)) => {
+                        Err(LoadError::Damaged { generation: record.generation(), error: Error::settings("damaged") })
+                    }
+                    (_, stored) => Ok(stored.record().cloned()),
                 })
             }
             SessionStep::Save { record, expected } => {
                 assert!(self.locked, "saved without the lock");
-                assert_ne!(Some(record.generation()), expected, "a save that cannot be told from what it replaces");
-                SessionInput::Saved(self.save(Some(record), expected))
+                let generation = Some(record.generation());
+                assert_ne!(generation, expected.generation(), "a save that cannot be told from what it replaces");
+                SessionInput::Saved(self.save(job, Some(record), expected))
             }
             SessionStep::Clear { expected } => {
-                assert!(self.locked && matches!(goal, Goal::SignOut | Goal::Forget));
-                SessionInput::Saved(self.save(None, expected))
+                assert!(self.locked && matches!(job, Job::SignOut | Job::Forget));
+                SessionInput::Saved(self.save(job, None, expected))
             }
             SessionStep::Unlock => {
                 assert!(self.locked, "unlocked twice");
@@ -494,217 +777,310 @@ impl World<'_> {
                 SessionInput::Unlocked
             }
             SessionStep::Wait(until) => {
-                assert!(until >= self.now);
-                self.pass(until - self.now);
+                assert!(until >= self.now.monotonic);
+                self.pass(until - self.now.monotonic);
                 return None;
             }
             SessionStep::Send { request, options } => {
-                return self.send(goal, &request, options).map(SessionInput::Answered);
+                return self.send(job, &request, options).map(SessionInput::Responded);
             }
             SessionStep::Done(_) => return None,
         })
     }
 
-    /// A store that keeps its word: what it says did or did not happen, did or did not.
-    fn save(&mut self, record: Option<SessionRecord>, expected: Option<u64>) -> SaveOutcome {
-        let generation = match &self.stored {
-            Stored::Record(json) => Some(read(json).generation()),
-            Stored::Nothing | Stored::Damaged => None,
-        };
+    /// Saves or clears, or not. The outcome is true: only of an unknown one the flow does not know what became of it.
+    fn save(&mut self, job: Job, record: Option<StoredRecord>, expected: Expected) -> Result<(), SaveError> {
+        let stored = self.stored.record().map(StoredRecord::generation);
         let roll = self.roll(16);
-        if expected != generation || (record.is_none() && self.stored == Stored::Nothing) {
-            return SaveOutcome::Conflict;
+        if expected.generation() != stored || (record.is_none() && stored.is_none()) {
+            return Err(SaveError::Conflict);
         }
         match roll {
-            // Somebody else was there, and left everything as it was.
-            11 => return SaveOutcome::Conflict,
-            12..=13 => return SaveOutcome::Failed(full()),
-            14 => return SaveOutcome::Unknown(full()),
+            // Another process was there, and left everything as it was.
+            11 => return Err(SaveError::Conflict),
+            12..=13 => return Err(SaveError::Failed(full())),
+            14 => return Err(SaveError::Unknown(full())),
             _ => {}
         }
-        self.stored = record.map_or(Stored::Nothing, |record| {
-            let json = record.to_json();
-            self.intents += u32::from(field(&json, "intent").is_object());
-            Stored::Record(json)
-        });
-        if roll == 15 { SaveOutcome::Unknown(full()) } else { SaveOutcome::Saved }
+        if self.loaded && !self.disturbed_since_load {
+            let damaged = matches!(self.stored, Stored::Damaged(_));
+            assert_eq!(matches!(expected, Expected::Damaged(_)), damaged, "{expected:?}");
+        }
+        self.stored = match record {
+            None => Stored::Nothing,
+            Some(record) => {
+                self.check_saved(job, &record);
+                self.intents += u32::from(field(&record, "intent").is_object());
+                Stored::Record(record)
+            }
+        };
+        if roll == 15 { Err(SaveError::Unknown(full())) } else { Ok(()) }
+    }
+
+    /// Checks what is saved against what it replaces.
+    fn check_saved(&mut self, job: Job, new: &StoredRecord) {
+        assert_eq!(StoredRecord::from_bytes(new.as_bytes()).generation(), new.generation());
+        let text = |record: &StoredRecord, name| field(record, name).as_str().map(str::to_owned);
+        let refresh_token = text(new, "refresh_token");
+        let old = if let Stored::Record(old) = &self.stored { Some(old) } else { None };
+        let same_login = old.is_some_and(|old| field(old, "sign_in") == field(new, "sign_in"));
+        if let Some(old) = old.filter(|_| self.loaded && !self.disturbed_since_load) {
+            assert!(same_login || matches!(job, Job::Start(_)), "{job:?} stores another login");
+            let replaced = field(old, "replaced").as_array().is_some_and(|all| all.contains(&field(new, "sign_in")));
+            assert!(same_login || !replaced, "a login comes back over a later one that has replaced it");
+            let consumed = refresh_token.as_ref().is_some_and(|token| self.consumed.contains(token));
+            let unchanged = refresh_token == text(old, "refresh_token");
+            assert!(!same_login || unchanged || !consumed, "a consumed refresh token is stored over its successor");
+        }
+        let access_token = text(new, "access_token").expect("an access token");
+        let obtained_at = field(new, "obtained_at_unix_ms");
+        let issued = self.access_tokens.get_mut(&access_token).expect("an access token that was issued");
+        if issued.last().is_some_and(|last| obtained_at == millis(last.requested_at_wall)) {
+            issued.drain(..issued.len() - 1);
+        }
+        if same_login {
+            return;
+        }
+        let Job::Start(Start { login, requested_at, .. }) = job else { return };
+        // From now on this login's tokens are those to be kept, whatever became of them before.
+        if let Some(token) = old.and_then(|old| text(old, "access_token")) {
+            self.replaced.insert(self.login_of(&token));
+        }
+        self.replaced.remove(&login);
+        let unsaved = self.memory.tokens(self.now).filter(|_| self.memory.save_error().is_some());
+        let unsaved = unsaved.filter(|tokens| self.login_of(tokens.access_token.expose()) == login);
+        let tokens = self.logins[login].as_ref().expect("the tokens of a login of this process");
+        let expected = unsaved.as_ref().unwrap_or(tokens);
+        let expected_refresh_token = expected.refresh_token.as_ref().map(|token| token.expose());
+        assert_eq!(
+            (access_token.as_str(), refresh_token.as_deref()),
+            (expected.access_token.expose(), expected_refresh_token)
+        );
+        if unsaved.is_none() {
+            assert_eq!(obtained_at, millis(requested_at.wall));
+            let issued = self.access_tokens.get_mut(&access_token).expect("an access token that was issued");
+            let rejected = issued.iter().any(|issued| issued.rejected);
+            *issued = vec![IssuedToken::new(login, Some(requested_at.monotonic), requested_at.wall, tokens.expires_in)];
+            issued[0].rejected = rejected;
+        }
+        if let Some(refresh_token) = &refresh_token {
+            self.consumed.remove(refresh_token);
+        }
+        self.newest = refresh_token;
     }
 
     fn send(
         &mut self,
-        goal: Goal,
+        job: Job,
         request: &http::Request<Body>,
         options: SendOptions,
     ) -> Option<Result<http::Response<Body>, Error>> {
         assert!(self.locked, "sent without the lock");
-        assert!(self.out.is_none(), "two requests are out");
-        assert_eq!(options.deadline, self.now + self.policy.timeout);
+        assert!(self.in_flight.is_none(), "two requests are in flight");
+        assert_eq!(options.deadline, self.now.monotonic + self.policy.timeout);
         let body = std::str::from_utf8(request.body().as_bytes()).expect("a form");
         let token = body.split('&').find_map(|pair| pair.strip_prefix("refresh_token=")).expect("a token").to_owned();
-        if goal == Goal::SignOut {
+        if job == Job::SignOut {
             return self.revocation();
         }
-        assert_eq!(goal, Goal::Token);
+        assert_eq!(job, Job::Refresh);
         assert!(self.intents > 0, "sent without an intent");
         self.intents = 0;
-        if !self.unseen {
-            let Stored::Record(json) = &self.stored else { panic!("sent with nothing stored") };
-            assert!(field(json, "intent").is_object(), "sent without an intent in the store");
-            assert_eq!(field(json, "refresh_token"), token.as_str());
+        if !self.disturbed_since_load {
+            let Stored::Record(record) = &self.stored else { panic!("sent with nothing stored") };
+            assert!(field(record, "intent").is_object(), "sent without an intent in the store");
+            assert_eq!(field(record, "refresh_token"), token.as_str());
         }
-        assert!(!self.spent.contains(&token), "a spent token is sent again");
-        self.out = Some((token, options.deadline));
-        let answer = self.refresh();
-        if let Some(outcome) = &answer {
-            let (token, _) = self.out.take().expect("a request");
-            let next = outcome.as_ref().ok().and_then(|answer| {
-                let text = std::str::from_utf8(answer.body().as_bytes()).ok()?;
-                let next = field(text, "refresh_token").as_str()?.to_owned();
-                (answer.status().is_success() && !next.is_empty() && next != token).then_some(next)
-            });
-            if let Some(next) = next {
-                self.spent.insert(token);
-                self.newest = Some(next);
-            }
+        assert!(!self.consumed.contains(&token), "a consumed token is sent again");
+        let login = self.login_of_refresh_token[&token];
+        self.in_flight = Some((token.clone(), options.deadline));
+        let response = self.refresh(login)?;
+        self.in_flight = None;
+        let next = response.as_ref().ok().and_then(|response| {
+            let body: Value = serde_json::from_slice(response.body().as_bytes()).ok()?;
+            let next = body["refresh_token"].as_str()?.to_owned();
+            (response.status().is_success() && !next.is_empty() && next != token).then_some(next)
+        });
+        if let Some(next) = next {
+            self.login_of_refresh_token.insert(next.clone(), login);
+            self.consumed.insert(token);
+            self.newest = Some(next);
         }
-        answer
+        Some(response)
     }
 
-    /// What becomes of a refresh; `None` if there is never an answer.
-    fn refresh(&mut self) -> Option<Result<http::Response<Body>, Error>> {
-        let (mut access, refresh) = (self.name('a'), self.name('r'));
+    /// Responds to a refresh; `None` if no response ever arrives.
+    fn refresh(&mut self, login: usize) -> Option<Result<http::Response<Body>, Error>> {
+        let (mut access_token, refresh_token) = (self.name('a'), self.name('r'));
         Some(Ok(match self.roll(16) {
             roll @ (0..=6 | 13) => {
-                let (asked, asked_at, lifetime) = (self.now, self.clock, self.lifetime());
+                let (requested_at, lifetime) = (self.now, self.lifetime());
                 if self.roll(8) == 7
-                    && let Some(tokens) = self.memory.tokens(self.now, self.clock)
+                    && let Some(tokens) = self.memory.tokens(self.now)
+                    && self.login_in_memory() == Some(login)
                 {
                     // The same access token again.
-                    access = tokens.access_token.expose().to_owned();
+                    access_token = tokens.access_token.expose().to_owned();
                 }
-                let mut body = serde_json::json!({ "access_token": access, "refresh_token": refresh });
+                let mut body = serde_json::json!({ "access_token": access_token, "refresh_token": refresh_token });
                 if let Some(lifetime) = lifetime {
                     body["expires_in"] = lifetime.as_secs().into();
                 }
                 if roll == 13 {
                     body["refresh_token"] = Value::Null;
                 }
-                // One that cannot be counted is unknown, and so is 0.
-                let lifetime = lifetime.filter(|time| !time.is_zero() && *time < Duration::MAX);
-                self.issued.insert(access, Issue { asked: Some(asked), asked_at, lifetime, reported: false });
-                let late = self.duration();
-                self.pass(late.min(self.policy.timeout / 2));
-                answer(200, body.to_string())
+                // One that cannot be counted is unknown.
+                let lifetime = lifetime.filter(|lifetime| *lifetime < Duration::MAX);
+                let issued = IssuedToken::new(login, Some(requested_at.monotonic), requested_at.wall, lifetime);
+                self.issue(access_token, issued);
+                let latency = self.duration();
+                self.pass(latency.min(self.policy.timeout / 2));
+                response(200, body.to_string())
             }
             7 => return Some(Err(Error::lost("reset"))),
             8 => return Some(Err(Error::not_sent("refused"))),
-            9 => answer(400, r#"{"error":"invalid_grant"}"#.to_owned()),
+            9 => response(400, r#"{"error":"invalid_grant"}"#.to_owned()),
             10 => self.busy(),
-            11 => answer(401, r#"{"error":"invalid_client"}"#.to_owned()),
-            12 => answer(200, format!(r#"{{"refresh_token":"{refresh}","access_token":[]}}"#)),
+            11 => response(401, r#"{"error":"invalid_client"}"#.to_owned()),
+            12 => response(200, format!(r#"{{"refresh_token":"{refresh_token}","access_token":[]}}"#)),
             14 => return None,
-            _ => self.anything(),
+            _ => self.any_response(),
         }))
     }
 
     fn revocation(&mut self) -> Option<Result<http::Response<Body>, Error>> {
         Some(Ok(match self.roll(16) {
-            0..=6 => answer(200, String::new()),
+            0..=6 => response(200, String::new()),
             7 => return Some(Err(Error::lost("reset"))),
             8 => return Some(Err(Error::not_sent("refused"))),
-            9 => answer(400, r#"{"error":"invalid_grant"}"#.to_owned()),
+            9 => response(400, r#"{"error":"invalid_grant"}"#.to_owned()),
             10 => self.busy(),
-            11 => answer(401, r#"{"error":"invalid_client"}"#.to_owned()),
+            11 => response(401, r#"{"error":"invalid_client"}"#.to_owned()),
             12..=14 => return None,
-            _ => self.anything(),
+            _ => self.any_response(),
         }))
     }
 
     fn busy(&mut self) -> http::Response<Body> {
         let wait = u64::arbitrary(&mut self.data).unwrap_or(0).to_string();
-        let mut answer = answer([429, 503][usize::from(self.roll(2))], "<html>".to_owned());
-        answer.headers_mut().insert("retry-after", wait.parse().expect("a number"));
-        answer
+        let mut response = response([429, 503][usize::from(self.roll(2))], "<html>".to_owned());
+        response.headers_mut().insert("retry-after", wait.parse().expect("a number"));
+        response
     }
 
-    fn anything(&mut self) -> http::Response<Body> {
+    fn any_response(&mut self) -> http::Response<Body> {
         const STATUSES: [u16; 6] = [200, 400, 401, 404, 500, 302];
         let status = STATUSES[usize::from(self.roll(6))];
         let body = self.data.arbitrary::<&[u8]>().unwrap_or_default();
         let body = String::from_utf8_lossy(body).into_owned();
         // Whatever a body without a refresh token says, nothing is rotated by it.
-        if body.contains("token") { answer(503, body) } else { answer(status, body) }
+        if body.contains("token") { response(503, body) } else { response(status, body) }
     }
 
-    fn ended(&mut self, goal: Goal, end: SessionEnd) {
+    fn ended(&mut self, job: Job, end: SessionEnd) {
         is_silent(&end);
+        let login_before = self.login_in_memory();
         self.memory = end.memory;
         if self.disturbed {
-            // What was found in the store is known by the wall clock alone.
-            self.issued.values_mut().for_each(|issue| issue.asked = None);
+            // What another process has stored is known by the wall clock alone.
+            self.forget_instants();
         }
-        assert_eq!(self.locked, self.memory.keeps_lock(), "the lock after {goal:?}");
+        assert_eq!(self.locked, self.memory.retains_lock(), "the lock after {job:?}");
         self.got_token = matches!(end.result, Ok(Some(_)));
         match &end.result {
             Ok(Some(token)) => {
-                assert_eq!(goal, Goal::Token);
-                self.is_good(token.expose());
+                assert_eq!(job, Job::Refresh);
+                self.check_good(token.expose());
             }
-            Ok(None) => assert_ne!(goal, Goal::Token),
-            Err(error) => {
-                assert_ne!(error.kind(), ErrorKind::Finished);
-                let line = error.to_string();
-                assert!(!line.contains(MARK) && !line.chars().any(char::is_control), "{line:?}");
-                if error.kind() == ErrorKind::SignInAgain {
-                    // Another process may have signed out what was just signed in.
-                    assert!(goal == Goal::Token || (goal == Goal::SignIn && self.disturbed));
-                    assert!(!matches!(self.memory.handout(self.now, self.clock), Handout::Good(_) | Handout::Early(_)));
-                }
-            }
+            Ok(None) => self.succeeded(job, &end.events),
+            Err(error) => self.failed(job, error, login_before),
         }
-        self.check_handout();
+        self.check_cached_token();
         if let Some(newest) = &self.newest
             && !self.disturbed
         {
-            let here = self.memory.tokens(self.now, self.clock).and_then(|tokens| tokens.refresh_token);
-            let is_here = here.is_some_and(|token| token.expose() == newest);
-            let is_stored = match &self.stored {
-                Stored::Record(json) => field(json, "refresh_token") == newest.as_str(),
-                Stored::Nothing => matches!(goal, Goal::SignOut | Goal::Forget),
-                Stored::Damaged => false,
+            let in_memory = self.memory.tokens(self.now).and_then(|tokens| tokens.refresh_token);
+            let in_memory = in_memory.is_some_and(|token| token.expose() == newest);
+            let in_store = match &self.stored {
+                Stored::Record(record) => field(record, "refresh_token") == newest.as_str(),
+                Stored::Nothing => matches!(job, Job::SignOut | Job::Forget),
+                Stored::Damaged(_) => false,
             };
-            assert!(is_here || is_stored, "the newest refresh token is lost after {goal:?}");
+            assert!(in_memory || in_store, "the newest refresh token is lost after {job:?}");
         }
-        if goal == Goal::SignIn && !self.loaded {
-            // Whether what is stored is older than this sign-in cannot be told later, if clocks are set.
-            self.newest = None;
-        }
-        if self.disturbed || (self.stored == Stored::Nothing && self.memory.unsaved().is_none()) {
-            self.forgive();
+        if self.disturbed || (self.stored == Stored::Nothing && self.memory.save_error().is_none()) {
+            self.excuse();
         }
     }
 
-    fn check_handout(&self) {
-        match self.memory.handout(self.now, self.clock) {
-            Handout::Good(token) | Handout::Early(token) => self.is_good(token.expose()),
-            Handout::Held(error) => assert_ne!(error.kind(), ErrorKind::Finished),
-            Handout::Refresh => {}
+    /// Checks the end of a start, a sign-out or a forget.
+    fn succeeded(&mut self, job: Job, events: &[SessionEvent]) {
+        let Job::Start(Start { login, .. }) = job else {
+            assert!(matches!(job, Job::SignOut | Job::Forget), "{job:?} ends without a token");
+            assert!(self.memory.tokens(self.now).is_none(), "tokens are left after {job:?}");
+            return;
+        };
+        self.forget_rejections();
+        if self.login_in_memory() != Some(login) {
+            let reported = |event: &SessionEvent| matches!(event, SessionEvent::Adopted { other_login: true, .. });
+            assert!(events.iter().any(reported), "another login is adopted without an event");
+            assert!(
+                self.disturbed || self.replaced.contains(&login),
+                "a login is not stored that nothing has replaced"
+            );
+        }
+    }
+
+    fn failed(&mut self, job: Job, error: &Error, login_before: Option<usize>) {
+        assert_ne!(error.kind(), ErrorKind::Finished);
+        let line = error.to_string();
+        assert!(!line.contains(MARK) && !line.chars().any(char::is_control), "{line:?}");
+        if let Job::Start(Start { login, .. }) = job {
+            let kept = self.login_in_memory() == Some(login) && login_before != Some(login);
+            assert!(!kept, "a login that could not be stored is kept: {line}");
+        }
+        if error.kind() == ErrorKind::SignInAgain {
+            // The session may have been signed out since its login was stored.
+            let may_end = match job {
+                Job::Refresh => true,
+                Job::Start(Start { again, .. }) => again || self.disturbed,
+                Job::SignOut | Job::Forget => false,
+            };
+            assert!(may_end, "{job:?} ends with {line}");
+            let cached = self.memory.cached_token(self.now);
+            assert!(!matches!(cached, CachedToken::Fresh(_) | CachedToken::RefreshDue(_)));
+        }
+    }
+
+    fn login_in_memory(&self) -> Option<usize> {
+        let tokens = self.memory.tokens(self.now)?;
+        Some(self.login_of(tokens.access_token.expose()))
+    }
+
+    fn login_of(&self, access_token: &str) -> usize {
+        self.access_tokens[access_token][0].login
+    }
+
+    fn check_cached_token(&self) {
+        match self.memory.cached_token(self.now) {
+            CachedToken::Fresh(token) | CachedToken::RefreshDue(token) => self.check_good(token.expose()),
+            CachedToken::BackingOff(error) => assert_ne!(error.kind(), ErrorKind::Finished),
+            CachedToken::Missing => {}
         }
         is_silent(&self.memory);
     }
 
-    fn is_good(&self, token: &str) {
-        let issue = &self.issued[token];
-        assert!(!issue.reported, "a token that was reported");
-        let latest = self.clock + Duration::from_millis(5_001);
-        assert!(issue.asked_at <= latest, "a token from the future");
-        if let Some(lifetime) = issue.lifetime {
-            let by_wall = issue.asked_at.checked_add(lifetime);
-            assert!(by_wall.is_none_or(|end| self.clock < end), "past its lifetime by the wall clock");
-            let by_now = issue.asked.and_then(|asked| asked.checked_add(lifetime));
-            assert!(by_now.is_none_or(|end| self.now < end), "past its lifetime by the monotonic clock");
-        }
+    fn check_good(&self, access_token: &str) {
+        let faults: Vec<_> = self.access_tokens[access_token].iter().map(|issued| issued.fault(self.now)).collect();
+        assert!(faults.contains(&None), "a token that is not good: {faults:?}");
     }
+}
+
+/// What interrupts a flow.
+enum Disturbance {
+    None,
+    Kill,
+    Abort,
 }
 
 fn is_silent(value: &impl std::fmt::Debug) {
@@ -712,18 +1088,28 @@ fn is_silent(value: &impl std::fmt::Debug) {
     assert!(!printed.contains(MARK), "{printed}");
 }
 
-fn field(json: &str, name: &str) -> Value {
-    serde_json::from_str::<Value>(json).map_or(Value::Null, |mut value| value[name].take())
+fn json(record: &StoredRecord) -> Option<Value> {
+    serde_json::from_slice(record.as_bytes()).ok()
 }
 
-fn millis(clock: SystemTime) -> u64 {
-    clock.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+fn field(record: &StoredRecord, name: &str) -> Value {
+    json(record).map_or(Value::Null, |mut fields| fields.get_mut(name).map(Value::take).unwrap_or_default())
+}
+
+/// Makes a record as programs of earlier versions write it.
+fn without_checksum(mut fields: Value) -> StoredRecord {
+    fields.as_object_mut().expect("an object").remove("checksum");
+    StoredRecord::from_bytes(fields.to_string())
+}
+
+fn millis(wall: SystemTime) -> u64 {
+    wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
 
 fn full() -> Error {
     Error::try_later("the session cannot be stored", "no space left on device")
 }
 
-fn answer(status: u16, body: String) -> http::Response<Body> {
+fn response(status: u16, body: String) -> http::Response<Body> {
     http::Response::builder().status(status).body(Body::from(body)).expect("a response")
 }

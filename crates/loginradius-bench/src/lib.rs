@@ -24,7 +24,7 @@ pub fn tokens() -> TokenSet {
 pub fn blocking_session() -> Result<Session, Error> {
     let client = Client::new(App::new("my-client-id"))?;
     let session = Sessions::new(&client, MemoryStore::new()).session("ada");
-    session.sign_in(tokens())?;
+    session.start(&tokens())?;
     Ok(session)
 }
 
@@ -36,7 +36,7 @@ pub fn blocking_session() -> Result<Session, Error> {
 pub async fn async_session() -> Result<loginradius_async::Session, Error> {
     let client = loginradius_async::Client::new(App::new("my-client-id"))?;
     let session = loginradius_async::Sessions::new(&client, MemoryStore::new()).session("ada");
-    session.sign_in(tokens()).await?;
+    session.start(&tokens()).await?;
     Ok(session)
 }
 

@@ -37,7 +37,7 @@ fn sign_in(session: &Session, emulator: &Emulator) -> TokenSet {
     let mut tokens = TokenSet::new(answer.access_token);
     tokens.refresh_token = answer.refresh_token.map(Into::into);
     tokens.expires_in = Some(Duration::from_secs(3600));
-    session.sign_in(tokens.clone()).unwrap();
+    session.start(&tokens).unwrap();
     tokens
 }
 
@@ -59,7 +59,7 @@ fn a_store_that_panics_leaves_nobody_waiting() {
                 .map(|_| {
                     scope.spawn(|| {
                         barrier.wait();
-                        session.refresh_now(&old)
+                        session.refresh_rejected(&old)
                     })
                 })
                 .collect();
@@ -71,7 +71,7 @@ fn a_store_that_panics_leaves_nobody_waiting() {
             let error = result.expect_err("nobody has got a token");
             assert_eq!(error.kind(), ErrorKind::TryLater, "{trouble:?}: {error:?}");
         }
-        store.mend();
+        store.repair();
         emulator.clear_faults();
         let token = session.access_token().unwrap();
         assert!(emulator.is_live_access_token(token.expose()) && token.expose() != old.expose());
@@ -90,11 +90,11 @@ fn a_panic_leaves_no_lock_behind() {
         let session = sessions.session(ADA);
         let old = sign_in(&session, &emulator).access_token;
         store.trouble(trouble);
-        catch_unwind(AssertUnwindSafe(|| session.refresh_now(&old))).unwrap_err();
-        store.mend();
+        catch_unwind(AssertUnwindSafe(|| session.refresh_rejected(&old))).unwrap_err();
+        store.repair();
         assert!(!store.is_locked(ADA), "{trouble:?}: no other process gets at the session");
         let others = Sessions::builder(&client, store.clone()).lock_wait(Duration::from_millis(50)).build();
-        others.session(ADA).refresh_now(&old).unwrap();
+        others.session(ADA).refresh_rejected(&old).unwrap();
         // Nor does the first one think that it still has it.
         session.access_token().unwrap();
         assert_eq!(emulator.replays(), 0);
@@ -109,13 +109,13 @@ fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
     let session = sessions.session(ADA);
     let old = sign_in(&session, &emulator).access_token;
     store.trouble(Trouble::FullAfterIntent);
-    let token = session.refresh_now(&old).unwrap();
+    let token = session.refresh_rejected(&old).unwrap();
     store.trouble(Trouble::PanicInSave);
-    catch_unwind(AssertUnwindSafe(|| session.close())).unwrap_err();
-    assert!(session.unsaved().is_some(), "the new pair is lost");
+    catch_unwind(AssertUnwindSafe(|| session.flush())).unwrap_err();
+    assert!(session.save_error().is_some(), "the new pair is lost");
     assert!(store.is_locked(ADA), "others may send the spent token");
-    store.mend();
-    session.close().unwrap();
+    store.repair();
+    session.flush().unwrap();
     assert_eq!(session.access_token().unwrap().expose(), token.expose());
     assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
     assert_eq!((emulator.refreshes(), emulator.graced()), (1, 0));
@@ -130,14 +130,14 @@ fn a_panic_leaves_an_unsaved_session_as_it_was() {
         let session = sessions.session(ADA);
         let old = sign_in(&session, &emulator).access_token;
         store.trouble(Trouble::FullAfterIntent);
-        let token = session.refresh_now(&old).unwrap();
+        let token = session.refresh_rejected(&old).unwrap();
         store.trouble(trouble);
         catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
-        assert!(session.unsaved().is_some(), "{trouble:?}: the new pair is lost");
+        assert!(session.save_error().is_some(), "{trouble:?}: the new pair is lost");
         assert!(store.is_locked(ADA), "{trouble:?}: others may send the spent token");
-        store.mend();
+        store.repair();
         assert_eq!(session.access_token().unwrap().expose(), token.expose());
-        session.close().unwrap();
+        session.flush().unwrap();
         assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
         assert_eq!((emulator.refreshes(), emulator.graced()), (1, 0));
     }
@@ -153,15 +153,15 @@ fn a_panic_does_not_undo_a_sign_out() {
         let old = sign_in(&session, &emulator).access_token;
         if unsaved {
             store.trouble(Trouble::FullAfterIntent);
-            session.refresh_now(&old).unwrap();
+            session.refresh_rejected(&old).unwrap();
         }
         store.trouble(Trouble::PanicInClear);
         catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
         assert_eq!(emulator.live_families(), 0, "the token is revoked");
-        store.mend();
+        store.repair();
         assert_eq!(session.access_token().expect_err("a revoked token").kind(), ErrorKind::SignInAgain);
         session.sign_out().unwrap();
-        assert!(store.is_empty() && !store.is_locked(ADA) && session.unsaved().is_none());
+        assert!(store.is_empty() && !store.is_locked(ADA) && session.save_error().is_none());
         assert_eq!((emulator.graced(), emulator.replays()), (0, 0));
     }
 }
@@ -184,7 +184,7 @@ fn a_callback_that_panics_takes_nothing_along() {
     let old = sign_in(&session, &emulator).access_token;
     emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(100)));
     let results: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| session.refresh_now(&old))).collect();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| session.refresh_rejected(&old))).collect();
         threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
@@ -194,7 +194,7 @@ fn a_callback_that_panics_takes_nothing_along() {
     }
     assert!(emulator.is_live_access_token(token.expose()) && !store.is_locked(ADA));
     assert_eq!((calls.load(Ordering::SeqCst), emulator.refreshes()), (1, 1));
-    catch_unwind(AssertUnwindSafe(|| session.refresh_now(&token))).unwrap_err();
+    catch_unwind(AssertUnwindSafe(|| session.refresh_rejected(&token))).unwrap_err();
     assert_eq!((calls.load(Ordering::SeqCst), emulator.refreshes(), emulator.replays()), (2, 2, 0));
 }
 
@@ -211,7 +211,7 @@ fn a_callback_may_use_the_session() {
             if let SessionEvent::Rotated = event {
                 assert_eq!(name, session.name());
                 session.access_token().unwrap();
-                session.close().unwrap();
+                session.flush().unwrap();
                 session.sign_out().unwrap();
                 done.store(true, Ordering::SeqCst);
             }
@@ -220,7 +220,7 @@ fn a_callback_may_use_the_session() {
     let session = sessions.session(ADA);
     let old = sign_in(&session, &emulator).access_token;
     own.set(session.clone()).unwrap();
-    let token = session.refresh_now(&old).unwrap();
+    let token = session.refresh_rejected(&old).unwrap();
     assert!(
         used.load(Ordering::SeqCst) && emulator.is_live_access_token(token.expose()) == (emulator.live_families() > 0)
     );

@@ -6,7 +6,7 @@ use std::time::Duration;
 use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_proto::oauth::DeviceGrant;
 use loginradius_proto::{App, Endpoint, Error, Flow, Retry, TokenSet};
-use loginradius_store::{AsyncTokenStore, TokenStore};
+use loginradius_store::{AsyncSessionStore, SessionStore};
 
 use crate::receiver::Receiver;
 use crate::session::{SessionSettings, Sessions};
@@ -81,7 +81,7 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error>;
 
     /// The client's sessions in that store.
-    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions;
+    fn sessions<S: SessionStore + AsyncSessionStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions;
 
     /// The builder of sessions with these settings, as `Debug` prints it.
     fn sessions_builder(&self, settings: &SessionSettings) -> String;

@@ -87,7 +87,7 @@ fn call<A: Adapter>(operations: &[Operation<A>], what: &str, client: &A, succeed
 /// What a session prints: itself, its tokens, its events, its errors.
 fn check_session(what: &str, session: &impl Session) {
     assert_clean(what, &format!("{session:?}\n{session:#?}"));
-    if let Some(error) = session.unsaved() {
+    if let Some(error) = session.save_error() {
         check_error(what, &error);
     }
     match session.tokens() {
@@ -128,7 +128,7 @@ fn call_session<A: Adapter>(what: &str, client: &A, trouble: Option<Trouble>) {
     tokens.refresh_token = Some(RefreshToken::new(secrets::REFRESH_TOKEN));
     tokens.id_token = Some(secrets::ANSWERED.into());
     let failed = tokens.access_token.clone();
-    session.sign_in(tokens).unwrap();
+    session.start(&tokens).unwrap();
     if let Some(trouble) = trouble {
         store.trouble(trouble);
     }
@@ -138,11 +138,11 @@ fn call_session<A: Adapter>(what: &str, client: &A, trouble: Option<Trouble>) {
         }
         check_session(&what, &session);
     };
-    check(session.refresh_now(&failed).map(drop));
+    check(session.refresh_rejected(&failed).map(drop));
     check(session.access_token().map(drop));
-    check(other.refresh_now(&failed).map(drop));
+    check(other.refresh_rejected(&failed).map(drop));
     check_session(&what, &other);
-    check(session.close());
+    check(session.flush());
     check(session.sign_out());
     check(other.access_token().map(drop));
     assert_clean(&what, &format!("{sessions:?}\n{sessions:#?}"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loginradius_emulator::{self as emulator, Emulator, Recorded, seeded};
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
@@ -298,12 +298,7 @@ fn jwt_by_access_token<A: Adapter>(family: Family, _: BodyFormat) {
     assert_eq!(error.kind(), ErrorKind::SignInAgain, "{error}");
 }
 
-fn jwt_login<A: Adapter, E: Endpoint<Response = Jwt>>(
-    family: Family,
-    who: (&str, &str),
-    operation: impl Fn(&str) -> E,
-    with_options: impl Fn(E, LoginOptions) -> E,
-) {
+fn jwt_login<A: Adapter>(family: Family, user: (&str, &str), operation: impl Fn(&str) -> JwtLogin) {
     let cell = Cell::<A>::new(family, BodyFormat::Form);
     assert_jwt(&cell.call(&operation(seeded::ADA.password)).unwrap());
     let check = |more: &[(&str, &str)]| {
@@ -312,7 +307,7 @@ fn jwt_login<A: Adapter, E: Endpoint<Response = Jwt>>(
         assert_eq!(request.content_type.as_deref(), Some("application/json"));
         assert_eq!(request.body_format, emulator::BodyFormat::Json);
         let mut params = jwt_query(family);
-        params.extend([who, ("password", seeded::ADA.password)]);
+        params.extend([user, ("password", seeded::ADA.password)]);
         params.extend(more);
         assert_params(&request, &params);
     };
@@ -322,7 +317,7 @@ fn jwt_login<A: Adapter, E: Endpoint<Response = Jwt>>(
         .verification_url("https://app.example.com/verify?a=1&b=2")
         .login_url("https://app.example.com/login")
         .email_template("my template");
-    assert_jwt(&cell.call(&with_options(operation(seeded::ADA.password), options)).unwrap());
+    assert_jwt(&cell.call(&operation(seeded::ADA.password).options(options)).unwrap());
     check(&[
         ("verificationurl", "https://app.example.com/verify?a=1&b=2"),
         ("loginurl", "https://app.example.com/login"),
@@ -334,18 +329,18 @@ fn jwt_login<A: Adapter, E: Endpoint<Response = Jwt>>(
 }
 
 fn jwt_by_username<A: Adapter>(family: Family, _: BodyFormat) {
-    let who = ("username", seeded::ADA.username);
-    jwt_login::<A, _>(family, who, |password| JwtByUsername::new(who.1, password), JwtByUsername::options);
+    let username = seeded::ADA.username;
+    jwt_login::<A>(family, ("username", username), |password| JwtLogin::username(username, password));
 }
 
 fn jwt_by_email<A: Adapter>(family: Family, _: BodyFormat) {
-    let who = ("email", seeded::ADA.email);
-    jwt_login::<A, _>(family, who, |password| JwtByEmail::new(who.1, password), JwtByEmail::options);
+    let email = seeded::ADA.email;
+    jwt_login::<A>(family, ("email", email), |password| JwtLogin::email(email, password));
 }
 
 fn jwt_by_phone<A: Adapter>(family: Family, _: BodyFormat) {
-    let who = ("phone", seeded::ADA.phone);
-    jwt_login::<A, _>(family, who, |password| JwtByPhone::new(who.1, password), JwtByPhone::options);
+    let phone = seeded::ADA.phone;
+    jwt_login::<A>(family, ("phone", phone), |password| JwtLogin::phone(phone, password));
 }
 
 macro_rules! cells {

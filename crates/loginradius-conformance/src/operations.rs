@@ -1,6 +1,6 @@
 //! The ten operations, each with arguments of its own, for cases that are about all of them.
 
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
@@ -90,13 +90,13 @@ impl<A: Adapter> Operation<A> {
             one("revoke", true, |client| client.call(&RevokeRefreshToken::new(secrets::REFRESH_TOKEN))),
             Self::jwt(),
             one("jwt_by_username", false, |client| {
-                client.call(&JwtByUsername::new("ada", secrets::PASSWORD)).map(drop)
+                client.call(&JwtLogin::username("ada", secrets::PASSWORD)).map(drop)
             }),
             one("jwt_by_email", false, |client| {
-                client.call(&JwtByEmail::new("ada@example.com", secrets::PASSWORD)).map(drop)
+                client.call(&JwtLogin::email("ada@example.com", secrets::PASSWORD)).map(drop)
             }),
             one("jwt_by_phone", false, |client| {
-                client.call(&JwtByPhone::new("+15555550101", secrets::PASSWORD)).map(drop)
+                client.call(&JwtLogin::phone("+15555550101", secrets::PASSWORD)).map(drop)
             }),
         ]
     }

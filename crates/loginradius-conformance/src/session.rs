@@ -15,12 +15,12 @@ pub trait Sessions: Clone + fmt::Debug + Send + Sync + 'static {
     /// `session`.
     fn session(&self, name: &str) -> Self::Session;
 
-    /// `close`.
+    /// `flush`.
     ///
     /// # Errors
     ///
     /// Its own.
-    fn close(&self) -> Result<(), Error>;
+    fn flush(&self) -> Result<(), Error>;
 }
 
 /// An adapter's `Session`.
@@ -35,11 +35,11 @@ pub trait Session: Clone + fmt::Debug + Send + Sync + 'static {
     /// `tokens`.
     fn tokens(&self) -> Result<TokenSet, Error>;
 
-    /// `refresh_now`.
-    fn refresh_now(&self, failed: &AccessToken) -> Result<AccessToken, Error>;
+    /// `refresh_rejected`.
+    fn refresh_rejected(&self, token: &AccessToken) -> Result<AccessToken, Error>;
 
-    /// `sign_in`.
-    fn sign_in(&self, tokens: TokenSet) -> Result<(), Error>;
+    /// `start`.
+    fn start(&self, tokens: &TokenSet) -> Result<(), Error>;
 
     /// `sign_out`.
     fn sign_out(&self) -> Result<(), Error>;
@@ -47,14 +47,14 @@ pub trait Session: Clone + fmt::Debug + Send + Sync + 'static {
     /// `forget`.
     fn forget(&self) -> Result<(), Error>;
 
-    /// `unsaved`.
-    fn unsaved(&self) -> Option<Error>;
+    /// `save_error`.
+    fn save_error(&self) -> Option<Error>;
 
-    /// `close`.
-    fn close(&self) -> Result<(), Error>;
+    /// `flush`.
+    fn flush(&self) -> Result<(), Error>;
 }
 
-/// Who is told what happens to a session: its name, and the event.
+/// A callback for what happens to a session: its name, and the event.
 pub type OnEvent = Arc<dyn Fn(&str, &SessionEvent) + Send + Sync>;
 
 /// What a builder of sessions is told. What is `None` is left as the builder has it.

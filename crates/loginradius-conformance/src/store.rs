@@ -9,26 +9,26 @@ use std::time::Duration;
 
 use loginradius_proto::Error;
 use loginradius_store::{
-    AsyncLockedSession, AsyncTokenStore, BoxFuture, LoadOutcome, LockedSession, SaveOutcome, SessionRecord, TokenStore,
+    AsyncSessionLock, AsyncSessionStore, BoxFuture, Expected, LoadError, SaveError, SessionLock, SessionStore,
+    StoredRecord,
 };
 
 /// A store in memory, for blocking and for async code. A clone is another handle to it, as another process has one.
 ///
-/// It keeps JSON, so that what comes out of it is what a file would give. Its futures wait once before they do
-/// anything, so that whoever drops them can do so between any two steps.
+/// Its futures wait once before they do anything, so that they can be dropped between any two steps.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    records: BTreeMap<String, String>,
+    records: BTreeMap<String, StoredRecord>,
     locked: BTreeSet<String>,
     /// With a name, that session's alone.
     trouble: Option<(Trouble, Option<String>)>,
     counts: Counts,
 }
 
-/// What goes wrong in a [`Store`], until it is [mended](Store::mend).
+/// What goes wrong in a [`Store`], until it is [repaired](Store::repair).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trouble {
@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// Nothing goes wrong any more.
-    pub fn mend(&self) {
+    pub fn repair(&self) {
         self.state().trouble = None;
     }
 
@@ -111,8 +111,7 @@ impl Store {
     /// The stored refresh token of that session. The empty text if there is a record without one.
     #[must_use]
     pub fn refresh_token(&self, name: &str) -> Option<String> {
-        let state = self.state();
-        let json = state.records.get(name)?;
+        let json = self.json(name)?;
         let token = json.split_once(r#""refresh_token":""#).and_then(|(_, rest)| rest.split_once('"'));
         Some(token.map(|(token, _)| token.to_owned()).unwrap_or_default())
     }
@@ -120,7 +119,7 @@ impl Store {
     /// What is stored of that session.
     #[must_use]
     pub fn json(&self, name: &str) -> Option<String> {
-        self.state().records.get(name).cloned()
+        self.state().records.get(name).map(json)
     }
 
     /// How many sessions are stored.
@@ -143,8 +142,10 @@ impl Store {
     /// If there is no such session.
     pub fn age(&self, name: &str, by: Duration) {
         let mut state = self.state();
-        let json = state.records.get_mut(name).expect("a session");
-        *json = with_obtained_at(json, obtained_at(json) - by.as_millis());
+        let record = state.records.get_mut(name).expect("a session");
+        let json = json(record);
+        let json = with_obtained_at(&json, obtained_at(&json) - by.as_millis());
+        *record = StoredRecord::new(record.generation(), json);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -179,15 +180,16 @@ impl State {
     }
 
     fn generation(&self, name: &str) -> Option<u64> {
-        match LoadOutcome::from_json(self.records.get(name)?) {
-            LoadOutcome::Record(record) => Some(record.generation()),
-            _ => None,
-        }
+        self.records.get(name).map(StoredRecord::generation)
     }
 }
 
 fn trouble() -> Error {
     Error::try_later("the test's store is out of order", "the test wants it so")
+}
+
+fn json(record: &StoredRecord) -> String {
+    String::from_utf8_lossy(record.as_bytes()).into_owned()
 }
 
 /// Where a record's JSON says when its tokens were obtained.
@@ -202,9 +204,10 @@ fn obtained_at(json: &str) -> u128 {
     json[date(json)].parse().expect("milliseconds")
 }
 
-/// The record with another date.
+/// The record with another date, and without a checksum, as an earlier version wrote it.
 pub(crate) fn with_obtained_at(json: &str, obtained_at: u128) -> String {
-    let mut json = json.to_owned();
+    let (content, _) = json.split_once(r#","checksum":"#).unwrap_or((json.trim_end_matches('}'), ""));
+    let mut json = format!("{content}}}");
     json.replace_range(date(&json), &obtained_at.to_string());
     json
 }
@@ -221,8 +224,8 @@ impl Drop for Locked {
     }
 }
 
-impl LockedSession for Locked {
-    fn load(&mut self) -> LoadOutcome {
+impl SessionLock for Locked {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
         let mut state = self.store.state();
         state.counts.loads += 1;
         if state.has(Trouble::PanicInLoad, &self.name) {
@@ -230,14 +233,13 @@ impl LockedSession for Locked {
             panic!("the store panics in a load");
         }
         if state.has(Trouble::Load, &self.name) {
-            return LoadOutcome::Failed(trouble());
+            return Err(LoadError::Failed(trouble()));
         }
-        state.records.get(&self.name).map_or(LoadOutcome::Nothing, |json| LoadOutcome::from_json(json))
+        Ok(state.records.get(&self.name).cloned())
     }
 
-    fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
-        let json = record.to_json();
-        let is_intent = json.contains(r#""intent":"#);
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        let is_intent = json(record).contains(r#""intent":"#);
         let mut state = self.store.state();
         state.counts.saves += 1;
         if state.has(Trouble::PanicInSave, &self.name) && !is_intent {
@@ -245,19 +247,19 @@ impl LockedSession for Locked {
             panic!("the store panics in a save");
         }
         if state.has(Trouble::Full, &self.name) || (state.has(Trouble::FullAfterIntent, &self.name) && !is_intent) {
-            return SaveOutcome::Failed(trouble());
+            return Err(SaveError::Failed(trouble()));
         }
-        if state.generation(&self.name) != expected {
-            return SaveOutcome::Conflict;
+        if state.generation(&self.name) != expected.generation() {
+            return Err(SaveError::Conflict);
         }
         if state.has(Trouble::DoubtAndLoss, &self.name) && !is_intent {
-            return SaveOutcome::Unknown(trouble());
+            return Err(SaveError::Unknown(trouble()));
         }
-        state.records.insert(self.name.clone(), json);
-        if state.has(Trouble::Doubt, &self.name) { SaveOutcome::Unknown(trouble()) } else { SaveOutcome::Saved }
+        state.records.insert(self.name.clone(), record.clone());
+        if state.has(Trouble::Doubt, &self.name) { Err(SaveError::Unknown(trouble())) } else { Ok(()) }
     }
 
-    fn clear(&mut self, expected: Option<u64>) -> SaveOutcome {
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         let mut state = self.store.state();
         state.counts.clears += 1;
         if state.has(Trouble::PanicInClear, &self.name) {
@@ -265,21 +267,21 @@ impl LockedSession for Locked {
             panic!("the store panics in a clearing");
         }
         if state.has(Trouble::Full, &self.name) || state.has(Trouble::FullAfterIntent, &self.name) {
-            return SaveOutcome::Failed(trouble());
+            return Err(SaveError::Failed(trouble()));
         }
-        if state.generation(&self.name) != expected {
-            return SaveOutcome::Conflict;
+        if state.generation(&self.name) != expected.generation() {
+            return Err(SaveError::Conflict);
         }
         state.records.remove(&self.name);
-        SaveOutcome::Saved
+        Ok(())
     }
 }
 
-impl AsyncLockedSession for Locked {
-    fn load(&mut self) -> BoxFuture<'_, LoadOutcome> {
+impl AsyncSessionLock for Locked {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredRecord>, LoadError>> {
         Box::pin(async {
             pause().await;
-            let outcome = LockedSession::load(self);
+            let outcome = SessionLock::load(self);
             let stuck = self.store.state().has(Trouble::StuckInLoad, &self.name);
             if stuck {
                 pending::<()>().await;
@@ -288,17 +290,17 @@ impl AsyncLockedSession for Locked {
         })
     }
 
-    fn save<'a>(&'a mut self, record: &'a SessionRecord, expected: Option<u64>) -> BoxFuture<'a, SaveOutcome> {
+    fn save<'a>(&'a mut self, record: &'a StoredRecord, expected: Expected) -> BoxFuture<'a, Result<(), SaveError>> {
         Box::pin(async move {
             pause().await;
-            LockedSession::save(self, record, expected)
+            SessionLock::save(self, record, expected)
         })
     }
 
-    fn clear(&mut self, expected: Option<u64>) -> BoxFuture<'_, SaveOutcome> {
+    fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
         Box::pin(async move {
             pause().await;
-            LockedSession::clear(self, expected)
+            SessionLock::clear(self, expected)
         })
     }
 
@@ -316,17 +318,17 @@ impl AsyncLockedSession for Locked {
     }
 }
 
-impl TokenStore for Store {
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error> {
-        Ok(self.lock(name)?.map(|locked| Box::new(locked) as Box<dyn LockedSession>))
+impl SessionStore for Store {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        Ok(self.lock(name)?.map(|locked| Box::new(locked) as _))
     }
 }
 
-impl AsyncTokenStore for Store {
-    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncLockedSession>>, Error>> {
+impl AsyncSessionStore for Store {
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
         Box::pin(async move {
             pause().await;
-            Ok(self.lock(name)?.map(|locked| Box::new(locked) as Box<dyn AsyncLockedSession>))
+            Ok(self.lock(name)?.map(|locked| Box::new(locked) as _))
         })
     }
 }
@@ -349,13 +351,13 @@ async fn pause() {
 mod tests {
     use std::collections::HashMap;
 
-    use loginradius_store::kit;
+    use loginradius_store::store_tests;
 
     use super::*;
 
     #[test]
     fn it_is_a_store() {
         let storages = Mutex::new(HashMap::<String, Store>::new());
-        kit::check(|storage| storages.lock().unwrap().entry(storage.to_owned()).or_default().clone());
+        store_tests::check(|storage| storages.lock().unwrap().entry(storage.to_owned()).or_default().clone());
     }
 }

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::body::Body;
 use crate::error::Error;
 
-/// One operation of LoginRadius: how it is asked and how its answer is read, without any I/O.
+/// One operation of LoginRadius: how its request is made and how its response is read, without any I/O.
 ///
 /// An endpoint holds both directions, so that no transport knows any operation and any transport can
 /// carry them all.
@@ -20,16 +20,16 @@ use crate::error::Error;
 /// assert_eq!(request.uri(), "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/device");
 /// assert_eq!(request.body().as_bytes(), b"client_id=my-client-id&scope=email+profile");
 ///
-/// let answer = http::Response::new(Body::from(
+/// let response = http::Response::new(Body::from(
 ///     r#"{"device_code":"af2a","user_code":"oP5lLq","verification_uri":"https://example.com/"}"#,
 /// ));
-/// let grant = operation.response(&app, answer)?;
+/// let grant = operation.response(&app, response)?;
 /// assert_eq!(grant.user_code, "oP5lLq");
 /// # Ok(())
 /// # }
 /// ```
 pub trait Endpoint {
-    /// What a successful answer yields.
+    /// What a successful response yields.
     type Response;
 
     /// LoginRadius's name for the operation; errors begin with it.
@@ -43,20 +43,20 @@ pub trait Endpoint {
     /// control character: nothing has been sent then, and the message says what to change.
     fn request(&self, app: &App) -> Result<http::Request<Body>, Error>;
 
-    /// Reads the answer, whatever its status and content type.
+    /// Reads the response, whatever its status and content type.
     ///
-    /// `app` is the one that asked: its secrets are removed from texts that the server echoes.
+    /// `app` is the one that the request was made for: its secrets are removed from texts that the server echoes.
     ///
     /// # Errors
     ///
     /// What LoginRadius said ([`Error::service`](crate::Error::service)), or
-    /// [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) if the answer cannot be read.
-    fn response(&self, app: &App, answer: http::Response<Body>) -> Result<Self::Response, Error>;
+    /// [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) if the response cannot be read.
+    fn response(&self, app: &App, response: http::Response<Body>) -> Result<Self::Response, Error>;
 
-    /// Whether the operation may be sent again when its answer was lost.
+    /// Whether the operation may be sent again when its response was lost.
     ///
     /// False unless an operation says otherwise: a code, a password or a refresh token must not be
-    /// spent twice.
+    /// consumed twice.
     fn repeatable(&self) -> bool {
         false
     }
@@ -82,8 +82,8 @@ impl<E: Endpoint + ?Sized> Endpoint for &E {
         (**self).request(app)
     }
 
-    fn response(&self, app: &App, answer: http::Response<Body>) -> Result<Self::Response, Error> {
-        (**self).response(app, answer)
+    fn response(&self, app: &App, response: http::Response<Body>) -> Result<Self::Response, Error> {
+        (**self).response(app, response)
     }
 
     fn repeatable(&self) -> bool {
@@ -92,5 +92,157 @@ impl<E: Endpoint + ?Sized> Endpoint for &E {
 
     fn set_requested_at(&self, response: &mut Self::Response, sent: Instant) {
         (**self).set_requested_at(response, sent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use http::{Request, Response};
+
+    use super::*;
+    use crate::app::BodyFormat::Form;
+    use crate::flow::{Call, Flow, Retry, Step};
+    use crate::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
+    use crate::oauth::{
+        AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens,
+        RevokeRefreshToken,
+    };
+    use crate::service::Service;
+    use crate::testing::{classic_app, now, response};
+
+    /// An operation whose response is thrown away, so that all of them fit into one table.
+    struct Discarding<E>(E);
+
+    impl<E: Endpoint> Endpoint for Discarding<E> {
+        type Response = ();
+
+        fn name(&self) -> &'static str {
+            self.0.name()
+        }
+
+        fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+            self.0.request(app)
+        }
+
+        fn response(&self, app: &App, response: Response<Body>) -> Result<(), Error> {
+            self.0.response(app, response).map(drop)
+        }
+    }
+
+    /// Every operation with LoginRadius's name of it, made of that one argument.
+    fn operations(argument: &str) -> [(&'static str, Box<dyn Endpoint<Response = ()>>); 10] {
+        fn boxed(operation: impl Endpoint + 'static) -> Box<dyn Endpoint<Response = ()>> {
+            Box::new(Discarding(operation))
+        }
+        [
+            ("Request Device Code", boxed(RequestDeviceCode::new().scope(argument))),
+            ("Request Tokens", boxed(RequestTokens::new(argument))),
+            ("Access Token by OAuth 2 Token", boxed(AccessTokenByCode::new(argument, "https://www.abc.com/"))),
+            ("Access Token by Account Password", boxed(AccessTokenByPassword::new("user", argument))),
+            ("Refresh Access Token", boxed(RefreshAccessToken::new(argument))),
+            ("Revoke Refresh Token", boxed(RevokeRefreshToken::new(argument))),
+            ("JWT Token", boxed(JwtByAccessToken::new(argument))),
+            ("JWT Token by Email", boxed(JwtLogin::email("user@example.com", argument))),
+            ("JWT Token by Phone", boxed(JwtLogin::phone("+16045552368", argument))),
+            ("JWT Token by Username", boxed(JwtLogin::username("johndoe", argument))),
+        ]
+    }
+
+    #[track_caller]
+    fn check(name: &str, given: impl Debug, result: Result<impl Sized, Error>) {
+        let Err(error) = result else { panic!("{name}: no error of {given:?}") };
+        assert_eq!(error.operation(), Some(name), "{given:?}");
+        assert!(error.to_string().starts_with(&format!("{name}: ")), "{given:?}: {error}");
+    }
+
+    /// The end of a call whose request, if there is one, gets that outcome.
+    fn call(
+        operation: &dyn Endpoint<Response = ()>,
+        app: &App,
+        outcome: Result<Response<Body>, Error>,
+    ) -> Result<(), Error> {
+        let now = now().monotonic;
+        let mut call = Call::new(operation, app, 42).retry(Retry::OFF);
+        if let Step::Done(result) = call.step(now) {
+            return result;
+        }
+        call.receive(outcome, now);
+        match call.step(now) {
+            Step::Done(result) => result,
+            step => panic!("not at its end: {step:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_names_the_operation() {
+        let good = || classic_app(Form);
+        let named = |client_id: &str| App::new(client_id).oauth_app("my-oauth-app").jwt_app("my-jwt-app");
+        let at_a_site = |app: App| app.service(Service::site("acme.hub.loginradius.com").unwrap());
+        let apps = [
+            named(""),
+            named(" my-client-id"),
+            named("my-client-id\n"),
+            at_a_site(App::new("my-client-id")),
+            at_a_site(named("my-client-id").oauth_app("my\napp").jwt_app("my\napp")),
+        ];
+        let bad_settings = apps.into_iter().map(|app| (app, "argument"));
+        for (app, argument) in bad_settings.chain([(good(), "a\nb")]) {
+            for (name, operation) in operations(argument) {
+                let given = (&app, argument);
+                check(name, given, operation.request(&app));
+                check(name, given, call(&*operation, &app, Ok(response(200, ""))));
+            }
+        }
+        // What only some operations refuse.
+        let no_names = App::new("my-client-id");
+        check("Request Device Code", "no OAuth app", RequestDeviceCode::new().request(&no_names));
+        check("JWT Token", "no JWT app", JwtByAccessToken::new("b8cb").request(&no_names));
+        check("JWT Token", "a nonce", JwtByAccessToken::new("b8cb").nonce("3f44").request(&good()));
+        check("JWT Token", "a long token", JwtByAccessToken::new("x".repeat(70_000)).request(&good()));
+        let login = JwtLogin::email("user@example.com", "password").options(LoginOptions::new().login_url("a\nb"));
+        check("JWT Token by Email", "a line break in an option", login.request(&good()));
+    }
+
+    #[test]
+    fn a_response_that_is_no_success_names_the_operation() {
+        const UNREADABLE: &str = r#"{"access_token":5,"device_code":5,"signature":5}"#;
+        let too_long = " ".repeat(Body::LIMIT + 1);
+        let responses = [
+            (400, r#"{"error":"invalid_request","error_description":"The client_id is missing."}"#),
+            (401, r#"{"error":"invalid_grant"}"#),
+            (401, r#"{"ErrorCode":966,"Message":"Invalid user ID and/or password"}"#),
+            (200, r#"{"error":"server_error"}"#),
+            (200, r#"{"access_token":"b8cb","#),
+            (200, UNREADABLE),
+            (200, "{}"),
+            (200, "<html><title>Sign in to the network</title></html>"),
+            (502, "<html><title>Bad gateway</title></html>"),
+            (302, ""),
+            (429, ""),
+            (200, &too_long),
+        ];
+        let app = classic_app(Form);
+        for (status, body) in responses {
+            for (name, operation) in operations("argument") {
+                // Any JSON that is no error is the success of a revocation.
+                if name == "Revoke Refresh Token" && [UNREADABLE, "{}"].contains(&body) {
+                    continue;
+                }
+                let given = format!("{status} {body:.60}");
+                check(name, &given, operation.response(&app, response(status, body)));
+                check(name, &given, call(&*operation, &app, Ok(response(status, body))));
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_response_names_the_operation() {
+        for (name, operation) in operations("argument") {
+            for error in [Error::not_sent("refused"), Error::lost("reset")] {
+                check(name, error.kind(), call(&*operation, &classic_app(Form), Err(error)));
+            }
+        }
     }
 }

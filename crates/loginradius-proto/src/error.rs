@@ -186,13 +186,13 @@ impl Error {
     /// What the person has to do, if the kind is [`ErrorKind::AskUser`].
     ///
     /// ```
-    /// # use loginradius_proto::{App, Ask, Body, Endpoint, jwt::JwtByEmail};
+    /// # use loginradius_proto::{App, Ask, Body, Endpoint, jwt::JwtLogin};
     /// // LoginRadius says 1198 of a wrong password and of a locked account; the text beside it decides.
     /// let answer = http::Response::builder()
     ///     .status(403)
     ///     .body(Body::from(r#"{"ErrorCode":1198,"Message":"Your account has been locked"}"#))
     ///     .unwrap();
-    /// let error = JwtByEmail::new("user@example.com", "password").response(&App::new("key"), answer).unwrap_err();
+    /// let error = JwtLogin::email("user@example.com", "password").response(&App::new("key"), answer).unwrap_err();
     /// assert_eq!(error.ask(), Some(Ask::Unlock));
     /// ```
     #[must_use]

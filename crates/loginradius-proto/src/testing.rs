@@ -1,6 +1,7 @@
 //! What the offline tests of the operations share.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, Response};
@@ -9,6 +10,7 @@ use crate::app::{App, BodyFormat};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::service::Service;
+use crate::session::Now;
 
 /// An app with every setting, so that a request that carries one too many is noticed.
 pub(crate) fn classic_app(format: BodyFormat) -> App {
@@ -30,7 +32,7 @@ pub(crate) fn public(app: App) -> App {
     App { client_secret: None, ..app }
 }
 
-pub(crate) fn answer(status: u16, body: &str) -> Response<Body> {
+pub(crate) fn response(status: u16, body: &str) -> Response<Body> {
     Response::builder().status(status).body(Body::from(body)).unwrap()
 }
 
@@ -103,4 +105,21 @@ fn form(bytes: &[u8]) -> BTreeMap<String, String> {
     let map: BTreeMap<_, _> = pairs.into_iter().collect();
     assert_eq!(map.len(), count, "a parameter is there twice");
     map
+}
+
+/// The one moment that every test of time begins at.
+#[allow(clippy::disallowed_methods, reason = "an instant can be had from nowhere else; nothing depends on which")]
+pub(crate) fn now() -> Now {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    // A monotonic clock may have begun a moment ago, and there is nothing before its beginning.
+    let start = *START.get_or_init(|| Instant::now() + s(86_400));
+    Now::new(start, SystemTime::UNIX_EPOCH + s(1_767_268_800))
+}
+
+pub(crate) fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
 }

@@ -2,19 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::{App, BodyFormat, Endpoint, Error, ErrorKind, Service};
-
-fn app() -> App {
-    App::new("my-client-id").oauth_app("my-oauth-app").jwt_app("my-jwt-app")
-}
-
-fn site() -> Service {
-    Service::site("acme.hub.loginradius.com").unwrap()
-}
+use loginradius_testing::{app, site};
 
 /// The error of that kind that says that.
 #[track_caller]
@@ -92,24 +85,24 @@ fn an_app_that_is_needed_and_not_set() {
     for service in [Service::cloud(), site()] {
         let bare = App::new("my-client-id").service(service);
         refused(JwtByAccessToken::new("t").request(&bare), says);
-        refused(JwtByEmail::new("e", "p").request(&bare), says);
-        refused(JwtByPhone::new("e", "p").request(&bare), says);
-        refused(JwtByUsername::new("e", "p").request(&bare), says);
+        refused(JwtLogin::email("e", "p").request(&bare), says);
+        refused(JwtLogin::phone("e", "p").request(&bare), says);
+        refused(JwtLogin::username("e", "p").request(&bare), says);
     }
 }
 
 #[test]
 fn parameters_that_are_empty_are_named() {
     let empty = |name: &str| format!("`{name}` is empty: give it a value");
-    let nobody = App::new("").oauth_app("my-oauth-app").jwt_app("my-jwt-app");
-    refused(RequestDeviceCode::new().request(&nobody), &empty("client_id"));
-    refused(RequestTokens::new("d").request(&nobody), &empty("client_id"));
-    refused(AccessTokenByCode::new("c", "r").request(&nobody), &empty("client_id"));
-    refused(AccessTokenByPassword::new("u", "p").request(&nobody), &empty("client_id"));
-    refused(RefreshAccessToken::new("r").request(&nobody), &empty("client_id"));
-    refused(RevokeRefreshToken::new("r").request(&nobody), &empty("client_id"));
-    refused(JwtByAccessToken::new("t").request(&nobody), &empty("apikey"));
-    refused(JwtByEmail::new("e", "p").request(&nobody), &empty("apikey"));
+    let nameless = App::new("").oauth_app("my-oauth-app").jwt_app("my-jwt-app");
+    refused(RequestDeviceCode::new().request(&nameless), &empty("client_id"));
+    refused(RequestTokens::new("d").request(&nameless), &empty("client_id"));
+    refused(AccessTokenByCode::new("c", "r").request(&nameless), &empty("client_id"));
+    refused(AccessTokenByPassword::new("u", "p").request(&nameless), &empty("client_id"));
+    refused(RefreshAccessToken::new("r").request(&nameless), &empty("client_id"));
+    refused(RevokeRefreshToken::new("r").request(&nameless), &empty("client_id"));
+    refused(JwtByAccessToken::new("t").request(&nameless), &empty("apikey"));
+    refused(JwtLogin::email("e", "p").request(&nameless), &empty("apikey"));
 
     let app = app();
     refused(RequestTokens::new("").request(&app), &empty("device_code"));
@@ -121,11 +114,11 @@ fn parameters_that_are_empty_are_named() {
     refused(RevokeRefreshToken::new("").request(&app), &empty("refresh_token"));
     refused(RevokeRefreshToken::new("").with_token_key().request(&app), &empty("token"));
     refused(JwtByAccessToken::new("").request(&app), &empty("access_token"));
-    refused(JwtByEmail::new("", "p").request(&app), &empty("email"));
-    refused(JwtByPhone::new("", "p").request(&app), &empty("phone"));
-    refused(JwtByUsername::new("", "p").request(&app), &empty("username"));
-    refused(JwtByUsername::new("u", "").request(&app), &empty("password"));
-    refused(JwtByUsername::new("u", "p").request(&app.jwt_app("")), &empty("jwtapp"));
+    refused(JwtLogin::email("", "p").request(&app), &empty("email"));
+    refused(JwtLogin::phone("", "p").request(&app), &empty("phone"));
+    refused(JwtLogin::username("", "p").request(&app), &empty("username"));
+    refused(JwtLogin::username("u", "").request(&app), &empty("password"));
+    refused(JwtLogin::username("u", "p").request(&app.jwt_app("")), &empty("jwtapp"));
 }
 
 #[test]
@@ -150,9 +143,9 @@ fn control_characters_are_refused_and_the_parameter_is_named() {
         refused(JwtByAccessToken::new(bad).request(&app), &control("access_token"));
         refused(JwtByAccessToken::new("t").request(&app.clone().api_key(bad)), &control("apikey"));
         refused(JwtByAccessToken::new("t").request(&app.clone().jwt_app(bad)), &control("jwtapp"));
-        refused(JwtByEmail::new(bad, "p").request(&app), &control("email"));
-        refused(JwtByEmail::new("e", bad).request(&app), &control("password"));
-        let with = |options| JwtByEmail::new("e", "p").options(options).request(&app);
+        refused(JwtLogin::email(bad, "p").request(&app), &control("email"));
+        refused(JwtLogin::email("e", bad).request(&app), &control("password"));
+        let with = |options| JwtLogin::email("e", "p").options(options).request(&app);
         refused(with(LoginOptions::new().verification_url(bad)), &control("verificationurl"));
         refused(with(LoginOptions::new().login_url(bad)), &control("loginurl"));
         refused(with(LoginOptions::new().email_template(bad)), &control("emailtemplate"));
@@ -196,7 +189,7 @@ fn a_password_of_every_kind_of_character_arrives() {
         members["password"].clone()
     };
     let oauth = |app: &App| AccessTokenByPassword::new("u", password.as_str()).request(app).unwrap();
-    let jwt = |app: &App| JwtByUsername::new("u", password.as_str()).request(app).unwrap();
+    let jwt = |app: &App| JwtLogin::username("u", password.as_str()).request(app).unwrap();
     for format in [BodyFormat::Form, BodyFormat::Json] {
         assert_eq!(read(&oauth, format), password);
         assert_eq!(read(&jwt, format), password);

@@ -3,77 +3,59 @@
 use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Retry, SendOptions, Step, TokenSet};
+use loginradius_testing::{PAGE, app, ms, response, response_with, s, start};
 use proptest::prelude::*;
 
-const PAGE: &str = "<html><title>Bad gateway</title></html>";
 const TOKENS: &str = r#"{"access_token":"b8cb84c9","token_type":"access_token","expires_in":394}"#;
 const GRANT: &str = r#"{"device_code":"af2a","user_code":"oP5lLq","verification_uri":"https://example.com/"}"#;
 const JWT: &str = r#"{"signature":"e30.e30.c2ln"}"#;
 
-fn app() -> App {
-    App::new("my-client-id").client_secret("my-secret").oauth_app("my-oauth-app").jwt_app("my-jwt-app")
-}
-
-#[allow(clippy::disallowed_methods, reason = "an instant can be had from nowhere else; nothing depends on which")]
-fn start() -> Instant {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    *START.get_or_init(Instant::now)
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
-    Answer(u16, &'static str),
+enum Outcome {
+    Responded(u16, &'static str),
     AskedToWait(u16, &'static str),
     Lost,
     NotSent,
-    NeverAnswered,
+    NoResponse,
 }
 
-use Fate::{Answer, AskedToWait, Lost, NeverAnswered, NotSent};
+use Outcome::{AskedToWait, Lost, NoResponse, NotSent, Responded};
 
-/// Failures after which nobody knows whether the request took effect.
-const UNSURE: &[Fate] = &[
+/// Failures that leave unknown whether the request took effect.
+const UNKNOWN: &[Outcome] = &[
     Lost,
-    NeverAnswered,
-    Answer(500, PAGE),
-    Answer(502, ""),
-    Answer(503, r#"{"error":"temporarily_unavailable"}"#),
-    Answer(500, r#"{"ErrorCode":905,"Message":"The token is not valid"}"#),
-    Answer(429, "Too many requests"),
-    Answer(429, r#"{"ErrorCode":106,"Message":"Too many"}"#),
+    NoResponse,
+    Responded(500, PAGE),
+    Responded(502, ""),
+    Responded(503, r#"{"error":"temporarily_unavailable"}"#),
+    Responded(500, r#"{"ErrorCode":905,"Message":"The token is not valid"}"#),
+    Responded(429, "Too many requests"),
+    Responded(429, r#"{"ErrorCode":106,"Message":"Too many"}"#),
     AskedToWait(429, "1"),
     AskedToWait(503, "1"),
-    Answer(200, PAGE),
-    Answer(404, PAGE),
-    Answer(408, ""),
-    Answer(302, ""),
-    Answer(400, r#"{"error":"server_error"}"#),
+    Responded(200, PAGE),
+    Responded(404, PAGE),
+    Responded(408, ""),
+    Responded(302, ""),
+    Responded(400, r#"{"error":"server_error"}"#),
 ];
 
-/// Refusals: an answer, and the same one every time.
-const FINAL: &[Fate] = &[
-    Answer(400, r#"{"error":"invalid_request"}"#),
-    Answer(200, r#"{"error":"invalid_client"}"#),
-    Answer(401, r#"{"ErrorCode":901,"Message":"API key is invalid"}"#),
-    Answer(403, r#"{"ErrorCode":950,"Message":"Unknown error"}"#),
-    Answer(400, r#"{"ErrorCode":123456,"Message":"Something"}"#),
+/// Refusals: a response, and the same one every time.
+const FINAL: &[Outcome] = &[
+    Responded(400, r#"{"error":"invalid_request"}"#),
+    Responded(200, r#"{"error":"invalid_client"}"#),
+    Responded(401, r#"{"ErrorCode":901,"Message":"API key is invalid"}"#),
+    Responded(403, r#"{"ErrorCode":950,"Message":"Unknown error"}"#),
+    Responded(400, r#"{"ErrorCode":123456,"Message":"Something"}"#),
 ];
 
-struct Told {
+struct Run {
     /// When each request was sent.
     sent: Vec<Duration>,
     options: Vec<SendOptions>,
@@ -83,28 +65,23 @@ struct Told {
     result: Result<(), Error>,
 }
 
-/// Runs a call whose requests meet those fates; the last one is met again and again.
-fn run<E: Endpoint>(mut call: Call<E>, fates: &[Fate]) -> Told {
+/// Runs a call whose requests have those outcomes; the last one is repeated.
+fn run<E: Endpoint>(mut call: Call<E>, outcomes: &[Outcome]) -> Run {
     let mut now = start();
     let (mut sent, mut all_options) = (Vec::new(), Vec::new());
     for _ in 0..200 {
         match call.step(now) {
             Step::Wait(until) => now = until,
             Step::Send { options, .. } => {
-                let fate = fates[sent.len().min(fates.len() - 1)];
+                let outcome = outcomes[sent.len().min(outcomes.len() - 1)];
                 sent.push(now - start());
                 all_options.push(options);
-                let outcome = match fate {
-                    Answer(status, body) => {
-                        Ok(http::Response::builder().status(status).body(Body::from(body)).unwrap())
-                    }
-                    AskedToWait(status, wait) => {
-                        let builder = http::Response::builder().status(status).header("retry-after", wait);
-                        Ok(builder.body(Body::from(PAGE)).unwrap())
-                    }
+                let outcome = match outcome {
+                    Responded(status, body) => Ok(response(status, body)),
+                    AskedToWait(status, wait) => Ok(response_with(status, PAGE, &[("retry-after", wait)])),
                     Lost => Err(Error::lost("connection reset")),
                     NotSent => Err(Error::not_sent("connection refused")),
-                    NeverAnswered => continue,
+                    NoResponse => continue,
                 };
                 call.receive(outcome, now);
             }
@@ -112,7 +89,7 @@ fn run<E: Endpoint>(mut call: Call<E>, fates: &[Fate]) -> Told {
                 let result = result.map(drop);
                 let Step::Done(Err(error)) = call.step(now) else { panic!("two ends") };
                 assert_eq!(error.kind(), ErrorKind::Finished);
-                return Told { sent, options: all_options, ended: now - start(), result };
+                return Run { sent, options: all_options, ended: now - start(), result };
             }
         }
     }
@@ -120,40 +97,42 @@ fn run<E: Endpoint>(mut call: Call<E>, fates: &[Fate]) -> Told {
 }
 
 /// An operation: its name, whether it may be sent again, what a success looks like, and how to run it.
-type Operation = (&'static str, bool, Fate, fn(Retry, u64, &[Fate]) -> Told);
+type Operation = (&'static str, bool, Outcome, fn(Retry, u64, &[Outcome]) -> Run);
 
-fn call<E: Endpoint>(endpoint: E, retry: Retry, seed: u64, fates: &[Fate]) -> Told {
-    run(Call::new(endpoint, &app(), seed).retry(retry), fates)
+fn call<E: Endpoint>(endpoint: E, retry: Retry, seed: u64, outcomes: &[Outcome]) -> Run {
+    run(Call::new(endpoint, &app(), seed).retry(retry), outcomes)
 }
 
 const OPERATIONS: &[Operation] = &[
-    ("code", false, Answer(200, TOKENS), |retry, seed, fates| {
-        call(AccessTokenByCode::new("code", "https://example.com/"), retry, seed, fates)
+    ("code", false, Responded(200, TOKENS), |retry, seed, outcomes| {
+        call(AccessTokenByCode::new("code", "https://example.com/"), retry, seed, outcomes)
     }),
-    ("password", false, Answer(200, TOKENS), |retry, seed, fates| {
-        call(AccessTokenByPassword::new("user", "password"), retry, seed, fates)
+    ("password", false, Responded(200, TOKENS), |retry, seed, outcomes| {
+        call(AccessTokenByPassword::new("user", "password"), retry, seed, outcomes)
     }),
-    ("refresh", false, Answer(200, TOKENS), |retry, seed, fates| {
-        call(RefreshAccessToken::new("refresh"), retry, seed, fates)
+    ("refresh", false, Responded(200, TOKENS), |retry, seed, outcomes| {
+        call(RefreshAccessToken::new("refresh"), retry, seed, outcomes)
     }),
-    ("device poll", false, Answer(200, TOKENS), |retry, seed, fates| {
-        call(RequestTokens::new("device"), retry, seed, fates)
+    ("device poll", false, Responded(200, TOKENS), |retry, seed, outcomes| {
+        call(RequestTokens::new("device"), retry, seed, outcomes)
     }),
-    ("JWT by email", false, Answer(200, JWT), |retry, seed, fates| {
-        call(JwtByEmail::new("user@example.com", "password"), retry, seed, fates)
+    ("JWT by email", false, Responded(200, JWT), |retry, seed, outcomes| {
+        call(JwtLogin::email("user@example.com", "password"), retry, seed, outcomes)
     }),
-    ("JWT by phone", false, Answer(200, JWT), |retry, seed, fates| {
-        call(JwtByPhone::new("+15550100", "password"), retry, seed, fates)
+    ("JWT by phone", false, Responded(200, JWT), |retry, seed, outcomes| {
+        call(JwtLogin::phone("+15550100", "password"), retry, seed, outcomes)
     }),
-    ("JWT by user name", false, Answer(200, JWT), |retry, seed, fates| {
-        call(JwtByUsername::new("user", "password"), retry, seed, fates)
+    ("JWT by user name", false, Responded(200, JWT), |retry, seed, outcomes| {
+        call(JwtLogin::username("user", "password"), retry, seed, outcomes)
     }),
-    ("device code", true, Answer(200, GRANT), |retry, seed, fates| call(RequestDeviceCode::new(), retry, seed, fates)),
-    ("revoke", true, Answer(200, ""), |retry, seed, fates| {
-        call(RevokeRefreshToken::new("refresh"), retry, seed, fates)
+    ("device code", true, Responded(200, GRANT), |retry, seed, outcomes| {
+        call(RequestDeviceCode::new(), retry, seed, outcomes)
     }),
-    ("JWT by access token", true, Answer(200, JWT), |retry, seed, fates| {
-        call(JwtByAccessToken::new("token"), retry, seed, fates)
+    ("revoke", true, Responded(200, ""), |retry, seed, outcomes| {
+        call(RevokeRefreshToken::new("refresh"), retry, seed, outcomes)
+    }),
+    ("JWT by access token", true, Responded(200, JWT), |retry, seed, outcomes| {
+        call(JwtByAccessToken::new("token"), retry, seed, outcomes)
     }),
 ];
 
@@ -168,19 +147,19 @@ fn not_repeatable() -> impl Iterator<Item = &'static Operation> {
 #[test]
 fn a_success_is_the_end_of_every_call() {
     for (name, _, success, run) in OPERATIONS {
-        let told = run(Retry::default(), 1, &[*success]);
-        assert!(told.result.is_ok(), "{name}");
-        assert_eq!(told.sent, [s(0)], "{name}");
+        let finished = run(Retry::default(), 1, &[*success]);
+        assert!(finished.result.is_ok(), "{name}");
+        assert_eq!(finished.sent, [s(0)], "{name}");
     }
 }
 
 #[test]
 fn what_may_have_taken_effect_is_never_sent_again() {
     for (name, _, success, run) in not_repeatable() {
-        for fate in UNSURE {
-            let told = run(Retry { attempts: 100, ..Retry::default() }, 1, &[*fate, *success]);
-            assert_eq!(told.sent.len(), 1, "{name}, {fate:?}");
-            let error = told.result.expect_err(name);
+        for outcome in UNKNOWN {
+            let finished = run(Retry { attempts: 100, ..Retry::default() }, 1, &[*outcome, *success]);
+            assert_eq!(finished.sent.len(), 1, "{name}, {outcome:?}");
+            let error = finished.result.expect_err(name);
             assert!(!error.to_string().contains("attempts"), "{error}");
         }
     }
@@ -189,10 +168,10 @@ fn what_may_have_taken_effect_is_never_sent_again() {
 #[test]
 fn what_may_be_repeated_is_sent_again_after_any_failure() {
     for (name, _, success, run) in repeatable() {
-        for fate in UNSURE {
-            let told = run(Retry::default(), 1, &[*fate, *success]);
-            assert!(told.result.is_ok(), "{name}, {fate:?}");
-            assert_eq!(told.sent.len(), 2, "{name}, {fate:?}");
+        for outcome in UNKNOWN {
+            let finished = run(Retry::default(), 1, &[*outcome, *success]);
+            assert!(finished.result.is_ok(), "{name}, {outcome:?}");
+            assert_eq!(finished.sent.len(), 2, "{name}, {outcome:?}");
         }
     }
 }
@@ -200,18 +179,18 @@ fn what_may_be_repeated_is_sent_again_after_any_failure() {
 #[test]
 fn what_was_certainly_not_sent_is_sent_again() {
     for (name, _, success, run) in OPERATIONS {
-        let told = run(Retry::default(), 1, &[NotSent, NotSent, *success]);
-        assert!(told.result.is_ok(), "{name}");
-        assert_eq!(told.sent.len(), 3, "{name}");
+        let finished = run(Retry::default(), 1, &[NotSent, NotSent, *success]);
+        assert!(finished.result.is_ok(), "{name}");
+        assert_eq!(finished.sent.len(), 3, "{name}");
     }
 }
 
 #[test]
 fn a_request_that_is_lost_after_some_that_were_not_sent_is_the_last() {
     for (name, _, success, run) in not_repeatable() {
-        let told = run(Retry::default(), 1, &[NotSent, NotSent, Lost, *success]);
-        assert_eq!(told.sent.len(), 3, "{name}");
-        let error = told.result.expect_err(name);
+        let finished = run(Retry::default(), 1, &[NotSent, NotSent, Lost, *success]);
+        assert_eq!(finished.sent.len(), 3, "{name}");
+        let error = finished.result.expect_err(name);
         assert_eq!(error.kind(), ErrorKind::Lost, "{name}");
         assert!(error.to_string().ends_with("; 3 attempts were made"), "{error}");
     }
@@ -220,10 +199,10 @@ fn a_request_that_is_lost_after_some_that_were_not_sent_is_the_last() {
 #[test]
 fn a_refusal_is_never_sent_again() {
     for (name, _, success, run) in OPERATIONS {
-        for fate in FINAL {
-            let told = run(Retry::default(), 1, &[*fate, *success]);
-            assert_eq!(told.sent.len(), 1, "{name}, {fate:?}");
-            assert!(told.result.expect_err(name).service().is_some(), "{name}, {fate:?}");
+        for outcome in FINAL {
+            let finished = run(Retry::default(), 1, &[*outcome, *success]);
+            assert_eq!(finished.sent.len(), 1, "{name}, {outcome:?}");
+            assert!(finished.result.expect_err(name).service().is_some(), "{name}, {outcome:?}");
         }
     }
 }
@@ -232,9 +211,9 @@ fn a_refusal_is_never_sent_again() {
 fn attempts_have_an_end() {
     for (name, _, _, run) in OPERATIONS {
         for attempts in [1, 2, 4, 10] {
-            let told = run(Retry { attempts, ..Retry::default() }, 1, &[NotSent]);
-            assert_eq!(told.sent.len(), attempts as usize, "{name}");
-            let error = told.result.expect_err(name);
+            let finished = run(Retry { attempts, ..Retry::default() }, 1, &[NotSent]);
+            assert_eq!(finished.sent.len(), attempts as usize, "{name}");
+            let error = finished.result.expect_err(name);
             assert_eq!(error.kind(), ErrorKind::NotSent, "{name}");
             assert!(error.operation().is_some() && error.source().is_some(), "{name}");
             let says_so = error.to_string().contains(&format!("{attempts} attempts were made"));
@@ -247,10 +226,10 @@ fn attempts_have_an_end() {
 fn no_attempts_are_one() {
     for (name, _, success, run) in OPERATIONS {
         for retry in [Retry::OFF, Retry { attempts: 0, ..Retry::default() }] {
-            for fate in [NotSent, Lost, Answer(503, PAGE)] {
-                let told = run(retry, 1, &[fate, *success]);
-                assert_eq!(told.sent.len(), 1, "{name}, {fate:?}");
-                assert!(told.result.is_err(), "{name}, {fate:?}");
+            for outcome in [NotSent, Lost, Responded(503, PAGE)] {
+                let finished = run(retry, 1, &[outcome, *success]);
+                assert_eq!(finished.sent.len(), 1, "{name}, {outcome:?}");
+                assert!(finished.result.is_err(), "{name}, {outcome:?}");
             }
             assert!(run(retry, 1, &[*success]).result.is_ok(), "{name}");
         }
@@ -262,13 +241,13 @@ fn waits_grow_up_to_the_longest_less_a_random_part() {
     let retry = Retry { attempts: 8, ..Retry::default() };
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..50 {
-        let told = call(RequestDeviceCode::new(), retry, seed, &[Answer(503, PAGE)]);
-        let waits: Vec<_> = told.sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let finished = call(RequestDeviceCode::new(), retry, seed, &[Responded(503, PAGE)]);
+        let waits: Vec<_> = finished.sent.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(waits.len(), 7);
         for (wait, full) in waits.iter().zip([500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000].map(ms)) {
             assert!(*wait <= full && *wait >= full * 3 / 4, "{wait:?} of {full:?}");
         }
-        assert_eq!(told.ended, *told.sent.last().unwrap(), "at once, when there is no attempt left");
+        assert_eq!(finished.ended, *finished.sent.last().unwrap(), "at once, when there is no attempt left");
         seen.insert(waits[0]);
     }
     assert!(seen.len() > 40, "{} different waits", seen.len());
@@ -278,13 +257,13 @@ fn waits_grow_up_to_the_longest_less_a_random_part() {
 fn a_server_that_asks_to_wait_is_waited_for() {
     for (name, _, success, run) in repeatable() {
         for status in [429, 503, 404, 200, 302] {
-            let told = run(Retry::default(), 1, &[AskedToWait(status, "7"), *success]);
-            assert_eq!(told.sent, [s(0), s(7)], "{name}, {status}");
-            assert!(told.result.is_ok(), "{name}, {status}");
+            let finished = run(Retry::default(), 1, &[AskedToWait(status, "7"), *success]);
+            assert_eq!(finished.sent, [s(0), s(7)], "{name}, {status}");
+            assert!(finished.result.is_ok(), "{name}, {status}");
         }
         // Less than the wait that is due anyway.
-        let told = run(Retry::default(), 1, &[AskedToWait(429, "0"), *success]);
-        assert!(told.sent[1] >= ms(375), "{name}");
+        let finished = run(Retry::default(), 1, &[AskedToWait(429, "0"), *success]);
+        assert!(finished.sent[1] >= ms(375), "{name}");
         // Just as long as the longest wait.
         assert_eq!(run(Retry::default(), 1, &[AskedToWait(429, "10"), *success]).sent, [s(0), s(10)], "{name}");
     }
@@ -294,9 +273,9 @@ fn a_server_that_asks_to_wait_is_waited_for() {
 fn a_server_that_asks_for_more_than_the_longest_wait_ends_the_call_at_once() {
     for (name, _, success, run) in repeatable() {
         for (wait, asked) in [("11", s(11)), ("86400", s(86_400)), ("99999999999999999999999", Duration::MAX)] {
-            let told = run(Retry::default(), 1, &[AskedToWait(429, wait), *success]);
-            assert_eq!((told.sent.len(), told.ended), (1, s(0)), "{name}");
-            let error = told.result.expect_err(name);
+            let finished = run(Retry::default(), 1, &[AskedToWait(429, wait), *success]);
+            assert_eq!((finished.sent.len(), finished.ended), (1, s(0)), "{name}");
+            let error = finished.result.expect_err(name);
             assert_eq!((error.kind(), error.retry_after()), (ErrorKind::TryLater, Some(asked)), "{name}");
         }
         let patient = Retry { longest_wait: s(60), ..Retry::default() };
@@ -305,7 +284,7 @@ fn a_server_that_asks_for_more_than_the_longest_wait_ends_the_call_at_once() {
 }
 
 #[test]
-fn a_retry_after_is_told_by_calls_that_are_not_repeated() {
+fn a_retry_after_is_in_the_error_of_calls_that_are_not_repeated() {
     for (name, _, _, run) in not_repeatable() {
         let error = run(Retry::default(), 1, &[AskedToWait(429, "3")]).result.expect_err(name);
         assert_eq!(error.retry_after(), Some(s(3)), "{name}");
@@ -315,8 +294,8 @@ fn a_retry_after_is_told_by_calls_that_are_not_repeated() {
 #[test]
 fn what_must_not_be_sent_again_wants_a_fresh_connection() {
     for (name, repeatable, _, run) in OPERATIONS {
-        let told = run(Retry::default(), 1, &[NotSent]);
-        for (sent, options) in told.sent.iter().zip(&told.options) {
+        let finished = run(Retry::default(), 1, &[NotSent]);
+        for (sent, options) in finished.sent.iter().zip(&finished.options) {
             assert_eq!(options.fresh_connection, !repeatable, "{name}");
             assert_eq!(options.deadline, start() + *sent + s(30), "{name}");
         }
@@ -324,17 +303,17 @@ fn what_must_not_be_sent_again_wants_a_fresh_connection() {
 }
 
 #[test]
-fn a_transport_that_never_answers_is_given_up_at_the_deadline() {
-    let told = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1), &[NeverAnswered]);
-    assert_eq!((told.sent.len(), told.ended), (1, s(30)));
-    assert_eq!(told.result.unwrap_err().kind(), ErrorKind::Lost);
+fn a_transport_without_a_response_is_given_up_at_the_deadline() {
+    let finished = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1), &[NoResponse]);
+    assert_eq!((finished.sent.len(), finished.ended), (1, s(30)));
+    assert_eq!(finished.result.unwrap_err().kind(), ErrorKind::Lost);
 
-    let told = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1).timeout(s(3)), &[NeverAnswered]);
-    assert_eq!((told.options[0].deadline, told.ended), (start() + s(3), s(3)));
+    let finished = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1).timeout(s(3)), &[NoResponse]);
+    assert_eq!((finished.options[0].deadline, finished.ended), (start() + s(3), s(3)));
 
-    let told = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(s(3)), &[NeverAnswered]);
-    assert_eq!(told.sent.len(), 4);
-    assert!(told.ended >= s(12) && told.ended < s(20), "{:?}", told.ended);
+    let finished = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(s(3)), &[NoResponse]);
+    assert_eq!(finished.sent.len(), 4);
+    assert!(finished.ended >= s(12) && finished.ended < s(20), "{:?}", finished.ended);
 }
 
 #[test]
@@ -345,15 +324,15 @@ fn while_a_request_is_out_there_is_nothing_to_do() {
         let Step::Wait(until) = call.step(start() + ms(elapsed)) else { panic!("a request is out") };
         assert_eq!(until, start() + s(30));
     }
-    // Late, but before the call has gone on.
-    call.receive(Ok(http::Response::new(Body::from(GRANT))), start() + s(100));
+    // Late, but before the call has continued.
+    call.receive(Ok(response(200, GRANT)), start() + s(100));
     assert!(matches!(call.step(start() + s(100)), Step::Done(Ok(_))));
 }
 
 #[test]
 fn early_steps_and_stray_outcomes_change_nothing() {
     let mut call = Call::new(RequestDeviceCode::new(), &app(), 1);
-    let stray = || Ok(http::Response::new(Body::from(r#"{"error":"invalid_client"}"#)));
+    let stray = || Ok(response(200, r#"{"error":"invalid_client"}"#));
     call.receive(stray(), start());
     assert!(matches!(call.step(start()), Step::Send { .. }));
     call.receive(Err(Error::lost("reset")), start());
@@ -364,7 +343,7 @@ fn early_steps_and_stray_outcomes_change_nothing() {
         assert!(matches!(call.step(until - Duration::from_nanos(1)), Step::Wait(again) if again == until));
     }
     assert!(matches!(call.step(until), Step::Send { .. }));
-    call.receive(Ok(http::Response::new(Body::from(GRANT))), until);
+    call.receive(Ok(response(200, GRANT)), until);
     call.receive(stray(), until);
     assert!(matches!(call.step(until), Step::Done(Ok(_))));
     call.receive(stray(), until);
@@ -378,7 +357,7 @@ fn second_response<E: Endpoint>(endpoint: E) -> (Instant, E::Response) {
     call.receive(Err(Error::not_sent("connection refused")), start());
     let Step::Wait(sent) = call.step(start()) else { panic!("no wait") };
     let Step::Send { .. } = call.step(sent) else { panic!("nothing is sent again") };
-    call.receive(Ok(http::Response::new(Body::from(TOKENS))), sent + s(20));
+    call.receive(Ok(response(200, TOKENS)), sent + s(20));
     let Step::Done(Ok(response)) = call.step(sent + s(21)) else { panic!("no response") };
     (sent, response)
 }
@@ -458,24 +437,24 @@ fn a_policy_of_extremes_ends_and_does_not_overflow() {
     let retry = Retry { attempts: 100, first_wait: Duration::MAX, longest_wait: Duration::MAX };
     assert_eq!(call(RequestDeviceCode::new(), Retry { attempts: 3, ..retry }, 1, &[Lost]).sent.len(), 3);
     let none = Retry { attempts: 100, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
-    let told = call(RequestDeviceCode::new(), none, 1, &[Lost]);
-    assert_eq!((told.sent.len(), told.ended), (100, s(0)));
+    let finished = call(RequestDeviceCode::new(), none, 1, &[Lost]);
+    assert_eq!((finished.sent.len(), finished.ended), (100, s(0)));
     let doubled = Retry { attempts: 90, first_wait: Duration::from_nanos(1), longest_wait: s(1) };
     assert_eq!(call(RequestDeviceCode::new(), doubled, 1, &[Lost]).sent.len(), 90);
 
-    let told = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(Duration::MAX), &[Answer(200, GRANT)]);
-    assert!(told.options[0].deadline > start() + s(1_000_000));
+    let finished = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(Duration::MAX), &[Responded(200, GRANT)]);
+    assert!(finished.options[0].deadline > start() + s(1_000_000));
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn outcome() -> impl Strategy<Value = Outcome> {
     let waits = prop_oneof![Just("0"), Just("1"), Just("9"), Just("10"), Just("11"), Just("999999999999999999999999")];
     let status = prop_oneof![Just(200), Just(302), Just(404), Just(429), Just(503)];
     prop_oneof![
         4 => Just(NotSent),
-        2 => proptest::sample::select(UNSURE),
+        2 => proptest::sample::select(UNKNOWN),
         1 => proptest::sample::select(FINAL),
         1 => (status, waits).prop_map(|(status, wait)| AskedToWait(status, wait)),
-        1 => Just(Answer(200, TOKENS)),
+        1 => Just(Responded(200, TOKENS)),
     ]
 }
 
@@ -484,7 +463,7 @@ proptest! {
 
     #[test]
     fn nothing_that_must_not_be_repeated_arrives_twice(
-        fates in proptest::collection::vec(fate(), 1..12),
+        outcomes in proptest::collection::vec(outcome(), 1..12),
         attempts in 0..12_u32,
         first_wait in 0..20_000_u64,
         longest_wait in 0..20_000_u64,
@@ -492,23 +471,23 @@ proptest! {
     ) {
         let retry = Retry { attempts, first_wait: ms(first_wait), longest_wait: ms(longest_wait) };
         for (name, repeatable, success, run) in OPERATIONS {
-            let told = run(retry, seed, &fates);
-            let met: Vec<_> = (0..told.sent.len()).map(|sent| fates[sent.min(fates.len() - 1)]).collect();
+            let finished = run(retry, seed, &outcomes);
+            let met: Vec<_> = (0..finished.sent.len()).map(|sent| outcomes[sent.min(outcomes.len() - 1)]).collect();
 
-            prop_assert!(told.sent.len() <= attempts.max(1) as usize, "{} was sent too often", name);
+            prop_assert!(finished.sent.len() <= attempts.max(1) as usize, "{} was sent too often", name);
             if !repeatable {
-                let arrived = met.iter().filter(|fate| **fate != NotSent).count();
+                let arrived = met.iter().filter(|outcome| **outcome != NotSent).count();
                 prop_assert!(arrived <= 1, "{} may have arrived {} times", name, arrived);
             }
             let (last, before) = met.split_last().expect("one is sent");
-            prop_assert!(!before.iter().any(|fate| FINAL.contains(fate)), "{} was sent after a refusal", name);
-            prop_assert_eq!(told.result.is_ok(), last == success || matches!((name, last), (&"revoke", Answer(200, TOKENS))));
-            for (pair, fate) in told.sent.windows(2).zip(before) {
+            prop_assert!(!before.iter().any(|outcome| FINAL.contains(outcome)), "{} was sent after a refusal", name);
+            prop_assert_eq!(finished.result.is_ok(), last == success || matches!((name, last), (&"revoke", Responded(200, TOKENS))));
+            for (pair, outcome) in finished.sent.windows(2).zip(before) {
                 let wait = pair[1] - pair[0];
-                if let AskedToWait(_, asked) = fate {
+                if let AskedToWait(_, asked) = outcome {
                     prop_assert!(wait >= s(asked.parse().expect("what was waited for is a number")), "{}", name);
                 }
-                let timeout = if *fate == NeverAnswered { s(30) } else { s(0) };
+                let timeout = if *outcome == NoResponse { s(30) } else { s(0) };
                 prop_assert!(wait <= retry.longest_wait.max(timeout + retry.longest_wait), "{} waited {:?}", name, wait);
             }
         }

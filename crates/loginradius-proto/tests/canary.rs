@@ -1,11 +1,8 @@
 //! No secret is ever printed: each slot holds one that is planted here, every error is provoked, by
 //! servers that echo what they were sent among others, and everything printable is searched.
 
-#![allow(clippy::disallowed_methods, reason = "an `Instant` can come from nowhere but the clock")]
-
 use std::error::Error as StdError;
 use std::fmt::{Debug, Write as _};
-use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,21 +12,23 @@ use loginradius_proto::browser::{
     ResponseType,
 };
 use loginradius_proto::http::{Request, Response};
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::session::{
-    Handout, LoadOutcome, SaveOutcome, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
-    SessionPolicy, SessionStep,
+    CachedToken, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
+    SessionStep, StoredRecord,
 };
 use loginradius_proto::{
     AccessToken, App, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow,
     Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, Step, TokenSet,
     redacted,
 };
+use loginradius_testing::{HOUR, Scene, full_disk, now, response, s, site, start};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// In the middle of every secret, so that a part of one is found as well as all of it, however it is encoded.
 const MARK: &str = "CANARY";
@@ -46,7 +45,7 @@ fn search(printed: &str) {
     assert!(found.is_none(), "a secret in: {found:?}");
 }
 
-/// Whatever can be printed of it.
+/// Searches all that can be printed of it.
 #[track_caller]
 fn print(value: &impl Debug) {
     search(&format!("{value:?} {value:#?}"));
@@ -80,20 +79,11 @@ fn print_error(error: &Error) {
 }
 
 fn app() -> App {
-    App::new("my-client-id")
-        .client_secret(secret("client-secret"))
-        .api_key(secret("api-key"))
-        .oauth_app("my-oauth-app")
-        .jwt_app("my-jwt-app")
+    loginradius_testing::app().client_secret(secret("client-secret")).api_key(secret("api-key"))
 }
 
 fn apps() -> Vec<App> {
-    let site = Service::site("acme.hub.loginradius.com").unwrap();
-    vec![app(), app().body_format(BodyFormat::Json), app().service(site)]
-}
-
-fn answer(status: u16, body: impl Into<Body>) -> Response<Body> {
-    Response::builder().status(status).body(body.into()).unwrap()
+    vec![app(), app().body_format(BodyFormat::Json), app().service(site())]
 }
 
 /// What is done with each operation and the secrets that its request carries.
@@ -117,9 +107,9 @@ fn every_operation(visit: &mut impl Visit) {
     visit.operation(RevokeRefreshToken::new(secret("refresh-token")), &["client-secret", "refresh-token"]);
     visit.operation(JwtByAccessToken::new(secret("access-token")), &["client-secret", "api-key", "access-token"]);
     let jwt_login = ["client-secret", "api-key", "password"];
-    visit.operation(JwtByEmail::new("e@example.com", secret("password")).options(options), &jwt_login);
-    visit.operation(JwtByPhone::new("+16045552368", secret("password")), &jwt_login);
-    visit.operation(JwtByUsername::new("johndoe", secret("password")), &jwt_login);
+    visit.operation(JwtLogin::email("e@example.com", secret("password")).options(options), &jwt_login);
+    visit.operation(JwtLogin::phone("+16045552368", secret("password")), &jwt_login);
+    visit.operation(JwtLogin::username("johndoe", secret("password")), &jwt_login);
 }
 
 /// The spellings in which a server may echo a secret that it was sent.
@@ -164,7 +154,7 @@ fn spellings(secret: &str) -> Vec<String> {
     ]
 }
 
-/// The bodies that a server may answer when it echoes that text.
+/// The bodies of a server that echoes that text.
 fn echoes(text: &str) -> Vec<String> {
     let bodies: [Value; 14] = [
         json!({ "error": text, "error_description": "" }),
@@ -218,7 +208,7 @@ impl Visit for Echo {
                 for spelling in spellings(&secret(slot)) {
                     for body in echoes(&spelling) {
                         for status in [200, 302, 400, 401, 404, 429, 500] {
-                            match operation.response(&app, answer(status, body.as_str())) {
+                            match operation.response(&app, response(status, body.as_str())) {
                                 Ok(response) => print(&response),
                                 Err(error) => {
                                     self.errors += 1;
@@ -286,7 +276,7 @@ fn requests_that_are_refused() {
     print_error(&RevokeRefreshToken::new(bad("refresh-token")).request(&app()).unwrap_err());
     print_error(&JwtByAccessToken::new(bad("access-token")).request(&app()).unwrap_err());
     print_error(&JwtByAccessToken::new(secret("x").repeat(9_000)).request(&app()).unwrap_err());
-    print_error(&JwtByEmail::new("e", bad("password")).request(&app()).unwrap_err());
+    print_error(&JwtLogin::email("e", bad("password")).request(&app()).unwrap_err());
     for url in
         ["https://user:PASS@a.example", "https://a.example?key=PASS", "https://a.example#PASS", "PASS", "http://PASS"]
     {
@@ -339,28 +329,27 @@ impl Visit for Drive {
         E: Endpoint + Clone + Debug,
         E::Response: Debug,
     {
-        let now = Instant::now();
         let outcomes: [fn() -> Outcome; 6] = [
-            || Ok(answer(200, success())),
-            || Ok(answer(503, success())),
-            || Ok(answer(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
-            || Ok(answer(200, " ".repeat(Body::LIMIT) + &success())),
+            || Ok(response(200, success())),
+            || Ok(response(503, success())),
+            || Ok(response(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
+            || Ok(response(200, " ".repeat(Body::LIMIT) + &success())),
             || Err(Error::not_sent("connection refused")),
             || Err(Error::lost("connection reset")),
         ];
         print_error(&Error::not_sent("connection refused"));
         for outcome in outcomes {
             let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry { attempts: 2, ..Retry::default() });
-            let mut now = now;
+            let mut at = start();
             print(&call);
             loop {
-                match call.step(now) {
+                match call.step(at) {
                     Step::Send { request, .. } => {
                         search(&redacted(&request).to_string());
                         print(&call);
-                        call.receive(outcome(), now);
+                        call.receive(outcome(), at);
                     }
-                    Step::Wait(until) => now = until,
+                    Step::Wait(until) => at = until,
                     Step::Done(result) => {
                         print(&result);
                         if let Err(error) = result {
@@ -371,12 +360,12 @@ impl Visit for Drive {
                 }
                 print(&call);
             }
-            let Step::Done(Err(error)) = call.step(now) else { panic!("the flow goes on after its end") };
+            let Step::Done(Err(error)) = call.step(at) else { panic!("the flow continues after its end") };
             print_error(&error);
         }
         let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry::OFF);
-        let Step::Send { .. } = call.step(now) else { panic!("nothing is sent") };
-        let Step::Wait(deadline) = call.step(now) else { panic!("no deadline") };
+        let Step::Send { .. } = call.step(start()) else { panic!("nothing is sent") };
+        let Step::Wait(deadline) = call.step(start()) else { panic!("no deadline") };
         match call.step(deadline) {
             Step::Done(Err(error)) => print_error(&error),
             step => panic!("{step:?}"),
@@ -400,10 +389,9 @@ fn steps() {
         {
             for app in apps() {
                 let mut call = Call::new(operation.clone(), &app, 42);
-                let now = Instant::now();
-                print(&call.step(now));
-                call.receive(Ok(answer(200, success())), now);
-                print(&call.step(now));
+                print(&call.step(start()));
+                call.receive(Ok(response(200, success())), start());
+                print(&call.step(start()));
             }
         }
     }
@@ -411,34 +399,34 @@ fn steps() {
 }
 
 #[test]
-fn a_device_sign_in_in_every_state() {
-    let grant = RequestDeviceCode::new().response(&app(), answer(200, success())).unwrap();
+fn a_device_login_in_every_state() {
+    let grant = RequestDeviceCode::new().response(&app(), response(200, success())).unwrap();
     print(&grant);
     let echo = |error: &str| {
         let described = secret("device-code");
-        Ok(answer(400, json!({ "error": error, "error_description": described }).to_string()))
+        Ok(response(400, json!({ "error": error, "error_description": described }).to_string()))
     };
     let ends: Vec<Box<dyn Fn() -> Outcome>> = vec![
         Box::new(move || echo("access_denied")),
         Box::new(move || echo("invalid_grant")),
         Box::new(move || echo("authorization_pending")),
-        Box::new(|| Ok(answer(200, success()))),
-        Box::new(|| Ok(answer(502, secret("device-code")))),
+        Box::new(|| Ok(response(200, success()))),
+        Box::new(|| Ok(response(502, secret("device-code")))),
         Box::new(|| Err(Error::lost("timed out"))),
     ];
     for end in &ends {
-        let mut now = Instant::now();
-        let mut flow = DeviceFlow::new(&app(), &grant, now, 42);
+        let mut at = start();
+        let mut flow = DeviceFlow::new(&app(), &grant, at, 42);
         let mut polls = 0;
         loop {
             print(&flow);
-            match flow.step(now) {
+            match flow.step(at) {
                 Step::Send { request, .. } => {
                     search(&redacted(&request).to_string());
                     polls += 1;
-                    flow.receive(if polls == 1 { Err(Error::lost("reset")) } else { end() }, now);
+                    flow.receive(if polls == 1 { Err(Error::lost("reset")) } else { end() }, at);
                 }
-                Step::Wait(until) => now = until,
+                Step::Wait(until) => at = until,
                 Step::Done(result) => {
                     print(&result);
                     if let Err(error) = result {
@@ -449,7 +437,7 @@ fn a_device_sign_in_in_every_state() {
             }
         }
         assert!(polls >= 2);
-        let pending = flow.pending(now, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        let pending = flow.pending(at, now().wall);
         print(&pending);
         let stored = pending.to_json();
         assert!(stored.contains(MARK));
@@ -467,100 +455,85 @@ fn a_device_sign_in_in_every_state() {
 
 // Sessions
 
-/// The tokens of a sign-in, a secret in each.
-fn tokens() -> TokenSet {
-    let mut tokens = TokenSet::new(secret("access-token"));
-    tokens.refresh_token = Some(secret("refresh-token").into());
+/// The tokens of a login, a secret in each.
+fn tokens(slot: &str) -> TokenSet {
+    let secret = |name: &str| secret(&format!("{slot}{name}"));
+    let mut tokens = loginradius_testing::tokens(&secret("access-token"), &secret("refresh-token"), Some(s(600)));
     tokens.id_token = Some(secret("id-token").into());
-    tokens.expires_in = Some(Duration::from_secs(600));
     tokens
 }
 
-/// What a server answers, and what a store says of a save.
-type Faults<'a> = (&'a dyn Fn() -> Outcome, &'a dyn Fn() -> SaveOutcome);
+/// What a server responds, and what a store says of a save.
+type Faults<'a> = (&'a dyn Fn() -> Outcome, &'a dyn Fn() -> Result<(), SaveError>);
 
-/// A session in one process: whatever its flows print on their way is searched.
-#[derive(Clone)]
+/// A session in one process: what its flows print on their way is searched.
 struct Session {
-    app: App,
-    policy: SessionPolicy,
-    memory: SessionMemory,
-    stored: Option<String>,
-    now: Instant,
-    clock: SystemTime,
+    scene: Scene,
     errors: usize,
 }
 
 impl Session {
-    /// Somebody signed in, and the lifetime is over.
-    fn new(app: &App) -> Self {
-        let (now, clock) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        let policy = SessionPolicy { retry: Retry { attempts: 2, ..Retry::default() }, ..SessionPolicy::default() };
-        let memory = SessionMemory::default();
-        let mut session = Self { app: app.clone(), policy, memory, stored: None, now, clock, errors: 0 };
-        session
-            .run(SessionFlow::sign_in(app, policy, SessionMemory::default(), tokens(), 41), (&server_is_off, &saves));
-        session.pass(Duration::from_secs(3600));
+    /// A user has signed in, and the lifetime is over.
+    fn new() -> Self {
+        let mut scene = Scene::empty();
+        scene.app = app();
+        scene.policy.retry.attempts = 2;
+        let mut session = Self { scene, errors: 0 };
+        let (memory, policy) = (SessionMemory::default(), session.scene.policy);
+        session.run(SessionFlow::start(&app(), policy, memory, &tokens(""), 41), (&server_is_off, &saves));
+        session.scene.pass(HOUR);
         session
     }
 
-    fn pass(&mut self, time: Duration) {
-        self.now += time;
-        self.clock += time;
+    /// The same session, in a process of the same memory.
+    fn copy(&self) -> Self {
+        let mut scene = Scene::empty();
+        (scene.app, scene.policy, scene.now) = (self.scene.app.clone(), self.scene.policy, self.scene.now);
+        (scene.memory, scene.stored) = (self.scene.memory.clone(), self.scene.stored.clone());
+        Self { scene, errors: 0 }
     }
 
-    fn flows(&self) -> [SessionFlow; 4] {
-        let (app, policy) = (&self.app, self.policy);
+    fn flows(&self) -> [SessionFlow; 5] {
+        let Scene { app, policy, memory, .. } = &self.scene;
         [
-            SessionFlow::token(app, policy, self.memory.clone(), 42),
-            SessionFlow::sign_in(app, policy, self.memory.clone(), tokens(), 43),
-            SessionFlow::sign_out(app, policy, self.memory.clone(), 44),
-            SessionFlow::forget(app, policy, self.memory.clone(), 45),
+            SessionFlow::refresh(app, *policy, memory.clone(), 42),
+            SessionFlow::start(app, *policy, memory.clone(), &tokens("new-"), 43),
+            SessionFlow::sign_out(app, *policy, memory.clone(), 44),
+            SessionFlow::forget(app, *policy, memory.clone(), 45),
+            // The login that is stored, once more.
+            SessionFlow::start(app, *policy, memory.clone(), &tokens(""), 48),
         ]
     }
 
     fn run(&mut self, mut flow: SessionFlow, (server, store): Faults<'_>) {
         for _ in 0..200 {
             print(&flow);
-            let step = flow.step(self.now, self.clock);
+            let step = flow.step(self.scene.now);
             print(&step);
             let input = match step {
-                SessionStep::Lock => SessionInput::Locked(Ok(true)),
-                SessionStep::Load => {
-                    let outcome = self.stored.as_deref().map_or(LoadOutcome::Nothing, LoadOutcome::from_json);
-                    print(&outcome);
-                    SessionInput::Loaded(outcome)
-                }
                 SessionStep::Send { request, .. } => {
                     search(&redacted(&request).to_string());
-                    SessionInput::Answered(server())
+                    Some(SessionInput::Responded(server()))
                 }
-                SessionStep::Wait(until) => {
-                    self.pass(until.saturating_duration_since(self.now));
-                    continue;
-                }
-                SessionStep::Save { record, .. } => {
-                    print(&record);
-                    let outcome = store();
-                    print(&outcome);
-                    if matches!(outcome, SaveOutcome::Saved) {
-                        self.stored = Some(record.to_json());
-                    }
-                    SessionInput::Saved(outcome)
-                }
-                SessionStep::Clear { .. } => {
-                    self.stored = None;
-                    SessionInput::Saved(SaveOutcome::Saved)
-                }
-                SessionStep::Unlock => SessionInput::Unlocked,
                 SessionStep::Done(end) => {
                     self.end(&end);
-                    self.memory = end.memory;
-                    print(&flow.step(self.now, self.clock));
+                    let _ = self.scene.end(end);
+                    print(&flow.step(self.scene.now));
                     return;
                 }
+                SessionStep::Save { record, expected } => {
+                    print(&record);
+                    match store() {
+                        Ok(()) => self.scene.perform(SessionStep::Save { record, expected }),
+                        failed => Some(SessionInput::Saved(failed)),
+                    }
+                }
+                step => self.scene.perform(step),
             };
-            flow.receive(input, self.now, self.clock);
+            if let Some(input) = input {
+                print(&input);
+                flow.receive(input, self.scene.now);
+            }
         }
         panic!("no end: {flow:?}");
     }
@@ -581,15 +554,15 @@ impl Session {
             }
         }
         print(&end.memory);
-        print(&end.memory.tokens(self.now, self.clock));
-        if let Some(error) = end.memory.unsaved() {
+        print(&end.memory.tokens(self.scene.now));
+        if let Some(error) = end.memory.save_error() {
             print_error(error);
         }
-        for ahead in [0, 599, 3600] {
-            let ahead = Duration::from_secs(ahead);
-            let handout = end.memory.handout(self.now + ahead, self.clock + ahead);
-            print(&handout);
-            if let Handout::Held(error) = handout {
+        for ahead in [0, 599, 3600].map(s) {
+            let at = Now::new(self.scene.now.monotonic + ahead, self.scene.now.wall + ahead);
+            let cached = end.memory.cached_token(at);
+            print(&cached);
+            if let CachedToken::BackingOff(error) = cached {
                 print_error(error);
             }
         }
@@ -600,25 +573,26 @@ fn server_is_off() -> Outcome {
     Err(Error::not_sent("connection refused"))
 }
 
-fn saves() -> SaveOutcome {
-    SaveOutcome::Saved
+fn saves() -> Result<(), SaveError> {
+    Ok(())
 }
 
 #[test]
 fn sessions_whose_server_echoes_what_it_was_sent() {
     let mut errors = 0;
-    let session = Session::new(&app());
+    let expired = Session::new();
     for slot in ["refresh-token", "client-secret"] {
         for spelling in spellings(&secret(slot)) {
             for body in echoes(&spelling) {
                 for status in [200, 400, 503] {
-                    let server = || Ok(answer(status, body.as_str()));
-                    let [token, _, sign_out, _] = session.flows();
-                    for flow in [token, sign_out] {
-                        let mut session = session.clone();
-                        session.run(flow, (&server, &saves));
-                        // What was stored of it is told to the next process.
-                        let next = SessionFlow::token(&session.app, session.policy, SessionMemory::default(), 46);
+                    let server = || Ok(response(status, body.as_str()));
+                    for job in ["refresh", "sign out"] {
+                        let mut session = expired.copy();
+                        let [refresh, _, sign_out, ..] = session.flows();
+                        session.run(if job == "refresh" { refresh } else { sign_out }, (&server, &saves));
+                        // The next process reads what was stored of it.
+                        let policy = session.scene.policy;
+                        let next = SessionFlow::refresh(&app(), policy, SessionMemory::default(), 46);
                         session.run(next, (&server, &saves));
                         errors += session.errors;
                     }
@@ -631,15 +605,16 @@ fn sessions_whose_server_echoes_what_it_was_sent() {
 
 #[test]
 fn sessions_whose_store_does_not_do_its_part() {
-    let full = || Error::try_later("the session cannot be stored", "no space left on device");
-    let stores: [&dyn Fn() -> SaveOutcome; 4] =
-        [&saves, &|| SaveOutcome::Conflict, &|| SaveOutcome::Failed(full()), &|| SaveOutcome::Unknown(full())];
+    let stores: [&dyn Fn() -> Result<(), SaveError>; 4] =
+        [&saves, &|| Err(SaveError::Conflict), &|| Err(SaveError::Failed(full_disk())), &|| {
+            Err(SaveError::Unknown(full_disk()))
+        }];
     let servers: [&dyn Fn() -> Outcome; 6] = [
-        &|| Ok(answer(200, success())),
-        &|| Ok(answer(503, success())),
-        &|| Ok(answer(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
+        &|| Ok(response(200, success())),
+        &|| Ok(response(503, success())),
+        &|| Ok(response(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
         &|| {
-            Ok(answer(
+            Ok(response(
                 200,
                 json!({ "refresh_token": secret("refresh-token"), "access_token": [secret("x")] }).to_string(),
             ))
@@ -648,14 +623,16 @@ fn sessions_whose_store_does_not_do_its_part() {
         &server_is_off,
     ];
     let mut errors = 0;
+    let expired = Session::new();
     for store in stores {
         for server in servers {
-            let session = Session::new(&app());
-            for flow in session.flows() {
-                let mut session = session.clone();
+            for job in 0..5 {
+                let mut session = expired.copy();
+                let flow = session.flows()[job].clone();
                 session.run(flow, (server, store));
-                // And whoever comes with that memory.
-                for flow in session.flows() {
+                // And the callers after it, with the memory that it leaves.
+                for job in 0..5 {
+                    let flow = session.flows()[job].clone();
                     session.run(flow, (server, store));
                 }
                 errors += session.errors;
@@ -665,67 +642,89 @@ fn sessions_whose_store_does_not_do_its_part() {
     assert!(errors > 200, "{errors}");
 }
 
+/// Takes the checksum off, as a program of an earlier version writes a record.
+fn unsealed(json: &str) -> String {
+    json.split_once(",\"checksum\":").expect("a record with a checksum").0.to_owned() + "}"
+}
+
+/// Adds a checksum that is right, as a program of a later version writes a record.
+fn sealed(json: &str) -> String {
+    let content = json.strip_suffix('}').expect("an object");
+    let checksum: String = Sha256::digest(content)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(r#"{content},"checksum":"{checksum}"}}"#)
+}
+
 #[test]
 fn sessions_that_cannot_be_read() {
-    let stored = Session::new(&app()).stored.expect("a session");
+    let expired = Session::new();
+    let stored = std::str::from_utf8(expired.scene.stored.as_ref().expect("a session").as_bytes()).unwrap();
     for slot in ["access-token", "refresh-token", "id-token"] {
         assert!(stored.contains(&(MARK.to_owned() + slot)), "{slot}");
     }
-    let ends = stored.char_indices().map(|(at, _)| stored[..at].to_owned());
-    let broken = ends.chain([
+    assert_eq!(sealed(&unsealed(stored)), stored);
+    let edits = [
         stored.replace("\"version\":1", "\"version\":2"),
         stored.replace("\"version\":1", "\"version\":\"1\""),
         stored.replace("\"generation\":", "\"generation\":-"),
         stored.replace("\"access_token\":", "\"access_token\":7,\"x\":"),
         stored.replace("\"access_token\":", "\"refresh_token\":"),
+        stored.replace("\"access_token\":", &format!("\"{MARK}\":1,\"access_token\":")),
         stored.replace("\"lifetime_ms\":", "\"lifetime_ms\":-"),
-        format!("{stored}{stored}"),
-        secret("access-token"),
-    ]);
-    for json in broken {
-        let outcome = LoadOutcome::from_json(&json);
-        print(&outcome);
-        match outcome {
-            LoadOutcome::Damaged(error) | LoadOutcome::Failed(error) => print_error(&error),
-            LoadOutcome::Record(_) | LoadOutcome::Nothing => panic!("{}", json.replace(MARK, "")),
-        }
-        let mut session = Session { stored: Some(json), ..Session::new(&app()) };
-        for flow in session.flows() {
+    ];
+    assert!(edits.iter().all(|edited| edited != stored));
+    let mut damaged: Vec<Vec<u8>> = (0..stored.len()).map(|end| stored.as_bytes()[..end].to_vec()).collect();
+    damaged.extend(edits.iter().flat_map(|edited| [edited.clone(), unsealed(edited)]).map(String::into_bytes));
+    damaged.extend([format!("{stored}{stored}"), secret("access-token")].map(String::into_bytes));
+    damaged.push([stored.as_bytes(), b"\xff"].concat());
+    // With a right checksum, it is a newer program's: a start and a forget leave it alone as well.
+    let newer = edits.iter().filter(|edited| !edited.contains("\"generation\":-"));
+    let newer = newer.map(|edited| sealed(&unsealed(edited)).into_bytes());
+    let records = damaged.into_iter().map(|bytes| (bytes, [1, 1, 2, 2, 2]));
+    for (bytes, errors) in records.chain(newer.map(|bytes| (bytes, [1, 2, 3, 4, 5]))) {
+        let record = StoredRecord::from_bytes(bytes).located_at("the file `session.json`");
+        print(&record);
+        let mut session = expired.copy();
+        session.scene.memory = SessionMemory::default();
+        for (flow, errors) in session.flows().into_iter().zip(errors) {
+            session.scene.stored = Some(record.clone());
             session.run(flow, (&server_is_off, &saves));
+            let text = String::from_utf8_lossy(record.as_bytes()).replace(MARK, "");
+            assert_eq!(session.errors, errors, "{text}");
         }
     }
 }
 
 #[test]
 fn sessions_whose_driver_prints_and_misuses_them() {
-    let mut session = Session::new(&app());
-    assert!(session.memory.report(&AccessToken::new(secret("access-token"))));
-    print(&session.memory);
-    let mut flow = SessionFlow::token(&session.app, session.policy, session.memory.clone(), 47);
+    let mut session = Session::new();
+    assert!(session.scene.memory.reject(&AccessToken::new(secret("access-token"))));
+    print(&session.scene.memory);
+    let [mut flow, ..] = session.flows();
     let stray = || {
         [
-            SessionInput::Answered(Ok(answer(200, success()))),
-            SessionInput::Loaded(LoadOutcome::from_json(&secret("x"))),
-            SessionInput::Saved(SaveOutcome::Unknown(Error::settings("x"))),
+            SessionInput::Responded(Ok(response(200, success()))),
+            SessionInput::Loaded(Ok(Some(StoredRecord::from_bytes(secret("x"))))),
+            SessionInput::Loaded(Err(LoadError::Damaged { generation: 1, error: Error::settings("x") })),
+            SessionInput::Saved(Err(SaveError::Unknown(Error::settings("x")))),
         ]
     };
     for input in stray() {
-        flow.receive(input, session.now, session.clock);
+        flow.receive(input, session.scene.now);
         print(&flow);
     }
-    session.run(flow.clone(), (&|| Ok(answer(200, success())), &saves));
+    session.run(flow.clone(), (&|| Ok(response(200, success())), &saves));
     for input in stray() {
-        flow.receive(input, session.now, session.clock);
+        flow.receive(input, session.scene.now);
         print(&flow);
     }
-    let other = Session { app: App::new("another"), ..session };
-    for mut flow in other.flows() {
-        print(&flow.step(other.now, other.clock));
-        flow.receive(SessionInput::Locked(Ok(true)), other.now, other.clock);
-        let stored = other.stored.as_deref().expect("a session");
-        flow.receive(SessionInput::Loaded(LoadOutcome::from_json(stored)), other.now, other.clock);
+    // A session of another app.
+    session.scene.app = App::new("another");
+    for mut flow in session.flows() {
+        print(&flow.step(session.scene.now));
+        flow.receive(SessionInput::Locked(Ok(true)), session.scene.now);
+        flow.receive(SessionInput::Loaded(Ok(session.scene.stored.clone())), session.scene.now);
         print(&flow);
-        print(&flow.step(other.now, other.clock));
+        print(&flow.step(session.scene.now));
     }
 }
 
@@ -741,7 +740,7 @@ fn the_search_finds_a_secret() {
 
 // Through a browser
 
-/// The state, the verifier and the nonce of a sign-in, each with the mark in the middle.
+/// The state, the verifier and the nonce of a login, each with the mark in the middle.
 const MADE: [&str; 3] = [
     "state--------------CANARY-----------------A",
     "verifier-----------CANARY-----------------A",
@@ -754,17 +753,13 @@ fn marked_bytes() -> RandomBytes {
     bytes.try_into().unwrap()
 }
 
-fn epoch() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-}
-
-/// A JWT that has the nonce, and so belongs to a site's sign-in; it is a secret itself.
+/// A JWT that has the nonce, and so belongs to a site's login; it is a secret itself.
 fn marked_jwt() -> String {
     let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"nonce":"{}","sub":"x"}}"#, MADE[2]));
     format!("{MARK}header.{claims}.{MARK}")
 }
 
-/// Whatever is printed while a callback is read, in a server's hands and in a program's own.
+/// Searches what is printed while a callback is read, in a server's hands and in a program's own.
 fn read_back<P>(make: impl Fn() -> P, store: impl Fn(&P) -> String, text: &str) -> usize
 where
     P: Pending + Debug,
@@ -773,11 +768,11 @@ where
     let mut errors = 0;
     let callback = Callback::from_query(text).unwrap();
     print(&callback);
-    for now in [epoch(), epoch() + Duration::from_secs(600)] {
+    for at in [now().wall, now().wall + s(600)] {
         let mut pending = make();
         for _ in 0..2 {
             print(&pending);
-            let outcome = pending.accept(&callback, now);
+            let outcome = pending.accept(&callback, at);
             print(&outcome);
             if let Err(error) = &outcome {
                 errors += 1;
@@ -796,7 +791,7 @@ where
     if let Some(request) = connection.read(&head.as_bytes()[20..]) {
         print(&connection);
         print(&request);
-        let reply: Reply<P::Output> = request.answer(&mut pending, epoch());
+        let reply: Reply<P::Output> = request.answer(&mut pending, now().wall);
         search(&String::from_utf8_lossy(&reply.bytes));
         print(&reply);
         if let Some(Err(error)) = &reply.result {
@@ -822,10 +817,10 @@ fn callbacks_that_repeat_what_they_know() {
             .issuer("https://honest.example");
         print(&request);
         let make = || {
-            let sign_in = request.begin(&app(), &marked_bytes(), epoch()).unwrap();
-            assert!(sign_in.url.contains(MARK));
-            print(&sign_in);
-            sign_in.pending
+            let login = request.begin(&app(), &marked_bytes(), now().wall).unwrap();
+            assert!(login.url.contains(MARK));
+            print(&login);
+            login.pending
         };
         let mut give = |text: &str| errors += read_back(make, PendingSignIn::to_json, text);
         give(&format!("{all}&state={state}"));
@@ -838,10 +833,12 @@ fn callbacks_that_repeat_what_they_know() {
             give(&format!("{all}&{}", form(&[("state", state), ("iss", secret)])));
             give(&form(&[("state", secret), ("code", secret)]));
             for spelling in spellings(secret) {
-                for told in
+                for repeated in
                     [spelling.clone(), format!("the value {spelling} is not known."), "x".repeat(280) + &spelling]
                 {
-                    for (error, description) in [("access_denied", told.as_str()), (&told, ""), (&told, &told)] {
+                    for (error, description) in
+                        [("access_denied", repeated.as_str()), (&repeated, ""), (&repeated, &repeated)]
+                    {
                         let refused = form(&[("error", error), ("error_description", description), ("state", state)]);
                         give(&format!("{refused}&{all}"));
                     }
@@ -860,10 +857,10 @@ fn callbacks_of_a_jwt_that_repeat_what_they_know() {
     let mut errors = 0;
     for app in apps() {
         let make = || {
-            let sign_in = redirect.begin(&app, &marked_bytes(), epoch()).unwrap();
-            assert!(sign_in.url.contains(MARK));
-            print(&sign_in);
-            sign_in.pending
+            let login = redirect.begin(&app, &marked_bytes(), now().wall).unwrap();
+            assert!(login.url.contains(MARK));
+            print(&login);
+            login.pending
         };
         let mut give = |text: &str| errors += read_back(make, PendingJwt::to_json, text);
         let jwt = marked_jwt();
@@ -874,10 +871,14 @@ fn callbacks_of_a_jwt_that_repeat_what_they_know() {
         give(&format!("token={MARK}&state={state}"));
         for secret in [state, nonce, &jwt] {
             for spelling in spellings(secret) {
-                for told in [spelling.clone(), format!("the value {spelling} is not known.")] {
-                    let text =
-                        [("error", told.as_str()), ("error_description", &told), ("state", state), ("my_jwt", &jwt)];
-                    // A classic sign-in knows no nonce.
+                for repeated in [spelling.clone(), format!("the value {spelling} is not known.")] {
+                    let text = [
+                        ("error", repeated.as_str()),
+                        ("error_description", &repeated),
+                        ("state", state),
+                        ("my_jwt", &jwt),
+                    ];
+                    // A classic login knows no nonce.
                     if secret != nonce || app.target().family() == loginradius_proto::Family::Site {
                         give(&serde_urlencoded::to_string(text).unwrap());
                     }
@@ -889,7 +890,7 @@ fn callbacks_of_a_jwt_that_repeat_what_they_know() {
 }
 
 #[test]
-fn sign_ins_through_a_browser_that_cannot_begin_or_be_read() {
+fn browser_logins_that_cannot_begin_or_be_read() {
     let bad = [
         AuthorizationRequest::new(format!("https://user:{MARK}@www.abc.com/")),
         AuthorizationRequest::new(format!("http://www.abc.com/{MARK}")),
@@ -903,11 +904,11 @@ fn sign_ins_through_a_browser_that_cannot_begin_or_be_read() {
     ];
     for request in bad {
         print(&request);
-        print_error(&request.begin(&app(), &marked_bytes(), epoch()).unwrap_err());
+        print_error(&request.begin(&app(), &marked_bytes(), now().wall).unwrap_err());
     }
-    let sign_in = AuthorizationRequest::new("https://www.abc.com/").begin(&app(), &marked_bytes(), epoch()).unwrap();
-    let jwt = JwtRedirect::new("https://www.abc.com/", "jwt").begin(&app(), &marked_bytes(), epoch()).unwrap();
-    for stored in [sign_in.pending.to_json(), jwt.pending.to_json()] {
+    let login = AuthorizationRequest::new("https://www.abc.com/").begin(&app(), &marked_bytes(), now().wall).unwrap();
+    let jwt = JwtRedirect::new("https://www.abc.com/", "jwt").begin(&app(), &marked_bytes(), now().wall).unwrap();
+    for stored in [login.pending.to_json(), jwt.pending.to_json()] {
         assert!(stored.contains(MARK));
         for end in 0..stored.len() {
             let changed = format!("{}\u{1}{}", &stored[..end], &stored[end..]);

@@ -7,53 +7,20 @@ use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{
     App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, SendOptions, Service, Step, TokenSet,
 };
+use loginradius_testing::{PAGE, app, ms, now, response, response_with, s, start};
 
 const PENDING: &str = r#"{"error":"authorization_pending","error_description":""}"#;
 const SLOW_DOWN: &str = r#"{"error":"slow_down"}"#;
 const TOKENS: &str =
     r#"{"access_token":"b8cb84c9","token_type":"access_token","expires_in":394,"refresh_token":"c7d1"}"#;
-const PAGE: &str = "<html><title>Bad gateway</title></html>";
 
-fn app() -> App {
-    App::new("my-client-id").oauth_app("my-oauth-app")
-}
-
-/// The one moment that every test begins at.
-#[allow(clippy::disallowed_methods, reason = "an instant can be had from nowhere else; nothing depends on which")]
-fn start() -> Instant {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    *START.get_or_init(Instant::now)
-}
-
-/// The wall clock at [`start`], as made up as the instants.
-fn noon() -> SystemTime {
-    SystemTime::UNIX_EPOCH + s(1_767_268_800)
-}
-
-fn s(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn answer(status: u16, body: &str) -> http::Response<Body> {
-    http::Response::builder().status(status).body(Body::from(body)).unwrap()
-}
-
-fn answer_with(status: u16, body: &str, headers: &[(&str, &str)]) -> http::Response<Body> {
-    let builder = http::Response::builder().status(status);
-    headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(Body::from(body)).unwrap()
-}
-
-/// A grant whose answer had these members besides those that it must have.
+/// A grant whose response had these members besides those that it must have.
 fn grant(members: &str) -> DeviceGrant {
     let comma = if members.is_empty() { "" } else { "," };
     let body = format!(
         r#"{{"device_code":"af2a4121","user_code":"oP5lLq","verification_uri":"https://example.com/device"{comma}{members}}}"#
     );
-    RequestDeviceCode::new().response(&app(), answer(200, &body)).expect("a grant")
+    RequestDeviceCode::new().response(&app(), response(200, body)).expect("a grant")
 }
 
 /// A device that signs in: the flow, and a clock that stands still until a test moves it.
@@ -122,21 +89,21 @@ impl Device {
         panic!("the flow waits for nothing");
     }
 
-    fn answers(&mut self, status: u16, body: &str) {
-        self.flow.receive(Ok(answer(status, body)), self.now);
+    fn responds(&mut self, status: u16, body: &str) {
+        self.flow.receive(Ok(response(status, body)), self.now);
     }
 
-    fn answers_with(&mut self, status: u16, body: &str, headers: &[(&str, &str)]) {
-        self.flow.receive(Ok(answer_with(status, body, headers)), self.now);
+    fn responds_with(&mut self, status: u16, body: &str, headers: &[(&str, &str)]) {
+        self.flow.receive(Ok(response_with(status, body, headers)), self.now);
     }
 
     fn fails(&mut self, error: Error) {
         self.flow.receive(Err(error), self.now);
     }
 
-    /// Stores the sign-in and takes it up again at once, in a process whose wall clock is off by nothing.
+    /// Stores the login and resumes it at once, in a process whose wall clock is off by nothing.
     fn stored(&self) -> Self {
-        let clock = noon() + self.clock();
+        let clock = now().wall + self.clock();
         let json = self.flow.pending(self.now, clock).to_json();
         Self::resume(&PendingDevice::from_json(&json).unwrap(), self.now, clock)
     }
@@ -152,38 +119,38 @@ fn not_sent() -> Error {
 
 type Outcome = (&'static str, fn(&mut Device));
 
-/// Whatever says nothing about the sign-in.
+/// What says nothing about the login.
 const FAILURES: &[Outcome] = &[
     ("lost", |device| device.fails(lost())),
     ("not sent", |device| device.fails(not_sent())),
-    ("500 with a page", |device| device.answers(500, PAGE)),
-    ("502 with nothing", |device| device.answers(502, "")),
-    ("503 with a page", |device| device.answers(503, PAGE)),
-    ("503 with an OAuth error", |device| device.answers(503, r#"{"error":"temporarily_unavailable"}"#)),
-    ("500 with an unknown OAuth error", |device| device.answers(500, r#"{"error":"whatever"}"#)),
-    ("500 with a refusal", |device| device.answers(500, r#"{"error":"invalid_request"}"#)),
-    ("500 with a code", |device| device.answers(500, r#"{"ErrorCode":905,"Message":"The token is not valid"}"#)),
-    ("502 with other JSON", |device| device.answers(502, r#"{"message":"no healthy upstream"}"#)),
-    ("301", |device| device.answers_with(301, "", &[("location", "https://example.com/")])),
-    ("302 with a page", |device| device.answers(302, PAGE)),
-    ("307 with a refusal", |device| device.answers(307, r#"{"error":"invalid_request"}"#)),
-    ("a page at 200", |device| device.answers(200, PAGE)),
-    ("a page at 404", |device| device.answers(404, PAGE)),
-    ("a page at 403", |device| device.answers(403, PAGE)),
-    ("nothing at 200", |device| device.answers(200, "")),
-    ("half a body", |device| device.answers(200, &TOKENS[..30])),
+    ("500 with a page", |device| device.responds(500, PAGE)),
+    ("502 with nothing", |device| device.responds(502, "")),
+    ("503 with a page", |device| device.responds(503, PAGE)),
+    ("503 with an OAuth error", |device| device.responds(503, r#"{"error":"temporarily_unavailable"}"#)),
+    ("500 with an unknown OAuth error", |device| device.responds(500, r#"{"error":"whatever"}"#)),
+    ("500 with a refusal", |device| device.responds(500, r#"{"error":"invalid_request"}"#)),
+    ("500 with a code", |device| device.responds(500, r#"{"ErrorCode":905,"Message":"The token is not valid"}"#)),
+    ("502 with other JSON", |device| device.responds(502, r#"{"message":"no healthy upstream"}"#)),
+    ("301", |device| device.responds_with(301, "", &[("location", "https://example.com/")])),
+    ("302 with a page", |device| device.responds(302, PAGE)),
+    ("307 with a refusal", |device| device.responds(307, r#"{"error":"invalid_request"}"#)),
+    ("a page at 200", |device| device.responds(200, PAGE)),
+    ("a page at 404", |device| device.responds(404, PAGE)),
+    ("a page at 403", |device| device.responds(403, PAGE)),
+    ("nothing at 200", |device| device.responds(200, "")),
+    ("half a body", |device| device.responds(200, &TOKENS[..30])),
     ("no text", |device| {
         let bytes = Body::from(vec![0xff, 0xfe, 0x00]);
         device.flow.receive(Ok(http::Response::new(bytes)), device.now);
     }),
-    ("an answer without tokens", |device| device.answers(200, r#"{"token_type":"access_token"}"#)),
-    ("an empty token", |device| device.answers(200, r#"{"access_token":""}"#)),
-    ("too long", |device| device.answers(200, &" ".repeat(Body::LIMIT + 1))),
-    ("408", |device| device.answers(408, "")),
-    ("server_error at 400", |device| device.answers(400, r#"{"error":"server_error"}"#)),
-    ("429 with a wait", |device| device.answers_with(429, "Too many requests", &[("retry-after", "0")])),
+    ("a response without tokens", |device| device.responds(200, r#"{"token_type":"access_token"}"#)),
+    ("an empty token", |device| device.responds(200, r#"{"access_token":""}"#)),
+    ("too long", |device| device.responds(200, &" ".repeat(Body::LIMIT + 1))),
+    ("408", |device| device.responds(408, "")),
+    ("server_error at 400", |device| device.responds(400, r#"{"error":"server_error"}"#)),
+    ("429 with a wait", |device| device.responds_with(429, "Too many requests", &[("retry-after", "0")])),
     ("429 with a refusal", |device| {
-        device.answers_with(429, r#"{"error":"invalid_request"}"#, &[("retry-after", "1")]);
+        device.responds_with(429, r#"{"error":"invalid_request"}"#, &[("retry-after", "1")]);
     }),
 ];
 
@@ -196,11 +163,11 @@ fn the_first_poll_comes_one_interval_after_the_grant() {
 }
 
 #[test]
-fn later_polls_count_from_the_last_answer() {
+fn later_polls_count_from_the_last_response() {
     let mut device = Device::new(10, 600);
     device.poll();
     device.now += ms(3_700);
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(10));
     assert_eq!(device.clock(), ms(23_700));
 }
@@ -220,7 +187,7 @@ fn a_late_step_polls_at_once() {
     let mut device = Device::new(10, 600);
     device.now += s(77);
     assert_eq!(device.poll(), s(0));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(10));
 }
 
@@ -241,7 +208,7 @@ fn an_interval_in_any_form_is_never_undercut() {
     ] {
         let mut device = Device::with(member);
         assert_eq!(device.poll(), interval, "{member}");
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
         assert_eq!(device.poll(), interval, "{member}");
     }
 }
@@ -266,7 +233,7 @@ fn an_interval_of_nothing_does_not_poll_without_end() {
     let mut polls = 0;
     while device.next().is_ok() {
         polls += 1;
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     assert!((590..=600).contains(&polls), "{polls} polls");
 }
@@ -293,7 +260,7 @@ fn a_lifetime_in_any_form_is_not_cut_short() {
     }
 }
 
-// Answers that mean: go on
+// Responses that mean: continue
 
 #[test]
 fn pending_comes_at_any_status_and_in_either_body() {
@@ -306,7 +273,7 @@ fn pending_comes_at_any_status_and_in_either_body() {
     ] {
         let mut device = Device::new(5, 600);
         device.poll();
-        device.answers(status, body);
+        device.responds(status, body);
         assert_eq!(device.poll(), s(5), "{status} {body}");
     }
 }
@@ -315,13 +282,13 @@ fn pending_comes_at_any_status_and_in_either_body() {
 fn slow_down_makes_the_interval_longer_for_good() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers(400, SLOW_DOWN);
+    device.responds(400, SLOW_DOWN);
     assert_eq!(device.poll(), s(10));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(10));
-    device.answers(200, r#"{"ErrorCode":1,"Message":"slow_down"}"#);
+    device.responds(200, r#"{"ErrorCode":1,"Message":"slow_down"}"#);
     assert_eq!(device.poll(), s(15));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(15));
 }
 
@@ -329,11 +296,11 @@ fn slow_down_makes_the_interval_longer_for_good() {
 fn slow_down_with_a_longer_interval_takes_that_too() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers(400, r#"{"error":"slow_down","interval":20}"#);
+    device.responds(400, r#"{"error":"slow_down","interval":20}"#);
     assert_eq!(device.poll(), s(25));
-    device.answers(400, r#"{"error":"slow_down","interval":2}"#);
+    device.responds(400, r#"{"error":"slow_down","interval":2}"#);
     assert_eq!(device.poll(), s(30));
-    device.answers(400, r#"{"error":"authorization_pending","interval":40}"#);
+    device.responds(400, r#"{"error":"authorization_pending","interval":40}"#);
     assert_eq!(device.poll(), s(40));
 }
 
@@ -341,16 +308,16 @@ fn slow_down_with_a_longer_interval_takes_that_too() {
 fn slow_down_with_a_huge_interval_does_not_overflow() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers(400, r#"{"error":"slow_down","interval":1e30}"#);
+    device.responds(400, r#"{"error":"slow_down","interval":1e30}"#);
     assert_eq!(device.error().kind(), ErrorKind::Expired);
     assert_eq!(device.clock(), s(600));
 
     // The one poll that a resumed flow owes has an interval of its own, however long.
     let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":18446744073709551615,
         "expires_in_ms":18446744073709551615,"arrived_at_unix_ms":0,"round_trip_ms":18446744073709551615}"#;
-    let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), noon());
+    let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall);
     device.poll();
-    device.answers(400, SLOW_DOWN);
+    device.responds(400, SLOW_DOWN);
     assert_eq!(device.error().kind(), ErrorKind::Expired);
 }
 
@@ -358,9 +325,9 @@ fn slow_down_with_a_huge_interval_does_not_overflow() {
 fn pending_with_a_retry_after_waits_that_long_once() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers_with(400, PENDING, &[("retry-after", "42")]);
+    device.responds_with(400, PENDING, &[("retry-after", "42")]);
     assert_eq!(device.poll(), s(42));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(5));
 }
 
@@ -395,7 +362,7 @@ fn the_backoff_has_jitter_and_differs_from_device_to_device() {
 }
 
 #[test]
-fn an_answer_clears_the_backoff() {
+fn a_response_clears_the_backoff() {
     for (status, body, interval) in [(400, PENDING, 5), (200, PENDING, 5), (400, SLOW_DOWN, 10)] {
         let mut device = Device::new(5, 1800);
         device.poll();
@@ -403,7 +370,7 @@ fn an_answer_clears_the_backoff() {
             device.fails(lost());
             device.poll();
         }
-        device.answers(status, body);
+        device.responds(status, body);
         assert_eq!(device.poll(), s(interval));
 
         // And the next failure begins anew.
@@ -418,13 +385,13 @@ fn a_failure_never_makes_the_interval_shorter() {
     for (name, fail) in FAILURES {
         let mut device = Device::new(30, 1800);
         device.poll();
-        device.answers(400, SLOW_DOWN);
+        device.responds(400, SLOW_DOWN);
         for _ in 0..5 {
             assert!(device.poll() >= s(35), "{name}");
             fail(&mut device);
         }
         device.poll();
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
         assert_eq!(device.poll(), s(35), "{name}");
     }
 }
@@ -474,7 +441,7 @@ fn tokens_are_collected_after_any_failure() {
         device.poll();
         fail(&mut device);
         device.poll();
-        device.answers(200, TOKENS);
+        device.responds(200, TOKENS);
         assert_eq!(device.end().expect(name).access_token.expose(), "b8cb84c9");
     }
 }
@@ -495,10 +462,10 @@ fn a_bare_429_makes_the_interval_longer_for_good() {
     for body in ["Too many requests", "", r#"{"ErrorCode":106,"Message":"Too many"}"#] {
         let mut device = Device::new(5, 1800);
         device.poll();
-        device.answers(429, body);
+        device.responds(429, body);
         let wait = device.poll();
         assert!(wait >= s(15) && wait <= s(20), "{wait:?}");
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
         assert_eq!(device.poll(), s(10));
     }
 }
@@ -507,9 +474,9 @@ fn a_bare_429_makes_the_interval_longer_for_good() {
 fn a_429_that_says_how_long_leaves_the_interval_alone() {
     let mut device = Device::new(5, 1800);
     device.poll();
-    device.answers_with(429, "", &[("retry-after", "25")]);
+    device.responds_with(429, "", &[("retry-after", "25")]);
     assert_eq!(device.poll(), s(25));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(5));
 }
 
@@ -518,9 +485,9 @@ fn another_status_with_nothing_to_say_leaves_the_interval_alone() {
     for status in [428, 430, 500, 503] {
         let mut device = Device::new(5, 1800);
         device.poll();
-        device.answers(status, PAGE);
+        device.responds(status, PAGE);
         device.poll();
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
         assert_eq!(device.poll(), s(5), "{status}");
     }
 }
@@ -531,7 +498,7 @@ fn retry_after_is_honoured_above_the_backoff_and_not_below_it() {
         for status in [200, 302, 404, 429, 503] {
             let mut device = Device::new(5, 1800);
             device.poll();
-            device.answers_with(status, PAGE, &[("retry-after", seconds)]);
+            device.responds_with(status, PAGE, &[("retry-after", seconds)]);
             let wait = device.poll();
             assert!(wait >= s(least) && wait <= s(most), "{status}, {seconds} s: {wait:?}");
         }
@@ -539,26 +506,26 @@ fn retry_after_is_honoured_above_the_backoff_and_not_below_it() {
 }
 
 #[test]
-fn a_date_in_retry_after_counts_from_the_answers_own_date() {
+fn a_date_in_retry_after_counts_from_the_responses_own_date() {
     let mut device = Device::new(5, 1800);
     device.poll();
     // Decades from the clock of this machine: that must not matter.
     let headers = [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("retry-after", "Sun, 06 Nov 1994 08:51:07 GMT")];
-    device.answers_with(503, PAGE, &headers);
+    device.responds_with(503, PAGE, &headers);
     assert_eq!(device.poll(), s(90));
 }
 
 #[test]
-fn a_date_in_retry_after_without_the_answers_date_is_ignored() {
+fn a_date_in_retry_after_without_the_responses_date_is_ignored() {
     let mut device = Device::new(5, 1800);
     device.poll();
-    device.answers_with(503, PAGE, &[("retry-after", "Wed, 21 Oct 2065 07:28:00 GMT")]);
+    device.responds_with(503, PAGE, &[("retry-after", "Wed, 21 Oct 2065 07:28:00 GMT")]);
     assert!(device.poll() <= s(10));
 
     // So this is a bare 429.
-    device.answers_with(429, "", &[("retry-after", "Wed, 21 Oct 2065 07:28:00 GMT")]);
+    device.responds_with(429, "", &[("retry-after", "Wed, 21 Oct 2065 07:28:00 GMT")]);
     device.poll();
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.poll(), s(10));
 }
 
@@ -567,10 +534,10 @@ fn a_retry_after_beyond_the_end_leaves_the_last_poll_where_it_is() {
     for wait in ["600", "100000", "99999999999999999999999"] {
         let mut device = Device::new(10, 600);
         device.poll();
-        device.answers_with(429, "", &[("retry-after", wait)]);
+        device.responds_with(429, "", &[("retry-after", wait)]);
         device.poll();
         assert_eq!(device.clock(), s(595), "{wait}");
-        device.answers(200, TOKENS);
+        device.responds(200, TOKENS);
         assert!(device.end().is_ok());
     }
 }
@@ -579,10 +546,10 @@ fn a_retry_after_beyond_the_end_leaves_the_last_poll_where_it_is() {
 fn a_retry_after_shortly_before_the_end_moves_the_last_poll() {
     let mut device = Device::new(10, 600);
     device.poll();
-    device.answers_with(429, "", &[("retry-after", "588")]);
+    device.responds_with(429, "", &[("retry-after", "588")]);
     assert_eq!(device.poll(), s(588));
     assert_eq!(device.clock(), s(598));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.error().kind(), ErrorKind::Expired);
 }
 
@@ -590,7 +557,7 @@ fn a_retry_after_shortly_before_the_end_moves_the_last_poll() {
 fn a_retry_after_at_the_very_end_is_beyond_it() {
     let mut device = Device::new(10, 600);
     device.poll();
-    device.answers_with(429, "", &[("retry-after", "590")]);
+    device.responds_with(429, "", &[("retry-after", "590")]);
     device.poll();
     assert_eq!(device.clock(), s(595));
 }
@@ -618,7 +585,7 @@ fn what_loginradius_refuses_is_final_at_200_and_400() {
         for status in [200, 400, 401, 403] {
             let mut device = Device::new(5, 600);
             device.poll();
-            device.answers(status, body);
+            device.responds(status, body);
             let before = device.now;
             let error = device.error();
             assert_eq!(device.now, before, "at once: {status} {body}");
@@ -635,24 +602,24 @@ fn what_rfc_8628_names_means_the_same_on_a_server_error() {
     for (error, kind) in [("access_denied", ErrorKind::Denied), ("expired_token", ErrorKind::SignInAgain)] {
         let mut device = Device::new(5, 600);
         device.poll();
-        device.answers(500, &format!(r#"{{"error":"{error}"}}"#));
+        device.responds(500, &format!(r#"{{"error":"{error}"}}"#));
         assert_eq!(device.error().kind(), kind);
     }
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers(500, PENDING);
+    device.responds(500, PENDING);
     assert_eq!(device.poll(), s(5));
-    device.answers(429, SLOW_DOWN);
+    device.responds(429, SLOW_DOWN);
     assert_eq!(device.poll(), s(10));
 }
 
 #[test]
-fn a_final_answer_after_failures_is_not_taken_for_one() {
+fn a_final_response_after_failures_is_not_taken_for_one() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers(503, PAGE);
+    device.responds(503, PAGE);
     device.poll();
-    device.answers(400, r#"{"error":"access_denied"}"#);
+    device.responds(400, r#"{"error":"access_denied"}"#);
     let error = device.error();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.source().is_none());
@@ -662,12 +629,12 @@ fn a_final_answer_after_failures_is_not_taken_for_one() {
 fn invalid_grant_after_a_lost_poll_says_what_may_have_happened() {
     let lose: &[Outcome] = &[
         ("lost", |device| device.fails(lost())),
-        ("half an answer", |device| device.answers(200, &TOKENS[..30])),
-        ("204", |device| device.answers(204, "")),
-        ("206", |device| device.answers(206, PAGE)),
-        ("500", |device| device.answers(500, PAGE)),
-        ("599", |device| device.answers(599, PAGE)),
-        ("unanswered", |device| device.now += s(30)),
+        ("half a response", |device| device.responds(200, &TOKENS[..30])),
+        ("204", |device| device.responds(204, "")),
+        ("206", |device| device.responds(206, PAGE)),
+        ("500", |device| device.responds(500, PAGE)),
+        ("599", |device| device.responds(599, PAGE)),
+        ("no response", |device| device.now += s(30)),
         ("lost, then not sent", |device| {
             device.fails(lost());
             device.poll();
@@ -676,7 +643,7 @@ fn invalid_grant_after_a_lost_poll_says_what_may_have_happened() {
         ("lost, then too fast", |device| {
             device.fails(lost());
             device.poll();
-            device.answers(400, SLOW_DOWN);
+            device.responds(400, SLOW_DOWN);
         }),
     ];
     for (name, lose) in lose {
@@ -684,7 +651,7 @@ fn invalid_grant_after_a_lost_poll_says_what_may_have_happened() {
         device.poll();
         lose(&mut device);
         device.next().expect("a poll");
-        device.answers(400, r#"{"error":"invalid_grant"}"#);
+        device.responds(400, r#"{"error":"invalid_grant"}"#);
         let error = device.error();
         assert_eq!(error.kind(), ErrorKind::SignInAgain, "{name}");
         assert!(error.to_string().contains("may have been lost"), "{name}: {error}");
@@ -697,15 +664,15 @@ fn invalid_grant_after_a_lost_poll_says_what_may_have_happened() {
 #[test]
 fn invalid_grant_without_a_lost_poll_says_nothing_of_one() {
     let harmless: &[Outcome] = &[
-        ("pending", |device| device.answers(400, PENDING)),
+        ("pending", |device| device.responds(400, PENDING)),
         ("not sent", |device| device.fails(not_sent())),
-        ("redirected", |device| device.answers(302, "")),
-        ("a page at 404", |device| device.answers(404, PAGE)),
-        ("429", |device| device.answers(429, "")),
+        ("redirected", |device| device.responds(302, "")),
+        ("a page at 404", |device| device.responds(404, PAGE)),
+        ("429", |device| device.responds(429, "")),
         ("lost, but pending after that", |device| {
             device.fails(lost());
             device.poll();
-            device.answers(400, PENDING);
+            device.responds(400, PENDING);
         }),
     ];
     for (name, happens) in harmless {
@@ -713,7 +680,7 @@ fn invalid_grant_without_a_lost_poll_says_nothing_of_one() {
         device.poll();
         happens(&mut device);
         device.poll();
-        device.answers(400, r#"{"error":"invalid_grant"}"#);
+        device.responds(400, r#"{"error":"invalid_grant"}"#);
         let error = device.error();
         assert!(!error.to_string().contains("lost"), "{name}: {error}");
         assert!(error.source().is_none(), "{name}");
@@ -726,7 +693,7 @@ fn another_refusal_after_a_lost_poll_says_nothing_of_it() {
     device.poll();
     device.fails(lost());
     device.poll();
-    device.answers(400, r#"{"error":"invalid_client"}"#);
+    device.responds(400, r#"{"error":"invalid_client"}"#);
     let error = device.error();
     assert!(error.source().is_none() && !error.to_string().contains("lost"), "{error}");
 }
@@ -736,7 +703,7 @@ fn tokens_of_any_type_are_collected() {
     for token_type in [r#""access_token""#, r#""Bearer""#, r#""bearer""#, "null", "7"] {
         let mut device = Device::new(5, 600);
         device.poll();
-        device.answers(200, &format!(r#"{{"access_token":"b8cb84c9","token_type":{token_type}}}"#));
+        device.responds(200, &format!(r#"{{"access_token":"b8cb84c9","token_type":{token_type}}}"#));
         assert_eq!(device.end().expect(token_type).access_token.expose(), "b8cb84c9");
     }
 }
@@ -750,7 +717,7 @@ fn the_last_poll_is_delayed_to_just_before_the_end() {
     let mut polls = Vec::new();
     while device.next().is_ok() {
         polls.push(device.clock());
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     assert_eq!(polls.len(), 59);
     assert_eq!(polls[57], s(580));
@@ -767,7 +734,7 @@ fn the_margin_before_the_end_is_half_an_interval_and_at_most_five_seconds() {
         let mut polled = Duration::ZERO;
         while device.next().is_ok() {
             polled = device.clock();
-            device.answers(400, PENDING);
+            device.responds(400, PENDING);
         }
         assert_eq!(polled, last, "interval {interval} s");
     }
@@ -780,29 +747,29 @@ fn a_poll_is_not_delayed_while_there_is_time_for_another() {
     let mut polls = Vec::new();
     while device.next().is_ok() {
         polls.push(device.clock());
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     assert_eq!(polls, [s(10), s(20), s(30)]);
 
     let mut device = Device::new(10, 34);
     device.poll();
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     device.poll();
     assert_eq!(device.clock(), s(29));
 }
 
 #[test]
-fn the_last_poll_allows_for_slow_answers() {
+fn the_last_poll_allows_for_slow_responses() {
     let mut device = Device::new(10, 100);
     device.poll();
     device.now += s(8);
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     for _ in 0..4 {
         device.poll();
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     assert_eq!(device.clock(), s(58));
-    // The slowest answer took 8 s, and the next may take twice as long.
+    // The slowest response took 8 s, and the next may take twice as long.
     device.poll();
     assert_eq!(device.clock(), s(84));
 }
@@ -831,7 +798,7 @@ fn the_round_trip_of_a_lost_poll_is_not_one() {
     let mut last = Duration::ZERO;
     while device.next().is_ok() {
         last = device.clock();
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     assert_eq!(last, s(95));
 }
@@ -849,7 +816,7 @@ fn any_round_trip_can_be_told() {
 fn a_round_trip_told_late_does_not_make_the_flow_impatient() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers_with(503, PAGE, &[("retry-after", "100")]);
+    device.responds_with(503, PAGE, &[("retry-after", "100")]);
     device.flow = device.flow.round_trip(s(1), device.now);
     assert_eq!(device.poll(), s(100));
     device.fails(lost());
@@ -860,9 +827,9 @@ fn a_round_trip_told_late_does_not_make_the_flow_impatient() {
     device.flow = device.flow.round_trip(s(1), device.now);
     assert!(matches!(device.flow.step(device.now), Step::Wait(until) if until == device.now + s(30)));
 
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     device.flow = device.flow.round_trip(s(1), device.now + s(2));
-    assert_eq!(device.poll(), s(7), "counted from the moment that is told");
+    assert_eq!(device.poll(), s(7), "counted from the moment that is given");
 }
 
 #[test]
@@ -895,15 +862,15 @@ fn tokens_that_arrive_after_the_end_are_collected() {
     device.now += s(599);
     device.poll();
     device.now += s(20);
-    device.answers(200, TOKENS);
+    device.responds(200, TOKENS);
     assert!(device.end().is_ok());
 }
 
 #[test]
-fn expiry_is_not_dressed_up_as_a_servers_answer() {
+fn expiry_is_not_dressed_up_as_a_servers_response() {
     let mut device = Device::new(10, 600);
     while device.next().is_ok() {
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     let mut device = Device::new(10, 600);
     device.now += s(600);
@@ -919,7 +886,7 @@ fn expiry_has_the_last_failure_as_its_source() {
     let mut device = Device::new(10, 60);
     let error = loop {
         match device.next() {
-            Ok(_) if device.clock() < s(30) => device.answers(503, PAGE),
+            Ok(_) if device.clock() < s(30) => device.responds(503, PAGE),
             Ok(_) => device.fails(not_sent()),
             Err(end) => break end.expect_err("an error"),
         }
@@ -937,7 +904,7 @@ fn a_failure_that_is_over_is_not_the_source_of_the_expiry() {
     device.fails(lost());
     let error = loop {
         match device.next() {
-            Ok(_) => device.answers(400, PENDING),
+            Ok(_) => device.responds(400, PENDING),
             Err(end) => break end.expect_err("an error"),
         }
     };
@@ -947,7 +914,7 @@ fn a_failure_that_is_over_is_not_the_source_of_the_expiry() {
 // Transports and callers that misbehave
 
 #[test]
-fn a_transport_that_never_answers_is_given_up_at_the_deadline() {
+fn a_transport_without_a_response_is_given_up_at_the_deadline() {
     let mut device = Device::new(5, 600);
     device.poll();
     for elapsed in [0, 1, 29_999] {
@@ -959,7 +926,7 @@ fn a_transport_that_never_answers_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn a_flow_whose_transport_never_answers_ends() {
+fn a_flow_whose_transport_has_no_responses_ends() {
     let mut device = Device::new(5, 600);
     let error = loop {
         match device.next() {
@@ -983,7 +950,7 @@ fn the_deadline_is_the_callers() {
 }
 
 #[test]
-fn any_timeout_can_be_told_and_leaves_time_for_another_poll() {
+fn any_timeout_can_be_set_and_leaves_time_for_another_poll() {
     let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(Duration::MAX);
     let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
@@ -994,18 +961,18 @@ fn any_timeout_can_be_told_and_leaves_time_for_another_poll() {
     device.now += wait + wait / 8;
     device.poll();
     assert!(device.clock() <= ms(597_500), "{:?}", device.clock());
-    device.answers(200, TOKENS);
+    device.responds(200, TOKENS);
     assert!(device.end().is_ok());
 }
 
 #[test]
-fn a_poll_that_is_never_answered_does_not_cost_a_short_lived_code() {
+fn a_poll_without_a_response_does_not_cost_a_short_lived_code() {
     let mut device = Device::new(5, 20);
     device.poll();
     assert_eq!(device.clock(), s(5));
     device.poll();
     assert_eq!(device.clock(), ms(17_500), "given up in time, not after 30 s");
-    device.answers(200, TOKENS);
+    device.responds(200, TOKENS);
     assert!(device.end().is_ok());
 }
 
@@ -1022,18 +989,18 @@ fn a_slow_server_is_not_given_up_for_being_slow() {
     let mut device = Device::new(1, 30);
     device.poll();
     device.now += s(4);
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     let Ok((_, options)) = device.next() else { panic!("no poll") };
     let left = options.deadline - device.now;
-    assert!(left >= s(15), "its answers take 4 s: {left:?}");
+    assert!(left >= s(15), "its responses take 4 s: {left:?}");
 }
 
 #[test]
-fn an_answer_after_the_deadline_counts_if_the_flow_has_not_gone_on() {
+fn a_response_after_the_deadline_counts_if_the_flow_has_not_continued() {
     let mut device = Device::new(5, 600);
     device.poll();
     device.now += s(500);
-    device.answers(200, TOKENS);
+    device.responds(200, TOKENS);
     assert!(device.end().is_ok());
 }
 
@@ -1044,7 +1011,7 @@ fn every_request_has_its_options() {
         let Ok((_, options)) = device.next() else { panic!("no poll") };
         assert_eq!(options.deadline, device.now + s(30));
         assert!(options.fresh_connection, "a grant yields its tokens once");
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
 }
 
@@ -1057,28 +1024,28 @@ fn every_poll_is_the_same_request() {
         assert_eq!(request.uri(), "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/access_token");
         let body = std::str::from_utf8(request.body().as_bytes()).unwrap();
         assert!(body.contains("device_code=af2a4121") && body.contains("client_id=my-client-id"), "{body}");
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
 }
 
 #[test]
-fn an_outcome_that_nobody_asked_for_is_ignored() {
+fn an_outcome_of_no_poll_is_ignored() {
     let mut device = Device::new(5, 600);
-    device.answers(200, TOKENS);
-    device.answers(400, SLOW_DOWN);
+    device.responds(200, TOKENS);
+    device.responds(400, SLOW_DOWN);
     device.fails(lost());
-    device.answers(400, r#"{"error":"access_denied"}"#);
+    device.responds(400, r#"{"error":"access_denied"}"#);
     assert_eq!(device.poll(), s(5));
 
-    device.answers(400, PENDING);
-    device.answers(200, TOKENS);
-    device.answers(400, SLOW_DOWN);
+    device.responds(400, PENDING);
+    device.responds(200, TOKENS);
+    device.responds(400, SLOW_DOWN);
     assert_eq!(device.poll(), s(5));
 
-    device.answers(200, TOKENS);
-    device.answers(400, r#"{"error":"access_denied"}"#);
+    device.responds(200, TOKENS);
+    device.responds(400, r#"{"error":"access_denied"}"#);
     assert!(device.end().is_ok(), "the first outcome counts");
-    device.answers(200, TOKENS);
+    device.responds(200, TOKENS);
     assert_eq!(device.error().kind(), ErrorKind::Finished);
 }
 
@@ -1095,9 +1062,9 @@ fn a_repeated_step_sends_nothing_twice() {
 #[test]
 fn the_result_is_handed_out_once() {
     let ends: &[Outcome] = &[
-        ("tokens", |device| device.answers(200, TOKENS)),
-        ("denied", |device| device.answers(400, r#"{"error":"access_denied"}"#)),
-        ("refused", |device| device.answers(400, r#"{"error":"invalid_client"}"#)),
+        ("tokens", |device| device.responds(200, TOKENS)),
+        ("denied", |device| device.responds(400, r#"{"error":"access_denied"}"#)),
+        ("refused", |device| device.responds(400, r#"{"error":"invalid_client"}"#)),
         ("expired", |device| {
             device.now += s(10_000);
             device.fails(lost());
@@ -1124,10 +1091,10 @@ fn settings_that_no_request_can_be_made_from_end_the_flow() {
 }
 
 #[test]
-fn an_answer_stamped_before_its_request_does_not_bring_the_next_poll_forward() {
+fn a_response_stamped_before_its_request_does_not_bring_the_next_poll_forward() {
     let mut device = Device::new(10, 600);
     device.poll();
-    device.flow.receive(Ok(answer(400, PENDING)), start());
+    device.flow.receive(Ok(response(400, PENDING)), start());
     assert_eq!(device.poll(), s(10));
 }
 
@@ -1135,7 +1102,7 @@ fn an_answer_stamped_before_its_request_does_not_bring_the_next_poll_forward() {
 fn a_clock_that_stands_still_polls_once() {
     let mut device = Device::new(10, 600);
     device.poll();
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     for _ in 0..100 {
         assert!(matches!(device.flow.step(device.now), Step::Wait(until) if until == device.now + s(10)));
     }
@@ -1158,7 +1125,7 @@ fn a_suspended_device_goes_on_where_it_was() {
     let wait = device.poll();
     assert!(wait >= ms(7_500) && wait <= s(10), "the poll that was out is lost: {wait:?}");
     device.now += s(200);
-    device.answers(200, TOKENS);
+    device.responds(200, TOKENS);
     assert!(device.end().is_ok());
 }
 
@@ -1166,9 +1133,9 @@ fn a_suspended_device_goes_on_where_it_was() {
 fn nothing_printed_shows_the_device_code() {
     let mut device = Device::new(5, 600);
     assert!(!format!("{:?}", device.flow).contains("af2a4121"));
-    assert!(!format!("{:?}", device.flow.pending(device.now, noon())).contains("af2a4121"));
+    assert!(!format!("{:?}", device.flow.pending(device.now, now().wall)).contains("af2a4121"));
     device.poll();
-    device.answers(400, r#"{"error":"invalid_grant","error_description":"af2a4121 is unknown"}"#);
+    device.responds(400, r#"{"error":"invalid_grant","error_description":"af2a4121 is unknown"}"#);
     let error = device.error();
     assert!(!error.to_string().contains("af2a4121"), "{error}");
 }
@@ -1195,20 +1162,20 @@ fn a_resumed_flow_waits_one_interval() {
 fn the_grown_interval_is_kept() {
     let mut device = Device::new(10, 600);
     device.poll();
-    device.answers(400, SLOW_DOWN);
+    device.responds(400, SLOW_DOWN);
     device.poll();
-    device.answers(429, "");
+    device.responds(429, "");
     let mut resumed = device.stored();
-    assert_eq!(resumed.flow.pending(resumed.now, noon()).grant().interval, s(20));
+    assert_eq!(resumed.flow.pending(resumed.now, now().wall).grant().interval, s(20));
     assert_eq!(resumed.poll(), s(20));
 }
 
 #[test]
-fn a_stored_grant_keeps_everything_the_person_needs() {
+fn a_stored_grant_keeps_everything_the_user_needs() {
     let grant =
         grant(r#""verification_uri_complete":"https://example.com/device?code=oP5lLq","interval":7,"expires_in":77"#);
     let flow = DeviceFlow::new(&app(), &grant, start(), 42);
-    let json = flow.pending(start(), noon()).to_json();
+    let json = flow.pending(start(), now().wall).to_json();
     let pending = PendingDevice::from_json(&json).unwrap();
     let stored = pending.grant();
     assert_eq!(stored.device_code.expose(), "af2a4121");
@@ -1223,7 +1190,7 @@ fn a_stored_grant_keeps_everything_the_person_needs() {
 fn storing_makes_no_interval_and_no_lifetime_shorter() {
     let odd = r#""interval":7.0004,"expires_in":60.0004"#;
     let mut flow = DeviceFlow::new(&app(), &grant(odd), start(), 42);
-    let (ends, clock) = (flow.expires_at(), noon() + Duration::from_nanos(123_456_789));
+    let (ends, clock) = (flow.expires_at(), now().wall + Duration::from_nanos(123_456_789));
     for _ in 0..20 {
         let pending = PendingDevice::from_json(&flow.pending(start(), clock).to_json()).unwrap();
         flow = DeviceFlow::resume(&app(), &pending, start(), clock, 42);
@@ -1237,7 +1204,7 @@ fn storing_makes_no_interval_and_no_lifetime_shorter() {
 fn what_the_server_asked_for_is_kept() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers_with(503, PAGE, &[("retry-after", "100")]);
+    device.responds_with(503, PAGE, &[("retry-after", "100")]);
     assert_eq!(device.stored().poll(), s(100));
     device.now += s(40);
     assert_eq!(device.stored().stored().poll(), s(60));
@@ -1248,7 +1215,7 @@ fn what_the_server_asked_for_is_kept() {
 
     // Once it was waited for, it is over.
     device.poll();
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.stored().poll(), s(5));
 }
 
@@ -1257,7 +1224,7 @@ fn what_is_known_of_the_network_is_kept() {
     let mut device = Device::new(10, 100);
     device.poll();
     device.now += s(8);
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     device.now = start() + s(75);
     let mut resumed = device.stored();
     resumed.poll();
@@ -1272,7 +1239,7 @@ fn what_is_known_of_the_network_is_kept() {
 fn a_grant_that_was_stored_by_an_earlier_flow_is_read() {
     let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":5000,
         "expires_in_ms":600000,"arrived_at_unix_ms":1767268800000}"#;
-    let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), noon() + s(100));
+    let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall + s(100));
     assert_eq!(device.flow.expires_at(), start() + s(500));
     assert_eq!(device.poll(), s(5));
 }
@@ -1281,22 +1248,22 @@ fn a_grant_that_was_stored_by_an_earlier_flow_is_read() {
 fn a_stored_interval_below_a_second_is_a_second() {
     let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":0,
         "expires_in_ms":600000,"arrived_at_unix_ms":1767268800000}"#;
-    let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), noon());
+    let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall);
     assert_eq!(device.poll(), s(1));
 }
 
 #[test]
 fn a_resumed_flow_polls_once_even_if_the_code_seems_expired() {
     for age in [600, 601, 5_000, 1_000_000_000] {
-        let pending = Device::new(10, 600).flow.pending(start(), noon());
-        let mut device = Device::resume(&pending, start(), noon() + s(age));
+        let pending = Device::new(10, 600).flow.pending(start(), now().wall);
+        let mut device = Device::resume(&pending, start(), now().wall + s(age));
         assert_eq!(device.poll(), s(10), "after {age} s");
-        device.answers(200, TOKENS);
+        device.responds(200, TOKENS);
         assert!(device.end().is_ok());
 
-        let mut device = Device::resume(&pending, start(), noon() + s(age));
+        let mut device = Device::resume(&pending, start(), now().wall + s(age));
         device.poll();
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
         let before = device.now;
         assert_eq!(device.error().kind(), ErrorKind::Expired, "after {age} s");
         assert_eq!(device.now, before, "only once");
@@ -1305,19 +1272,19 @@ fn a_resumed_flow_polls_once_even_if_the_code_seems_expired() {
 
 #[test]
 fn the_poll_that_is_owed_is_not_lost_to_a_round_trip() {
-    let pending = Device::new(10, 600).flow.pending(start(), noon());
-    let flow = DeviceFlow::resume(&app(), &pending, start(), noon() + s(5_000), 43).round_trip(s(2), start());
+    let pending = Device::new(10, 600).flow.pending(start(), now().wall);
+    let flow = DeviceFlow::resume(&app(), &pending, start(), now().wall + s(5_000), 43).round_trip(s(2), start());
     assert_eq!((Device { flow, now: start(), polls: 0 }).poll(), s(10));
 }
 
 #[test]
 fn the_poll_that_is_owed_waits_for_its_interval_past_the_end() {
-    let pending = Device::new(30, 600).flow.pending(start(), noon());
-    let mut device = Device::resume(&pending, start(), noon() + s(595));
+    let pending = Device::new(30, 600).flow.pending(start(), now().wall);
+    let mut device = Device::resume(&pending, start(), now().wall + s(595));
     assert_eq!(device.poll(), s(30));
 
     // However late its caller is.
-    let mut device = Device::resume(&pending, start(), noon() + s(100));
+    let mut device = Device::resume(&pending, start(), now().wall + s(100));
     device.now += s(5_000);
     assert_eq!(device.poll(), s(0));
     device.fails(lost());
@@ -1326,8 +1293,8 @@ fn the_poll_that_is_owed_waits_for_its_interval_past_the_end() {
 
 #[test]
 fn a_clock_set_back_an_hour_gives_no_more_than_the_lifetime() {
-    let pending = Device::new(10, 600).flow.pending(start(), noon());
-    let device = Device::resume(&pending, start() + s(100), noon() + s(100) - s(3600));
+    let pending = Device::new(10, 600).flow.pending(start(), now().wall);
+    let device = Device::resume(&pending, start() + s(100), now().wall + s(100) - s(3600));
     assert_eq!(device.flow.expires_at(), start() + s(700));
 }
 
@@ -1335,19 +1302,19 @@ fn a_clock_set_back_an_hour_gives_no_more_than_the_lifetime() {
 fn a_clock_set_back_an_hour_does_not_keep_the_flow_from_polling() {
     let mut device = Device::new(5, 600);
     device.poll();
-    device.answers_with(503, PAGE, &[("retry-after", "20")]);
-    let pending = device.flow.pending(device.now, noon());
-    let mut device = Device::resume(&pending, device.now, noon() - s(3600));
+    device.responds_with(503, PAGE, &[("retry-after", "20")]);
+    let pending = device.flow.pending(device.now, now().wall);
+    let mut device = Device::resume(&pending, device.now, now().wall - s(3600));
     device.poll();
     assert_eq!(device.now, device.flow.expires_at() - ms(2_500));
 }
 
 #[test]
 fn a_clock_set_forward_an_hour_costs_all_but_one_poll() {
-    let pending = Device::new(10, 600).flow.pending(start(), noon());
-    let mut device = Device::resume(&pending, start() + s(100), noon() + s(3700));
+    let pending = Device::new(10, 600).flow.pending(start(), now().wall);
+    let mut device = Device::resume(&pending, start() + s(100), now().wall + s(3700));
     assert_eq!(device.poll(), s(10));
-    device.answers(400, PENDING);
+    device.responds(400, PENDING);
     assert_eq!(device.error().kind(), ErrorKind::Expired);
 }
 
@@ -1369,7 +1336,7 @@ fn a_lifetime_beyond_all_count_can_be_stored() {
     for _ in 0..3 {
         device = device.stored();
         assert_eq!(device.poll(), s(5));
-        device.answers(400, PENDING);
+        device.responds(400, PENDING);
     }
     assert!(device.flow.expires_at() > start() + s(20 * 365 * 24 * 3600));
 }
@@ -1401,7 +1368,8 @@ fn what_is_no_stored_grant_is_refused_without_being_shown() {
 
 #[test]
 fn a_grant_of_another_version_says_so() {
-    let json = Device::new(5, 600).flow.pending(start(), noon()).to_json().replace(r#""version":1"#, r#""version":2"#);
+    let json =
+        Device::new(5, 600).flow.pending(start(), now().wall).to_json().replace(r#""version":1"#, r#""version":2"#);
     let error = PendingDevice::from_json(&json).unwrap_err();
     assert!(error.to_string().contains("another version"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Every documented request and answer of the ten operations, reproduced.
+//! Every documented request and response of the ten operations, reproduced.
 //!
 //! Where a documented sample cannot be reproduced as it stands, [`EXCEPTIONS`] names the vector, the part
 //! and the reason; an exception that is not needed fails the test like one that is missing.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest as _, JwtRedirect, Pending as _};
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, DeviceGrant, RefreshAccessToken, RequestDeviceCode, RequestTokens,
     RevokeRefreshToken,
@@ -15,6 +15,7 @@ use loginradius_proto::{
     App, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, Jwt, RefreshToken, Service, ServiceError, TokenSet,
     http,
 };
+use loginradius_testing::response_with;
 use loginradius_vectors::Vector;
 use serde_json::{Value, json};
 
@@ -36,16 +37,16 @@ enum Part {
     Refused,
     /// The whole request: its URL is of a family that the crate does not speak.
     Family(&'static str),
-    /// A word of the answer that is also a secret of the sample's request.
+    /// A word of the response that is also a secret of the sample's request.
     Redacted(&'static str),
 }
 use Part::{ContentType, Family, Name, Path, Redacted, Refused};
 
 const CAPITAL: &str = "one page spells it with a capital; lower snake case is sent";
 const GET: &str = "the sample sends a content type with a GET, which has no content";
-const OIDC: &str = "the OpenID Connect URLs are not spoken; the answer is the same";
+const OIDC: &str = "the OpenID Connect URLs are not spoken; the response is the same";
 const CAMEL: &str = "an SDK spells it in camel case; the API page's lower case is sent";
-const ECHO: &str = "what the request keeps secret is redacted in the answer, a plain word too";
+const ECHO: &str = "what the request keeps secret is redacted in the response, a plain word too";
 
 const EXCEPTIONS: &[(&str, Part, &str)] = &[
     ("classic_device_code_guide_sample", Name("Scope", "scope"), CAPITAL),
@@ -77,7 +78,7 @@ const EXCEPTIONS: &[(&str, Part, &str)] = &[
     ("site_jwt_error_906", Redacted("token"), ECHO),
 ];
 
-/// What the caller of each refused request is told to do.
+/// What the caller of each refused request has to do.
 const KINDS: &[(&str, ErrorKind)] = {
     use ErrorKind::{AskUser, Denied, Refused, Settings, SignInAgain, TryLater};
     &[
@@ -136,49 +137,49 @@ const KINDS: &[(&str, ErrorKind)] = {
 };
 
 #[derive(Debug, Default, PartialEq)]
-struct Tally {
+struct Counts {
     /// Requests that came out exactly as documented.
     requests_exact: usize,
     /// Requests that came out as documented but for the listed exceptions.
     requests_but_for_exceptions: usize,
     /// Requests that are not built at all, for a listed exception.
     requests_not_built: usize,
-    /// Answers that were read as a success.
+    /// Responses that were read as a success.
     successes: usize,
-    /// Answers that were read as an error.
+    /// Responses that were read as an error.
     errors: usize,
 }
 
 #[test]
 fn every_vector_of_the_ten_operations() {
-    let mut tally = Tally::default();
+    let mut counts = Counts::default();
     let mut names = Vec::new();
     for vector in loginradius_vectors::all() {
         if ENDPOINTS.contains(&vector.endpoint.as_str()) {
             names.push(vector.name.clone());
-            reproduce(&vector, &mut tally);
+            reproduce(&vector, &mut counts);
         }
     }
     for name in EXCEPTIONS.iter().map(|row| row.0).chain(KINDS.iter().map(|row| row.0)) {
         assert!(names.iter().any(|known| known == name), "{name} is listed, but is no vector of the ten operations");
     }
-    println!("{tally:#?}\nof {} vectors; {} exceptions:", names.len(), EXCEPTIONS.len());
+    println!("{counts:#?}\nof {} vectors; {} exceptions:", names.len(), EXCEPTIONS.len());
     for (name, part, why) in EXCEPTIONS {
         println!("  {name}: {part:?}: {why}");
     }
     assert_eq!(names.len(), 91);
     assert_eq!(EXCEPTIONS.len(), 27);
-    let expected = Tally {
+    let expected = Counts {
         requests_exact: 70,
         requests_but_for_exceptions: 10,
         requests_not_built: 11,
         successes: 40,
         errors: 51,
     };
-    assert_eq!(tally, expected);
+    assert_eq!(counts, expected);
 }
 
-fn reproduce(vector: &Vector, tally: &mut Tally) {
+fn reproduce(vector: &Vector, counts: &mut Counts) {
     let given = Given::of(vector);
     let app = given.app();
     let text = |name| given.value(name).unwrap_or_default();
@@ -189,14 +190,14 @@ fn reproduce(vector: &Vector, tally: &mut Tally) {
             if let Some(scope) = given.value("scope") {
                 operation = operation.scope(scope);
             }
-            check(vector, &given, &app, &operation, |grant| grant_of(&grant), grant_in, tally);
+            check(vector, &given, &app, &operation, |grant| grant_of(&grant), grant_in, counts);
         }
         "device_token" => {
             let mut operation = RequestTokens::new(text("device_code"));
             if given.value("response_type").is_none() {
                 operation = operation.without_response_type();
             }
-            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "code_exchange" => {
             let mut operation = AccessTokenByCode::new(text("code"), text("redirect_uri"));
@@ -209,7 +210,7 @@ fn reproduce(vector: &Vector, tally: &mut Tally) {
             if given.value("response_type").is_none() {
                 operation = operation.without_response_type();
             }
-            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "password" => {
             let mut operation = AccessTokenByPassword::new(text("username"), text("password"));
@@ -219,25 +220,25 @@ fn reproduce(vector: &Vector, tally: &mut Tally) {
             if given.value("response_type").is_none() {
                 operation = operation.without_response_type();
             }
-            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "refresh" => {
             let operation = RefreshAccessToken::new(text("refresh_token"));
-            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, tally);
+            check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "revoke" => {
             let operation = match given.value("token") {
                 Some(token) => RevokeRefreshToken::new(token).with_token_key(),
                 None => RevokeRefreshToken::new(text("refresh_token")),
             };
-            check(vector, &given, &app, &operation, |()| Value::Null, nothing, tally);
+            check(vector, &given, &app, &operation, |()| Value::Null, nothing, counts);
         }
         "jwt_token" => {
             let mut operation = JwtByAccessToken::new(text("access_token"));
             if let Some(nonce) = given.value("nonce") {
                 operation = operation.nonce(nonce);
             }
-            check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+            check(vector, &given, &app, &operation, jwt_of, jwt_in, counts);
         }
         "jwt_login" => {
             let mut options = LoginOptions::new();
@@ -254,14 +255,14 @@ fn reproduce(vector: &Vector, tally: &mut Tally) {
                 options = options.nonce(nonce);
             }
             if let Some(email) = given.value("email") {
-                let operation = JwtByEmail::new(email, text("password")).options(options);
-                check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+                let operation = JwtLogin::email(email, text("password")).options(options);
+                check(vector, &given, &app, &operation, jwt_of, jwt_in, counts);
             } else if let Some(phone) = given.value("phone") {
-                let operation = JwtByPhone::new(phone, text("password")).options(options);
-                check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+                let operation = JwtLogin::phone(phone, text("password")).options(options);
+                check(vector, &given, &app, &operation, jwt_of, jwt_in, counts);
             } else {
-                let operation = JwtByUsername::new(text("username"), text("password")).options(options);
-                check(vector, &given, &app, &operation, jwt_of, jwt_in, tally);
+                let operation = JwtLogin::username(text("username"), text("password")).options(options);
+                check(vector, &given, &app, &operation, jwt_of, jwt_in, counts);
             }
         }
         other => panic!("{}: no operation is named {other}", vector.name),
@@ -275,7 +276,7 @@ fn check<E: Endpoint>(
     operation: &E,
     read: impl FnOnce(E::Response) -> Value,
     documented: fn(&Value) -> Value,
-    tally: &mut Tally,
+    counts: &mut Counts,
 ) {
     let name = &vector.name;
     let exceptions: Vec<Part> = EXCEPTIONS.iter().filter(|row| row.0 == name).map(|row| row.1).collect();
@@ -286,38 +287,35 @@ fn check<E: Endpoint>(
         (None, Ok(request)) => {
             assert_eq!(Sent::of(&request), Sent::documented(given, &exceptions), "{name}");
             match changes {
-                0 => tally.requests_exact += 1,
-                _ => tally.requests_but_for_exceptions += 1,
+                0 => counts.requests_exact += 1,
+                _ => counts.requests_but_for_exceptions += 1,
             }
         }
         (Some(Family(path)), Ok(request)) => {
             assert!(given.url.contains(path) && !request.uri().path().contains(path), "{name}");
-            tally.requests_not_built += 1;
+            counts.requests_not_built += 1;
         }
         (Some(_), Err(error)) => {
             assert_eq!(error.kind(), ErrorKind::Settings, "{name}");
-            tally.requests_not_built += 1;
+            counts.requests_not_built += 1;
         }
         (_, request) => panic!("{name}: {exceptions:?}: {:?}", request.map(|request| request.uri().clone())),
     }
 
-    let response = vector.response.as_ref().expect("these operations are all answered");
-    let mut answer = http::Response::builder().status(response.status);
-    for (key, value) in &response.headers {
-        answer = answer.header(key, value);
-    }
+    let response = vector.response.as_ref().expect("these operations all have a response");
+    let headers: Vec<_> = response.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let bytes = match &response.body {
         Value::Null => Vec::new(),
         Value::String(text) => text.clone().into_bytes(),
         object => object.to_string().into_bytes(),
     };
-    let outcome = operation.response(app, answer.body(Body::from(bytes)).unwrap());
+    let outcome = operation.response(app, response_with(response.status, bytes, &headers));
     match KINDS.iter().find(|row| row.0 == name) {
         None => {
             assert_eq!(vector.kind, "ok", "{name}: which kind of error?");
             let response_read = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(read(response_read), documented(&response.body), "{name}");
-            tally.successes += 1;
+            counts.successes += 1;
         }
         Some((_, kind)) => {
             assert_ne!(vector.kind, "ok", "{name}: no error");
@@ -325,8 +323,8 @@ fn check<E: Endpoint>(
             assert_eq!(error.kind(), *kind, "{name}: {error}");
             assert_eq!(error.http_status().map(|status| status.as_u16()), Some(response.status), "{name}");
             assert_eq!(error.operation(), Some(operation.name()), "{name}");
-            check_said(name, &error, &response.body, &exceptions);
-            tally.errors += 1;
+            check_error(name, &error, &response.body, &exceptions);
+            counts.errors += 1;
         }
     }
 }
@@ -536,7 +534,7 @@ fn jwt_in(body: &Value) -> Value {
     body["signature"].clone()
 }
 
-fn check_said(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
+fn check_error(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
     if !body.is_object() {
         assert!(error.service().is_none(), "{name}");
         return;
@@ -658,11 +656,11 @@ fn the_documented_way_back() {
     let vector = loginradius_vectors::named("classic_authorize_url");
     let location = vector.response.unwrap().headers["Location"].clone();
     let request = AuthorizationRequest::new("https://www.abc.com/callback");
-    let mut sign_in = request.begin(&App::new("key"), &appendix_b(), std::time::UNIX_EPOCH).unwrap();
+    let mut login = request.begin(&App::new("key"), &appendix_b(), std::time::UNIX_EPOCH).unwrap();
     let ours = location.replace("random-long-string", STATE);
     assert_ne!(ours, location);
     let callback = loginradius_proto::browser::Callback::from_url(&ours).unwrap();
-    let exchange = sign_in.pending.accept(&callback, std::time::UNIX_EPOCH).unwrap().exchange().unwrap();
+    let exchange = login.pending.accept(&callback, std::time::UNIX_EPOCH).unwrap().exchange().unwrap();
     let sent = Sent::of(&exchange.request(&App::new("key")).unwrap());
     let value = |name: &str| sent.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!(value("code"), Some("thecode"));

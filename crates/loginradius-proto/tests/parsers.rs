@@ -1,10 +1,10 @@
-//! Properties of what is written and read: for every input, not only for the ones that somebody thought of.
+//! Properties of what is written and read: for every input, not only for those in the other tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use loginradius_proto::http::{Request, Response};
-use loginradius_proto::jwt::{JwtByAccessToken, JwtByEmail, JwtByPhone, JwtByUsername, LoginOptions};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 fn app() -> App {
-    App::new("my-client-id").client_secret("my-client-secret").oauth_app("my-oauth-app").jwt_app("my-jwt-app")
+    loginradius_testing::app().client_secret("my-client-secret")
 }
 
 fn answer(status: u16, headers: &[(String, String)], body: &[u8]) -> Response<Body> {
@@ -51,9 +51,9 @@ fn give_to_all(status: u16, headers: &[(String, String)], body: &[u8]) -> Result
     give(RefreshAccessToken::new("refresh-token"), answer())?;
     give(RevokeRefreshToken::new("refresh-token"), answer())?;
     give(JwtByAccessToken::new("access-token"), answer())?;
-    give(JwtByEmail::new("email", "password"), answer())?;
-    give(JwtByPhone::new("phone", "password"), answer())?;
-    give(JwtByUsername::new("username", "password"), answer())
+    give(JwtLogin::email("email", "password"), answer())?;
+    give(JwtLogin::phone("phone", "password"), answer())?;
+    give(JwtLogin::username("username", "password"), answer())
 }
 
 fn status() -> impl Strategy<Value = u16> {
@@ -371,7 +371,7 @@ proptest! {
         let expected = map([("apikey", &key), ("jwtapp", &jwt_app), ("access_token", &token)]);
         prop_assert_eq!((sent.len(), sent.into_iter().collect::<BTreeMap<_, _>>()), (3, expected));
         let options = LoginOptions::new().verification_url(&*url);
-        let sent = query(JwtByEmail::new("e", "p").options(options).request(&app).unwrap());
+        let sent = query(JwtLogin::email("e", "p").options(options).request(&app).unwrap());
         let expected = map([("apikey", &key), ("jwtapp", &jwt_app), ("verificationurl", &url)]);
         prop_assert_eq!((sent.len(), sent.into_iter().collect::<BTreeMap<_, _>>()), (3, expected));
     }
@@ -397,7 +397,7 @@ proptest! {
             (RefreshAccessToken::new("r").request(&at_site), "/api/oauth/", "/token"),
             (RevokeRefreshToken::new("r").request(&at_site), "/api/oauth/", "/revoke"),
             (JwtByAccessToken::new("t").request(&at_site), "/api/jwt/", "/token"),
-            (JwtByUsername::new("u", "p").request(&at_site), "/api/jwt/", "/login"),
+            (JwtLogin::username("u", "p").request(&at_site), "/api/jwt/", "/login"),
         ] {
             let uri = request.unwrap().uri().clone();
             let segment = uri.path().strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).unwrap();

@@ -1,68 +1,36 @@
 //! Where sessions of LoginRadius live between runs.
 //!
-//! A session's tokens change with every refresh, and the refresh token of before is spent then: who loses the
-//! new one has to sign in again, and who sends the old one again may end the session for everybody. So a
-//! store is more than a file: it [locks](TokenStore::try_lock), it [saves](LockedSession::save) durably and
-//! only in place of what was loaded, and it says of every save whether it took place.
+//! A session's tokens change with every refresh, which consumes the old refresh token: a program that loses the new one
+//! needs a new login, and a program that sends the old one again may end the session for all others. So a store is more
+//! than a file. It [locks](SessionStore::try_lock), so that a session has one holder at a time; it
+//! [saves](SessionLock::save) durably, by compare-and-swap on the record's generation; and it says of each save whether
+//! it was done, was not done, or may have been.
 //!
 //! | store | for | across threads | across processes | across machines |
 //! | --- | --- | --- | --- | --- |
-//! | [`MemoryStore`] | tests, and programs whose users sign in each time | yes | no | no |
+//! | [`MemoryStore`] | tests, and programs whose users sign in at each start | yes | no | no |
 //! | [`FileStore`] | command-line tools, desktop programs, one server | yes | yes | no |
 //! | [your own](#a-store-of-your-own) | servers with a database | yes | yes | yes |
 //!
-//! Programs hand a store to the `Sessions` of `loginradius-blocking` or `loginradius-async`, and no more.
-//! These drive [`SessionFlow`](loginradius_proto::session::SessionFlow)s, whose steps are the store's:
+//! A program passes its store to the `Sessions` of `loginradius-blocking` or `loginradius-async`, and needs nothing
+//! else from here. A program with a transport of its own uses [`sessions`].
 //!
 //! ```
-//! use std::time::{Instant, SystemTime};
-//! use loginradius_proto::session::{SessionFlow, SessionInput, SessionMemory, SessionPolicy, SessionStep};
-//! use loginradius_proto::{AccessToken, App, Error, TokenSet};
-//! use loginradius_store::{FileStore, LockedSession, TokenStore};
+//! use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};
 //!
-//! /// What `Sessions` does, as long as no request is needed.
-//! fn drive(store: &dyn TokenStore, name: &str, mut flow: SessionFlow) -> Result<Option<AccessToken>, Error> {
-//!     let mut lock: Option<Box<dyn LockedSession>> = None;
-//!     loop {
-//!         let input = match (flow.step(Instant::now(), SystemTime::now()), &mut lock) {
-//!             (SessionStep::Lock, _) => SessionInput::Locked(store.try_lock(name).map(|taken| {
-//!                 lock = taken;
-//!                 lock.is_some()
-//!             })),
-//!             (SessionStep::Load, Some(locked)) => SessionInput::Loaded(locked.load()),
-//!             (SessionStep::Save { record, expected }, Some(locked)) => {
-//!                 SessionInput::Saved(locked.save(&record, expected))
-//!             }
-//!             (SessionStep::Clear { expected }, Some(locked)) => SessionInput::Saved(locked.clear(expected)),
-//!             (SessionStep::Unlock, _) => {
-//!                 lock = None;
-//!                 SessionInput::Unlocked
-//!             }
-//!             (SessionStep::Done(end), _) => return end.result,
-//!             (step, _) => unreachable!("{step:?}"),
-//!         };
-//!         flow.receive(input, Instant::now(), SystemTime::now());
-//!     }
-//! }
-//!
-//! # fn main() -> Result<(), Error> {
-//! # let home = tempfile::tempdir().unwrap();
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let home = tempfile::tempdir()?;
 //! # let home = home.path();
-//! let (app, policy) = (App::new("my-client-id"), SessionPolicy::default());
+//! // This is what `Sessions` do with it. The record is opaque to the store.
 //! let store = FileStore::open(home.join("my-program"))?;
-//! let tokens = TokenSet::new("b8cb84c9");
-//! drive(&store, "alice", SessionFlow::sign_in(&app, policy, SessionMemory::default(), tokens, 42))?;
-//!
-//! // In another process, later.
-//! let store = FileStore::open(home.join("my-program"))?;
-//! let token = drive(&store, "alice", SessionFlow::token(&app, policy, SessionMemory::default(), 43))?;
-//! assert_eq!(token.unwrap().expose(), "b8cb84c9");
+//! let mut lock = SessionStore::try_lock(&store, "alice")?.expect("it has no other holder");
+//! let record = StoredRecord::from_bytes(*b"the tokens of a login");
+//! lock.save(&record, Expected::Nothing)?;
+//! let stored = lock.load()?.expect("it was saved");
+//! assert_eq!((stored.as_bytes(), stored.generation()), (record.as_bytes(), record.generation()));
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! A flow that could not save a new pair [keeps the lock](loginradius_proto::session::SessionMemory::keeps_lock)
-//! when it is done: its [`LockedSession`] must live until a later flow has saved it.
 //!
 //! # Files
 //!
@@ -70,129 +38,162 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `session-alice.json` | The record, as [`SessionRecord::to_json`] writes it: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
-//! | `session-alice.lock` | Empty. Who has its lock (`flock`, on Windows `LockFileEx`) has the session. Never removed, for then two could have it. |
-//! | `session-alice.tmp-…` | A save that is under way, or whose process died. The next one that saves or clears removes it. |
-//! | `session-alice.json.damaged-1` | What a sign-in found that was no record. It may hold tokens; nothing removes it. |
+//! | `session-alice.json` | The record: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
+//! | `session-alice.lock` | Empty. The holder of its lock (`flock`, on Windows `LockFileEx`) is the holder of the session. It is never removed, or the session could have two holders. |
+//! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it, a clear removes it. |
+//! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it. |
 //!
-//! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other
-//! byte of its UTF-8 is `_` and two hexadecimal digits: `Alice` is `session-_41lice.json`. What would be
-//! longer than 100 bytes like that is its first 30 bytes, `_x`, and the SHA-256 of the name. So every text is a name, no
-//! two meet, not even where `A` and `a` are one, and none has a meaning to the system.
+//! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
+//! UTF-8 is `_` and two hexadecimal digits: `Alice` is `session-_41lice.json`. If that is longer than 100 bytes, it is
+//! cut to 30 bytes, and followed by `_x` and the SHA-256 of the name. So any text is a valid name; no two names share a
+//! file, not even where the file system takes `A` for `a`; and no file has a name with a meaning to the system.
 //!
 //! | promise | how |
 //! | --- | --- |
-//! | The old record or the new one is there, whole, whatever dies at which instant. | It is written beside the old one, flushed to the disk, and renamed over it. |
-//! | What is called [`Saved`](SaveOutcome::Saved) outlives a loss of power. | The folder is flushed too, before that is said. If that fails it is [`Unknown`](SaveOutcome::Unknown), and nothing is loaded before it has succeeded. |
-//! | [`Failed`](SaveOutcome::Failed) means that the old record is still there, on a full disk as well. | Nothing of it is touched before the rename, and its outcome is never guessed. |
-//! | One process has the session at a time, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] tries out whether such locks work. |
-//! | No update is lost even if somebody removes the lock file. | Who holds the removed one gets a [`Conflict`](SaveOutcome::Conflict), and the generation is compared at every save. |
-//! | Nobody else reads the tokens. | Mode 0600 from the first moment; files and folders that others can write, or that belong to others, are refused, with the command that mends them, and links are not followed. |
-//! | Nothing is overwritten that is not understood. | A newer version is left alone; what is damaged is set aside by the next sign-in, under the name that the error gave. |
+//! | At each instant, whatever dies, the old record or the new one is there, whole. | The new one is written to another file, flushed to the disk, and renamed over the old one. |
+//! | What is saved outlives a loss of power. | The folder is flushed too, before the save is done. If that fails, the outcome is [`Unknown`](SaveError::Unknown), and no record is loaded before a flush succeeds. |
+//! | [`Failed`](SaveError::Failed) means that the old record is still there, on a full disk too. | The old record is not touched before the rename. If it is not certain whether the rename was done, the outcome is `Unknown`. |
+//! | A session has one holder at a time: one process, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] checks that such locks work. |
+//! | No update is lost even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
+//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused, with an error that says what to do. Links are not followed. |
+//! | No record is lost because it could not be read. | The bytes are kept as they are. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
-//! What it costs: two flushes for each save, and one look through the folder for each lock under which
-//! something is saved, so that tens of thousands of sessions are for a database.
+//! A save flushes twice, and makes the same system calls however many sessions there are. Only a clear lists the
+//! folder. A file larger than 16 MiB is no session, and is neither loaded nor replaced.
 //!
-//! **On Windows** there are no modes: keep the folder where only its owner has access, as
-//! `%LOCALAPPDATA%` is. Nor can a folder be flushed there, so that a save may be lost with the power, but not
-//! torn. **On network file systems** locks depend on the server and its clients; `open` finds out whether two
-//! handles of one machine exclude each other, and cannot find out about two machines.
+//! A save replaces the file of the record, so that on Unix a record of mode 0400 is replaced by one of mode 0600: to
+//! protect a record from its own user, protect the folder.
+//!
+//! **On Windows** there are no modes: keep the folder where only its owner has access, such as in `%LOCALAPPDATA%`. Nor
+//! can a folder be flushed there, so that a loss of power may undo a save, but not tear it. **On network file systems**
+//! locks depend on the server and its clients; `open` checks that two handles on one machine exclude each other, and
+//! cannot check that for two machines.
+//!
+//! # Programs of two versions
+//!
+//! During an upgrade, programs of two versions share a store. They use the same files and lock files, and so exclude each
+//! other. What they make of each other's records is
+//! [a table of the core](loginradius_proto::session#the-record). Of each other's temporary files:
+//!
+//! | file | outcome |
+//! | --- | --- |
+//! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. A clear removes it, and so does the older program's next save or clear. |
+//! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it; older programs leave it where it is. |
+//!
+//! Older programs do not know the second lock: with one of them, an update may be lost if the lock file is removed during
+//! a save.
 //!
 //! # A store of your own
 //!
-//! Implement [`TokenStore`], or [`AsyncTokenStore`] for async code, and run [the kit](kit) against it. In a
-//! database the lock is a *lease*: a row says who has the session, and until when.
+//! Implement [`SessionStore`], or [`AsyncSessionStore`] for async code, and run [the store tests](store_tests) against
+//! it. A store does not read records: it keeps bytes, compares generations, and keeps a copy of what the session calls
+//! damaged.
+//!
+//! In a database the lock is a *lease*: a row says until when the session has a holder, and its *fencing token* says
+//! which one. Each operation is one statement that commits by itself, and its row count is the outcome. In PostgreSQL:
 //!
 //! ```sql
 //! CREATE TABLE session (
-//!     name         BYTEA PRIMARY KEY,          -- bytes: every text is a name, and `a` is not `A`
-//!     record       TEXT,                       -- NULL: nobody is signed in; encrypt it if others read the table
+//!     name         BYTEA PRIMARY KEY,             -- bytes: every text is a name, and `a` is not `A`
+//!     record       BYTEA,                         -- NULL: no session; encrypt it if others read the table
 //!     generation   BIGINT,
-//!     lease        BIGINT NOT NULL DEFAULT 0,  -- the fencing token: each lease has a higher one
-//!     leased_until TIMESTAMPTZ NOT NULL DEFAULT '-infinity'
+//!     damaged      BYTEA[] NOT NULL DEFAULT '{}', -- copies of damaged records
+//!     lease        BIGINT NOT NULL,               -- the fencing token: 63 random bits of the holder
+//!     leased_until TIMESTAMPTZ NOT NULL
 //! );
 //!
-//! -- try_lock: one row is ours, with its fencing token; none is `None`. The clock is the database's.
-//! INSERT INTO session (name) VALUES ($name) ON CONFLICT DO NOTHING;
-//! UPDATE session SET lease = lease + 1, leased_until = now() + $length
-//!     WHERE name = $name AND leased_until < now() RETURNING lease;
+//! -- try_lock: one row is a lease, none is `None`. Sent again, it finds its own lease. `now()` would be too early: it
+//! -- is when the statement began, before it waited for the row.
+//! INSERT INTO session (name, lease, leased_until) VALUES ($name, $lease, clock_timestamp() + $length)
+//!     ON CONFLICT (name) DO UPDATE SET lease = $lease, leased_until = clock_timestamp() + $length
+//!     WHERE session.leased_until < clock_timestamp() OR session.lease = $lease;
 //!
 //! -- load, from the primary server
-//! SELECT record FROM session WHERE name = $name;
+//! SELECT record, generation FROM session WHERE name = $name;
 //!
-//! -- save; clear is the same with NULL and NULL. One row is `Saved`, none is `Conflict`.
-//! UPDATE session SET record = $json, generation = $new
-//!     WHERE name = $name AND lease = $lease AND generation IS NOT DISTINCT FROM $expected;
+//! -- save: one row is success, none is `Conflict`. Sent again, it finds its own record. $replaces_damaged is whether
+//! -- `Expected::Damaged` is expected. A clear is the same with NULL, NULL and FALSE.
+//! UPDATE session
+//!     SET record = $record, generation = $generation,
+//!         damaged = CASE WHEN $replaces_damaged AND generation = $expected THEN damaged || record ELSE damaged END
+//!     WHERE name = $name AND lease = $lease
+//!         AND (generation IS NOT DISTINCT FROM $expected
+//!             OR (generation IS NOT DISTINCT FROM $generation AND record IS NOT DISTINCT FROM $record));
 //!
-//! -- unlock, and drop
+//! -- unlock, and drop; without the first, every name that was ever tried stays in the table
+//! DELETE FROM session WHERE name = $name AND lease = $lease AND record IS NULL AND damaged = '{}';
 //! UPDATE session SET leased_until = '-infinity' WHERE name = $name AND lease = $lease;
 //! ```
 //!
-//! - **The outcome of a save.** An error of the statement, such as a deadlock or a full disk, is
-//!   [`Failed`](SaveOutcome::Failed): certainly not stored. A connection that breaks after the statement or its
-//!   `COMMIT` was sent is [`Unknown`](SaveOutcome::Unknown): the flow loads, and sees by the generation what
-//!   became of it. Never send it again by yourself, for then its own first success looks like a conflict.
-//!   `Saved` is said after a commit that is durable, also on the server that would take over.
-//! - **The length of a lease** must exceed the longest time for which one flow has the lock. That is
-//!   [`lock_wait`](loginradius_proto::session::SessionPolicy::lock_wait), within which a request is tried again,
-//!   and one [`timeout`](loginradius_proto::session::SessionPolicy::timeout), and what the store itself takes:
-//!   with the defaults 60 s, so take two minutes or more. All programs of one table have to agree.
-//! - **Renewing.** A new pair that could not be saved keeps the lock beyond its flow, so that nobody loads the
-//!   spent token and sends it again. Nothing is called on the [`LockedSession`] in the meantime: as long as it
-//!   lives, a thread or a task of the store has to renew its lease, three times in its length
-//!   (`SET leased_until = now() + $length WHERE name = $name AND lease = $lease`).
-//! - **When a lease lapses all the same**, because a process was stopped or the network was gone, two have the
-//!   session at once. The fencing token makes that the earlier one can save nothing any more, and the
-//!   generation that nobody saves over what he has not seen, even where leases go wrong: a conflict
-//!   makes a flow load again, and it adopts what the other one has got. What no condition can take back is a
-//!   refresh token that both have sent; against that helps the length alone.
-//! - **Damaged records.** A save that expects nothing and finds what [`LoadOutcome::from_json`] calls damaged
-//!   has to set it aside, in the same transaction; and what it calls failed has to stay.
+//! - **The outcome of a save.** If the server refused the statement, as for a deadlock or a full disk, the outcome is
+//!   [`Failed`](SaveError::Failed): certainly not saved. If the connection broke after the statement was sent, or there
+//!   was a timeout, it is [`Unknown`](SaveError::Unknown), which `?` makes of any error: the flow loads the record to
+//!   find out. A statement may be sent again only if it recognizes its own success, as the one above does by lease,
+//!   generation and record; otherwise its first success looks like a conflict. A save is done when its commit is
+//!   durable, also on the server that would take over.
+//! - **The length of a lease** must exceed the longest time for which one flow holds the lock. That is the policy's
+//!   `lock_wait`, within which a request is sent again, plus one `timeout`, plus the time that the store itself takes.
+//!   The first two are 60 s by default, so take two minutes or more. All programs that share a table have to agree. The
+//!   holder counts its lease from before it sent the statement.
+//! - **Renewing.** An unsaved pair keeps the lock beyond its flow, so that no other process loads the old refresh token
+//!   and sends it again. No method of the [`SessionLock`] is called in this time: as long as the lock lives, a thread
+//!   or a task of the store has to renew the lease, three times in its length
+//!   (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND lease = $lease`). Renewing also permits a
+//!   shorter lease, and so a shorter wait after the crash of a holder.
+//! - **If a lease lapses all the same**, because a process was suspended or the network failed, the session has two
+//!   holders at once. The fencing token keeps the earlier one from saving anything, and the generation keeps each from
+//!   overwriting what it has not seen, even where leases fail. After a conflict a flow loads the record again, and
+//!   adopts what the other holder saved. But if both have sent the same refresh token, no condition can undo that: only
+//!   the length of the lease prevents it.
+//! - **A wrapper that seals records**, by encrypting them, works over any store. It makes the inner record of the
+//!   sealed bytes ([`StoredRecord::from_bytes`]), translates the expected generation into the inner one, and returns
+//!   [`LoadError::Damaged`] for a broken seal.
 //!
-//! The same with a map in the place of a database:
+//! The same store over a map instead of a database:
 //!
 //! ```
 //! use std::collections::HashMap;
+//! use std::hash::{BuildHasher, Hasher, RandomState};
 //! use std::sync::{Arc, Mutex};
-//! use std::thread::sleep;
 //! use std::time::{Duration, Instant};
 //! use loginradius_proto::Error;
-//! use loginradius_store::{LoadOutcome, LockedSession, SaveOutcome, SessionRecord, TokenStore, kit};
+//! use loginradius_store::{Expected, LoadError, SaveError, SessionLock, SessionStore, StoredRecord, store_tests};
 //!
 //! #[derive(Default)]
 //! struct Row {
-//!     record: Option<String>,
-//!     damaged: Vec<String>,
+//!     record: Option<StoredRecord>,
+//!     damaged: Vec<StoredRecord>,
 //!     lease: u64,
 //!     leased_until: Option<Instant>,
 //! }
 //!
 //! #[derive(Clone)]
 //! struct DatabaseStore {
-//!     table: Arc<Mutex<HashMap<Vec<u8>, Row>>>,
+//!     table: Arc<Mutex<HashMap<String, Row>>>,
 //!     lease_length: Duration,
 //! }
 //!
 //! impl DatabaseStore {
-//!     /// One transaction. `Err` is the outcome of one of which nobody knows whether it was committed.
-//!     fn transaction<T>(&self, name: &str, change: impl FnOnce(&mut Row) -> T) -> Result<T, Error> {
-//!         let lost = |_| Error::try_later("the connection to the database broke; try again later", "poisoned");
-//!         Ok(change(self.table.lock().map_err(lost)?.entry(name.into()).or_default()))
+//!     /// Runs one statement. After an error, it may or may not have been committed.
+//!     fn statement<T>(&self, name: &str, run: impl FnOnce(&mut Row) -> T) -> Result<T, Error> {
+//!         let broken = |_| Error::try_later("the connection to the database broke; try again later", "poisoned");
+//!         Ok(run(self.table.lock().map_err(broken)?.entry(name.into()).or_default()))
 //!     }
 //! }
 //!
-//! impl TokenStore for DatabaseStore {
-//!     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error> {
-//!         let lease = self.transaction(name, |row| {
+//! impl SessionStore for DatabaseStore {
+//!     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+//!         let lease = RandomState::new().build_hasher().finish() >> 1;
+//!         let taken = self.statement(name, |row| {
 //!             let now = Instant::now();
-//!             row.leased_until.is_none_or(|until| until < now).then(|| {
-//!                 row.leased_until = Some(now + self.lease_length);
-//!                 row.lease += 1;
-//!                 row.lease
-//!             })
+//!             let free = row.leased_until.is_none_or(|until| until < now);
+//!             if free {
+//!                 (row.lease, row.leased_until) = (lease, Some(now + self.lease_length));
+//!             }
+//!             free
 //!         })?;
-//!         // A real one starts to renew it here.
-//!         Ok(lease.map(|lease| Box::new(Lease { store: self.clone(), name: name.into(), lease }) as _))
+//!         // A real store starts to renew the lease here.
+//!         Ok(taken.then(|| Box::new(Lease { store: self.clone(), name: name.into(), lease }) as _))
 //!     }
 //! }
 //!
@@ -203,47 +204,40 @@
 //! }
 //!
 //! impl Lease {
-//!     fn update(&self, record: Option<String>, expected: Option<u64>) -> SaveOutcome {
-//!         let outcome = self.store.transaction(&self.name, |row| {
-//!             if row.lease != self.lease {
-//!                 return SaveOutcome::Conflict;
+//!     fn compare_and_swap(&self, expected: Expected, new: Option<&StoredRecord>) -> Result<(), SaveError> {
+//!         let swapped = self.store.statement(&self.name, |row| {
+//!             let found = row.record.as_ref().map(StoredRecord::generation);
+//!             if row.lease != self.lease || found != expected.generation() {
+//!                 return false;
 //!             }
-//!             match (row.record.as_deref().map(LoadOutcome::from_json), expected) {
-//!                 (None, None) => {}
-//!                 (Some(LoadOutcome::Record(stored)), Some(expected)) if stored.generation() == expected => {}
-//!                 (Some(LoadOutcome::Damaged(_)), None) => row.damaged.extend(row.record.take()),
-//!                 (Some(LoadOutcome::Failed(error)), _) => return SaveOutcome::Failed(error),
-//!                 _ => return SaveOutcome::Conflict,
+//!             let old = std::mem::replace(&mut row.record, new.cloned());
+//!             if matches!(expected, Expected::Damaged(_)) && new.is_some() {
+//!                 row.damaged.extend(old);
 //!             }
-//!             row.record = record;
-//!             SaveOutcome::Saved
-//!         });
-//!         outcome.unwrap_or_else(SaveOutcome::Unknown)
+//!             true
+//!         })?;
+//!         if swapped { Ok(()) } else { Err(SaveError::Conflict) }
 //!     }
 //! }
 //!
-//! impl LockedSession for Lease {
-//!     fn load(&mut self) -> LoadOutcome {
-//!         match self.store.transaction(&self.name, |row| row.record.clone()) {
-//!             Ok(Some(record)) => LoadOutcome::from_json(&record),
-//!             Ok(None) => LoadOutcome::Nothing,
-//!             Err(error) => LoadOutcome::Failed(error),
-//!         }
+//! impl SessionLock for Lease {
+//!     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+//!         Ok(self.store.statement(&self.name, |row| row.record.clone())?)
 //!     }
 //!
-//!     fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
-//!         self.update(Some(record.to_json()), expected)
+//!     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+//!         self.compare_and_swap(expected, Some(record))
 //!     }
 //!
-//!     fn clear(&mut self, expected: Option<u64>) -> SaveOutcome {
-//!         self.update(None, expected)
+//!     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+//!         self.compare_and_swap(expected, None)
 //!     }
 //! }
 //!
 //! impl Drop for Lease {
 //!     fn drop(&mut self) {
-//!         // If that fails, the lease ends by itself.
-//!         let _ = self.store.transaction(&self.name, |row| {
+//!         // If that fails, the lease lapses by itself.
+//!         let _ = self.store.statement(&self.name, |row| {
 //!             if row.lease == self.lease {
 //!                 row.leased_until = None;
 //!             }
@@ -251,53 +245,50 @@
 //!     }
 //! }
 //!
-//! # fn main() -> Result<(), Error> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let databases = Mutex::new(HashMap::<String, DatabaseStore>::new());
 //! let open = |storage: &str, lease_length| {
-//!     let mut databases = databases.lock().unwrap();
 //!     let new = || DatabaseStore { table: Arc::default(), lease_length };
-//!     databases.entry(storage.to_owned()).or_insert_with(new).clone()
+//!     databases.lock().unwrap().entry(storage.to_owned()).or_insert_with(new).clone()
 //! };
-//! kit::check(|storage| open(storage, Duration::from_secs(120)));
+//! store_tests::check(|storage| open(storage, Duration::from_secs(120)));
 //!
-//! // What the kit cannot try out: a lease that lapses under its holder.
-//! let record = |generation: u64| {
-//!     let json = format!(
-//!         r#"{{"version":1,"generation":{generation},"client_id":"c","sign_in":1,"access_token":"a",
-//!         "obtained_at_unix_ms":0}}"#
-//!     );
-//!     match LoadOutcome::from_json(&json) {
-//!         LoadOutcome::Record(record) => record,
-//!         other => panic!("{other:?}"),
-//!     }
-//! };
+//! // What the store tests cannot check: the copies, and a lease that lapses under its holder.
 //! let store = open("lapses", Duration::from_millis(10));
-//! let mut early = store.try_lock("alice")?.expect("it is free");
-//! assert!(matches!(early.save(&record(1), None), SaveOutcome::Saved));
-//! sleep(Duration::from_millis(20));
+//! let record = |generation| StoredRecord::new(generation, *b"opaque");
+//! let mut early = store.try_lock("alice")?.expect("it has no other holder");
+//! early.save(&record(1), Expected::Nothing)?;
+//! std::thread::sleep(Duration::from_millis(20));
 //! let mut late = store.try_lock("alice")?.expect("the lease has lapsed");
-//! assert!(matches!(early.save(&record(2), Some(1)), SaveOutcome::Conflict));
-//! assert!(matches!(late.save(&record(3), Some(1)), SaveOutcome::Saved));
+//! assert!(matches!(early.save(&record(2), Expected::Generation(1)), Err(SaveError::Conflict)));
+//! late.save(&record(3), Expected::Damaged(1))?;
+//! assert_eq!(store.statement("alice", |row| row.damaged.clone())?, [record(1)]);
 //! drop(early);
-//! assert!(store.transaction("alice", |row| row.leased_until.is_some())?, "the later lease goes on");
-//! assert!(matches!(late.load(), LoadOutcome::Record(stored) if stored.generation() == 3));
-//! assert!(matches!(late.clear(Some(3)), SaveOutcome::Saved));
+//! assert!(store.statement("alice", |row| row.leased_until.is_some())?, "the later lease stays");
+//! assert_eq!(late.load()?, Some(record(3)));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Features
 //!
-//! - `tokio`: [`AsyncTokenStore`] for [`FileStore`], on tokio's threads for blocking work. Off by default.
+//! Both are off by default.
+//!
+//! - `test-util`: [`store_tests`], for the tests of a store of your own.
+//! - `tokio`: [`AsyncSessionStore`] for [`FileStore`], on tokio's threads for blocking work.
 
+mod blocking;
 #[cfg(any(unix, windows))]
 mod file;
-pub mod kit;
 mod memory;
+pub mod sessions;
 mod store;
+#[cfg(any(doc, feature = "test-util"))]
+pub mod store_tests;
 
+pub use blocking::BlockingStore;
 #[cfg(any(unix, windows))]
 pub use file::FileStore;
-pub use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
+pub use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 pub use memory::MemoryStore;
-pub use store::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession, TokenStore};
+pub use store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, SessionStore};

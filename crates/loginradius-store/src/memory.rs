@@ -3,25 +3,26 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loginradius_proto::Error;
-use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
+use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 
-use crate::store::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession, TokenStore};
+use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, SessionStore};
 
-/// Sessions in the memory of this process: for tests, and for programs whose users sign in again each time.
+/// Sessions in the memory of this process: for tests, and for programs whose users sign in at each start.
 ///
-/// A clone is another handle to the same sessions. They end with the last handle.
+/// A clone is another handle to the same sessions. They end with the last handle. No copy is kept of a damaged record
+/// that is replaced: there would be no way to restore it.
 ///
 /// ```
-/// use loginradius_store::{LoadOutcome, MemoryStore, TokenStore};
+/// use loginradius_store::{MemoryStore, SessionStore};
 ///
-/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = MemoryStore::new();
-/// let mut alice = TokenStore::try_lock(&store, "alice")?.expect("nobody else has it");
-/// assert!(matches!(alice.load(), LoadOutcome::Nothing));
+/// let mut alice = SessionStore::try_lock(&store, "alice")?.expect("it has no other holder");
+/// assert!(alice.load()?.is_none());
 ///
-/// // As long as `alice` lives, nobody else gets her lock, but everybody gets Bob's.
-/// assert!(TokenStore::try_lock(&store.clone(), "alice")?.is_none());
-/// assert!(TokenStore::try_lock(&store.clone(), "bob")?.is_some());
+/// // As long as `alice` lives, her session has no other holder. Bob's is another one.
+/// assert!(SessionStore::try_lock(&store.clone(), "alice")?.is_none());
+/// assert!(SessionStore::try_lock(&store.clone(), "bob")?.is_some());
 /// # Ok(())
 /// # }
 /// ```
@@ -32,31 +33,37 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Sessions {
-    records: HashMap<String, SessionRecord>,
+    records: HashMap<String, StoredRecord>,
     locked: HashSet<String>,
 }
 
-/// A name in [`Sessions::locked`], until it is dropped.
-struct Locked {
-    store: MemoryStore,
-    name: String,
-}
-
 impl MemoryStore {
-    /// A store in which nobody is signed in.
+    /// Makes a store without a session.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn lock(&self, name: &str) -> Option<Box<MemorySessionLock>> {
+        let free = self.sessions().locked.insert(name.to_owned());
+        free.then(|| Box::new(MemorySessionLock { store: self.clone(), name: name.to_owned() }))
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         // Nothing panics between two changes that belong together.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn lock(&self, name: &str) -> Option<Box<Locked>> {
-        let free = self.sessions().locked.insert(name.to_owned());
-        free.then(|| Box::new(Locked { store: self.clone(), name: name.to_owned() }))
+impl SessionStore for MemoryStore {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        Ok(self.lock(name).map(|lock| lock as _))
+    }
+}
+
+impl AsyncSessionStore for MemoryStore {
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
+        Box::pin(async move { Ok(self.lock(name).map(|lock| lock as _)) })
     }
 }
 
@@ -66,59 +73,56 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-impl Locked {
-    fn change(&self, expected: Option<u64>, change: impl FnOnce(&mut HashMap<String, SessionRecord>)) -> SaveOutcome {
-        let mut sessions = self.store.sessions();
-        if sessions.records.get(&self.name).map(SessionRecord::generation) != expected {
-            return SaveOutcome::Conflict;
+/// A name in [`Sessions::locked`], until it is dropped.
+struct MemorySessionLock {
+    store: MemoryStore,
+    name: String,
+}
+
+impl SessionLock for MemorySessionLock {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        Ok(self.store.sessions().records.get(&self.name).cloned())
+    }
+
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        self.compare_and_swap(expected, Some(record.clone()))
+    }
+
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+        self.compare_and_swap(expected, None)
+    }
+}
+
+impl MemorySessionLock {
+    fn compare_and_swap(&self, expected: Expected, new: Option<StoredRecord>) -> Result<(), SaveError> {
+        let records = &mut self.store.sessions().records;
+        if records.get(&self.name).map(StoredRecord::generation) != expected.generation() {
+            return Err(SaveError::Conflict);
         }
-        change(&mut sessions.records);
-        SaveOutcome::Saved
+        match new {
+            Some(record) => records.insert(self.name.clone(), record),
+            None => records.remove(&self.name),
+        };
+        Ok(())
     }
 }
 
-impl LockedSession for Locked {
-    fn load(&mut self) -> LoadOutcome {
-        self.store.sessions().records.get(&self.name).cloned().map_or(LoadOutcome::Nothing, LoadOutcome::Record)
+impl AsyncSessionLock for MemorySessionLock {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredRecord>, LoadError>> {
+        Box::pin(async { SessionLock::load(self) })
     }
 
-    fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
-        self.change(expected, |records| drop(records.insert(self.name.clone(), record.clone())))
+    fn save<'a>(&'a mut self, record: &'a StoredRecord, expected: Expected) -> BoxFuture<'a, Result<(), SaveError>> {
+        Box::pin(async move { SessionLock::save(self, record, expected) })
     }
 
-    fn clear(&mut self, expected: Option<u64>) -> SaveOutcome {
-        self.change(expected, |records| drop(records.remove(&self.name)))
-    }
-}
-
-impl AsyncLockedSession for Locked {
-    fn load(&mut self) -> BoxFuture<'_, LoadOutcome> {
-        Box::pin(async { LockedSession::load(self) })
-    }
-
-    fn save<'a>(&'a mut self, record: &'a SessionRecord, expected: Option<u64>) -> BoxFuture<'a, SaveOutcome> {
-        Box::pin(async move { LockedSession::save(self, record, expected) })
-    }
-
-    fn clear(&mut self, expected: Option<u64>) -> BoxFuture<'_, SaveOutcome> {
-        Box::pin(async move { LockedSession::clear(self, expected) })
+    fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
+        Box::pin(async move { SessionLock::clear(self, expected) })
     }
 }
 
-impl Drop for Locked {
+impl Drop for MemorySessionLock {
     fn drop(&mut self) {
         self.store.sessions().locked.remove(&self.name);
-    }
-}
-
-impl TokenStore for MemoryStore {
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error> {
-        Ok(self.lock(name).map(|locked| locked as Box<dyn LockedSession>))
-    }
-}
-
-impl AsyncTokenStore for MemoryStore {
-    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncLockedSession>>, Error>> {
-        Box::pin(async move { Ok(self.lock(name).map(|locked| locked as Box<dyn AsyncLockedSession>)) })
     }
 }

@@ -1,74 +1,117 @@
 use std::pin::Pin;
 
 use loginradius_proto::Error;
-use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
+use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 
 /// Where sessions live, for blocking code.
 ///
-/// Every session has a name, and is locked, loaded, saved and cleared under that name alone: any string is
-/// a name, and no two names may ever meet.
+/// Every session has a name, and is locked, loaded, saved and cleared under that name alone. Any text is a name, the
+/// empty one too, and no two names share a record.
 ///
-/// The crate's documentation has [an example of a store](crate#a-store-of-your-own), and [`kit`](crate::kit)
-/// checks one.
-pub trait TokenStore: Send + Sync + 'static {
-    /// Tries to take the lock on that session, without waiting. `None`: another one has it, in this process
-    /// or in another.
+/// A store neither reads nor judges the bytes of a record. It returns what was saved, whole, and compares generations.
+///
+/// The crate's documentation has [an example of a store](crate#a-store-of-your-own), and
+/// [`store_tests`](crate::store_tests) checks one.
+pub trait SessionStore: Send + Sync + 'static {
+    /// Tries to take the lock on a session, without waiting. `None`: it has another holder, in this process or another
+    /// one.
     ///
-    /// The lock is given back when it is dropped, and frees itself when its process dies.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::settings`] if a person has to mend something, with what to do; else [`Error::try_later`].
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error>;
-}
-
-/// A session whose lock is held.
-pub trait LockedSession: Send {
-    /// What is stored.
-    fn load(&mut self) -> LoadOutcome;
-
-    /// Stores the record durably: [`SaveOutcome::Saved`] outlives a loss of power. Whatever happens, the old
-    /// or the new record is there whole.
-    ///
-    /// Only in place of a record of the `expected` generation, else it is a [`SaveOutcome::Conflict`].
-    /// `None` expects that there is none; a damaged one is set aside.
-    fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome;
-
-    /// Removes the record, if it has the `expected` generation, else it is a [`SaveOutcome::Conflict`].
-    /// `None` expects that there is none, or a damaged one, which is removed.
-    fn clear(&mut self, expected: Option<u64>) -> SaveOutcome;
-}
-
-/// What the methods of the async traits return, so that a store can be chosen at run time.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Where sessions live, for async code. See [`TokenStore`], which it mirrors.
-pub trait AsyncTokenStore: Send + Sync + 'static {
-    /// Tries to take the lock on that session, without waiting for others that have it: `None` then.
-    ///
-    /// The lock is given back by [`unlock`](AsyncLockedSession::unlock) or when it is dropped, and frees
-    /// itself when its process dies.
+    /// The lock is released when it is dropped, and when its process dies.
     ///
     /// # Errors
     ///
-    /// As [`TokenStore::try_lock`].
-    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncLockedSession>>, Error>>;
+    /// [`Error::settings`] if the user has to fix something, and the message says what; else [`Error::try_later`].
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error>;
 }
 
-/// A session whose lock is held.
-pub trait AsyncLockedSession: Send {
-    /// As [`LockedSession::load`].
-    fn load(&mut self) -> BoxFuture<'_, LoadOutcome>;
+/// The lock on a session, of which the caller is the holder.
+pub trait SessionLock: Send {
+    /// Loads the record: the bytes and the generation that were saved. `None`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// | error | when |
+    /// | --- | --- |
+    /// | [`LoadError::Failed`] | There may be a record, and it could not be read now. `?` makes this of an [`Error`]. |
+    /// | [`LoadError::Damaged`] | Only from a wrapper that seals records, where a seal is broken. A store that keeps bytes returns them, whatever they are. |
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError>;
 
-    /// As [`LockedSession::save`].
-    fn save<'a>(&'a mut self, record: &'a SessionRecord, expected: Option<u64>) -> BoxFuture<'a, SaveOutcome>;
+    /// Saves the record in place of what is expected, durably: it outlives a loss of power. Whatever happens, the old
+    /// or the new record is there, whole.
+    ///
+    /// | expected | what has to be there | what becomes of it |
+    /// | --- | --- | --- |
+    /// | [`Expected::Nothing`] | no record | |
+    /// | [`Expected::Generation`] | the record of that generation | It is replaced. |
+    /// | [`Expected::Damaged`] | the record of that generation, which is damaged | It is replaced, and in the same step a copy of it is kept under another name. |
+    ///
+    /// A save may be repeated after it was done: if this very record is stored, bytes and generation, the outcome may
+    /// be success or a conflict, whatever is expected. So a store may send a statement again if it did not learn the
+    /// outcome.
+    ///
+    /// # Errors
+    ///
+    /// | error | when |
+    /// | --- | --- |
+    /// | [`SaveError::Conflict`] | Something else is there than is expected, or the lock was lost, as when a lease has lapsed. Nothing was changed. |
+    /// | [`SaveError::Failed`] | It was certainly not done, and what was there still is: a full disk, a statement that the database refused. |
+    /// | [`SaveError::Unknown`] | All else: a connection that broke after the statement was sent, a timeout. `?` makes this of an [`Error`]. |
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError>;
 
-    /// As [`LockedSession::clear`].
-    fn clear(&mut self, expected: Option<u64>) -> BoxFuture<'_, SaveOutcome>;
+    /// Removes what is expected, durably. No copy is kept, not even of a damaged record.
+    ///
+    /// If there is no record, the outcome is success if none is expected, and may be success otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`save`](Self::save).
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError>;
+}
 
-    /// Gives the lock back. Dropping it does, too, unless that takes a request.
+/// Where sessions live, for async code. It mirrors [`SessionStore`].
+pub trait AsyncSessionStore: Send + Sync + 'static {
+    /// Tries to take the lock on a session, without waiting for another holder. `None`: it has one.
+    ///
+    /// The lock is released by [`unlock`](AsyncSessionLock::unlock), when it is dropped, and when its process dies.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionStore::try_lock`].
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>>;
+}
+
+/// The lock on a session, for async code. It mirrors [`SessionLock`].
+///
+/// A future may be dropped at any time. What it has begun leaves the old or the new record even then, and ends before
+/// another holder gets the lock.
+pub trait AsyncSessionLock: Send {
+    /// Loads the record.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionLock::load`].
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredRecord>, LoadError>>;
+
+    /// Saves the record in place of what is expected.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionLock::save`].
+    fn save<'a>(&'a mut self, record: &'a StoredRecord, expected: Expected) -> BoxFuture<'a, Result<(), SaveError>>;
+
+    /// Removes what is expected.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionLock::clear`].
+    fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>>;
+
+    /// Releases the lock. Dropping the lock does so too, unless that takes a request.
     fn unlock(self: Box<Self>) -> BoxFuture<'static, ()> {
         drop(self);
         Box::pin(std::future::ready(()))
     }
 }
+
+/// What the methods of the async traits return, so that a store can be chosen at run time.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use loginradius_async::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_async::oauth::DeviceGrant;
-use loginradius_async::store::{AsyncTokenStore, MemoryStore, TokenStore};
+use loginradius_async::store::{AsyncSessionStore, MemoryStore, SessionStore};
 use loginradius_async::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
 use loginradius_conformance::{Adapter, SessionSettings, Settings};
 use receiver::AsyncReceiver;
@@ -115,7 +115,7 @@ impl Adapter for Async {
         self.block_on(self.client.run(flow))
     }
 
-    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> AsyncSessions {
+    fn sessions<S: SessionStore + AsyncSessionStore>(&self, store: S, settings: &SessionSettings) -> AsyncSessions {
         AsyncSessions::new(&self.client, store, settings)
     }
 

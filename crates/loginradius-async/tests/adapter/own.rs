@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loginradius_async::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_async::oauth::DeviceGrant;
-use loginradius_async::store::{AsyncTokenStore, TokenStore};
+use loginradius_async::store::{AsyncSessionStore, SessionStore};
 use loginradius_async::{App, Endpoint, Error, Flow, TokenSet};
 use loginradius_conformance::{Adapter, SessionSettings, Settings, secrets};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -76,7 +76,7 @@ impl Adapter for OwnBuilder {
         self.0.run(flow)
     }
 
-    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions {
+    fn sessions<S: SessionStore + AsyncSessionStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions {
         self.0.sessions(store, settings)
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use loginradius_async::store::AsyncTokenStore;
+use loginradius_async::store::AsyncSessionStore;
 use loginradius_async::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
 use loginradius_conformance::{self as conformance, SessionSettings};
 
@@ -21,7 +21,7 @@ pub(crate) struct AsyncSession {
     runtime: Arc<Held>,
 }
 
-pub(crate) fn builder(client: &Client, store: impl AsyncTokenStore, settings: &SessionSettings) -> SessionsBuilder {
+pub(crate) fn builder(client: &Client, store: impl AsyncSessionStore, settings: &SessionSettings) -> SessionsBuilder {
     let mut builder = Sessions::builder(client, store);
     if let Some(early) = settings.early_refresh {
         builder = builder.early_refresh(early);
@@ -40,7 +40,7 @@ pub(crate) fn builder(client: &Client, store: impl AsyncTokenStore, settings: &S
 
 impl AsyncSessions {
     /// Each on a runtime of its own, which ends with it: they stand for processes.
-    pub(crate) fn new(client: &Client, store: impl AsyncTokenStore, settings: &SessionSettings) -> Self {
+    pub(crate) fn new(client: &Client, store: impl AsyncSessionStore, settings: &SessionSettings) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let sessions = builder(client, store, settings).build();
         Self { sessions, runtime: Arc::new(Held(Some(runtime))) }
@@ -66,8 +66,8 @@ impl conformance::Sessions for AsyncSessions {
         AsyncSession { session: self.sessions.session(name), runtime: Arc::clone(&self.runtime) }
     }
 
-    fn close(&self) -> Result<(), Error> {
-        self.runtime.block_on(self.sessions.close())
+    fn flush(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.sessions.flush())
     }
 }
 
@@ -84,12 +84,12 @@ impl conformance::Session for AsyncSession {
         self.runtime.block_on(self.session.tokens())
     }
 
-    fn refresh_now(&self, failed: &AccessToken) -> Result<AccessToken, Error> {
-        self.runtime.block_on(self.session.refresh_now(failed))
+    fn refresh_rejected(&self, token: &AccessToken) -> Result<AccessToken, Error> {
+        self.runtime.block_on(self.session.refresh_rejected(token))
     }
 
-    fn sign_in(&self, tokens: TokenSet) -> Result<(), Error> {
-        self.runtime.block_on(self.session.sign_in(tokens))
+    fn start(&self, tokens: &TokenSet) -> Result<(), Error> {
+        self.runtime.block_on(self.session.start(tokens))
     }
 
     fn sign_out(&self) -> Result<(), Error> {
@@ -100,11 +100,11 @@ impl conformance::Session for AsyncSession {
         self.runtime.block_on(self.session.forget())
     }
 
-    fn unsaved(&self) -> Option<Error> {
-        self.session.unsaved()
+    fn save_error(&self) -> Option<Error> {
+        self.session.save_error()
     }
 
-    fn close(&self) -> Result<(), Error> {
-        self.runtime.block_on(self.session.close())
+    fn flush(&self) -> Result<(), Error> {
+        self.runtime.block_on(self.session.flush())
     }
 }

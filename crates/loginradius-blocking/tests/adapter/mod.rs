@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use loginradius_blocking::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_blocking::oauth::DeviceGrant;
-use loginradius_blocking::store::{AsyncTokenStore, MemoryStore, TokenStore};
+use loginradius_blocking::store::{AsyncSessionStore, MemoryStore, SessionStore};
 use loginradius_blocking::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
 use loginradius_conformance::{Adapter, SessionSettings, Settings};
 use receiver::BlockingReceiver;
@@ -75,7 +75,7 @@ impl Adapter for Blocking {
         self.0.run(flow)
     }
 
-    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> BlockingSessions {
+    fn sessions<S: SessionStore + AsyncSessionStore>(&self, store: S, settings: &SessionSettings) -> BlockingSessions {
         BlockingSessions::new(&self.0, store, settings)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loginradius_blocking::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
 use loginradius_blocking::oauth::DeviceGrant;
-use loginradius_blocking::store::{AsyncTokenStore, TokenStore};
+use loginradius_blocking::store::{AsyncSessionStore, SessionStore};
 use loginradius_blocking::{App, Endpoint, Error, Flow, TokenSet};
 use loginradius_conformance::{Adapter, SessionSettings, Settings};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -85,7 +85,7 @@ impl Adapter for OwnAgent {
         self.0.run(flow)
     }
 
-    fn sessions<S: TokenStore + AsyncTokenStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions {
+    fn sessions<S: SessionStore + AsyncSessionStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions {
         self.0.sessions(store, settings)
     }
 

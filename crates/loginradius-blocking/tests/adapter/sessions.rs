@@ -1,6 +1,6 @@
 //! The client's sessions, as the suite drives them.
 
-use loginradius_blocking::store::TokenStore;
+use loginradius_blocking::store::SessionStore;
 use loginradius_blocking::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
 use loginradius_conformance::{self as conformance, SessionSettings};
 
@@ -10,7 +10,7 @@ pub(crate) struct BlockingSessions(Sessions);
 #[derive(Debug, Clone)]
 pub(crate) struct BlockingSession(Session);
 
-pub(crate) fn builder(client: &Client, store: impl TokenStore, settings: &SessionSettings) -> SessionsBuilder {
+pub(crate) fn builder(client: &Client, store: impl SessionStore, settings: &SessionSettings) -> SessionsBuilder {
     let mut builder = Sessions::builder(client, store);
     if let Some(early) = settings.early_refresh {
         builder = builder.early_refresh(early);
@@ -28,7 +28,7 @@ pub(crate) fn builder(client: &Client, store: impl TokenStore, settings: &Sessio
 }
 
 impl BlockingSessions {
-    pub(crate) fn new(client: &Client, store: impl TokenStore, settings: &SessionSettings) -> Self {
+    pub(crate) fn new(client: &Client, store: impl SessionStore, settings: &SessionSettings) -> Self {
         Self(builder(client, store, settings).build())
     }
 }
@@ -40,8 +40,8 @@ impl conformance::Sessions for BlockingSessions {
         BlockingSession(self.0.session(name))
     }
 
-    fn close(&self) -> Result<(), Error> {
-        self.0.close()
+    fn flush(&self) -> Result<(), Error> {
+        self.0.flush()
     }
 }
 
@@ -58,12 +58,12 @@ impl conformance::Session for BlockingSession {
         self.0.tokens()
     }
 
-    fn refresh_now(&self, failed: &AccessToken) -> Result<AccessToken, Error> {
-        self.0.refresh_now(failed)
+    fn refresh_rejected(&self, token: &AccessToken) -> Result<AccessToken, Error> {
+        self.0.refresh_rejected(token)
     }
 
-    fn sign_in(&self, tokens: TokenSet) -> Result<(), Error> {
-        self.0.sign_in(tokens)
+    fn start(&self, tokens: &TokenSet) -> Result<(), Error> {
+        self.0.start(tokens)
     }
 
     fn sign_out(&self) -> Result<(), Error> {
@@ -74,11 +74,11 @@ impl conformance::Session for BlockingSession {
         self.0.forget()
     }
 
-    fn unsaved(&self) -> Option<Error> {
-        self.0.unsaved()
+    fn save_error(&self) -> Option<Error> {
+        self.0.save_error()
     }
 
-    fn close(&self) -> Result<(), Error> {
-        self.0.close()
+    fn flush(&self) -> Result<(), Error> {
+        self.0.flush()
     }
 }

@@ -21,7 +21,7 @@ fn a_sign_in_is_stored_and_handed_out<A: Adapter>() {
     assert_eq!(session.name(), ADA);
     assert_token(session.access_token(), &token);
     assert_eq!(world.store.len(), 1);
-    assert!(session.unsaved().is_none());
+    assert!(session.save_error().is_none());
     world.events.expect(ADA, &["signed in"]);
     world.assert_nothing_lost(ADA);
     assert_eq!(world.emulator.requests().len(), 0);
@@ -37,7 +37,7 @@ fn a_good_token_comes_from_memory<A: Adapter>() {
         assert_token(session.access_token(), &token);
     }
     session.tokens().unwrap();
-    session.close().unwrap();
+    session.flush().unwrap();
     assert_eq!(world.store.counts(), before);
 }
 
@@ -91,7 +91,7 @@ fn all_tokens_are_to_be_had<A: Adapter>() {
     first.scope = Some("email profile".to_owned());
     first.id_token = Some("an.id.token".into());
     let session = world.session(ADA);
-    session.sign_in(first).unwrap();
+    session.start(&first).unwrap();
     let tokens = session.tokens().unwrap();
     assert!(world.is_live(&tokens.access_token));
     assert_eq!(tokens.scope.as_deref(), Some("email profile"), "a refresh that says nothing of it changes nothing");
@@ -108,11 +108,11 @@ fn nobody_is_signed_in<A: Adapter>() {
     let session = world.session(ADA);
     assert_kind(session.access_token(), ErrorKind::SignInAgain);
     assert_eq!(session.tokens().unwrap_err().kind(), ErrorKind::SignInAgain);
-    assert_kind(session.refresh_now(&AccessToken::new("of an earlier life")), ErrorKind::SignInAgain);
-    assert!(session.unsaved().is_none());
+    assert_kind(session.refresh_rejected(&AccessToken::new("of an earlier life")), ErrorKind::SignInAgain);
+    assert!(session.save_error().is_none());
     session.sign_out().unwrap();
     session.forget().unwrap();
-    session.close().unwrap();
+    session.flush().unwrap();
     assert_eq!((world.emulator.requests().len(), world.store.len()), (0, 0));
     world.events.expect(ADA, &[]);
     assert!(!world.store.is_locked(ADA));
@@ -154,9 +154,9 @@ fn two_processes_take_turns<A: Adapter>() {
         let session = if turn % 2 == 0 { &other } else { &one };
         // What it knows is two turns old, except for the first time.
         let known = session.access_token().unwrap();
-        let newest = if turn == 0 { known } else { session.refresh_now(&known).unwrap() };
+        let newest = if turn == 0 { known } else { session.refresh_rejected(&known).unwrap() };
         assert_token(Ok(newest), &token);
-        let next = session.refresh_now(&token).unwrap();
+        let next = session.refresh_rejected(&token).unwrap();
         assert!(next.expose() != token.expose() && world.is_live(&next));
         token = next;
     }
@@ -177,17 +177,17 @@ fn a_newer_pair_is_adopted<A: Adapter>() {
     world.events.expect(ADA, &["signed in", "adopted"]);
 }
 
-fn another_sign_in_replaces_the_first<A: Adapter>() {
+fn another_login_replaces_the_first<A: Adapter>() {
     let world = World::<A>::new();
     let (session, ada) = world.signed_in(ADA, Age::Good);
     let grace = tokens_of(&world.emulator, &seeded::GRACE);
-    session.sign_in(grace.clone()).unwrap();
+    session.start(&grace).unwrap();
     assert_token(session.access_token(), &grace.access_token);
     // The first one's token is not the newest any more.
-    assert_token(session.refresh_now(&ada), &grace.access_token);
+    assert_token(session.refresh_rejected(&ada), &grace.access_token);
     assert_eq!((world.store.len(), world.asked_to_refresh()), (1, 0));
     world.events.expect(ADA, &["signed in", "signed in"]);
-    let token = session.refresh_now(&grace.access_token).unwrap();
+    let token = session.refresh_rejected(&grace.access_token).unwrap();
     assert_eq!(world.emulator.sessions_of(seeded::GRACE.email)[0].access_token, token.expose());
 }
 
@@ -196,7 +196,7 @@ fn without_a_refresh_token<A: Adapter>() {
     world.emulator.issue_refresh_tokens(false);
     let (session, token) = world.signed_in("good", Age::Good);
     assert_token(session.access_token(), &token);
-    assert_kind(session.refresh_now(&token), ErrorKind::SignInAgain);
+    assert_kind(session.refresh_rejected(&token), ErrorKind::SignInAgain);
     assert_kind(session.access_token(), ErrorKind::SignInAgain);
     // Its end is near, and there is nothing to do about that.
     let (session, token) = world.signed_in("early", Age::Early);
@@ -213,7 +213,7 @@ fn without_rotation<A: Adapter>() {
     let (session, mut token) = world.signed_in(ADA, Age::Over);
     let refresh_token = world.store.refresh_token(ADA);
     for _ in 0..3 {
-        token = session.refresh_now(&token).unwrap();
+        token = session.refresh_rejected(&token).unwrap();
         assert!(world.is_live(&token));
         assert_eq!(world.store.refresh_token(ADA), refresh_token, "the refresh token was lost");
     }
@@ -243,11 +243,11 @@ fn an_unknown_lifetime<A: Adapter>() {
     tokens.expires_in = None;
     let token = tokens.access_token.clone();
     let session = world.session(ADA);
-    session.sign_in(tokens).unwrap();
+    session.start(&tokens).unwrap();
     assert_token(session.access_token(), &token);
     assert_token(session.access_token(), &token);
     assert_eq!(world.asked_to_refresh(), 0);
-    assert!(world.is_live(&session.refresh_now(&token).unwrap()));
+    assert!(world.is_live(&session.refresh_rejected(&token).unwrap()));
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
@@ -257,7 +257,7 @@ fn ten_thousand_sessions<A: Adapter>() {
     let name = |number: usize| format!("user {number}");
     let all: Vec<_> = (0..ALL).map(|number| world.session(&name(number))).collect();
     for (number, session) in all.iter().enumerate().step_by(10) {
-        session.sign_in(TokenSet::new(name(number))).unwrap();
+        session.start(&TokenSet::new(name(number))).unwrap();
     }
     for (number, session) in all.iter().enumerate() {
         if number % 10 == 0 {
@@ -267,7 +267,7 @@ fn ten_thousand_sessions<A: Adapter>() {
         }
     }
     assert_eq!(world.store.len(), ALL / 10);
-    world.sessions.close().unwrap();
+    world.sessions.flush().unwrap();
 }
 
 /// Handles come and go in other threads, and whoever has one has the one session of that name all the time: nobody
@@ -320,7 +320,7 @@ fn what_nobody_holds_is_forgotten<A: Adapter>() {
     let sessions = world.client.sessions(Store::new(), &settings);
     drop(settings);
     let session = sessions.session(ADA);
-    session.sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+    session.start(&tokens(&world.emulator, Age::Over)).unwrap();
     session.access_token().unwrap();
     drop(sessions);
     assert!(Arc::strong_count(&heard) > 1, "a session works without its sessions");
@@ -375,7 +375,7 @@ cases!(($) session_basics session_basics_cases {
     one_name_is_one_session,
     two_processes_take_turns,
     a_newer_pair_is_adopted,
-    another_sign_in_replaces_the_first,
+    another_login_replaces_the_first,
     without_a_refresh_token,
     without_rotation,
     a_session_of_another_app_is_left_alone,

@@ -31,7 +31,7 @@ fn signing_out<A: Adapter>() {
     assert_eq!(world.asked(Operation::Revoke), 1);
     // And then somebody signs in again.
     let tokens = tokens(&world.emulator, Age::Good);
-    session.sign_in(tokens.clone()).unwrap();
+    session.start(&tokens).unwrap();
     assert_token(other.access_token(), &tokens.access_token);
 }
 
@@ -43,7 +43,7 @@ fn signing_out_elsewhere<A: Adapter>() {
     let other = sessions.session(ADA);
     assert_token(other.access_token(), &token);
     session.sign_out().unwrap();
-    assert_kind(other.refresh_now(&token), ErrorKind::SignInAgain);
+    assert_kind(other.refresh_rejected(&token), ErrorKind::SignInAgain);
     assert_kind(other.access_token(), ErrorKind::SignInAgain);
     assert_eq!(world.asked_to_refresh(), 0);
     events.expect(ADA, &["over"]);
@@ -58,7 +58,7 @@ fn while_signing_out<A: Adapter>() {
         let out = scope.spawn(|| session.sign_out());
         world.wait_for(Operation::Revoke, 1);
         assert_kind(session.access_token(), ErrorKind::SignInAgain);
-        assert_kind(session.refresh_now(&token), ErrorKind::SignInAgain);
+        assert_kind(session.refresh_rejected(&token), ErrorKind::SignInAgain);
         out.join().unwrap().unwrap();
     });
     assert_eq!(world.asked_to_refresh(), 0);
@@ -95,7 +95,7 @@ fn signing_out_without_a_store<A: Adapter>() {
     assert_eq!(session.forget().unwrap_err().kind(), ErrorKind::TryLater);
     assert_eq!(world.emulator.requests().len(), 0);
     assert_token(session.access_token(), &token);
-    world.store.mend();
+    world.store.repair();
     session.sign_out().unwrap();
     assert!(world.store.is_empty());
 }
@@ -164,12 +164,12 @@ fn signing_in_during_a_refresh<A: Adapter>() {
         thread::scope(|scope| {
             let refresh = scope.spawn(|| session.access_token());
             world.wait_for(Operation::Refresh, before + 1);
-            new.sign_in(newer.clone()).unwrap();
+            new.start(&newer).unwrap();
             refresh.join().unwrap().expect("it came first");
         });
         assert_token(new.access_token(), &newer.access_token);
         world.assert_nothing_lost(ADA);
-        session.sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+        session.start(&tokens(&world.emulator, Age::Over)).unwrap();
     }
 }
 
@@ -183,18 +183,18 @@ fn the_server_ends_everything<A: Adapter>() {
     world.emulator.revoke_everything();
     assert_token(session.access_token(), &token);
 
-    let errors = at_once(20, |_| assert_kind(session.refresh_now(&token), ErrorKind::SignInAgain).to_string());
+    let errors = at_once(20, |_| assert_kind(session.refresh_rejected(&token), ErrorKind::SignInAgain).to_string());
     assert_eq!(world.asked_to_refresh(), 1);
     assert!(errors.iter().all(|error| error.contains("sign in again")), "{errors:?}");
     assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert_kind(other.refresh_now(&token), ErrorKind::SignInAgain);
+    assert_kind(other.refresh_rejected(&token), ErrorKind::SignInAgain);
     assert_eq!(world.asked_to_refresh(), 1, "the store knows that it is over");
     world.events.expect(ADA, &["signed in", "over"]);
     events.expect(ADA, &["over"]);
     assert_eq!(world.emulator.replays(), 0);
 
     let grace = tokens_of(&world.emulator, &seeded::GRACE);
-    session.sign_in(grace.clone()).unwrap();
+    session.start(&grace).unwrap();
     assert_token(session.access_token(), &grace.access_token);
     assert_token(other.access_token(), &grace.access_token);
     world.assert_nothing_lost(ADA);
@@ -207,13 +207,13 @@ fn another_person_signs_in_elsewhere<A: Adapter>() {
     world.emulator.revoke_everything();
     let (sessions, _) = world.another_process();
     let grace = tokens_of(&world.emulator, &seeded::GRACE);
-    sessions.session(ADA).sign_in(grace.clone()).unwrap();
-    assert_token(session.refresh_now(&token), &grace.access_token);
+    sessions.session(ADA).start(&grace).unwrap();
+    assert_token(session.refresh_rejected(&token), &grace.access_token);
     world.events.expect(ADA, &["signed in", "adopted another sign-in"]);
     assert_eq!(world.asked_to_refresh(), 0);
 }
 
-fn closing_waits_for_a_refresh<A: Adapter>() {
+fn flushing_waits_for_a_refresh<A: Adapter>() {
     let world = World::<A>::new();
     for all in [false, true] {
         let (session, _) = world.signed_in(ADA, Age::Over);
@@ -224,11 +224,11 @@ fn closing_waits_for_a_refresh<A: Adapter>() {
             world.wait_for(Operation::Refresh, before + 1);
             let since = Instant::now();
             if all {
-                world.sessions.close().unwrap()
+                world.sessions.flush().unwrap()
             } else {
-                session.close().unwrap()
+                session.flush().unwrap()
             }
-            assert!(since.elapsed() > SLOW / 3, "nobody has waited");
+            assert!(since.elapsed() > SLOW / 3, "the flush has not waited");
             // What the refresh brought is stored and known.
             world.assert_nothing_lost(ADA);
             assert_token(session.access_token(), &refresh.join().unwrap());
@@ -237,15 +237,15 @@ fn closing_waits_for_a_refresh<A: Adapter>() {
     }
 }
 
-/// A closed session can be used again.
-fn closing_ends_nothing<A: Adapter>() {
+/// A session that was flushed can be used again.
+fn flushing_ends_nothing<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
-    session.close().unwrap();
-    world.sessions.close().unwrap();
+    session.flush().unwrap();
+    world.sessions.flush().unwrap();
     assert_token(session.access_token(), &token);
-    assert!(world.is_live(&session.refresh_now(&token).unwrap()));
-    session.close().unwrap();
+    assert!(world.is_live(&session.refresh_rejected(&token).unwrap()));
+    session.flush().unwrap();
     world.assert_nothing_lost(ADA);
 }
 
@@ -284,7 +284,7 @@ cases!(($) session_endings session_endings_cases {
     signing_in_during_a_refresh,
     the_server_ends_everything,
     another_person_signs_in_elsewhere,
-    closing_waits_for_a_refresh,
-    closing_ends_nothing,
+    flushing_waits_for_a_refresh,
+    flushing_ends_nothing,
     short_programs_lose_nothing,
 });

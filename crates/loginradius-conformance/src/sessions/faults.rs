@@ -131,7 +131,7 @@ fn the_server_says_how_long_to_wait<A: Adapter>() {
         // A new sign-in does not have to wait.
         let tokens = tokens(&world.emulator, Age::Good);
         let token = tokens.access_token.clone();
-        session.sign_in(tokens).unwrap();
+        session.start(&tokens).unwrap();
         assert_token(session.access_token(), &token);
     }
 }
@@ -142,8 +142,8 @@ fn nobody_is_there<A: Adapter>() {
     let session = client.sessions(store.clone(), &SessionSettings::default()).session(ADA);
     let mut tokens = TokenSet::new("access");
     tokens.refresh_token = Some(RefreshToken::new("first"));
-    session.sign_in(tokens.clone()).unwrap();
-    let error = assert_kind(session.refresh_now(&tokens.access_token), ErrorKind::TryLater);
+    session.start(&tokens).unwrap();
+    let error = assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::TryLater);
     assert!(error.to_string().contains("nothing was sent"), "{error}");
     // What was certainly not sent leaves no doubt behind.
     assert!(!store.json(ADA).unwrap().contains("intent"), "{:?}", store.json(ADA));
@@ -188,7 +188,7 @@ fn a_lost_answer_without_grace<A: Adapter>() {
     let spent = world.store.refresh_token(ADA).unwrap();
     world.emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
     let error = assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert!(error.to_string().contains("the answer to an earlier refresh was lost"), "{error}");
+    assert!(error.to_string().contains("the response to an earlier refresh was lost"), "{error}");
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
     let replays = world.emulator.replayed();
     assert_eq!((replays.len(), world.emulator.replays(), world.asked_to_refresh()), (1, 1, 2));
@@ -211,7 +211,7 @@ fn an_answer_that_another_process_lost<A: Adapter>() {
     drop(session);
     let (sessions, _) = world.another_process();
     let error = assert_kind(after_a_pause(&sessions.session(ADA)), ErrorKind::SignInAgain);
-    assert!(error.to_string().contains("the answer to an earlier refresh was lost"), "{error}");
+    assert!(error.to_string().contains("the response to an earlier refresh was lost"), "{error}");
     assert_eq!((world.emulator.replays(), world.asked_to_refresh()), (1, 2));
 }
 
@@ -223,10 +223,10 @@ fn a_faulty_answer_does_not_cost_its_refresh_token<A: Adapter>() {
     let session = client.sessions(store.clone(), &SessionSettings::default()).session(ADA);
     let mut tokens = TokenSet::new("access");
     tokens.refresh_token = Some(RefreshToken::new("first"));
-    session.sign_in(tokens.clone()).unwrap();
-    assert_kind(session.refresh_now(&tokens.access_token), ErrorKind::BadAnswer);
+    session.start(&tokens).unwrap();
+    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::BadAnswer);
     assert_eq!(store.refresh_token(ADA).as_deref(), Some("second"));
-    assert_kind(session.refresh_now(&tokens.access_token), ErrorKind::BadAnswer);
+    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::BadAnswer);
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -241,9 +241,9 @@ fn a_silent_server_takes_the_timeout<A: Adapter>() {
     let session = client.sessions(Store::new(), &SessionSettings::default()).session(ADA);
     let mut tokens = TokenSet::new("access");
     tokens.refresh_token = Some(RefreshToken::new("first"));
-    session.sign_in(tokens.clone()).unwrap();
+    session.start(&tokens).unwrap();
     let since = Instant::now();
-    assert_kind(session.refresh_now(&tokens.access_token), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::TryLater);
     let took = since.elapsed();
     assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(900), "{took:?}");
     assert_eq!(server.requests().len(), 1);

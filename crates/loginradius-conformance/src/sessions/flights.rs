@@ -52,7 +52,7 @@ fn a_hundred_callers_with_a_dead_token_cause_one_refresh<A: Adapter>() {
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.expire_access_tokens();
     world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
-    let results = at_once(100, |_| session.refresh_now(&dead));
+    let results = at_once(100, |_| session.refresh_rejected(&dead));
     let token = session.access_token().unwrap();
     for result in results {
         assert_token(result, &token);
@@ -67,10 +67,10 @@ fn a_dead_token_is_not_handed_out_again<A: Adapter>() {
     let world = World::<A>::new();
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.fault(Operation::Refresh, Fault::DropBefore);
-    assert_kind(session.refresh_now(&dead), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&dead), ErrorKind::TryLater);
     let before = world.store.counts();
     assert_kind(session.access_token(), ErrorKind::TryLater);
-    assert_kind(session.refresh_now(&dead), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&dead), ErrorKind::TryLater);
     assert_eq!(world.asked_to_refresh(), 1, "failures are not hammered");
     assert_eq!(world.store.counts(), before, "nor is the store");
 }
@@ -81,7 +81,7 @@ fn a_dead_token_is_not_handed_out_meanwhile<A: Adapter>() {
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
     thread::scope(|scope| {
-        let first = scope.spawn(|| session.refresh_now(&dead).unwrap());
+        let first = scope.spawn(|| session.refresh_rejected(&dead).unwrap());
         world.wait_for(Operation::Refresh, 1);
         let second = session.access_token().unwrap();
         assert_token(Ok(second), &first.join().unwrap());
@@ -92,19 +92,19 @@ fn a_dead_token_is_not_handed_out_meanwhile<A: Adapter>() {
 fn an_older_token_refreshes_nothing<A: Adapter>() {
     let world = World::<A>::new();
     let (session, first) = world.signed_in(ADA, Age::Good);
-    let second = session.refresh_now(&first).unwrap();
+    let second = session.refresh_rejected(&first).unwrap();
     let before = world.store.counts();
-    assert_token(session.refresh_now(&first), &second);
-    assert_token(session.refresh_now(&AccessToken::new("never seen")), &second);
+    assert_token(session.refresh_rejected(&first), &second);
+    assert_token(session.refresh_rejected(&AccessToken::new("never seen")), &second);
     assert_eq!((world.asked_to_refresh(), world.store.counts()), (1, before));
     // Nor does it in a process that has not looked into the store yet.
     let (sessions, _) = world.another_process();
-    assert_token(sessions.session(ADA).refresh_now(&first), &second);
+    assert_token(sessions.session(ADA).refresh_rejected(&first), &second);
     assert_eq!(world.asked_to_refresh(), 1);
     // Nor one whose end is near: that is for those who ask for a token.
     let early = tokens(&world.emulator, Age::Early);
-    session.sign_in(early.clone()).unwrap();
-    assert_token(session.refresh_now(&second), &early.access_token);
+    session.start(&early).unwrap();
+    assert_token(session.refresh_rejected(&second), &early.access_token);
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
@@ -122,7 +122,7 @@ fn nobody_comes_between_a_refresh_and_its_result<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 25);
 }
 
-fn refresh_now_joins_the_refresh_of_another<A: Adapter>() {
+fn refresh_rejected_joins_the_refresh_of_another<A: Adapter>() {
     for age in [Age::Over, Age::Early] {
         let world = World::<A>::new();
         let (session, old) = world.signed_in(ADA, age);
@@ -130,7 +130,7 @@ fn refresh_now_joins_the_refresh_of_another<A: Adapter>() {
         thread::scope(|scope| {
             let first = scope.spawn(|| session.access_token().unwrap());
             world.wait_for(Operation::Refresh, 1);
-            let second = session.refresh_now(&old).unwrap();
+            let second = session.refresh_rejected(&old).unwrap();
             assert_token(Ok(second), &first.join().unwrap());
         });
         assert_eq!(world.asked_to_refresh(), 1);
@@ -139,7 +139,7 @@ fn refresh_now_joins_the_refresh_of_another<A: Adapter>() {
 }
 
 /// And its error: nobody looks into the store for that once more.
-fn refresh_now_joins_the_refusal_of_another<A: Adapter>() {
+fn refresh_rejected_joins_the_refusal_of_another<A: Adapter>() {
     let world = World::<A>::new();
     let (session, old) = world.signed_in(ADA, Age::Over);
     world.emulator.revoke_everything();
@@ -148,7 +148,7 @@ fn refresh_now_joins_the_refusal_of_another<A: Adapter>() {
     thread::scope(|scope| {
         let first = scope.spawn(|| session.access_token());
         world.wait_for(Operation::Refresh, 1);
-        assert_kind(session.refresh_now(&old), ErrorKind::SignInAgain);
+        assert_kind(session.refresh_rejected(&old), ErrorKind::SignInAgain);
         assert_kind(first.join().unwrap(), ErrorKind::SignInAgain);
     });
     assert_eq!((world.asked_to_refresh(), world.store.counts().locks), (1, locks + 1));
@@ -162,7 +162,7 @@ fn joining_does_not_bring_back_the_token_that_failed<A: Adapter>() {
     thread::scope(|scope| {
         let first = scope.spawn(|| session.access_token());
         world.wait_for(Operation::Refresh, 1);
-        assert_kind(session.refresh_now(&old), ErrorKind::TryLater);
+        assert_kind(session.refresh_rejected(&old), ErrorKind::TryLater);
         assert_token(first.join().unwrap(), &old);
     });
     assert_eq!(world.asked_to_refresh(), 1);
@@ -177,9 +177,9 @@ fn the_same_token_again_does_not_loop<A: Adapter>() {
     let session = client.sessions(Store::new(), &SessionSettings::default()).session(ADA);
     let mut tokens = TokenSet::new("same");
     tokens.refresh_token = Some("first".into());
-    session.sign_in(tokens).unwrap();
+    session.start(&tokens).unwrap();
     let same = AccessToken::new("same");
-    for result in at_once(20, |_| session.refresh_now(&same)) {
+    for result in at_once(20, |_| session.refresh_rejected(&same)) {
         assert_token(result, &same);
     }
     // One, unless this machine was too slow to let all come at once.
@@ -280,7 +280,8 @@ fn a_crowd_replays_nothing<A: Adapter>() {
         let session = if number % 2 == 0 { &one } else { &other };
         let mut token = AccessToken::new("none yet");
         for turn in 0..6 {
-            let result = if (turn + number) % 3 == 0 { session.access_token() } else { session.refresh_now(&token) };
+            let result =
+                if (turn + number) % 3 == 0 { session.access_token() } else { session.refresh_rejected(&token) };
             match result {
                 Ok(next) => token = next,
                 // The other process had the lock for longer than this one waits.
@@ -312,7 +313,7 @@ fn events_come_after_the_token<A: Adapter>() {
         let since = Instant::now();
         let token = session.access_token().unwrap();
         assert!(is_quick(since), "the callback held the token back");
-        assert_token(session.refresh_now(&old), &token);
+        assert_token(session.refresh_rejected(&old), &token);
         // Nor the next refresh, nor the store's lock.
         assert!(!world.store.is_locked(ADA));
         goes_on.send(()).unwrap();
@@ -337,7 +338,7 @@ fn events_come_in_order<A: Adapter>() {
     thread::scope(|scope| {
         scope.spawn(|| session.access_token().unwrap());
         world.wait_for(Operation::Refresh, 1);
-        session.refresh_now(&old).unwrap();
+        session.refresh_rejected(&old).unwrap();
         session.forget().unwrap();
     });
     assert!(eventually(|| told.lock().unwrap().len() == 3));
@@ -350,7 +351,7 @@ fn nothing_runs_by_itself<A: Adapter>() {
     let (session, _) = world.signed_in(ADA, Age::Early);
     world.client.idle(Duration::from_millis(150));
     assert_eq!(world.emulator.requests().len(), 0);
-    session.sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+    session.start(&tokens(&world.emulator, Age::Over)).unwrap();
     world.client.idle(Duration::from_millis(150));
     assert_eq!(world.emulator.requests().len(), 0);
 }
@@ -363,8 +364,8 @@ cases!(($) session_flights session_flights_cases {
     a_dead_token_is_not_handed_out_meanwhile,
     an_older_token_refreshes_nothing,
     nobody_comes_between_a_refresh_and_its_result,
-    refresh_now_joins_the_refresh_of_another,
-    refresh_now_joins_the_refusal_of_another,
+    refresh_rejected_joins_the_refresh_of_another,
+    refresh_rejected_joins_the_refusal_of_another,
     joining_does_not_bring_back_the_token_that_failed,
     the_same_token_again_does_not_loop,
     early_one_waits_and_the_others_go_on,

@@ -91,7 +91,7 @@ impl<A: Adapter> World<A> {
         let session = self.session(name);
         let tokens = tokens(&self.emulator, age);
         let access_token = tokens.access_token.clone();
-        session.sign_in(tokens).unwrap();
+        session.start(&tokens).unwrap();
         (session, access_token)
     }
 
@@ -186,8 +186,8 @@ fn word(event: &SessionEvent) -> &'static str {
     match event {
         SessionEvent::SignedIn => "signed in",
         SessionEvent::Rotated => "rotated",
-        SessionEvent::Adopted { other_sign_in: false, .. } => "adopted",
-        SessionEvent::Adopted { other_sign_in: true, .. } => "adopted another sign-in",
+        SessionEvent::Adopted { other_login: false, .. } => "adopted",
+        SessionEvent::Adopted { other_login: true, .. } => "adopted another sign-in",
         SessionEvent::Retried { .. } => "retried",
         SessionEvent::Unsaved { .. } => "unsaved",
         SessionEvent::Saved => "saved",

@@ -85,7 +85,7 @@ fn programs_that_end_at_once<A: Adapter>() {
     }
     const PROGRAMS: u64 = 8;
     let world = World::new();
-    world.sessions::<A>().session(ADA).sign_in(tokens(&world.emulator, Age::Good)).unwrap();
+    world.sessions::<A>().session(ADA).start(&tokens(&world.emulator, Age::Good)).unwrap();
     world.age(95);
     let mut last = String::new();
     for number in 0..PROGRAMS {
@@ -108,7 +108,7 @@ fn programs_that_start_together<A: Adapter>() {
         program::<A>(&argument);
     }
     let world = World::new();
-    world.sessions::<A>().session(ADA).sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+    world.sessions::<A>().session(ADA).start(&tokens(&world.emulator, Age::Over)).unwrap();
     world.emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(100)));
     let argument = world.argument();
     let programs: Vec<_> = (0..8).map(|_| start(&argument)).collect();
@@ -127,7 +127,7 @@ fn a_program_that_dies_in_a_refresh<A: Adapter>() {
         let grace_period = Duration::from_secs(if grace { 60 } else { 0 });
         let emulator = Emulator::builder().refresh_grace(grace_period).start().unwrap();
         let world = World { emulator, folder: tempfile::tempdir().unwrap() };
-        world.sessions::<A>().session(ADA).sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+        world.sessions::<A>().session(ADA).start(&tokens(&world.emulator, Age::Over)).unwrap();
         world.emulator.fault_times(Operation::Refresh, Fault::Delay(Duration::from_secs(5)), 1);
         let mut program = start(&world.argument());
         assert!(super::eventually(|| world.emulator.requests().len() == 1));
@@ -139,7 +139,7 @@ fn a_program_that_dies_in_a_refresh<A: Adapter>() {
             assert!(world.emulator.is_live_access_token(result.unwrap().expose()));
         } else {
             let error = super::assert_kind(result, loginradius_proto::ErrorKind::SignInAgain);
-            assert!(error.to_string().contains("the answer to an earlier refresh was lost"), "{error}");
+            assert!(error.to_string().contains("the response to an earlier refresh was lost"), "{error}");
         }
         assert_eq!((world.emulator.graced(), world.emulator.replays()), if grace { (1, 0) } else { (0, 1) });
     }
@@ -154,7 +154,7 @@ fn names_do_not_meet_in_files<A: Adapter>() {
     let others = world.sessions::<A>();
     let all = names.map(|name| {
         let tokens = tokens(&world.emulator, Age::Good);
-        sessions.session(name).sign_in(tokens.clone()).unwrap();
+        sessions.session(name).start(&tokens).unwrap();
         tokens.access_token
     });
     for (name, token) in names.iter().zip(&all) {
@@ -166,7 +166,7 @@ fn names_do_not_meet_in_files<A: Adapter>() {
 fn handles_to_one_folder<A: Adapter>() {
     let world = World::new();
     let (first, second) = (world.sessions::<A>(), world.sessions::<A>());
-    first.session(ADA).sign_in(tokens(&world.emulator, Age::Over)).unwrap();
+    first.session(ADA).start(&tokens(&world.emulator, Age::Over)).unwrap();
     let all = at_once(12, |number| [&first, &second][number % 2].session(ADA).access_token().unwrap());
     assert!(all.iter().all(|token| token.expose() == all[0].expose()));
     assert_eq!((world.emulator.refreshes(), world.emulator.requests().len()), (1, 1));

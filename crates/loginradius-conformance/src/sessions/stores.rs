@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use loginradius_emulator::{Fault, Operation};
 use loginradius_proto::{AccessToken, Error, ErrorKind};
-use loginradius_store::{LockedSession, TokenStore};
+use loginradius_store::{SessionLock, SessionStore};
 
 use super::{ADA, Age, World, assert_kind, assert_token, eventually, tokens};
 use crate::adapter::{Adapter, Settings};
@@ -14,8 +14,8 @@ use crate::session::{Session, SessionSettings, Sessions};
 use crate::store::Trouble;
 
 /// The lock of Ada's session, as another process takes it.
-fn lock<A: Adapter>(world: &World<A>) -> Box<dyn LockedSession> {
-    TokenStore::try_lock(&world.store, ADA).unwrap().expect("the lock is free")
+fn lock<A: Adapter>(world: &World<A>) -> Box<dyn SessionLock> {
+    SessionStore::try_lock(&world.store, ADA).unwrap().expect("the lock is free")
 }
 
 /// A session whose newest pair could not be stored: the spent token is what the store holds.
@@ -28,7 +28,7 @@ fn unsaved<A: Adapter>(world: &World<A>) -> (<A::Sessions as Sessions>::Session,
 }
 
 fn assert_is_unsaved(session: &impl Session) -> Error {
-    let error = session.unsaved().expect("it is told that the tokens are in memory alone");
+    let error = session.save_error().expect("it is told that the tokens are in memory alone");
     assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
     error
 }
@@ -51,14 +51,14 @@ fn a_pair_that_cannot_be_saved<A: Adapter>() {
     assert_eq!((world.asked_to_refresh(), world.emulator.requests().len(), world.emulator.replays()), (1, 1, 0));
 
     // As long as the store fails, closing says so.
-    assert_eq!(session.close().unwrap_err().kind(), ErrorKind::TryLater);
-    assert_eq!(world.sessions.close().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(session.flush().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::TryLater);
     assert_is_unsaved(&session);
     assert_token(session.access_token(), &token);
 
-    world.store.mend();
-    session.close().unwrap();
-    assert!(session.unsaved().is_none());
+    world.store.repair();
+    session.flush().unwrap();
+    assert!(session.save_error().is_none());
     world.assert_nothing_lost(ADA);
     assert_token(sessions.session(ADA).access_token(), &token);
     assert_token(session.access_token(), &token);
@@ -75,10 +75,10 @@ fn the_next_call_saves_what_is_unsaved<A: Adapter>() {
         assert_token(session.access_token(), &token);
     }
     assert_eq!(world.store.counts().saves, saves, "a store that fails is not hammered");
-    world.store.mend();
+    world.store.repair();
     let saved = eventually(|| {
         assert_token(session.access_token(), &token);
-        session.unsaved().is_none()
+        session.save_error().is_none()
     });
     assert!(saved, "nobody has saved the pair");
     world.assert_nothing_lost(ADA);
@@ -97,8 +97,8 @@ fn an_unsaved_session_outlives_its_handles<A: Adapter>() {
     assert_is_unsaved(&session);
     assert_token(session.access_token(), &token);
     drop(session);
-    world.store.mend();
-    world.sessions.close().unwrap();
+    world.store.repair();
+    world.sessions.flush().unwrap();
     world.assert_nothing_lost(ADA);
 
     // And then it is let go of.
@@ -113,13 +113,13 @@ fn an_unsaved_session_outlives_its_handles<A: Adapter>() {
 fn an_unsaved_pair_is_not_spent<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
-    assert_kind(session.refresh_now(&token), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&token), ErrorKind::TryLater);
     assert_eq!(world.asked_to_refresh(), 1);
-    world.store.mend();
-    let next = session.refresh_now(&token).unwrap();
+    world.store.repair();
+    let next = session.refresh_rejected(&token).unwrap();
     assert!(next.expose() != token.expose() && world.is_live(&next));
     assert_eq!((world.asked_to_refresh(), world.emulator.refreshes()), (2, 2));
-    assert!(session.unsaved().is_none());
+    assert!(session.save_error().is_none());
     world.assert_nothing_lost(ADA);
 }
 
@@ -133,11 +133,11 @@ fn signing_out_of_an_unsaved_session<A: Adapter>() {
     assert!(world.store.is_locked(ADA));
     assert_token(session.access_token(), &token);
     assert_eq!(world.asked(Operation::Revoke), 0);
-    world.store.mend();
+    world.store.repair();
     session.sign_out().unwrap();
     assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
     assert!(world.store.is_empty() && !world.store.is_locked(ADA));
-    assert!(session.unsaved().is_none());
+    assert!(session.save_error().is_none());
     assert_kind(session.access_token(), ErrorKind::SignInAgain);
     assert_eq!(world.emulator.replays(), 0);
     world.events.expect(ADA, &["signed in", "unsaved", "signed out"]);
@@ -147,19 +147,19 @@ fn signing_out_of_an_unsaved_session<A: Adapter>() {
 fn signing_in_over_an_unsaved_session<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = unsaved(&world);
-    world.store.mend();
+    world.store.repair();
     let newer = tokens(&world.emulator, Age::Good);
-    session.sign_in(newer.clone()).unwrap();
-    assert!(session.unsaved().is_none());
+    session.start(&newer).unwrap();
+    assert!(session.save_error().is_none());
     assert_token(session.access_token(), &newer.access_token);
     world.assert_nothing_lost(ADA);
     let (sessions, _) = world.another_process();
     assert_token(sessions.session(ADA).access_token(), &newer.access_token);
-    session.close().unwrap();
+    session.flush().unwrap();
     world.events.expect(ADA, &["signed in", "unsaved", "signed in"]);
 }
 
-fn closing_saves_all_that_is_unsaved<A: Adapter>() {
+fn flushing_saves_all_that_is_unsaved<A: Adapter>() {
     let world = World::<A>::new();
     let names = ["a", "b", "c"];
     let all: Vec<_> = names.iter().map(|name| world.signed_in(name, Age::Over).0).collect();
@@ -172,46 +172,71 @@ fn closing_saves_all_that_is_unsaved<A: Adapter>() {
     // One of them cannot be saved now, and that does not keep the others.
     for unlucky in names {
         world.store.trouble_with(unlucky, Trouble::FullAfterIntent);
-        assert_eq!(world.sessions.close().unwrap_err().kind(), ErrorKind::TryLater);
+        assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::TryLater);
         for name in names {
-            assert_eq!(world.session(name).unsaved().is_some(), name == unlucky, "{name}");
+            assert_eq!(world.session(name).save_error().is_some(), name == unlucky, "{name}");
         }
         world.store.trouble(Trouble::FullAfterIntent);
         for name in names.into_iter().filter(|name| *name != unlucky) {
             let session = world.session(name);
-            session.refresh_now(&session.access_token().unwrap()).unwrap();
+            session.refresh_rejected(&session.access_token().unwrap()).unwrap();
             assert_is_unsaved(&session);
         }
     }
-    world.store.mend();
-    world.sessions.close().unwrap();
+    world.store.repair();
+    world.sessions.flush().unwrap();
     for name in names {
         world.assert_nothing_lost(name);
-        assert!(world.session(name).unsaved().is_none());
+        assert!(world.session(name).save_error().is_none());
     }
 }
 
-/// The session has the tokens, in this process alone, and says so.
-fn a_sign_in_that_cannot_be_saved<A: Adapter>() {
-    for trouble in [Trouble::Full, Trouble::Lock, Trouble::Load] {
+/// The caller has the tokens still, and starts the session again.
+fn a_login_that_cannot_be_stored<A: Adapter>() {
+    for trouble in [Trouble::Full, Trouble::Lock, Trouble::Load, Trouble::DoubtAndLoss] {
         let world = World::<A>::new();
         world.store.trouble(trouble);
         let session = world.session(ADA);
         let tokens = tokens(&world.emulator, Age::Good);
-        let error = session.sign_in(tokens.clone()).unwrap_err();
+        let error = session.start(&tokens).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
-        assert_is_unsaved(&session);
+        // The session does not keep them.
+        assert!(session.save_error().is_none() && !world.store.is_locked(ADA));
+        session.flush().unwrap();
+        world.store.repair();
+        assert_kind(session.access_token(), ErrorKind::SignInAgain);
+        session.start(&tokens).unwrap();
         assert_token(session.access_token(), &tokens.access_token);
-        drop(session);
-        thread::sleep(Duration::from_millis(20));
-        let session = world.session(ADA);
-        assert_token(session.access_token(), &tokens.access_token);
-        world.store.mend();
-        session.close().unwrap();
-        assert!(session.unsaved().is_none());
         world.assert_nothing_lost(ADA);
-        world.events.expect(ADA, &["unsaved", "saved"]);
+        world.events.expect(ADA, &["signed in"]);
     }
+}
+
+/// The store keeps a login and says that it may not have: the start looks, and does not store it twice.
+fn a_login_that_may_be_stored<A: Adapter>() {
+    let world = World::<A>::new();
+    world.store.trouble(Trouble::Doubt);
+    let (session, token) = world.signed_in(ADA, Age::Good);
+    assert_eq!(world.store.counts().saves, 1);
+    assert_token(session.access_token(), &token);
+    world.events.expect(ADA, &["signed in"]);
+}
+
+/// A login that is started twice is the same login, with what has become of it since.
+fn a_login_that_is_started_twice<A: Adapter>() {
+    let world = World::<A>::new();
+    let session = world.session(ADA);
+    let tokens = tokens(&world.emulator, Age::Over);
+    session.start(&tokens).unwrap();
+    let newer = session.access_token().unwrap();
+    session.start(&tokens).unwrap();
+    assert_token(session.access_token(), &newer);
+    let (sessions, _) = world.another_process();
+    sessions.session(ADA).start(&tokens).unwrap();
+    assert_token(sessions.session(ADA).access_token(), &newer);
+    assert_eq!(world.asked_to_refresh(), 1);
+    world.assert_nothing_lost(ADA);
+    world.events.expect(ADA, &["signed in", "rotated"]);
 }
 
 /// What cannot be written down is not begun.
@@ -224,8 +249,8 @@ fn an_intent_that_cannot_be_saved<A: Adapter>() {
     assert!(error.to_string().contains("the test's store is out of order"), "{error}");
     assert_token(early.access_token(), &token);
     assert_eq!(world.emulator.requests().len(), 0);
-    assert!(over.unsaved().is_none() && early.unsaved().is_none());
-    world.store.mend();
+    assert!(over.save_error().is_none() && early.save_error().is_none());
+    world.store.repair();
     over.access_token().unwrap();
     world.assert_nothing_lost("over");
 }
@@ -243,7 +268,7 @@ fn a_store_that_cannot_be_read<A: Adapter>() {
         assert_eq!(over.forget().unwrap_err().kind(), ErrorKind::TryLater);
         assert_eq!(world.emulator.requests().len(), 0);
         assert!(!world.store.is_locked("over") && !world.store.is_locked("early"));
-        world.store.mend();
+        world.store.repair();
         over.access_token().unwrap();
         world.assert_nothing_lost("over");
     }
@@ -258,8 +283,8 @@ fn a_store_in_doubt<A: Adapter>() {
     let token = session.access_token().unwrap();
     assert!(world.is_live(&token));
     assert_eq!(world.asked_to_refresh(), 1);
-    world.store.mend();
-    session.close().unwrap();
+    world.store.repair();
+    session.flush().unwrap();
     world.assert_nothing_lost(ADA);
 
     // It has not: the pair stays in memory, and the lock with it.
@@ -271,8 +296,8 @@ fn a_store_in_doubt<A: Adapter>() {
     assert_is_unsaved(&session);
     let (sessions, _) = world.another_process();
     assert_kind(sessions.session(ADA).access_token(), ErrorKind::TryLater);
-    world.store.mend();
-    session.close().unwrap();
+    world.store.repair();
+    session.flush().unwrap();
     world.assert_nothing_lost(ADA);
     assert_token(sessions.session(ADA).access_token(), &token);
     assert_eq!(world.asked_to_refresh(), 1);
@@ -337,10 +362,10 @@ fn locks_are_given_back<A: Adapter>() {
     free("signing in");
     session.access_token().unwrap();
     free("a refresh");
-    session.refresh_now(&token).unwrap();
+    session.refresh_rejected(&token).unwrap();
     free("a report");
     world.emulator.fault(Operation::Refresh, Fault::DropAfter);
-    assert_kind(session.refresh_now(&session.access_token().unwrap()), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&session.access_token().unwrap()), ErrorKind::TryLater);
     free("a failure");
     world.emulator.fault(Operation::Revoke, Fault::DropBefore);
     session.sign_out().unwrap_err();
@@ -358,8 +383,10 @@ cases!(($) session_stores session_stores_cases {
     an_unsaved_pair_is_not_spent,
     signing_out_of_an_unsaved_session,
     signing_in_over_an_unsaved_session,
-    closing_saves_all_that_is_unsaved,
-    a_sign_in_that_cannot_be_saved,
+    flushing_saves_all_that_is_unsaved,
+    a_login_that_cannot_be_stored,
+    a_login_that_may_be_stored,
+    a_login_that_is_started_twice,
     an_intent_that_cannot_be_saved,
     a_store_that_cannot_be_read,
     a_store_in_doubt,

@@ -191,16 +191,16 @@ impl AuthorizationRequest {
         };
         let smuggled = parameters_of(raw_scope)?;
         check_names(self.parameters.iter().chain(&smuggled).map(|(name, _)| name))?;
-        let mut params = Params::client(app)?
-            .required("redirect_uri", &self.redirect_uri)?
-            .optional("scope", Some(scope))?
-            .required("response_type", self.response_type.as_str())?
-            .required("state", &made.state)?
-            .optional("code_challenge", challenge.as_deref())?
-            .optional("code_challenge_method", method.filter(|_| challenge.is_some()))?
-            .optional("nonce", self.sends_nonce().then_some(made.nonce.as_str()))?;
+        let mut params = Params::client(app)
+            .required("redirect_uri", &self.redirect_uri)
+            .optional("scope", Some(scope))
+            .required("response_type", self.response_type.as_str())
+            .required("state", &made.state)
+            .optional("code_challenge", challenge.as_deref())
+            .optional("code_challenge_method", method.filter(|_| challenge.is_some()))
+            .optional("nonce", self.sends_nonce().then_some(made.nonce.as_str()));
         for (name, value) in &self.parameters {
-            params = params.required(name, value)?;
+            params = params.required(name, value);
         }
         let mut query = params.urlencoded()?;
         if !raw_scope.is_empty() {

@@ -86,9 +86,9 @@ impl BrowserRequest for JwtRedirect {
             let (url, bound_by, secret) = match app.service.family() {
                 Family::Site => {
                     let query = Params::default()
-                        .setting("client_id", app.key())?
-                        .required("redirect_uri", &self.return_url)?
-                        .required("nonce", &made.nonce)?
+                        .setting("client_id", app.key())
+                        .required("redirect_uri", &self.return_url)
+                        .required("nonce", &made.nonce)
                         .urlencoded()?;
                     (Route::JwtRedirect.uri(app, &query)?, BoundBy::Nonce, made.nonce)
                 }
@@ -101,9 +101,9 @@ impl BrowserRequest for JwtRedirect {
                     let mark = if self.return_url.contains('?') { '&' } else { '?' };
                     let return_url = format!("{}{mark}state={}", self.return_url, made.state);
                     let query = Params::default()
-                        .setting("apikey", app.key())?
-                        .setting("jwtapp", jwt_app)?
-                        .required("return_url", &return_url)?
+                        .setting("apikey", app.key())
+                        .setting("jwtapp", jwt_app)
+                        .required("return_url", &return_url)
                         .urlencoded()?;
                     (Route::JwtRedirect.uri(app, &query)?, BoundBy::State, made.state)
                 }

@@ -1,6 +1,6 @@
 use http::{Request, Response};
 
-use super::login;
+use super::login::{query, read_jwt};
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{AccessToken, Jwt};
 use crate::wire::request;
-use crate::wire::scrub::Asked;
+use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "JWT Token": a JWT for an access token.
 ///
@@ -23,7 +23,7 @@ pub struct JwtByAccessToken {
 }
 
 impl JwtByAccessToken {
-    /// Asks for a JWT of the person whose access token that is.
+    /// Asks for a JWT of the user whose access token that is.
     #[must_use]
     pub fn new(access_token: impl Into<AccessToken>) -> Self {
         Self { access_token: access_token.into(), nonce: None }
@@ -45,17 +45,13 @@ impl Endpoint for JwtByAccessToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let build = || {
-            let query =
-                login::query(app, self.nonce.as_deref())?.required("access_token", self.access_token.expose())?;
-            request::jwt(app, Route::JwtToken, &query, None)
-        };
-        build().map_err(|error: Error| error.of(self.name()))
+        let query = query(app, self.nonce.as_deref()).required("access_token", self.access_token.expose());
+        request::jwt(self.name(), app, Route::JwtToken, query, None)
     }
 
-    fn response(&self, app: &App, answer: Response<Body>) -> Result<Jwt, Error> {
-        login::response(&Asked { app, secrets: &[self.access_token.expose(), app.key()] }, &answer)
-            .map_err(|error| error.of(self.name()))
+    fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
+        let reader = ResponseReader::new(self.name(), app, &[self.access_token.expose(), app.key()]);
+        reader.object(&response, "signature", read_jwt)
     }
 
     fn repeatable(&self) -> bool {
@@ -68,7 +64,7 @@ mod tests {
     use super::*;
     use crate::app::BodyFormat::{Form, Json};
     use crate::error::ErrorKind;
-    use crate::testing::{Sent, answer, classic_app, sent, site_app};
+    use crate::testing::{Sent, classic_app, response, sent, site_app};
 
     fn operation() -> JwtByAccessToken {
         JwtByAccessToken::new("b8cb 84&c9")
@@ -117,16 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn answer_with_a_jwt() {
+    fn a_response_with_a_jwt() {
         let body = r#"{"signature":"e30.e30.c2ln"}"#;
-        let jwt = operation().response(&classic_app(Form), answer(200, body)).unwrap();
+        let jwt = operation().response(&classic_app(Form), response(200, body)).unwrap();
         assert_eq!(jwt.expose(), "e30.e30.c2ln");
     }
 
     #[test]
-    fn answer_with_an_error() {
+    fn a_response_with_an_error() {
         let body = r#"{"ErrorCode":906,"Message":"Access token has expired","Description":"Ask for a new token."}"#;
-        let error = operation().response(&classic_app(Form), answer(403, body)).unwrap_err();
+        let error = operation().response(&classic_app(Form), response(403, body)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SignInAgain);
         assert_eq!(error.operation(), Some("JWT Token"));
         assert_eq!(error.service().unwrap().code, Some(906));

@@ -2,22 +2,118 @@ use http::{Request, Response};
 
 use crate::app::App;
 use crate::body::Body;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{Jwt, Password};
 use crate::service::Family;
-use crate::wire::answer;
-use crate::wire::json::Field;
+use crate::wire::head::Head;
+use crate::wire::json::{Field, Object};
 use crate::wire::request::{self, Params};
-use crate::wire::scrub::Asked;
+use crate::wire::response::ResponseReader;
 
-/// What the three JWT logins can send besides the credentials.
+/// LoginRadius's "JWT Token by Email", "by Phone" and "by Username": a JWT for a password.
+///
+/// Needs [`App::jwt_app`]. Never sent twice when the first may have arrived: LoginRadius locks accounts
+/// after wrong passwords.
+///
+/// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`; site: `POST /api/jwt/{app}/login?apikey`; JSON body.
 ///
 /// ```
-/// use loginradius_proto::jwt::{JwtByEmail, LoginOptions};
+/// use loginradius_proto::{App, Endpoint, jwt::JwtLogin};
+///
+/// let login = JwtLogin::email("user@example.com", "password");
+/// assert_eq!(login.name(), "JWT Token by Email");
+///
+/// let request = login.request(&App::new("my-api-key").jwt_app("my-jwt-app")).unwrap();
+/// assert_eq!(request.body().as_bytes(), br#"{"email":"user@example.com","password":"password"}"#);
+/// ```
+#[derive(Debug, Clone)]
+#[doc(alias("JWT Token by Email", "JWT Token by Phone", "JWT Token by Username"))]
+pub struct JwtLogin {
+    user: User,
+    password: Password,
+    options: LoginOptions,
+}
+
+/// How the user is identified.
+#[derive(Debug, Clone)]
+enum User {
+    Email(String),
+    Phone(String),
+    Username(String),
+}
+
+impl JwtLogin {
+    /// Logs in with the registered email address.
+    #[must_use]
+    pub fn email(email: impl Into<String>, password: impl Into<Password>) -> Self {
+        Self::new(User::Email(email.into()), password)
+    }
+
+    /// Logs in with the registered phone number.
+    #[must_use]
+    pub fn phone(phone: impl Into<String>, password: impl Into<Password>) -> Self {
+        Self::new(User::Phone(phone.into()), password)
+    }
+
+    /// Logs in with the registered user name.
+    #[must_use]
+    pub fn username(username: impl Into<String>, password: impl Into<Password>) -> Self {
+        Self::new(User::Username(username.into()), password)
+    }
+
+    fn new(user: User, password: impl Into<Password>) -> Self {
+        Self { user, password: password.into(), options: LoginOptions::new() }
+    }
+
+    /// Sets what is sent besides the credentials.
+    #[must_use]
+    pub fn options(mut self, options: LoginOptions) -> Self {
+        self.options = options;
+        self
+    }
+}
+
+impl Endpoint for JwtLogin {
+    type Response = Jwt;
+
+    fn name(&self) -> &'static str {
+        match self.user {
+            User::Email(_) => "JWT Token by Email",
+            User::Phone(_) => "JWT Token by Phone",
+            User::Username(_) => "JWT Token by Username",
+        }
+    }
+
+    fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+        let LoginOptions { verification_url, login_url, email_template, nonce } = &self.options;
+        let query = query(app, nonce.as_deref())
+            .optional("verificationurl", verification_url.as_deref())
+            .optional("loginurl", login_url.as_deref())
+            .optional("emailtemplate", email_template.as_deref());
+        let (parameter, user) = match &self.user {
+            User::Email(email) => ("email", email),
+            User::Phone(phone) => ("phone", phone),
+            User::Username(username) => ("username", username),
+        };
+        let body = Params::default().required(parameter, user).required("password", self.password.expose());
+        request::jwt(self.name(), app, Route::JwtLogin, query, Some(body))
+    }
+
+    fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
+        let reader = ResponseReader::new(self.name(), app, &[self.password.expose(), app.key()]);
+        reader.object(&response, "signature", read_jwt)
+    }
+}
+
+/// What a [`JwtLogin`] can send besides the credentials.
+///
+/// ```
+/// use loginradius_proto::jwt::{JwtLogin, LoginOptions};
 ///
 /// let options = LoginOptions::new().verification_url("https://www.abc.com/verify").email_template("default");
-/// let login = JwtByEmail::new("user@example.com", "password").options(options);
+/// let login = JwtLogin::email("user@example.com", "password").options(options);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct LoginOptions {
@@ -41,7 +137,7 @@ impl LoginOptions {
         self
     }
 
-    /// Where the person logs in (`loginurl`).
+    /// Where the user logs in (`loginurl`).
     #[must_use]
     pub fn login_url(mut self, url: impl Into<String>) -> Self {
         self.login_url = Some(url.into());
@@ -63,41 +159,103 @@ impl LoginOptions {
     }
 }
 
-/// The query that all JWT operations begin with: `apikey`, and `jwtapp` where it is not in the path.
-pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Result<Params<'a>, Error> {
+/// Begins the query of every JWT operation: `apikey`, and `jwtapp` where it is not in the path.
+pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
     let params = Params::default();
     match app.service.family() {
-        Family::Site => params.optional("Nonce", nonce)?.setting("apikey", app.key()),
+        Family::Site => params.optional("Nonce", nonce).setting("apikey", app.key()),
         Family::Classic if nonce.is_some() => {
-            Err(Error::settings("a nonce is for the site family alone: leave it out, or use `Service::site`"))
+            params.refuse("a nonce is for the site family alone: leave it out, or use `Service::site`")
         }
         Family::Classic => match app.jwt_app.as_deref() {
-            Some(name) => params.setting("apikey", app.key())?.setting("jwtapp", name),
-            None => Err(Error::settings(
-                "the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`",
-            )),
+            Some(name) => params.setting("apikey", app.key()).setting("jwtapp", name),
+            None => {
+                params.refuse("the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`")
+            }
         },
     }
 }
 
-pub(super) fn request(
-    app: &App,
-    who: (&'static str, &str),
-    password: &Password,
-    options: &LoginOptions,
-) -> Result<Request<Body>, Error> {
-    let query = query(app, options.nonce.as_deref())?
-        .optional("verificationurl", options.verification_url.as_deref())?
-        .optional("loginurl", options.login_url.as_deref())?
-        .optional("emailtemplate", options.email_template.as_deref())?;
-    let body = Params::default().required(who.0, who.1)?.required("password", password.expose())?;
-    request::jwt(app, Route::JwtLogin, &query, Some(&body))
+/// Reads the object of every JWT operation: `signature` is the whole JWT.
+pub(super) fn read_jwt(object: &Object<'_>, _: &Head) -> Result<Jwt, Field> {
+    let token = object.text("signature")?.filter(|token| !token.is_empty());
+    token.map(Jwt::new).ok_or(Field::missing("signature"))
 }
 
-/// The answer of all JWT operations: `signature` is the whole JWT.
-pub(super) fn response(asked: &Asked<'_>, answer: &Response<Body>) -> Result<Jwt, Error> {
-    answer::object(asked, answer, "signature", |object, _| {
-        let token = object.text("signature")?.filter(|token| !token.is_empty());
-        token.map(Jwt::new).ok_or(Field::missing("signature"))
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::BodyFormat::{Form, Json};
+    use crate::error::ErrorKind;
+    use crate::testing::{Sent, classic_app, response, sent, site_app};
+
+    const CLASSIC: &str = "https://cloud-api.loginradius.com/sso/jwt/api/login";
+    const SITE: &str = "https://acme.hub.loginradius.com/api/jwt/my-jwt-app/login";
+
+    /// Each login with its name and its parameter.
+    fn logins() -> [(JwtLogin, &'static str, (&'static str, &'static str)); 3] {
+        let password = "p ä&=%+";
+        [
+            (JwtLogin::email("user@example.com", password), "JWT Token by Email", ("email", "user@example.com")),
+            (JwtLogin::phone("+16045552368", password), "JWT Token by Phone", ("phone", "+16045552368")),
+            (JwtLogin::username("johndoe", password), "JWT Token by Username", ("username", "johndoe")),
+        ]
+    }
+
+    #[test]
+    fn requests() {
+        let options = LoginOptions::new()
+            .verification_url("https://www.abc.com/verify?a=1&b=2")
+            .login_url("https://www.abc.com/login")
+            .email_template("default");
+        let with_options = [
+            ("verificationurl", "https://www.abc.com/verify?a=1&b=2"),
+            ("loginurl", "https://www.abc.com/login"),
+            ("emailtemplate", "default"),
+        ];
+        for (login, name, user) in logins() {
+            assert_eq!(login.name(), name);
+            for (login, options) in [(login.clone(), &[][..]), (login.options(options.clone()), &with_options)] {
+                let (key, jwt_app) = (("apikey", "my-api-key"), ("jwtapp", "my-jwt-app"));
+                let body = [user, ("password", "p ä&=%+")];
+                for format in [Form, Json] {
+                    let query = [&[key, jwt_app], options].concat();
+                    let expected = Sent::query_and_json(CLASSIC, &query, &body);
+                    assert_eq!(sent(&login, &classic_app(format)), expected);
+                    let expected = Sent::query_and_json(SITE, &[&[key], options].concat(), &body);
+                    assert_eq!(sent(&login, &site_app(format)), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_for_sites() {
+        for (login, _, user) in logins() {
+            let login = login.options(LoginOptions::new().nonce("3f44"));
+            let query = [("Nonce", "3f44"), ("apikey", "my-api-key")];
+            let expected = Sent::query_and_json(SITE, &query, &[user, ("password", "p ä&=%+")]);
+            assert_eq!(sent(&login, &site_app(Form)), expected);
+            let error = login.request(&classic_app(Form)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+            assert!(error.to_string().contains("leave it out, or use `Service::site`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn responses() {
+        for (login, name, _) in logins() {
+            let jwt = login.response(&classic_app(Form), response(200, r#"{"signature":"e30.e30.c2ln"}"#)).unwrap();
+            assert_eq!(jwt.expose(), "e30.e30.c2ln");
+            let body = r#"{"ErrorCode":966,"Message":"Invalid user ID and/or password"}"#;
+            let error = login.response(&classic_app(Form), response(401, body)).unwrap_err();
+            assert_eq!((error.kind(), error.operation()), (ErrorKind::AskUser, Some(name)));
+            assert_eq!(error.service().unwrap().code, Some(966));
+        }
+    }
+
+    #[test]
+    fn none_is_repeated() {
+        assert!(logins().iter().all(|(login, ..)| !login.repeatable()));
+    }
 }

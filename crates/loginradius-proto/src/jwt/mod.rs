@@ -1,15 +1,9 @@
-//! LoginRadius's JWT operations, one file each.
+//! LoginRadius's JWT operations.
 //!
-//! Each yields a [`Jwt`](crate::Jwt): the whole compact token, which LoginRadius's answer calls `signature`.
+//! Each yields a [`Jwt`](crate::Jwt): the whole compact token, which LoginRadius's response calls `signature`.
 
 mod by_access_token;
-mod by_email;
-mod by_phone;
-mod by_username;
 mod login;
 
 pub use by_access_token::JwtByAccessToken;
-pub use by_email::JwtByEmail;
-pub use by_phone::JwtByPhone;
-pub use by_username::JwtByUsername;
-pub use login::LoginOptions;
+pub use login::{JwtLogin, LoginOptions};

@@ -10,8 +10,8 @@ use crate::route::Route;
 use crate::secret::{AuthorizationCode, CodeVerifier};
 use crate::service::Family;
 use crate::token::TokenSet;
-use crate::wire::scrub::Asked;
-use crate::wire::{answer, request};
+use crate::wire::request::{self, Params};
+use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Access token by OAuth 2 token": exchanges an authorization code ([RFC 6749, section 4.1.3]).
 ///
@@ -76,142 +76,24 @@ impl Endpoint for AccessTokenByCode {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let build = || {
-            let grant_type = self.grant_type || app.service.family() == Family::Site;
-            let params = request::Params::client(app)?
-                .secret(app)?
-                .required("redirect_uri", &self.redirect_uri)?
-                .optional("grant_type", grant_type.then_some("authorization_code"))?
-                .optional("response_type", self.response_type.then_some("token"))?
-                .required("code", self.code.expose())?
-                .optional("code_verifier", self.code_verifier.as_ref().map(CodeVerifier::expose))?;
-            request::oauth(app, Route::Token, &params)
-        };
-        build().map_err(|error: Error| error.of(self.name()))
+        let grant_type = self.grant_type || app.service.family() == Family::Site;
+        let params = Params::client(app)
+            .secret(app)
+            .required("redirect_uri", &self.redirect_uri)
+            .optional("grant_type", grant_type.then_some("authorization_code"))
+            .optional("response_type", self.response_type.then_some("token"))
+            .required("code", self.code.expose())
+            .optional("code_verifier", self.code_verifier.as_ref().map(CodeVerifier::expose));
+        request::oauth(self.name(), app, Route::Token, params)
     }
 
-    fn response(&self, app: &App, answer: Response<Body>) -> Result<TokenSet, Error> {
+    fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
         let verifier = self.code_verifier.as_ref().map_or("", CodeVerifier::expose);
-        let asked = Asked { app, secrets: &[self.code.expose(), verifier] };
-        answer::object(&asked, &answer, "access_token", TokenSet::read).map_err(|error| error.of(self.name()))
+        let reader = ResponseReader::new(self.name(), app, &[self.code.expose(), verifier]);
+        reader.object(&response, "access_token", TokenSet::read)
     }
 
     fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {
         tokens.requested_at = Some(sent);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::BodyFormat::{Form, Json};
-    use crate::error::ErrorKind;
-    use crate::testing::{Sent, answer, classic_app, public, sent, site_app};
-
-    fn operation() -> AccessTokenByCode {
-        AccessTokenByCode::new("the-code", "https://www.abc.com/callback?a=1&b=2")
-    }
-
-    const CLASSIC: (&str, &[(&str, &str)]) = (
-        "https://cloud-api.loginradius.com/sso/oauth/access_token",
-        &[
-            ("client_id", "my-client-id"),
-            ("client_secret", "my-client-secret"),
-            ("redirect_uri", "https://www.abc.com/callback?a=1&b=2"),
-            ("code", "the-code"),
-            ("response_type", "token"),
-        ],
-    );
-    const SITE: (&str, &[(&str, &str)]) = (
-        "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/token",
-        &[
-            ("client_id", "my-client-id"),
-            ("client_secret", "my-client-secret"),
-            ("redirect_uri", "https://www.abc.com/callback?a=1&b=2"),
-            ("code", "the-code"),
-            ("response_type", "token"),
-            ("grant_type", "authorization_code"),
-        ],
-    );
-
-    #[test]
-    fn classic_form() {
-        assert_eq!(sent(&operation(), &classic_app(Form)), Sent::form(CLASSIC.0, CLASSIC.1));
-    }
-
-    #[test]
-    fn classic_json() {
-        assert_eq!(sent(&operation(), &classic_app(Json)), Sent::json(CLASSIC.0, CLASSIC.1));
-    }
-
-    #[test]
-    fn site_form() {
-        assert_eq!(sent(&operation(), &site_app(Form)), Sent::form(SITE.0, SITE.1));
-    }
-
-    #[test]
-    fn site_json() {
-        assert_eq!(sent(&operation(), &site_app(Json)), Sent::json(SITE.0, SITE.1));
-    }
-
-    #[test]
-    fn with_a_verifier_and_without_a_secret() {
-        let fields = |given: &[(&'static str, &'static str)]| {
-            let fields = given.iter().copied().filter(|(name, _)| *name != "client_secret");
-            fields.chain([("code_verifier", "dBjftJeZ4CVP")]).collect::<Vec<_>>()
-        };
-        let operation = operation().code_verifier("dBjftJeZ4CVP");
-        assert_eq!(sent(&operation, &public(classic_app(Form))), Sent::form(CLASSIC.0, &fields(CLASSIC.1)));
-        assert_eq!(sent(&operation, &public(site_app(Json))), Sent::json(SITE.0, &fields(SITE.1)));
-    }
-
-    #[test]
-    fn with_a_grant_type_in_the_classic_family() {
-        let operation = operation().with_grant_type();
-        assert_eq!(sent(&operation, &classic_app(Form)), Sent::form(CLASSIC.0, SITE.1));
-        assert_eq!(sent(&operation, &site_app(Form)), Sent::form(SITE.0, SITE.1));
-    }
-
-    #[test]
-    fn without_a_response_type() {
-        let fields = |given: &[(&'static str, &'static str)]| {
-            given.iter().copied().filter(|(name, _)| *name != "response_type").collect::<Vec<_>>()
-        };
-        let operation = operation().without_response_type();
-        assert_eq!(sent(&operation, &classic_app(Form)), Sent::form(CLASSIC.0, &fields(CLASSIC.1)));
-        assert_eq!(sent(&operation, &site_app(Json)), Sent::json(SITE.0, &fields(SITE.1)));
-    }
-
-    #[test]
-    fn answer_with_tokens() {
-        let tokens = operation()
-            .response(
-                &classic_app(Form),
-                answer(
-                    200,
-                    r#"{"access_token":"b8cb","token_type":"access_token","refresh_token":"a795","expires_in":31103985}"#,
-                ),
-            )
-            .unwrap();
-        assert_eq!(tokens.access_token.expose(), "b8cb");
-        assert_eq!(tokens.refresh_token.unwrap().expose(), "a795");
-        assert_eq!(tokens.token_type.as_deref(), Some("access_token"));
-        assert_eq!(tokens.expires_in, Some(std::time::Duration::from_secs(31_103_985)));
-        assert!(tokens.id_token.is_none());
-    }
-
-    #[test]
-    fn answer_with_an_error() {
-        let error = operation()
-            .response(&classic_app(Form), answer(401, r#"{"ErrorCode":2005,"Message":"The code is expired."}"#))
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::SignInAgain);
-        assert_eq!(error.operation(), Some("Access Token by OAuth 2 Token"));
-        assert_eq!(error.service().unwrap().code, Some(2005));
-    }
-
-    #[test]
-    fn it_is_never_repeated() {
-        assert!(!operation().repeatable());
     }
 }

@@ -1,20 +1,20 @@
 use crate::error::Error;
 
-/// What happened to a session, for a log or a page of the user's. None shows a secret.
+/// What happened to a session, for a log or to show the user. No event shows a secret.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The tokens of a sign-in were stored.
+    /// The tokens of a login were stored.
     SignedIn,
     /// The session was refreshed, and the new tokens were stored.
     Rotated,
-    /// Another process has refreshed the session, or signed in, and its tokens are used from now on.
+    /// Another process has refreshed the session or stored a login: its tokens are used from now on.
     #[non_exhaustive]
     Adopted {
-        /// Whether they come from another sign-in, and so perhaps from another person.
-        other_sign_in: bool,
+        /// Whether they come from another login, and so perhaps from another user.
+        other_login: bool,
     },
-    /// A request failed; it is or will be tried again.
+    /// A request failed. It is sent again, now or later.
     #[non_exhaustive]
     Retried {
         /// What went wrong.
@@ -28,10 +28,10 @@ pub enum SessionEvent {
     },
     /// Tokens that were in this process alone are stored now.
     Saved,
-    /// The session is over.
+    /// The session has ended.
     #[non_exhaustive]
     SignedOut {
-        /// Why, if that was not asked for here.
+        /// Why, if this process did not ask for it.
         error: Option<Error>,
     },
 }

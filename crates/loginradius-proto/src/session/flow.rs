@@ -1,829 +1,465 @@
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::Response;
 
+use super::attempt::Attempt;
+use super::backoff::{BackoffPolicy, KnownBackoff};
+use super::errors::{changed_by_others, lock_taken, no_access_token, no_refresh_token, too_short};
 use super::event::SessionEvent;
-use super::memory::{At, Hold, SessionMemory, SessionPolicy, Unsaved};
-use super::record::{Intent, LoadOutcome, Mark, SaveOutcome, SessionRecord, StoredHold, Tokens};
+use super::lock_attempt::LockAttempt;
+use super::memory::SessionMemory;
+use super::now::Now;
+use super::outcome::{RefreshOutcome, RevocationOutcome, classify, classify_revocation};
+use super::policy::SessionPolicy;
+use super::record::{LoginId, SessionRecord, Status};
+use super::state::{AfterUnlock, Job, Login, Outcome, State, Unsettled, Write};
 use super::step::{SessionEnd, SessionInput, SessionStep};
+use super::stored::{Expected, LoadError, SaveError, StoredRecord};
+use super::suspension::suspension_threshold;
+use super::unsaved::{Retention, UnsavedPair, Verdict, reconcile};
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::flow::{Retry, SendOptions, is_failure};
+use crate::flow::SendOptions;
 use crate::jitter::{Jitter, after, doubled};
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::RefreshToken;
 use crate::token::TokenSet;
 
-/// One transaction of a session: getting a token that is good, signing in, signing out, forgetting.
+/// One transaction of a session: a refresh, a start, a sign-out or a forget.
 ///
-/// Its steps are a store's as well as a transport's, so that the *order* in which a rotating refresh token
-/// is spent and saved is decided here, once, and can be tested by stopping between any two steps.
+#[doc = include_str!("flow.md")]
 ///
-/// ```text
-/// lock -> load -> a token is good, and nobody reported it bad? ------------------> unlock -> done
-///                 else: save the intent -> send -> save the new pair, durably --> unlock -> done
-/// ```
+#[doc = include_str!("failures.md")]
 ///
-/// Getting a token, case by case:
-///
-/// - Another process has refreshed: its pair is adopted. Nothing is stored: signed out.
-/// - *Not sent*, or *lost* (a timeout, a 5xx, a page of a proxy, half an answer): tried again after a wait,
-///   under the lock, and under the intent that says that an answer may have been lost. When the attempts are
-///   used up, the record says until when nobody should try, and the error is [`ErrorKind::TryLater`].
-/// - *Refused*: loaded again. A newer pair there is adopted; the newest refresh token of the store refused
-///   is the end, and the only [`ErrorKind::SignInAgain`] besides that of a session that was signed out or
-///   has no refresh token.
-/// - The new pair cannot be saved: it is handed out, and stays in the [`SessionMemory`] together with the
-///   lock, until a later flow can save it.
-/// - The intent cannot be saved, or the record not loaded: nothing is sent, and nothing is lost.
-/// - A token that still has life in it is handed out whenever there is no better one, unless the session is over.
-///
-/// An intent that has grown older than an answer may take, because the process was suspended, is not sent
-/// any more: the flow begins again at the lock.
-///
-/// Steps of the store are answered by the input of the same name; [`step`](Self::step) repeats them until
-/// then. Inputs that nobody asked for are ignored, and while a request is out, the step is to wait.
-///
-/// ```
-/// # use std::time::{Duration, Instant, SystemTime};
-/// # use loginradius_proto::{App, Body, TokenSet};
-/// use loginradius_proto::session::{
-///     LoadOutcome, SaveOutcome, SessionFlow, SessionInput, SessionMemory, SessionPolicy, SessionStep,
-/// };
-///
-/// let app = App::new("my-client-id").client_secret("my-client-secret");
-/// let (start, clock) = (Instant::now(), SystemTime::now());
-/// let mut stored: Option<String> = None; // what a store keeps: JSON under the session's name
-/// let mut refreshes = 0;
-///
-/// // The whole driver of a flow: a store, a transport, a clock.
-/// let mut drive = |mut flow: SessionFlow, now: Instant, clock: SystemTime| loop {
-///     let input = match flow.step(now, clock) {
-///         SessionStep::Lock => SessionInput::Locked(Ok(true)),
-///         SessionStep::Load => SessionInput::Loaded(match &stored {
-///             Some(json) => LoadOutcome::from_json(json),
-///             None => LoadOutcome::Nothing,
-///         }),
-///         SessionStep::Save { record, .. } => {
-///             stored = Some(record.to_json());
-///             SessionInput::Saved(SaveOutcome::Saved)
-///         }
-///         SessionStep::Clear { .. } => {
-///             stored = None;
-///             SessionInput::Saved(SaveOutcome::Saved)
-///         }
-///         SessionStep::Send { .. } => {
-///             refreshes += 1;
-///             SessionInput::Answered(Ok(http::Response::new(Body::from(
-///                 r#"{"access_token":"second","expires_in":600,"refresh_token":"c7d1"}"#,
-///             ))))
-///         }
-///         SessionStep::Unlock => SessionInput::Unlocked,
-///         SessionStep::Wait(_) => unreachable!("nothing goes wrong here"),
-///         SessionStep::Done(end) => return end,
-///     };
-///     flow.receive(input, now, clock);
-/// };
-///
-/// let mut tokens = TokenSet::new("first");
-/// tokens.refresh_token = Some("a795".into());
-/// tokens.expires_in = Some(Duration::from_secs(600));
-/// let policy = SessionPolicy::default();
-/// let end = drive(SessionFlow::sign_in(&app, policy, SessionMemory::default(), tokens, 42), start, clock);
-/// assert!(end.result.unwrap().is_none());
-///
-/// // An hour later, in another process.
-/// let hour = Duration::from_secs(3600);
-/// let flow = SessionFlow::token(&app, policy, SessionMemory::default(), 43);
-/// let end = drive(flow, start + hour, clock + hour);
-/// assert_eq!(end.result.unwrap().unwrap().expose(), "second");
-///
-/// // And another one finds that token.
-/// let flow = SessionFlow::token(&app, policy, SessionMemory::default(), 44);
-/// let end = drive(flow, start + hour, clock + hour);
-/// assert_eq!(end.result.unwrap().unwrap().expose(), "second");
-/// assert_eq!(refreshes, 1);
-/// ```
+#[doc = include_str!("states.md")]
 #[derive(Debug, Clone)]
 pub struct SessionFlow {
     app: App,
     policy: SessionPolicy,
-    goal: Goal,
-    memory: SessionMemory,
-    jitter: Jitter,
+    job: Job,
     state: State,
-    /// Whether the state's step has been handed out: what comes before that is nobody's answer.
-    asked: bool,
-    /// The last moment at which this process was awake.
-    awake: Option<At>,
-    /// Whether it was suspended since it asked for the lock.
-    slept: bool,
-    /// Until when to wait for the lock.
-    lock_until: Option<Instant>,
-    /// How often the lock was taken by another.
-    busy: u32,
-    locked: bool,
-    /// The lock is given back only to be taken again.
-    relock: bool,
-    /// How often the flow began again, because others changed the record or because of a suspension.
-    restarts: u32,
-    /// How often something else was stored than was expected.
-    conflicts: u32,
-    /// Whether the lock may have become another's, and is kept nevertheless.
-    unsure: bool,
-    /// What the store holds, as far as is known.
-    stored: Option<SessionRecord>,
-    /// A newer pair, which the store has to take.
-    pending: Option<Pending>,
-    /// Whether there was a save of which nobody knows whether it took place.
-    doubted: bool,
-    /// The intent of such a save.
-    doubtful: Option<SessionRecord>,
-    /// The intent that was open before this flow's own.
-    earlier_intent: Option<Intent>,
-    /// A record with an intent under which nothing was sent.
-    unsent: Option<SessionRecord>,
-    /// Requests that were sent for this flow.
-    attempts: u32,
-    /// Failures in a row, those in the record included.
-    failures: u32,
-    /// Whether others have failed just before: then there is one attempt, and no waiting.
-    failing: bool,
-    /// The last request of which nobody knows whether it took effect.
-    lost: Option<Error>,
-    /// LoginRadius's refusal of these tokens.
-    refused: Option<(Error, Tokens)>,
-    /// What a hold is saved for.
-    failure: Option<(Error, Duration)>,
+    /// Whether the state's step was issued. An input before that belongs to no step.
+    step_issued: bool,
+    memory: SessionMemory,
+    unsettled: Unsettled,
+    lock: LockAttempt,
+    backoff: BackoffPolicy,
+    jitter: Jitter,
     events: Vec<SessionEvent>,
-    result: Result<Option<AccessToken>, Error>,
-}
-
-#[derive(Debug, Clone)]
-enum Goal {
-    Token,
-    SignIn,
-    /// Which sign-in, once that is known: a later one of somebody else stays.
-    SignOut(Option<u64>),
-    Forget,
-}
-
-#[derive(Debug, Clone)]
-struct Pending {
-    record: SessionRecord,
-    /// When this process asked for it.
-    asked: Option<Instant>,
-    expected: Option<u64>,
-    /// What was spent for it; `None` for a new sign-in.
-    spent: Option<Tokens>,
-    /// The sign-in that a new sign-in replaces, if there is one, as far as is known; and when that was.
-    replaces: Option<Option<u64>>,
-    since: SystemTime,
-    /// What was wrong with the rest of the answer.
-    /// And until when nobody should try again.
-    fault: Option<(Error, Duration)>,
-    /// Failures to save it, before this flow.
-    failures: u32,
-    /// Whether an earlier flow got it.
-    kept: bool,
-}
-
-impl Pending {
-    /// Whether the record says that the session of this very pair is over.
-    fn is_over(&self, record: &SessionRecord) -> bool {
-        record.sign_in == self.record.sign_in
-            && match record.mark {
-                Mark::None => false,
-                Mark::SigningOut => !self.is_newer_than(record),
-                Mark::Refused(_) => record.tokens.same_refresh_token(&self.record.tokens),
-            }
-    }
-
-    /// Whether the record still holds what was spent for this pair.
-    fn is_newer_than(&self, record: &SessionRecord) -> bool {
-        record.sign_in == self.record.sign_in
-            && self.spent.as_ref().is_some_and(|spent| record.tokens.same_refresh_token(spent))
-            // A server that does not rotate: the refresh token alone does not tell.
-            && !record.tokens.same_pair(&self.record.tokens)
-    }
-}
-
-#[derive(Debug, Clone)]
-enum State {
-    Start,
-    /// Another one has the lock.
-    Busy {
-        until: Instant,
-    },
-    Locking,
-    Loading,
-    Saving {
-        what: Write,
-        record: Box<SessionRecord>,
-        expected: Option<u64>,
-        since: (Instant, SystemTime),
-    },
-    Clearing {
-        expected: Option<u64>,
-    },
-    /// To be sent at once, under an intent or a mark of that moment.
-    Ready {
-        since: (Instant, SystemTime),
-    },
-    Out {
-        sent: Instant,
-        sent_at: SystemTime,
-        deadline: Instant,
-    },
-    Pausing {
-        until: Instant,
-    },
-    Unlocking,
-    Done {
-        told: bool,
-    },
-}
-
-/// What a save is for.
-#[derive(Debug, Clone, Copy)]
-enum Write {
-    Intent,
-    Pair,
-    Hold,
-    Refusal,
-    SigningOut,
 }
 
 impl SessionFlow {
-    /// How often a flow begins again before it gives up.
-    const MOST_RESTARTS: u32 = 5;
-    /// How soon the lock is tried again; twice as long each time, up to the longest.
-    const FIRST_LOCK_WAIT: Duration = Duration::from_millis(5);
-    const LONGEST_LOCK_WAIT: Duration = Duration::from_millis(160);
-    /// The least time between two attempts of different callers, whatever the policy.
-    const LEAST_HOLD: Duration = Duration::from_secs(1);
-    /// The longest `Retry-After` that is obeyed: a session must not be lost to a wrong header.
-    const LONGEST_HOLD: Duration = Duration::from_secs(3600);
     /// The longest time between two attempts to save a pair.
-    const LONGEST_SAVE_WAIT: Duration = Duration::from_secs(60);
+    const MAX_SAVE_WAIT: Duration = Duration::from_secs(60);
 
-    /// Gets an access token that is good: the stored one, or a new one.
+    /// Gets a good access token: the stored one, or a new one.
     ///
-    /// The seed is for the jitter, and need not be secret; take another one for each flow.
+    /// The seed is for the jitter. It need not be secret; use another one for each flow.
     #[must_use]
-    pub fn token(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
-        Self::new(app, policy, memory, Goal::Token, seed)
+    pub fn refresh(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
+        Self::new(app, policy, memory, Job::Refresh(None), seed)
     }
 
-    /// Stores the tokens of a new sign-in, in place of an earlier one's.
+    /// Stores the tokens of a new login in place of those of an earlier one.
     ///
-    /// If they cannot be stored, the result is an error, and they are in the memory alone
-    /// ([`SessionMemory::unsaved`]), from where a later flow saves them.
+    /// It is idempotent, in other processes too and whatever became of an earlier attempt. A login that is stored
+    /// already is adopted as it is now, with its later refreshes, and one that a later login has replaced stays
+    /// replaced. If the tokens cannot be stored, the result is an error, and the memory does not keep them.
     ///
-    /// Their lifetime is counted from [`TokenSet::requested_at`], or from the flow's first step. The seed is
-    /// for the jitter and for the identifiers of the sign-in, and need not be secret; take another one for
-    /// each flow.
+    /// A record knows its own login and the last 16 that were replaced. So a login is stored once more if its record
+    /// was cleared by a sign-out or a forget, or was damaged. Pass the tokens that the login yielded: those of a
+    /// refresh count as another login.
+    ///
+    /// The lifetime counts from [`TokenSet::requested_at`], or else from the flow's first step. The seed is for the
+    /// jitter and for the generation of the first save. It need not be secret; use another one for each flow.
     #[must_use]
-    pub fn sign_in(app: &App, policy: SessionPolicy, memory: SessionMemory, tokens: TokenSet, seed: u64) -> Self {
-        let mut flow = Self::new(app, policy, memory, Goal::SignIn, seed);
-        let (generation, sign_in) = (flow.jitter.bits(), flow.jitter.bits());
-        let asked = tokens.requested_at;
-        // The moment is known at the first step.
-        let tokens = Tokens::new(tokens, SystemTime::UNIX_EPOCH);
-        let record = SessionRecord::new(app, tokens, generation, sign_in);
-        flow.pending = Some(Pending {
-            record,
-            asked,
-            expected: None,
-            spent: None,
-            replaces: None,
-            since: SystemTime::UNIX_EPOCH,
-            fault: None,
-            failures: 0,
-            kept: false,
-        });
-        flow
+    pub fn start(app: &App, policy: SessionPolicy, memory: SessionMemory, tokens: &TokenSet, seed: u64) -> Self {
+        let login = Login { id: LoginId::of(tokens), tokens: tokens.clone(), requested_at: None, seed };
+        Self::new(app, policy, memory, Job::Start(login), seed)
     }
 
-    /// Signs out: marks the record, so that it is not handed out any more, revokes the refresh token, and
-    /// clears the record. If the network fails, the mark stays, and the next flow goes on from there.
+    /// Signs out: marks the record, so that its tokens are not returned any more, revokes the refresh token, and
+    /// clears the record. If the network fails, the mark stays, and the next sign-out continues from there.
     #[must_use]
     pub fn sign_out(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
-        Self::new(app, policy, memory, Goal::SignOut(None), seed)
+        Self::new(app, policy, memory, Job::SignOut(None), seed)
     }
 
-    /// Clears the record without a word to LoginRadius.
+    /// Clears the record and sends nothing to LoginRadius.
     #[must_use]
     pub fn forget(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
-        Self::new(app, policy, memory, Goal::Forget, seed)
+        Self::new(app, policy, memory, Job::Forget, seed)
     }
 
-    fn new(app: &App, policy: SessionPolicy, memory: SessionMemory, goal: Goal, seed: u64) -> Self {
+    fn new(app: &App, policy: SessionPolicy, memory: SessionMemory, job: Job, seed: u64) -> Self {
         Self {
             app: app.clone(),
             policy,
-            goal,
-            memory,
-            jitter: Jitter::new(seed),
+            job,
             state: State::Start,
-            asked: false,
-            awake: None,
-            slept: false,
-            lock_until: None,
-            busy: 0,
-            locked: false,
-            relock: false,
-            restarts: 0,
-            conflicts: 0,
-            unsure: false,
-            stored: None,
-            pending: None,
-            doubted: false,
-            doubtful: None,
-            earlier_intent: None,
-            unsent: None,
-            attempts: 0,
-            failures: 0,
-            failing: false,
-            lost: None,
-            refused: None,
-            failure: None,
+            step_issued: false,
+            memory,
+            unsettled: Unsettled::Nothing,
+            lock: LockAttempt::default(),
+            backoff: BackoffPolicy::new(policy.retry),
+            jitter: Jitter::new(seed),
             events: Vec::new(),
-            result: Ok(None),
         }
     }
 
-    /// What to do at this moment. Call it at the start, after every [`receive`](Self::receive), and when a
-    /// [`SessionStep::Wait`] is over; earlier calls answer the same again.
-    pub fn step(&mut self, now: Instant, clock: SystemTime) -> SessionStep {
-        let at = At { now, clock };
-        if let Some((request, options)) = self.advance(at) {
-            return SessionStep::Send { request, options };
+    /// Returns the name of the state in the [table](Self#states), for logs and tests.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        self.state.name()
+    }
+
+    /// Returns what to do now. Call it at the start, after every [`receive`](Self::receive), and when a
+    /// [`SessionStep::Wait`] is over; earlier calls return the same again.
+    pub fn step(&mut self, now: Now) -> SessionStep {
+        if let Some(send) = self.advance(now) {
+            return send;
         }
-        if let State::Locking = self.state
-            && !self.asked
-        {
-            self.slept = false;
+        if matches!(self.state, State::Locking) && !self.step_issued {
+            self.lock.suspension.reset();
         }
-        self.asked = true;
+        self.step_issued = true;
         match &self.state {
             State::Locking => SessionStep::Lock,
             State::Loading => SessionStep::Load,
-            State::Saving { record, expected, .. } => {
-                SessionStep::Save { record: (**record).clone(), expected: *expected }
-            }
+            State::Saving { write, expected } => SessionStep::Save { record: write.encode(), expected: *expected },
             State::Clearing { expected } => SessionStep::Clear { expected: *expected },
-            State::Busy { until } | State::Pausing { until } | State::Out { deadline: until, .. } => {
-                SessionStep::Wait(*until)
-            }
-            State::Unlocking => SessionStep::Unlock,
-            State::Done { .. } => SessionStep::Done(self.end(at)),
+            State::AwaitingLock { until }
+            | State::BackingOff { until, .. }
+            | State::AwaitingResponse { deadline: until, .. } => SessionStep::Wait(*until),
+            State::Unlocking(_) => SessionStep::Unlock,
+            State::Done(_) => SessionStep::Done(self.end(now)),
             // Left in `advance`.
-            State::Start | State::Ready { .. } => SessionStep::Wait(now),
+            State::Start | State::Ready(_) => SessionStep::Wait(now.monotonic),
         }
     }
 
-    /// What time alone changes, and the request that is to be sent now.
-    fn advance(&mut self, at: At) -> Option<(Request<Body>, SendOptions)> {
-        let now = at.now;
-        self.look_at_the_clocks(at);
-        match self.state {
-            State::Start => self.begin(at),
-            State::Loading if self.slept => self.restart(at),
-            State::Busy { until } if now >= until => self.state = State::Locking,
-            State::Out { deadline, .. } if now >= deadline => {
-                self.answered(Err(Error::lost("the transport gave no outcome by the request's deadline")), at);
+    /// Takes the outcome of the step that was issued last. Anything else is ignored.
+    pub fn receive(&mut self, input: SessionInput, now: Now) {
+        if !std::mem::take(&mut self.step_issued) {
+            return;
+        }
+        self.detect_suspension(now);
+        match (&self.state, input) {
+            (State::Loading, SessionInput::Loaded(_)) if self.lock.suspension.was_suspended() => self.restart(now),
+            (State::Locking, SessionInput::Locked(outcome)) => self.lock_tried(outcome, now),
+            (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, now),
+            (State::Saving { .. } | State::Clearing { .. }, SessionInput::Saved(outcome)) => self.saved(outcome, now),
+            (State::AwaitingResponse { .. }, SessionInput::Responded(outcome)) => self.responded(outcome, now),
+            (State::Unlocking(_), SessionInput::Unlocked) => self.unlocked(),
+            _ => self.step_issued = true,
+        }
+    }
+
+    /// Makes the transitions that time alone causes, and returns the request that is to be sent now.
+    fn advance(&mut self, now: Now) -> Option<SessionStep> {
+        self.detect_suspension(now);
+        match &self.state {
+            State::Start => self.begin(now),
+            State::Loading if self.lock.suspension.was_suspended() => self.restart(now),
+            State::AwaitingLock { until } if now.monotonic >= *until => self.state = State::Locking,
+            State::AwaitingResponse { deadline, .. } if now.monotonic >= *deadline => {
+                self.responded(Err(Error::unanswered()), now);
             }
-            State::Pausing { until } if now >= until => self.attempt(at),
+            State::BackingOff { until, .. } if now.monotonic >= *until => self.try_again(now),
             _ => {}
         }
-        if let State::Ready { since } = self.state {
-            // An intent that is older than any answer may be is not one any more: this process was
-            // suspended, and its lock may have become another's.
-            if self.slept || at.since(since) > self.policy.timeout {
-                self.unsent = self.stored.take();
-                self.restart(at);
-            } else {
-                return self.send(at);
-            }
+        if let State::Ready(attempt) = &self.state {
+            let attempt = attempt.clone();
+            return self.send(attempt, now);
         }
         None
     }
 
-    /// The outcome of a step.
-    pub fn receive(&mut self, input: SessionInput, now: Instant, clock: SystemTime) {
-        let at = At { now, clock };
-        if !std::mem::take(&mut self.asked) {
-            return;
-        }
-        self.look_at_the_clocks(at);
-        match (&self.state, input) {
-            (State::Locking, SessionInput::Locked(Ok(true))) if self.slept => {
-                self.locked = true;
-                self.restart(at);
-            }
-            (State::Loading, SessionInput::Loaded(_)) if self.slept => self.restart(at),
-            (State::Locking, SessionInput::Locked(outcome)) => self.lock_tried(outcome, at),
-            (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, at),
-            (State::Saving { .. } | State::Clearing { .. }, SessionInput::Saved(outcome)) => self.saved(outcome, at),
-            (State::Out { .. }, SessionInput::Answered(outcome)) => self.answered(outcome, at),
-            (State::Unlocking, SessionInput::Unlocked) => {
-                self.locked = false;
-                self.state = if self.relock { State::Locking } else { State::Done { told: false } };
-                self.relock = false;
-            }
-            _ => self.asked = true,
-        }
-    }
-
-    /// Notices that this process was suspended so long that its lock may have become another's, if locks are
-    /// leases. What is loaded after that may be what that other one is about to change.
-    fn look_at_the_clocks(&mut self, at: At) {
-        let patience = self.policy.timeout.max(self.policy.retry.longest_wait);
-        // The timeouts of sockets come late, on Linux by up to an eighth.
-        let patience = match self.state {
-            State::Out { .. } => patience.saturating_add(patience / 4).saturating_add(Duration::from_secs(1)),
-            _ => patience,
-        };
-        let awake = self.awake.replace(at).unwrap_or(at);
-        self.slept |= at.since((awake.now, awake.clock)) > patience;
+    /// Detects that the process was suspended. If locks are leases, it may have lost its lock, and another process may
+    /// be about to change what it loads.
+    fn detect_suspension(&mut self, now: Now) {
+        let awaits_response = matches!(self.state, State::AwaitingResponse { .. });
+        self.lock.suspension.observe(now, suspension_threshold(&self.policy, awaits_response));
     }
 
     // The beginning, and the lock.
 
-    fn begin(&mut self, at: At) {
-        self.lock_until = Some(after(at.now, self.policy.lock_wait));
-        self.locked = self.memory.keeps_lock();
-        if let (Goal::SignIn, Some(pending)) = (&self.goal, &mut self.pending) {
-            let asked = pending.asked.unwrap_or(at.now);
-            let age = at.now.saturating_duration_since(asked);
-            pending.asked = Some(asked);
-            pending.since = at.clock;
-            pending.replaces = match &self.memory.unsaved {
-                Some(unsaved) if unsaved.spent.is_none() => unsaved.replaces,
-                _ => self.memory.pair.as_ref().map(|pair| Some(pair.record.sign_in)),
-            };
-            pending.record.tokens.set_obtained_at(at.clock.checked_sub(age).unwrap_or(at.clock));
-        } else if let (Some(pair), Some(unsaved)) = (&self.memory.pair, &self.memory.unsaved) {
-            self.pending = Some(Pending {
-                record: pair.record.clone(),
-                asked: None,
-                expected: unsaved.expected,
-                spent: unsaved.spent.clone(),
-                replaces: unsaved.replaces,
-                since: unsaved.since,
-                fault: None,
-                failures: unsaved.failures,
-                kept: true,
-            });
+    fn begin(&mut self, now: Now) {
+        self.lock.begin(now.monotonic, self.policy.lock_wait);
+        self.lock.set_held(self.memory.retains_lock());
+        if let Job::Start(login) = &mut self.job {
+            if login.tokens.access_token.expose().is_empty() {
+                return self.finish(Err(no_access_token()));
+            }
+            let requested_at = login.tokens.requested_at.unwrap_or(now.monotonic);
+            let age = now.monotonic.saturating_duration_since(requested_at);
+            login.requested_at = Some(Now::new(requested_at, now.wall.checked_sub(age).unwrap_or(now.wall)));
         }
-        let gained = self.pending.as_ref().is_some_and(|pending| pending.spent.is_some());
-        match (&self.goal, self.locked) {
-            (Goal::Token, true) if gained => self.save_pending(at),
-            (_, true) => self.state = State::Loading,
-            (_, false) => self.state = State::Locking,
+        match self.memory.unsaved.clone() {
+            Some(pair) if matches!(self.job, Job::Refresh(_)) && self.lock.is_held() => self.save_pair(pair),
+            unsaved => {
+                self.unsettled = unsaved.map_or(Unsettled::Nothing, Unsettled::Pair);
+                self.state = if self.lock.is_held() { State::Loading } else { State::Locking };
+            }
         }
     }
 
-    fn lock_tried(&mut self, outcome: Result<bool, Error>, at: At) {
+    fn lock_tried(&mut self, outcome: Result<bool, Error>, now: Now) {
         match outcome {
             Ok(true) => {
-                self.locked = true;
+                self.lock.set_held(true);
                 self.state = State::Loading;
             }
-            // Whoever has it is refreshing: what there is will do meanwhile.
-            Ok(false) if self.can_do_without(at) => self.finish_quietly(Self::busy(), at),
-            Ok(false) if self.lock_until.is_some_and(|until| at.now < until) => {
-                self.busy = self.busy.saturating_add(1);
-                let wait = doubled(Self::FIRST_LOCK_WAIT, self.busy, Self::LONGEST_LOCK_WAIT);
-                self.state = State::Busy { until: after(at.now, self.jitter.shorten(wait)) };
-            }
-            Ok(false) => self.store_failed(Self::busy(), at),
-            Err(error) => self.store_failed(error, at),
+            // The holder is refreshing: until it is done, the cached token will do.
+            Ok(false) if self.may_skip_lock(now) => self.finish_with_cached_or(lock_taken(), now),
+            Ok(false) => match self.lock.next_try(now.monotonic, &mut self.jitter) {
+                Some(until) => self.state = State::AwaitingLock { until },
+                None => self.store_failed(lock_taken(), now),
+            },
+            Err(error) => self.store_failed(error, now),
         }
     }
 
-    /// Whether the caller has a good token, and nothing would be lost if this flow ended.
-    fn can_do_without(&self, at: At) -> bool {
-        let nothing_new = match &self.pending {
-            Some(pending) => pending.kept && !self.memory.keeps_lock(),
-            None => true,
+    /// Returns whether the caller has a good token, and nothing would be lost if this flow ended.
+    fn may_skip_lock(&self, now: Now) -> bool {
+        let nothing_new = match &self.unsettled {
+            Unsettled::Pair(pair) => pair.is_retained() && !self.memory.retains_lock(),
+            _ => true,
         };
-        matches!(self.goal, Goal::Token) && nothing_new && self.good(at).is_some()
+        matches!(self.job, Job::Refresh(_)) && nothing_new && self.memory.good(now).is_some()
     }
 
-    fn busy() -> Error {
-        let message = "another process has the session's lock, for a refresh or because it cannot save one; try again \
-                       later";
-        Error::new(ErrorKind::TryLater, message)
-    }
-
-    /// Gives the lock back, if it is held and may be, and ends.
-    fn release(&mut self) {
-        let keep = self.memory.keeps_lock();
-        self.state = if self.locked && !keep { State::Unlocking } else { State::Done { told: false } };
-    }
-
-    fn finish(&mut self, result: Result<Option<AccessToken>, Error>) {
-        self.result = result;
-        self.release();
-    }
-
-    /// Ends with the token that is there, if it is good, and lets callers be for a moment; else with the error.
-    fn finish_quietly(&mut self, error: Error, at: At) {
-        match self.good(at) {
-            Some(token) => {
-                self.memory.quiet_until = Some(after(at.now, Self::LEAST_HOLD));
-                self.finish(Ok(Some(token)));
-            }
-            None => self.finish(Err(error)),
+    /// Begins again at the lock, because another process changed the record or the lock may be lost.
+    fn restart(&mut self, now: Now) {
+        if self.lock.restart_budget_spent() {
+            return self.store_failed(changed_by_others(), now);
         }
-    }
-
-    /// The store did not do its part. Nothing was spent, or what was gained is in the memory.
-    fn store_failed(&mut self, error: Error, at: At) {
-        // Only a refusal says "sign in again", whatever a store may say.
-        let error = match error.kind() {
-            ErrorKind::Settings | ErrorKind::TryLater => error,
-            _ => Error::try_later("the session's store failed; try again later", error),
-        };
-        if let Some(pending) = self.pending.take() {
-            self.keep(pending, error, at);
-        } else if matches!(self.goal, Goal::Token) {
-            self.finish_quietly(error, at);
-        } else {
-            self.finish(Err(error));
-        }
-    }
-
-    /// Others changed the record, or the lock may have been lost: begins again at the lock.
-    fn restart(&mut self, at: At) {
-        if self.is_going_round() {
-            self.store_failed(
-                Error::new(ErrorKind::TryLater, "the session is changed by others all the time; try again later"),
-                at,
-            );
-            return;
-        }
-        self.slept = false;
-        // As long as the store holds a token that is spent, the lock keeps others from sending it. But if
-        // what was loaded under it cannot be replaced, it is not held any more.
-        let gained = |pending: &Pending| !pending.kept && pending.spent.is_some();
-        let guards = self.memory.keeps_lock() || self.pending.as_ref().is_some_and(gained);
-        if self.locked && guards && self.conflicts < 2 {
-            self.unsure = true;
+        self.lock.suspension.reset();
+        // As long as the store holds a consumed token, the lock keeps other processes from sending it: it is kept,
+        // unless conflicts have proved that it is lost.
+        let just_rotated = matches!(&self.unsettled, Unsettled::Pair(pair) if !pair.is_retained());
+        if (self.memory.retains_lock() || just_rotated) && self.lock.keep_in_doubt() {
             self.state = State::Loading;
             return;
         }
-        self.lock_until = Some(after(at.now, self.policy.lock_wait));
-        self.relock = self.locked;
-        self.state = if self.locked { State::Unlocking } else { State::Locking };
+        self.lock.begin(now.monotonic, self.policy.lock_wait);
+        self.state = if self.lock.is_held() { State::Unlocking(AfterUnlock::Reacquire) } else { State::Locking };
     }
 
-    fn is_going_round(&mut self) -> bool {
-        self.restarts += 1;
-        self.restarts > Self::MOST_RESTARTS
+    fn unlocked(&mut self) {
+        self.lock.set_held(false);
+        self.state = match std::mem::replace(&mut self.state, State::Locking) {
+            State::Unlocking(AfterUnlock::Finish(outcome)) => State::Done(Some(outcome)),
+            _ => State::Locking,
+        };
     }
 
     // The record.
 
-    fn loaded(&mut self, outcome: LoadOutcome, at: At) {
-        let record = match outcome {
-            LoadOutcome::Record(record) if record.client_id != self.app.client_id => {
-                let message = format!(
-                    "the stored session belongs to the client id `{}`, not to `{}`: use another name or another store",
-                    printable(&record.client_id),
-                    printable(&self.app.client_id),
-                );
-                return self.store_failed(Error::settings(message), at);
+    fn loaded(&mut self, outcome: Result<Option<StoredRecord>, LoadError>, now: Now) {
+        let record = match outcome.and_then(|stored| stored.map(|stored| stored.decode(&self.app)).transpose()) {
+            Ok(record) => record,
+            Err(LoadError::Failed(error)) => return self.store_failed(error, now),
+            Err(LoadError::Damaged { generation, error }) => {
+                let expected = Expected::Damaged(generation);
+                return match self.job {
+                    Job::Start(_) => self.save_login(None, expected),
+                    Job::Forget => self.state = State::Clearing { expected },
+                    Job::Refresh(_) | Job::SignOut(_) => self.store_failed(error, now),
+                };
             }
-            LoadOutcome::Record(record) => Some(record),
-            LoadOutcome::Nothing => None,
-            LoadOutcome::Damaged(_) if matches!(self.goal, Goal::SignIn) => None,
-            LoadOutcome::Damaged(_) if matches!(self.goal, Goal::Forget) => {
-                self.state = State::Clearing { expected: None };
-                return;
-            }
-            LoadOutcome::Damaged(error) | LoadOutcome::Failed(error) => return self.store_failed(error, at),
         };
-        if let Some((pending, record)) = self.pending.as_ref().zip(record.as_ref())
-            && pending.kept
-            && pending.spent.is_none()
-            && pending.record.sign_in == record.sign_in
-        {
-            // That sign-in was stored after all, and what is there came of it.
-            let kept_lock = self.memory.keeps_lock() && record.mark == Mark::None;
-            self.pending = None;
-            self.memory.unsaved = None;
-            // The lock that was kept may have become another's, who refreshes that sign-in now. Of one that is
-            // over, nothing is sent that could be spent.
-            if kept_lock {
-                return self.restart(at);
+        self.memory.stale = false;
+        match (&self.job, record) {
+            (Job::Refresh(_), Some(record)) => self.loaded_for_refresh(record, now),
+            (Job::Refresh(_), None) => self.session_missing("no user is signed in here: sign in"),
+            (Job::Start(_), record) => self.loaded_for_start(record, now),
+            (Job::SignOut(login), Some(record)) if login.is_none_or(|login| login == record.login) => {
+                self.loaded_for_sign_out(record, now);
             }
-        }
-        self.memory.doubted = false;
-        match self.goal {
-            Goal::Token => self.loaded_for_token(record, at),
-            Goal::SignIn => self.loaded_for_sign_in(record, at),
-            Goal::SignOut(target) => self.loaded_for_sign_out(record, target, at),
-            Goal::Forget => match record {
-                Some(record) => {
-                    self.state = State::Clearing { expected: Some(record.generation) };
-                    self.stored = Some(record);
-                }
-                None => self.signed_out(),
-            },
+            (Job::SignOut(login), _) => self.signed_out(login.is_some()),
+            (Job::Forget, Some(record)) => {
+                self.state = State::Clearing { expected: Expected::Generation(record.generation) };
+            }
+            (Job::Forget, None) => self.signed_out(false),
         }
     }
 
-    fn loaded_for_token(&mut self, record: Option<SessionRecord>, at: At) {
-        let doubtful = self.doubtful.take();
-        let Some(record) = record else {
-            match self.pending.take() {
-                // A sign-in that has never been stored.
-                Some(pending) if pending.spent.is_none() => self.save_over(pending, None, at),
-                _ => self.gone("nobody is signed in here: sign in"),
+    fn loaded_for_refresh(&mut self, record: SessionRecord, now: Now) {
+        match std::mem::replace(&mut self.unsettled, Unsettled::Nothing) {
+            Unsettled::Pair(pair) => self.settle_pair(pair, record, now),
+            Unsettled::UnconfirmedIntent(attempt) if attempt.record.same_save(&record) => {
+                self.state = State::Ready(Attempt { since: now, ..attempt });
             }
-            return;
+            Unsettled::UnsentIntent(attempt) if attempt.record.same_save(&record) => {
+                self.adopt(SessionRecord { intent: attempt.earlier_intent, ..record }, now);
+            }
+            Unsettled::Rejection(attempt, error) if attempt.was_made_for(&record) => {
+                self.rejected(attempt, error, record)
+            }
+            Unsettled::Nothing
+            | Unsettled::UnconfirmedIntent(_)
+            | Unsettled::UnsentIntent(_)
+            | Unsettled::Rejection(..) => self.adopt(record, now),
+        }
+    }
+
+    fn loaded_for_start(&mut self, stored: Option<SessionRecord>, now: Now) {
+        let Job::Start(Login { id, .. }) = self.job else { return };
+        match stored {
+            Some(record) if self.is_renewed_by_login(&record) => {
+                let expected = Expected::Generation(record.generation);
+                self.save_login(Some(&record), expected);
+            }
+            // The login was stored before: the record came from it or replaced it, and so did an unsaved pair.
+            Some(record) if record.login == id || record.replaced.contains(&id) => {
+                match std::mem::replace(&mut self.unsettled, Unsettled::Nothing) {
+                    Unsettled::Pair(pair) => self.settle_pair(pair, record, now),
+                    _ => self.adopt(record, now),
+                }
+            }
+            Some(record) => self.save_login(Some(&record), Expected::Generation(record.generation)),
+            None => self.save_login(None, Expected::Nothing),
+        }
+    }
+
+    /// Whether the caller has asked for the stored tokens later than the record says: a server may answer a login with
+    /// the tokens of the one before, with a new lifetime.
+    fn is_renewed_by_login(&self, stored: &SessionRecord) -> bool {
+        let Job::Start(login) = &self.job else { return false };
+        stored.status == Status::Active && !matches!(self.unsettled, Unsettled::Pair(_)) && login.renews(stored)
+    }
+
+    fn loaded_for_sign_out(&mut self, mut record: SessionRecord, now: Now) {
+        let expected = Expected::Generation(record.generation);
+        // Only the newest refresh token ends the session at LoginRadius.
+        if let Unsettled::Pair(pair) = &self.unsettled
+            && reconcile(pair, &record) == Verdict::Overwrite
+        {
+            record = SessionRecord { generation: record.generation, ..pair.record.clone() };
+        }
+        self.job = Job::SignOut(Some(record.login));
+        let signing_out = record.status == Status::SigningOut;
+        if signing_out {
+            self.set_signing_out();
+        }
+        self.state = match Attempt::revocation(record, now) {
+            None => State::Clearing { expected },
+            Some(attempt) if signing_out => State::Ready(attempt),
+            Some(mut attempt) => {
+                attempt.record = attempt.record.into_status(Status::SigningOut);
+                State::Saving { write: Write::SigningOut(attempt), expected }
+            }
         };
-        if let Some(pending) = self.pending.take() {
-            return self.reconcile(pending, record, at);
-        }
-        if let Some(intended) = doubtful
-            && intended.same_save(&record)
-        {
-            self.stored = Some(record);
-            self.state = State::Ready { since: (at.now, at.clock) };
-            return;
-        }
-        self.adopt(record, at);
     }
 
-    fn loaded_for_sign_in(&mut self, record: Option<SessionRecord>, at: At) {
-        if let Some(mut pending) = self.pending.take() {
-            match record {
-                Some(record) if pending.record.same_save(&record) => self.pair_is_saved(pending, at),
-                // It was stored, and another process has gone on from there.
-                Some(record) if pending.record.sign_in == record.sign_in => {
-                    let asked = pending.asked.filter(|_| record.tokens.same_lifetime(&pending.record.tokens));
-                    self.pair_is_saved(Pending { record, asked, ..pending }, at);
+    /// Compares an unsaved pair with the stored record, and continues with the right one.
+    fn settle_pair(&mut self, mut pair: UnsavedPair, record: SessionRecord, now: Now) {
+        match reconcile(&pair, &record) {
+            Verdict::Saved => self.pair_is_saved(pair, now),
+            Verdict::Overwrite => {
+                pair.rebase(&record);
+                self.save_pair(pair);
+            }
+            Verdict::Ended => self.adopt(record, now),
+            // A lock under which another process could write was not held.
+            Verdict::Superseded if self.memory.retains_lock() || self.lock.may_be_lost() => {
+                self.memory.set_lock_lost();
+                self.lock.set_lost();
+                self.unsettled = Unsettled::Pair(pair);
+                self.restart(now);
+            }
+            Verdict::Superseded => {
+                if record.tokens.same_lifetime(&pair.record.tokens) {
+                    self.remember(&record, pair.requested_at, now);
+                    self.events.push(pair.saved_event());
                 }
-                // It may have been stored, and somebody has signed in after that.
-                Some(record)
-                    if self.doubted
-                        && pending.expected != Some(record.generation)
-                        && pending.replaces != Some(Some(record.sign_in)) =>
-                {
-                    self.memory = SessionMemory::default();
-                    self.take(&record, None, at);
-                    self.stored = Some(record);
-                    self.events.push(SessionEvent::Adopted { other_sign_in: true });
-                    self.finish(Ok(None));
-                }
-                record => {
-                    pending.replaces = Some(record.as_ref().map(|record| record.sign_in));
-                    self.save_over(pending, record, at);
-                }
+                self.adopt(record, now);
             }
         }
     }
 
-    /// What to do with a pair that is not stored, now that something else is.
-    fn reconcile(&mut self, pending: Pending, record: SessionRecord, at: At) {
-        if pending.record.same_save(&record) {
-            self.pair_is_saved(pending, at);
-        } else if pending.is_over(&record) {
-            self.adopt(record, at);
-        } else if match pending.spent {
-            Some(_) => pending.is_newer_than(&record),
-            // A sign-in that could not be stored: is what is there now older, or a later one of somebody else?
-            None => {
-                pending.expected == Some(record.generation)
-                    || match pending.replaces {
-                        Some(replaces) => replaces == Some(record.sign_in),
-                        None => record.tokens.obtained_at <= pending.since,
-                    }
-            }
-        } {
-            self.save_over(pending, Some(record), at);
-        } else {
-            // Theirs is newer, or ours with something added to it: what is stored counts. But a kept lock
-            // under which others could write was not one.
-            if self.memory.keeps_lock() || self.unsure {
-                self.memory.lost_lock();
-                self.unsure = false;
-                self.conflicts = 2;
-                self.pending = Some(pending);
-                return self.restart(at);
-            }
-            if record.tokens.same_lifetime(&pending.record.tokens) {
-                self.take(&record, pending.asked, at);
-                self.events.push(if pending.kept { SessionEvent::Saved } else { SessionEvent::Rotated });
-            }
-            self.adopt(record, at);
-        }
-    }
-
-    /// Goes on with what the store holds.
-    fn adopt(&mut self, mut record: SessionRecord, at: At) {
-        if self.unsent.take().is_some_and(|unsent| unsent.same_save(&record)) {
-            record.intent = self.earlier_intent;
-        }
-        match &record.mark {
-            Mark::None => {}
-            Mark::SigningOut => return self.gone("the session was signed out: sign in again"),
-            Mark::Refused(why) => {
-                let message = format!("the session is over: {why}; sign in again");
-                return self.gone(&message);
+    /// Continues with the stored record.
+    fn adopt(&mut self, record: SessionRecord, now: Now) {
+        match &record.status {
+            Status::Active => {}
+            Status::SigningOut => return self.session_missing("the session was signed out: sign in again"),
+            Status::Rejected(why) => {
+                let advice = if why.ends_with("sign in again") { "" } else { "; sign in again" };
+                return self.session_missing(&format!("the session has ended: {why}{advice}"));
             }
         }
-        if let Some(pair) = &self.memory.pair
-            && !pair.record.tokens.same_pair(&record.tokens)
-        {
-            let other_sign_in = pair.record.sign_in != record.sign_in;
-            self.events.push(SessionEvent::Adopted { other_sign_in });
-        }
-        self.failures = record.hold.as_ref().filter(|hold| hold.is_recent(at.clock)).map_or(0, |hold| hold.failures);
-        self.failing = self.failures > 0;
-        self.take(&record, None, at);
-        let left = record.hold.as_ref().and_then(|hold| Some((hold.left(at.clock)?, hold.failure.clone())));
-        self.memory.hold = left.map(|(left, failure)| Hold { until: after(at.now, left), error: held(&failure, left) });
+        let known = self.memory.known.as_ref().map(|known| &known.record);
+        let (event, requested_at) = match &self.job {
+            Job::Start(login) if login.id == record.login && known.is_none_or(|known| known.login != login.id) => {
+                (Some(SessionEvent::SignedIn), login.requested_at_of(&record))
+            }
+            Job::Start(login) if login.id != record.login => (Some(SessionEvent::Adopted { other_login: true }), None),
+            _ => {
+                let other = known.filter(|known| !known.tokens.same_pair(&record.tokens));
+                (other.map(|known| SessionEvent::Adopted { other_login: known.login != record.login }), None)
+            }
+        };
+        self.events.extend(event);
+        let rejected = self.memory.rejected.clone();
+        self.remember(&record, requested_at, now);
+        self.memory.rejected = rejected;
+        self.memory.backoff = record.backoff.as_ref().and_then(|backoff| KnownBackoff::from_stored(backoff, now));
         self.memory.unsaved = None;
-        let same_refresh_token = |(_, sent): &(Error, Tokens)| record.tokens.same_refresh_token(sent);
-        let refused = self.refused.take().filter(same_refresh_token);
-        self.stored = Some(record);
-        match refused {
-            Some((error, _)) => self.over(error, at),
-            None => self.go_on(at),
+        match self.job {
+            Job::Refresh(_) => self.use_or_refresh(record, now),
+            _ => self.finish(Ok(None)),
         }
     }
 
-    /// The token is good, or gets refreshed.
-    fn go_on(&mut self, at: At) {
-        let held = self.memory.hold.as_ref().filter(|hold| at.now < hold.until).map(|hold| hold.error.clone());
-        match (self.good(at), held) {
-            (Some(token), held) if held.is_some() || !self.memory.is_due(at) => self.finish(Ok(Some(token))),
-            (None, Some(error)) => self.finish(Err(error)),
-            _ if self.refresh_token().is_some() => self.attempt(at),
-            (Some(token), _) => self.finish(Ok(Some(token))),
-            (None, None) => self.cannot_refresh(at),
+    /// Ends with the token of the record, or refreshes it.
+    fn use_or_refresh(&mut self, record: SessionRecord, now: Now) {
+        self.backoff.continue_from(record.backoff.as_ref(), now.wall);
+        let good = self.memory.good(now).cloned();
+        let backs_off = self.memory.backs_off(now).cloned();
+        let needless = backs_off.is_some() || !self.memory.is_due(now);
+        match (good, backs_off, record.tokens.refresh_token.clone()) {
+            (Some(token), ..) if needless => self.finish(Ok(Some(token))),
+            (None, Some(error), _) => self.finish(Err(error)),
+            (_, _, Some(token)) => self.save_intent(record, token, now),
+            (Some(token), _, None) => self.finish(Ok(Some(token))),
+            (None, None, None) => self.finish(Err(no_refresh_token(self.memory.is_from_the_future(now)))),
         }
     }
 
-    fn cannot_refresh(&mut self, at: At) {
-        let future = self.memory.pair.as_ref().is_some_and(|pair| pair.is_from_the_future(at));
-        let error = if future {
-            let message = "by this machine's clock, the access token comes from the future, and the session has no \
-                           refresh token: set the clock right";
-            Error::new(ErrorKind::TryLater, message)
-        } else {
-            let message = "the access token is no longer good, and the session has no refresh token: sign in again";
-            Error::new(ErrorKind::SignInAgain, message)
-        };
-        self.finish(Err(error));
-    }
+    // Requests and their responses.
 
-    // Requests and their answers.
-
-    fn refresh_token(&self) -> Option<RefreshToken> {
-        self.stored.as_ref()?.tokens.refresh_token.clone()
-    }
-
-    /// The next request: a refresh under a new intent, or a revocation.
-    fn attempt(&mut self, at: At) {
-        if !matches!(self.goal, Goal::Token) {
-            self.state = State::Ready { since: (at.now, at.clock) };
-            return;
-        }
-        let Some((stored, token)) = self.stored.as_ref().zip(self.refresh_token()) else {
-            return self.cannot_refresh(at);
-        };
-        let mut record = stored.clone();
-        self.earlier_intent = record.intent;
-        let attempt = record.intent.map_or(0, |intent| intent.attempt).saturating_add(1);
-        record.intent = Some(Intent { at: at.clock, attempt });
-        // Settings of which no request can be made must not leave an intent behind.
-        match RefreshAccessToken::new(token).request(&self.app) {
-            Ok(_) => self.save(Write::Intent, record, at),
-            Err(error) => self.finish_quietly(error, at),
+    fn try_again(&mut self, now: Now) {
+        let State::BackingOff { attempt, .. } = &self.state else { return };
+        let attempt = attempt.clone();
+        match self.job {
+            Job::Refresh(_) => self.save_intent(attempt.record, attempt.token, now),
+            _ => self.state = State::Ready(Attempt { since: now, ..attempt }),
         }
     }
 
-    fn send(&mut self, at: At) -> Option<(Request<Body>, SendOptions)> {
-        let token = self.refresh_token().unwrap_or_else(|| RefreshToken::new(""));
-        let request = match self.goal {
-            Goal::SignOut(_) => self.revocation(token).request(&self.app),
-            _ => RefreshAccessToken::new(token).request(&self.app),
+    fn send(&mut self, attempt: Attempt, now: Now) -> Option<SessionStep> {
+        // Since the save the process was suspended, and another one may have the lock.
+        if self.lock.suspension.was_suspended() || now.since(attempt.since) > self.policy.timeout {
+            if let Job::Refresh(_) = self.job {
+                self.unsettled = Unsettled::UnsentIntent(attempt);
+            }
+            self.restart(now);
+            return None;
+        }
+        let request = match self.job {
+            Job::SignOut(_) => self.revocation(&attempt.token).request(&self.app),
+            _ => RefreshAccessToken::new(attempt.token.clone()).request(&self.app),
         };
         match request {
             Ok(request) => {
-                let deadline = after(at.now, self.policy.timeout);
-                self.attempts = self.attempts.saturating_add(1);
-                self.state = State::Out { sent: at.now, sent_at: at.clock, deadline };
-                self.asked = true;
-                Some((request, SendOptions { deadline, fresh_connection: true }))
+                let deadline = after(now.monotonic, self.policy.timeout);
+                self.backoff.count_attempt();
+                self.state = State::AwaitingResponse { attempt, sent: now, deadline };
+                self.step_issued = true;
+                Some(SessionStep::Send { request, options: SendOptions::new(deadline) })
             }
             Err(error) => {
                 self.finish(Err(error));
@@ -832,436 +468,326 @@ impl SessionFlow {
         }
     }
 
-    fn revocation(&self, token: RefreshToken) -> RevokeRefreshToken {
-        let operation = RevokeRefreshToken::new(token);
+    fn revocation(&self, token: &RefreshToken) -> RevokeRefreshToken {
+        let operation = RevokeRefreshToken::new(token.clone());
         if self.policy.revoke_with_token_key { operation.with_token_key() } else { operation }
     }
 
-    fn answered(&mut self, outcome: Result<Response<Body>, Error>, at: At) {
-        let State::Out { sent, sent_at, .. } = self.state else { return };
-        let Some((stored, token)) = self.stored.clone().zip(self.refresh_token()) else { return };
-        // The driver may have looked at its clock before it sent.
-        let at = At { now: at.now.max(sent), ..at };
-        // Servers repeat in their texts what they were sent, and more.
-        let secrets = stored.tokens.secrets();
-        if let Goal::SignOut(_) = self.goal {
-            let operation = self.revocation(token);
-            let result = outcome.and_then(|answer| operation.revoked(&self.app, &answer, &secrets));
-            return self.revoked(result.map_err(|error| error.of(operation.name()).to(&self.app.service)), at);
+    fn responded(&mut self, response: Result<Response<Body>, Error>, now: Now) {
+        let state = std::mem::replace(&mut self.state, State::Loading);
+        let State::AwaitingResponse { mut attempt, sent, .. } = state else { return };
+        // The driver may have read its clock before it sent.
+        let now = Now::new(now.monotonic.max(sent.monotonic), now.wall);
+        if let Job::SignOut(_) = self.job {
+            return self.revoked(response, attempt, now);
         }
-        let operation = RefreshAccessToken::new(token);
-        let (tokens, rotated) = match outcome {
-            Ok(answer) => {
-                let refreshed = operation.refreshed(&self.app, &answer, &secrets);
-                (refreshed.tokens, refreshed.refresh_token)
+        match classify(response, &attempt, sent, &self.app) {
+            RefreshOutcome::Rotated(record, unreadable) => {
+                self.events.extend(unreadable.map(|error| SessionEvent::Retried { error }));
+                self.rotated(UnsavedPair::new(attempt.record, record, Some(sent.monotonic), None));
             }
-            Err(error) => (Err(error), Ok(None)),
-        };
-        match (tokens.map_err(|error| error.of(operation.name()).to(&self.app.service)), rotated) {
-            (Ok(tokens), rotated) => {
-                let old = stored.tokens.clone();
-                let new = Tokens::new(tokens, sent_at);
-                // If the next refresh token cannot be read, this one was spent for nothing that will last: the
-                // intent stays open, like that of a lost answer.
-                let (rotated, intent) = match rotated {
-                    Ok(rotated) => (rotated, None),
-                    Err(error) => {
-                        self.events.push(SessionEvent::Retried { error });
-                        (None, stored.intent)
-                    }
-                };
-                let tokens = Tokens {
-                    refresh_token: rotated.or(old.refresh_token),
-                    token_type: new.token_type.or(old.token_type),
-                    scope: new.scope.or(old.scope),
-                    id_token: new.id_token.or(old.id_token),
-                    ..new
-                };
-                let record = SessionRecord { tokens, intent, hold: None, ..stored.clone() };
-                self.gained(&stored, record, Some(sent), None, at);
+            RefreshOutcome::RotatedWithFault(record, fault) => {
+                let wait = self.backoff.count_failure(&fault, &mut self.jitter).max(BackoffPolicy::MIN_BACKOFF);
+                let record = SessionRecord { backoff: Some(self.backoff.stored(&fault, wait, now.wall)), ..record };
+                let fault = Some((fault.with_retry_after(wait), wait));
+                self.rotated(UnsavedPair::new(attempt.record, record, None, fault));
             }
-            // The answer is faulty, but what would be lost with it can be read.
-            (Err(fault), Ok(Some(rotated))) => {
-                let wait = self.next_wait(&fault).max(Self::LEAST_HOLD);
-                let hold = Some(self.stored_hold(&fault, wait, at));
-                let tokens = Tokens { refresh_token: Some(rotated), ..stored.tokens.clone() };
-                let record = SessionRecord { tokens, intent: None, hold, ..stored.clone() };
-                self.gained(&stored, record, None, Some((fault.with_retry_after(wait), wait)), at);
+            RefreshOutcome::Rejected(error) => self.unsettled = Unsettled::Rejection(attempt, error),
+            RefreshOutcome::NotSent(error) => {
+                attempt.withdraw_intent();
+                self.failed(attempt, error, true, now);
             }
-            (Err(error), _) if error.kind() == ErrorKind::SignInAgain && !is_failure(&error) => {
-                self.refused = Some((error, stored.tokens));
-                self.state = State::Loading;
+            RefreshOutcome::Unknown(error) => {
+                self.job = Job::Refresh(Some(error.clone()));
+                self.failed(attempt, error, true, now);
             }
-            (Err(error), _) => self.failed(error, at),
+            RefreshOutcome::Refused(error) => {
+                attempt.withdraw_intent();
+                self.failed(attempt, error, false, now);
+            }
         }
     }
 
-    /// A new pair, which has to be saved before anyone can use it.
-    fn gained(
-        &mut self,
-        stored: &SessionRecord,
-        record: SessionRecord,
-        asked: Option<Instant>,
-        fault: Option<(Error, Duration)>,
-        at: At,
-    ) {
-        self.conflicts = 0;
-        let record = SessionRecord { generation: stored.next_generation(), ..record };
-        self.pending = Some(Pending {
-            record,
-            asked,
-            expected: Some(stored.generation),
-            spent: Some(stored.tokens.clone()),
-            replaces: None,
-            since: at.clock,
-            fault,
-            failures: 0,
-            kept: false,
-        });
-        self.save_pending(at);
+    /// Saves a new pair before any caller can use it.
+    fn rotated(&mut self, pair: UnsavedPair) {
+        self.lock.forget_conflicts();
+        self.save_pair(pair);
     }
 
-    /// The refresh was not answered, or not by LoginRadius, or refused for another reason than its token.
-    fn failed(&mut self, error: Error, at: At) {
-        let definite = !is_failure(&error) && error.kind() != ErrorKind::TryLater;
-        if definite || error.kind() == ErrorKind::NotSent {
-            // The token was not spent by this request, so that its intent is none.
-            if let Some(stored) = &mut self.stored {
-                stored.intent = self.earlier_intent;
-            }
-        } else {
-            self.lost = Some(error.clone());
-        }
-        let wait = self.next_wait(&error);
+    /// Tries again after a wait, or has all callers and processes back off.
+    fn failed(&mut self, attempt: Attempt, error: Error, may_retry: bool, now: Now) {
+        let wait = self.backoff.count_failure(&error, &mut self.jitter);
         self.events.push(SessionEvent::Retried { error: error.clone() });
-        if !definite && self.good(at).is_none() && !self.failing && self.may_try_again(wait, at) {
-            self.state = State::Pausing { until: after(at.now, wait) };
+        if may_retry && self.memory.good(now).is_none() && self.may_retry(wait, now) {
+            self.state = State::BackingOff { attempt, until: after(now.monotonic, wait) };
             return;
         }
-        let wait = wait.max(Self::LEAST_HOLD);
-        let hold = self.stored_hold(&error, wait, at);
-        let error = if definite { error } else { error.into_try_later() }.with_retry_after(wait);
-        self.failure = Some((error, wait));
-        if let Some(stored) = &self.stored {
-            let record = SessionRecord { hold: Some(hold), ..stored.clone() };
-            self.save(Write::Hold, record, at);
-        }
+        let wait = wait.max(BackoffPolicy::MIN_BACKOFF);
+        let expected = Expected::Generation(attempt.record.generation);
+        let backoff = Some(self.backoff.stored(&error, wait, now.wall));
+        let record = SessionRecord { backoff, ..attempt.record.into_next() };
+        let error = if may_retry { error.into_try_later() } else { error }.with_retry_after(wait);
+        self.state = State::Saving { write: Write::Backoff(record, wait, error), expected };
     }
 
-    fn stored_hold(&self, error: &Error, wait: Duration, at: At) -> StoredHold {
-        let until = at.clock.checked_add(wait).unwrap_or(at.clock);
-        StoredHold { since: at.clock, until, failures: self.failures, failure: error.to_string() }
+    /// Returns whether there is time for another attempt before the processes that wait for the lock give up.
+    fn may_retry(&self, wait: Duration, now: Now) -> bool {
+        self.backoff.may_retry(wait) && self.lock.has_time(after(now.monotonic, wait))
     }
 
-    fn next_wait(&mut self, error: &Error) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        let Retry { first_wait, longest_wait, .. } = self.policy.retry;
-        let wait = self.jitter.shorten(doubled(first_wait, self.failures, longest_wait));
-        wait.max(error.retry_after().unwrap_or_default().min(Self::LONGEST_HOLD))
-    }
-
-    /// Whether there is time for another attempt before those who wait for the lock give up.
-    fn may_try_again(&self, wait: Duration, at: At) -> bool {
-        let Retry { attempts, longest_wait, .. } = self.policy.retry;
-        self.attempts < attempts
-            && wait <= longest_wait
-            && self.lock_until.is_none_or(|until| after(at.now, wait) < until)
-    }
-
-    /// The newest refresh token of the store was refused: only signing in again helps.
-    fn over(&mut self, error: Error, at: At) {
-        let Some(stored) = self.stored.clone() else { return self.finish(Err(error)) };
-        let why = error.to_string();
-        let lost = self.lost.take();
-        let error = if lost.is_some() || self.earlier_intent.is_some() {
-            error.with_note("the answer to an earlier refresh was lost, and the new tokens with it")
-        } else {
-            error
+    /// Ends the session: its newest refresh token was rejected, and only signing in again helps.
+    fn rejected(&mut self, attempt: Attempt, error: Error, stored: SessionRecord) {
+        let status = Status::Rejected(error.to_string());
+        let note = "the response to an earlier refresh was lost, and the new tokens with it";
+        let error = match &self.job {
+            Job::Refresh(Some(unknown)) => error.with_note(note).with_source(unknown.clone()),
+            _ if attempt.earlier_intent.is_some() => error.with_note(note),
+            _ => error,
         };
-        let error = match lost {
-            Some(lost) => error.with_source(lost),
-            None => error,
-        };
-        self.result = Err(error);
-        let record = SessionRecord { mark: Mark::Refused(why), intent: None, hold: None, ..stored };
-        self.save(Write::Refusal, record, at);
+        let expected = Expected::Generation(stored.generation);
+        self.state = State::Saving { write: Write::Rejection(stored.into_status(status), error), expected };
     }
 
-    // Signing out.
-
-    fn loaded_for_sign_out(&mut self, record: Option<SessionRecord>, target: Option<u64>, at: At) {
-        let expected = record.as_ref().map(|record| record.generation);
-        let newer = self.pending.as_ref().filter(|pending| match (&pending.spent, &record) {
-            (None, Some(record)) => record.sign_in != pending.record.sign_in,
-            (None, None) => true,
-            (Some(_), Some(record)) => pending.is_newer_than(record),
-            (Some(_), None) => false,
-        });
-        let (record, stored) = match (newer, record) {
-            (Some(pending), _) => (pending.record.clone(), false),
-            (None, Some(record)) => (record, true),
-            (None, None) => return self.signed_out(),
-        };
-        if target.is_some_and(|target| target != record.sign_in) {
-            return self.signed_out();
-        }
-        self.goal = Goal::SignOut(Some(record.sign_in));
-        let marked = stored && record.mark == Mark::SigningOut;
-        if marked {
-            self.memory = SessionMemory::default();
-            self.pending = None;
-        }
-        let dead = record.tokens.refresh_token.is_none() || matches!(record.mark, Mark::Refused(_));
-        self.stored = Some(SessionRecord { generation: expected.unwrap_or(record.generation), ..record.clone() });
-        if dead {
-            match expected {
-                Some(_) => self.state = State::Clearing { expected },
-                None => self.signed_out(),
+    fn revoked(&mut self, response: Result<Response<Body>, Error>, attempt: Attempt, now: Now) {
+        match classify_revocation(response, &self.revocation(&attempt.token), &attempt, &self.app) {
+            RevocationOutcome::Ended => {
+                self.state = State::Clearing { expected: Expected::Generation(attempt.record.generation) };
             }
-        } else if marked {
-            self.attempt(at);
-        } else {
-            let record = SessionRecord { mark: Mark::SigningOut, intent: None, hold: None, ..record };
-            self.save_expecting(Write::SigningOut, record, expected, at);
-        }
-    }
-
-    fn revoked(&mut self, result: Result<(), Error>, at: At) {
-        let expected = self.stored.as_ref().map(|stored| stored.generation);
-        match result {
-            Ok(()) => self.state = State::Clearing { expected },
-            Err(error) if is_gone(&error) => self.state = State::Clearing { expected },
-            Err(error) if is_failure(&error) || error.kind() == ErrorKind::TryLater => {
-                let wait = self.next_wait(&error);
+            RevocationOutcome::Unknown(error) => {
+                let wait = self.backoff.count_failure(&error, &mut self.jitter);
                 self.events.push(SessionEvent::Retried { error: error.clone() });
-                if self.may_try_again(wait, at) {
-                    self.state = State::Pausing { until: after(at.now, wait) };
-                } else {
-                    let note =
-                        "the session is not handed out any more, but LoginRadius has not ended it yet: sign out again";
-                    self.finish(Err(error.into_try_later().with_retry_after(wait).with_note(note)));
+                if self.may_retry(wait, now) {
+                    self.state = State::BackingOff { attempt, until: after(now.monotonic, wait) };
+                    return;
                 }
+                let note = "the session yields no token now, but LoginRadius may not have ended it: sign out again";
+                self.finish(Err(error.into_try_later().with_retry_after(wait).with_note(note)));
             }
-            Err(error) => self.finish(Err(error)),
-        }
-    }
-
-    /// The record is not there any more, as was wanted.
-    fn signed_out(&mut self) {
-        self.pending = None;
-        self.forget_pair(None);
-        self.finish(Ok(None));
-    }
-
-    /// There is no session any more, as was not wanted.
-    fn gone(&mut self, message: &str) {
-        let error = Error::new(ErrorKind::SignInAgain, message);
-        self.forget_pair(Some(error.clone()));
-        self.finish(Err(error));
-    }
-
-    fn forget_pair(&mut self, error: Option<Error>) {
-        let had = self.memory.pair.is_some() || self.stored.is_some();
-        // What was reported bad stays bad: it may be loaded again.
-        self.memory = SessionMemory { bad: self.memory.bad.take(), ..SessionMemory::default() };
-        if had {
-            self.events.push(SessionEvent::SignedOut { error });
+            RevocationOutcome::Refused(error) => self.finish(Err(error)),
         }
     }
 
     // Saving.
 
-    fn save(&mut self, what: Write, record: SessionRecord, at: At) {
-        let expected = Some(record.generation);
-        let record = SessionRecord { generation: record.next_generation(), ..record };
-        self.state = State::Saving { what, record: Box::new(record), expected, since: (at.now, at.clock) };
+    fn save_intent(&mut self, stored: SessionRecord, token: RefreshToken, now: Now) {
+        // If the settings allow no request, no intent must be left behind.
+        if let Err(error) = RefreshAccessToken::new(token.clone()).request(&self.app) {
+            return self.finish_with_cached_or(error, now);
+        }
+        let expected = Expected::Generation(stored.generation);
+        self.state = State::Saving { write: Write::Intent(Attempt::refresh(stored, token, now)), expected };
     }
 
-    fn save_expecting(&mut self, what: Write, record: SessionRecord, expected: Option<u64>, at: At) {
-        let record = SessionRecord { generation: expected.unwrap_or(record.generation), ..record };
-        self.save(what, record, at);
-        if let State::Saving { expected: stored, .. } = &mut self.state {
-            *stored = expected;
-        }
+    fn save_pair(&mut self, pair: UnsavedPair) {
+        let expected = Expected::Generation(pair.expected);
+        self.state = State::Saving { write: Write::Pair(pair), expected };
     }
 
-    fn save_pending(&mut self, at: At) {
-        if let Some(pending) = &self.pending {
-            self.state = State::Saving {
-                what: Write::Pair,
-                record: Box::new(pending.record.clone()),
-                expected: pending.expected,
-                since: (at.now, at.clock),
-            };
-        }
-    }
-
-    /// Saves a pair over what is stored now. A mark that somebody else set stays.
-    fn save_over(&mut self, mut pending: Pending, stored: Option<SessionRecord>, at: At) {
-        pending.expected = stored.as_ref().map(|stored| stored.generation);
-        if pending.spent.is_none() {
-            // From now on it is known what it replaces, and no clock has to tell.
-            pending.replaces = Some(stored.as_ref().map(|stored| stored.sign_in));
-        }
+    fn save_login(&mut self, stored: Option<&SessionRecord>, expected: Expected) {
+        let Job::Start(login) = &self.job else { return };
+        let mut record = match &self.unsettled {
+            // The newest pair of this login, which the store does not hold.
+            Unsettled::Pair(pair) if pair.record.login == login.id => {
+                SessionRecord { status: Status::Active, ..pair.record.clone() }
+            }
+            _ => login.record(&self.app),
+        };
         if let Some(stored) = stored {
-            pending.record.generation = stored.next_generation();
-            if stored.mark == Mark::SigningOut && pending.spent.is_some() {
-                pending.record.mark = Mark::SigningOut;
-            }
+            record.replace(stored);
         }
-        self.pending = Some(pending);
-        self.save_pending(at);
+        self.state = State::Saving { write: Write::Login(record), expected };
     }
 
-    fn saved(&mut self, outcome: SaveOutcome, at: At) {
-        let state = std::mem::replace(&mut self.state, State::Loading);
-        self.doubted |= matches!(outcome, SaveOutcome::Unknown(_));
-        match (state, outcome) {
-            (State::Saving { what: Write::Intent | Write::SigningOut, record, since, .. }, SaveOutcome::Saved) => {
-                if let Goal::SignOut(_) = self.goal {
-                    // Not signed out yet, but never handed out again; and the newest token is in the store.
-                    self.memory = SessionMemory::default();
-                    self.pending = None;
-                }
-                self.stored = Some(*record);
-                self.state = State::Ready { since };
+    /// Takes the outcome of a save or a clear. What was not certainly saved is loaded again: so the next state is
+    /// `Loading`, unless one of these cases sets another.
+    fn saved(&mut self, outcome: Result<(), SaveError>, now: Now) {
+        let write = match std::mem::replace(&mut self.state, State::Loading) {
+            State::Saving { write, .. } => Some(write),
+            _ => None,
+        };
+        match (write, outcome) {
+            (Some(Write::Intent(attempt)), Ok(())) => self.state = State::Ready(attempt),
+            (Some(Write::Pair(pair)), Ok(())) => self.pair_is_saved(pair, now),
+            (Some(Write::Login(record)), Ok(())) => self.login_is_saved(&record, now),
+            (Some(Write::SigningOut(attempt)), Ok(())) => {
+                self.set_signing_out();
+                self.state = State::Ready(attempt);
             }
-            (State::Saving { what: Write::Pair, .. }, SaveOutcome::Saved) => {
-                if let Some(pending) = self.pending.take() {
-                    self.pair_is_saved(pending, at);
-                }
+            (None, Ok(())) => self.signed_out(true),
+            // If it is not stored, other processes find out for themselves.
+            (Some(Write::Backoff(_, wait, error)), _) => {
+                self.memory.backoff = Some(KnownBackoff::new(wait, error.clone(), now));
+                self.finish_with_cached_or(error, now);
             }
-            (State::Saving { what: Write::Hold, .. }, _) => {
-                if let Some((error, wait)) = self.failure.take() {
-                    self.memory.hold = Some(Hold { until: after(at.now, wait), error: error.clone() });
-                    self.finish_quietly(error, at);
-                }
+            (Some(Write::Rejection(_, error)), Ok(()) | Err(SaveError::Failed(_) | SaveError::Unknown(_))) => {
+                self.forget_session(Some(error.clone()), true);
+                self.finish(Err(error));
             }
-            // If the refusal is not stored, the next one to ask hears it from LoginRadius.
-            (State::Saving { what: Write::Refusal, .. }, outcome) if !matches!(outcome, SaveOutcome::Conflict) => {
-                self.forget_pair(self.result.as_ref().err().cloned());
-                self.release();
-            }
-            (State::Clearing { .. }, SaveOutcome::Saved) => self.signed_out(),
-            (_, SaveOutcome::Conflict) => {
-                self.conflicts += 1;
-                self.restart(at);
-            }
-            (_, SaveOutcome::Failed(error)) => self.store_failed(error, at),
-            (_, SaveOutcome::Unknown(error)) if self.is_going_round() => self.store_failed(error, at),
-            (State::Saving { what: Write::Intent, record, .. }, SaveOutcome::Unknown(_)) => {
-                self.doubtful = Some(*record);
-            }
-            // Loaded, to see what was stored.
-            (_, SaveOutcome::Unknown(_) | SaveOutcome::Saved) => {}
+            (write, Err(error)) => self.not_saved(write, error, now),
         }
     }
 
-    /// The store holds the newest pair.
-    fn pair_is_saved(&mut self, pending: Pending, at: At) {
-        let Pending { record, asked, spent, fault, kept, .. } = pending;
-        self.take(&record, asked, at);
+    fn not_saved(&mut self, write: Option<Write>, error: SaveError, now: Now) {
+        let unknown = matches!(error, SaveError::Unknown(_));
+        match write {
+            Some(Write::Pair(pair)) => self.unsettled = Unsettled::Pair(pair),
+            Some(Write::Intent(attempt)) => self.unsettled = Unsettled::UnconfirmedIntent(attempt),
+            // The store may hold another login by now, or none.
+            Some(Write::Login(_)) | None => self.memory.stale |= unknown,
+            _ => {}
+        }
+        match error {
+            SaveError::Conflict => {
+                self.lock.count_conflict();
+                self.restart(now);
+            }
+            SaveError::Failed(error) => self.store_failed(error, now),
+            SaveError::Unknown(error) if self.lock.restart_budget_spent() => self.store_failed(error, now),
+            SaveError::Unknown(_) => {}
+        }
+    }
+
+    /// Continues after the newest pair was saved.
+    fn pair_is_saved(&mut self, pair: UnsavedPair, now: Now) {
+        self.remember(&pair.record, pair.requested_at, now);
         self.memory.unsaved = None;
-        self.memory.doubted = false;
-        let marked = record.mark != Mark::None;
-        self.stored = Some(record);
-        if marked {
-            return self.gone("the session was signed out: sign in again");
+        self.memory.stale = false;
+        if pair.record.status != Status::Active {
+            return self.session_missing("the session was signed out: sign in again");
         }
-        if let Some((fault, wait)) = fault {
+        let event = pair.saved_event();
+        if let Some((fault, wait)) = pair.fault {
             self.events.push(SessionEvent::Retried { error: fault.clone() });
-            self.memory.hold = Some(Hold { until: after(at.now, wait), error: fault.clone() });
-            return self.finish_quietly(fault, at);
+            self.memory.backoff = Some(KnownBackoff::new(wait, fault.clone(), now));
+            return self.finish_with_cached_or(fault, now);
         }
-        self.memory.hold = None;
-        self.events.push(match spent {
-            _ if kept => SessionEvent::Saved,
-            Some(_) => SessionEvent::Rotated,
-            None => SessionEvent::SignedIn,
-        });
-        match (&self.goal, self.good(at)) {
-            // The lock was kept for long, and may have been lost meanwhile.
-            (Goal::Token, None) if kept => self.restart(at),
-            (Goal::Token, Some(token)) => self.finish(Ok(Some(token))),
-            (Goal::Token, None) => {
+        self.memory.backoff = None;
+        self.events.push(event);
+        if let Job::Start(login) = &self.job
+            && login.id != pair.record.login
+        {
+            self.events.push(SessionEvent::Adopted { other_login: true });
+        }
+        match (&self.job, self.memory.good(now).cloned()) {
+            (Job::Refresh(_), Some(token)) => self.finish(Ok(Some(token))),
+            // The lock was retained for a long time, and may be lost by now.
+            (Job::Refresh(_), None) if pair.retention.is_some() => self.restart(now),
+            (Job::Refresh(_), None) => {
                 // The next refresh would fare no better.
-                let error = too_short().with_retry_after(Self::LEAST_HOLD);
-                self.memory.hold = Some(Hold { until: after(at.now, Self::LEAST_HOLD), error: error.clone() });
+                let wait = BackoffPolicy::MIN_BACKOFF;
+                let error = too_short().with_retry_after(wait);
+                self.memory.backoff = Some(KnownBackoff::new(wait, error.clone(), now));
                 self.finish(Err(error));
             }
             _ => self.finish(Ok(None)),
         }
     }
 
-    /// The pair cannot be stored now: it stays in the memory, and so does the lock, if the store still holds
-    /// the token that was spent for it.
-    fn keep(&mut self, pending: Pending, error: Error, at: At) {
-        let Pending { record, asked, expected, spent, replaces, since, failures, kept, .. } = pending;
-        let failures = failures.saturating_add(1);
-        self.take(&record, asked, at);
-        let wait = self.jitter.shorten(doubled(Self::LEAST_HOLD, failures, Self::LONGEST_SAVE_WAIT));
-        let retry_at = after(at.now, wait);
-        let locked = self.locked && (spent.is_some() || self.memory.keeps_lock());
-        self.memory.unsaved =
-            Some(Unsaved { error: error.clone(), retry_at, failures, expected, spent, replaces, since, locked });
-        if !kept {
-            self.memory.hold = None;
-            self.events.push(SessionEvent::Unsaved { error: error.clone() });
-        }
-        match (&self.goal, self.good(at)) {
-            (Goal::Token, Some(token)) => self.finish(Ok(Some(token))),
+    fn login_is_saved(&mut self, record: &SessionRecord, now: Now) {
+        let Job::Start(login) = &self.job else { return };
+        let requested_at = login.requested_at_of(record);
+        // Also a login that yields the token again does not make good what an API rejected.
+        let SessionMemory { known, rejected, .. } = std::mem::take(&mut self.memory);
+        self.memory = SessionMemory { known, ..SessionMemory::default() };
+        self.remember(record, requested_at, now);
+        self.memory.rejected = rejected;
+        self.events.push(SessionEvent::SignedIn);
+        self.finish(Ok(None));
+    }
+
+    // The end.
+
+    /// Ends after a failure of the store: no token was consumed, or the new pair stays in the memory.
+    fn store_failed(&mut self, error: Error, now: Now) {
+        // Only a rejection may say "sign in again", whatever the kind of a store's error.
+        let error = match error.kind() {
+            ErrorKind::Settings | ErrorKind::TryLater => error,
+            _ => Error::try_later("the session's store failed; try again later", error),
+        };
+        match std::mem::replace(&mut self.unsettled, Unsettled::Nothing) {
+            Unsettled::Pair(pair) => self.retain_unsaved(pair, error, now),
+            _ if matches!(self.job, Job::Refresh(_)) => self.finish_with_cached_or(error, now),
             _ => self.finish(Err(error)),
         }
     }
 
-    // The memory, and the end.
-
-    fn good(&self, at: At) -> Option<AccessToken> {
-        self.memory.good(at).cloned()
-    }
-
-    /// Remembers a record. One that this process asked for is good, whatever was said of the one before.
-    fn take(&mut self, record: &SessionRecord, asked: Option<Instant>, at: At) {
-        if asked.is_some() {
-            self.memory.bad = None;
+    /// Keeps a pair in the memory, and the lock with it as long as the store holds the token that was consumed for it.
+    fn retain_unsaved(&mut self, pair: UnsavedPair, error: Error, now: Now) {
+        let failures = pair.save_failures().saturating_add(1);
+        self.remember(&pair.record, pair.requested_at, now);
+        let wait = self.jitter.shorten(doubled(BackoffPolicy::MIN_BACKOFF, failures, Self::MAX_SAVE_WAIT));
+        if pair.retention.is_none() {
+            self.memory.backoff = None;
+            self.events.push(SessionEvent::Unsaved { error: error.clone() });
         }
-        self.memory.take(record.clone(), asked, at, self.policy.early, &mut self.jitter);
+        let (retry_at, holds_lock) = (after(now.monotonic, wait), self.lock.is_held());
+        let retention = Some(Retention { error: error.clone(), retry_at, failures, holds_lock });
+        self.memory.unsaved = Some(UnsavedPair { requested_at: None, fault: None, retention, ..pair });
+        match (&self.job, self.memory.good(now).cloned()) {
+            (Job::Refresh(_), Some(token)) => self.finish(Ok(Some(token))),
+            _ => self.finish(Err(error)),
+        }
     }
 
-    fn end(&mut self, at: At) -> SessionEnd {
-        let told = std::mem::replace(&mut self.state, State::Done { told: true });
-        let result = match (told, std::mem::replace(&mut self.result, Ok(None))) {
-            (State::Done { told: true }, _) => Err(Error::finished()),
-            // Unlocking took its time, or the process was suspended.
-            (_, Ok(Some(_))) if self.good(at).is_none() => Err(too_short()),
-            (_, result) => result,
+    /// Ends with the cached token if it is good, and puts off the next early refresh; else ends with the error.
+    fn finish_with_cached_or(&mut self, error: Error, now: Now) {
+        match self.memory.good(now).cloned() {
+            Some(token) => {
+                self.memory.no_early_refresh_before = Some(after(now.monotonic, BackoffPolicy::MIN_BACKOFF));
+                self.finish(Ok(Some(token)));
+            }
+            None => self.finish(Err(error)),
+        }
+    }
+
+    /// Releases the lock, if it is held and not retained, and ends.
+    fn finish(&mut self, outcome: Outcome) {
+        self.state = match self.lock.is_held() && !self.memory.retains_lock() {
+            true => State::Unlocking(AfterUnlock::Finish(outcome)),
+            false => State::Done(Some(outcome)),
+        };
+    }
+
+    /// Ends with an error: the caller wanted a session, and there is none any more.
+    fn session_missing(&mut self, message: &str) {
+        let error = Error::new(ErrorKind::SignInAgain, message);
+        self.forget_session(Some(error.clone()), false);
+        self.finish(Err(error));
+    }
+
+    /// Ends without an error: the caller wanted no session, and there is none any more.
+    fn signed_out(&mut self, was_stored: bool) {
+        self.forget_session(None, was_stored);
+        self.finish(Ok(None));
+    }
+
+    fn forget_session(&mut self, error: Option<Error>, was_stored: bool) {
+        if self.memory.known.is_some() || was_stored {
+            self.events.push(SessionEvent::SignedOut { error });
+        }
+        self.memory.forget();
+    }
+
+    /// Forgets the tokens: the store has the sign-out mark and the newest refresh token.
+    fn set_signing_out(&mut self) {
+        self.memory = SessionMemory::default();
+        self.unsettled = Unsettled::Nothing;
+    }
+
+    fn remember(&mut self, record: &SessionRecord, requested_at: Option<Instant>, now: Now) {
+        self.memory.remember(record.clone(), requested_at, now, self.policy.early, &mut self.jitter);
+    }
+
+    fn end(&mut self, now: Now) -> SessionEnd {
+        let outcome = match std::mem::replace(&mut self.state, State::Done(None)) {
+            State::Done(Some(outcome)) => outcome,
+            _ => Err(Error::finished()),
+        };
+        let result = match outcome {
+            // Its lifetime ended while the lock was released, or while the process was suspended.
+            Ok(Some(_)) if self.memory.good(now).is_none() => Err(too_short()),
+            outcome => outcome,
         };
         SessionEnd { memory: self.memory.clone(), result, events: std::mem::take(&mut self.events) }
     }
-}
-
-/// Whether LoginRadius says that the token which is to be revoked is not valid any more.
-fn is_gone(error: &Error) -> bool {
-    // RFC 7009, section 2.2 would answer 200; LoginRadius answers `invalid_request` to one of its two
-    // revocation endpoints ("The access_token is invalid or expired.").
-    let says_so = |service: &crate::error::ServiceError| {
-        service.oauth_error.as_deref() == Some("invalid_request")
-            && service.description.as_deref().is_some_and(|text| text.contains("invalid or expired"))
-    };
-    !is_failure(error) && (error.kind() == ErrorKind::SignInAgain || error.service().is_some_and(says_so))
-}
-
-/// What those get who come while nobody should try.
-fn held(failure: &str, left: Duration) -> Error {
-    Error::new(ErrorKind::TryLater, format!("the last refresh failed ({failure}); the session goes on"))
-        .with_retry_after(left)
-}
-
-fn too_short() -> Error {
-    let message = "the access token's lifetime ended before it could be handed out; try again";
-    Error::new(ErrorKind::TryLater, message)
-}
-
-fn printable(text: &str) -> String {
-    text.chars().take(200).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }

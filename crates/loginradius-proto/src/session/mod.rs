@@ -1,18 +1,63 @@
-//! Sessions: tokens that are refreshed and kept, and that no thread, process or crash loses.
+//! Sessions: tokens that are refreshed and kept, over threads, processes and crashes.
 //!
-//! LoginRadius's refresh tokens rotate and are single use, and a spent one that is sent again can end the
-//! whole sign-in. So a refresh is a transaction: [`SessionFlow`] says in which order the lock is taken, the
-//! record loaded and saved, and the request sent. `loginradius-store` keeps the records; the adapters'
-//! `Session` drives the flows and shares their result among threads and tasks.
+//! LoginRadius's refresh tokens rotate and are single use, and a consumed one that is sent again can end the whole
+//! session. So a refresh is a transaction: [`SessionFlow`] says in which order the lock is taken, the record loaded and
+//! saved, and the request sent. `loginradius-store` keeps the records; the adapters' `Session` drives the flows, and a
+//! [`Coordinator`] shares their outcomes among threads and tasks.
+//!
+//! One loss cannot be prevented: a process that dies, or a response that is lost, after LoginRadius consumed a refresh
+//! token and before the next one is stored. [What goes wrong and what comes of it](SessionFlow#when-something-goes-wrong)
+//! has each case.
+//!
+//! # The record
+//!
+//! A store keeps one [`StoredRecord`] for each session: bytes that it does not read, and a generation that each save
+//! compares and changes. The bytes are JSON: the tokens, when they were obtained, their lifetime, the login that they
+//! come from, the last 16 logins that were replaced, an open intent, a backoff, and whether the session is being signed
+//! out or was rejected. The last member is a checksum of everything before it.
+//!
+//! Programs of two versions may share a store, as during an upgrade. An *older* program here is one that writes neither
+//! a checksum nor a list of replaced logins, and ignores members that it does not know.
+//!
+//! | record | this program | an older program | test |
+//! | --- | --- | --- | --- |
+//! | an older program's | reads it; the next save adds the checksum | reads it | `a_record_of_an_older_program_is_read`, `an_older_programs_record_is_replaced_by_one_with_a_checksum` |
+//! | this program's | reads it | reads it | `an_older_program_finds_all_that_it_knows_in_a_record_of_this_one` |
+//! | this program's, then saved by an older one | reads it; the list of replaced logins is lost | reads it | `what_an_older_program_made_of_a_record_of_this_one_is_read` |
+//! | intact, with a member, a value or a version of a newer program | leaves it as it is; the error says to update this program | ignores the member; leaves another version as it is | `an_unknown_member_under_a_checksum_is_a_newer_programs`, `a_known_member_with_an_unknown_value_under_a_checksum_is_a_newer_programs`, `another_version_under_a_checksum_is_a_newer_programs` |
+//! | without a checksum, with an unknown member | damaged | reads it | `an_unknown_member_without_a_checksum_is_damage` |
+//! | without a checksum, of another version | damaged | leaves it as it is | `another_version_without_a_checksum_is_damage` |
+//! | one bit flipped, anywhere | damaged | accepts four in ten | `every_flipped_bit_is_damage` |
+//! | cut off, anywhere | damaged | damaged | `every_truncation_is_damage` |
+//! | with the checksum of another record | damaged | reads it | `the_checksum_of_another_record_is_damage` |
+//!
+//! A damaged record stays until it is restored, forgotten, or replaced by a login, which keeps a copy of it
+//! ([`Expected::Damaged`]).
 
+mod attempt;
+mod backoff;
+mod coordinator;
+mod digest;
+mod errors;
 mod event;
 mod flow;
+mod lock_attempt;
 mod memory;
+mod now;
+mod outcome;
+mod policy;
 mod record;
+mod state;
 mod step;
+mod stored;
+mod suspension;
+mod unsaved;
 
+pub use coordinator::{Admission, Coordinator, SessionOutcome, SessionRequest, Sharing};
 pub use event::SessionEvent;
 pub use flow::SessionFlow;
-pub use memory::{Handout, SessionMemory, SessionPolicy};
-pub use record::{LoadOutcome, SaveOutcome, SessionRecord};
+pub use memory::{CachedToken, SessionMemory};
+pub use now::Now;
+pub use policy::SessionPolicy;
 pub use step::{SessionEnd, SessionInput, SessionStep};
+pub use stored::{Expected, LoadError, SaveError, StoredRecord};

@@ -1,73 +1,101 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::digest::digest;
+use super::errors::{other_client, printable};
+use super::stored::{LoadError, StoredRecord};
 use crate::app::App;
 use crate::error::Error;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::token::TokenSet;
 
-/// What a store keeps of one session: the tokens, and what has to outlive a crash.
-///
-/// A store treats it as opaque: it keeps the [JSON](Self::to_json) under the session's name, and compares
-/// the [generation](Self::generation).
+/// What is kept of one session: the tokens, and what has to outlive a crash.
 #[derive(Debug, Clone)]
-pub struct SessionRecord {
-    pub(crate) generation: u64,
-    pub(crate) client_id: String,
-    /// Which sign-in the tokens come from: it tells two people apart who use one name after each other.
-    pub(crate) sign_in: u64,
-    pub(crate) tokens: Tokens,
-    pub(crate) intent: Option<Intent>,
-    pub(crate) hold: Option<StoredHold>,
-    pub(crate) mark: Mark,
+pub(super) struct SessionRecord {
+    pub(super) generation: u64,
+    pub(super) client_id: String,
+    pub(super) login: LoginId,
+    /// The logins that this one and those before it have replaced, the last one first.
+    pub(super) replaced: Vec<LoginId>,
+    pub(super) tokens: Tokens,
+    pub(super) intent: Option<Intent>,
+    pub(super) backoff: Option<Backoff>,
+    pub(super) status: Status,
 }
+
+/// Which login the tokens come from: a digest of the tokens that it yielded.
+///
+/// It distinguishes two users that use one name in turn, and recognizes a login that is started twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct LoginId(pub(super) u64);
 
 /// The tokens of a record, and when their lifetime began.
 #[derive(Debug, Clone)]
-pub(crate) struct Tokens {
-    pub(crate) access_token: AccessToken,
-    pub(crate) refresh_token: Option<RefreshToken>,
-    pub(crate) token_type: Option<String>,
-    pub(crate) scope: Option<String>,
-    pub(crate) id_token: Option<IdToken>,
-    /// When they were asked for.
-    pub(crate) obtained_at: SystemTime,
-    /// `None` is unknown, and so is 0: good until reported.
-    pub(crate) lifetime: Option<Duration>,
+pub(super) struct Tokens {
+    pub(super) access_token: AccessToken,
+    pub(super) refresh_token: Option<RefreshToken>,
+    pub(super) token_type: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) id_token: Option<IdToken>,
+    /// When their request was sent.
+    pub(super) obtained_at: SystemTime,
+    /// `None` if unknown, and 0 counts as unknown: the access token is good until it is rejected.
+    pub(super) lifetime: Option<Duration>,
 }
 
-/// A refresh that has begun, and of which nobody knows yet how it ended.
+/// A refresh that has begun, and whose outcome is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Intent {
-    pub(crate) at: SystemTime,
-    /// How often this refresh token is sent with this one.
-    pub(crate) attempt: u32,
+pub(super) struct Intent {
+    pub(super) at: SystemTime,
+    /// How often this refresh token is sent, this time included.
+    pub(super) attempt: u32,
 }
 
-/// Until when nobody should try again, after failures.
+/// After failures: until when no refresh is tried.
 #[derive(Debug, Clone)]
-pub(crate) struct StoredHold {
-    pub(crate) since: SystemTime,
-    pub(crate) until: SystemTime,
-    pub(crate) failures: u32,
-    /// The line of the error.
-    pub(crate) failure: String,
+pub(super) struct Backoff {
+    pub(super) since: SystemTime,
+    pub(super) until: SystemTime,
+    pub(super) failures: u32,
+    /// The error, in one line.
+    pub(super) failure: String,
 }
 
-/// Why tokens are in the record that must not be handed out.
+/// Whether the tokens of a record may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mark {
-    None,
-    /// Somebody is signing out, or stopped half way.
+pub(super) enum Status {
+    Active,
+    /// A sign-out has begun, and has not ended yet.
     SigningOut,
-    /// LoginRadius refused the newest refresh token.
-    Refused(String),
+    /// LoginRadius refused the newest refresh token, for this reason.
+    Rejected(String),
+}
+
+/// Why bytes are no record that this program can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    Damaged,
+    /// They are intact, and a newer program wrote them.
+    Newer {
+        generation: Option<u64>,
+    },
+}
+
+impl LoginId {
+    /// Digests what a login yielded.
+    pub(super) fn of(tokens: &TokenSet) -> Self {
+        let refresh_token = tokens.refresh_token.as_ref().map_or("", |token| token.expose());
+        Self(digest(&[b"login", tokens.access_token.expose().as_bytes(), refresh_token.as_bytes()]))
+    }
 }
 
 impl Tokens {
-    pub(crate) fn new(tokens: TokenSet, obtained_at: SystemTime) -> Self {
+    pub(super) fn new(tokens: TokenSet, obtained_at: SystemTime) -> Self {
         Self {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token.filter(is_usable),
@@ -82,35 +110,45 @@ impl Tokens {
         }
     }
 
-    /// What a server may repeat in its texts.
-    pub(crate) fn secrets(&self) -> Vec<&str> {
+    /// Returns the secrets that a server's texts may repeat.
+    pub(super) fn secrets(&self) -> Vec<&str> {
         let access_token = [self.access_token.expose()].into_iter();
         let refresh_token = self.refresh_token.iter().map(RefreshToken::expose);
         access_token.chain(refresh_token).chain(self.id_token.iter().map(IdToken::expose)).collect()
     }
 
-    pub(crate) fn set_obtained_at(&mut self, obtained_at: SystemTime) {
-        self.obtained_at = whole_millis(obtained_at);
+    pub(super) fn same_pair(&self, other: &Self) -> bool {
+        self.same_access_token(other) && self.same_refresh_token(other)
     }
 
-    pub(crate) fn same_pair(&self, other: &Self) -> bool {
-        self.access_token.expose() == other.access_token.expose() && self.same_refresh_token(other)
+    pub(super) fn same_refresh_token(&self, other: &Self) -> bool {
+        // Both are the session's own: the time that the comparison takes tells an attacker nothing.
+        let text = |tokens: &Self| tokens.refresh_token.as_ref().map(|token| Zeroizing::new(token.expose().to_owned()));
+        text(self) == text(other)
     }
 
-    pub(crate) fn same_refresh_token(&self, other: &Self) -> bool {
-        let text = |tokens: &Self| tokens.refresh_token.as_ref().map(|token| token.expose().to_owned());
-        // Two tokens of one's own store: there is nobody to whom the time of the comparison tells anything.
-        text(self).map(Zeroizing::new) == text(other).map(Zeroizing::new)
+    /// Returns whether both come from the same response. One process may know its moment better than another.
+    pub(super) fn same_lifetime(&self, other: &Self) -> bool {
+        self.same_access_token(other) && self.obtained_at == other.obtained_at && self.lifetime == other.lifetime
+    }
+
+    fn same_access_token(&self, other: &Self) -> bool {
+        self.access_token.expose() == other.access_token.expose()
     }
 }
 
 /// The stored form. Times are milliseconds since 1970; a lifetime is rounded down, so that none grows.
+///
+/// The names never change: programs of two versions may share a store during an upgrade.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Stored {
     version: u32,
     generation: u64,
     client_id: String,
-    sign_in: u64,
+    sign_in: LoginId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    replaced: Vec<LoginId>,
     access_token: Zeroizing<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token: Option<Zeroizing<String>>,
@@ -126,30 +164,36 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<StoredIntent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    hold: Option<StoredNotBefore>,
+    hold: Option<StoredBackoff>,
     #[serde(default, skip_serializing_if = "is_false")]
     signing_out: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    /// Written by [`seal`], and read before everything else.
+    #[serde(default, skip_serializing)]
+    checksum: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StoredIntent {
     at_unix_ms: u64,
     attempt: u32,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredNotBefore {
+#[serde(deny_unknown_fields)]
+struct StoredBackoff {
     since_unix_ms: u64,
     not_before_unix_ms: u64,
     failures: u32,
     failure: String,
 }
 
+/// What every version of the stored form has.
 #[derive(Deserialize)]
-struct StoredVersion {
-    version: u32,
+struct StoredHead {
+    generation: Option<Box<RawValue>>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -159,58 +203,63 @@ fn is_false(value: &bool) -> bool {
 
 impl SessionRecord {
     const VERSION: u32 = 1;
-    /// Beyond this, JSON readers of other languages round.
-    const LARGEST: u64 = (1 << 53) - 1;
+    /// How many replaced logins a record remembers.
+    const MAX_REPLACED: usize = 16;
 
-    /// The record of a new sign-in.
-    pub(crate) fn new(app: &App, tokens: Tokens, generation: u64, sign_in: u64) -> Self {
+    /// Makes the record of a new login. By the seed, its generation differs from that of an earlier login.
+    pub(super) fn new(app: &App, login: LoginId, tokens: Tokens, seed: u64) -> Self {
+        let moment = unix_millis(tokens.obtained_at).to_be_bytes();
         Self {
-            generation: Self::number(generation),
+            generation: digest(&[b"generation", &login.0.to_be_bytes(), &moment, &seed.to_be_bytes()]),
             client_id: app.client_id.clone(),
-            sign_in: Self::number(sign_in),
+            login,
+            replaced: Vec::new(),
             tokens,
             intent: None,
-            hold: None,
-            mark: Mark::None,
+            backoff: None,
+            status: Status::Active,
         }
     }
 
-    pub(crate) fn next_generation(&self) -> u64 {
-        Self::number(self.generation.wrapping_add(1))
+    /// Makes this the record that replaces another login's.
+    pub(super) fn replace(&mut self, stored: &Self) {
+        self.generation = stored.next_generation();
+        // Of the same tokens, a refresh may have begun.
+        self.intent = stored.intent.filter(|_| stored.tokens.same_refresh_token(&self.tokens));
+        let history = std::iter::once(&stored.login).chain(&stored.replaced).filter(|login| **login != self.login);
+        self.replaced = history.copied().take(Self::MAX_REPLACED).collect();
     }
 
-    /// Whether one is the other, stored and loaded again. The generation does not tell: somebody else may
-    /// have made the same step from the same record.
-    pub(crate) fn same_save(&self, other: &Self) -> bool {
-        Zeroizing::new(self.to_json()) == Zeroizing::new(other.to_json())
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generation.wrapping_add(1) & StoredRecord::MAX_GENERATION
     }
 
-    /// A number that every reader of JSON keeps exactly.
-    pub(crate) fn number(bits: u64) -> u64 {
-        bits & Self::LARGEST
+    /// Makes the record that replaces this one.
+    pub(super) fn into_next(self) -> Self {
+        Self { generation: self.next_generation(), ..self }
     }
 
-    /// The number that a store compares: each save has another one than what it replaces, and saves
-    /// only over the one that it [expects](super::SessionStep::Save).
-    ///
-    /// It begins at a random number with each sign-in, so that one which was cleared and another that
-    /// came after it are not taken for each other. It is below 2^53.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.generation
+    /// Makes the record that replaces this one at the end of the session.
+    pub(super) fn into_status(self, status: Status) -> Self {
+        Self { status, intent: None, backoff: None, ..self.into_next() }
     }
 
-    /// The record as JSON, **with its tokens**: whoever reads it can act as the user. Keep it where only
-    /// its owner can read.
-    #[must_use]
-    pub fn to_json(&self) -> String {
+    /// Returns whether one is the other, saved and loaded again. The generation alone does not tell: another process
+    /// may have replaced the same record.
+    pub(super) fn same_save(&self, other: &Self) -> bool {
+        self.encode() == other.encode()
+    }
+
+    /// Writes the stored form: JSON whose last member is the checksum of all before it.
+    pub(super) fn encode(&self) -> StoredRecord {
         let secret = |text: &str| Zeroizing::new(text.to_owned());
         let tokens = &self.tokens;
         let stored = Stored {
             version: Self::VERSION,
             generation: self.generation,
             client_id: self.client_id.clone(),
-            sign_in: self.sign_in,
+            sign_in: self.login,
+            replaced: self.replaced.clone(),
             access_token: secret(tokens.access_token.expose()),
             refresh_token: tokens.refresh_token.as_ref().map(|token| secret(token.expose())),
             token_type: tokens.token_type.clone(),
@@ -221,45 +270,76 @@ impl SessionRecord {
             intent: self
                 .intent
                 .map(|intent| StoredIntent { at_unix_ms: unix_millis(intent.at), attempt: intent.attempt }),
-            hold: self.hold.as_ref().map(|hold| StoredNotBefore {
-                since_unix_ms: unix_millis(hold.since),
-                not_before_unix_ms: unix_millis(hold.until),
-                failures: hold.failures,
-                failure: hold.failure.clone(),
+            hold: self.backoff.as_ref().map(|backoff| StoredBackoff {
+                since_unix_ms: unix_millis(backoff.since),
+                not_before_unix_ms: unix_millis(backoff.until),
+                failures: backoff.failures,
+                failure: backoff.failure.clone(),
             }),
-            signing_out: self.mark == Mark::SigningOut,
-            refused: match &self.mark {
-                Mark::Refused(why) => Some(why.clone()),
-                Mark::None | Mark::SigningOut => None,
+            signing_out: self.status == Status::SigningOut,
+            refused: match &self.status {
+                Status::Rejected(why) => Some(why.clone()),
+                Status::Active | Status::SigningOut => None,
             },
+            checksum: None,
         };
-        // Room enough from the beginning: a buffer that grows leaves copies of the tokens behind.
+        // Large enough from the start: a buffer that grows leaves copies of the tokens behind.
         let secrets = [Some(&stored.access_token), stored.refresh_token.as_ref(), stored.id_token.as_ref()];
         let length: usize = secrets.into_iter().flatten().map(|secret| secret.len()).sum();
         let mut json = Vec::with_capacity(2 * length + 4096);
         // Strings and numbers can always be written.
         let _ = serde_json::to_writer(&mut json, &stored);
-        String::from_utf8(json).unwrap_or_default()
+        seal(&mut json);
+        StoredRecord::new(self.generation, json)
+    }
+
+    /// Reads the stored form. The checksum is checked first: if a bit was flipped, not even the version can be trusted.
+    ///
+    /// | checksum | content | outcome |
+    /// | --- | --- | --- |
+    /// | right | a record of this version | the record |
+    /// | right | another version, or something that this version does not know | newer |
+    /// | wrong | anything | damaged |
+    /// | none | a record of a program without checksums | the record |
+    /// | none | anything else | damaged |
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let json = std::str::from_utf8(bytes).map_err(|_| Unreadable::Damaged)?.trim_end();
+        let sealed = is_sealed(json)?;
+        let stored = serde_json::from_str::<Stored>(json).ok();
+        let stored = stored.filter(|stored| stored.version == Self::VERSION && stored.checksum.is_some() == sealed);
+        match stored.and_then(Self::from_stored) {
+            Some(record) => Ok(record),
+            None if sealed => match serde_json::from_str::<StoredHead>(json) {
+                Ok(StoredHead { generation }) => {
+                    let generation = generation.and_then(|number| number.get().parse().ok());
+                    let generation = generation.filter(|generation| *generation <= StoredRecord::MAX_GENERATION);
+                    Err(Unreadable::Newer { generation })
+                }
+                Err(_) => Err(Unreadable::Damaged),
+            },
+            None => Err(Unreadable::Damaged),
+        }
     }
 
     fn from_stored(stored: Stored) -> Option<Self> {
         let date = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
         let intent = |intent: StoredIntent| Some(Intent { at: date(intent.at_unix_ms)?, attempt: intent.attempt });
-        let hold = |hold: StoredNotBefore| {
-            Some(StoredHold {
-                since: date(hold.since_unix_ms)?,
-                until: date(hold.not_before_unix_ms)?,
-                failures: hold.failures,
-                failure: printable(&hold.failure),
+        let backoff = |stored: StoredBackoff| {
+            Some(Backoff {
+                since: date(stored.since_unix_ms)?,
+                until: date(stored.not_before_unix_ms)?,
+                failures: stored.failures,
+                failure: printable(&stored.failure, MAX_FAILURE_LENGTH),
             })
         };
-        if stored.generation > Self::LARGEST || stored.access_token.is_empty() {
+        if stored.generation > StoredRecord::MAX_GENERATION || stored.access_token.is_empty() {
             return None;
         }
         Some(Self {
             generation: stored.generation,
             client_id: stored.client_id,
-            sign_in: stored.sign_in,
+            login: stored.sign_in,
+            replaced: stored.replaced,
             tokens: Tokens {
                 access_token: AccessToken::new(stored.access_token.as_str()),
                 refresh_token: stored.refresh_token.map(|token| RefreshToken::new(token.as_str())).filter(is_usable),
@@ -270,163 +350,115 @@ impl SessionRecord {
                 lifetime: stored.lifetime_ms.filter(|lifetime| *lifetime > 0).map(Duration::from_millis),
             },
             intent: stored.intent.and_then(intent),
-            hold: stored.hold.and_then(hold),
-            mark: match stored.refused {
-                _ if stored.signing_out => Mark::SigningOut,
-                Some(why) => Mark::Refused(printable(&why)),
-                None => Mark::None,
+            backoff: stored.hold.and_then(backoff),
+            status: match stored.refused {
+                _ if stored.signing_out => Status::SigningOut,
+                Some(why) => Status::Rejected(printable(&why, MAX_FAILURE_LENGTH)),
+                None => Status::Active,
             },
         })
     }
 }
 
-/// A text from a file, fit for an error's line.
-fn printable(text: &str) -> String {
-    text.chars().take(2_000).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+impl StoredRecord {
+    /// Holds bytes that are stored without their generation, as in a file, and reads it from them.
+    ///
+    /// If they are no intact record, their generation is a digest. So a store need not know which bytes are damaged:
+    /// any bytes have a generation, and a save that expects another one is a [conflict](super::SaveError::Conflict).
+    ///
+    /// ```
+    /// use loginradius_proto::session::StoredRecord;
+    ///
+    /// let damaged = StoredRecord::from_bytes(*b"{\"version\":1,");
+    /// assert_eq!(damaged.generation(), StoredRecord::from_bytes(*b"{\"version\":1,").generation());
+    /// assert_ne!(damaged.generation(), StoredRecord::from_bytes(*b"{\"version\":2,").generation());
+    /// ```
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let generation = match SessionRecord::decode(&bytes) {
+            Ok(record) => Some(record.generation),
+            Err(Unreadable::Newer { generation }) => generation,
+            Err(Unreadable::Damaged) => None,
+        };
+        Self::new(generation.unwrap_or_else(|| digest(&[&bytes])), bytes)
+    }
+
+    /// Reads the record, or says why the session cannot use it.
+    pub(super) fn decode(&self, app: &App) -> Result<SessionRecord, LoadError> {
+        let place = || self.location().map_or_else(String::new, |location| format!(" in {location}"));
+        match SessionRecord::decode(self.as_bytes()) {
+            // What the store compares counts, whatever the bytes say.
+            Ok(record) if record.client_id == app.client_id => {
+                Ok(SessionRecord { generation: self.generation(), ..record })
+            }
+            Ok(record) => Err(LoadError::Failed(other_client(&record.client_id, &app.client_id))),
+            Err(Unreadable::Damaged) => Err(LoadError::Damaged {
+                generation: self.generation(),
+                error: Error::settings(format!(
+                    "the stored session{} is damaged: restore it, or sign in again (a copy of it is kept)",
+                    place(),
+                )),
+            }),
+            Err(Unreadable::Newer { .. }) => Err(LoadError::Failed(Error::settings(format!(
+                "the stored session{} was written by a newer program, and was left as it is: update this program",
+                place(),
+            )))),
+        }
+    }
+}
+
+/// How much of a stored error is read, in characters.
+const MAX_FAILURE_LENGTH: usize = 2_000;
+
+/// What comes before the checksum, and how long that is.
+const CHECKSUM: &str = r#","checksum":""#;
+const CHECKSUM_LENGTH: usize = 32;
+
+/// Adds the checksum as the last member of a JSON object.
+fn seal(json: &mut Vec<u8>) {
+    json.pop();
+    let checksum = checksum(json);
+    json.extend_from_slice(CHECKSUM.as_bytes());
+    json.extend_from_slice(checksum.as_bytes());
+    json.extend_from_slice(b"\"}");
+}
+
+/// Returns whether the text has a checksum, or that it is damaged if the checksum is wrong.
+fn is_sealed(json: &str) -> Result<bool, Unreadable> {
+    let seal =
+        json.len().checked_sub(CHECKSUM.len() + CHECKSUM_LENGTH + 2).and_then(|start| json.split_at_checked(start));
+    let Some((content, seal)) = seal else { return Ok(false) };
+    match seal.strip_prefix(CHECKSUM).and_then(|seal| seal.strip_suffix("\"}")) {
+        Some(found) if found == checksum(content.as_bytes()) => Ok(true),
+        Some(_) => Err(Unreadable::Damaged),
+        None => Ok(false),
+    }
+}
+
+/// Returns half of the SHA-256 in hexadecimal digits: against accidents, not against an attacker with write access.
+fn checksum(content: &[u8]) -> String {
+    let half = Sha256::digest(content);
+    half.iter().take(CHECKSUM_LENGTH / 2).fold(String::with_capacity(CHECKSUM_LENGTH), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether a request can carry it. With one that none can, a session would fail for ever.
+/// Returns whether a request can carry the token. With one that no request can carry, a session would fail for ever.
 fn is_usable(token: &RefreshToken) -> bool {
     !token.expose().is_empty() && !token.expose().contains(char::is_control)
 }
 
-/// As it is stored, so that what is loaded again is known to be the same.
+/// Rounds to whole milliseconds, as they are stored, so that a loaded time equals the saved one.
 fn whole_millis(time: SystemTime) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(unix_millis(time))).unwrap_or(time)
 }
 
 fn unix_millis(time: SystemTime) -> u64 {
     millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-/// What a store found under a session's name.
-#[derive(Debug)]
-#[allow(clippy::exhaustive_enums, reason = "a flow and a store agree on every outcome there is")]
-#[allow(clippy::large_enum_variant, reason = "an outcome is taken apart at once")]
-pub enum LoadOutcome {
-    /// The record.
-    Record(SessionRecord),
-    /// Nothing: nobody is signed in under that name.
-    Nothing,
-    /// Something that is no record. It must never be overwritten: the next sign-in sets it aside. The
-    /// error says where it is and what to do.
-    Damaged(Error),
-    /// It could not be read now, or is of a newer version and has to stay as it is.
-    Failed(Error),
-}
-
-impl LoadOutcome {
-    /// Reads what [`SessionRecord::to_json`] wrote.
-    ///
-    /// Of a newer version of this crate it says `Failed`, of anything else that is no record `Damaged`.
-    ///
-    /// ```
-    /// use loginradius_proto::session::LoadOutcome;
-    ///
-    /// assert!(matches!(LoadOutcome::from_json("{"), LoadOutcome::Damaged(_)));
-    /// assert!(matches!(LoadOutcome::from_json(r#"{"version":2}"#), LoadOutcome::Failed(_)));
-    /// ```
-    #[must_use]
-    pub fn from_json(json: &str) -> Self {
-        let damaged = || {
-            Self::Damaged(Error::settings(
-                "the stored session is damaged and cannot be read; restore it, or sign in again",
-            ))
-        };
-        match serde_json::from_str::<StoredVersion>(json) {
-            Ok(StoredVersion { version: SessionRecord::VERSION }) => {}
-            Ok(StoredVersion { version }) if version > SessionRecord::VERSION => {
-                return Self::Failed(Error::settings(format!(
-                    "the stored session is of version {version}, and this program knows version {} alone; \
-                     it was left as it is: update this program",
-                    SessionRecord::VERSION,
-                )));
-            }
-            _ => return damaged(),
-        }
-        let record = serde_json::from_str(json).ok().and_then(SessionRecord::from_stored);
-        record.map_or_else(damaged, Self::Record)
-    }
-}
-
-/// What became of a conditional save, or of a conditional clearing.
-#[derive(Debug)]
-#[allow(clippy::exhaustive_enums, reason = "a flow and a store agree on every outcome there is")]
-pub enum SaveOutcome {
-    /// It is stored, and would outlive a loss of power.
-    Saved,
-    /// Something else is stored than was expected; nothing was changed.
-    Conflict,
-    /// It was certainly not stored; what was there before still is.
-    Failed(Error),
-    /// It may or may not have been stored: the flow will load it.
-    Unknown(Error),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(millis: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
-    }
-
-    fn record() -> SessionRecord {
-        let mut tokens = TokenSet::new("b8cb");
-        tokens.refresh_token = Some(RefreshToken::new("a795"));
-        tokens.expires_in = Some(Duration::from_secs(600));
-        tokens.scope = Some("email".into());
-        tokens.id_token = Some(IdToken::new("e30"));
-        tokens.token_type = Some("access_token".into());
-        let mut record = SessionRecord::new(&App::new("my-client-id"), Tokens::new(tokens, at(1_000)), 7, u64::MAX);
-        record.intent = Some(Intent { at: at(2_000), attempt: 3 });
-        record.hold =
-            Some(StoredHold { since: at(3_000), until: at(4_000), failures: 2, failure: "no connection".into() });
-        record
-    }
-
-    #[test]
-    fn json_keeps_everything() {
-        for mark in [Mark::None, Mark::SigningOut, Mark::Refused("invalid_grant".into())] {
-            let record = SessionRecord { mark, ..record() };
-            let LoadOutcome::Record(read) = LoadOutcome::from_json(&record.to_json()) else { panic!() };
-            assert_eq!(read.to_json(), record.to_json());
-            assert_eq!(format!("{read:?}"), format!("{record:?}"));
-            assert!(read.tokens.same_pair(&record.tokens));
-        }
-    }
-
-    #[test]
-    fn what_is_no_record_is_damaged_and_a_newer_one_is_left() {
-        let json = record().to_json();
-        for cut in 0..json.len() {
-            assert!(matches!(LoadOutcome::from_json(&json[..cut]), LoadOutcome::Damaged(_)), "{cut}");
-        }
-        let damaged = [
-            "null",
-            "[]",
-            "{}",
-            r#"{"version":0}"#,
-            r#"{"version":"1"}"#,
-            &json.replace(r#""generation":7"#, r#""generation":-7"#),
-            &json.replace(r#""generation":7"#, r#""generation":9007199254740992"#),
-            &json.replace(r#""access_token":"b8cb""#, r#""access_token":"""#),
-            &json.replace(r#""access_token":"b8cb""#, r#""access_token":5"#),
-        ];
-        for text in damaged {
-            assert!(matches!(LoadOutcome::from_json(text), LoadOutcome::Damaged(_)), "{text}");
-        }
-        let LoadOutcome::Failed(error) = LoadOutcome::from_json(r#"{"version":2,"else":[]}"#) else { panic!() };
-        assert!(error.to_string().contains("version 2"), "{error}");
-    }
-
-    #[test]
-    fn nothing_is_printed() {
-        let printed = format!("{:?}", record());
-        assert!(!printed.contains("b8cb") && !printed.contains("a795") && !printed.contains("e30"), "{printed}");
-    }
 }

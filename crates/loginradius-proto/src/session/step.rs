@@ -1,10 +1,11 @@
+use std::fmt;
 use std::time::Instant;
 
 use http::{Request, Response};
 
 use super::event::SessionEvent;
 use super::memory::SessionMemory;
-use super::record::{LoadOutcome, SaveOutcome, SessionRecord};
+use super::stored::{Expected, LoadError, SaveError, StoredRecord};
 use crate::body::Body;
 use crate::error::Error;
 use crate::flow::SendOptions;
@@ -20,31 +21,30 @@ pub enum SessionStep {
     Lock,
     /// Load the record: [`SessionInput::Loaded`].
     Load,
-    /// Send this request, once: [`SessionInput::Answered`].
+    /// Send this request, once: [`SessionInput::Responded`].
     Send {
-        /// What to send. `http::Request` prints its whole URI: log it by [`redacted`](crate::redacted).
+        /// The request.
         request: Request<Body>,
-        /// Until when, and over which connection.
+        /// Until when to wait for the response, and whether to open a new connection.
         options: SendOptions,
     },
-    /// Nothing to do before this instant, unless an answer arrives.
+    /// Nothing to do before this instant, unless a response arrives.
     Wait(Instant),
-    /// Save the record durably, if the stored one has the expected generation (`None`: if there is none, or
-    /// a damaged one, which is set aside): [`SessionInput::Saved`].
+    /// Save the record durably, if the store holds what is expected: [`SessionInput::Saved`].
     Save {
         /// What to save.
-        record: SessionRecord,
-        /// The generation of the record that it replaces.
-        expected: Option<u64>,
+        record: StoredRecord,
+        /// What it replaces.
+        expected: Expected,
     },
-    /// Remove the record, if it has the expected generation (`None`: if it is damaged): [`SessionInput::Saved`].
+    /// Remove the record, if the store holds what is expected: [`SessionInput::Saved`].
     Clear {
-        /// The generation of the record that is removed.
-        expected: Option<u64>,
+        /// What is removed.
+        expected: Expected,
     },
-    /// Give the lock back: [`SessionInput::Unlocked`].
+    /// Release the lock: [`SessionInput::Unlocked`].
     Unlock,
-    /// The end. Said once; after that the result is [`ErrorKind::Finished`](crate::ErrorKind::Finished).
+    /// The end. It is returned once; after that its result is [`ErrorKind::Finished`](crate::ErrorKind::Finished).
     Done(SessionEnd),
 }
 
@@ -52,15 +52,15 @@ pub enum SessionStep {
 #[allow(clippy::exhaustive_enums, reason = "a driver and a flow agree on every outcome there is")]
 #[allow(clippy::large_enum_variant, reason = "an input is taken apart at once")]
 pub enum SessionInput {
-    /// Of [`SessionStep::Lock`]: taken, or held by another (`false`), or an error.
+    /// Of [`SessionStep::Lock`]: taken (`true`), held by another holder (`false`), or an error.
     Locked(Result<bool, Error>),
-    /// Of [`SessionStep::Load`].
-    Loaded(LoadOutcome),
-    /// Of [`SessionStep::Send`]: the answer at any HTTP status, or [`Error::not_sent`] or [`Error::lost`].
-    Answered(Result<Response<Body>, Error>),
+    /// Of [`SessionStep::Load`]: the record, if there is one.
+    Loaded(Result<Option<StoredRecord>, LoadError>),
+    /// Of [`SessionStep::Send`]: the response at any HTTP status, or [`Error::not_sent`] or [`Error::lost`].
+    Responded(Result<Response<Body>, Error>),
     /// Of [`SessionStep::Save`] and [`SessionStep::Clear`].
-    Saved(SaveOutcome),
-    /// Of [`SessionStep::Unlock`]. A lock that cannot be given back frees itself with its process or lease.
+    Saved(Result<(), SaveError>),
+    /// Of [`SessionStep::Unlock`]. A lock that cannot be released ends with its process or its lease.
     Unlocked,
 }
 
@@ -68,27 +68,37 @@ pub enum SessionInput {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SessionEnd {
-    /// What the next flow of this session, in this process, has to know. If it
-    /// [keeps the lock](SessionMemory::keeps_lock), the lock was not given back, and must not be until a
-    /// later flow says [`SessionStep::Unlock`].
+    /// What the next flow of this session in this process has to know. If it
+    /// [retains the lock](SessionMemory::retains_lock), the lock was not released, and must stay held until a later
+    /// flow returns [`SessionStep::Unlock`].
     pub memory: SessionMemory,
-    /// The token that is good now; `None` after signing in, signing out and forgetting.
+    /// A good access token after a refresh; `None` after a start, a sign-out or a forget.
     pub result: Result<Option<AccessToken>, Error>,
     /// What happened, in order.
     pub events: Vec<SessionEvent>,
 }
 
+// By hand: the headers of a response may hold a cookie.
+impl fmt::Debug for SessionInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(outcome) => f.debug_tuple("Locked").field(outcome).finish(),
+            Self::Loaded(outcome) => f.debug_tuple("Loaded").field(outcome).finish(),
+            Self::Responded(Ok(response)) => write!(f, "Responded({})", response.status()),
+            Self::Responded(Err(error)) => f.debug_tuple("Responded").field(error).finish(),
+            Self::Saved(outcome) => f.debug_tuple("Saved").field(outcome).finish(),
+            Self::Unlocked => f.write_str("Unlocked"),
+        }
+    }
+}
+
 // By hand, like `Step`'s: `http::Request` prints its URI.
-impl std::fmt::Debug for SessionStep {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SessionStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lock => f.write_str("Lock"),
             Self::Load => f.write_str("Load"),
-            Self::Send { request, options } => f
-                .debug_struct("Send")
-                .field("request", &format_args!("{}", redacted(request)))
-                .field("options", options)
-                .finish(),
+            Self::Send { request, .. } => write!(f, "Send({})", redacted(request)),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
             Self::Save { record, expected } => {
                 f.debug_struct("Save").field("record", record).field("expected", expected).finish()

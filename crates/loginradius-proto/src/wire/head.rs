@@ -1,4 +1,4 @@
-//! What an answer says besides its body.
+//! What a response says besides its body.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -11,28 +11,29 @@ use super::number;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind};
 
-/// Status and headers of an answer, as far as they are read.
+/// Status and headers of the response to an operation, as far as they are read.
 pub(crate) struct Head {
+    operation: &'static str,
     pub(super) status: StatusCode,
     date: Option<SystemTime>,
     retry_after: Option<Duration>,
 }
 
 impl Head {
-    pub(super) fn new(answer: &Response<Body>) -> Self {
-        let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    pub(super) fn new(operation: &'static str, response: &Response<Body>) -> Self {
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE).and_then(|value| httpdate::parse_http_date(value).ok());
         let retry_after = text(RETRY_AFTER).and_then(|value| number::retry_after(value, date));
-        Self { status: answer.status(), date, retry_after }
+        Self { operation, status: response.status(), date, retry_after }
     }
 
     /// The lifetime under any of its three names; `None` if it is missing, unreadable or too large to count.
     pub(crate) fn lifetime(&self, object: &Object<'_>) -> Option<Duration> {
-        self.lifetime_or_longest(object).filter(|time| *time < Duration::MAX)
+        self.lifetime_or_max(object).filter(|time| *time < Duration::MAX)
     }
 
     /// The same, but `Duration::MAX` if it is too large to count.
-    pub(crate) fn lifetime_or_longest(&self, object: &Object<'_>) -> Option<Duration> {
+    pub(crate) fn lifetime_or_max(&self, object: &Object<'_>) -> Option<Duration> {
         ["expires_in", "expires", "expire_in"].iter().find_map(|name| {
             let raw = object.raw(name)?;
             number::seconds(raw).or_else(|| number::until(raw, self.date?))
@@ -48,7 +49,8 @@ impl Head {
         Ok(String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
     }
 
+    /// Makes an error of that response, named for the operation.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::new(kind, message).with_answer(self.status, self.retry_after)
+        Error::new(kind, message).of(self.operation).with_answer(self.status, self.retry_after)
     }
 }

@@ -1,7 +1,7 @@
 //! JSON objects, read field by field.
 //!
 //! Only the fields that are asked for are parsed; the rest is skipped without being built, so that a
-//! number out of range or a deep structure in a field that nobody reads cannot spoil an answer.
+//! number out of range or a deep structure in a field that is never read cannot spoil a response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,15 +40,15 @@ impl Field {
 pub(crate) struct Object<'a> {
     members: Vec<(String, &'a RawValue)>,
     /// Whether bytes that are not UTF-8 were replaced in the text.
-    mended: bool,
+    lossy: bool,
 }
 
 impl<'a> Object<'a> {
     /// `None` if that is not one JSON object.
-    #[allow(clippy::ptr_arg, reason = "an owned text is one that was mended")]
+    #[allow(clippy::ptr_arg, reason = "an owned text is one in which bytes were replaced")]
     pub(crate) fn parse(text: &'a Cow<'_, str>) -> Option<Self> {
         let object = serde_json::from_str::<Self>(text).ok()?;
-        Some(Self { mended: matches!(text, Cow::Owned(_)), ..object })
+        Some(Self { lossy: matches!(text, Cow::Owned(_)), ..object })
     }
 
     /// The string of that name; `None` if it is missing or null.
@@ -79,7 +79,7 @@ impl<'a> Object<'a> {
         let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))?;
         match text {
             // A mangled token is worse than none.
-            Some(text) if self.mended && text.contains(char::REPLACEMENT_CHARACTER) => Err(Field::not_text(name)),
+            Some(text) if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) => Err(Field::not_text(name)),
             text => Ok(text),
         }
     }
@@ -121,7 +121,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Object { members, mended: false })
+                Ok(Object { members, lossy: false })
             }
         }
 
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_reads_does_not_matter() {
+    fn a_field_that_is_not_read_does_not_matter() {
         let deep = "[".repeat(5_000) + &"]".repeat(5_000);
         let text = format!(r#"{{"a":"x","huge":1e999,"lone":"\ud800","deep":{deep}}}"#);
         let text = text.into();

@@ -1,9 +1,9 @@
-//! How requests are written and answers are read. Nothing here knows an operation.
+//! How requests are written and responses are read. Of an operation, nothing here knows more than its name.
 
-pub(crate) mod answer;
 pub(crate) mod head;
 pub(crate) mod json;
 pub(crate) mod number;
 pub(crate) mod refusal;
 pub(crate) mod request;
+pub(crate) mod response;
 pub(crate) mod scrub;

@@ -27,7 +27,7 @@ pub(crate) fn until(raw: &RawValue, now: SystemTime) -> Option<Duration> {
     (SystemTime::UNIX_EPOCH + Duration::from_millis(millis)).duration_since(now).ok()
 }
 
-/// `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date that is read against the answer's
+/// `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date that is read against the response's
 /// own `Date`, so that two clocks that differ cannot make a wait of years.
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_in_seconds_or_against_the_answers_own_date() {
+    fn retry_after_in_seconds_or_against_the_responses_own_date() {
         let date = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").ok();
         assert_eq!(retry_after("120", None), Some(Duration::from_secs(120)));
         assert_eq!(retry_after("99999999999999999999999", None), Some(Duration::MAX));

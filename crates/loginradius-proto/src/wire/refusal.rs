@@ -5,18 +5,25 @@ use http::StatusCode;
 use super::head::Head;
 use super::json::Object;
 use super::number;
-use super::scrub::{self, Asked, scrub};
+use super::scrub::scrub;
 use crate::app::{App, BodyFormat};
 use crate::error::{Ask, Error, ErrorKind, FieldError, ServiceError};
 
-/// The error that LoginRadius answered; `None` if the object is neither of its two error bodies.
-pub(super) fn read(asked: &Asked<'_>, head: &Head, object: &Object<'_>) -> Option<Error> {
-    service_error(object).map(|service| error(asked, head, service))
+/// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
+///
+/// The secrets are all that the request carried: a server may repeat them, and what it issued besides.
+pub(super) fn read(app: &App, secrets: &[&str], head: &Head, object: &Object<'_>) -> Option<Error> {
+    let issued: Vec<String> = ISSUED.iter().filter_map(|name| object.read_ignoring_case(name)).collect();
+    let secrets: Vec<&str> = secrets.iter().copied().chain(issued.iter().map(String::as_str)).collect();
+    service_error(object).map(|service| error(app, &secrets, head, service))
 }
+
+/// The members of a response that are secrets.
+const ISSUED: &[&str] = &["access_token", "refresh_token", "id_token", "device_code", "signature"];
 
 /// The error that a browser brought back (RFC 6749, section 4.1.2.1).
 pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
-    let clean = |text: &str| scrub::without(secrets, text);
+    let clean = |text: &str| scrub(secrets, text);
     let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
     let service = ServiceError {
         oauth_error: Some(clean(name)),
@@ -78,11 +85,11 @@ fn is_error_code(name: &str) -> bool {
 }
 
 /// The same with every text fit to be printed.
-fn printable(asked: &Asked<'_>, service: ServiceError) -> ServiceError {
-    let clean = |text: String| scrub(asked, &text);
+fn printable(secrets: &[&str], service: ServiceError) -> ServiceError {
+    let clean = |text: String| scrub(secrets, &text);
     let fields = service.fields.into_iter();
     ServiceError {
-        // A name from a standard is no secret, even if somebody's password is a part of it.
+        // A name from a standard is no secret, even if a password is a part of it.
         oauth_error: service.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
         message: service.message.map(clean),
         description: service.description.map(clean),
@@ -99,10 +106,10 @@ struct RefusedField {
     message: String,
 }
 
-fn error(asked: &Asked<'_>, head: &Head, service: ServiceError) -> Error {
+fn error(app: &App, secrets: &[&str], head: &Head, service: ServiceError) -> Error {
     // The kind is read off the server's own words: a password may be one of them.
     let (kind, ask) = meaning(head.status, &service);
-    let service = printable(asked, service);
+    let service = printable(secrets, service);
     let mut message = format!("LoginRadius answered HTTP {}", head.status.as_u16());
     if let Some(code) = service.code {
         message += &format!(", code {code}");
@@ -114,7 +121,7 @@ fn error(asked: &Asked<'_>, head: &Head, service: ServiceError) -> Error {
     if let Some(text) = text.filter(|text| Some(*text) != service.oauth_error.as_ref()) {
         message += &format!(": {}", text.trim_end_matches(['.', ' ']));
     }
-    let hint = hint(asked.app, &service);
+    let hint = hint(app, &service);
     head.error(kind, message).with_service(service, ask, hint)
 }
 

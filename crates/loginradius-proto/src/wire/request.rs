@@ -12,115 +12,124 @@ use crate::route::Route;
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Parameters in the order in which LoginRadius's documentation lists them.
-#[derive(Default)]
-pub(crate) struct Params<'a>(Vec<(&'a str, &'a str)>);
+/// Parameters in the order in which LoginRadius's documentation lists them, or the error of the first bad one.
+pub(crate) struct Params<'a>(Result<Vec<(&'a str, &'a str)>, Error>);
+
+impl Default for Params<'_> {
+    fn default() -> Self {
+        Self(Ok(Vec::new()))
+    }
+}
 
 impl<'a> Params<'a> {
     /// Begins with the client's id.
-    pub(crate) fn client(app: &'a App) -> Result<Self, Error> {
+    pub(crate) fn client(app: &'a App) -> Self {
         Self::default().setting("client_id", &app.client_id)
     }
 
     /// Adds the client's secret, if there is one.
-    pub(crate) fn secret(self, app: &'a App) -> Result<Self, Error> {
+    pub(crate) fn secret(self, app: &'a App) -> Self {
         match app.secret() {
-            None | Some("") => Ok(self),
+            None | Some("") => self,
             Some(secret) => self.setting("client_secret", secret),
         }
     }
 
-    /// Adds a setting of the app. One that was copied with a space around it is refused by LoginRadius
-    /// with words that nobody understands.
-    pub(crate) fn setting(self, name: &'a str, value: &'a str) -> Result<Self, Error> {
+    /// Adds a setting of the app. LoginRadius refuses one that was copied with a space around it, and does not
+    /// say why.
+    pub(crate) fn setting(self, name: &'a str, value: &'a str) -> Self {
         if value.trim_matches(' ') != value {
-            return Err(Error::settings(format!("`{name}` begins or ends with a space: remove it")));
+            return self.refuse(format!("`{name}` begins or ends with a space: remove it"));
         }
         self.required(name, value)
     }
 
     /// Adds a parameter that must not be empty.
-    pub(crate) fn required(mut self, name: &'a str, value: &'a str) -> Result<Self, Error> {
+    pub(crate) fn required(self, name: &'a str, value: &'a str) -> Self {
         if value.is_empty() {
-            return Err(Error::settings(format!("`{name}` is empty: give it a value")));
+            return self.refuse(format!("`{name}` is empty: give it a value"));
         }
-        self.push(name, value)?;
-        Ok(self)
+        self.optional(name, Some(value))
     }
 
     /// Adds a parameter; none and an empty one leave the key out.
-    pub(crate) fn optional(mut self, name: &'a str, value: Option<&'a str>) -> Result<Self, Error> {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            self.push(name, value)?;
-        }
-        Ok(self)
-    }
-
-    fn push(&mut self, name: &'a str, value: &'a str) -> Result<(), Error> {
+    pub(crate) fn optional(mut self, name: &'a str, value: Option<&'a str>) -> Self {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { return self };
         if value.chars().any(char::is_control) {
-            return Err(Error::settings(format!(
-                "`{name}` contains a control character (a stray line break, perhaps): remove it"
-            )));
+            return self
+                .refuse(format!("`{name}` contains a control character (a stray line break, perhaps): remove it"));
         }
-        self.0.push((name, value));
-        Ok(())
+        if let Ok(params) = &mut self.0 {
+            params.push((name, value));
+        }
+        self
     }
 
-    pub(crate) fn urlencoded(&self) -> Result<String, Error> {
-        serde_urlencoded::to_string(self).map_err(|_| Error::settings("the parameters cannot be form-encoded"))
+    /// Refuses the parameters for that reason, unless an earlier one is bad.
+    pub(crate) fn refuse(self, why: impl Into<String>) -> Self {
+        Self(self.0.and_then(|_| Err(Error::settings(why))))
     }
 
-    fn json(&self) -> Result<Body, Error> {
-        let bytes =
-            serde_json::to_vec(self).map_err(|_| Error::settings("the parameters cannot be written as JSON"))?;
+    /// Writes the parameters as a query or a form.
+    pub(crate) fn urlencoded(self) -> Result<String, Error> {
+        serde_urlencoded::to_string(self.0?).map_err(|_| Error::settings("the parameters cannot be form-encoded"))
+    }
+
+    fn json(self) -> Result<Body, Error> {
+        let bytes = serde_json::to_vec(&Members(self.0?))
+            .map_err(|_| Error::settings("the parameters cannot be written as JSON"))?;
         Ok(Body::from(bytes))
     }
 }
 
-impl Serialize for Params<'_> {
+/// The members of a JSON object.
+struct Members<'a>(Vec<(&'a str, &'a str)>);
+
+impl Serialize for Members<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().copied())
     }
 }
 
-/// An OAuth call: its parameters are the body, in the format that the app asks for.
-pub(crate) fn oauth(app: &App, route: Route, params: &Params<'_>) -> Result<Request<Body>, Error> {
-    let (format, body) = match app.body_format {
-        BodyFormat::Form => (FORM, Body::from(params.urlencoded()?)),
-        BodyFormat::Json => (JSON, params.json()?),
-    };
-    build(app, Method::POST, route, "", Some(format), body)
-}
-
-/// A JWT call: its parameters are the query, and the body, if there is one, is always JSON.
-pub(crate) fn jwt(
+/// Builds the request of an OAuth operation: its parameters are the body, in the format that the app asks for.
+pub(crate) fn oauth(
+    operation: &'static str,
     app: &App,
     route: Route,
-    query: &Params<'_>,
-    body: Option<&Params<'_>>,
+    params: Params<'_>,
 ) -> Result<Request<Body>, Error> {
-    let query = query.urlencoded()?;
-    match body {
-        Some(body) => build(app, Method::POST, route, &query, Some(JSON), body.json()?),
-        None => build(app, Method::GET, route, &query, None, Body::empty()),
-    }
+    build(app, route, Params::default(), Some((app.body_format, params))).map_err(|error| error.of(operation))
+}
+
+/// Builds the request of a JWT operation: its parameters are the query, and the body, if there is one, is JSON.
+pub(crate) fn jwt(
+    operation: &'static str,
+    app: &App,
+    route: Route,
+    query: Params<'_>,
+    body: Option<Params<'_>>,
+) -> Result<Request<Body>, Error> {
+    build(app, route, query, body.map(|params| (BodyFormat::Json, params))).map_err(|error| error.of(operation))
 }
 
 fn build(
     app: &App,
-    method: Method,
     route: Route,
-    query: &str,
-    format: Option<HeaderValue>,
-    body: Body,
+    query: Params<'_>,
+    body: Option<(BodyFormat, Params<'_>)>,
 ) -> Result<Request<Body>, Error> {
-    let uri = route.uri(app, query)?;
+    let query = query.urlencoded()?;
+    let (method, content_type, body) = match body {
+        None => (Method::GET, None, Body::empty()),
+        Some((BodyFormat::Form, params)) => (Method::POST, Some(FORM), Body::from(params.urlencoded()?)),
+        Some((BodyFormat::Json, params)) => (Method::POST, Some(JSON), params.json()?),
+    };
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = uri;
+    *request.uri_mut() = route.uri(app, &query)?;
     request.headers_mut().insert(ACCEPT, JSON);
-    if let Some(format) = format {
-        request.headers_mut().insert(CONTENT_TYPE, format);
+    if let Some(content_type) = content_type {
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
     }
     Ok(request)
 }

@@ -1,30 +1,16 @@
 //! Texts of a server, made fit to be printed.
 
-use crate::app::App;
-
-/// Whose answer is read: the app, and the secrets that the request carried besides the app's.
-pub(crate) struct Asked<'a> {
-    pub(crate) app: &'a App,
-    pub(crate) secrets: &'a [&'a str],
-}
-
-/// A server's text, fit to be printed: without the secrets that the request carried, on one line, not endless.
-pub(super) fn scrub(asked: &Asked<'_>, text: &str) -> String {
-    let secrets: Vec<&str> = asked.secrets.iter().copied().chain(asked.app.secret()).collect();
-    without(&secrets, text)
-}
-
-/// The same without those secrets.
-pub(super) fn without(secrets: &[&str], text: &str) -> String {
-    const LONGEST: usize = 300;
+/// Makes a server's text fit to be printed: without those secrets, on one line, not endless.
+pub(super) fn scrub(secrets: &[&str], text: &str) -> String {
+    const MAX_CHARS: usize = 300;
     // A secret of one or two letters would cut the text to pieces and is no secret.
-    const SHORTEST_SECRET: usize = 3;
+    const MIN_SECRET_LENGTH: usize = 3;
     const REDACTED: &str = "[redacted]";
-    let secrets: Vec<&str> = secrets.iter().copied().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+    let secrets: Vec<&str> = secrets.iter().copied().filter(|secret| secret.len() >= MIN_SECRET_LENGTH).collect();
     let mut clean = String::new();
     let mut rest = text;
     let mut printed = 0;
-    while let Some(first) = rest.chars().next().filter(|_| printed < LONGEST) {
+    while let Some(first) = rest.chars().next().filter(|_| printed < MAX_CHARS) {
         // The longest, because one secret may be the beginning of another.
         let hidden = secrets.iter().filter_map(|secret| spelled(secret, rest)).max();
         match hidden {

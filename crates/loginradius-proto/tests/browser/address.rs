@@ -4,7 +4,7 @@ use loginradius_proto::browser::{BrowserRequest, ChallengeMethod, ResponseType};
 use loginradius_proto::{App, ErrorKind};
 use sha2::{Digest as _, Sha256};
 
-use crate::world::*;
+use crate::fixtures::*;
 
 fn challenge_of(verifier: &str) -> String {
     use base64::Engine as _;
@@ -81,27 +81,27 @@ fn the_verifier_is_never_in_an_address() {
 }
 
 #[test]
-fn state_verifier_and_nonce_are_the_random_bytes_of_that_sign_in() {
+fn state_verifier_and_nonce_are_the_random_bytes_of_that_login() {
     let request = request().scope("openid");
     for seed in 0..50 {
         let [state, verifier, nonce] = made_of(&random(seed));
-        let sign_in = request.begin(&classic(), &random(seed), start()).unwrap();
-        assert_eq!(parameter(&sign_in.url, "state"), Some(state.clone()));
-        assert_eq!(parameter(&sign_in.url, "nonce"), Some(nonce.clone()));
-        assert_eq!(parameter(&sign_in.url, "code_challenge"), Some(challenge_of(&verifier)));
-        assert_eq!(sign_in.pending.nonce(), Some(nonce.as_str()));
-        let mut pending = sign_in.pending;
+        let login = request.begin(&classic(), &random(seed), start()).unwrap();
+        assert_eq!(parameter(&login.url, "state"), Some(state.clone()));
+        assert_eq!(parameter(&login.url, "nonce"), Some(nonce.clone()));
+        assert_eq!(parameter(&login.url, "code_challenge"), Some(challenge_of(&verifier)));
+        assert_eq!(login.pending.nonce(), Some(nonce.as_str()));
+        let mut pending = login.pending;
         let authorized = accept(&mut pending, &format!("code=c0de&state={state}")).unwrap();
         assert_eq!(exchanged(authorized), Some(("c0de".to_owned(), verifier)));
     }
 }
 
 #[test]
-fn a_sign_in_without_openid_sends_no_nonce() {
+fn a_login_without_openid_sends_no_nonce() {
     for scope in ["", "profile", "openidx", "xopenid profile", "OPENID"] {
-        let sign_in = begin(&request().scope(scope), &classic());
-        assert_eq!(parameter(&sign_in.url, "nonce"), None, "{scope}");
-        assert_eq!(sign_in.pending.nonce(), None, "{scope}");
+        let login = begin(&request().scope(scope), &classic());
+        assert_eq!(parameter(&login.url, "nonce"), None, "{scope}");
+        assert_eq!(login.pending.nonce(), None, "{scope}");
     }
 }
 
@@ -115,9 +115,9 @@ fn openid_in_either_kind_of_scope_sends_a_nonce() {
         request().raw_scope("openid%20profile&action=login"),
     ];
     for request in requests {
-        let sign_in = begin(&request, &classic());
-        assert!(parameter(&sign_in.url, "nonce").is_some(), "{}", sign_in.url);
-        assert_eq!(sign_in.pending.nonce().map(str::to_owned), parameter(&sign_in.url, "nonce"));
+        let login = begin(&request, &classic());
+        assert!(parameter(&login.url, "nonce").is_some(), "{}", login.url);
+        assert_eq!(login.pending.nonce().map(str::to_owned), parameter(&login.url, "nonce"));
     }
     // A parameter after the scope is no scope.
     assert_eq!(parameter(&begin(&request().raw_scope("profile&x=openid"), &classic()).url, "nonce"), None);

@@ -3,7 +3,7 @@
 use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::Callback;
 
-use crate::world::*;
+use crate::fixtures::*;
 
 #[test]
 fn a_query_is_read_with_its_question_mark_and_without() {
@@ -28,7 +28,7 @@ fn a_form_is_read_as_it_is() {
     assert_eq!(Callback::from_form("", b"state=a+b%2B").unwrap().state(), Some("a b+"));
     assert_eq!(Callback::from_form("", b"?state=s").unwrap().state(), None);
     assert_eq!(Callback::from_form("", b"").unwrap().state(), None);
-    // What is no UTF-8 makes a state that nobody has.
+    // What is no UTF-8 makes a state that no login has.
     assert_ne!(Callback::from_form("", b"state=s\xff").unwrap().state(), Some("s"));
     assert_ne!(Callback::from_form("", b"state=s%ff").unwrap().state(), Some("s"));
 }
@@ -94,7 +94,7 @@ fn names_are_told_apart_by_their_letters() {
     refused(error, ErrorKind::BadAnswer, "lacks `code`");
     let (mut pending, state) = waiting(&request());
     let authorized = accept(&mut pending, &format!("Code=evil&code=c&code%00=evil&code[]=evil&state={state}")).unwrap();
-    assert_eq!(handed_out(authorized).code.as_deref(), Some("c"));
+    assert_eq!(credentials(authorized).code.as_deref(), Some("c"));
 }
 
 #[test]

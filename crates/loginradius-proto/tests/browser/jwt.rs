@@ -3,7 +3,7 @@
 use loginradius_proto::browser::{BrowserRequest, JwtRedirect, ReceivedJwt};
 use loginradius_proto::{App, ErrorKind};
 
-use crate::world::*;
+use crate::fixtures::*;
 
 fn redirect() -> JwtRedirect {
     JwtRedirect::new(ADDRESS, "token")
@@ -55,8 +55,8 @@ fn the_jwt_app_is_needed_in_both_families() {
         let error = redirect().begin(&app, &random(0), start());
         refused(error, ErrorKind::Settings, "JWT Redirect: the JWT app's name is not set");
         refused(redirect().begin(&app.jwt_app(""), &random(0), start()), ErrorKind::Settings, "JWT Redirect: ");
-        let nobody = App::new("").jwt_app("x").service(site().target().clone());
-        refused(redirect().begin(&nobody, &random(0), start()), ErrorKind::Settings, "`client_id` is empty");
+        let nameless = App::new("").jwt_app("x").service(site().target().clone());
+        refused(redirect().begin(&nameless, &random(0), start()), ErrorKind::Settings, "`client_id` is empty");
     }
 }
 
@@ -86,7 +86,7 @@ fn a_return_address_with_a_state_of_its_own_is_refused() {
 }
 
 #[test]
-fn the_callback_of_a_classic_sign_in_is_told_by_its_state() {
+fn the_callback_of_a_classic_login_is_recognized_by_its_state() {
     let [state, ..] = made_of(&random(0));
     let mut pending = begin(&redirect(), &classic()).pending;
     let [others, ..] = made_of(&random(1));
@@ -104,7 +104,7 @@ fn the_callback_of_a_classic_sign_in_is_told_by_its_state() {
 }
 
 #[test]
-fn the_callback_of_a_site_sign_in_is_told_by_the_nonce_in_its_jwt() {
+fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
     let [state, verifier, nonce] = made_of(&random(0));
     let [_, _, others] = made_of(&random(1));
     let mut pending = begin(&redirect(), &site()).pending;

@@ -1,4 +1,4 @@
-//! The receiver on this machine: one callback on one path, and an answer for everything else.
+//! The receiver on this machine: one callback on one path, and a response to everything else.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use loginradius_proto::browser::loopback::{self, Connection, Reply, Request};
 use loginradius_proto::browser::{Authorized, Callback, PendingSignIn};
 use loginradius_proto::{ErrorKind, browser::ResponseType};
 
-use crate::world::*;
+use crate::fixtures::*;
 
 const PATH: &str = "/callback";
 
@@ -16,14 +16,14 @@ fn whole(bytes: impl AsRef<[u8]>) -> Request {
     Connection::new(PATH).read(bytes.as_ref()).expect("a whole request")
 }
 
-/// The answer to it, which is looked over as a browser would.
+/// The response to it, which is looked over as a browser would.
 #[track_caller]
 fn answered(pending: &mut PendingSignIn, bytes: impl AsRef<[u8]>) -> (u16, Reply<Authorized>) {
     let reply = whole(bytes).answer(pending, start());
     (looked_over(&reply.bytes), reply)
 }
 
-/// The status of an answer, if it is a well-formed one that neither is kept nor runs anything.
+/// The status of a response, if it is a well-formed one that neither is cached nor runs anything.
 #[track_caller]
 pub(crate) fn looked_over(bytes: &[u8]) -> u16 {
     let text = std::str::from_utf8(bytes).unwrap();
@@ -43,7 +43,7 @@ pub(crate) fn looked_over(bytes: &[u8]) -> u16 {
     let status: u16 = status[..3].parse().unwrap();
     assert_eq!(header("allow"), (status == 405).then_some("GET, POST"));
     if body.is_empty() && status == 405 {
-        // The answer to a HEAD.
+        // The response to a HEAD.
         return status;
     }
     assert_eq!(header("content-length").unwrap().parse(), Ok(body.len()));
@@ -65,7 +65,7 @@ fn went_on_waiting(pending: &mut PendingSignIn, state: &str) {
     let (status, reply) = answered(pending, format!("GET /callback?code=right&state={state} HTTP/1.1\r\n\r\n"));
     assert_eq!(status, 200);
     let authorized = reply.result.expect("the end").unwrap();
-    assert_eq!(handed_out(authorized).code.as_deref(), Some("right"));
+    assert_eq!(credentials(authorized).code.as_deref(), Some("right"));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_callback_ends_the_waiting() {
 }
 
 #[test]
-fn a_callback_that_comes_again_is_answered_and_ends_nothing() {
+fn a_callback_that_comes_again_gets_a_response_and_ends_nothing() {
     let (mut pending, state) = waiting(&request());
     let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n");
     assert!(answered(&mut pending, &bytes).1.result.is_some());
@@ -90,7 +90,7 @@ fn a_callback_that_comes_again_is_answered_and_ends_nothing() {
 }
 
 #[test]
-fn whatever_else_is_asked_for_is_answered_and_the_waiting_goes_on() {
+fn every_other_request_gets_a_response_and_ends_nothing() {
     let (mut pending, state) = waiting(&request());
     let callback = format!("?code=c&state={state}");
     let long = "x".repeat(Callback::LIMIT + 1);
@@ -145,7 +145,7 @@ fn whatever_else_is_asked_for_is_answered_and_the_waiting_goes_on() {
 }
 
 #[test]
-fn a_head_is_answered_without_content() {
+fn a_head_gets_a_response_without_content() {
     for path in ["/callback", "/x"] {
         let (mut pending, _) = waiting(&request());
         let reply = whole(format!("HEAD {path} HTTP/1.1\r\n\r\n")).answer(&mut pending, start());
@@ -155,7 +155,7 @@ fn a_head_is_answered_without_content() {
 }
 
 #[test]
-fn an_answer_repeats_nothing_of_the_request() {
+fn a_response_repeats_nothing_of_the_request() {
     for bytes in [
         "GET /<script>M4RK</script> HTTP/1.1\r\nHost: M4RK\r\n\r\n",
         "GET /callback?error=M4RK&error_description=<b>M4RK HTTP/1.1\r\n\r\n",
@@ -241,7 +241,7 @@ fn a_connection_that_never_ends_is_cut_off() {
             }
             assert!(fed <= Callback::LIMIT + 64 * 1024, "{fed}");
         };
-        let (mut pending, state) = waiting(&crate::world::request());
+        let (mut pending, state) = waiting(&crate::fixtures::request());
         let reply = request.answer(&mut pending, start());
         assert_eq!(looked_over(&reply.bytes), 413);
         assert!(reply.result.is_none());
@@ -250,8 +250,8 @@ fn a_connection_that_never_ends_is_cut_off() {
     let mut endless = Connection::new(PATH);
     assert!(endless.read(b"GET /callback HTTP/1.1\r\n").is_none());
     let refused = (0..10_000).find_map(|at| endless.read(format!("X-{at}: {}\r\n", "y".repeat(100)).as_bytes()));
-    let (mut pending, _) = waiting(&crate::world::request());
-    assert_eq!(looked_over(&refused.expect("an answer").answer(&mut pending, start()).bytes), 413);
+    let (mut pending, _) = waiting(&crate::fixtures::request());
+    assert_eq!(looked_over(&refused.expect("a response").answer(&mut pending, start()).bytes), 413);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_request_that_is_whole_counts_whatever_follows_it() {
             let request = bytes.as_bytes().chunks(chunk.min(bytes.len())).find_map(|chunk| connection.read(chunk));
             let reply = request.expect("a request").answer(&mut pending, start());
             assert_eq!(looked_over(&reply.bytes), 200);
-            assert_eq!(handed_out(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
+            assert_eq!(credentials(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
         }
     }
 }
@@ -342,7 +342,7 @@ fn a_form_post_is_a_callback() {
             let request = bytes.as_bytes().chunks(chunk).find_map(|chunk| connection.read(chunk)).expect("a request");
             let reply = request.answer(&mut pending, start());
             assert_eq!(looked_over(&reply.bytes), 200);
-            assert_eq!(handed_out(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
+            assert_eq!(credentials(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
         }
         assert!(Connection::new(PATH).read(&bytes.as_bytes()[..bytes.len() - 1]).is_none());
     }
@@ -363,7 +363,7 @@ fn a_form_post_is_read_along_with_the_query_of_its_address() {
             status,
             reply
                 .result
-                .map(|result| result.map(|authorized| handed_out(authorized).code).map_err(|error| error.kind())),
+                .map(|result| result.map(|authorized| credentials(authorized).code).map_err(|error| error.kind())),
         )
     };
     let good = (200, Some(Ok(Some("c".to_owned()))));
@@ -415,7 +415,7 @@ fn a_form_post_of_256_kib_is_read() {
     let bytes = post(&format!("Content-Length: {}\r\n", body.len()), &body);
     let (status, reply) = answered(&mut pending, bytes);
     assert_eq!(status, 200);
-    assert_eq!(handed_out(reply.result.unwrap().unwrap()).id_token.unwrap().len(), body.len() - start_of_body.len());
+    assert_eq!(credentials(reply.result.unwrap().unwrap()).id_token.unwrap().len(), body.len() - start_of_body.len());
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn no_header_changes_what_a_callback_is() {
         let (status, reply) =
             answered(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.1\r\n{header}\r\n\r\nstate=x"));
         assert_eq!(status, 200, "{header}");
-        assert_eq!(handed_out(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
+        assert_eq!(credentials(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
     }
 }
 

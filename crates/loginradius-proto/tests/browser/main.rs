@@ -3,6 +3,7 @@
 
 mod address;
 mod callback;
+mod fixtures;
 mod jwt;
 mod loopback;
 mod pending;
@@ -10,4 +11,3 @@ mod properties;
 mod redirect_address;
 mod refusal;
 mod stored;
-mod world;

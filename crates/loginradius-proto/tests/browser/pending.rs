@@ -1,14 +1,14 @@
-//! A sign-in that waits: consumed by its own callback, once, within ten minutes, and by nothing else.
+//! A login that waits: consumed by its own callback, once, within ten minutes, and by nothing else.
 
 use std::time::{Duration, SystemTime};
 
 use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::{BrowserRequest, Callback, Pending, ResponseType};
 
-use crate::world::*;
+use crate::fixtures::*;
 
 #[test]
-fn the_callback_of_a_sign_in_yields_its_code_and_its_verifier() {
+fn the_callback_of_a_login_yields_its_code_and_its_verifier() {
     let [state, verifier, _] = made_of(&random(0));
     for app in families() {
         let mut pending = begin(&request(), &app).pending;
@@ -100,12 +100,12 @@ fn a_callback_counts_once() {
     ] {
         refused(accept(&mut pending, &again), ErrorKind::Finished, "the callback of this sign-in came before");
     }
-    // Of somebody else's it is still not the one.
+    // Of another one it is still not the callback.
     refused(accept(&mut pending, "code=x&state=y"), ErrorKind::Unrelated, "go on waiting");
 }
 
 #[test]
-fn its_callback_consumes_a_sign_in_whatever_it_says() {
+fn its_callback_consumes_a_login_whatever_it_says() {
     for (rest, kind) in [
         ("", ErrorKind::BadAnswer),
         ("&code=", ErrorKind::BadAnswer),
@@ -130,7 +130,7 @@ fn accept_at(at: SystemTime) -> Result<(), ErrorKind> {
 }
 
 #[test]
-fn a_sign_in_lives_for_ten_minutes() {
+fn a_login_lives_for_ten_minutes() {
     let millisecond = Duration::from_millis(1);
     assert_eq!(accept_at(start()), Ok(()));
     assert_eq!(accept_at(start() + 10 * MINUTE - millisecond), Ok(()));
@@ -169,10 +169,10 @@ fn the_ten_minutes_hold_in_both_families_and_for_a_jwt() {
 }
 
 #[test]
-fn a_sign_in_of_before_1970_or_of_the_far_future_does_not_panic() {
+fn a_login_of_before_1970_or_of_the_far_future_does_not_panic() {
     for began in [SystemTime::UNIX_EPOCH - MINUTE, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 55)] {
-        let sign_in = request().begin(&classic(), &random(0), began).unwrap();
-        let mut pending = sign_in.pending;
+        let login = request().begin(&classic(), &random(0), began).unwrap();
+        let mut pending = login.pending;
         let [state, ..] = made_of(&random(0));
         pending.accept(&query(&format!("code=x&state={state}")), began + SECOND).unwrap();
     }
@@ -196,7 +196,7 @@ fn two_tabs_do_not_take_each_others_callbacks() {
 }
 
 #[test]
-fn the_state_of_a_callback_finds_the_sign_in_that_waits() {
+fn the_state_of_a_callback_finds_the_login_that_waits() {
     let (pending, state) = waiting(&request());
     assert_eq!(query(&format!("code=x&state={state}")).state(), Some(pending.expose_state()));
     assert_eq!(query("code=x").state(), None);
@@ -205,7 +205,7 @@ fn the_state_of_a_callback_finds_the_sign_in_that_waits() {
 }
 
 #[test]
-fn nothing_is_handed_out_that_was_not_asked_for() {
+fn nothing_is_yielded_that_was_not_requested() {
     use ResponseType::{Code, CodeIdToken, CodeIdTokenToken, CodeToken, IdToken, IdTokenToken, Token};
     for kind in [Code, Token, CodeToken, IdToken, CodeIdToken, IdTokenToken, CodeIdTokenToken] {
         let asked = |what: &str| kind.as_str().split(' ').any(|part| part == what);
@@ -217,12 +217,12 @@ fn nothing_is_handed_out_that_was_not_asked_for() {
                 assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none());
                 assert_eq!(tokens.expires_in, Some(MINUTE));
             }
-            let expected = HandedOut {
+            let expected = Credentials {
                 code: asked("code").then(|| "C".to_owned()),
                 token: asked("token").then(|| "T".to_owned()),
                 id_token: asked("id_token").then(|| "I".to_owned()),
             };
-            assert_eq!(handed_out(authorized), expected, "{kind:?}");
+            assert_eq!(credentials(authorized), expected, "{kind:?}");
         }
     }
 }
@@ -234,7 +234,7 @@ fn a_token_that_is_smuggled_into_a_code_flow_is_dropped() {
     {
         let (mut pending, state) = waiting(&request());
         let authorized = accept(&mut pending, &format!("code=c&{smuggled}&state={state}")).unwrap();
-        assert_eq!(handed_out(authorized), HandedOut { code: Some("c".to_owned()), ..HandedOut::default() });
+        assert_eq!(credentials(authorized), Credentials { code: Some("c".to_owned()), ..Credentials::default() });
         // And is no stand-in for the code.
         let (mut pending, state) = waiting(&request());
         refused(
@@ -249,7 +249,7 @@ fn a_token_that_is_smuggled_into_a_code_flow_is_dropped() {
 fn a_code_that_is_smuggled_into_a_token_flow_is_dropped() {
     let (mut pending, state) = waiting(&request().response_type(ResponseType::Token));
     let authorized = accept(&mut pending, &format!("token=t&code=evil&state={state}")).unwrap();
-    assert_eq!(handed_out(authorized), HandedOut { token: Some("t".to_owned()), ..HandedOut::default() });
+    assert_eq!(credentials(authorized), Credentials { token: Some("t".to_owned()), ..Credentials::default() });
 }
 
 #[test]
@@ -394,12 +394,12 @@ fn every_kind_of_callback_is_accepted_alike() {
     for callback in callbacks {
         let (mut pending, _) = waiting(&request());
         let authorized = pending.accept(&callback.unwrap(), start()).unwrap();
-        assert_eq!(handed_out(authorized).code.as_deref(), Some("c"));
+        assert_eq!(credentials(authorized).code.as_deref(), Some("c"));
     }
 }
 
 #[test]
-fn a_sign_in_says_when_it_can_be_thrown_away() {
+fn a_login_says_when_it_can_be_thrown_away() {
     let (pending, _) = waiting(&request());
     assert_eq!(pending.expires_at(), start() + 10 * MINUTE);
     for (pending, _) in jwt_waiting("token") {

@@ -1,4 +1,4 @@
-//! What is true of every input, not only of the ones that somebody thought of.
+//! What is true of every input, not only of those in the other tests.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -13,8 +13,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::fixtures::*;
 use crate::loopback::looked_over;
-use crate::world::*;
 
 const RESPONSE_TYPES: [ResponseType; 7] = [
     ResponseType::Code,
@@ -77,7 +77,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => pieces(), 1 => vec(any::<u8>(), 0..400)]
 }
 
-/// Gives a callback to a sign-in of every kind; whatever comes of it is printable, and at most one result.
+/// Gives a callback to a login of every kind; what comes of it is printable, and at most one result.
 fn give_to_all(callback: &Callback) -> Result<(), TestCaseError> {
     fn give<P: Pending>(mut pending: P, callback: &Callback) -> Result<(), TestCaseError> {
         let first = pending.accept(callback, start());
@@ -104,7 +104,7 @@ fn give_to_all(callback: &Callback) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The status of the answer, whether the sign-in goes on, and how many bytes it took.
+/// The status of the response, whether the login still waits, and how many bytes it took.
 fn received(bytes: &[u8], cuts: &[usize]) -> Option<(u16, bool)> {
     let mut connection = Connection::new("/callback");
     let mut from = 0;
@@ -132,11 +132,11 @@ fn text() -> impl Strategy<Value = String> {
 /// A callback's parameters: what they are called, and what they say.
 #[derive(Debug, Clone)]
 enum Said {
-    /// The state of one of the sign-ins.
+    /// The state of one of the logins.
     State(Index),
     /// The same, changed at one place.
     NearState(Index, Index),
-    /// A JWT with the nonce of one of the sign-ins.
+    /// A JWT with the nonce of one of the logins.
     Jwt(&'static str, Index),
     Other(&'static str, &'static str),
 }
@@ -165,7 +165,7 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-/// A sign-in that waits, and what this test knows of it.
+/// A login that waits, and what this test knows of it.
 struct Tab {
     pending: Either,
     secret: String,
@@ -205,7 +205,7 @@ impl Tab {
     }
 
     /// What has to come of it, by this test's own reading of the rules.
-    fn expected(&mut self, parameters: &[(String, String)], late: bool) -> Result<HandedOut, ErrorKind> {
+    fn expected(&mut self, parameters: &[(String, String)], late: bool) -> Result<Credentials, ErrorKind> {
         let all = |name: &str| {
             parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect::<Vec<_>>()
         };
@@ -248,16 +248,16 @@ impl Tab {
             one("expires_in")?;
         }
         let jwt = asked("jwt", &["jwt"])?;
-        Ok(HandedOut { code, token: token.or(jwt), id_token })
+        Ok(Credentials { code, token: token.or(jwt), id_token })
     }
 
-    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<HandedOut, Error> {
-        let jwt = |received: loginradius_proto::browser::ReceivedJwt| HandedOut {
+    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Credentials, Error> {
+        let jwt = |received: loginradius_proto::browser::ReceivedJwt| Credentials {
             token: Some(received.jwt.expose().to_owned()),
-            ..HandedOut::default()
+            ..Credentials::default()
         };
         match &mut self.pending {
-            Either::SignIn(pending) => pending.accept(callback, now).map(handed_out),
+            Either::SignIn(pending) => pending.accept(callback, now).map(credentials),
             Either::Classic(pending) | Either::Site(pending) => pending.accept(callback, now).map(jwt),
         }
     }
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn many_sign_ins_and_many_callbacks(
+    fn many_logins_and_many_callbacks(
         kinds in vec(0..9_usize, 1..5),
         rounds in vec((vec(said(), 0..6), any::<Index>(), 0..14_u64, any::<bool>(), any::<bool>()), 1..25),
     ) {
@@ -344,7 +344,7 @@ proptest! {
                 let at = sent.iter().position(|(_, value)| *value == text).expect("something that was sent");
                 known[at].1.clone()
             });
-            let outcome = outcome.map(|out| HandedOut { code: meant(out.code), token: meant(out.token), id_token: meant(out.id_token) });
+            let outcome = outcome.map(|out| Credentials { code: meant(out.code), token: meant(out.token), id_token: meant(out.id_token) });
             prop_assert_eq!(outcome.map_err(|error| error.kind()), expected);
         }
     }
@@ -369,7 +369,7 @@ proptest! {
         }
         for app in families() {
             let app = loginradius_proto::App::new(&id).oauth_app("my-oauth-app").service(app.target().clone());
-            let Ok(sign_in) = request.begin(&app, &random(seed), start()) else {
+            let Ok(login) = request.begin(&app, &random(seed), start()) else {
                 // Nothing but a name of ours is refused here.
                 let ours = ["redirect_uri", "response_type"];
                 prop_assert!(others.iter().any(|(name, _)| ours.contains(&name.to_ascii_lowercase().as_str())));
@@ -383,7 +383,7 @@ proptest! {
                 ("response_type".to_owned(), kind.as_str().to_owned()),
                 ("state".to_owned(), state),
             ];
-            let mut found = parameters(&sign_in.url);
+            let mut found = parameters(&login.url);
             if kind.as_str().split(' ').any(|part| part == "code") {
                 let at = found.iter().position(|(name, _)| name == "code_challenge").expect("a challenge");
                 prop_assert_eq!(found.remove(at).1.len(), 43);
@@ -393,7 +393,7 @@ proptest! {
                     _ => {}
                 }
             }
-            if let Some(sent) = sign_in.pending.nonce() {
+            if let Some(sent) = login.pending.nonce() {
                 prop_assert_eq!(sent, &nonce);
                 given.push(("nonce".to_owned(), nonce));
             }
@@ -401,7 +401,7 @@ proptest! {
             given.sort();
             found.sort();
             prop_assert_eq!(found, given);
-            prop_assert!(!sign_in.url.contains(&verifier));
+            prop_assert!(!login.url.contains(&verifier));
         }
     }
 
@@ -447,7 +447,7 @@ proptest! {
         let at = at.index(changed.len());
         changed[at] = byte;
         for text in [String::from_utf8_lossy(&changed), String::from_utf8_lossy(&noise)] {
-            // A changed one may be another sign-in, and is refused or written again as it was read.
+            // A changed one may be another login, and is refused or written again as it was read.
             if let Ok(pending) = PendingSignIn::from_json(&text) {
                 prop_assert_eq!(PendingSignIn::from_json(&pending.to_json()).unwrap().to_json(), pending.to_json());
             }
@@ -464,8 +464,8 @@ proptest! {
     ]) {
         for app in families() {
             match AuthorizationRequest::new(&address).begin(&app, &random(0), start()) {
-                Ok(sign_in) => {
-                    prop_assert_eq!(parameter(&sign_in.url, "redirect_uri"), Some(address.clone()));
+                Ok(login) => {
+                    prop_assert_eq!(parameter(&login.url, "redirect_uri"), Some(address.clone()));
                     prop_assert!(address.is_ascii() && !address.contains(['#', '\\', ' ', '<', '"']));
                     let lower = address.to_ascii_lowercase();
                     let host = lower.split_once("//").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
@@ -479,7 +479,7 @@ proptest! {
     }
 
     #[test]
-    fn at_any_time_a_sign_in_is_good_for_less_than_ten_minutes(began in 0..1_u64 << 45, away in 0..1_500_000_u64, forwards in any::<bool>()) {
+    fn at_any_time_a_login_is_good_for_less_than_ten_minutes(began in 0..1_u64 << 45, away in 0..1_500_000_u64, forwards in any::<bool>()) {
         let began_at = SystemTime::UNIX_EPOCH + Duration::from_millis(began);
         let now = if forwards { began + away } else { began.saturating_sub(away) };
         let mut pending = request().begin(&classic(), &random(0), began_at).unwrap().pending;

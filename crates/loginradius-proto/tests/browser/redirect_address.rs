@@ -3,7 +3,7 @@
 use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, JwtRedirect, loopback};
 
-use crate::world::*;
+use crate::fixtures::*;
 
 /// Both ways out, in both families.
 #[track_caller]
@@ -21,8 +21,8 @@ fn is_refused(address: &str, saying: &str) {
 #[track_caller]
 fn is_taken(address: &str) {
     for app in families() {
-        let sign_in = AuthorizationRequest::new(address).begin(&app, &random(0), start());
-        let url = sign_in.unwrap_or_else(|error| panic!("{address}: {error}")).url;
+        let login = AuthorizationRequest::new(address).begin(&app, &random(0), start());
+        let url = login.unwrap_or_else(|error| panic!("{address}: {error}")).url;
         assert_eq!(parameter(&url, "redirect_uri").as_deref(), Some(address));
         JwtRedirect::new(address, "token").begin(&app, &random(0), start()).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use loginradius_proto::{Error, ErrorKind};
 
-use crate::world::*;
+use crate::fixtures::*;
 
 /// A refusal with that error and that description, percent-encoded as a server would.
 fn refusal(error: &str, description: &str) -> Error {
@@ -116,7 +116,7 @@ fn markup_is_text_and_stays_text() {
 }
 
 #[test]
-fn secrets_of_the_sign_in_do_not_get_through() {
+fn secrets_of_the_login_do_not_get_through() {
     let [state, verifier, nonce] = made_of(&random(0));
     for secret in [state, verifier, nonce] {
         let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -148,7 +148,7 @@ fn what_the_same_callback_brought_does_not_get_through() {
 }
 
 #[test]
-fn a_refusal_of_a_jwt_sign_in_is_typed_too() {
+fn a_refusal_of_a_jwt_login_is_typed_too() {
     let [(mut pending, _), _] = jwt_waiting("token");
     let [state, ..] = made_of(&random(0));
     let text = format!("error=access_denied&error_description=no+{state}&state={state}");

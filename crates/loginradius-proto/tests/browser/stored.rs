@@ -1,17 +1,17 @@
-//! A sign-in that is stored while the browser is away.
+//! A login that is stored while the browser is away.
 
 use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::{Pending, PendingJwt, PendingSignIn, ResponseType};
 use serde_json::Value;
 
-use crate::world::*;
+use crate::fixtures::*;
 
 fn stored() -> String {
     begin(&request().scope("openid").require_issuer("https://honest.example"), &classic()).pending.to_json()
 }
 
 #[test]
-fn a_stored_sign_in_goes_on_where_it_was() {
+fn a_stored_login_goes_on_where_it_was() {
     let [state, verifier, nonce] = made_of(&random(0));
     let mut pending = PendingSignIn::from_json(&stored()).unwrap();
     assert_eq!((pending.expose_state(), pending.nonce()), (state.as_str(), Some(nonce.as_str())));
@@ -57,7 +57,7 @@ fn every_setting_survives_storing() {
 }
 
 #[test]
-fn a_sign_in_that_is_consumed_stays_so_when_it_is_stored() {
+fn a_login_that_is_consumed_stays_so_when_it_is_stored() {
     let [state, ..] = made_of(&random(0));
     let text = format!("code=c&state={state}&iss=https://honest.example");
     for first in [&text, &format!("error=access_denied&state={state}")] {
@@ -96,7 +96,7 @@ fn the_ten_minutes_count_from_the_beginning_and_not_from_the_reading() {
 }
 
 #[test]
-fn a_stored_jwt_sign_in_goes_on_where_it_was() {
+fn a_stored_jwt_login_goes_on_where_it_was() {
     for (pending, right) in jwt_waiting("my_jwt") {
         let json = pending.to_json();
         let mut pending = PendingJwt::from_json(&json).unwrap();
@@ -116,7 +116,7 @@ fn unreadable(json: &str, saying: &str) {
 }
 
 #[test]
-fn what_is_no_stored_sign_in_is_refused() {
+fn what_is_no_stored_login_is_refused() {
     for json in ["", "null", "{}", "[]", "7", "\"x\"", "{\"version\":1}", "<html>", "\u{feff}{}", "not json"] {
         unreadable(json, "cannot be read; begin a new one");
     }
@@ -127,7 +127,7 @@ fn what_is_no_stored_sign_in_is_refused() {
 }
 
 #[test]
-fn a_stored_sign_in_that_is_cut_off_is_refused() {
+fn a_stored_login_that_is_cut_off_is_refused() {
     let json = stored();
     for end in 0..json.len() {
         refused(PendingSignIn::from_json(&json[..end]), ErrorKind::Settings, "cannot be read");
@@ -142,7 +142,7 @@ fn a_stored_sign_in_that_is_cut_off_is_refused() {
 }
 
 #[test]
-fn a_stored_sign_in_of_another_version_is_refused() {
+fn a_stored_login_of_another_version_is_refused() {
     for version in ["0", "2", "4294967295"] {
         let json = stored().replace("\"version\":1", &format!("\"version\":{version}"));
         refused(PendingSignIn::from_json(&json), ErrorKind::Settings, "is of another version of this crate");
@@ -165,7 +165,7 @@ fn tampered(json: &str, path: &str, value: Value) -> String {
 }
 
 #[test]
-fn a_tampered_sign_in_is_refused_where_that_can_be_seen() {
+fn a_tampered_login_is_refused_where_that_can_be_seen() {
     let json = stored();
     for path in ["/awaiting/secret", "/expected/code_verifier"] {
         for value in [
@@ -220,7 +220,7 @@ fn a_tampered_sign_in_is_refused_where_that_can_be_seen() {
 }
 
 #[test]
-fn a_tampered_jwt_sign_in_is_refused_where_that_can_be_seen() {
+fn a_tampered_jwt_login_is_refused_where_that_can_be_seen() {
     for (pending, _) in jwt_waiting("token") {
         let json = pending.to_json();
         for value in ["", "x", &"A".repeat(42), &"A".repeat(44)] {

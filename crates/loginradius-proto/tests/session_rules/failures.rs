@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use loginradius_proto::session::{SaveOutcome, SessionMemory};
+use loginradius_proto::session::{SaveError, SessionFlow, SessionMemory, SessionStep};
 use loginradius_proto::{Error, ErrorKind, Retry};
 
-use crate::world::*;
+use loginradius_testing::*;
 
 /// Between three quarters of that and that.
 #[track_caller]
@@ -13,554 +13,557 @@ fn within(wait: Duration, longest: Duration) {
     assert!(wait >= longest * 3 / 4 && wait <= longest, "{wait:?}, not up to {longest:?}");
 }
 
-type Outcome = (&'static str, fn(&mut World));
+type Outcome = (&'static str, fn(&mut Scene));
 
-/// Outcomes after which nobody knows whether the token was spent.
+/// Outcomes that leave unknown whether the token was consumed.
 const LOST: &[Outcome] = &[
-    ("lost", World::lost),
-    ("no answer", |world| {
-        world.policy.timeout = s(2);
-        world.on("send", |_| None);
+    ("lost", Scene::lost),
+    ("no response", |scene| {
+        scene.policy.timeout = s(2);
+        scene.on("send", |_| None);
     }),
-    ("500 with a page", |world| world.answers(500, PAGE)),
-    ("502 with nothing", |world| world.answers(502, "")),
-    ("503 with an OAuth error", |world| world.answers(503, r#"{"error":"temporarily_unavailable"}"#)),
-    ("500 with a refusal", |world| world.answers(500, REFUSED)),
-    ("500 with a pair", |world| world.answers(500, &pair("a2", "r2"))),
-    ("502 with a setting", |world| world.answers(502, r#"{"error":"invalid_client"}"#)),
-    ("server_error", |world| world.answers(400, r#"{"error":"server_error"}"#)),
-    ("an unknown error of LoginRadius's", |world| {
-        world.answers(400, r#"{"ErrorCode":950,"Message":"An unknown error occurred"}"#);
+    ("500 with a page", |scene| scene.responds(500, PAGE)),
+    ("502 with nothing", |scene| scene.responds(502, "")),
+    ("503 with an OAuth error", |scene| scene.responds(503, r#"{"error":"temporarily_unavailable"}"#)),
+    ("500 with a rejection", |scene| scene.responds(500, REJECTED)),
+    ("500 with a pair", |scene| scene.responds(500, &pair("a2", "r2"))),
+    ("502 with a setting", |scene| scene.responds(502, r#"{"error":"invalid_client"}"#)),
+    ("server_error", |scene| scene.responds(400, r#"{"error":"server_error"}"#)),
+    ("an unknown error of LoginRadius's", |scene| {
+        scene.responds(400, r#"{"ErrorCode":950,"Message":"An unknown error occurred"}"#);
     }),
-    ("429 with text", |world| world.answers(429, "Too many requests")),
-    ("429 with a refusal", |world| world.answers(429, REFUSED)),
-    ("408", |world| world.answers(408, "")),
-    ("a page", |world| world.answers(200, PAGE)),
-    ("a page at 404", |world| world.answers(404, PAGE)),
-    ("nothing", |world| world.answers(200, "")),
-    ("half a pair", |world| world.answers(200, &pair("a2", "r2")[..60])),
-    ("too long", |world| {
+    ("429 with text", |scene| scene.responds(429, "Too many requests")),
+    ("429 with a rejection", |scene| scene.responds(429, REJECTED)),
+    ("408", |scene| scene.responds(408, "")),
+    ("a page", |scene| scene.responds(200, PAGE)),
+    ("a page at 404", |scene| scene.responds(404, PAGE)),
+    ("nothing", |scene| scene.responds(200, "")),
+    ("half a pair", |scene| scene.responds(200, &pair("a2", "r2")[..60])),
+    ("too long", |scene| {
         let body = " ".repeat(loginradius_proto::Body::LIMIT + 1) + &pair("a2", "r2");
-        world.answers(200, &body);
+        scene.responds(200, &body);
     }),
-    ("301", |world| world.answers_with(301, "", &[("location", "https://example.com/")])),
-    ("302 with a pair", |world| world.answers(302, &pair("a2", "r2"))),
-    ("307 with a refusal", |world| world.answers(307, REFUSED)),
-    ("no tokens", |world| world.answers(200, r#"{"token_type":"access_token"}"#)),
-    ("an access token that is none", |world| world.answers(200, r#"{"access_token":5}"#)),
+    ("301", |scene| scene.responds_with(301, "", &[("location", "https://example.com/")])),
+    ("302 with a pair", |scene| scene.responds(302, &pair("a2", "r2"))),
+    ("307 with a rejection", |scene| scene.responds(307, REJECTED)),
+    ("no tokens", |scene| scene.responds(200, r#"{"token_type":"access_token"}"#)),
+    ("an access token that is none", |scene| scene.responds(200, r#"{"access_token":5}"#)),
 ];
 
 // Trying again
 
 #[test]
-fn a_lost_answer_is_tried_again_under_a_new_intent_until_the_attempts_are_used_up() {
+fn a_lost_response_is_tried_again_under_a_new_intent_until_the_attempts_are_used_up() {
     for (name, outcome) in LOST {
-        let mut world = World::expired();
-        (0..4).for_each(|_| outcome(&mut world));
-        let end = world.token();
+        let mut scene = Scene::expired();
+        (0..4).for_each(|_| outcome(&mut scene));
+        let end = scene.refresh();
         let attempts = "intent 1, send r1, wait, intent 2, send r1, wait, intent 3, send r1, wait, intent 4, send r1";
-        let log =
-            world.log().replace("send r1, wait, wait", "send r1, wait").replace("send r1, wait, hold", "send r1, hold");
-        assert_eq!(log, format!("lock, load, {attempts}, hold 4, unlock"), "{name}");
+        let log = scene
+            .log()
+            .replace("send r1, wait, wait", "send r1, wait")
+            .replace("send r1, wait, backoff", "send r1, backoff");
+        assert_eq!(log, format!("lock, load, {attempts}, backoff 4, unlock"), "{name}");
         assert_eq!(end.kind(), ErrorKind::TryLater, "{name}");
         assert_eq!(end.events(), "retried, retried, retried, retried", "{name}");
-        // Somebody has to know that an answer may have been lost.
-        assert_eq!(world.record()["intent"]["attempt"], 4, "{name}");
-        assert_eq!(world.record()["refresh_token"], "r1", "{name}");
-        assert_eq!(world.handout(), "held try_later", "{name}");
+        // The next process has to know that a response may have been lost.
+        assert_eq!(scene.record()["intent"]["attempt"], 4, "{name}");
+        assert_eq!(scene.record()["refresh_token"], "r1", "{name}");
+        assert_eq!(scene.cached(), "backing off try_later", "{name}");
     }
 }
 
 #[test]
 fn what_was_not_sent_is_tried_again_and_leaves_no_intent() {
-    let mut world = World::expired();
-    (0..4).for_each(|_| world.not_sent());
-    let end = world.token();
+    let mut scene = Scene::expired();
+    (0..4).for_each(|_| scene.not_sent());
+    let end = scene.refresh();
     let attempts = "intent 1, send r1, wait, intent 1, send r1, wait, intent 1, send r1, wait, intent 1, send r1";
-    assert_eq!(world.log(), format!("lock, load, {attempts}, hold 4, unlock"));
+    assert_eq!(scene.log(), format!("lock, load, {attempts}, backoff 4, unlock"));
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert!(end.error().to_string().contains("nothing was sent"), "{}", end.error());
-    assert!(world.record()["intent"].is_null());
+    assert!(scene.record()["intent"].is_null());
 }
 
 #[test]
 fn the_waits_double() {
-    let mut world = World::expired();
-    (0..4).for_each(|_| world.lost());
-    let end = world.token();
-    assert_eq!(world.waits.len(), 3);
-    for (wait, longest) in world.waits.iter().zip([ms(500), s(1), s(2)]) {
+    let mut scene = Scene::expired();
+    (0..4).for_each(|_| scene.lost());
+    let end = scene.refresh();
+    assert_eq!(scene.waits.len(), 3);
+    for (wait, longest) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
         within(*wait, longest);
     }
-    let held = world.lasts("held");
-    within(held, s(4));
-    let told = end.error().retry_after().expect("a wait");
-    assert!(told <= held && held - told < ms(2), "{told:?}, {held:?}");
+    let lasts = scene.lasts("backing off");
+    within(lasts, s(4));
+    let retry_after = end.error().retry_after().expect("a wait");
+    assert!(retry_after <= lasts && lasts - retry_after < ms(2), "{retry_after:?}, {lasts:?}");
 }
 
 #[test]
 fn the_waits_end_at_the_longest_one() {
-    let mut world = World::expired();
-    world.policy.retry = Retry { attempts: 12, first_wait: ms(100), longest_wait: s(1) };
-    (0..12).for_each(|_| world.lost());
-    world.token();
-    assert_eq!(world.sends(), 12);
-    within(world.waits[10], s(1));
-    within(world.lasts("held"), s(1));
+    let mut scene = Scene::expired();
+    scene.policy.retry = Retry { attempts: 12, first_wait: ms(100), longest_wait: s(1) };
+    (0..12).for_each(|_| scene.lost());
+    scene.refresh();
+    assert_eq!(scene.sends(), 12);
+    within(scene.waits[10], s(1));
+    within(scene.lasts("backing off"), s(1));
 }
 
 #[test]
 fn an_attempt_that_works_ends_it() {
-    let mut world = World::expired();
-    world.lost();
-    world.not_sent();
-    world.answers(200, &pair("a2", "r2"));
-    let end = world.token();
+    let mut scene = Scene::expired();
+    scene.lost();
+    scene.not_sent();
+    scene.responds(200, &pair("a2", "r2"));
+    let end = scene.refresh();
     let attempts = "intent 1, send r1, wait, intent 2, send r1, wait, intent 2, send r1, pair r2";
-    assert_eq!(world.log(), format!("lock, load, {attempts}, unlock"));
+    assert_eq!(scene.log(), format!("lock, load, {attempts}, unlock"));
     assert_eq!(end.token(), "a2");
     assert_eq!(end.events(), "retried, retried, rotated");
-    assert!(world.record()["hold"].is_null() && world.record()["intent"].is_null());
-    assert_eq!(world.handout(), "good a2");
+    assert!(scene.record()["hold"].is_null() && scene.record()["intent"].is_null());
+    assert_eq!(scene.cached(), "fresh a2");
 }
 
 #[test]
-fn lost_answers_are_counted_and_others_are_not() {
-    let mut world = World::expired();
-    world.not_sent();
-    world.lost();
-    world.not_sent();
-    world.lost();
-    world.token();
+fn lost_responses_are_counted_and_others_are_not() {
+    let mut scene = Scene::expired();
+    scene.not_sent();
+    scene.lost();
+    scene.not_sent();
+    scene.lost();
+    scene.refresh();
     let attempts = "intent 1, send r1, wait, intent 1, send r1, wait, intent 2, send r1, wait, intent 2, send r1";
-    assert_eq!(world.log(), format!("lock, load, {attempts}, hold 4, unlock"));
-    assert_eq!(world.record()["intent"]["attempt"], 2);
+    assert_eq!(scene.log(), format!("lock, load, {attempts}, backoff 4, unlock"));
+    assert_eq!(scene.record()["intent"]["attempt"], 2);
 }
 
 #[test]
-fn a_request_without_an_answer_is_over_at_its_deadline() {
-    let mut world = World::expired();
-    world.policy.timeout = s(7);
-    world.on("send", |_| None);
-    world.answers(200, &pair("a2", "r2"));
-    let end = world.token();
+fn a_request_without_a_response_ends_at_its_deadline() {
+    let mut scene = Scene::expired();
+    scene.policy.timeout = s(7);
+    scene.on("send", |_| None);
+    scene.responds(200, &pair("a2", "r2"));
+    let end = scene.refresh();
     assert_eq!(end.token(), "a2");
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, wait, wait, intent 2, send r1, pair r2, unlock");
-    assert_eq!(world.waits[0], s(7));
-    within(world.waits[1], ms(500));
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, wait, intent 2, send r1, pair r2, unlock");
+    assert_eq!(scene.waits[0], s(7));
+    within(scene.waits[1], ms(500));
 }
 
 #[test]
-fn an_answer_before_the_deadline_is_in_time() {
-    let mut world = World::expired();
-    world.on("send", |world| {
-        world.pass(s(30) - ms(1));
-        answered(Ok(answer(200, &pair("a2", "r2"))))
+fn a_response_before_the_deadline_is_in_time() {
+    let mut scene = Scene::expired();
+    scene.on("send", |scene| {
+        scene.pass(s(30) - ms(1));
+        responded(Ok(response(200, pair("a2", "r2"))))
     });
-    assert_eq!(world.token().token(), "a2");
+    assert_eq!(scene.refresh().token(), "a2");
 }
 
 #[test]
-fn there_is_no_attempt_after_those_who_wait_for_the_lock_have_given_up() {
-    // With the defaults one request without an answer takes all the time there is.
-    let mut world = World::expired();
-    world.on("send", |_| None);
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, wait, hold 1, unlock");
-    assert_eq!(world.waits, [s(30)]);
+fn there_is_no_attempt_after_those_that_wait_for_the_lock_have_given_up() {
+    // With the defaults one request without a response takes all the time there is.
+    let mut scene = Scene::expired();
+    scene.on("send", |_| None);
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, backoff 1, unlock");
+    assert_eq!(scene.waits, [s(30)]);
     assert_eq!(end.kind(), ErrorKind::TryLater);
 
-    let mut world = World::expired();
-    world.policy.lock_wait = ms(1_200);
-    (0..3).for_each(|_| world.lost());
-    world.token();
-    assert!(world.now < start() + HOUR + ms(1_200));
-    assert_eq!(world.sends(), 2);
+    let mut scene = Scene::expired();
+    scene.policy.lock_wait = ms(1_200);
+    (0..3).for_each(|_| scene.lost());
+    scene.refresh();
+    assert!(scene.now.monotonic < start() + HOUR + ms(1_200));
+    assert_eq!(scene.sends(), 2);
 }
 
 #[test]
 fn a_wait_counts_from_the_request_if_the_driver_looked_at_its_clock_before_that() {
-    let mut world = World::expired();
-    world.on("send", |world| {
-        world.now -= s(1);
-        answered(Err(Error::lost("reset")))
+    let mut scene = Scene::expired();
+    scene.on("send", |scene| {
+        scene.now.monotonic -= s(1);
+        responded(Err(Error::lost("reset")))
     });
-    world.answers(200, &pair("a2", "r2"));
-    world.token();
-    assert!(world.waits[0] >= s(1) + ms(375), "{:?}", world.waits);
+    scene.responds(200, &pair("a2", "r2"));
+    scene.refresh();
+    assert!(scene.waits[0] >= s(1) + ms(375), "{:?}", scene.waits);
 }
 
 #[test]
 fn one_attempt_is_one_attempt() {
-    let mut world = World::expired();
-    world.policy.retry = Retry::OFF;
-    world.lost();
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, hold 1, unlock");
+    let mut scene = Scene::expired();
+    scene.policy.retry = Retry::OFF;
+    scene.lost();
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
     assert_eq!(end.kind(), ErrorKind::TryLater);
-    // Whatever the policy, not everybody at once.
-    assert_eq!(world.lasts("held"), s(1));
+    // Whatever the policy, not all callers at once.
+    assert_eq!(scene.lasts("backing off"), s(1));
 }
 
 #[test]
-fn the_error_says_what_happened_and_that_it_goes_on() {
-    let mut world = World::expired();
-    (0..4).for_each(|_| world.answers(503, PAGE));
-    let end = world.token();
+fn the_error_says_what_happened_and_that_the_session_continues() {
+    let mut scene = Scene::expired();
+    (0..4).for_each(|_| scene.responds(503, PAGE));
+    let end = scene.refresh();
     let line = end.error().to_string();
     assert!(line.starts_with("Refresh Access Token: HTTP 503"), "{line}");
     assert_eq!(end.error().http_status().unwrap().as_u16(), 503);
-    let held = world.held();
-    assert_eq!((held.kind(), held.to_string()), (ErrorKind::TryLater, line));
+    let error = scene.backoff_error();
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::TryLater, line));
 }
 
 // Retry-After
 
 #[test]
-fn a_wait_that_the_server_asks_for_is_kept() {
+fn a_wait_that_the_server_asks_for_is_obeyed() {
     for status in [429, 503] {
-        let mut world = World::expired();
-        world.answers_with(status, PAGE, &[("retry-after", "7")]);
-        world.answers(200, &pair("a2", "r2"));
-        assert_eq!(world.token().token(), "a2");
-        assert_eq!(world.waits, [s(7)]);
+        let mut scene = Scene::expired();
+        scene.responds_with(status, PAGE, &[("retry-after", "7")]);
+        scene.responds(200, &pair("a2", "r2"));
+        assert_eq!(scene.refresh().token(), "a2");
+        assert_eq!(scene.waits, [s(7)]);
     }
 }
 
 #[test]
 fn a_short_wait_does_not_make_attempts_more_frequent() {
-    let mut world = World::expired();
-    world.answers_with(429, "", &[("retry-after", "0")]);
-    world.answers(200, &pair("a2", "r2"));
-    world.token();
-    within(world.waits[0], ms(500));
+    let mut scene = Scene::expired();
+    scene.responds_with(429, "", &[("retry-after", "0")]);
+    scene.responds(200, &pair("a2", "r2"));
+    scene.refresh();
+    within(scene.waits[0], ms(500));
 }
 
 #[test]
 fn a_wait_longer_than_the_policys_is_for_the_next_caller() {
-    let mut world = World::expired();
-    world.answers_with(429, "", &[("retry-after", "120")]);
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, hold 1, unlock");
+    let mut scene = Scene::expired();
+    scene.responds_with(429, "", &[("retry-after", "120")]);
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.error().retry_after(), Some(s(120)));
-    assert_eq!(world.lasts("held"), s(120));
+    assert_eq!(scene.lasts("backing off"), s(120));
 }
 
 #[test]
 fn a_wait_of_a_year_is_an_hour() {
     for seconds in ["31536000", "18446744073709551615", "3601"] {
-        let mut world = World::expired();
-        world.answers_with(503, PAGE, &[("retry-after", seconds)]);
-        let end = world.token();
+        let mut scene = Scene::expired();
+        scene.responds_with(503, PAGE, &[("retry-after", seconds)]);
+        let end = scene.refresh();
         assert_eq!(end.error().retry_after(), Some(HOUR));
-        assert_eq!(world.lasts("held"), HOUR);
+        assert_eq!(scene.lasts("backing off"), HOUR);
         assert!(!end.error().to_string().contains("31536000"), "{}", end.error());
-        let hold = &world.record()["hold"];
-        let (since, until) = (hold["since_unix_ms"].as_u64(), hold["not_before_unix_ms"].as_u64());
+        let backoff = &scene.record()["hold"];
+        let (since, until) = (backoff["since_unix_ms"].as_u64(), backoff["not_before_unix_ms"].as_u64());
         assert_eq!(until.unwrap() - since.unwrap(), 3_600_000);
-        world.pass(HOUR);
-        assert_eq!(world.handout(), "refresh");
-        world.answers(200, &pair("a2", "r2"));
-        assert_eq!(world.token().token(), "a2");
+        scene.pass(HOUR);
+        assert_eq!(scene.cached(), "missing");
+        scene.responds(200, &pair("a2", "r2"));
+        assert_eq!(scene.refresh().token(), "a2");
     }
 }
 
-// While the old token lives
+// While the old token is fresh
 
 #[test]
-fn a_token_that_lives_is_handed_out_after_one_attempt() {
+fn a_fresh_token_is_returned_after_one_attempt() {
     for (name, outcome) in LOST {
-        let mut world = World::signed_in(600);
-        world.pass(s(570));
-        outcome(&mut world);
-        let end = world.token();
-        assert_eq!(world.sends(), 1, "{name}");
-        assert!(world.log().ends_with("hold 1, unlock"), "{name}: {}", world.log());
+        let mut scene = Scene::signed_in(600);
+        scene.pass(s(570));
+        outcome(&mut scene);
+        let end = scene.refresh();
+        assert_eq!(scene.sends(), 1, "{name}");
+        assert!(scene.log().ends_with("backoff 1, unlock"), "{name}: {}", scene.log());
         assert_eq!(end.token(), "a1", "{name}");
         assert_eq!(end.events(), "retried", "{name}");
-        // Others are let be for a moment, and then the next one tries.
-        assert_eq!(world.handout(), "good a1", "{name}");
-        assert_eq!(world.lasts("good"), s(1), "{name}");
-        world.pass(s(1));
-        assert_eq!(world.handout(), "early a1", "{name}");
+        // Other callers get it for a moment, and then the next one tries.
+        assert_eq!(scene.cached(), "fresh a1", "{name}");
+        assert_eq!(scene.lasts("fresh"), s(1), "{name}");
+        scene.pass(s(1));
+        assert_eq!(scene.cached(), "refresh due a1", "{name}");
     }
 }
 
 #[test]
-fn a_token_that_ends_while_the_attempt_is_out_is_not_handed_out() {
-    let mut world = World::signed_in(100);
-    world.pass(s(99));
-    world.policy.retry = Retry::OFF;
-    world.on("send", |world| {
-        world.pass(s(2));
-        answered(Err(Error::lost("reset")))
+fn a_token_that_expires_while_the_request_is_out_is_not_returned() {
+    let mut scene = Scene::signed_in(100);
+    scene.pass(s(99));
+    scene.policy.retry = Retry::OFF;
+    scene.on("send", |scene| {
+        scene.pass(s(2));
+        responded(Err(Error::lost("reset")))
     });
-    assert_eq!(world.token().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
 }
 
 #[test]
-fn a_hold_is_not_in_the_way_of_a_token_that_lives() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.answers_with(429, "", &[("retry-after", "120")]);
-    assert_eq!(world.token().token(), "a1");
-    assert_eq!(world.handout(), "good a1");
-    world.pass(s(30));
-    assert_eq!(world.handout(), "held try_later");
-    assert_eq!(world.token().kind(), ErrorKind::TryLater);
-    assert_eq!(world.log(), "lock, load, unlock");
+fn a_backoff_does_not_withhold_a_fresh_token() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.responds_with(429, "", &[("retry-after", "120")]);
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.cached(), "fresh a1");
+    scene.pass(s(30));
+    assert_eq!(scene.cached(), "backing off try_later");
+    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.log(), "lock, load, unlock");
 }
 
-// Others who come meanwhile
+// Other callers and processes
 
 #[test]
 fn another_process_gets_the_stored_failure_at_once() {
-    let mut world = World::expired();
-    world.answers_with(503, PAGE, &[("retry-after", "60")]);
-    world.token();
-    world.pass(s(20));
-    world.memory = SessionMemory::default();
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, unlock");
+    let mut scene = Scene::expired();
+    scene.responds_with(503, PAGE, &[("retry-after", "60")]);
+    scene.refresh();
+    scene.pass(s(20));
+    scene.memory = SessionMemory::default();
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, unlock");
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.error().retry_after(), Some(s(40)));
     assert!(end.error().to_string().contains("HTTP 503"), "{}", end.error());
     assert_eq!(end.events(), "");
-    // And those after it do not even look.
-    assert_eq!(world.lasts("held"), s(40));
-    world.pass(s(40));
-    assert_eq!(world.handout(), "refresh");
+    // And the callers after it do not even look.
+    assert_eq!(scene.lasts("backing off"), s(40));
+    scene.pass(s(40));
+    assert_eq!(scene.cached(), "missing");
 }
 
 #[test]
-fn another_process_hands_out_the_token_that_lives() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.lost();
-    world.token();
-    world.memory = SessionMemory::default();
-    assert_eq!(world.token().token(), "a1");
-    assert_eq!(world.log(), "lock, load, unlock");
-    assert_eq!(world.handout(), "good a1");
+fn another_process_returns_the_fresh_token() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.lost();
+    scene.refresh();
+    scene.memory = SessionMemory::default();
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.log(), "lock, load, unlock");
+    assert_eq!(scene.cached(), "fresh a1");
 }
 
 #[test]
-fn after_a_hold_there_is_one_attempt_and_a_longer_hold() {
-    let mut world = World::expired();
-    (0..4).for_each(|_| world.lost());
-    world.token();
-    for (attempt, hold) in [(5, s(8)), (6, s(10)), (7, s(10))] {
-        world.pass(world.lasts("held"));
-        assert_eq!(world.handout(), "refresh");
-        world.lost();
-        let end = world.token();
-        assert_eq!(world.log(), format!("lock, load, intent {attempt}, send r1, hold {attempt}, unlock"));
+fn after_a_backoff_there_is_one_attempt_and_a_longer_backoff() {
+    let mut scene = Scene::expired();
+    (0..4).for_each(|_| scene.lost());
+    scene.refresh();
+    for (attempt, backoff) in [(5, s(8)), (6, s(10)), (7, s(10))] {
+        scene.pass(scene.lasts("backing off"));
+        assert_eq!(scene.cached(), "missing");
+        scene.lost();
+        let end = scene.refresh();
+        assert_eq!(scene.log(), format!("lock, load, intent {attempt}, send r1, backoff {attempt}, unlock"));
         assert_eq!(end.kind(), ErrorKind::TryLater);
-        within(world.lasts("held"), hold);
+        within(scene.lasts("backing off"), backoff);
     }
-    world.pass(s(10));
-    world.answers(200, &pair("a2", "r2"));
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 8, send r1, pair r2, unlock");
+    scene.pass(s(10));
+    scene.responds(200, &pair("a2", "r2"));
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 8, send r1, pair r2, unlock");
     assert_eq!(end.events(), "rotated");
-    assert!(world.record()["hold"].is_null() && world.record()["intent"].is_null());
+    assert!(scene.record()["hold"].is_null() && scene.record()["intent"].is_null());
 }
 
 #[test]
-fn after_a_success_failures_begin_again() {
-    let mut world = World::expired();
-    (0..4).for_each(|_| world.lost());
-    world.token();
-    world.pass(s(10));
-    world.answers(200, &pair("a2", "r2"));
-    world.token();
-    world.pass(HOUR);
-    (0..4).for_each(|_| world.lost());
-    world.token();
-    assert_eq!(world.sends(), 4);
-    within(world.waits[0], ms(500));
+fn after_a_success_failures_are_counted_anew() {
+    let mut scene = Scene::expired();
+    (0..4).for_each(|_| scene.lost());
+    scene.refresh();
+    scene.pass(s(10));
+    scene.responds(200, &pair("a2", "r2"));
+    scene.refresh();
+    scene.pass(HOUR);
+    (0..4).for_each(|_| scene.lost());
+    scene.refresh();
+    assert_eq!(scene.sends(), 4);
+    within(scene.waits[0], ms(500));
 }
 
 #[test]
-fn a_hold_of_long_ago_does_not_count() {
-    let mut world = World::expired();
+fn a_backoff_of_long_ago_does_not_count() {
+    let mut scene = Scene::expired();
     let day = s(86_400);
-    world.hold(world.clock - day, world.clock - day + s(10), 9);
-    world.lost();
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
-    assert_eq!(world.sends(), 2);
-    within(world.waits[0], ms(500));
+    scene.set_backoff(scene.now.wall - day, scene.now.wall - day + s(10), 9);
+    scene.lost();
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.sends(), 2);
+    within(scene.waits[0], ms(500));
 }
 
 #[test]
-fn a_hold_of_just_before_leaves_one_attempt() {
-    let mut world = World::expired();
-    world.hold(world.clock - s(12), world.clock - s(2), 3);
-    world.lost();
-    assert_eq!(world.token().kind(), ErrorKind::TryLater);
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, hold 4, unlock");
-    within(world.lasts("held"), s(4));
+fn a_backoff_of_just_before_leaves_one_attempt() {
+    let mut scene = Scene::expired();
+    scene.set_backoff(scene.now.wall - s(12), scene.now.wall - s(2), 3);
+    scene.lost();
+    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 4, unlock");
+    within(scene.lasts("backing off"), s(4));
 }
 
 #[test]
-fn a_hold_that_ends_now_is_over() {
-    let mut world = World::expired();
-    world.hold(world.clock - s(10), world.clock, 1);
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
+fn a_backoff_that_ends_now_is_over() {
+    let mut scene = Scene::expired();
+    scene.set_backoff(scene.now.wall - s(10), scene.now.wall, 1);
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
 }
 
 #[test]
-fn a_hold_from_the_future_does_not_count() {
-    let mut world = World::expired();
-    world.hold(world.clock + s(6), world.clock + s(60), 9);
-    world.lost();
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
-    assert_eq!(world.sends(), 2);
-    within(world.waits[0], ms(500));
+fn a_backoff_from_the_future_does_not_count() {
+    let mut scene = Scene::expired();
+    scene.set_backoff(scene.now.wall + s(6), scene.now.wall + s(60), 9);
+    scene.lost();
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.sends(), 2);
+    within(scene.waits[0], ms(500));
 }
 
 #[test]
-fn a_hold_of_a_clock_that_is_a_little_fast_counts_for_no_longer_than_it_was() {
-    let mut world = World::expired();
-    world.hold(world.clock + s(5), world.clock + s(65), 1);
-    assert_eq!(world.token().error().retry_after(), Some(s(60)));
-    assert_eq!(world.lasts("held"), s(60));
+fn a_backoff_of_a_clock_that_is_a_little_fast_counts_for_no_longer_than_it_was() {
+    let mut scene = Scene::expired();
+    scene.set_backoff(scene.now.wall + s(5), scene.now.wall + s(65), 1);
+    assert_eq!(scene.refresh().error().retry_after(), Some(s(60)));
+    assert_eq!(scene.lasts("backing off"), s(60));
 }
 
 #[test]
-fn a_hold_that_ends_before_it_begins_does_not_count() {
-    let mut world = World::expired();
-    world.hold(world.clock, world.clock - s(60), 0);
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
+fn a_backoff_that_ends_before_it_begins_does_not_count() {
+    let mut scene = Scene::expired();
+    scene.set_backoff(scene.now.wall, scene.now.wall - s(60), 0);
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
 }
 
 #[test]
-fn a_hold_counts_by_the_monotonic_clock_once_it_is_known() {
-    let mut world = World::expired();
-    world.answers_with(503, PAGE, &[("retry-after", "60")]);
-    world.token();
-    world.clock -= HOUR;
-    world.now += s(59);
-    assert_eq!(world.handout(), "held try_later");
-    world.now += s(1);
-    assert_eq!(world.handout(), "refresh");
+fn a_backoff_counts_by_the_monotonic_clock_once_it_is_known() {
+    let mut scene = Scene::expired();
+    scene.responds_with(503, PAGE, &[("retry-after", "60")]);
+    scene.refresh();
+    scene.now.wall -= HOUR;
+    scene.now.monotonic += s(59);
+    assert_eq!(scene.cached(), "backing off try_later");
+    scene.now.monotonic += s(1);
+    assert_eq!(scene.cached(), "missing");
 }
 
 #[test]
-fn a_failure_in_a_stored_hold_is_one_line() {
-    let mut world = World::expired();
-    world.hold(world.clock, world.clock + s(60), 1);
-    world.edit(|record| record["hold"]["failure"] = "a\nb\u{1b}[2J\0".into());
-    let end = world.token();
+fn a_failure_in_a_stored_backoff_is_one_line() {
+    let mut scene = Scene::expired();
+    scene.set_backoff(scene.now.wall, scene.now.wall + s(60), 1);
+    scene.edit(|record| record["hold"]["failure"] = "a\nb\u{1b}[2J\0".into());
+    let end = scene.refresh();
     let line = end.error().to_string();
     assert!(!line.chars().any(char::is_control), "{line:?}");
 }
 
 #[test]
-fn a_hold_that_cannot_be_stored_holds_in_this_process() {
-    for outcome in [|| SaveOutcome::Failed(full_disk()), || SaveOutcome::Conflict, || SaveOutcome::Unknown(full_disk())]
+fn a_backoff_that_cannot_be_stored_counts_in_this_process() {
+    for outcome in
+        [|| Err(SaveError::Failed(full_disk())), || Err(SaveError::Conflict), || Err(SaveError::Unknown(full_disk()))]
     {
-        let mut world = World::expired();
-        world.answers_with(503, PAGE, &[("retry-after", "60")]);
-        world.on("hold", move |_| saved(outcome()));
-        let end = world.token();
+        let mut scene = Scene::expired();
+        scene.responds_with(503, PAGE, &[("retry-after", "60")]);
+        scene.on("hold", move |_| saved(outcome()));
+        let end = scene.refresh();
         assert_eq!(end.kind(), ErrorKind::TryLater);
-        assert_eq!(world.log(), "lock, load, intent 1, send r1, hold 1, unlock");
-        assert_eq!(world.handout(), "held try_later");
+        assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
+        assert_eq!(scene.cached(), "backing off try_later");
     }
 }
 
-// An intent that somebody left
+// An intent that a process left
 
 #[test]
-fn the_intent_of_a_dead_process_is_gone_on_from() {
-    let mut world = World::expired();
-    world.edit(|record| {
-        record["intent"] = serde_json::json!({ "at_unix_ms": World::millis(noon()), "attempt": 3 });
+fn the_intent_of_a_dead_process_is_counted_on() {
+    let mut scene = Scene::expired();
+    scene.edit(|record| {
+        record["intent"] = serde_json::json!({ "at_unix_ms": Scene::millis(now().wall), "attempt": 3 });
     });
-    world.memory = SessionMemory::default();
-    world.answers(200, &pair("a2", "r2"));
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 4, send r1, pair r2, unlock");
+    scene.memory = SessionMemory::default();
+    scene.responds(200, &pair("a2", "r2"));
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 4, send r1, pair r2, unlock");
     assert_eq!(end.token(), "a2");
-    assert!(world.record()["intent"].is_null());
+    assert!(scene.record()["intent"].is_null());
 }
 
 #[test]
 fn the_intent_of_a_dead_process_stays_if_the_next_one_is_not_sent() {
-    let mut world = World::expired();
-    world.edit(|record| {
-        record["intent"] = serde_json::json!({ "at_unix_ms": World::millis(noon()), "attempt": 3 });
+    let mut scene = Scene::expired();
+    scene.edit(|record| {
+        record["intent"] = serde_json::json!({ "at_unix_ms": Scene::millis(now().wall), "attempt": 3 });
     });
-    world.policy.retry = Retry::OFF;
-    world.not_sent();
-    world.token();
-    assert_eq!(world.record()["intent"]["attempt"], 3);
-    assert_eq!(world.record()["intent"]["at_unix_ms"], World::millis(noon()));
+    scene.policy.retry = Retry::OFF;
+    scene.not_sent();
+    scene.refresh();
+    assert_eq!(scene.record()["intent"]["attempt"], 3);
+    assert_eq!(scene.record()["intent"]["at_unix_ms"], Scene::millis(now().wall));
 }
 
 #[test]
 fn attempts_beyond_all_count_do_not_overflow() {
-    let mut world = World::expired();
-    world.edit(|record| {
+    let mut scene = Scene::expired();
+    scene.edit(|record| {
         record["intent"] = serde_json::json!({ "at_unix_ms": u64::MAX, "attempt": u32::MAX });
     });
-    world.hold(noon(), noon(), u32::MAX);
-    (0..4).for_each(|_| world.lost());
-    assert_eq!(world.token().kind(), ErrorKind::TryLater);
-    assert_eq!(world.record()["intent"]["attempt"], u32::MAX);
+    scene.set_backoff(now().wall, now().wall, u32::MAX);
+    (0..4).for_each(|_| scene.lost());
+    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.record()["intent"]["attempt"], u32::MAX);
 }
 
 #[test]
-fn a_token_of_a_dead_process_is_handed_out_while_it_lives() {
-    let mut world = World::signed_in(600);
-    world.edit(|record| {
-        record["intent"] = serde_json::json!({ "at_unix_ms": World::millis(noon()), "attempt": 1 });
+fn a_token_of_a_dead_process_is_returned_while_it_is_fresh() {
+    let mut scene = Scene::signed_in(600);
+    scene.edit(|record| {
+        record["intent"] = serde_json::json!({ "at_unix_ms": Scene::millis(now().wall), "attempt": 1 });
     });
-    world.memory = SessionMemory::default();
-    assert_eq!(world.token().token(), "a1");
-    assert_eq!(world.log(), "lock, load, unlock");
+    scene.memory = SessionMemory::default();
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.log(), "lock, load, unlock");
 }
 
 // Suspended between the intent and the request
 
 #[test]
-fn an_intent_that_grew_old_is_not_sent_and_all_begins_again_at_the_lock() {
+fn an_intent_that_grew_old_is_not_sent_and_the_flow_begins_again_at_the_lock() {
     for which in ["both clocks", "the wall clock", "the monotonic clock"] {
         for step in ["intent", "lock"] {
-            let mut world = World::expired();
+            let mut scene = Scene::expired();
             if step == "lock" {
                 // A lease may have run out before anything is loaded.
-                world.on("lock", |world| {
-                    world.pass(s(31));
+                scene.on("lock", |scene| {
+                    scene.pass(s(31));
                     None
                 });
             } else {
-                world.on("intent", move |world| {
+                scene.on("intent", move |scene| {
                     match which {
-                        "both clocks" => world.pass(s(31)),
-                        "the wall clock" => world.clock += s(31),
-                        _ => world.now += s(31),
+                        "both clocks" => scene.pass(s(31)),
+                        "the wall clock" => scene.now.wall += s(31),
+                        _ => scene.now.monotonic += s(31),
                     }
                     None
                 });
             }
-            world.answers(200, &pair("a2", "r2"));
-            assert_eq!(world.token().token(), "a2", "{which}");
+            scene.responds(200, &pair("a2", "r2"));
+            assert_eq!(scene.refresh().token(), "a2", "{which}");
             if step == "lock" {
-                assert_eq!(world.log(), "lock, unlock, lock, load, intent 1, send r1, pair r2, unlock");
+                assert_eq!(scene.log(), "lock, unlock, lock, load, intent 1, send r1, pair r2, unlock");
             } else {
                 assert!(
-                    world.log().starts_with("lock, load, intent 1, unlock, lock, load, intent "),
+                    scene.log().starts_with("lock, load, intent 1, unlock, lock, load, intent "),
                     "{}",
-                    world.log()
+                    scene.log()
                 );
-                assert_eq!(world.sends(), 1, "{which}");
+                assert_eq!(scene.sends(), 1, "{which}");
             }
         }
     }
@@ -568,89 +571,89 @@ fn an_intent_that_grew_old_is_not_sent_and_all_begins_again_at_the_lock() {
 
 #[test]
 fn an_intent_of_the_age_of_a_timeout_may_be_sent() {
-    let mut world = World::expired();
-    world.on("intent", |world| {
-        world.pass(s(30));
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        scene.pass(s(30));
         None
     });
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, pair r2, unlock");
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock");
 }
 
 #[test]
 fn a_clock_set_back_does_not_make_an_intent_old() {
-    let mut world = World::expired();
-    world.on("intent", |world| {
-        world.clock -= HOUR;
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        scene.now.wall -= HOUR;
         None
     });
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, pair r2, unlock");
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock");
 }
 
 #[test]
-fn a_suspended_process_finds_what_another_did_meanwhile() {
-    let mut world = World::expired();
-    world.on("intent", |world| {
-        let record = world.saving.clone().unwrap();
-        world.stored = Stored::Record(record.to_json());
-        world.pass(HOUR);
-        world.other(|world| {
-            world.answers(200, &pair("a2", "r2"));
-            world.token();
+fn a_suspended_process_finds_what_another_did() {
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        let record = scene.saving.clone().unwrap();
+        scene.stored = Some(record);
+        scene.pass(HOUR);
+        scene.other_process(|scene| {
+            scene.responds(200, &pair("a2", "r2"));
+            scene.refresh();
         });
-        saved(SaveOutcome::Saved)
+        saved(Ok(()))
     });
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, intent 1, unlock, lock, load, unlock");
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 1, unlock, lock, load, unlock");
     assert_eq!(end.token(), "a2");
     assert_eq!(end.events(), "adopted");
 }
 
 #[test]
 fn a_suspended_process_waits_for_a_lock_that_became_anothers() {
-    let mut world = World::expired();
-    world.on("intent", |world| {
-        world.pass(HOUR);
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        scene.pass(HOUR);
         None
     });
-    world.on("unlock", |world| {
-        world.busy_until = Some(world.now + s(2));
+    scene.on("unlock", |scene| {
+        scene.locked_until = Some(scene.now.monotonic + s(2));
         None
     });
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
 }
 
 #[test]
-fn an_intent_that_was_never_sent_is_no_lost_answer() {
-    let mut world = World::expired();
-    world.on("intent", |world| {
-        world.pass(s(31));
+fn an_intent_that_was_never_sent_is_no_lost_response() {
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        scene.pass(s(31));
         None
     });
-    world.answers(400, REFUSED);
-    let end = world.token();
+    scene.responds(400, REJECTED);
+    let end = scene.refresh();
     assert_eq!(end.kind(), ErrorKind::SignInAgain);
     assert!(!end.error().to_string().contains("lost"), "{}", end.error());
 }
 
 #[test]
-fn whoever_is_suspended_each_time_gives_up_without_a_request() {
-    let mut world = World::expired();
+fn a_process_that_is_suspended_each_time_gives_up_without_a_request() {
+    let mut scene = Scene::expired();
     for _ in 0..20 {
-        world.on("intent", |world| {
-            world.pass(s(31));
+        scene.on("intent", |scene| {
+            scene.pass(s(31));
             None
         });
     }
-    assert_eq!(world.token().kind(), ErrorKind::TryLater);
-    assert_eq!(world.sends(), 0);
+    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.sends(), 0);
 }
 
-// Refusals that are not the token's
+// Refusals that do not concern the token
 
 #[test]
 fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
@@ -665,40 +668,123 @@ fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
         (400, r#"{"error":"access_denied"}"#, ErrorKind::Denied),
         (400, r#"{"ErrorCode":4711,"Message":"Something new"}"#, ErrorKind::Refused),
     ] {
-        let mut world = World::expired();
-        world.answers(status, body);
-        let end = world.token();
-        assert_eq!(world.log(), "lock, load, intent 1, send r1, hold 1, unlock", "{body}");
+        let mut scene = Scene::expired();
+        scene.responds(status, body);
+        let end = scene.refresh();
+        assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock", "{body}");
         assert_eq!(end.kind(), kind, "{body}");
         assert_eq!(end.events(), "retried", "{body}");
-        assert!(world.record()["intent"].is_null(), "{body}");
-        assert!(world.record()["refused"].is_null(), "{body}");
-        // Not everybody at once, and then again: the settings may have been corrected.
-        assert_eq!(world.lasts("held"), s(1), "{body}");
-        assert_eq!(world.held().kind(), kind, "{body}");
-        world.pass(s(1));
-        world.answers(200, &pair("a2", "r2"));
-        let end = world.token();
+        assert!(scene.record()["intent"].is_null(), "{body}");
+        assert!(scene.record()["refused"].is_null(), "{body}");
+        // Not all callers at once, and then again: the settings may have been corrected.
+        assert_eq!(scene.lasts("backing off"), s(1), "{body}");
+        assert_eq!(scene.backoff_error().kind(), kind, "{body}");
+        scene.pass(s(1));
+        scene.responds(200, &pair("a2", "r2"));
+        let end = scene.refresh();
         assert_eq!(end.token(), "a2");
         assert_eq!(end.events(), "rotated");
     }
 }
 
 #[test]
-fn a_refusal_of_the_app_leaves_a_token_that_lives() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.answers(401, r#"{"error":"invalid_client"}"#);
-    assert_eq!(world.token().token(), "a1");
-    assert_eq!(world.handout(), "good a1");
+fn a_refusal_of_the_app_leaves_a_fresh_token() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.responds(401, r#"{"error":"invalid_client"}"#);
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.cached(), "fresh a1");
 }
 
 #[test]
-fn a_refusal_of_the_app_after_a_lost_answer_leaves_the_intent() {
-    let mut world = World::expired();
-    world.lost();
-    world.answers(401, r#"{"error":"invalid_client"}"#);
-    assert_eq!(world.token().kind(), ErrorKind::Settings);
-    assert_eq!(world.log(), "lock, load, intent 1, send r1, wait, intent 2, send r1, hold 2, unlock");
-    assert_eq!(world.record()["intent"]["attempt"], 1);
+fn a_refusal_of_the_app_after_a_lost_response_leaves_the_intent() {
+    let mut scene = Scene::expired();
+    scene.lost();
+    scene.responds(401, r#"{"error":"invalid_client"}"#);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Settings);
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, intent 2, send r1, backoff 2, unlock");
+    assert_eq!(scene.record()["intent"]["attempt"], 1);
+}
+
+/// Drives a flow until it is in that state.
+fn run_to(scene: &mut Scene, flow: &mut SessionFlow, state: &str) {
+    while flow.state() != state {
+        let step = flow.step(scene.now);
+        if let Some(input) = scene.perform(step) {
+            flow.receive(input, scene.now);
+        }
+    }
+}
+
+#[test]
+fn an_intent_that_is_found_after_an_unknown_save_is_as_old_as_that() {
+    let mut scene = Scene::expired();
+    scene.on("load", |_| None);
+    scene.on("intent", |scene| {
+        scene.pass(s(20));
+        scene.stored = scene.saving.take();
+        saved(Err(SaveError::Unknown(full_disk())))
+    });
+    scene.on("load", |scene| {
+        scene.pass(s(20));
+        None
+    });
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.log(), "lock, load, intent 1, load, send r1, pair r2, unlock");
+}
+
+#[test]
+fn an_intent_that_grew_old_in_short_pauses_is_not_sent() {
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        scene.pass(s(20));
+        None
+    });
+    let mut flow = scene.refresh_flow();
+    run_to(&mut scene, &mut flow, "Ready");
+    scene.pass(s(20));
+    let step = flow.step(scene.now);
+    assert!(matches!(step, SessionStep::Unlock), "{step:?}");
+}
+
+#[test]
+fn a_process_that_was_suspended_between_two_attempts_looks_again_before_the_next() {
+    let mut scene = Scene::expired();
+    scene.not_sent();
+    let mut flow = scene.refresh_flow();
+    run_to(&mut scene, &mut flow, "BackingOff");
+    scene.pass(HOUR);
+    scene.responds(200, &pair("a2", "r2"));
+    let end = scene.drive(flow, |_, _, _| {});
+    assert_eq!(scene.log(), "intent 1, unlock, lock, load, intent 1, send r1, pair r2, unlock");
+    assert_eq!(end.token(), "a2");
+}
+
+#[test]
+fn an_unsent_intent_does_not_hide_that_another_process_lost_a_response() {
+    let mut scene = Scene::expired();
+    scene.policy.retry.attempts = 1;
+    scene.on("intent", |scene| {
+        scene.stored = scene.saving.clone();
+        scene.pass(HOUR);
+        scene.other_process(|scene| {
+            scene.lost();
+            assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+        });
+        scene.pass(HOUR);
+        saved(Ok(()))
+    });
+    scene.responds(400, REJECTED);
+    let end = scene.refresh();
+    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert!(end.error().to_string().contains("an earlier refresh was lost"), "{}", end.error());
+}
+
+#[test]
+fn the_tokens_are_the_newest_also_after_a_faulty_response() {
+    let mut scene = Scene::expired();
+    scene.responds(200, r#"{"refresh_token":"r2"}"#);
+    assert_eq!(scene.refresh().kind(), ErrorKind::BadAnswer);
+    assert_eq!(scene.memory.tokens(scene.now).unwrap().refresh_token.unwrap().expose(), "r2");
 }

@@ -1,58 +1,45 @@
 //! The lock and the load.
 
-use loginradius_proto::session::{LoadOutcome, SessionInput, SessionMemory, SessionStep};
+use loginradius_proto::session::{SessionInput, SessionMemory, SessionStep};
 use loginradius_proto::{Error, ErrorKind};
 
-use crate::world::*;
-
-fn unreadable() -> LoadOutcome {
-    LoadOutcome::Failed(Error::try_later("the session's file cannot be read", "EIO"))
-}
-
-type Goal = (&'static str, fn(&mut World) -> End);
-
-const GOALS: &[Goal] = &[
-    ("token", World::token),
-    ("sign in", |world| world.sign_in(tokens("b1", "q1", Some(s(600))))),
-    ("sign out", World::sign_out),
-    ("forget", World::forget),
-];
+use loginradius_testing::*;
 
 // The lock
 
 #[test]
-fn a_busy_lock_is_waited_for_with_waits_that_grow() {
-    let mut world = World::expired();
-    world.busy_until = Some(world.now + s(2));
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
+fn a_taken_lock_is_waited_for_with_waits_that_grow() {
+    let mut scene = Scene::expired();
+    scene.locked_until = Some(scene.now.monotonic + s(2));
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
     let longest = [5, 10, 20, 40, 80, 160, 160, 160].map(ms);
-    for (wait, longest) in world.waits.iter().zip(longest) {
-        assert!(*wait >= longest * 3 / 4 && *wait <= longest, "{:?}", world.waits);
+    for (wait, longest) in scene.waits.iter().zip(longest) {
+        assert!(*wait >= longest * 3 / 4 && *wait <= longest, "{:?}", scene.waits);
     }
-    assert!(world.waits.iter().all(|wait| *wait <= ms(160)));
-    let waited = world.now - (start() + HOUR);
+    assert!(scene.waits.iter().all(|wait| *wait <= ms(160)));
+    let waited = scene.now.monotonic - (start() + HOUR);
     assert!(waited >= s(2) && waited <= s(2) + ms(160), "{waited:?}");
-    assert!(world.log().starts_with("lock, wait, lock, wait, lock, "));
-    assert!(world.log().ends_with("lock, load, intent 1, send r1, pair r2, unlock"));
+    assert!(scene.log().starts_with("lock, wait, lock, wait, lock, "));
+    assert!(scene.log().ends_with("lock, load, intent 1, send r1, pair r2, unlock"));
 }
 
 #[test]
 fn the_waits_of_two_processes_differ() {
     let waits = || {
-        let mut world = World::expired();
-        let one = world.token_flow();
-        world.busy_until = Some(world.now + s(1));
-        world.answers(200, &pair("a2", "r2"));
-        world.run(one);
-        let first = world.waits.clone();
-        let mut world = World::expired();
-        world.token_flow();
-        let other = world.token_flow();
-        world.busy_until = Some(world.now + s(1));
-        world.answers(200, &pair("a2", "r2"));
-        world.run(other);
-        (first, world.waits.clone())
+        let mut scene = Scene::expired();
+        let one = scene.refresh_flow();
+        scene.locked_until = Some(scene.now.monotonic + s(1));
+        scene.responds(200, &pair("a2", "r2"));
+        scene.run(one);
+        let first = scene.waits.clone();
+        let mut scene = Scene::expired();
+        let _ = scene.refresh_flow();
+        let other = scene.refresh_flow();
+        scene.locked_until = Some(scene.now.monotonic + s(1));
+        scene.responds(200, &pair("a2", "r2"));
+        scene.run(other);
+        (first, scene.waits.clone())
     };
     let (one, other) = waits();
     assert_ne!(one, other);
@@ -60,310 +47,297 @@ fn the_waits_of_two_processes_differ() {
 }
 
 #[test]
-fn a_lock_that_stays_busy_is_given_up() {
+fn a_lock_that_stays_taken_is_given_up() {
     for lock_wait in [s(30), s(1), s(0)] {
-        let mut world = World::expired();
-        world.policy.lock_wait = lock_wait;
-        world.busy_until = Some(world.now + HOUR);
-        let before = world.now;
-        let end = world.token();
+        let mut scene = Scene::expired();
+        scene.policy.lock_wait = lock_wait;
+        scene.locked_until = Some(scene.now.monotonic + HOUR);
+        let before = scene.now.monotonic;
+        let end = scene.refresh();
         assert_eq!(end.kind(), ErrorKind::TryLater);
         assert_eq!(end.events(), "");
-        let waited = world.now - before;
+        let waited = scene.now.monotonic - before;
         assert!(waited >= lock_wait && waited <= lock_wait + ms(160), "{waited:?}");
-        assert!(world.log().ends_with("lock"));
+        assert!(scene.log().ends_with("lock"));
         if lock_wait.is_zero() {
-            assert_eq!(world.log(), "lock");
+            assert_eq!(scene.log(), "lock");
         }
     }
 }
 
 #[test]
-fn a_busy_lock_costs_nothing_while_the_token_lives() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.busy_until = Some(world.now + HOUR);
-    let end = world.token();
-    assert_eq!(world.log(), "lock");
+fn a_taken_lock_costs_nothing_while_the_token_is_fresh() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.locked_until = Some(scene.now.monotonic + HOUR);
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock");
     assert_eq!(end.token(), "a1");
     assert_eq!(end.events(), "");
-    assert_eq!(world.handout(), "good a1");
+    assert_eq!(scene.cached(), "fresh a1");
 }
 
 #[test]
-fn a_token_that_was_reported_is_worth_waiting_for_the_lock() {
-    let mut world = World::signed_in(600);
-    world.memory.report(&loginradius_proto::AccessToken::new("a1"));
-    world.busy_until = Some(world.now + s(1));
-    world.answers(200, &pair("a2", "r2"));
-    assert_eq!(world.token().token(), "a2");
+fn for_a_token_in_place_of_a_rejected_one_the_lock_is_waited_for() {
+    let mut scene = Scene::signed_in(600);
+    scene.memory.reject(&loginradius_proto::AccessToken::new("a1"));
+    scene.locked_until = Some(scene.now.monotonic + s(1));
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
 }
 
 #[test]
-fn a_busy_lock_does_not_end_a_sign_in() {
-    let mut world = World::signed_in(600);
-    world.busy_until = Some(world.now + s(2));
-    let end = world.sign_in(tokens("b1", "q1", Some(s(600))));
-    end.nothing();
+fn a_taken_lock_does_not_end_a_start() {
+    let mut scene = Scene::signed_in(600);
+    scene.locked_until = Some(scene.now.monotonic + s(2));
+    let end = scene.start(tokens("b1", "q1", Some(s(600))));
+    end.ok();
     assert_eq!(end.events(), "signed in");
-    assert_eq!(world.handout(), "good b1");
-    assert_eq!(world.record()["refresh_token"], "q1");
+    assert_eq!(scene.cached(), "fresh b1");
+    assert_eq!(scene.record()["refresh_token"], "q1");
 }
 
 #[test]
-fn a_busy_lock_does_not_end_a_sign_out() {
-    let mut world = World::signed_in(600);
-    world.busy_until = Some(world.now + s(2));
-    world.revokes(200, "");
-    world.sign_out().nothing();
-    assert_eq!(world.stored, Stored::Nothing);
-    assert_eq!(world.handout(), "refresh");
+fn a_taken_lock_does_not_end_a_sign_out() {
+    let mut scene = Scene::signed_in(600);
+    scene.locked_until = Some(scene.now.monotonic + s(2));
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.stored, None);
+    assert_eq!(scene.cached(), "missing");
 }
 
 #[test]
-fn a_busy_lock_does_not_keep_a_session_from_being_forgotten() {
-    let mut world = World::signed_in(600);
-    world.busy_until = Some(world.now + s(2));
-    world.forget().nothing();
-    assert_eq!(world.stored, Stored::Nothing);
+fn a_taken_lock_does_not_keep_a_session_from_being_forgotten() {
+    let mut scene = Scene::signed_in(600);
+    scene.locked_until = Some(scene.now.monotonic + s(2));
+    scene.forget().ok();
+    assert_eq!(scene.stored, None);
 }
 
 #[test]
-fn a_lock_that_stays_busy_is_an_error_of_every_goal() {
-    for (name, goal) in GOALS {
-        let mut world = World::expired();
-        let before = world.stored.clone();
-        world.busy_until = Some(world.now + HOUR);
-        let end = goal(&mut world);
+fn a_lock_that_stays_taken_is_an_error_of_every_job() {
+    for (name, job) in Scene::JOBS {
+        let mut scene = Scene::expired();
+        let before = scene.stored.clone();
+        scene.locked_until = Some(scene.now.monotonic + HOUR);
+        let end = job(&mut scene);
         assert_eq!(end.kind(), ErrorKind::TryLater, "{name}");
-        assert_eq!(world.stored, before, "{name}");
-        assert_eq!(world.memory.unsaved().is_some(), *name == "sign in");
+        assert_eq!(scene.stored, before, "{name}");
+        assert!(scene.memory.save_error().is_none(), "{name}");
     }
 }
 
 #[test]
-fn a_pause_while_another_refreshes_keeps_nobody_from_waiting() {
-    let mut world = World::signed_in(100);
-    world.pass(ms(99_500));
-    world.busy_until = Some(world.now + s(5));
-    let end = world.token();
+fn a_pause_while_another_process_refreshes_does_not_outlast_the_token() {
+    let mut scene = Scene::signed_in(100);
+    scene.pass(ms(99_500));
+    scene.locked_until = Some(scene.now.monotonic + s(5));
+    let end = scene.refresh();
     assert_eq!(end.token(), "a1");
-    world.pass(ms(600));
-    assert_eq!(world.handout(), "refresh");
+    scene.pass(ms(600));
+    assert_eq!(scene.cached(), "missing");
 }
 
 #[test]
-fn callers_are_let_be_each_time_that_the_lock_is_busy() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.busy_until = Some(world.now + s(20));
+fn callers_get_the_cached_token_for_a_moment_each_time_that_the_lock_is_taken() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.locked_until = Some(scene.now.monotonic + s(20));
     for _ in 0..5 {
-        assert_eq!(world.handout(), "early a1");
-        assert_eq!(world.token().token(), "a1");
-        assert_eq!(world.log(), "lock");
-        assert_eq!(world.handout(), "good a1");
-        assert_eq!(world.lasts("good"), s(1));
-        world.pass(s(2));
+        assert_eq!(scene.cached(), "refresh due a1");
+        assert_eq!(scene.refresh().token(), "a1");
+        assert_eq!(scene.log(), "lock");
+        assert_eq!(scene.cached(), "fresh a1");
+        assert_eq!(scene.lasts("fresh"), s(1));
+        scene.pass(s(2));
     }
 }
 
 #[test]
-fn callers_are_let_be_each_time_that_the_store_fails() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
+fn callers_get_the_cached_token_for_a_moment_each_time_that_the_store_fails() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
     for _ in 0..5 {
-        assert_eq!(world.handout(), "early a1");
-        world.on("load", |_| loaded(unreadable()));
-        assert_eq!(world.token().token(), "a1");
-        assert_eq!(world.handout(), "good a1");
-        world.pass(s(2));
+        assert_eq!(scene.cached(), "refresh due a1");
+        scene.on("load", |_| loaded(unreadable()));
+        assert_eq!(scene.refresh().token(), "a1");
+        assert_eq!(scene.cached(), "fresh a1");
+        scene.pass(s(2));
     }
 }
 
 #[test]
 fn an_error_of_the_lock_is_an_error_of_the_flow() {
-    for (name, goal) in GOALS {
-        let mut world = World::expired();
-        world.on("lock", |_| locked(Err(Error::settings("the folder of the locks cannot be written"))));
-        let end = goal(&mut world);
-        assert_eq!(world.log(), "lock", "{name}");
+    for (name, job) in Scene::JOBS {
+        let mut scene = Scene::expired();
+        scene.on("lock", |_| locked(Err(Error::settings("the folder of the locks cannot be written"))));
+        let end = job(&mut scene);
+        assert_eq!(scene.log(), "lock", "{name}");
         assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
     }
 }
 
 #[test]
-fn an_error_of_the_lock_leaves_a_token_that_lives() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.on("lock", |_| locked(Err(Error::settings("the folder of the locks cannot be written"))));
-    assert_eq!(world.token().token(), "a1");
-    assert_eq!(world.handout(), "good a1");
+fn an_error_of_the_lock_leaves_a_fresh_token() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.on("lock", |_| locked(Err(Error::settings("the folder of the locks cannot be written"))));
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.cached(), "fresh a1");
 }
 
 // The load
 
 #[test]
 fn a_store_that_cannot_be_read_ends_nothing() {
-    for (name, goal) in GOALS {
-        let mut world = World::expired();
-        let before = world.stored.clone();
-        world.on("load", |_| loaded(unreadable()));
-        let end = goal(&mut world);
-        assert_eq!(world.log(), "lock, load, unlock", "{name}");
+    for (name, job) in Scene::JOBS {
+        let mut scene = Scene::expired();
+        let before = scene.stored.clone();
+        scene.on("load", |_| loaded(unreadable()));
+        let end = job(&mut scene);
+        assert_eq!(scene.log(), "lock, load, unlock", "{name}");
         assert_eq!(end.kind(), ErrorKind::TryLater, "{name}");
-        assert_eq!(world.stored, before, "{name}");
-        assert_eq!(end.events(), if *name == "sign in" { "unsaved" } else { "" }, "{name}");
-        assert!(world.memory.tokens(world.now, world.clock).is_some(), "{name}");
+        assert_eq!(scene.stored, before, "{name}");
+        assert_eq!(end.events(), "", "{name}");
+        assert!(scene.memory.tokens(scene.now).is_some(), "{name}");
     }
 }
 
 #[test]
-fn a_store_that_cannot_be_read_leaves_a_token_that_lives_and_refreshes_nothing() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.on("load", |_| loaded(unreadable()));
-    assert_eq!(world.token().token(), "a1");
-    assert_eq!(world.log(), "lock, load, unlock");
+fn a_store_that_cannot_be_read_leaves_a_fresh_token_and_refreshes_nothing() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.on("load", |_| loaded(unreadable()));
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.log(), "lock, load, unlock");
 }
 
 #[test]
-fn a_damaged_record_is_only_replaced_by_a_sign_in() {
-    for (name, goal) in GOALS {
-        let mut world = World::expired();
-        world.stored = Stored::Damaged;
-        let end = goal(&mut world);
-        match *name {
-            "sign in" => {
-                assert_eq!(world.log(), "lock, load, pair q1, unlock");
-                end.nothing();
+fn a_damaged_record_is_only_replaced_by_a_login() {
+    for (name, job) in Scene::JOBS {
+        let mut scene = Scene::expired();
+        scene.stored = damaged();
+        let end = job(&mut scene);
+        match name {
+            "start" => {
+                assert_eq!(scene.log(), "lock, load, pair q1, unlock");
+                end.ok();
                 assert_eq!(end.events(), "signed in");
-                assert_eq!(world.record()["refresh_token"], "q1");
+                assert_eq!(scene.record()["refresh_token"], "q1");
             }
             "forget" => {
-                assert_eq!(world.log(), "lock, load, clear, unlock");
-                end.nothing();
-                assert_eq!(world.stored, Stored::Nothing);
+                assert_eq!(scene.log(), "lock, load, clear, unlock");
+                end.ok();
+                assert_eq!(scene.stored, None);
             }
             _ => {
-                assert_eq!(world.log(), "lock, load, unlock", "{name}");
+                assert_eq!(scene.log(), "lock, load, unlock", "{name}");
                 assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
-                assert_eq!(world.stored, Stored::Damaged, "{name}");
+                assert_eq!(scene.stored, damaged(), "{name}");
             }
         }
     }
 }
 
 #[test]
-fn a_damaged_record_leaves_a_token_that_lives() {
-    let mut world = World::signed_in(600);
-    world.pass(s(570));
-    world.stored = Stored::Damaged;
-    assert_eq!(world.token().token(), "a1");
-}
-
-#[test]
-fn a_record_of_a_newer_version_is_left_as_it_is() {
-    for (name, goal) in GOALS {
-        let mut world = World::expired();
-        world.edit(|record| record["version"] = 2.into());
-        let before = world.stored.clone();
-        let end = goal(&mut world);
-        assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
-        assert_eq!(world.stored, before, "{name}");
-        assert_eq!(world.log(), "lock, load, unlock", "{name}");
-    }
+fn a_damaged_record_leaves_a_fresh_token() {
+    let mut scene = Scene::signed_in(600);
+    scene.pass(s(570));
+    scene.stored = damaged();
+    assert_eq!(scene.refresh().token(), "a1");
 }
 
 #[test]
 fn another_clients_session_is_left_as_it_is() {
-    for (name, goal) in GOALS {
-        let mut world = World::expired();
-        world.edit(|record| record["client_id"] = "another\nclient".into());
-        let before = world.stored.clone();
-        world.memory = SessionMemory::default();
-        let end = goal(&mut world);
-        assert_eq!(world.log(), "lock, load, unlock", "{name}");
+    for (name, job) in Scene::JOBS {
+        let mut scene = Scene::expired();
+        scene.edit(|record| record["client_id"] = "another\nclient".into());
+        let before = scene.stored.clone();
+        scene.memory = SessionMemory::default();
+        let end = job(&mut scene);
+        assert_eq!(scene.log(), "lock, load, unlock", "{name}");
         assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
         let line = end.error().to_string();
         assert!(line.contains("`another client`") && line.contains("`my-client-id`"), "{line}");
-        assert_eq!(world.stored, before, "{name}");
+        assert_eq!(scene.stored, before, "{name}");
     }
 }
 
 #[test]
-fn another_clients_session_that_has_a_long_name_is_told_in_a_short_line() {
-    let mut world = World::expired();
-    world.edit(|record| record["client_id"] = "x".repeat(100_000).into());
-    assert!(world.token().error().to_string().len() < 1_000);
+fn another_client_with_a_long_name_makes_a_short_line() {
+    let mut scene = Scene::expired();
+    scene.edit(|record| record["client_id"] = "x".repeat(100_000).into());
+    assert!(scene.refresh().error().to_string().len() < 1_000);
 }
 
 // Suspended under the lock, which may be a lease
 
 #[test]
-fn what_was_locked_or_loaded_before_a_long_sleep_does_not_count() {
+fn what_was_locked_or_loaded_before_a_suspension_does_not_count() {
     for step in ["lock", "load"] {
         for which in ["both clocks", "the wall clock", "the monotonic clock"] {
-            for (name, goal) in GOALS {
-                let mut world = World::expired();
-                world.on(step, move |world| {
+            for (name, job) in Scene::JOBS {
+                let mut scene = Scene::expired();
+                scene.on(step, move |scene| {
                     match which {
-                        "both clocks" => world.pass(s(31)),
-                        "the wall clock" => world.clock += s(31),
-                        _ => world.now += s(31),
+                        "both clocks" => scene.pass(s(31)),
+                        "the wall clock" => scene.now.wall += s(31),
+                        _ => scene.now.monotonic += s(31),
                     }
                     None
                 });
-                world.answers(200, &pair("a2", "r2"));
-                world.revokes(200, "");
-                assert!(goal(&mut world).result.is_ok(), "{name}");
+                scene.responds(200, &pair("a2", "r2"));
+                scene.revokes(200, "");
+                assert!(job(&mut scene).result.is_ok(), "{name}");
                 let again =
                     if step == "lock" { "lock, unlock, lock, load, " } else { "lock, load, unlock, lock, load, " };
-                assert!(world.log().starts_with(again), "{name}, {which}: {}", world.log());
+                assert!(scene.log().starts_with(again), "{name}, {which}: {}", scene.log());
             }
         }
     }
 }
 
 #[test]
-fn a_sleep_between_an_outcome_and_the_next_step_is_one_too() {
-    let mut world = World::expired();
-    let mut flow = world.token_flow();
-    assert!(matches!(flow.step(world.now, world.clock), SessionStep::Lock));
-    flow.receive(SessionInput::Locked(Ok(true)), world.now, world.clock);
-    world.pass(s(31));
-    assert!(matches!(flow.step(world.now, world.clock), SessionStep::Unlock));
-    flow.receive(SessionInput::Unlocked, world.now, world.clock);
-    assert!(matches!(flow.step(world.now, world.clock), SessionStep::Lock));
+fn a_suspension_between_an_outcome_and_the_next_step_is_one_too() {
+    let mut scene = Scene::expired();
+    let mut flow = scene.refresh_flow();
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
+    flow.receive(SessionInput::Locked(Ok(true)), scene.now);
+    scene.pass(s(31));
+    assert!(matches!(flow.step(scene.now), SessionStep::Unlock));
+    flow.receive(SessionInput::Unlocked, scene.now);
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
 }
 
 #[test]
-fn a_sleep_of_a_timeout_is_short_and_a_clock_set_back_is_none() {
-    for sleep in [|world: &mut World| world.pass(s(30)), |world: &mut World| world.clock -= HOUR] {
-        let mut world = World::expired();
-        world.on("lock", move |world| {
-            sleep(world);
+fn a_pause_of_a_timeout_is_no_suspension_nor_is_a_clock_set_back() {
+    for sleep in [|scene: &mut Scene| scene.pass(s(30)), |scene: &mut Scene| scene.now.wall -= HOUR] {
+        let mut scene = Scene::expired();
+        scene.on("lock", move |scene| {
+            sleep(scene);
             None
         });
-        world.on("load", move |world| {
-            sleep(world);
+        scene.on("load", move |scene| {
+            sleep(scene);
             None
         });
-        world.answers(200, &pair("a2", "r2"));
-        assert_eq!(world.token().token(), "a2");
-        assert_eq!(world.log(), "lock, load, intent 1, send r1, pair r2, unlock");
+        scene.responds(200, &pair("a2", "r2"));
+        assert_eq!(scene.refresh().token(), "a2");
+        assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock");
     }
 }
 
 #[test]
-fn whoever_sleeps_each_time_gives_up() {
-    let mut world = World::expired();
+fn a_process_that_is_suspended_at_each_load_gives_up() {
+    let mut scene = Scene::expired();
     for _ in 0..50 {
-        world.on("load", |world| {
-            world.pass(s(31));
+        scene.on("load", |scene| {
+            scene.pass(s(31));
             None
         });
     }
-    let end = world.token();
+    let end = scene.refresh();
     assert_eq!(end.kind(), ErrorKind::TryLater);
-    assert_eq!(world.sends(), 0);
+    assert_eq!(scene.sends(), 0);
 }

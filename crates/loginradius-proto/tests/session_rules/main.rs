@@ -1,13 +1,13 @@
 //! The rules of sessions, one by one, with made-up instants: a store, a server and two clocks that do what
 //! a test says, and the steps of each flow in their order.
 
+mod attacks;
+mod cached_token;
 mod failures;
-mod handout;
 mod loading;
 mod misuse;
 mod refresh;
-mod refused;
+mod rejected;
 mod saving;
-mod sign_in;
 mod sign_out;
-mod world;
+mod start;

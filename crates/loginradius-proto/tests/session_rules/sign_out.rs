@@ -1,13 +1,13 @@
-//! Signing out, and forgetting.
+//! Sign-outs, and forgetting.
 
-use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionMemory};
+use loginradius_proto::session::SessionMemory;
 use loginradius_proto::{Error, ErrorKind, Retry, Service};
 
-use crate::world::*;
+use loginradius_testing::*;
 
 /// What servers say of a token that is not valid any more.
 const GONE: &[(u16, &str)] = &[
-    (400, REFUSED),
+    (400, REJECTED),
     (400, r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#),
     (200, r#"{"error":"invalid_grant"}"#),
     (403, r#"{"ErrorCode":906,"Message":"Access token is expired"}"#),
@@ -16,9 +16,9 @@ const GONE: &[(u16, &str)] = &[
 
 const FAILURES: &[(u16, &str)] = &[
     (500, PAGE),
-    (503, REFUSED),
+    (503, REJECTED),
     (429, ""),
-    (429, REFUSED),
+    (429, REJECTED),
     (200, PAGE),
     (302, ""),
     (404, PAGE),
@@ -26,270 +26,252 @@ const FAILURES: &[(u16, &str)] = &[
 ];
 
 #[test]
-fn signing_out_marks_revokes_and_clears() {
-    let mut world = World::signed_in(600);
-    world.on("revoke", |world| {
-        // Whoever comes meanwhile does not get the token any more.
-        assert_eq!(world.record()["signing_out"], true);
-        world.other(|world| assert_eq!(world.token().kind(), ErrorKind::SignInAgain));
-        answered(Ok(answer(200, "")))
+fn a_sign_out_marks_revokes_and_clears() {
+    let mut scene = Scene::signed_in(600);
+    scene.on("revoke", |scene| {
+        // From now on no caller gets the token.
+        assert_eq!(scene.record()["signing_out"], true);
+        scene.other_process(|scene| assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain));
+        responded(Ok(response(200, "")))
     });
-    let end = world.sign_out();
-    assert_eq!(world.log(), "lock, load, mark r1, revoke r1, clear, unlock");
-    end.nothing();
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, clear, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
-    assert_eq!(world.stored, Stored::Nothing);
-    assert_eq!(world.handout(), "refresh");
-    assert!(world.memory.tokens(world.now, world.clock).is_none());
-    assert_eq!(world.token().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.stored, None);
+    assert_eq!(scene.cached(), "missing");
+    assert!(scene.memory.tokens(scene.now).is_none());
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
 }
 
 #[test]
-fn a_session_that_is_over_is_signed_out_like_any_other() {
-    let mut world = World::expired();
-    world.revokes(200, "{}");
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "lock, load, mark r1, revoke r1, clear, unlock");
+fn a_session_whose_token_has_expired_is_signed_out_like_any_other() {
+    let mut scene = Scene::expired();
+    scene.revokes(200, "{}");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, clear, unlock");
 }
 
 #[test]
 fn a_mark_ends_what_was_stored_of_refreshes() {
-    let mut world = World::expired();
-    world.edit(|record| record["intent"] = serde_json::json!({ "at_unix_ms": 5, "attempt": 3 }));
-    world.hold(world.clock, world.clock + HOUR, 7);
-    world.on("revoke", |world| {
-        assert!(world.record()["hold"].is_null() && world.record()["intent"].is_null());
-        answered(Ok(answer(200, "")))
+    let mut scene = Scene::expired();
+    scene.edit(|record| record["intent"] = serde_json::json!({ "at_unix_ms": 5, "attempt": 3 }));
+    scene.set_backoff(scene.now.wall, scene.now.wall + HOUR, 7);
+    scene.on("revoke", |scene| {
+        assert!(scene.record()["hold"].is_null() && scene.record()["intent"].is_null());
+        responded(Ok(response(200, "")))
     });
-    world.sign_out().nothing();
+    scene.sign_out().ok();
 }
 
 #[test]
-fn signing_out_in_another_process_needs_no_memory() {
-    let mut world = World::signed_in(600);
-    world.memory = SessionMemory::default();
-    world.revokes(200, "");
-    let end = world.sign_out();
-    end.nothing();
+fn a_sign_out_in_another_process_needs_no_memory() {
+    let mut scene = Scene::signed_in(600);
+    scene.memory = SessionMemory::default();
+    scene.revokes(200, "");
+    let end = scene.sign_out();
+    end.ok();
     assert_eq!(end.events(), "signed out");
 }
 
 #[test]
 fn what_is_revoked_is_what_is_stored() {
-    let mut world = World::signed_in(600);
-    world.other(|world| {
-        world.pass(HOUR);
-        world.answers(200, &pair("a2", "r2"));
-        world.token();
+    let mut scene = Scene::signed_in(600);
+    scene.other_process(|scene| {
+        scene.pass(HOUR);
+        scene.responds(200, &pair("a2", "r2"));
+        scene.refresh();
     });
-    world.revokes(200, "");
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "lock, load, mark r2, revoke r2, clear, unlock");
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, mark r2, revoke r2, clear, unlock");
 }
 
 #[test]
-fn nobody_is_signed_in_and_so_nobody_has_to_be_signed_out() {
-    let mut world = World::empty();
-    let end = world.sign_out();
-    assert_eq!(world.log(), "lock, load, unlock");
-    end.nothing();
+fn a_sign_out_without_a_session_is_done() {
+    let mut scene = Scene::empty();
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, unlock");
+    end.ok();
     assert_eq!(end.events(), "");
 }
 
 #[test]
 fn what_another_process_signed_out_is_signed_out() {
-    let mut world = World::signed_in(600);
-    world.stored = Stored::Nothing;
-    let end = world.sign_out();
-    end.nothing();
+    let mut scene = Scene::signed_in(600);
+    scene.stored = None;
+    let end = scene.sign_out();
+    end.ok();
     assert_eq!(end.events(), "signed out");
-    assert!(world.memory.tokens(world.now, world.clock).is_none());
+    assert!(scene.memory.tokens(scene.now).is_none());
 }
 
 #[test]
 fn without_a_refresh_token_there_is_nothing_to_revoke() {
-    let mut world = World::with(tokens("a1", "", Some(s(600))));
-    let end = world.sign_out();
-    assert_eq!(world.log(), "lock, load, clear, unlock");
-    end.nothing();
+    let mut scene = Scene::with(tokens("a1", "", Some(s(600))));
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, clear, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
-    assert_eq!(world.stored, Stored::Nothing);
+    assert_eq!(scene.stored, None);
 }
 
 #[test]
-fn a_token_that_was_refused_needs_no_revocation() {
-    let mut world = World::expired();
-    world.answers(400, REFUSED);
-    world.token();
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "lock, load, clear, unlock");
+fn a_token_that_was_rejected_needs_no_revocation() {
+    let mut scene = Scene::expired();
+    scene.responds(400, REJECTED);
+    scene.refresh();
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, clear, unlock");
 }
 
 #[test]
 fn the_key_of_the_token_is_the_policys() {
     for (token_key, key) in [(false, "refresh_token=r1"), (true, "&token=r1")] {
-        let mut world = World::signed_in(600);
-        world.policy.revoke_with_token_key = token_key;
-        let flow = &mut world.sign_out_flow();
-        let (request, options) = request(&world, flow);
+        let mut scene = Scene::signed_in(600);
+        scene.policy.revoke_with_token_key = token_key;
+        let flow = &mut scene.sign_out_flow();
+        let (request, options) = scene.run_to_request(flow);
         let body = String::from_utf8(request.body().as_bytes().to_vec()).unwrap();
         assert!(body.ends_with(key), "{body}");
-        assert_eq!(options.deadline, world.now + s(30));
+        assert_eq!(options.deadline, scene.now.monotonic + s(30));
     }
-}
-
-fn request(
-    world: &World,
-    flow: &mut loginradius_proto::session::SessionFlow,
-) -> (loginradius_proto::http::Request<loginradius_proto::Body>, loginradius_proto::SendOptions) {
-    use loginradius_proto::session::{SessionInput, SessionStep};
-    for _ in 0..4 {
-        let input = match flow.step(world.now, world.clock) {
-            SessionStep::Lock => SessionInput::Locked(Ok(true)),
-            SessionStep::Load => SessionInput::Loaded(LoadOutcome::from_json(&world.record().to_string())),
-            SessionStep::Save { .. } => SessionInput::Saved(SaveOutcome::Saved),
-            SessionStep::Send { request, options } => return (request, options),
-            step => panic!("{step:?}"),
-        };
-        flow.receive(input, world.now, world.clock);
-    }
-    panic!("nothing is sent");
 }
 
 // What the server says
 
 #[test]
-fn a_token_that_is_already_gone_is_gone() {
+fn a_token_that_is_not_valid_any_more_counts_as_revoked() {
     for (status, body) in GONE {
-        let mut world = World::signed_in(600);
-        world.revokes(*status, body);
-        let end = world.sign_out();
-        assert_eq!(world.log(), "lock, load, mark r1, revoke r1, clear, unlock", "{body}");
-        end.nothing();
+        let mut scene = Scene::signed_in(600);
+        scene.revokes(*status, body);
+        let end = scene.sign_out();
+        assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, clear, unlock", "{body}");
+        end.ok();
         assert_eq!(end.events(), "signed out");
-        assert_eq!(world.stored, Stored::Nothing);
+        assert_eq!(scene.stored, None);
     }
 }
 
 #[test]
 fn a_failure_is_tried_again() {
     for (status, body) in FAILURES {
-        let mut world = World::signed_in(600);
-        world.revokes(*status, body);
-        world.on("revoke", |_| answered(Err(Error::lost("reset"))));
-        world.on("revoke", |_| answered(Err(Error::not_sent("refused"))));
-        world.revokes(200, "");
-        let end = world.sign_out();
+        let mut scene = Scene::signed_in(600);
+        scene.revokes(*status, body);
+        scene.on("revoke", |_| responded(Err(Error::lost("reset"))));
+        scene.on("revoke", |_| responded(Err(Error::not_sent("refused"))));
+        scene.revokes(200, "");
+        let end = scene.sign_out();
         let attempts = "revoke r1, wait, revoke r1, wait, revoke r1, wait, revoke r1";
-        assert_eq!(world.log(), format!("lock, load, mark r1, {attempts}, clear, unlock"), "{status} {body}");
-        end.nothing();
+        assert_eq!(scene.log(), format!("lock, load, mark r1, {attempts}, clear, unlock"), "{status} {body}");
+        end.ok();
         assert_eq!(end.events(), "retried, retried, retried, signed out");
-        for (wait, longest) in world.waits.iter().zip([ms(500), s(1), s(2)]) {
+        for (wait, longest) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
             assert!(*wait >= longest * 3 / 4 && *wait <= longest, "{wait:?}");
         }
     }
 }
 
 #[test]
-fn failures_without_end_leave_the_mark_and_the_next_one_goes_on() {
-    let mut world = World::signed_in(600);
-    (0..4).for_each(|_| world.revokes(503, PAGE));
-    let end = world.sign_out();
+fn failures_without_end_leave_the_mark_and_the_next_sign_out_continues() {
+    let mut scene = Scene::signed_in(600);
+    (0..4).for_each(|_| scene.revokes(503, PAGE));
+    let end = scene.sign_out();
     let attempts = "revoke r1, wait, revoke r1, wait, revoke r1, wait, revoke r1";
-    assert_eq!(world.log(), format!("lock, load, mark r1, {attempts}, unlock"));
+    assert_eq!(scene.log(), format!("lock, load, mark r1, {attempts}, unlock"));
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert!(end.error().to_string().contains("sign out again"), "{}", end.error());
     assert!(end.error().retry_after().is_some());
     assert_eq!(end.events(), "retried, retried, retried, retried");
-    assert_eq!(world.record()["signing_out"], true);
-    // Nobody gets the token any more, here and elsewhere.
-    assert_eq!(world.handout(), "refresh");
-    assert!(world.memory.tokens(world.now, world.clock).is_none());
-    let end = world.token();
-    assert_eq!(world.log(), "lock, load, unlock");
+    assert_eq!(scene.record()["signing_out"], true);
+    // No caller gets the token any more, here and elsewhere.
+    assert_eq!(scene.cached(), "missing");
+    assert!(scene.memory.tokens(scene.now).is_none());
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, unlock");
     assert_eq!(end.kind(), ErrorKind::SignInAgain);
     assert_eq!(end.events(), "");
 
-    world.revokes(200, "");
-    let end = world.sign_out();
-    assert_eq!(world.log(), "lock, load, revoke r1, clear, unlock");
-    end.nothing();
+    scene.revokes(200, "");
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, revoke r1, clear, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
 }
 
 #[test]
 fn the_mark_of_another_process_ends_the_session_here() {
-    let mut world = World::signed_in(600);
-    world.other(|world| {
-        (0..4).for_each(|_| world.revokes(503, PAGE));
-        world.sign_out().error();
+    let mut scene = Scene::signed_in(600);
+    scene.other_process(|scene| {
+        (0..4).for_each(|_| scene.revokes(503, PAGE));
+        scene.sign_out().error();
     });
-    world.pass(s(570));
-    let end = world.token();
+    scene.pass(s(570));
+    let end = scene.refresh();
     assert_eq!(end.kind(), ErrorKind::SignInAgain);
-    assert_eq!(end.events(), "over");
-    assert!(world.memory.tokens(world.now, world.clock).is_none());
+    assert_eq!(end.events(), "ended");
+    assert!(scene.memory.tokens(scene.now).is_none());
 }
 
 #[test]
-fn no_answer_is_waited_for_until_the_deadline() {
-    let mut world = World::signed_in(600);
-    world.policy.timeout = s(3);
-    world.on("revoke", |_| None);
-    world.revokes(200, "");
-    world.sign_out().nothing();
-    assert_eq!(world.waits[0], s(3));
-    assert_eq!(world.sends(), 2);
+fn a_response_is_waited_for_until_the_deadline() {
+    let mut scene = Scene::signed_in(600);
+    scene.policy.timeout = s(3);
+    scene.on("revoke", |_| None);
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.waits[0], s(3));
+    assert_eq!(scene.sends(), 2);
 }
 
 #[test]
-fn a_long_wait_that_the_server_asks_for_is_left_to_the_next_one() {
-    let mut world = World::signed_in(600);
-    let busy = answer_with(429, "", &[("retry-after", "120")]);
-    world.on("revoke", move |_| answered(Ok(busy)));
-    let end = world.sign_out();
-    assert_eq!(world.sends(), 1);
+fn a_long_wait_that_the_server_asks_for_is_left_to_the_next_sign_out() {
+    let mut scene = Scene::signed_in(600);
+    let unavailable = response_with(429, "", &[("retry-after", "120")]);
+    scene.on("revoke", move |_| responded(Ok(unavailable)));
+    let end = scene.sign_out();
+    assert_eq!(scene.sends(), 1);
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.error().retry_after(), Some(s(120)));
 }
 
 #[test]
-fn another_refusal_is_told_and_the_mark_stays() {
+fn another_refusal_is_returned_and_the_mark_stays() {
     for (status, body, kind) in [
         (401, r#"{"error":"invalid_client"}"#, ErrorKind::Settings),
         (400, r#"{"error":"invalid_request","error_description":"client_id is missing"}"#, ErrorKind::Settings),
         (400, r#"{"ErrorCode":4711,"Message":"Something new"}"#, ErrorKind::Refused),
     ] {
-        let mut world = World::signed_in(600);
-        world.revokes(status, body);
-        let end = world.sign_out();
-        assert_eq!(world.log(), "lock, load, mark r1, revoke r1, unlock");
+        let mut scene = Scene::signed_in(600);
+        scene.revokes(status, body);
+        let end = scene.sign_out();
+        assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, unlock");
         assert_eq!(end.kind(), kind, "{body}");
-        assert_eq!(world.record()["signing_out"], true);
+        assert_eq!(scene.record()["signing_out"], true);
     }
 }
 
 #[test]
-fn settings_of_which_no_request_can_be_made_are_told() {
-    let mut world = World::signed_in(600);
-    world.app = world.app.clone().service(Service::site("acme.hub.loginradius.com").unwrap());
-    let end = world.sign_out();
+fn settings_of_which_no_request_can_be_made_are_an_error() {
+    let mut scene = Scene::signed_in(600);
+    scene.app = scene.app.clone().service(Service::site("acme.hub.loginradius.com").unwrap());
+    let end = scene.sign_out();
     assert_eq!(end.kind(), ErrorKind::Settings);
-    assert_eq!(world.sends(), 0);
+    assert_eq!(scene.sends(), 0);
 }
 
-// Saves and clearings that do not work
+// Saves and clears that do not work
 
 #[test]
 fn a_mark_that_cannot_be_saved_revokes_nothing() {
-    let mut world = World::signed_in(600);
-    world.fails("mark");
-    let end = world.sign_out();
-    assert_eq!(world.log(), "lock, load, mark r1, unlock");
+    let mut scene = Scene::signed_in(600);
+    scene.fails("mark");
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, mark r1, unlock");
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.events(), "");
-    // Nothing happened, then: the token is still good.
-    assert_eq!(world.handout(), "good a1");
+    // Nothing happened, then: the token is still fresh.
+    assert_eq!(scene.cached(), "fresh a1");
 }
 
 #[test]
@@ -298,280 +280,241 @@ fn a_mark_that_may_have_been_saved_is_looked_for() {
         (true, "lock, load, mark r1, load, revoke r1, clear, unlock"),
         (false, "lock, load, mark r1, load, mark r1, revoke r1, clear, unlock"),
     ] {
-        let mut world = World::signed_in(600);
-        world.is_unknown("mark", stored);
-        world.revokes(200, "");
-        world.sign_out().nothing();
-        assert_eq!(world.log(), log);
+        let mut scene = Scene::signed_in(600);
+        scene.outcome_unknown("mark", stored);
+        scene.revokes(200, "");
+        scene.sign_out().ok();
+        assert_eq!(scene.log(), log);
     }
 }
 
 #[test]
 fn a_mark_in_conflict_with_a_refresh_revokes_the_newer_token() {
-    let mut world = World::expired();
-    world.on("mark", |world| {
-        world.other(|world| {
-            world.answers(200, &pair("a2", "r2"));
-            world.token();
+    let mut scene = Scene::expired();
+    scene.on("mark", |scene| {
+        scene.other_process(|scene| {
+            scene.responds(200, &pair("a2", "r2"));
+            scene.refresh();
         });
         None
     });
-    world.revokes(200, "");
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "lock, load, mark r1, unlock, lock, load, mark r2, revoke r2, clear, unlock");
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, mark r1, unlock, lock, load, mark r2, revoke r2, clear, unlock");
 }
 
 #[test]
-fn another_sign_in_in_between_stays() {
+fn another_login_in_between_stays() {
     for step in ["mark", "clear"] {
-        let mut world = World::expired();
-        world.on(step, |world| {
-            world.other(|world| world.sign_in(tokens("b1", "q1", Some(s(600)))).nothing());
+        let mut scene = Scene::expired();
+        scene.on(step, |scene| {
+            scene.other_process(|scene| scene.start(tokens("b1", "q1", Some(s(600)))).ok());
             None
         });
-        world.revokes(200, "");
-        let end = world.sign_out();
-        end.nothing();
+        scene.revokes(200, "");
+        let end = scene.sign_out();
+        end.ok();
         assert_eq!(end.events(), "signed out", "{step}");
-        assert_eq!(world.record()["refresh_token"], "q1", "{step}");
-        assert_eq!(world.handout(), "refresh");
-        assert_eq!(world.token().token(), "b1", "{step}");
+        assert_eq!(scene.record()["refresh_token"], "q1", "{step}");
+        assert_eq!(scene.cached(), "missing");
+        assert_eq!(scene.refresh().token(), "b1", "{step}");
     }
 }
 
 #[test]
-fn a_clearing_that_fails_leaves_the_mark() {
-    let mut world = World::signed_in(600);
-    world.revokes(200, "");
-    world.fails("clear");
-    let end = world.sign_out();
+fn a_clear_that_fails_leaves_the_mark() {
+    let mut scene = Scene::signed_in(600);
+    scene.revokes(200, "");
+    scene.fails("clear");
+    let end = scene.sign_out();
     assert_eq!(end.kind(), ErrorKind::TryLater);
-    assert_eq!(world.record()["signing_out"], true);
-    assert_eq!(world.token().kind(), ErrorKind::SignInAgain);
-    world.revokes(400, REFUSED);
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "lock, load, revoke r1, clear, unlock");
-    assert_eq!(world.stored, Stored::Nothing);
+    assert_eq!(scene.record()["signing_out"], true);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    scene.revokes(400, REJECTED);
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, revoke r1, clear, unlock");
+    assert_eq!(scene.stored, None);
 }
 
 #[test]
-fn a_clearing_that_may_have_happened_is_looked_for() {
-    let mut world = World::signed_in(600);
-    world.revokes(200, "");
-    world.is_unknown("clear", true);
-    let end = world.sign_out();
-    assert_eq!(world.log(), "lock, load, mark r1, revoke r1, clear, load, unlock");
-    end.nothing();
+fn a_clear_that_may_have_happened_is_looked_for() {
+    let mut scene = Scene::signed_in(600);
+    scene.revokes(200, "");
+    scene.outcome_unknown("clear", true);
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, clear, load, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
 
-    let mut world = World::signed_in(600);
-    world.revokes(200, "");
-    world.on("clear", |_| saved(SaveOutcome::Unknown(full_disk())));
-    world.revokes(400, REFUSED);
-    world.sign_out().nothing();
-    assert_eq!(world.stored, Stored::Nothing);
+    let mut scene = Scene::signed_in(600);
+    scene.revokes(200, "");
+    scene.outcome_unknown("clear", false);
+    scene.revokes(400, REJECTED);
+    scene.sign_out().ok();
+    assert_eq!(scene.stored, None);
 }
 
 #[test]
-fn clearings_of_which_nothing_is_ever_known_are_given_up() {
-    let mut world = World::signed_in(600);
+fn clears_of_which_nothing_is_ever_known_are_given_up() {
+    let mut scene = Scene::signed_in(600);
     for _ in 0..50 {
-        world.revokes(200, "");
-        world.on("clear", |_| saved(SaveOutcome::Unknown(full_disk())));
+        scene.revokes(200, "");
+        scene.outcome_unknown("clear", false);
     }
-    assert_eq!(world.sign_out().kind(), ErrorKind::TryLater);
-    assert_eq!(world.record()["signing_out"], true);
+    assert_eq!(scene.sign_out().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.record()["signing_out"], true);
 }
 
 // Over an unsaved pair
 
 #[test]
-fn signing_out_over_an_unsaved_pair_revokes_the_newest_token() {
-    let mut world = World::unsaved();
-    world.revokes(200, "");
-    let end = world.sign_out();
-    assert_eq!(world.log(), "load, mark r2, revoke r2, clear, unlock");
-    end.nothing();
+fn a_sign_out_over_an_unsaved_pair_revokes_the_newest_token() {
+    let mut scene = Scene::unsaved();
+    scene.revokes(200, "");
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "load, mark r2, revoke r2, clear, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
-    assert_eq!(world.stored, Stored::Nothing);
-    assert!(!world.memory.keeps_lock() && world.memory.unsaved().is_none());
+    assert_eq!(scene.stored, None);
+    assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
 }
 
 #[test]
 fn an_unsaved_pair_is_in_the_store_once_it_is_marked() {
-    let mut world = World::unsaved();
-    world.policy.retry = Retry::OFF;
-    world.revokes(503, PAGE);
-    assert_eq!(world.sign_out().kind(), ErrorKind::TryLater);
-    assert_eq!(world.record()["refresh_token"], "r2");
-    assert!(!world.memory.keeps_lock() && world.memory.unsaved().is_none());
-    world.memory = SessionMemory::default();
-    world.revokes(200, "");
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "lock, load, revoke r2, clear, unlock");
+    let mut scene = Scene::unsaved();
+    scene.policy.retry = Retry::OFF;
+    scene.revokes(503, PAGE);
+    assert_eq!(scene.sign_out().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.record()["refresh_token"], "r2");
+    assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
+    scene.memory = SessionMemory::default();
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, revoke r2, clear, unlock");
 }
 
 #[test]
 fn a_mark_that_cannot_be_saved_leaves_an_unsaved_pair_as_it_was() {
-    let mut world = World::unsaved();
-    world.fails("mark");
-    let end = world.sign_out();
+    let mut scene = Scene::unsaved();
+    scene.fails("mark");
+    let end = scene.sign_out();
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.events(), "");
-    assert!(world.memory.keeps_lock());
-    assert_eq!(world.handout(), "good a2");
-    world.pass(s(60));
-    assert_eq!(world.token().events(), "saved");
+    assert!(scene.memory.retains_lock());
+    assert_eq!(scene.cached(), "fresh a2");
+    scene.pass(s(60));
+    assert_eq!(scene.refresh().events(), "saved");
 }
 
 #[test]
-fn signing_out_over_an_unsaved_pair_whose_store_has_a_newer_one_revokes_that() {
-    let mut world = World::unsaved();
-    world.other(|world| {
-        world.answers(200, &pair("x2", "s2"));
-        world.token();
+fn a_sign_out_over_an_unsaved_pair_whose_store_has_a_newer_one_revokes_that() {
+    let mut scene = Scene::unsaved();
+    scene.other_process(|scene| {
+        scene.responds(200, &pair("x2", "s2"));
+        scene.refresh();
     });
-    world.revokes(200, "");
-    world.sign_out().nothing();
-    assert_eq!(world.log(), "load, mark s2, revoke s2, clear, unlock");
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "load, mark s2, revoke s2, clear, unlock");
 }
 
 #[test]
-fn signing_out_over_an_unsaved_pair_whose_session_is_gone_is_done() {
-    let mut world = World::unsaved();
-    world.stored = Stored::Nothing;
-    let end = world.sign_out();
-    assert_eq!(world.log(), "load, unlock");
-    end.nothing();
-    assert!(!world.memory.keeps_lock());
-}
-
-#[test]
-fn signing_out_an_unsaved_sign_in_revokes_it() {
-    for before in [World::empty, World::expired] {
-        let mut world = before();
-        world.fails("pair");
-        world.sign_in(tokens("b1", "q1", Some(s(600)))).error();
-        world.revokes(200, "");
-        let end = world.sign_out();
-        assert_eq!(world.log(), "lock, load, mark q1, revoke q1, clear, unlock");
-        end.nothing();
-        assert_eq!(end.events(), "signed out");
-        assert_eq!(world.stored, Stored::Nothing);
-    }
-}
-
-#[test]
-fn an_unsaved_sign_in_without_a_refresh_token_is_signed_out() {
-    for before in [World::empty, World::expired] {
-        let mut world = before();
-        world.fails("pair");
-        world.sign_in(tokens("b1", "", Some(s(600)))).error();
-        let end = world.sign_out();
-        end.nothing();
-        assert_eq!(world.sends(), 0, "{}", world.log());
-        assert_eq!(world.stored, Stored::Nothing, "{}", world.log());
-        assert_eq!(end.events(), "signed out");
-    }
+fn a_sign_out_over_an_unsaved_pair_whose_session_is_missing_is_done() {
+    let mut scene = Scene::unsaved();
+    scene.stored = None;
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "load, unlock");
+    end.ok();
+    assert!(!scene.memory.retains_lock());
 }
 
 // Forgetting
 
 #[test]
-fn forgetting_clears_without_a_word_to_the_server() {
-    let mut world = World::signed_in(600);
-    let end = world.forget();
-    assert_eq!(world.log(), "lock, load, clear, unlock");
-    end.nothing();
+fn forgetting_clears_and_sends_nothing() {
+    let mut scene = Scene::signed_in(600);
+    let end = scene.forget();
+    assert_eq!(scene.log(), "lock, load, clear, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
-    assert_eq!(world.stored, Stored::Nothing);
-    assert_eq!(world.handout(), "refresh");
-    assert!(world.memory.tokens(world.now, world.clock).is_none());
+    assert_eq!(scene.stored, None);
+    assert_eq!(scene.cached(), "missing");
+    assert!(scene.memory.tokens(scene.now).is_none());
 }
 
 #[test]
-fn forgetting_in_a_process_without_memory_is_told_too() {
-    let mut world = World::signed_in(600);
-    world.memory = SessionMemory::default();
-    assert_eq!(world.forget().events(), "signed out");
+fn forgetting_in_a_process_without_memory_is_an_event_too() {
+    let mut scene = Scene::signed_in(600);
+    scene.memory = SessionMemory::default();
+    assert_eq!(scene.forget().events(), "signed out");
 }
 
 #[test]
 fn forgetting_nothing_is_done() {
-    let mut world = World::empty();
-    let end = world.forget();
-    assert_eq!(world.log(), "lock, load, unlock");
-    end.nothing();
+    let mut scene = Scene::empty();
+    let end = scene.forget();
+    assert_eq!(scene.log(), "lock, load, unlock");
+    end.ok();
     assert_eq!(end.events(), "");
 }
 
 #[test]
-fn forgetting_takes_marks_and_refusals_away() {
+fn forgetting_clears_marks_and_rejections() {
     for body in [r#"{"signing_out":true}"#, r#"{"refused":"invalid_grant"}"#] {
-        let mut world = World::signed_in(600);
+        let mut scene = Scene::signed_in(600);
         let mark: serde_json::Value = serde_json::from_str(body).unwrap();
-        world.edit(|record| record.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone()));
-        world.forget().nothing();
-        assert_eq!(world.stored, Stored::Nothing);
+        scene.edit(|record| record.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone()));
+        scene.forget().ok();
+        assert_eq!(scene.stored, None);
     }
 }
 
 #[test]
 fn forgetting_drops_an_unsaved_pair_and_its_lock() {
-    let mut world = World::unsaved();
-    let end = world.forget();
-    assert_eq!(world.log(), "load, clear, unlock");
-    end.nothing();
+    let mut scene = Scene::unsaved();
+    let end = scene.forget();
+    assert_eq!(scene.log(), "load, clear, unlock");
+    end.ok();
     assert_eq!(end.events(), "signed out");
-    assert!(!world.memory.keeps_lock() && world.memory.unsaved().is_none());
-}
-
-#[test]
-fn forgetting_an_unsaved_sign_in_leaves_nothing() {
-    let mut world = World::empty();
-    world.fails("pair");
-    world.sign_in(tokens("b1", "q1", Some(s(600)))).error();
-    world.forget().nothing();
-    assert!(world.memory.unsaved().is_none());
-    assert_eq!(world.token().kind(), ErrorKind::SignInAgain);
+    assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
 }
 
 #[test]
 fn a_record_that_cannot_be_cleared_is_an_error() {
-    let mut world = World::signed_in(600);
-    world.fails("clear");
-    let end = world.forget();
+    let mut scene = Scene::signed_in(600);
+    scene.fails("clear");
+    let end = scene.forget();
     assert_eq!(end.kind(), ErrorKind::TryLater);
     assert_eq!(end.events(), "");
-    assert_eq!(world.handout(), "good a1");
-    let mut world = World::signed_in(600);
-    world.stored = Stored::Damaged;
-    world.fails("clear");
-    assert_eq!(world.forget().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.cached(), "fresh a1");
+    let mut scene = Scene::signed_in(600);
+    scene.stored = damaged();
+    scene.fails("clear");
+    assert_eq!(scene.forget().kind(), ErrorKind::TryLater);
 }
 
 #[test]
-fn forgetting_that_fails_over_an_unsaved_pair_keeps_it() {
-    let mut world = World::unsaved();
-    world.fails("clear");
-    assert_eq!(world.forget().kind(), ErrorKind::TryLater);
-    assert!(world.memory.keeps_lock());
-    assert_eq!(world.handout(), "good a2");
+fn forgetting_that_fails_over_an_unsaved_pair_retains_it() {
+    let mut scene = Scene::unsaved();
+    scene.fails("clear");
+    assert_eq!(scene.forget().kind(), ErrorKind::TryLater);
+    assert!(scene.memory.retains_lock());
+    assert_eq!(scene.cached(), "fresh a2");
 }
 
 #[test]
 fn forgetting_what_changes_is_begun_again() {
-    let mut world = World::expired();
-    world.on("clear", |world| {
-        world.other(|world| {
-            world.answers(200, &pair("a2", "r2"));
-            world.token();
+    let mut scene = Scene::expired();
+    scene.on("clear", |scene| {
+        scene.other_process(|scene| {
+            scene.responds(200, &pair("a2", "r2"));
+            scene.refresh();
         });
         None
     });
-    world.forget().nothing();
-    assert_eq!(world.log(), "lock, load, clear, unlock, lock, load, clear, unlock");
-    assert_eq!(world.stored, Stored::Nothing);
+    scene.forget().ok();
+    assert_eq!(scene.log(), "lock, load, clear, unlock, lock, load, clear, unlock");
+    assert_eq!(scene.stored, None);
 }
 
 #[test]
@@ -579,15 +522,73 @@ fn forgetting_of_which_nothing_is_known_is_looked_for() {
     for (happened, log) in
         [(true, "lock, load, clear, load, unlock"), (false, "lock, load, clear, load, clear, unlock")]
     {
-        let mut world = World::signed_in(600);
-        if happened {
-            world.is_unknown("clear", true);
-        } else {
-            world.on("clear", |_| saved(SaveOutcome::Unknown(full_disk())));
-        }
-        let end = world.forget();
-        assert_eq!(world.log(), log);
-        end.nothing();
+        let mut scene = Scene::signed_in(600);
+        scene.outcome_unknown("clear", happened);
+        let end = scene.forget();
+        assert_eq!(scene.log(), log);
+        end.ok();
         assert_eq!(end.events(), "signed out");
     }
+}
+
+#[test]
+fn after_an_unknown_clear_the_store_is_looked_at_before_the_token_is_returned() {
+    for happened in [true, false] {
+        let mut scene = Scene::signed_in(600);
+        scene.outcome_unknown("clear", happened);
+        scene.on("load", |_| None);
+        scene.on("load", |_| loaded(unreadable()));
+        assert_eq!(scene.forget().kind(), ErrorKind::TryLater);
+        assert_eq!(scene.cached(), "missing");
+        let end = scene.refresh();
+        if happened {
+            assert_eq!(end.kind(), ErrorKind::SignInAgain);
+        } else {
+            assert_eq!(end.token(), "a1");
+        }
+    }
+}
+
+#[test]
+fn a_revocation_without_a_response_is_sent_again_under_the_same_mark() {
+    let mut scene = Scene::signed_in(600);
+    scene.policy.lock_wait = s(120);
+    scene.on("revoke", |_| None);
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, wait, wait, revoke r1, clear, unlock");
+}
+
+/// An unsaved pair of a session that another process has begun to sign out, and whose mark could not be saved.
+fn unsaved_with_a_mark() -> Scene {
+    let mut scene = Scene::unsaved();
+    scene.edit(|record| {
+        record["signing_out"] = true.into();
+        record["generation"] = (record["generation"].as_u64().unwrap() + 5).into();
+    });
+    scene.fails("mark");
+    scene.pass(s(61));
+    let _ = scene.refresh();
+    assert!(scene.memory.retains_lock(), "{}", scene.log());
+    scene
+}
+
+#[test]
+fn an_unsaved_pair_of_a_marked_session_is_revoked() {
+    let mut scene = unsaved_with_a_mark();
+    scene.revokes(200, "");
+    let end = scene.sign_out();
+    end.ok();
+    assert_eq!(scene.log(), "load, revoke r2, clear, unlock");
+    assert_eq!(scene.stored, None);
+}
+
+#[test]
+fn an_unsaved_pair_of_a_session_that_was_signed_out_can_be_started_again() {
+    let mut scene = unsaved_with_a_mark();
+    scene.stored = None;
+    scene.start(tokens("a1", "r1", Some(s(600)))).ok();
+    assert_eq!(scene.record()["refresh_token"], "r2");
+    assert!(scene.record()["signing_out"].is_null());
+    assert_eq!(scene.cached(), "fresh a2");
 }

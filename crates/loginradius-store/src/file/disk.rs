@@ -1,22 +1,27 @@
-use std::fs::{self, File, OpenOptions};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use loginradius_proto::Error;
 
-/// What a save does to the disk, step by step, so that tests can let it fail or stop at each of them.
+use super::lock::{LockedFile, Locking};
+
+/// What a save and a clear do to the disk, step by step, so that tests can make each step fail or stop.
 pub(super) trait Disk: Send + 'static {
-    /// Creates a file that only its owner can read, and that was not there.
-    fn create(&self, path: &Path) -> io::Result<File> {
-        private_options().write(true).create_new(true).open(path)
+    /// Takes the lock of a private file, which is created if it is missing. `None`: it has another holder.
+    fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
+        LockedFile::try_lock(path, &Locking::SYSTEM)
     }
 
-    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    fn truncate(&self, file: &File) -> io::Result<()> {
+        file.set_len(0)
+    }
+
+    fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)
     }
 
-    /// Until the content would outlive a loss of power.
+    /// Flushes the content, so that it would outlive a loss of power.
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_all()
     }
@@ -34,7 +39,14 @@ pub(super) trait Disk: Send + 'static {
         fs::remove_file(path)
     }
 
-    /// Until the names in the folder would outlive a loss of power. Windows has no such call.
+    /// Lists the files whose names begin with that prefix, as far as they can be listed.
+    fn list(&self, folder: &Path, prefix: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let matching = entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)));
+        matching.map(|entry| entry.path()).collect()
+    }
+
+    /// Flushes the names in the folder, so that they would outlive a loss of power. Windows has no such call.
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
     }
@@ -44,140 +56,3 @@ pub(super) trait Disk: Send + 'static {
 pub(super) struct System;
 
 impl Disk for System {}
-
-/// For files that are read by their owner alone, from the first moment on.
-///
-/// A symbolic link is not followed, and a named pipe does not keep anybody waiting.
-#[cfg(unix)]
-pub(super) fn private_options() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-
-    use rustix::fs::OFlags;
-
-    let mut options = OpenOptions::new();
-    options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-    options
-}
-
-#[cfg(not(unix))]
-pub(super) fn private_options() -> OpenOptions {
-    OpenOptions::new()
-}
-
-/// Opens a regular file that nobody else can read or write; `None` if there is none.
-pub(super) fn open_private(path: &Path, options: &OpenOptions) -> Result<Option<File>, Error> {
-    let file = match options.open(path) {
-        Ok(file) => file,
-        // The codes for links, folders and sockets differ from system to system.
-        Err(error) => match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_file() => return Err(not_a_file(path, &found)),
-            _ if error.kind() == ErrorKind::NotFound && is_folder(path.parent()) => return Ok(None),
-            _ => return Err(failed("open", path, error)),
-        },
-    };
-    let found = file.metadata().map_err(|error| failed("read", path, error))?;
-    if !found.is_file() {
-        return Err(not_a_file(path, &found));
-    }
-    check_owner(path, &found, 0o077, "600")?;
-    Ok(Some(file))
-}
-
-fn is_folder(path: Option<&Path>) -> bool {
-    path.is_some_and(Path::is_dir)
-}
-
-fn not_a_file(path: &Path, found: &fs::Metadata) -> Error {
-    let what = match found.file_type() {
-        kind if kind.is_symlink() => "a symbolic link, and is not followed",
-        kind if kind.is_dir() => "a folder",
-        _ => "no regular file",
-    };
-    Error::settings(format!("`{}` should be a session's file and is {what}: move it away", shown(path)))
-}
-
-/// Refuses what belongs to another user, or has one of these permissions.
-#[cfg(unix)]
-pub(super) fn check_owner(path: &Path, found: &fs::Metadata, forbidden: u32, mode: &str) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt;
-
-    let me = rustix::process::geteuid().as_raw();
-    if found.uid() != me {
-        return Err(Error::settings(format!(
-            "`{}` belongs to user {} and this program runs as user {me}: run it as that user, or choose a folder of \
-             your own",
-            shown(path),
-            found.uid(),
-        )));
-    }
-    if found.mode() & forbidden != 0 {
-        return Err(Error::settings(format!(
-            "`{}` is open to other users (mode {:04o}): run `chmod {mode} {}`",
-            shown(path),
-            found.mode() & 0o7777,
-            quoted(path),
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-pub(super) fn check_owner(_path: &Path, _found: &fs::Metadata, _forbidden: u32, _mode: &str) -> Result<(), Error> {
-    Ok(())
-}
-
-/// The error for what could not be done to a path: a person's to mend, or worth another try.
-pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
-    let line = |why: &str| format!("cannot {what} `{}`: {why}", shown(path));
-    match error.kind() {
-        ErrorKind::NotFound => Error::settings(line("it or its folder is not there (any more); create the folder")),
-        ErrorKind::NotADirectory => Error::settings(line("there is a file where a folder should be; choose another")),
-        ErrorKind::PermissionDenied => {
-            Error::settings(line("permission denied; let this user read and write there, or choose another folder"))
-        }
-        ErrorKind::ReadOnlyFilesystem => {
-            Error::settings(line("the file system is read-only; choose a folder that can be written"))
-        }
-        ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
-            Error::settings(line(&format!("{error}; choose another folder")))
-        }
-        ErrorKind::Unsupported => {
-            Error::settings(line("the file system cannot do that; choose a folder on a local disk"))
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Error::try_later(line("the disk is full, or the quota used up; make room and try again"), error)
-        }
-        _ => Error::try_later(line("the disk or the system failed; try again later"), error),
-    }
-}
-
-/// A path, fit for an error's line.
-pub(super) fn shown(path: &Path) -> String {
-    let printable =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
-    path.to_string_lossy().chars().map(printable).collect()
-}
-
-/// A path as an argument of a shell, on one line.
-#[cfg(unix)]
-pub(super) fn quoted(path: &Path) -> String {
-    use std::fmt::Write as _;
-    use std::os::unix::ffi::OsStrExt;
-
-    if let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) {
-        return format!("'{}'", text.replace('\'', r"'\''"));
-    }
-    path.as_os_str().as_bytes().iter().fold(String::from("$'"), |mut text, byte| {
-        let _ = match byte {
-            b'\'' | b'\\' => write!(text, "\\{}", char::from(*byte)),
-            b' '..=b'~' => write!(text, "{}", char::from(*byte)),
-            _ => write!(text, "\\x{byte:02x}"),
-        };
-        text
-    }) + "'"
-}
-
-/// A number for the name of a file: one that is taken is noticed, so that it need not be secret.
-pub(super) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}

@@ -4,23 +4,23 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
-use super::disk::{self, failed, open_private, random, shown};
+use super::private::{failed, open_private, printable, private_options, random};
 
-/// A lock file whose lock is held.
+/// A file of which this handle has the lock.
 ///
-/// The lock is the operating system's, on the open file: it ends with the process, excludes other handles of
-/// the same process too, and is not passed on to child processes, because std opens files close-on-exec.
+/// The lock is the operating system's, on the open file: it ends with the process, excludes other handles of the same
+/// process too, and is not passed on to child processes, because std opens files close-on-exec.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct LockedFile {
     pub(super) file: File,
 }
 
-impl Lock {
-    /// `None`: another one has it.
-    pub(super) fn try_take(path: &Path, locking: &Locking) -> Result<Option<Self>, Error> {
-        let mut options = disk::private_options();
+impl LockedFile {
+    /// Creates the file if it is missing, and tries to take its lock. `None`: it has another holder.
+    pub(super) fn try_lock(path: &Path, locking: &Locking) -> Result<Option<Self>, Error> {
+        let mut options = private_options();
         options.read(true).write(true).create(true).truncate(false);
-        // Somebody may remove the file between opening and locking it, and then it excludes nobody.
+        // If the file is removed or renamed between opening and locking it, the lock excludes no other process.
         for _ in 0..10 {
             let Some(file) = open_private(path, &options)? else { continue };
             match (locking.try_lock)(&file) {
@@ -28,17 +28,17 @@ impl Lock {
                 Ok(false) => return Ok(None),
                 Err(error) => return Err(Locking::failed(path, error)),
             }
-            let lock = Self { file };
-            if lock.is_held(path) {
-                return Ok(Some(lock));
+            let locked = Self { file };
+            if locked.is_at(path) {
+                return Ok(Some(locked));
             }
         }
         Ok(None)
     }
 
-    /// Whether the locked file is still the one that others find there.
+    /// Returns whether the locked file is still the one that others find there.
     #[cfg(unix)]
-    pub(super) fn is_held(&self, path: &Path) -> bool {
+    pub(super) fn is_at(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
 
         let identity = |found: fs::Metadata| (found.dev(), found.ino());
@@ -47,19 +47,31 @@ impl Lock {
     }
 
     #[cfg(not(unix))]
-    pub(super) fn is_held(&self, _path: &Path) -> bool {
-        true
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let locked = self.file.try_clone().and_then(same_file::Handle::from_file);
+        locked.is_ok_and(|locked| same_file::Handle::from_path(path).is_ok_and(|there| there == locked))
+    }
+
+    /// Returns whether the file has more than one name (hard links).
+    #[cfg(unix)]
+    pub(super) fn has_other_names(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| std::os::unix::fs::MetadataExt::nlink(&found) > 1)
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn has_other_names(&self) -> bool {
+        false
     }
 }
 
-impl Drop for Lock {
+impl Drop for LockedFile {
     fn drop(&mut self) {
-        // Closing is not enough: a child process that is being started has the open file too, until its exec.
+        // Closing is not enough: a child process that is being started shares the open file until its exec.
         let _ = (Locking::SYSTEM.unlock)(&self.file);
     }
 }
 
-/// How files are locked, so that the probe can be shown file systems on which that does not work.
+/// How files are locked, so that the probe can be tested against file systems on which locks do not work.
 pub(super) struct Locking {
     /// Whether it was free.
     pub(super) try_lock: fn(&File) -> io::Result<bool>,
@@ -96,22 +108,11 @@ impl Locking {
         }
     };
 
-    fn failed(path: &Path, error: io::Error) -> Error {
-        if is_unsupported(&error) {
-            return Error::settings(format!(
-                "the file system of `{}` cannot lock files ({error}), and without a lock two processes would spend \
-                 one refresh token: choose a folder on a local disk",
-                shown(path),
-            ));
-        }
-        failed("lock", path, error)
-    }
-
-    /// Tries out whether locks in this folder exclude each other.
+    /// Checks that locks in this folder exclude each other.
     ///
-    /// Some file systems of networks and of containers have no locks, or grant every one of them.
+    /// Some file systems of networks and containers have no locks, or grant every lock.
     pub(super) fn probe(&self, folder: &Path) -> Result<(), Error> {
-        // A name of its own, for processes that start together must not take each other for the second handle.
+        // A name of its own: processes that start together must not take each other for the second handle.
         let path = folder.join(format!("probe-{:016x}.lock", random()));
         let outcome = self.probe_at(&path);
         let _ = fs::remove_file(&path);
@@ -120,7 +121,7 @@ impl Locking {
 
     fn probe_at(&self, path: &Path) -> Result<(), Error> {
         let open = |create: bool| {
-            let mut options = disk::private_options();
+            let mut options = private_options();
             options.read(true).write(true).create_new(create).open(path).map_err(|error| failed("create", path, error))
         };
         let (first, second) = (open(true)?, open(false)?);
@@ -134,14 +135,25 @@ impl Locking {
             return Ok(());
         }
         Err(Error::settings(format!(
-            "locks of files exclude nobody in `{}`, and two processes would spend one refresh token: choose a \
-             folder on a local disk",
-            shown(path.parent().unwrap_or(path)),
+            "file locks exclude no one in `{}`, and two processes would send the same refresh token: choose a folder \
+             on a local disk",
+            printable(path.parent().unwrap_or(path)),
         )))
+    }
+
+    fn failed(path: &Path, error: io::Error) -> Error {
+        if is_unsupported(&error) {
+            return Error::settings(format!(
+                "the file system of `{}` cannot lock files ({error}), and without a lock two processes would send the \
+                 same refresh token: choose a folder on a local disk",
+                printable(path),
+            ));
+        }
+        failed("lock", path, error)
     }
 }
 
-/// Whether that will never work on this file system.
+/// Returns whether locks will never work on this file system.
 fn is_unsupported(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(errno) = rustix::io::Errno::from_io_error(error) {

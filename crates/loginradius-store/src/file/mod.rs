@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loginradius_proto::Error;
-use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
+use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 use zeroize::Zeroizing;
 
-use self::disk::{Disk, System, check_owner, failed, open_private, random, shown};
-use self::lock::{Lock, Locking};
-use crate::store::{LockedSession, TokenStore};
+use self::disk::{Disk, System};
+use self::lock::{LockedFile, Locking};
+use self::private::{check_owner, failed, open_private, printable, private_options};
+use crate::store::{SessionLock, SessionStore};
 
 mod disk;
 mod lock;
 mod name;
+mod private;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tokio")]
@@ -21,18 +23,18 @@ mod tokio;
 
 /// Sessions in files of one folder, which any number of processes of one user share.
 ///
-/// A clone is another handle to the same folder, and so is a second [`open`](Self::open). What is promised,
-/// and how it looks on the disk, is [in the crate's documentation](crate#files).
+/// A clone is another handle to the same folder, and so is a second [`open`](Self::open). What the store promises, and
+/// its files, are [in the crate's documentation](crate#files).
 ///
 /// ```
-/// use loginradius_store::{FileStore, LoadOutcome, TokenStore};
+/// use loginradius_store::{FileStore, SessionStore};
 ///
-/// # fn main() -> Result<(), loginradius_proto::Error> {
-/// # let home = tempfile::tempdir().unwrap();
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let home = tempfile::tempdir()?;
 /// # let home = home.path();
 /// let store = FileStore::open(home.join("my-program"))?;
-/// let mut session = TokenStore::try_lock(&store, "default")?.expect("nobody else has it");
-/// assert!(matches!(session.load(), LoadOutcome::Nothing));
+/// let mut session = SessionStore::try_lock(&store, "default")?.expect("it has no other holder");
+/// assert!(session.load()?.is_none());
 /// # Ok(())
 /// # }
 /// ```
@@ -41,43 +43,23 @@ pub struct FileStore {
     folder: Arc<Path>,
 }
 
-/// A session whose lock file is locked.
-struct LockedFile<D: Disk = System> {
-    lock: Lock,
-    files: Files,
-    disk: D,
-    /// Whether what a dead process left has been removed.
-    swept: bool,
-    /// Whether the folder was changed, and nobody knows if that would outlive a loss of power.
-    unsynced: bool,
-}
-
-/// Where the files of a session are.
-struct Files {
-    folder: Arc<Path>,
-    record: PathBuf,
-    lock: PathBuf,
-    /// What the names of its temporary files begin with.
-    temporary: String,
-}
-
 impl FileStore {
-    /// A store in that folder, which is created if it is missing and if the folder around it is there.
+    /// Opens the store in a folder, which is created if it is missing and its parent folder is there.
     ///
-    /// There is no default: take what your system has for it, such as `$XDG_STATE_HOME/my-program`,
+    /// There is no default: use your system's place for it, such as `$XDG_STATE_HOME/my-program`,
     /// `~/Library/Application Support/my-program`, or `%LOCALAPPDATA%\my-program`.
     ///
-    /// On Unix the folder has to belong to this user, and nobody else may write there: whoever can, could
-    /// exchange the files. That others may *read* it is allowed, for most folders are made like that; they see
-    /// the names of the sessions, and no token. A folder that is created here is open to its owner alone.
+    /// On Unix the folder has to belong to this user, and no other user may write to it, or they could exchange the
+    /// files. Others may *read* it, as most folders permit: they see the names of the sessions, but no token. A folder
+    /// that is created here is open to its owner alone.
     ///
-    /// This waits for the disk, also in async code; once at the start of a program that is no matter.
+    /// This blocks on the disk, also in async code; once at the start of a program that does no harm.
     ///
     /// # Errors
     ///
-    /// [`Error::settings`] if the folder cannot be used: it is missing, open to other users, read-only, or on
-    /// a file system without locks that exclude each other, which is tried out.
-    /// [`Error::try_later`] if the disk is full or failed.
+    /// [`Error::settings`] if the folder cannot be used: it is missing, open to other users, read-only, or on a file
+    /// system without locks that exclude each other, which is checked. [`Error::try_later`] if the disk is full or
+    /// failed.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(folder.as_ref(), &Locking::SYSTEM)
     }
@@ -88,7 +70,7 @@ impl FileStore {
         create_folder(&folder)?;
         let found = fs::metadata(&folder).map_err(|error| failed("use the folder", &folder, error))?;
         if !found.is_dir() {
-            return Err(Error::settings(format!("`{}` is no folder: choose another one", shown(&folder))));
+            return Err(Error::settings(format!("`{}` is no folder: choose another one", printable(&folder))));
         }
         check_owner(&folder, &found, 0o022, "700")?;
         locking.probe(&folder)?;
@@ -96,20 +78,20 @@ impl FileStore {
         Ok(Self { folder: folder.into() })
     }
 
-    fn lock(&self, name: &str) -> Result<Option<LockedFile>, Error> {
+    fn lock(&self, name: &str) -> Result<Option<FileSessionLock>, Error> {
         self.lock_on(System, name)
     }
 
-    fn lock_on<D: Disk>(&self, disk: D, name: &str) -> Result<Option<LockedFile<D>>, Error> {
+    fn lock_on<D: Disk>(&self, disk: D, name: &str) -> Result<Option<FileSessionLock<D>>, Error> {
         let files = Files::new(&self.folder, name);
-        let lock = Lock::try_take(&files.lock, &Locking::SYSTEM)?;
-        Ok(lock.map(|lock| LockedFile { lock, files, disk, swept: false, unsynced: false }))
+        let lock = LockedFile::try_lock(&files.lock, &Locking::SYSTEM)?;
+        Ok(lock.map(|lock| FileSessionLock { lock, files, disk, unsynced: false }))
     }
 }
 
-impl TokenStore for FileStore {
-    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockedSession>>, Error> {
-        Ok(self.lock(name)?.map(|locked| Box::new(locked) as Box<dyn LockedSession>))
+impl SessionStore for FileStore {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        Ok(self.lock(name)?.map(|lock| Box::new(lock) as _))
     }
 }
 
@@ -123,183 +105,188 @@ fn create_folder(folder: &Path) -> Result<(), Error> {
         // Also a folder of a read-only file system, or of a folder where this user may not write.
         Err(error) if error.kind() == ErrorKind::AlreadyExists || folder.exists() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::settings(format!(
-            "cannot create the folder `{}`, because the folder around it is not there: create that first",
-            shown(folder),
+            "cannot create the folder `{}`, because its parent folder is not there: create that first",
+            printable(folder),
         ))),
         Err(error) => Err(failed("create the folder", folder, error)),
     }
 }
 
-impl Files {
-    fn new(folder: &Arc<Path>, name: &str) -> Self {
-        let stem = name::stem(name);
-        Self {
-            record: folder.join(format!("{stem}.json")),
-            lock: folder.join(format!("{stem}.lock")),
-            temporary: format!("{stem}.tmp-"),
-            folder: folder.clone(),
-        }
-    }
-
-    fn new_temporary(&self) -> PathBuf {
-        self.folder.join(format!("{}{:016x}", self.temporary, random()))
-    }
-
-    /// The name under which a damaged file is set aside: the first one that is free.
-    fn aside(&self) -> PathBuf {
-        let mut number = 1_u64;
-        loop {
-            let mut name = self.record.clone().into_os_string();
-            name.push(format!(".damaged-{number}"));
-            match fs::symlink_metadata(&name) {
-                Ok(_) => number += 1,
-                Err(_) => return name.into(),
-            }
-        }
-    }
+/// A session whose lock file is locked.
+struct FileSessionLock<D: Disk = System> {
+    lock: LockedFile,
+    files: Files,
+    disk: D,
+    /// Whether the folder was changed, and the change may not outlive a loss of power.
+    unsynced: bool,
 }
 
-impl<D: Disk> LockedSession for LockedFile<D> {
-    fn load(&mut self) -> LoadOutcome {
-        // What was stored without anybody knowing must not be believed before it is durable.
-        match self.sync_folder() {
-            Ok(()) => self.read(),
-            Err(error) => LoadOutcome::Failed(error),
-        }
+impl<D: Disk> SessionLock for FileSessionLock<D> {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        // A save of unknown outcome must be durable before its record is used.
+        self.sync_folder()?;
+        Ok(self.read()?)
     }
 
-    fn save(&mut self, record: &SessionRecord, expected: Option<u64>) -> SaveOutcome {
-        let json = Zeroizing::new(record.to_json());
-        if json.len() as u64 > LARGEST {
-            let message = "the session is larger than 16 MiB and cannot be stored: ask for smaller tokens";
-            return SaveOutcome::Failed(Error::settings(message));
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        if record.as_bytes().len() as u64 > MAX_RECORD {
+            let message = "the session is larger than 16 MiB and cannot be stored: request smaller tokens";
+            return Err(SaveError::Failed(Error::settings(message)));
         }
-        match self.find(expected) {
-            Ok(found) => self.replace(json.as_bytes(), found),
-            Err(outcome) => outcome,
+        self.check_lock()?;
+        let temporary = self.take_temporary()?;
+        if let Err(error) = self.prepare(&temporary, record.as_bytes(), expected) {
+            self.remove_temporary(&temporary);
+            return Err(error);
         }
-    }
-
-    fn clear(&mut self, expected: Option<u64>) -> SaveOutcome {
-        match self.find(expected) {
-            Ok(found) => self.remove(found),
-            Err(outcome) => outcome,
-        }
-    }
-}
-
-/// Whatever tokens an answer of at most 1 MiB may hold, and however JSON spells them, the record is smaller.
-const LARGEST: u64 = 16 * 1024 * 1024;
-
-/// What there is to replace or to remove.
-#[derive(Clone, Copy, PartialEq)]
-enum Found {
-    Nothing,
-    Record,
-    Damaged,
-}
-
-impl<D: Disk> LockedFile<D> {
-    fn read(&self) -> LoadOutcome {
-        let path = &self.files.record;
-        let file = match open_private(path, disk::private_options().read(true)) {
-            Ok(Some(file)) => file,
-            Ok(None) => return LoadOutcome::Nothing,
-            Err(error) => return LoadOutcome::Failed(error),
-        };
-        // Enough from the beginning, because a buffer that grows leaves copies behind.
-        let length = file.metadata().map_or(0, |found| found.len().min(LARGEST));
-        let mut json = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 64));
-        if let Err(error) = file.take(LARGEST + 1).read_to_end(&mut json) {
-            return LoadOutcome::Failed(failed("read", path, error));
-        }
-        let text = std::str::from_utf8(&json).ok().filter(|json| json.len() as u64 <= LARGEST);
-        match text.map(LoadOutcome::from_json) {
-            Some(LoadOutcome::Failed(error)) => {
-                LoadOutcome::Failed(Error::settings(format!("`{}`: {error}", shown(path))))
-            }
-            Some(LoadOutcome::Record(record)) => LoadOutcome::Record(record),
-            Some(LoadOutcome::Damaged(_) | LoadOutcome::Nothing) | None => LoadOutcome::Damaged(self.damaged()),
-        }
-    }
-
-    fn damaged(&self) -> Error {
-        Error::settings(format!(
-            "the session's file `{}` is damaged: restore it, or sign in again, which sets it aside as `{}`",
-            shown(&self.files.record),
-            shown(&self.files.aside()),
-        ))
-    }
-
-    /// What is there, if it is what was expected.
-    fn find(&mut self, expected: Option<u64>) -> Result<Found, SaveOutcome> {
-        // Somebody removed the lock file, so that others can have the lock too: the caller begins again.
-        if !self.lock.is_held(&self.files.lock) {
-            return Err(SaveOutcome::Conflict);
-        }
-        match (self.read(), expected) {
-            (LoadOutcome::Record(record), Some(generation)) if record.generation() == generation => Ok(Found::Record),
-            (LoadOutcome::Nothing, None) => Ok(Found::Nothing),
-            (LoadOutcome::Damaged(_), None) => Ok(Found::Damaged),
-            (LoadOutcome::Failed(error), _) => Err(SaveOutcome::Failed(error)),
-            _ => Err(SaveOutcome::Conflict),
-        }
-    }
-
-    fn replace(&mut self, json: &[u8], found: Found) -> SaveOutcome {
-        self.sweep();
-        let temporary = self.files.new_temporary();
-        let ready = self.write(&temporary, json).and_then(|()| match found {
-            Found::Damaged => self.set_aside(),
-            Found::Nothing | Found::Record => Ok(()),
-        });
-        if let Err(error) = ready {
-            let _ = self.disk.remove(&temporary);
-            return SaveOutcome::Failed(error);
-        }
-        if let Err(error) = self.disk.rename(&temporary, &self.files.record) {
-            let error = failed("replace", &self.files.record, error);
-            // A server of files may have done it and lost the answer.
-            if self.disk.remove(&temporary).is_err() {
-                self.unsynced = true;
-                return SaveOutcome::Unknown(error);
-            }
-            return SaveOutcome::Failed(error);
-        }
+        self.replace(&temporary)?;
         self.changed()
     }
 
-    fn write(&self, temporary: &Path, json: &[u8]) -> Result<(), Error> {
-        let mut file = self.disk.create(temporary).map_err(|error| failed("create", temporary, error))?;
-        let written = self.disk.write(&mut file, json).and_then(|()| self.disk.sync(&file));
-        written.map_err(|error| failed("write", temporary, error))
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+        self.check_lock()?;
+        let temporary = match self.take_temporary() {
+            // It could not be created, as on a full disk. A clear can do without it.
+            Err(SaveError::Failed(_)) if fs::symlink_metadata(&self.files.temporary).is_err() => None,
+            taken => Some(taken?),
+        };
+        let outcome = self.compare(expected).and_then(|()| self.remove(expected));
+        if let Some(temporary) = temporary {
+            self.remove_temporary(&temporary);
+        }
+        outcome?;
+        self.changed()
+    }
+}
+
+/// The tokens of a response of at most 1 MiB make a smaller record, however JSON escapes them.
+const MAX_RECORD: u64 = 16 * 1024 * 1024;
+
+impl<D: Disk> FileSessionLock<D> {
+    fn read(&self) -> Result<Option<StoredRecord>, Error> {
+        let path = &self.files.record;
+        let Some(file) = open_private(path, private_options().read(true))? else { return Ok(None) };
+        let too_large = || {
+            let path = printable(path);
+            Error::settings(format!(
+                "`{path}` is larger than 16 MiB, as no session is: move it away, and sign in again"
+            ))
+        };
+        let length = file.metadata().map_err(|error| failed("read", path, error))?.len();
+        if length > MAX_RECORD {
+            return Err(too_large());
+        }
+        // Large enough from the start: a buffer that grows leaves copies of the tokens behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 64));
+        file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(|error| failed("read", path, error))?;
+        if bytes.len() as u64 > MAX_RECORD {
+            return Err(too_large());
+        }
+        let record = StoredRecord::from_bytes(std::mem::take(&mut *bytes));
+        Ok(Some(record.located_at(format!("`{}`", printable(path)))))
     }
 
-    /// Gives the damaged file a second name, under which it stays when the first one becomes another's.
-    fn set_aside(&self) -> Result<(), Error> {
-        let (record, aside) = (&self.files.record, self.files.aside());
-        self.disk.link(record, &aside).map_err(|error| failed("set the damaged file aside as", &aside, error))?;
+    /// Checks that the lock file is still there: without it the session can have a second holder.
+    fn check_lock(&self) -> Result<(), SaveError> {
+        if self.lock.is_at(&self.files.lock) { Ok(()) } else { Err(SaveError::Conflict) }
+    }
+
+    /// Takes the lock of the temporary file, and removes what a killed save left in it.
+    ///
+    /// Under this lock one holder compares and replaces at a time, whatever became of the lock file.
+    fn take_temporary(&self) -> Result<LockedFile, SaveError> {
+        let path = &self.files.temporary;
+        for _ in 0..2 {
+            let temporary = self.disk.take(path).map_err(SaveError::Failed)?.ok_or(SaveError::Conflict)?;
+            if !temporary.has_other_names() {
+                return match self.disk.truncate(&temporary.file) {
+                    Ok(()) => Ok(temporary),
+                    Err(error) => {
+                        self.remove_temporary(&temporary);
+                        Err(SaveError::Failed(failed("write", path, error)))
+                    }
+                };
+            }
+            // Its other names must keep their content, such as a backup made with hard links.
+            self.disk.remove(path).map_err(|error| SaveError::Failed(failed("remove", path, error)))?;
+        }
+        Err(SaveError::Conflict)
+    }
+
+    /// Does what comes before the record is replaced: compares, writes, and keeps a copy of a damaged record.
+    fn prepare(&self, temporary: &LockedFile, bytes: &[u8], expected: Expected) -> Result<(), SaveError> {
+        self.compare(expected)?;
+        self.write(&temporary.file, bytes).map_err(SaveError::Failed)?;
+        if let Expected::Damaged(_) = expected {
+            self.keep_damaged().map_err(SaveError::Failed)?;
+        }
+        // Another file in its place is another holder's, and may be half written.
+        if temporary.is_at(&self.files.temporary) { Ok(()) } else { Err(SaveError::Conflict) }
+    }
+
+    fn compare(&self, expected: Expected) -> Result<(), SaveError> {
+        let found = self.read().map_err(SaveError::Failed)?;
+        if found.as_ref().map(StoredRecord::generation) == expected.generation() {
+            Ok(())
+        } else {
+            Err(SaveError::Conflict)
+        }
+    }
+
+    fn write(&self, file: &fs::File, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.disk.write(file, bytes).and_then(|()| self.disk.sync(file));
+        written.map_err(|error| failed("write", &self.files.temporary, error))
+    }
+
+    /// Gives the damaged file a second name, under which it stays when the first name becomes another file's.
+    fn keep_damaged(&self) -> Result<(), Error> {
+        let (record, copy) = (&self.files.record, self.files.damaged_copy());
+        self.disk.link(record, &copy).map_err(|error| failed("keep the damaged session as", &copy, error))?;
         self.disk.sync_folder(&self.files.folder).map_err(|error| failed("write", &self.files.folder, error))
     }
 
-    fn remove(&mut self, found: Found) -> SaveOutcome {
-        self.sweep();
-        if found == Found::Nothing {
-            return SaveOutcome::Saved;
+    fn replace(&mut self, temporary: &LockedFile) -> Result<(), SaveError> {
+        let path = &self.files.record;
+        let Err(error) = self.disk.rename(&self.files.temporary, path) else { return Ok(()) };
+        let error = failed("replace", path, error);
+        if self.remove_temporary(temporary) {
+            return Err(SaveError::Failed(error));
         }
-        match self.disk.remove(&self.files.record) {
-            Ok(()) => self.changed(),
-            Err(error) => SaveOutcome::Failed(failed("remove", &self.files.record, error)),
-        }
+        // A file server may have done it, and its response was lost.
+        self.unsynced = true;
+        Err(SaveError::Unknown(error))
     }
 
-    /// The folder was changed, and the change has to become durable.
-    fn changed(&mut self) -> SaveOutcome {
-        self.unsynced = true;
-        match self.sync_folder() {
-            Ok(()) => SaveOutcome::Saved,
-            Err(error) => SaveOutcome::Unknown(error),
+    /// Removes the temporary file. Returns whether it was there and is removed.
+    fn remove_temporary(&self, temporary: &LockedFile) -> bool {
+        let path = &self.files.temporary;
+        temporary.is_at(path) && self.disk.remove(path).is_ok()
+    }
+
+    /// Removes what killed saves of older programs left, which holds tokens too, and then the record.
+    fn remove(&mut self, expected: Expected) -> Result<(), SaveError> {
+        for left_over in self.disk.list(&self.files.folder, &self.files.older_temporary) {
+            // What cannot be removed is no reason to keep the record.
+            let _ = self.disk.remove(&left_over);
         }
+        if expected == Expected::Nothing {
+            return Ok(());
+        }
+        let path = &self.files.record;
+        let Err(error) = self.disk.remove(path) else { return Ok(()) };
+        let error = failed("remove", path, error);
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(SaveError::Failed(error));
+        }
+        // A file server has done it, and its response was lost.
+        self.unsynced = true;
+        Err(SaveError::Unknown(error))
+    }
+
+    /// Makes a change of the folder durable.
+    fn changed(&mut self) -> Result<(), SaveError> {
+        self.unsynced = true;
+        Ok(self.sync_folder()?)
     }
 
     fn sync_folder(&mut self) -> Result<(), Error> {
@@ -310,17 +297,39 @@ impl<D: Disk> LockedFile<D> {
         }
         Ok(())
     }
+}
 
-    /// Removes what processes that died in a save left, tokens included. Under the lock no other one writes.
-    fn sweep(&mut self) {
-        if std::mem::replace(&mut self.swept, true) {
-            return;
+/// Where the files of a session are.
+struct Files {
+    folder: Arc<Path>,
+    record: PathBuf,
+    lock: PathBuf,
+    temporary: PathBuf,
+    /// What the names of temporary files began with in older programs, which drew a new name for each.
+    older_temporary: String,
+}
+
+impl Files {
+    fn new(folder: &Arc<Path>, name: &str) -> Self {
+        let stem = name::stem(name);
+        Self {
+            record: folder.join(format!("{stem}.json")),
+            lock: folder.join(format!("{stem}.lock")),
+            temporary: folder.join(format!("{stem}.tmp")),
+            older_temporary: format!("{stem}.tmp-"),
+            folder: folder.clone(),
         }
-        // What cannot be removed now is no reason not to save.
-        let Ok(entries) = fs::read_dir(&self.files.folder) else { return };
-        for entry in entries.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(&self.files.temporary)) {
-                let _ = self.disk.remove(&entry.path());
+    }
+
+    /// Returns the first name for a copy of a damaged record that is free.
+    fn damaged_copy(&self) -> PathBuf {
+        let mut number = 1_u64;
+        loop {
+            let mut name = self.record.clone().into_os_string();
+            name.push(format!(".damaged-{number}"));
+            match fs::symlink_metadata(&name) {
+                Ok(_) => number += 1,
+                Err(_) => return name.into(),
             }
         }
     }

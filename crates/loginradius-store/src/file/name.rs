@@ -2,32 +2,32 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// What the names of a session's files begin with: safe and distinct for every name, whatever is in it, on
-/// every file system, also on those that take `A` for `a`.
+/// Returns what the names of a session's files begin with. It is safe and distinct for every name of a session, also on
+/// file systems that take `A` for `a`.
 ///
 /// - The bytes a-z, 0-9 and `-` stand for themselves, every other byte is `_` and two hexadecimal digits.
-/// - If that is longer than [`LONGEST`], it is the beginning of that, `_x`, and the SHA-256 of the name. In
-///   no other name is `_` followed by anything but a digit.
-/// - The prefix makes that no file is called `con` or begins with a dot or a hyphen.
+/// - If that is longer than [`MAX_LENGTH`], it is cut, and followed by `_x` and the SHA-256 of the name. In no other
+///   stem does `x` follow `_`.
+/// - Because of the prefix no file is called `con` or begins with a dot or a hyphen.
 ///
-/// As there is no dot in it, no file of one session begins with the stem and the dot of another one's.
+/// A stem has no dot, so that no file of one session begins with the stem and the dot of another session.
 pub(super) fn stem(name: &str) -> String {
     let mut stem = String::from("session-");
     let encoded = encode(name.as_bytes());
-    if encoded.len() <= LONGEST {
+    if encoded.len() <= MAX_LENGTH {
         stem.push_str(&encoded);
         return stem;
     }
-    stem.push_str(&encoded[..BEGINNING]);
+    stem.push_str(&encoded[..PREFIX_LENGTH]);
     stem.push_str("_x");
     Sha256::digest(name).iter().for_each(|byte| push_hex(&mut stem, *byte));
     stem
 }
 
 /// With prefix and suffix it stays below 143 bytes, the shortest limit that is in use (eCryptfs).
-const LONGEST: usize = 100;
+const MAX_LENGTH: usize = 100;
 /// How much of a long name can still be read.
-const BEGINNING: usize = 30;
+const PREFIX_LENGTH: usize = 30;
 
 fn encode(name: &[u8]) -> String {
     let mut encoded = String::with_capacity(name.len());
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_names_meet_and_all_are_safe() {
+    fn stems_are_distinct_and_safe() {
         let letters = ["a", "A", "_", "-", "x", "4", "1", ".", "/", "%", "\0", "é", " "];
         let mut names = vec![String::new()];
         for length in 0..3 {

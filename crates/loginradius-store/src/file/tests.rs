@@ -1,10 +1,10 @@
-//! What happens when the disk fails, or the process dies, at every step there is.
+//! What happens when the disk fails or the process dies, at each step.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use loginradius_proto::ErrorKind as Kind;
 use tempfile::TempDir;
@@ -22,9 +22,9 @@ struct Faulty {
 struct Fault {
     /// Which step.
     at: usize,
-    /// Whether the step is done nevertheless; of a write, how many bytes.
+    /// Whether the step is done nevertheless, or how many bytes of a write.
     done: Done,
-    /// Else it is an error.
+    /// Whether the process dies there. Else the step returns an error.
     dies: bool,
 }
 
@@ -55,7 +55,7 @@ impl Faulty {
             act(fault.done)?;
         }
         if fault.dies {
-            // Without the message of a panic. Destructors run, and only the lock has one, as in the kernel.
+            // Without the message of a panic. Destructors run, but only those of locks do anything, as in the kernel.
             resume_unwind(Box::new("died"));
         }
         Err(io::ErrorKind::StorageFull.into())
@@ -63,13 +63,18 @@ impl Faulty {
 }
 
 impl Disk for Faulty {
-    fn create(&self, path: &Path) -> io::Result<File> {
-        self.step("create", |_| System.create(path))
+    fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
+        let taken = self.step("take", |_| Ok(System.take(path)));
+        taken.unwrap_or_else(|error| Err(failed("open", path, error)))
     }
 
-    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    fn truncate(&self, file: &File) -> io::Result<()> {
+        self.step("truncate", |_| System.truncate(file))
+    }
+
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
         self.step("write", |done| match done {
-            Done::Bytes(length) => file.write_all(&bytes[..length]),
+            Done::Bytes(length) => System.write(file, &bytes[..length]),
             Done::Yes | Done::No => System.write(file, bytes),
         })
     }
@@ -90,24 +95,35 @@ impl Disk for Faulty {
         self.step("remove", |_| System.remove(path))
     }
 
+    fn list(&self, folder: &Path, prefix: &str) -> Vec<PathBuf> {
+        self.step("list", |_| Ok(System.list(folder, prefix))).unwrap_or_default()
+    }
+
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.step("sync_folder", |_| System.sync_folder(folder))
     }
 }
 
-const SAVE: [&str; 5] = ["create", "write", "sync", "rename", "sync_folder"];
-const SAVE_OVER_DAMAGED: [&str; 7] = ["create", "write", "sync", "link", "sync_folder", "rename", "sync_folder"];
-const CLEAR: [&str; 2] = ["remove", "sync_folder"];
+const SAVE: [&str; 6] = ["take", "truncate", "write", "sync", "rename", "sync_folder"];
+const SAVE_OVER_DAMAGED: [&str; 8] =
+    ["take", "truncate", "write", "sync", "link", "sync_folder", "rename", "sync_folder"];
+const SAVE_CONFLICT: [&str; 3] = ["take", "truncate", "remove"];
+const CLEAR: [&str; 6] = ["take", "truncate", "list", "remove", "remove", "sync_folder"];
+const CLEAR_NOTHING: [&str; 5] = ["take", "truncate", "list", "remove", "sync_folder"];
+const CLEAR_CONFLICT: [&str; 3] = ["take", "truncate", "remove"];
 
-fn record(generation: u64) -> SessionRecord {
-    let json = format!(
+fn record(generation: u64) -> StoredRecord {
+    let record = StoredRecord::from_bytes(format!(
         r#"{{"version":1,"generation":{generation},"client_id":"c","sign_in":1,"access_token":"token {generation}",
         "refresh_token":"refresh","obtained_at_unix_ms":0}}"#
-    );
-    match LoadOutcome::from_json(&json) {
-        LoadOutcome::Record(record) => record,
-        other => panic!("{other:?}"),
-    }
+    ));
+    assert_eq!(record.generation(), generation);
+    record
+}
+
+/// Expects the record of that generation, or none.
+fn generation(generation: Option<u64>) -> Expected {
+    generation.map_or(Expected::Nothing, Expected::Generation)
 }
 
 fn open() -> (TempDir, FileStore) {
@@ -116,24 +132,32 @@ fn open() -> (TempDir, FileStore) {
     (folder, store)
 }
 
-fn lock(store: &FileStore) -> LockedFile {
+fn open_with(old: Option<u64>) -> (TempDir, FileStore) {
+    let (folder, store) = open();
+    old.into_iter().for_each(|old| lock(&store).save(&record(old), Expected::Nothing).unwrap());
+    (folder, store)
+}
+
+fn lock(store: &FileStore) -> FileSessionLock {
     store.lock("a").unwrap().expect("the lock is free")
 }
 
-/// Loads as another process would.
-fn stored(store: &FileStore) -> Option<u64> {
-    match lock(store).load() {
-        LoadOutcome::Record(found) => {
-            assert_eq!(found.to_json(), record(found.generation()).to_json());
-            Some(found.generation())
-        }
-        LoadOutcome::Nothing => None,
-        other => panic!("neither the old nor the new one: {other:?}"),
-    }
+fn lock_on<D: Disk>(store: &FileStore, disk: D) -> FileSessionLock<D> {
+    store.lock_on(disk, "a").unwrap().expect("the lock is free")
 }
 
-fn saved(outcome: SaveOutcome) {
-    assert!(matches!(outcome, SaveOutcome::Saved), "{outcome:?}");
+/// Loads as another process would.
+#[track_caller]
+fn stored(store: &FileStore) -> Option<u64> {
+    let found = lock(store).load().unwrap()?;
+    assert_eq!(found.as_bytes(), record(found.generation()).as_bytes(), "neither the old nor the new one");
+    Some(found.generation())
+}
+
+fn put(path: &Path, content: impl AsRef<[u8]>) {
+    fs::write(path, content).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 fn files(folder: &TempDir) -> Vec<String> {
@@ -143,53 +167,46 @@ fn files(folder: &TempDir) -> Vec<String> {
     files
 }
 
+/// Only a clear lists the folder: a save costs the same beside any number of sessions.
 #[test]
-fn a_save_is_durable_before_it_is_called_saved() {
+fn a_save_is_durable_before_it_is_done_and_lists_no_folder() {
     let (folder, store) = open();
     let disk = Faulty::new(None);
-    let mut locked = store.lock_on(disk.clone(), "a").unwrap().unwrap();
-    saved(locked.save(&record(1), None));
+    let mut lock = lock_on(&store, disk.clone());
+    lock.save(&record(1), Expected::Nothing).unwrap();
     assert_eq!(disk.steps(), SAVE);
-    saved(locked.save(&record(2), Some(1)));
+    lock.save(&record(2), Expected::Generation(1)).unwrap();
     assert_eq!(disk.steps(), SAVE);
-    let _ = locked.load();
-    assert!(matches!(locked.save(&record(3), Some(1)), SaveOutcome::Conflict));
-    assert!(matches!(locked.clear(Some(1)), SaveOutcome::Conflict));
+    lock.load().unwrap();
     assert_eq!(disk.steps(), [""; 0]);
-    saved(locked.clear(Some(2)));
+    assert!(matches!(lock.save(&record(3), Expected::Generation(1)), Err(SaveError::Conflict)));
+    assert_eq!(disk.steps(), SAVE_CONFLICT);
+    assert!(matches!(lock.clear(Expected::Generation(1)), Err(SaveError::Conflict)));
+    assert_eq!(disk.steps(), CLEAR_CONFLICT);
+    lock.clear(Expected::Generation(2)).unwrap();
     assert_eq!(disk.steps(), CLEAR);
-    saved(locked.clear(None));
-    assert_eq!(disk.steps(), [""; 0]);
-    fs::write(folder.path().join("session-a.json"), "{").unwrap();
-    make_private(&folder.path().join("session-a.json"));
-    saved(locked.save(&record(4), None));
+    lock.clear(Expected::Nothing).unwrap();
+    assert_eq!(disk.steps(), CLEAR_NOTHING);
+    put(&folder.path().join("session-a.json"), "{");
+    let found = lock.load().unwrap().unwrap();
+    lock.save(&record(4), Expected::Damaged(found.generation())).unwrap();
     assert_eq!(disk.steps(), SAVE_OVER_DAMAGED);
-}
-
-fn make_private(path: &Path) {
-    #[cfg(unix)]
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    #[cfg(not(unix))]
-    let _ = path;
 }
 
 #[test]
 fn a_disk_that_fails_at_any_step_leaves_the_old_record() {
     for (at, step) in SAVE.iter().enumerate() {
         for old in [None, Some(1)] {
-            let (folder, store) = open();
-            old.into_iter().for_each(|old| saved(lock(&store).save(&record(old), None)));
+            let (folder, store) = open_with(old);
             let disk = Faulty::new(Fault { at, done: Done::No, dies: false });
-            let mut locked = store.lock_on(disk.clone(), "a").unwrap().unwrap();
-            let outcome = locked.save(&record(2), old);
-            drop(locked);
+            let outcome = lock_on(&store, disk.clone()).save(&record(2), generation(old));
             match outcome {
-                SaveOutcome::Failed(error) => {
+                Err(SaveError::Failed(error)) => {
                     assert_eq!((error.kind(), stored(&store)), (Kind::TryLater, old), "{step}");
                     assert!(error.to_string().contains("the disk is full"), "{error}");
                     assert_ne!(*step, "sync_folder");
                 }
-                SaveOutcome::Unknown(error) => {
+                Err(SaveError::Unknown(error)) => {
                     assert_eq!((error.kind(), stored(&store)), (Kind::TryLater, Some(2)), "{step}");
                     assert_eq!(*step, "sync_folder");
                 }
@@ -204,38 +221,50 @@ fn a_disk_that_fails_at_any_step_leaves_the_old_record() {
 
 #[test]
 fn a_disk_that_is_full_at_any_byte_leaves_the_old_record() {
-    let (folder, store) = open();
-    saved(lock(&store).save(&record(1), None));
-    let length = record(2).to_json().len();
+    let (folder, store) = open_with(Some(1));
+    let length = record(2).as_bytes().len();
     for bytes in 0..=length {
-        let disk = Faulty::new(Fault { at: 1, done: Done::Bytes(bytes), dies: false });
-        let mut locked = store.lock_on(disk, "a").unwrap().unwrap();
-        let outcome = locked.save(&record(2), Some(1));
-        assert!(matches!(outcome, SaveOutcome::Failed(_)), "{outcome:?}");
-        drop(locked);
+        let disk = Faulty::new(Fault { at: 2, done: Done::Bytes(bytes), dies: false });
+        let outcome = lock_on(&store, disk).save(&record(2), Expected::Generation(1));
+        assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
         assert_eq!(stored(&store), Some(1));
         assert_eq!(files(&folder), ["session-a.json", "session-a.lock"]);
     }
-    saved(lock(&store).save(&record(2), Some(1)));
+    lock(&store).save(&record(2), Expected::Generation(1)).unwrap();
 }
 
 #[test]
-fn a_clearing_that_fails_leaves_the_record_or_is_in_doubt() {
-    let (_folder, store) = open();
-    saved(lock(&store).save(&record(1), None));
-    let clear = |at| {
-        let disk = Faulty::new(Fault { at, done: Done::No, dies: false });
-        store.lock_on(disk, "a").unwrap().unwrap().clear(Some(1))
-    };
-    assert!(matches!(clear(0), SaveOutcome::Failed(_)));
-    assert_eq!(stored(&store), Some(1));
-    assert!(matches!(clear(1), SaveOutcome::Unknown(_)));
-    assert_eq!(stored(&store), None);
+fn a_clear_that_fails_leaves_the_record_or_is_unknown() {
+    for (at, step) in CLEAR.iter().enumerate() {
+        for done in [Done::No, Done::Yes] {
+            let (folder, store) = open_with(Some(1));
+            let disk = Faulty::new(Fault { at, done, dies: false });
+            let outcome = lock_on(&store, disk).clear(Expected::Generation(1));
+            match (*step, outcome) {
+                ("sync_folder", Err(SaveError::Unknown(_))) => assert_eq!(stored(&store), None),
+                // The first is the record's. A file server may have done it, and its response was lost.
+                ("remove", Err(SaveError::Failed(_))) if at == 3 && done == Done::No => {
+                    assert_eq!(stored(&store), Some(1));
+                }
+                ("remove", Err(SaveError::Unknown(_))) if at == 3 => assert_eq!(stored(&store), None),
+                // The second is the temporary file's, which is empty.
+                ("remove", Ok(())) => assert_eq!(stored(&store), None),
+                // It could not be created, and a clear can do without it, and without what older programs left.
+                ("take", Ok(())) if done == Done::No => assert_eq!(stored(&store), None),
+                ("truncate" | "list", Ok(())) => assert_eq!(stored(&store), None),
+                ("take", Err(SaveError::Failed(_))) => assert_eq!(stored(&store), Some(1)),
+                (step, outcome) => panic!("{step}: {outcome:?}"),
+            }
+            let found = stored(&store);
+            lock(&store).clear(generation(found)).unwrap();
+            assert_eq!(files(&folder), ["session-a.lock"], "{step}");
+        }
+    }
 }
 
-/// Else a flow would take the record that it loads for one that outlives a loss of power.
+/// Otherwise a flow would rely on a record that a loss of power undoes.
 #[test]
-fn what_is_in_doubt_is_not_loaded_before_it_is_durable() {
+fn what_is_unknown_is_not_loaded_before_it_is_durable() {
     struct Unsynced(Arc<AtomicBool>);
     impl Disk for Unsynced {
         fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -244,29 +273,31 @@ fn what_is_in_doubt_is_not_loaded_before_it_is_durable() {
     }
     let (_folder, store) = open();
     let fails = Arc::new(AtomicBool::new(true));
-    let mut locked = store.lock_on(Unsynced(fails.clone()), "a").unwrap().unwrap();
-    assert!(matches!(locked.save(&record(1), None), SaveOutcome::Unknown(_)));
-    assert!(matches!(locked.load(), LoadOutcome::Failed(_)));
-    assert!(matches!(locked.load(), LoadOutcome::Failed(_)));
+    let mut lock = lock_on(&store, Unsynced(fails.clone()));
+    assert!(matches!(lock.save(&record(1), Expected::Nothing), Err(SaveError::Unknown(_))));
+    assert!(matches!(lock.load(), Err(LoadError::Failed(_))));
+    assert!(matches!(lock.load(), Err(LoadError::Failed(_))));
     fails.store(false, Ordering::SeqCst);
-    assert!(matches!(locked.load(), LoadOutcome::Record(_)));
+    assert!(lock.load().unwrap().is_some());
     fails.store(true, Ordering::SeqCst);
-    assert!(matches!(locked.load(), LoadOutcome::Record(_)));
+    assert!(lock.load().unwrap().is_some());
 }
 
-/// As on a file server that did it, and could not say so.
+/// As on a file server that did the rename, and whose response was lost.
 #[test]
-fn a_rename_that_fails_after_it_was_done_is_in_doubt() {
+fn a_rename_that_fails_after_it_was_done_is_unknown() {
     let (_folder, store) = open();
-    let disk = Faulty::new(Fault { at: 3, done: Done::Yes, dies: false });
-    let mut locked = store.lock_on(disk, "a").unwrap().unwrap();
-    assert!(matches!(locked.save(&record(1), None), SaveOutcome::Unknown(_)));
-    assert!(matches!(locked.load(), LoadOutcome::Record(_)));
+    let disk = Faulty::new(Fault { at: 4, done: Done::Yes, dies: false });
+    let mut lock = lock_on(&store, disk.clone());
+    assert!(matches!(lock.save(&record(1), Expected::Nothing), Err(SaveError::Unknown(_))));
+    disk.steps();
+    assert_eq!(lock.load().unwrap().unwrap().generation(), 1);
+    assert_eq!(disk.steps(), ["sync_folder"], "it is durable before it is used");
 }
 
 #[test]
 fn a_process_that_dies_at_any_step_leaves_the_old_or_the_new_record() {
-    let length = record(2).to_json().len();
+    let length = record(2).as_bytes().len();
     let mut seen = [0, 0];
     for (at, step) in SAVE.iter().enumerate() {
         let mut how = vec![Done::No, Done::Yes];
@@ -275,19 +306,19 @@ fn a_process_that_dies_at_any_step_leaves_the_old_or_the_new_record() {
         }
         for done in how {
             for old in [None, Some(1)] {
-                let (folder, store) = open();
-                old.into_iter().for_each(|old| saved(lock(&store).save(&record(old), None)));
+                let (folder, store) = open_with(old);
                 let disk = Faulty::new(Fault { at, done, dies: true });
-                let mut locked = store.lock_on(disk, "a").unwrap().unwrap();
-                let died = catch_unwind(AssertUnwindSafe(move || drop(locked.save(&record(2), old))));
+                let mut killed = lock_on(&store, disk);
+                let died = catch_unwind(AssertUnwindSafe(move || drop(killed.save(&record(2), generation(old)))));
                 assert!(died.is_err());
 
-                let renamed = at > 3 || (at == 3 && done == Done::Yes);
+                let renamed = at > 4 || (at == 4 && done == Done::Yes);
                 assert_eq!(stored(&store), if renamed { Some(2) } else { old }, "{step}");
                 seen[usize::from(renamed)] += 1;
-                // And the next save removes what is left over.
+                // And the next save overwrites what it left.
                 let found = stored(&store);
-                saved(lock(&store).save(&record(3), found));
+                lock(&store).save(&record(3), generation(found)).unwrap();
+                assert_eq!(stored(&store), Some(3), "{step}");
                 assert_eq!(files(&folder), ["session-a.json", "session-a.lock"], "{step}");
             }
         }
@@ -295,38 +326,240 @@ fn a_process_that_dies_at_any_step_leaves_the_old_or_the_new_record() {
     assert!(seen[0] > length / 5 && seen[1] == 6, "{seen:?}");
 }
 
-/// It holds tokens, and of another session's files nothing may be touched.
 #[test]
-fn clearing_too_removes_what_dead_processes_left() {
-    let (folder, store) = open();
-    let left = ["session-a.tmp-0", "session-a.tmp-ffff", "session-a_2etmp-0.tmp-0", "session-ab.tmp-0", "a.tmp-0"];
-    for found in [None, Some(1)] {
-        found.into_iter().for_each(|old| saved(lock(&store).save(&record(old), None)));
-        left.iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
-        saved(lock(&store).clear(found));
-        assert_eq!(files(&folder), ["a.tmp-0", "session-a.lock", "session-a_2etmp-0.tmp-0", "session-ab.tmp-0"]);
+fn a_process_that_dies_in_a_clear_leaves_no_token_behind_a_removed_record() {
+    // One step more removes what an older program left.
+    for at in 0..=CLEAR.len() {
+        for done in [Done::No, Done::Yes] {
+            let (folder, store) = open_with(Some(1));
+            put(&folder.path().join("session-a.tmp"), "half a rec");
+            put(&folder.path().join("session-a.tmp-1"), "half a rec");
+            let mut killed = lock_on(&store, Faulty::new(Fault { at, done, dies: true }));
+            let died = catch_unwind(AssertUnwindSafe(move || drop(killed.clear(Expected::Generation(1)))));
+            assert!(died.is_err());
+            if stored(&store).is_none() {
+                let left_over = |name: &str| fs::read(folder.path().join(name)).unwrap_or_default();
+                assert_eq!(left_over("session-a.tmp"), b"", "step {at}");
+                assert_eq!(left_over("session-a.tmp-1"), b"", "step {at}");
+            }
+        }
+    }
+}
+
+/// What a killed process left may be longer than what is written over it.
+#[test]
+fn what_a_killed_save_left_is_overwritten() {
+    for content in [&b""[..], b"half a rec", &[b'x'; 100_000]] {
+        let (folder, store) = open_with(Some(1));
+        put(&folder.path().join("session-a.tmp"), content);
+        assert_eq!(stored(&store), Some(1), "it is not loaded");
+        lock(&store).save(&record(2), Expected::Generation(1)).unwrap();
+        assert_eq!(stored(&store), Some(2));
+        put(&folder.path().join("session-a.tmp"), content);
+        assert!(matches!(lock(&store).save(&record(3), Expected::Generation(1)), Err(SaveError::Conflict)));
+        assert_eq!(files(&folder), ["session-a.json", "session-a.lock"], "it holds tokens");
+        put(&folder.path().join("session-a.tmp"), content);
+        lock(&store).clear(Expected::Generation(2)).unwrap();
+        assert_eq!(files(&folder), ["session-a.lock"]);
+    }
+}
+
+/// The other name may be a backup made with hard links, or even the record, where a rename would do nothing.
+#[test]
+#[cfg(unix)]
+fn a_left_over_file_with_another_name_is_not_overwritten_under_that() {
+    let (folder, store) = open_with(Some(1));
+    let path = |name: &str| folder.path().join(name);
+    put(&path("backup"), "half a rec");
+    for other in ["backup", "session-a.json"] {
+        let found = stored(&store);
+        let content = fs::read(path(other)).unwrap();
+        fs::hard_link(path(other), path("session-a.tmp")).unwrap();
+        let full = Faulty::new(Fault { at: 4, done: Done::No, dies: false });
+        let outcome = lock_on(&store, full).save(&record(2), generation(found));
+        assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
+        assert_eq!(fs::read(path(other)).unwrap(), content);
+
+        let _ = fs::hard_link(path(other), path("session-a.tmp"));
+        lock(&store).save(&record(found.unwrap() + 1), generation(found)).unwrap();
+        assert_eq!(stored(&store), found.map(|found| found + 1));
+        assert_eq!(fs::read(path("backup")).unwrap(), b"half a rec");
+    }
+    assert_eq!(files(&folder), ["backup", "session-a.json", "session-a.lock"]);
+}
+
+/// A disk that calls a function before one of its steps.
+struct Interrupted<F> {
+    at: usize,
+    steps: AtomicUsize,
+    interrupt: F,
+}
+
+impl<F: Fn() + Send + 'static> Interrupted<F> {
+    fn new(at: usize, interrupt: F) -> Self {
+        Self { at, steps: AtomicUsize::new(0), interrupt }
+    }
+
+    fn step(&self) {
+        if self.steps.fetch_add(1, Ordering::SeqCst) == self.at {
+            (self.interrupt)();
+        }
+    }
+}
+
+impl<F: Fn() + Send + 'static> Disk for Interrupted<F> {
+    fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
+        self.step();
+        System.take(path)
+    }
+
+    fn truncate(&self, file: &File) -> io::Result<()> {
+        self.step();
+        System.truncate(file)
+    }
+
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
+        self.step();
+        System.write(file, bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.step();
+        System.sync(file)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step();
+        System.rename(from, to)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.step();
+        System.sync_folder(folder)
+    }
+}
+
+/// What a second holder found and did, after the lock file was removed under the first one.
+#[derive(Debug, PartialEq)]
+struct Second {
+    found: u64,
+    done: bool,
+}
+
+fn interrupt(at: usize, act: fn(&mut FileSessionLock, u64) -> Result<(), SaveError>) -> (TempDir, FileStore, Second) {
+    let (folder, store) = open_with(Some(1));
+    let second = Arc::new(Mutex::new(None));
+    let disk = Interrupted::new(at, {
+        let (store, second, lock_file) = (store.clone(), second.clone(), folder.path().join("session-a.lock"));
+        move || {
+            fs::remove_file(&lock_file).unwrap();
+            let mut lock = lock(&store);
+            let found = lock.load().unwrap().unwrap().generation();
+            let done = match act(&mut lock, found) {
+                Ok(()) => true,
+                Err(SaveError::Conflict) => false,
+                other => panic!("{other:?}"),
+            };
+            *second.lock().unwrap() = Some(Second { found, done });
+        }
+    });
+    let first = lock_on(&store, disk).save(&record(2), Expected::Generation(1));
+    let second = second.lock().unwrap().take().unwrap();
+    match first {
+        Ok(()) => assert!(second.found == 2 || !second.done, "an update was lost: {second:?}"),
+        Err(SaveError::Conflict) => assert!(second.done, "no one saved"),
+        other => panic!("{other:?}"),
+    }
+    (folder, store, second)
+}
+
+#[test]
+fn a_second_holder_is_refused_while_the_first_one_writes() {
+    for (at, step) in SAVE.iter().enumerate() {
+        let (folder, store, second) =
+            interrupt(at, |lock, found| lock.save(&record(found + 10), Expected::Generation(found)));
+        let expected = match *step {
+            "take" => (Second { found: 1, done: true }, 11),
+            "sync_folder" => (Second { found: 2, done: true }, 12),
+            _ => (Second { found: 1, done: false }, 2),
+        };
+        assert_eq!((second, stored(&store).unwrap()), expected, "{step}");
+        assert_eq!(files(&folder), ["session-a.json", "session-a.lock"], "{step}");
     }
 }
 
 #[test]
-fn a_damaged_file_is_never_lost_whatever_fails_while_it_is_set_aside() {
+fn a_second_holder_cannot_clear_while_the_first_one_writes() {
+    for (at, step) in SAVE.iter().enumerate() {
+        let (folder, store, second) = interrupt(at, |lock, found| lock.clear(Expected::Generation(found)));
+        let expected = match *step {
+            "take" => (Second { found: 1, done: true }, None),
+            "sync_folder" => (Second { found: 2, done: true }, None),
+            _ => (Second { found: 1, done: false }, Some(2)),
+        };
+        assert_eq!((second, stored(&store)), expected, "{step}");
+        assert!(!files(&folder).contains(&"session-a.tmp".to_owned()), "{step}");
+    }
+}
+
+/// The temporary file is removed as well, and a second holder is killed while it writes its own: half a record must not
+/// replace the old one.
+#[test]
+fn half_a_record_of_another_holder_is_not_put_in_place() {
+    for at in 2..=3 {
+        let (folder, store) = open_with(Some(1));
+        let disk = Interrupted::new(at, {
+            let (store, path) = (store.clone(), folder.path().to_owned());
+            move || {
+                fs::remove_file(path.join("session-a.lock")).unwrap();
+                fs::remove_file(path.join("session-a.tmp")).unwrap();
+                let mut killed = lock_on(&store, Faulty::new(Fault { at: 2, done: Done::Bytes(30), dies: true }));
+                let died = catch_unwind(AssertUnwindSafe(|| killed.save(&record(3), Expected::Generation(1))));
+                assert!(died.is_err());
+            }
+        });
+        let outcome = lock_on(&store, disk).save(&record(2), Expected::Generation(1));
+        assert!(matches!(outcome, Err(SaveError::Conflict)), "{outcome:?}");
+        assert_eq!(stored(&store), Some(1));
+        assert_eq!(files(&folder), ["session-a.json", "session-a.lock", "session-a.tmp"]);
+    }
+}
+
+/// What they left holds tokens. No file of another session may be touched.
+#[test]
+fn a_clear_removes_what_killed_saves_of_older_programs_left() {
+    let (folder, store) = open();
+    let left_over = ["session-a.tmp-0", "session-a.tmp-ffff", "session-a_2etmp-0.tmp-0", "session-ab.tmp-0", "a.tmp-0"];
+    let others = ["a.tmp-0", "session-a.lock", "session-a_2etmp-0.tmp-0", "session-ab.tmp-0"];
+    for found in [None, Some(1)] {
+        found.into_iter().for_each(|old| lock(&store).save(&record(old), Expected::Nothing).unwrap());
+        left_over.iter().for_each(|name| fs::write(folder.path().join(name), "").unwrap());
+        let stale = lock(&store).clear(Expected::Generation(5));
+        assert!(matches!(stale, Err(SaveError::Conflict)), "{stale:?}");
+        assert!(files(&folder).contains(&"session-a.tmp-0".to_owned()));
+        lock(&store).clear(generation(found)).unwrap();
+        assert_eq!(files(&folder), others);
+    }
+}
+
+#[test]
+fn a_damaged_record_is_never_lost_whatever_fails_while_a_copy_is_kept() {
+    let damaged = StoredRecord::from_bytes(*b"half a rec").generation();
     for (at, step) in SAVE_OVER_DAMAGED.iter().enumerate() {
         for dies in [false, true] {
             for done in [Done::No, Done::Yes] {
                 let (folder, store) = open();
-                let path = folder.path().join("session-a.json");
-                fs::write(&path, "half a rec").unwrap();
-                make_private(&path);
+                put(&folder.path().join("session-a.json"), "half a rec");
                 let disk = Faulty::new(Fault { at, done, dies });
-                let mut locked = store.lock_on(disk, "a").unwrap().unwrap();
-                let outcome = catch_unwind(AssertUnwindSafe(move || locked.save(&record(1), None)));
-                assert!(!matches!(outcome, Ok(SaveOutcome::Saved | SaveOutcome::Conflict)), "{step}: {outcome:?}");
-                let aside: Vec<String> = files(&folder).into_iter().filter(|name| name.contains("damaged")).collect();
+                let mut lock = lock_on(&store, disk);
+                let outcome = catch_unwind(AssertUnwindSafe(move || lock.save(&record(1), Expected::Damaged(damaged))));
+                assert!(!matches!(outcome, Ok(Ok(()) | Err(SaveError::Conflict))), "{step}: {outcome:?}");
+                let copies: Vec<String> = files(&folder).into_iter().filter(|name| name.contains("damaged")).collect();
                 let content = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-                assert!(aside.iter().all(|name| content(name) == "half a rec"), "{step}");
+                assert!(copies.iter().all(|name| content(name) == "half a rec"), "{step}");
                 if content("session-a.json") != "half a rec" {
                     assert_eq!(stored(&store), Some(1), "{step}");
-                    assert_eq!(aside, ["session-a.json.damaged-1"], "{step}");
+                    assert_eq!(copies, ["session-a.json.damaged-1"], "{step}");
                 }
             }
         }
@@ -336,19 +569,18 @@ fn a_damaged_file_is_never_lost_whatever_fails_while_it_is_set_aside() {
 #[test]
 fn a_record_that_could_not_be_loaded_again_is_not_saved() {
     let (folder, store) = open();
-    let json = record(2).to_json().replace("token 2", &"x".repeat(16 * 1024 * 1024));
-    let LoadOutcome::Record(large) = LoadOutcome::from_json(&json) else { panic!() };
-    let outcome = lock(&store).save(&large, None);
-    let SaveOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+    let size = 16 * 1024 * 1024;
+    let large = StoredRecord::from_bytes(vec![b' '; size + 1]);
+    let outcome = lock(&store).save(&large, Expected::Nothing);
+    let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
     assert_eq!(error.kind(), Kind::Settings);
+    assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
     assert_eq!(files(&folder), ["session-a.lock"]);
 
-    let rest = large.to_json().len() - 16 * 1024 * 1024;
-    let json = record(2).to_json().replace("token 2", &"x".repeat(16 * 1024 * 1024 - rest));
-    let LoadOutcome::Record(large) = LoadOutcome::from_json(&json) else { panic!() };
-    assert_eq!(large.to_json().len(), 16 * 1024 * 1024);
-    saved(lock(&store).save(&large, None));
-    assert!(matches!(lock(&store).load(), LoadOutcome::Record(_)));
+    let large = StoredRecord::from_bytes(vec![b' '; size]);
+    lock(&store).save(&large, Expected::Nothing).unwrap();
+    let found = lock(&store).load().unwrap().unwrap();
+    assert!(found.as_bytes() == large.as_bytes() && found.generation() == large.generation());
 }
 
 #[test]
@@ -360,12 +592,12 @@ fn folders_without_locks_are_refused() {
     static FIRST: AtomicBool = AtomicBool::new(true);
     let unlock: fn(&File) -> io::Result<()> = |_| Ok(());
     let rows: Vec<(&str, Locking, Kind)> = vec![
-        ("exclude nobody", Locking { try_lock: |_| Ok(true), unlock }, Kind::Settings),
-        ("exclude nobody", Locking { try_lock: |_| Ok(false), unlock }, Kind::Settings),
+        ("exclude no one", Locking { try_lock: |_| Ok(true), unlock }, Kind::Settings),
+        ("exclude no one", Locking { try_lock: |_| Ok(false), unlock }, Kind::Settings),
         // Taken once, and never free again.
-        ("exclude nobody", Locking { try_lock: |_| Ok(FIRST.swap(false, Ordering::SeqCst)), unlock }, Kind::Settings),
+        ("exclude no one", Locking { try_lock: |_| Ok(FIRST.swap(false, Ordering::SeqCst)), unlock }, Kind::Settings),
         // Not by another handle either.
-        ("exclude nobody", Locking { unlock, ..Locking::SYSTEM }, Kind::Settings),
+        ("exclude no one", Locking { unlock, ..Locking::SYSTEM }, Kind::Settings),
         #[cfg(target_os = "linux")]
         ("cannot lock files", Locking { try_lock: |_| error(37), unlock }, Kind::Settings), // ENOLCK
         #[cfg(target_os = "linux")]
@@ -392,49 +624,39 @@ fn folders_without_locks_are_refused() {
     assert_eq!(files(&folder), [""; 0], "the probe leaves nothing");
 }
 
-/// Somebody tidies up between opening the lock file and locking it.
+/// The file is removed between opening and locking.
 #[test]
 #[cfg(unix)]
-fn a_lock_on_a_file_that_was_removed_is_none() {
+fn the_lock_of_a_file_that_was_removed_is_not_taken() {
     static PATH: Mutex<Option<PathBuf>> = Mutex::new(None);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lock");
     *PATH.lock().unwrap() = Some(path.clone());
-    let tidied = Locking {
+    let removed = Locking {
         try_lock: |file| {
             PATH.lock().unwrap().take().into_iter().for_each(|path| fs::remove_file(path).unwrap());
             (Locking::SYSTEM.try_lock)(file)
         },
         ..Locking::SYSTEM
     };
-    let lock = Lock::try_take(&path, &tidied).unwrap().expect("the second file's");
-    assert!(lock.is_held(&path));
-    assert!(Lock::try_take(&path, &Locking::SYSTEM).unwrap().is_none());
+    let lock = LockedFile::try_lock(&path, &removed).unwrap().expect("the second file's");
+    assert!(lock.is_at(&path));
+    assert!(LockedFile::try_lock(&path, &Locking::SYSTEM).unwrap().is_none());
 }
 
-/// As by a child process between its fork and its exec.
+/// A child process has it open between its fork and its exec.
 #[test]
 fn a_lock_that_is_dropped_is_free_even_if_the_file_is_still_open() {
     let (_folder, store) = open();
-    let locked = lock(&store);
-    let duplicate = locked.lock.file.try_clone().unwrap();
-    drop(locked);
+    let held = lock(&store);
+    let duplicate = held.lock.file.try_clone().unwrap();
+    drop(held);
     lock(&store);
     drop(duplicate);
 }
 
 #[test]
-fn a_temporary_file_is_never_one_that_was_there() {
-    let (folder, _) = open();
-    let path = folder.path().join("there");
-    System.create(&path).unwrap();
-    assert_eq!(System.create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
-    let names: Vec<u64> = (0..100).map(|_| random()).collect();
-    assert!(names.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1));
-}
-
-#[test]
-fn what_a_person_has_to_mend_is_told_from_what_passes() {
+fn what_the_user_has_to_fix_is_distinct_from_what_passes() {
     use std::io::ErrorKind::*;
     let rows = [
         (NotFound, Kind::Settings),
@@ -471,6 +693,6 @@ fn commands_are_quoted_for_a_shell() {
         (b"/\xff", r"$'/\xff'"),
     ];
     for (path, expected) in rows {
-        assert_eq!(disk::quoted(Path::new(OsStr::from_bytes(path))), expected);
+        assert_eq!(private::quoted(Path::new(OsStr::from_bytes(path))), expected);
     }
 }

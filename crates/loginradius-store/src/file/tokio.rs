@@ -1,73 +1,78 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loginradius_proto::Error;
-use loginradius_proto::session::{LoadOutcome, SaveOutcome, SessionRecord};
+use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 use tokio::runtime::Handle;
 
-use super::{FileStore, LockedFile};
-use crate::store::{AsyncLockedSession, AsyncTokenStore, BoxFuture, LockedSession};
+use super::{FileSessionLock, FileStore};
+use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock};
 
-/// What is running keeps the file, and so the lock, until it has ended, also if nobody waits for it any more.
-struct AsyncLockedFile {
-    file: Arc<Mutex<LockedFile>>,
-}
-
-/// The system's calls on files block, and so they run on threads that are made for it.
+/// The system's calls on files block, so they run on threads for blocking work.
 ///
 /// An operation whose future is dropped after it has begun still runs to its end.
-impl AsyncTokenStore for FileStore {
-    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncLockedSession>>, Error>> {
+impl AsyncSessionStore for FileStore {
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
         Box::pin(async move {
             let (store, name) = (self.clone(), name.to_owned());
-            let locked = run(move || store.lock(&name)).await.map_err(NotRun::into_error)??;
-            Ok(locked.map(|file| Box::new(AsyncLockedFile { file: Arc::new(Mutex::new(file)) }) as _))
+            let lock = run(move || store.lock(&name)).await.map_err(NotRun::into_error)??;
+            Ok(lock.map(|lock| Box::new(AsyncFileSessionLock { lock: Arc::new(Mutex::new(lock)) }) as _))
         })
     }
 }
 
-impl AsyncLockedSession for AsyncLockedFile {
-    fn load(&mut self) -> BoxFuture<'_, LoadOutcome> {
-        Box::pin(async {
-            let outcome = self.run(LockedFile::load).await;
-            outcome.unwrap_or_else(|error| LoadOutcome::Failed(error.into_error()))
-        })
+/// An operation that is running shares the lock until it ends, even if its future was dropped.
+struct AsyncFileSessionLock {
+    lock: Arc<Mutex<FileSessionLock>>,
+}
+
+impl AsyncSessionLock for AsyncFileSessionLock {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredRecord>, LoadError>> {
+        Box::pin(async { self.run(FileSessionLock::load).await.map_err(NotRun::into_error)? })
     }
 
-    fn save<'a>(&'a mut self, record: &'a SessionRecord, expected: Option<u64>) -> BoxFuture<'a, SaveOutcome> {
+    fn save<'a>(&'a mut self, record: &'a StoredRecord, expected: Expected) -> BoxFuture<'a, Result<(), SaveError>> {
         Box::pin(async move {
             let record = record.clone();
-            self.run(move |file| file.save(&record, expected)).await.unwrap_or_else(NotRun::into_outcome)
+            self.run(move |lock| lock.save(&record, expected)).await.map_err(NotRun::into_save_error)?
         })
     }
 
-    fn clear(&mut self, expected: Option<u64>) -> BoxFuture<'_, SaveOutcome> {
-        Box::pin(async move { self.run(move |file| file.clear(expected)).await.unwrap_or_else(NotRun::into_outcome) })
+    fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
+        Box::pin(async move { self.run(move |lock| lock.clear(expected)).await.map_err(NotRun::into_save_error)? })
     }
 
     fn unlock(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            // After what is still running. If it cannot be waited for, the lock ends with it.
-            let file = self.file;
-            let _ = run(move || drop(file.lock().map(|_| ()))).await;
+            // After the operation that is still running. If that cannot be waited for, the lock ends with it.
+            let lock = self.lock;
+            let _ = run(move || drop(lock.lock().map(|_| ()))).await;
         })
     }
 }
 
-impl AsyncLockedFile {
+impl AsyncFileSessionLock {
     async fn run<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut LockedFile) -> T + Send + 'static,
+        operation: impl FnOnce(&mut FileSessionLock) -> T + Send + 'static,
     ) -> Result<T, NotRun> {
-        let file = self.file.clone();
+        let lock = self.lock.clone();
         // What a panic left is whole: each step of a save leaves the old or the new record.
-        run(move || operation(&mut file.lock().unwrap_or_else(PoisonError::into_inner))).await
+        run(move || operation(&mut lock.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
+}
+
+async fn run<T: Send + 'static>(operation: impl FnOnce() -> T + Send + 'static) -> Result<T, NotRun> {
+    let runtime = Handle::try_current().map_err(|_| NotRun::NoRuntime)?;
+    runtime.spawn_blocking(operation).await.map_err(|error| match error.is_panic() {
+        true => NotRun::Panicked,
+        false => NotRun::Cancelled,
+    })
 }
 
 /// Why an operation has no outcome.
 enum NotRun {
     NoRuntime,
-    /// The runtime is shutting down, and did not begin with it.
+    /// The runtime is shutting down, and did not begin the operation.
     Cancelled,
     Panicked,
 }
@@ -83,18 +88,10 @@ impl NotRun {
         }
     }
 
-    fn into_outcome(self) -> SaveOutcome {
+    fn into_save_error(self) -> SaveError {
         match self {
-            Self::Panicked => SaveOutcome::Unknown(self.into_error()),
-            Self::NoRuntime | Self::Cancelled => SaveOutcome::Failed(self.into_error()),
+            Self::Panicked => SaveError::Unknown(self.into_error()),
+            Self::NoRuntime | Self::Cancelled => SaveError::Failed(self.into_error()),
         }
     }
-}
-
-async fn run<T: Send + 'static>(operation: impl FnOnce() -> T + Send + 'static) -> Result<T, NotRun> {
-    let runtime = Handle::try_current().map_err(|_| NotRun::NoRuntime)?;
-    runtime.spawn_blocking(operation).await.map_err(|error| match error.is_panic() {
-        true => NotRun::Panicked,
-        false => NotRun::Cancelled,
-    })
 }

@@ -1,17 +1,17 @@
-//! Files in async code, beyond what the kit checks.
+//! Files in async code, beyond what the store tests check.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use loginradius_proto::ErrorKind;
-use loginradius_store::{AsyncLockedSession, AsyncTokenStore, FileStore, LoadOutcome, SaveOutcome};
+use loginradius_store::{AsyncSessionLock, AsyncSessionStore, Expected, FileStore, LoadError, SaveError, SessionStore};
 use tokio::runtime::Builder;
 
-use crate::{record, saved};
+use crate::record;
 
-async fn lock(store: &FileStore) -> Box<dyn AsyncLockedSession> {
-    AsyncTokenStore::try_lock(store, "default").await.unwrap().expect("the lock is free")
+async fn lock(store: &FileStore) -> Box<dyn AsyncSessionLock> {
+    AsyncSessionStore::try_lock(store, "default").await.unwrap().expect("the lock is free")
 }
 
 fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
@@ -22,15 +22,16 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Poll<T> {
 fn without_a_runtime_it_is_an_error_and_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::open(folder.path()).unwrap();
-    let Poll::Ready(Err(error)) = poll_once(AsyncTokenStore::try_lock(&store, "default")) else { panic!() };
+    let Poll::Ready(Err(error)) = poll_once(AsyncSessionStore::try_lock(&store, "default")) else { panic!() };
     assert_eq!(error.kind(), ErrorKind::Settings);
     assert!(error.to_string().contains("needs a tokio runtime"), "{error}");
 
-    let mut locked = Builder::new_current_thread().build().unwrap().block_on(lock(&store));
-    let Poll::Ready(LoadOutcome::Failed(_)) = poll_once(locked.load()) else { panic!() };
-    let Poll::Ready(SaveOutcome::Failed(_)) = poll_once(locked.save(&record(1, "t"), None)) else { panic!() };
-    let Poll::Ready(SaveOutcome::Failed(_)) = poll_once(locked.clear(None)) else { panic!() };
-    assert!(poll_once(locked.unlock()).is_ready());
+    let mut held = Builder::new_current_thread().build().unwrap().block_on(lock(&store));
+    let Poll::Ready(Err(LoadError::Failed(_))) = poll_once(held.load()) else { panic!() };
+    let saved = poll_once(held.save(&record(1, "t"), Expected::Nothing));
+    let Poll::Ready(Err(SaveError::Failed(_))) = saved else { panic!() };
+    let Poll::Ready(Err(SaveError::Failed(_))) = poll_once(held.clear(Expected::Nothing)) else { panic!() };
+    assert!(poll_once(held.unlock()).is_ready());
     Builder::new_current_thread().build().unwrap().block_on(lock(&store));
 }
 
@@ -42,28 +43,28 @@ fn a_save_whose_future_was_dropped_runs_to_its_end_before_the_lock_is_free() {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::open(folder.path()).unwrap();
         for generation in 1..20 {
-            let mut locked = lock(&store).await;
-            let (go_on, wait) = std::sync::mpsc::channel();
+            let mut held = lock(&store).await;
+            let (release, wait) = std::sync::mpsc::channel();
             let busy = tokio::task::spawn_blocking(move || wait.recv().unwrap());
-            let expected = (generation > 1).then(|| generation - 1);
-            assert!(poll_once(locked.save(&record(generation, "t"), expected)).is_pending());
+            let expected = if generation > 1 { Expected::Generation(generation - 1) } else { Expected::Nothing };
+            assert!(poll_once(held.save(&record(generation, "t"), expected)).is_pending());
             if generation % 2 == 0 {
-                let mut unlocked = locked.unlock();
-                assert!(poll_once(&mut unlocked).is_pending(), "the save is not done yet");
-                go_on.send(()).unwrap();
-                unlocked.await;
-                assert!(loginradius_store::TokenStore::try_lock(&store, "default").unwrap().is_some());
+                let mut unlocking = held.unlock();
+                assert!(poll_once(&mut unlocking).is_pending(), "the save is not done yet");
+                release.send(()).unwrap();
+                unlocking.await;
+                assert!(SessionStore::try_lock(&store, "default").unwrap().is_some());
             } else {
-                drop(locked);
+                drop(held);
                 let other = FileStore::open(folder.path()).unwrap();
-                assert!(loginradius_store::TokenStore::try_lock(&other, "default").unwrap().is_none());
-                go_on.send(()).unwrap();
-                while loginradius_store::TokenStore::try_lock(&other, "default").unwrap().is_none() {
+                assert!(SessionStore::try_lock(&other, "default").unwrap().is_none());
+                release.send(()).unwrap();
+                while SessionStore::try_lock(&other, "default").unwrap().is_none() {
                     std::thread::yield_now();
                 }
             }
             busy.await.unwrap();
-            let LoadOutcome::Record(found) = lock(&store).await.load().await else { panic!() };
+            let found = lock(&store).await.load().await.unwrap().unwrap();
             assert_eq!(found.generation(), generation);
         }
     });
@@ -75,20 +76,20 @@ fn a_runtime_that_shuts_down_leaves_the_old_or_the_new_record() {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::open(folder.path()).unwrap();
     let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
-    let mut locked = runtime.block_on(async {
-        let mut locked = lock(&store).await;
-        saved(locked.save(&record(1, "t"), None).await);
+    let mut held = runtime.block_on(async {
+        let mut held = lock(&store).await;
+        held.save(&record(1, "t"), Expected::Nothing).await.unwrap();
         // The save waits behind this, and is begun or not when the runtime ends.
         drop(tokio::task::spawn_blocking(|| std::thread::sleep(std::time::Duration::from_millis(50))));
-        assert!(poll_once(locked.save(&record(2, "t"), Some(1))).is_pending());
-        locked
+        assert!(poll_once(held.save(&record(2, "t"), Expected::Generation(1))).is_pending());
+        held
     });
     drop(runtime);
     let runtime = Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let LoadOutcome::Record(found) = locked.load().await else { panic!() };
+        let found = held.load().await.unwrap().unwrap();
         assert!([1, 2].contains(&found.generation()));
-        locked.unlock().await;
+        held.unlock().await;
         lock(&store).await;
     });
 }

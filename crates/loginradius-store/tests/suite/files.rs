@@ -1,4 +1,4 @@
-//! What people, other programs and accidents put where a session's files should be.
+//! What users, other programs and accidents put where a session's files should be.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -7,10 +7,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::{Error, ErrorKind};
-use loginradius_store::{FileStore, LoadOutcome, LockedSession, MemoryStore, SaveOutcome, TokenStore};
+use loginradius_store::{
+    Expected, FileStore, LoadError, MemoryStore, SaveError, SessionLock, SessionStore, StoredRecord,
+};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::{record, saved};
+use crate::record;
 
 /// In every content, and in no error.
 const CANARY: &str = "cafe-canary-5eed";
@@ -34,7 +37,7 @@ impl Fixture {
         self.path("session-default.json")
     }
 
-    fn lock(&self) -> Box<dyn LockedSession> {
+    fn lock(&self) -> Box<dyn SessionLock> {
         lock(&self.store)
     }
 
@@ -51,15 +54,15 @@ impl Fixture {
     }
 }
 
-fn lock(store: &FileStore) -> Box<dyn LockedSession> {
-    TokenStore::try_lock(store, "default").unwrap().expect("the lock is free")
+fn lock(store: &FileStore) -> Box<dyn SessionLock> {
+    SessionStore::try_lock(store, "default").unwrap().expect("the lock is free")
 }
 
-/// Opening a named pipe waits for somebody at its other end, if one lets it.
-fn in_time<T: Send + 'static>(store: FileStore, act: fn(&mut dyn LockedSession) -> T) -> T {
+/// Opening a named pipe waits for its other end, unless the options say otherwise.
+fn in_time<T: Send + 'static>(store: FileStore, act: fn(&mut dyn SessionLock) -> T) -> T {
     let (done, outcome) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        // The lock is given back before anybody goes on.
+        // The lock is released before the test continues.
         let outcome = act(&mut *lock(&store));
         done.send(outcome)
     });
@@ -78,7 +81,7 @@ fn is_root() -> bool {
     tempfile::tempdir().unwrap().path().metadata().unwrap().uid() == 0
 }
 
-/// Says whatever an error says, after a look that it is fit to be said.
+/// Returns an error's line, after a look that all of the error is fit to be printed.
 #[track_caller]
 fn words(error: &Error) -> String {
     let line = error.to_string();
@@ -94,50 +97,39 @@ fn words(error: &Error) -> String {
 }
 
 #[track_caller]
-fn to_mend(error: &Error) -> String {
+fn configuration(error: &Error) -> String {
     assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
     words(error)
 }
 
 #[track_caller]
-fn load_failed(outcome: LoadOutcome) -> String {
+fn load_failed(outcome: Result<Option<StoredRecord>, LoadError>) -> String {
     match outcome {
-        LoadOutcome::Failed(error) => to_mend(&error),
+        Err(LoadError::Failed(error)) => configuration(&error),
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
-fn damaged(outcome: LoadOutcome) -> String {
+fn save_failed(outcome: Result<(), SaveError>) -> String {
     match outcome {
-        LoadOutcome::Damaged(error) => to_mend(&error),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[track_caller]
-fn save_failed(outcome: SaveOutcome) -> String {
-    match outcome {
-        SaveOutcome::Failed(error) => to_mend(&error),
+        Err(SaveError::Failed(error)) => configuration(&error),
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
 fn open_failed(folder: impl AsRef<Path>) -> String {
-    to_mend(&FileStore::open(folder).unwrap_err())
+    configuration(&FileStore::open(folder).unwrap_err())
 }
 
 #[track_caller]
-fn generation(outcome: LoadOutcome) -> u64 {
-    match outcome {
-        LoadOutcome::Record(record) => record.generation(),
-        other => panic!("{other:?}"),
-    }
+fn generation(outcome: Result<Option<StoredRecord>, LoadError>) -> u64 {
+    outcome.unwrap().expect("there is a record").generation()
 }
 
 /// Runs the command between backticks that begins with `chmod`.
-fn obey(line: &str) {
+fn run_fix(line: &str) {
     let command = &line[line.find("`chmod").unwrap() + 1..line.rfind('`').unwrap()];
     assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
 }
@@ -148,7 +140,7 @@ fn obey(line: &str) {
 fn a_missing_folder_is_created_for_its_owner_alone_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sessions");
-    saved(lock(&FileStore::open(&path).unwrap()).save(&record(1, CANARY), None));
+    lock(&FileStore::open(&path).unwrap()).save(&record(1, CANARY), Expected::Nothing).unwrap();
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(&path.join("session-default.json")), 0o600);
     assert_eq!(mode(&path.join("session-default.lock")), 0o600);
@@ -168,18 +160,18 @@ fn what_is_no_folder_is_refused() {
     symlink("nowhere", &dangling).unwrap();
     assert!(open_failed(&file).contains("is no folder: choose another one"));
     assert!(open_failed(file.join("sessions")).contains("a file where a folder should be"));
-    assert!(open_failed(&dangling).contains("its folder is not there"));
+    assert!(open_failed(&dangling).contains("its folder does not exist"));
     open_failed("");
     open_failed("a\0b");
     open_failed(folder.path().join("x".repeat(300)));
 
     // Of the folder itself, a link is as good as the folder.
     symlink(folder.path(), &link).unwrap();
-    saved(lock(&FileStore::open(&link).unwrap()).save(&record(1, CANARY), None));
+    lock(&FileStore::open(&link).unwrap()).save(&record(1, CANARY), Expected::Nothing).unwrap();
 }
 
 #[test]
-fn a_folder_that_others_can_write_to_is_refused_with_the_command_that_mends_it() {
+fn a_folder_that_others_can_write_to_is_refused_with_the_command_that_fixes_it() {
     for others in [0o777, 0o770, 0o720, 0o702, 0o1777, 0o775] {
         let around = tempfile::tempdir().unwrap();
         let folder = around.path().join("it's $HOME `x` \"y\"");
@@ -187,7 +179,7 @@ fn a_folder_that_others_can_write_to_is_refused_with_the_command_that_mends_it()
         set_mode(&folder, others);
         let line = open_failed(&folder);
         assert!(line.contains("open to other users") && line.contains("run `chmod 700 '"), "{line}");
-        obey(&line);
+        run_fix(&line);
         assert_eq!(mode(&folder), 0o700);
         FileStore::open(&folder).unwrap();
     }
@@ -207,16 +199,16 @@ fn what_belongs_to_another_user_is_refused() {
         return;
     }
     let fixture = Fixture::new();
-    saved(fixture.lock().save(&record(1, CANARY), None));
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
     chown(fixture.record(), Some(65534), None).unwrap();
     let line = load_failed(fixture.lock().load());
     assert!(line.contains("belongs to user 65534 and this program runs as user 0"), "{line}");
-    save_failed(fixture.lock().save(&record(2, CANARY), Some(1)));
-    save_failed(fixture.lock().clear(Some(1)));
+    save_failed(fixture.lock().save(&record(2, CANARY), Expected::Generation(1)));
+    save_failed(fixture.lock().clear(Expected::Generation(1)));
     assert!(fixture.record().exists());
 
     chown(fixture.path("session-default.lock"), Some(65534), None).unwrap();
-    let line = to_mend(&TokenStore::try_lock(&fixture.store, "default").err().unwrap());
+    let line = configuration(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
     assert!(line.contains("belongs to user 65534"), "{line}");
     chown(fixture.folder.path(), Some(65534), None).unwrap();
     assert!(open_failed(fixture.folder.path()).contains("belongs to user 65534"));
@@ -233,18 +225,18 @@ fn folders_of_the_kernel_are_refused() {
 }
 
 #[test]
-fn a_folder_that_is_gone_is_not_taken_for_nobody_signed_in() {
+fn a_folder_that_is_gone_is_not_taken_for_no_session() {
     let fixture = Fixture::new();
-    saved(fixture.lock().save(&record(1, CANARY), None));
-    let mut locked = fixture.lock();
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
+    let mut lock = fixture.lock();
     let away = fixture.folder.path().with_extension("away");
     fs::rename(fixture.folder.path(), &away).unwrap();
-    let line = load_failed(locked.load());
-    assert!(line.contains("its folder is not there (any more)"), "{line}");
+    let line = load_failed(lock.load());
+    assert!(line.contains("its folder does not exist"), "{line}");
     // Begin again at the lock, which then says what is wrong.
-    assert!(matches!(locked.save(&record(2, CANARY), Some(1)), SaveOutcome::Conflict));
-    drop(locked);
-    to_mend(&TokenStore::try_lock(&fixture.store, "default").err().unwrap());
+    assert!(matches!(lock.save(&record(2, CANARY), Expected::Generation(1)), Err(SaveError::Conflict)));
+    drop(lock);
+    configuration(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
     fs::rename(&away, fixture.folder.path()).unwrap();
     assert_eq!(generation(fixture.lock().load()), 1);
 }
@@ -252,22 +244,22 @@ fn a_folder_that_is_gone_is_not_taken_for_nobody_signed_in() {
 // The record's file.
 
 #[test]
-fn a_file_that_others_can_read_or_write_is_refused_with_the_command_that_mends_it() {
+fn a_file_that_others_can_read_or_write_is_refused_with_the_command_that_fixes_it() {
     for others in [0o640, 0o604, 0o620, 0o602, 0o644, 0o666, 0o660, 0o777] {
         let around = tempfile::tempdir().unwrap();
         let store = FileStore::open(around.path().join("it's $HOME `x` \"y\"")).unwrap();
         let path = around.path().join("it's $HOME `x` \"y\"").join("session-default.json");
-        saved(lock(&store).save(&record(1, CANARY), None));
+        lock(&store).save(&record(1, CANARY), Expected::Nothing).unwrap();
         let before = fs::read(&path).unwrap();
         set_mode(&path, others);
         let line = load_failed(lock(&store).load());
         assert!(line.contains("open to other users") && line.contains("run `chmod 600 '"), "{line}");
-        save_failed(lock(&store).save(&record(2, CANARY), Some(1)));
-        save_failed(lock(&store).save(&record(2, CANARY), None));
-        save_failed(lock(&store).clear(Some(1)));
-        save_failed(lock(&store).clear(None));
+        save_failed(lock(&store).save(&record(2, CANARY), Expected::Generation(1)));
+        save_failed(lock(&store).save(&record(2, CANARY), Expected::Nothing));
+        save_failed(lock(&store).clear(Expected::Generation(1)));
+        save_failed(lock(&store).clear(Expected::Nothing));
         assert_eq!((mode(&path), fs::read(&path).unwrap()), (others, before));
-        obey(&line);
+        run_fix(&line);
         assert_eq!(generation(lock(&store).load()), 1);
     }
 }
@@ -288,13 +280,13 @@ fn links_folders_and_pipes_in_its_place_are_refused_and_stay() {
     ];
     for (put, words) in rows {
         let fixture = Fixture::new();
-        fs::write(fixture.path("target"), record(1, CANARY).to_json()).unwrap();
+        fs::write(fixture.path("target"), record(1, CANARY).as_bytes()).unwrap();
         set_mode(&fixture.path("target"), 0o600);
         put(&fixture);
         let before = fs::symlink_metadata(fixture.record()).unwrap().ino();
-        let line = load_failed(in_time(fixture.store.clone(), |locked| locked.load()));
+        let line = load_failed(in_time(fixture.store.clone(), |lock| lock.load()));
         assert!(line.contains(words) && line.contains("move it away"), "{line}");
-        for expected in [None, Some(1)] {
+        for expected in [Expected::Nothing, Expected::Generation(1)] {
             save_failed(fixture.lock().save(&record(2, CANARY), expected));
             save_failed(fixture.lock().clear(expected));
         }
@@ -303,39 +295,41 @@ fn links_folders_and_pipes_in_its_place_are_refused_and_stay() {
     }
 }
 
+/// A store judges no bytes: the session does, and then expects what it found.
 #[test]
-fn what_is_no_record_is_damaged_and_set_aside_by_the_next_sign_in() {
-    let json = record(1, CANARY).to_json();
-    let half = json[..json.len() / 2].to_owned();
-    let huge = format!("{json}{}", " ".repeat(16 * 1024 * 1024 + 1 - json.len()));
+fn any_bytes_are_loaded_whole_and_a_damaged_record_is_replaced_with_a_copy_kept() {
+    let intact = record(1, CANARY);
+    let half = &intact.as_bytes()[..intact.as_bytes().len() / 2];
     let rows: [&[u8]; 12] = [
         b"",
-        half.as_bytes(),
-        huge.as_bytes(),
+        half,
         b"\xff\xfe\0",
         &[0; 4096],
         b"null",
         b"[]",
         b"\"cafe-canary-5eed\"",
+        b"cafe-canary-5eed\r\n",
         br#"{"access_token":"cafe-canary-5eed"}"#,
         br#"{"version":1,"access_token":"cafe-canary-5eed"}"#,
-        br#"{"version":"cafe-canary-5eed"}"#,
         br#"{"version":0,"generation":1,"client_id":"c","sign_in":1,"access_token":"a","obtained_at_unix_ms":0}"#,
+        intact.as_bytes(),
     ];
     for content in rows {
         let fixture = Fixture::new();
         fixture.put(content);
-        let line = damaged(fixture.lock().load());
-        let path = fixture.record().to_str().unwrap().to_owned();
-        assert!(line.contains(&format!("`{path}` is damaged: restore it, or sign in again")), "{line}");
-        assert!(line.contains(&format!("sets it aside as `{path}.damaged-1`")), "{line}");
+        let found = fixture.lock().load().unwrap().unwrap();
+        let location = format!("`{}`", fixture.record().to_str().unwrap());
+        assert_eq!(found, StoredRecord::from_bytes(content).located_at(location));
 
-        // Only a sign-in may.
-        assert!(matches!(fixture.lock().save(&record(2, CANARY), Some(1)), SaveOutcome::Conflict));
-        assert!(matches!(fixture.lock().clear(Some(1)), SaveOutcome::Conflict));
-        assert_eq!(fs::read(fixture.record()).unwrap(), content);
+        let (right, wrong) = (found.generation(), found.generation() ^ 1);
+        for expected in [Expected::Nothing, Expected::Generation(wrong), Expected::Damaged(wrong)] {
+            let mut lock = fixture.lock();
+            assert!(matches!(lock.save(&record(2, CANARY), expected), Err(SaveError::Conflict)));
+            assert!(matches!(lock.clear(expected), Err(SaveError::Conflict)));
+            assert_eq!(fs::read(fixture.record()).unwrap(), content);
+        }
 
-        saved(fixture.lock().save(&record(2, CANARY), None));
+        fixture.lock().save(&record(2, CANARY), Expected::Damaged(right)).unwrap();
         assert_eq!(generation(fixture.lock().load()), 2);
         assert_eq!(fs::read(fixture.path("session-default.json.damaged-1")).unwrap(), content);
         assert_eq!(mode(&fixture.path("session-default.json.damaged-1")), 0o600);
@@ -343,29 +337,76 @@ fn what_is_no_record_is_damaged_and_set_aside_by_the_next_sign_in() {
         assert_eq!(fixture.files(), names);
 
         fixture.put(content);
-        saved(fixture.lock().clear(None));
-        assert!(matches!(fixture.lock().load(), LoadOutcome::Nothing));
+        fixture.lock().clear(Expected::Damaged(right)).unwrap();
+        assert!(matches!(fixture.lock().load(), Ok(None)));
         assert_eq!(fixture.files(), &names[1..]);
     }
 }
 
-#[test]
-fn a_file_of_a_megabyte_is_read_and_a_huge_one_is_not() {
-    let fixture = Fixture::new();
-    let json = record(1, CANARY).to_json();
-    fixture.put(format!("{json}{}", " ".repeat(16 * 1024 * 1024 - json.len())));
-    assert_eq!(generation(fixture.lock().load()), 1);
+/// Adds the checksum that programs of today write.
+fn sealed(content: &str) -> String {
+    let digest = Sha256::digest(content.strip_suffix('}').unwrap());
+    let checksum: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{},\"checksum\":\"{checksum}\"}}", content.strip_suffix('}').unwrap())
+}
 
-    File::options().write(true).open(fixture.record()).unwrap().set_len(1 << 36).unwrap();
+#[test]
+fn records_of_older_and_newer_programs_are_kept_byte_for_byte() {
+    let older = String::from_utf8(record(5, CANARY).as_bytes().to_vec()).unwrap();
+    let today = sealed(&older);
+    let newer = sealed(&format!("{{\"version\":2,\"generation\":5,\"all_new\":[\"{CANARY}\"]}}"));
+    let more = |content: &str| content.replacen('{', "{\"unknown\":1,", 1);
+    // Whether the generation is the record's own, or a digest of what is damaged.
+    let rows = [
+        (older.clone(), true),
+        (today.clone(), true),
+        (newer.clone(), true),
+        (more(&older), false),
+        (more(&today), false),
+        (today.replace("{\"version\":1", "{\"version\":9"), false),
+        (today[..today.len() - 34].to_owned() + &newer[newer.len() - 34..], false),
+    ];
+    for (content, own) in rows {
+        let fixture = Fixture::new();
+        fixture.put(&content);
+        let found = fixture.lock().load().unwrap().unwrap();
+        assert_eq!(found.as_bytes(), content.as_bytes());
+        assert_eq!(found.generation() == 5, own, "{content}");
+        // What was saved is what is there, for programs of any version.
+        let mut lock = fixture.lock();
+        lock.clear(Expected::Generation(found.generation())).unwrap();
+        lock.save(&found, Expected::Nothing).unwrap();
+        assert_eq!(fs::read_to_string(fixture.record()).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_file_of_16_mib_is_read_and_a_larger_one_stays() {
+    let fixture = Fixture::new();
+    let mut content = record(1, CANARY).as_bytes().to_vec();
+    content.resize(16 * 1024 * 1024, b' ');
+    fixture.put(&content);
+    let found = fixture.lock().load().unwrap().unwrap();
+    assert!(found.generation() == 1 && found.as_bytes() == content);
+
     let since = Instant::now();
-    damaged(fixture.lock().load());
-    saved(fixture.lock().save(&record(2, CANARY), None));
-    assert_eq!(fs::metadata(fixture.path("session-default.json.damaged-1")).unwrap().len(), 1 << 36);
+    for length in [16 * 1024 * 1024 + 1, 1 << 36] {
+        File::options().write(true).open(fixture.record()).unwrap().set_len(length).unwrap();
+        let line = load_failed(fixture.lock().load());
+        assert!(line.contains(fixture.record().to_str().unwrap()), "{line}");
+        assert!(line.contains("is larger than 16 MiB, as no session is: move it away"), "{line}");
+        for expected in [Expected::Nothing, Expected::Generation(1), Expected::Damaged(1)] {
+            save_failed(fixture.lock().save(&record(2, CANARY), expected));
+            save_failed(fixture.lock().clear(expected));
+        }
+        assert_eq!(fs::metadata(fixture.record()).unwrap().len(), length);
+        assert_eq!(fixture.files(), ["session-default.json", "session-default.lock"]);
+    }
     assert!(since.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
-fn setting_aside_takes_the_name_that_the_error_gave_and_overwrites_nothing() {
+fn a_copy_of_a_damaged_record_overwrites_nothing() {
     let fixture = Fixture::new();
     let name = |number: u32| fixture.path(&format!("session-default.json.damaged-{number}"));
     fs::write(name(1), "first").unwrap();
@@ -374,12 +415,10 @@ fn setting_aside_takes_the_name_that_the_error_gave_and_overwrites_nothing() {
     fs::write(name(5), "fifth").unwrap();
     for number in [4, 6, 7] {
         fixture.put(format!("content {number}"));
-        let mut locked = fixture.lock();
-        let line = damaged(locked.load());
-        assert!(line.contains(&format!("as `{}`", name(number).display())), "{line}");
+        let mut lock = fixture.lock();
+        let found = generation(lock.load());
         assert!(!name(number).exists());
-        let LoadOutcome::Damaged(_) = locked.load() else { panic!() };
-        saved(locked.save(&record(u64::from(number), CANARY), None));
+        lock.save(&record(u64::from(number), CANARY), Expected::Damaged(found)).unwrap();
         assert_eq!(fs::read_to_string(name(number)).unwrap(), format!("content {number}"));
         fs::remove_file(fixture.record()).unwrap();
     }
@@ -388,20 +427,68 @@ fn setting_aside_takes_the_name_that_the_error_gave_and_overwrites_nothing() {
     assert_eq!(fs::read_link(name(3)).unwrap(), Path::new("nowhere"));
 }
 
+/// On Unix the mode of the folder decides whether a file may be replaced.
 #[test]
-fn a_record_of_a_newer_version_stays_as_it_is() {
+fn a_read_only_record_is_replaced_by_one_that_can_be_written() {
     let fixture = Fixture::new();
-    let newer = format!("{{\"version\":2,\"tokens\":[\"{CANARY}\"]}}");
-    fixture.put(&newer);
-    let line = load_failed(fixture.lock().load());
-    assert!(line.contains(fixture.record().to_str().unwrap()) && line.contains("version 2"), "{line}");
-    assert!(line.contains("update this program"), "{line}");
-    for expected in [None, Some(1)] {
-        save_failed(fixture.lock().save(&record(1, CANARY), expected));
-        save_failed(fixture.lock().clear(expected));
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
+    set_mode(&fixture.record(), 0o400);
+    assert_eq!(generation(fixture.lock().load()), 1);
+    fixture.lock().save(&record(2, CANARY), Expected::Generation(1)).unwrap();
+    assert_eq!((generation(fixture.lock().load()), mode(&fixture.record())), (2, 0o600));
+    set_mode(&fixture.record(), 0o400);
+    fixture.lock().clear(Expected::Generation(2)).unwrap();
+    assert_eq!(fixture.files(), ["session-default.lock"]);
+}
+
+// The temporary file.
+
+#[test]
+fn what_is_no_temporary_file_is_refused_and_stays() {
+    type Put = fn(&Path);
+    let rows: [(Put, &str); 8] = [
+        (|path| symlink(path.with_extension("json"), path).unwrap(), "a symbolic link"),
+        (|path| symlink(path.with_extension("target"), path).unwrap(), "a symbolic link"),
+        (|path| symlink("nowhere", path).unwrap(), "a symbolic link"),
+        (|path| fs::create_dir(path).unwrap(), "a folder"),
+        (|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), "no regular file"),
+        (|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()), "no regular file"),
+        (|path| (fs::write(path, "half"), set_mode(path, 0o644)).1, "run `chmod 600 '"),
+        (|path| (fs::write(path, "half"), set_mode(path, 0o620)).1, "run `chmod 600 '"),
+    ];
+    for (put, words) in rows {
+        let fixture = Fixture::new();
+        fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
+        fs::write(fixture.path("session-default.target"), CANARY).unwrap();
+        let path = fixture.path("session-default.tmp");
+        put(&path);
+        let before = fs::symlink_metadata(&path).unwrap().ino();
+        let save = |lock: &mut dyn SessionLock| lock.save(&record(2, CANARY), Expected::Generation(1));
+        let line = save_failed(in_time(fixture.store.clone(), save));
+        assert!(line.contains(words) && line.contains(path.to_str().unwrap()), "{line}");
+        save_failed(in_time(fixture.store.clone(), |lock| lock.clear(Expected::Generation(1))));
+        assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), before);
+        assert_eq!(fs::read_to_string(fixture.path("session-default.target")).unwrap(), CANARY);
+        assert_eq!(generation(fixture.lock().load()), 1);
+        if words.contains("chmod") {
+            run_fix(&line);
+            fixture.lock().save(&record(2, CANARY), Expected::Generation(1)).unwrap();
+            assert!(!path.exists());
+        }
     }
-    assert_eq!(fs::read_to_string(fixture.record()).unwrap(), newer);
-    assert_eq!(fixture.files(), ["session-default.json", "session-default.lock"]);
+}
+
+#[test]
+fn what_an_older_program_left_is_never_loaded_and_a_clear_removes_it() {
+    let fixture = Fixture::new();
+    let left_over = fixture.path("session-default.tmp-00d1f2e3c4b5a697");
+    fs::write(&left_over, record(9, CANARY).as_bytes()).unwrap();
+    assert!(matches!(fixture.lock().load(), Ok(None)));
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
+    assert_eq!(generation(fixture.lock().load()), 1);
+    assert!(left_over.exists());
+    fixture.lock().clear(Expected::Generation(1)).unwrap();
+    assert_eq!(fixture.files(), ["session-default.lock"]);
 }
 
 // The lock's file.
@@ -420,12 +507,12 @@ fn what_is_no_lock_file_is_refused() {
     for (put, words) in rows {
         let fixture = Fixture::new();
         put(&fixture.path("session-default.lock"));
-        let line = to_mend(&TokenStore::try_lock(&fixture.store, "default").err().unwrap());
+        let line = configuration(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
         assert!(line.contains(words), "{line}");
         assert_eq!(fixture.files(), ["session-default.lock"], "nothing was created through a link");
         if words.contains("chmod") {
-            obey(&line);
-            saved(fixture.lock().save(&record(1, CANARY), None));
+            run_fix(&line);
+            fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
         }
     }
 }
@@ -437,31 +524,30 @@ fn the_lock_file_is_never_removed_and_its_content_does_not_matter() {
     fs::write(&path, "something").unwrap();
     set_mode(&path, 0o600);
     let before = fs::metadata(&path).unwrap().ino();
-    saved(fixture.lock().save(&record(1, CANARY), None));
-    saved(fixture.lock().clear(Some(1)));
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
+    fixture.lock().clear(Expected::Generation(1)).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().ino(), before);
     assert_eq!(fs::read_to_string(&path).unwrap(), "something");
     assert_eq!(fixture.files(), ["session-default.lock"]);
 }
 
 #[test]
-fn whose_lock_file_was_removed_writes_nothing_any_more() {
+fn a_holder_whose_lock_file_was_removed_writes_nothing_any_more() {
     let fixture = Fixture::new();
-    saved(fixture.lock().save(&record(1, CANARY), None));
-    let mut late = fixture.lock();
-    assert_eq!(generation(late.load()), 1);
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
+    let mut stale = fixture.lock();
+    assert_eq!(generation(stale.load()), 1);
     fs::remove_file(fixture.path("session-default.lock")).unwrap();
-    // Nobody is there now, and still: anybody could come between the look and the save.
-    assert!(matches!(late.save(&record(2, CANARY), Some(1)), SaveOutcome::Conflict));
+    // There is no other holder yet. One could come between the comparison and the save.
+    let expected = Expected::Generation(1);
+    assert!(matches!(stale.save(&record(2, CANARY), expected), Err(SaveError::Conflict)));
     let mut other = fixture.lock();
-    assert!(matches!(late.save(&record(2, CANARY), Some(1)), SaveOutcome::Conflict));
-    assert!(matches!(late.clear(Some(1)), SaveOutcome::Conflict));
-    saved(other.save(&record(3, CANARY), Some(1)));
-    drop(late);
-    assert!(
-        TokenStore::try_lock(&fixture.store, "default").unwrap().is_none(),
-        "the old lock frees the old file alone"
-    );
+    assert!(matches!(stale.save(&record(2, CANARY), expected), Err(SaveError::Conflict)));
+    assert!(matches!(stale.clear(expected), Err(SaveError::Conflict)));
+    other.save(&record(3, CANARY), expected).unwrap();
+    drop(stale);
+    let third = SessionStore::try_lock(&fixture.store, "default").unwrap();
+    assert!(third.is_none(), "the stale lock frees the removed file alone");
     drop(other);
     assert_eq!(generation(fixture.lock().load()), 3);
 }
@@ -470,20 +556,20 @@ fn whose_lock_file_was_removed_writes_nothing_any_more() {
 fn two_handles_of_one_process_exclude_each_other() {
     let fixture = Fixture::new();
     let other = FileStore::open(fixture.folder.path()).unwrap();
-    let locked = fixture.lock();
-    assert!(TokenStore::try_lock(&other, "default").unwrap().is_none());
-    assert!(TokenStore::try_lock(&other.clone(), "default").unwrap().is_none());
-    assert!(TokenStore::try_lock(&other, "Default").unwrap().is_some());
-    drop(locked);
+    let held = fixture.lock();
+    assert!(SessionStore::try_lock(&other, "default").unwrap().is_none());
+    assert!(SessionStore::try_lock(&other.clone(), "default").unwrap().is_none());
+    assert!(SessionStore::try_lock(&other, "Default").unwrap().is_some());
+    drop(held);
     lock(&other);
 }
 
 #[test]
 fn nothing_is_printed_of_what_is_stored() {
     let fixture = Fixture::new();
-    saved(fixture.lock().save(&record(1, CANARY), None));
+    fixture.lock().save(&record(1, CANARY), Expected::Nothing).unwrap();
     let memory = MemoryStore::new();
-    saved(TokenStore::try_lock(&memory, CANARY).unwrap().unwrap().save(&record(1, CANARY), None));
+    SessionStore::try_lock(&memory, CANARY).unwrap().unwrap().save(&record(1, CANARY), Expected::Nothing).unwrap();
     let printed = format!("{:?} {:#?} {memory:?} {memory:#?}", fixture.store, fixture.store);
     assert!(!printed.contains(CANARY), "{printed}");
     assert!(printed.contains(fixture.folder.path().to_str().unwrap()), "{printed}");

@@ -1,0 +1,47 @@
+//! The errors that a session makes itself: in one line each, what failed, the cause if known, and what to do.
+
+use crate::error::{Error, ErrorKind};
+
+pub(super) fn lock_taken() -> Error {
+    try_later("another process has the session's lock, for a refresh or for unsaved tokens; try again later")
+}
+
+pub(super) fn changed_by_others() -> Error {
+    try_later("other processes keep changing the session; try again later")
+}
+
+pub(super) fn too_short() -> Error {
+    try_later("the access token's lifetime ended before it could be used; try again")
+}
+
+pub(super) fn no_access_token() -> Error {
+    Error::settings("the access token is empty: start a session with the tokens of a login")
+}
+
+pub(super) fn no_refresh_token(from_the_future: bool) -> Error {
+    if from_the_future {
+        return try_later(
+            "by this machine's clock, the access token comes from the future, and the session has no refresh token: \
+             correct the clock",
+        );
+    }
+    let message = "the access token is no longer good, and the session has no refresh token: sign in again";
+    Error::new(ErrorKind::SignInAgain, message)
+}
+
+pub(super) fn other_client(stored: &str, own: &str) -> Error {
+    Error::settings(format!(
+        "the stored session belongs to the client id `{}`, not to `{}`: use another name or another store",
+        printable(stored, 200),
+        printable(own, 200),
+    ))
+}
+
+/// Makes a text from a store fit for an error of one line.
+pub(super) fn printable(text: &str, max_length: usize) -> String {
+    text.chars().take(max_length).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+fn try_later(message: &str) -> Error {
+    Error::new(ErrorKind::TryLater, message)
+}

@@ -1,0 +1,160 @@
+use std::time::{Duration, Instant, SystemTime};
+
+use super::attempt::Attempt;
+use super::now::Now;
+use super::record::{LoginId, SessionRecord, Tokens};
+use super::stored::{Expected, StoredRecord};
+use super::unsaved::UnsavedPair;
+use crate::app::App;
+use crate::error::Error;
+use crate::secret::AccessToken;
+use crate::token::TokenSet;
+
+/// What the flow is for.
+#[derive(Debug, Clone)]
+pub(super) enum Job {
+    /// With the last error that leaves unknown whether a refresh token was consumed.
+    Refresh(Option<Error>),
+    Start(Login),
+    /// With the login to sign out, once it is known: a later login stays.
+    SignOut(Option<LoginId>),
+    Forget,
+}
+
+/// A login that is to be stored.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    pub(super) id: LoginId,
+    pub(super) tokens: TokenSet,
+    /// When the tokens were requested; set by the first step.
+    pub(super) requested_at: Option<Now>,
+    pub(super) seed: u64,
+}
+
+/// The state of a flow, with the data that it has there.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    Start,
+    Locking,
+    /// Another process has the lock.
+    AwaitingLock {
+        until: Instant,
+    },
+    Loading,
+    Saving {
+        write: Write,
+        expected: Expected,
+    },
+    /// To be sent at once.
+    Ready(Attempt),
+    AwaitingResponse {
+        attempt: Attempt,
+        sent: Now,
+        deadline: Instant,
+    },
+    /// To be sent again.
+    BackingOff {
+        attempt: Attempt,
+        until: Instant,
+    },
+    Clearing {
+        expected: Expected,
+    },
+    Unlocking(AfterUnlock),
+    /// `None` after the outcome was returned.
+    Done(Option<Outcome>),
+}
+
+/// What is saved, and why.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    /// A refresh is about to be sent.
+    Intent(Attempt),
+    /// A refresh yielded new tokens.
+    Pair(UnsavedPair),
+    /// Other callers and processes should wait, because of this error.
+    Backoff(SessionRecord, Duration, Error),
+    /// LoginRadius rejected the newest refresh token.
+    Rejection(SessionRecord, Error),
+    /// A revocation is about to be sent.
+    SigningOut(Attempt),
+    Login(SessionRecord),
+}
+
+/// What is not settled before it is compared with the next record that is loaded.
+#[derive(Debug, Clone)]
+pub(super) enum Unsettled {
+    Nothing,
+    /// A pair that the store may not hold.
+    Pair(UnsavedPair),
+    /// An intent whose save has an unknown outcome.
+    UnconfirmedIntent(Attempt),
+    /// An intent under which nothing was sent.
+    UnsentIntent(Attempt),
+    /// A rejected refresh: the store may hold a newer token by now.
+    Rejection(Attempt, Error),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum AfterUnlock {
+    Reacquire,
+    Finish(Outcome),
+}
+
+pub(super) type Outcome = Result<Option<AccessToken>, Error>;
+
+/// How much two readings of the wall clock may differ about one moment.
+const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(1);
+
+impl Login {
+    pub(super) fn record(&self, app: &App) -> SessionRecord {
+        SessionRecord::new(app, self.id, self.stored_tokens(), self.seed)
+    }
+
+    fn stored_tokens(&self) -> Tokens {
+        let wall = self.requested_at.map_or(SystemTime::UNIX_EPOCH, |at| at.wall);
+        Tokens::new(self.tokens.clone(), wall)
+    }
+
+    /// Whether these are the tokens of the record, and were asked for later than it says.
+    pub(super) fn renews(&self, record: &SessionRecord) -> bool {
+        let tokens = self.stored_tokens();
+        let age = tokens.obtained_at.duration_since(record.tokens.obtained_at).unwrap_or_default();
+        self.tokens.requested_at.is_some() && record.tokens.same_pair(&tokens) && age > MAX_CLOCK_DRIFT
+    }
+
+    /// Returns when this process requested the tokens of the record, if it did.
+    pub(super) fn requested_at_of(&self, record: &SessionRecord) -> Option<Instant> {
+        let tokens = self.stored_tokens();
+        let known = self.tokens.requested_at.filter(|_| record.tokens.same_pair(&tokens));
+        known.or(self.requested_at.filter(|_| record.tokens.same_lifetime(&tokens)).map(|at| at.monotonic))
+    }
+}
+
+impl State {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Start => "Start",
+            Self::Locking => "Locking",
+            Self::AwaitingLock { .. } => "AwaitingLock",
+            Self::Loading => "Loading",
+            Self::Saving { .. } => "Saving",
+            Self::Ready(_) => "Ready",
+            Self::AwaitingResponse { .. } => "AwaitingResponse",
+            Self::BackingOff { .. } => "BackingOff",
+            Self::Clearing { .. } => "Clearing",
+            Self::Unlocking(_) => "Unlocking",
+            Self::Done(_) => "Done",
+        }
+    }
+}
+
+impl Write {
+    pub(super) fn encode(&self) -> StoredRecord {
+        match self {
+            Self::Intent(attempt) | Self::SigningOut(attempt) => attempt.record.encode(),
+            Self::Pair(pair) => pair.record.encode(),
+            Self::Login(record) | Self::Backoff(record, ..) | Self::Rejection(record, _) => record.encode(),
+        }
+    }
+}

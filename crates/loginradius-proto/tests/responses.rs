@@ -1,0 +1,697 @@
+//! Responses that are odd, wrong or hostile, and what is made of each.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use loginradius_proto::http::Response;
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, DeviceGrant, RefreshAccessToken, RequestDeviceCode, RequestTokens,
+    RevokeRefreshToken,
+};
+use loginradius_proto::{
+    Ask, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, ServiceError, TokenSet,
+};
+use loginradius_testing::{app, response, response_with};
+
+/// The response to a refresh.
+fn tokens(body: &str) -> Result<TokenSet, Error> {
+    RefreshAccessToken::new("my-refresh-token").response(&app(), response(200, body))
+}
+
+fn grant(members: &str) -> DeviceGrant {
+    let body = format!(r#"{{"device_code":"d","user_code":"u"{members}}}"#);
+    RequestDeviceCode::new()
+        .response(&app(), response(200, body.as_str()))
+        .unwrap_or_else(|error| panic!("{body}: {error}"))
+}
+
+fn refusal(status: u16, body: impl Into<Body>) -> Error {
+    let Err(error) = RefreshAccessToken::new("my-refresh-token").response(&app(), response(status, body)) else {
+        panic!("read as a success");
+    };
+    assert_eq!(error.http_status().map(|status| status.as_u16()), Some(status));
+    error
+}
+
+fn api_error(status: u16, body: &str) -> ServiceError {
+    refusal(status, body).service().unwrap_or_else(|| panic!("not LoginRadius's: {body}")).clone()
+}
+
+#[track_caller]
+fn invalid_response(outcome: Result<impl Sized, Error>, saying: &str) {
+    let Err(error) = outcome else { panic!("read as a success, not: {saying}") };
+    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert!(error.to_string().contains(saying), "{error} does not say: {saying}");
+    assert!(error.service().is_none() && error.source().is_none());
+}
+
+/// One response given to each of the ten operations but [`RevokeRefreshToken`]'s.
+fn every_error(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<Error> {
+    let app = app();
+    let response = || response_with(status, body, headers);
+    vec![
+        RequestDeviceCode::new().response(&app, response()).map(|_| ()).unwrap_err(),
+        RequestTokens::new("my-device-code").response(&app, response()).map(|_| ()).unwrap_err(),
+        AccessTokenByCode::new("my-code", "r").response(&app, response()).map(|_| ()).unwrap_err(),
+        AccessTokenByPassword::new("u", "my-password").response(&app, response()).map(|_| ()).unwrap_err(),
+        RefreshAccessToken::new("my-refresh-token").response(&app, response()).map(|_| ()).unwrap_err(),
+        JwtByAccessToken::new("my-access-token").response(&app, response()).map(|_| ()).unwrap_err(),
+        JwtLogin::email("e", "my-password").response(&app, response()).map(|_| ()).unwrap_err(),
+    ]
+}
+
+#[test]
+fn the_interval_is_read_leniently_and_is_never_below_a_second() {
+    let interval = |member: &str| grant(&format!(r#","verification_uri":"https://a.example/"{member}"#)).interval;
+    for (member, seconds) in [
+        (r#","interval":7"#, 7),
+        (r#","interval":"7""#, 7),
+        (r#","interval":0"#, 1),
+        (r#","interval":"0""#, 1),
+        (r#","interval":-1"#, 5),
+        ("", 5),
+        (r#","interval":null"#, 5),
+        (r#","interval":"abc""#, 5),
+        (r#","interval":"""#, 5),
+        (r#","interval":[7]"#, 5),
+        (r#","interval":{}"#, 5),
+        (r#","interval":true"#, 5),
+    ] {
+        assert_eq!(interval(member), Duration::from_secs(seconds), "{member}");
+    }
+    assert_eq!(interval(r#","interval":0.2"#), Duration::from_secs(1));
+    assert_eq!(interval(r#","interval":1e30"#), Duration::MAX);
+}
+
+#[test]
+fn a_lifetime_is_read_leniently_under_each_of_its_names() {
+    for name in ["expires_in", "expires", "expire_in"] {
+        let read = |value: &str| {
+            let set = tokens(&format!(r#"{{"access_token":"a","{name}":{value}}}"#)).unwrap().expires_in;
+            let uri = "https://a.example/";
+            (set, grant(&format!(r#","verification_uri":"{uri}","{name}":{value}"#)).expires_in)
+        };
+        let default = Duration::from_secs(1800);
+        for (value, seconds) in [("394", 394), ("\"3600\"", 3600), ("31103985", 31_103_985), ("3.6e3", 3600)] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!(read(value), (Some(time), time), "{name} {value}");
+        }
+        assert_eq!(read("0"), (Some(Duration::ZERO), default), "{name}");
+        assert_eq!(read("1e30"), (None, Duration::MAX), "{name}");
+        for value in ["-1", "\"-1\"", "null", "\"abc\"", "\"\"", "[]", "{}", "true", "\"2018-02-28T07:55:59Z\""] {
+            assert_eq!(read(value), (None, default), "{name} {value}");
+        }
+    }
+    assert_eq!(tokens(r#"{"access_token":"a"}"#).unwrap().expires_in, None);
+    let both = r#"{"access_token":"a","expires":2,"expires_in":null,"expire_in":"3"}"#;
+    assert_eq!(tokens(both).unwrap().expires_in, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_lifetime_that_is_a_date_counts_from_the_responses_own_date() {
+    for name in ["expires_in", "expires", "expire_in"] {
+        let read = |date: &str, value: &str| {
+            let body = format!(r#"{{"access_token":"a","{name}":"{value}"}}"#);
+            let response = response_with(200, body, &[("Date", date)]);
+            RefreshAccessToken::new("r").response(&app(), response).unwrap().expires_in
+        };
+        let date = "Wed, 28 Feb 2018 07:55:00 GMT";
+        assert_eq!(read(date, "2018-02-28T07:55:59.6519482Z"), Some(Duration::from_millis(59_651)));
+        assert_eq!(read(date, "2018-02-28T08:56:00+01:00"), Some(Duration::from_secs(60)));
+        assert_eq!(read(date, "2018-02-28T07:54:59Z"), None);
+        assert_eq!(read("yesterday", "2018-02-28T07:55:59Z"), None);
+    }
+}
+
+#[test]
+fn the_verification_uri_has_two_names() {
+    let uri = |members: &str| grant(members).verification_uri;
+    assert_eq!(uri(r#","verification_uri":"https://a/""#), "https://a/");
+    assert_eq!(uri(r#","verification_url":"https://b/""#), "https://b/");
+    assert_eq!(uri(r#","verification_url":"https://b/","verification_uri":"https://a/""#), "https://a/");
+    assert_eq!(uri(r#","verification_uri":null,"verification_url":"https://b/""#), "https://b/");
+    assert_eq!(uri(r#","verification_uri":"","verification_url":"https://b/""#), "https://b/");
+    assert_eq!(uri(r#","verification_uri":"https://a/","verification_url":7"#), "https://a/");
+    let complete = grant(r#","verification_url":"https://b/","verification_url_complete":"https://b/?c""#);
+    assert_eq!(complete.browser_uri(), Some("https://b/?c"));
+
+    let without = |body: &str| RequestDeviceCode::new().response(&app(), response(200, body));
+    invalid_response(without(r#"{"device_code":"d","user_code":"u"}"#), "field `verification_uri` is missing");
+    invalid_response(without(r#"{"device_code":"d","verification_uri":"u"}"#), "field `user_code` is missing");
+    invalid_response(
+        without(r#"{"device_code":"","user_code":"u","verification_uri":"v"}"#),
+        "`device_code` is missing",
+    );
+    invalid_response(
+        without(r#"{"device_code":9,"user_code":"u","verification_uri":"v"}"#),
+        "`device_code` is not a string",
+    );
+}
+
+#[test]
+fn only_a_plain_web_address_is_opened() {
+    let browser = |uri: &str| {
+        let text = serde_json::to_string(uri).unwrap();
+        let grant = grant(&format!(r#","verification_uri":{text}"#));
+        assert_eq!(grant.verification_uri, uri);
+        grant.browser_uri().map(str::to_owned)
+    };
+    for uri in ["https://a.example", "http://127.0.0.1:80/d?e#f", "HTTPS://a.example/%20@", "https://[::1]/"] {
+        assert_eq!(browser(uri).as_deref(), Some(uri));
+    }
+    for uri in [
+        "javascript:alert(1)",
+        "https://",
+        "https://:80/",
+        "JavaScript://a.example/%0aalert(1)",
+        "data:text/html,<script>",
+        "file:///etc/passwd",
+        "ms-msdt://x",
+        "https:a.example",
+        "https:/a.example",
+        "//a.example",
+        "a.example",
+        "https://",
+        "https:///path",
+        "https://?a.example",
+        "https://bank.example@evil.example/",
+        "https://bank.example:443@evil.example",
+        "https://a.example/b c",
+        " https://a.example",
+        "https://a.example/\n",
+        "https://a.example/\u{7f}",
+        "https://a.example/\u{202e}",
+        "https://a.example\\@b.example",
+        "https://a.example\\.b.example/",
+        "https://a.example/\\b",
+        "https:\\\\a.example",
+        "https://ä.example",
+        "-https://a.example",
+    ] {
+        assert_eq!(browser(uri), None, "{uri:?}");
+    }
+    let plain = r#","verification_uri":"https://a.example/","verification_uri_complete":"javascript:x""#;
+    assert_eq!(grant(plain).browser_uri(), Some("https://a.example/"));
+    let complete = r#","verification_uri":"javascript:x","verification_uri_complete":"https://a.example/""#;
+    assert_eq!(grant(complete).browser_uri(), None, "who gives one such address is not to be trusted with the other");
+}
+
+#[test]
+fn a_token_type_never_spoils_a_response() {
+    let read = |member: &str| tokens(&format!(r#"{{"access_token":"a"{member}}}"#)).unwrap().token_type;
+    for odd in ["access_token", "Bearer", "bearer", "DPoP", "", "\u{1f600}"] {
+        assert_eq!(read(&format!(r#","token_type":"{odd}""#)).as_deref(), Some(odd));
+    }
+    for none in ["", r#","token_type":null"#, r#","token_type":7"#, r#","token_type":[]"#] {
+        assert_eq!(read(none), None, "{none}");
+    }
+    assert_eq!(read(r#","token_type":"a","token_type":"b""#), None);
+}
+
+#[test]
+fn an_access_token_is_needed_once_and_as_a_string() {
+    for (body, saying) in [
+        ("{}", "the answer's field `access_token` is missing; if LoginRadius really sent that, report a bug"),
+        (r#"{"access_token":null}"#, "`access_token` is missing"),
+        (r#"{"access_token":""}"#, "`access_token` is missing"),
+        (r#"{"Access_Token":"a"}"#, "`access_token` is missing"),
+        (r#"{"access_token":7}"#, "`access_token` is not a string"),
+        (r#"{"access_token":["a"]}"#, "`access_token` is not a string"),
+        (r#"{"access_token":"\ud800"}"#, "`access_token` is not a string"),
+        (r#"{"access_token":"a","access_token":"a"}"#, "`access_token` is there twice"),
+        (r#"{"access_token":"a","refresh_token":"r","refresh_token":"s"}"#, "`refresh_token` is there twice"),
+    ] {
+        invalid_response(tokens(body), saying);
+    }
+    let jwt = |body: &str| JwtByAccessToken::new("t").response(&app(), response(200, body));
+    invalid_response(jwt("{}"), "the answer's field `signature` is missing");
+    invalid_response(jwt(r#"{"signature":""}"#), "`signature` is missing");
+    invalid_response(jwt(r#"{"signature":7}"#), "`signature` is not a string");
+    assert_eq!(tokens(r#"{"access_token":" a\u0000 "}"#).unwrap().access_token.expose(), " a\0 ");
+    assert_eq!(tokens(r#"{"x":1,"x":2,"access_token":"a"}"#).unwrap().access_token.expose(), "a");
+}
+
+#[test]
+fn optional_tokens_that_are_null_or_empty_are_none() {
+    let read = |members: &str| {
+        let set = tokens(&format!(r#"{{"access_token":"a"{members}}}"#)).unwrap();
+        (
+            set.refresh_token.as_ref().map(RefreshToken::expose).map(str::to_owned),
+            set.id_token.as_ref().map(IdToken::expose).map(str::to_owned),
+        )
+    };
+    assert_eq!(read(""), (None, None));
+    assert_eq!(read(r#","refresh_token":null,"id_token":null"#), (None, None));
+    assert_eq!(read(r#","refresh_token":"","id_token":"""#), (None, None));
+    let both = (Some("r".to_owned()), Some("i".to_owned()));
+    assert_eq!(read(r#","refresh_token":"r","id_token":"i""#), both);
+    assert_eq!(read(r#","refresh_token":"r","Id_token":"i""#), both);
+    assert_eq!(read(r#","refresh_token":"r","id_token":null,"Id_token":"i""#), both);
+    assert_eq!(read(r#","refresh_token":"r","id_token":"i","Id_token":"j""#), both);
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let set = tokens("\u{feff}{\"access_token\":\"a\"}").unwrap();
+    assert_eq!(set.access_token.expose(), "a");
+    assert_eq!(api_error(400, "\u{feff}{\"error\":\"invalid_grant\"}").oauth_error.as_deref(), Some("invalid_grant"));
+    RevokeRefreshToken::new("r").response(&app(), response(200, "\u{feff}")).unwrap();
+}
+
+#[test]
+fn an_error_is_read_even_if_its_text_is_not_utf_8() {
+    let latin_1 = b"{\"error\":\"invalid_grant\",\"error_description\":\"caf\xe9 ferm\xe9\"}".to_vec();
+    let error = refusal(400, latin_1);
+    assert_eq!(error.kind(), ErrorKind::SignInAgain);
+    let description = error.service().unwrap().description.as_deref();
+    assert_eq!(description, Some("caf\u{fffd} ferm\u{fffd}"));
+
+    // A token must not be mangled.
+    invalid_response(
+        RefreshAccessToken::new("r").response(&app(), response(200, b"{\"access_token\":\"a\xe9\"}".to_vec())),
+        "`access_token` is not a string of UTF-8",
+    );
+    // What is not read may be.
+    let body = b"{\"access_token\":\"a\",\"given_name\":\"Ren\xe9\"}".to_vec();
+    let tokens = RefreshAccessToken::new("r").response(&app(), response(200, body)).unwrap();
+    assert_eq!(tokens.access_token.expose(), "a");
+}
+
+#[test]
+fn the_error_body_is_read_in_any_case_of_letters() {
+    for (code, message, description) in [
+        ("ErrorCode", "Message", "Description"),
+        ("errorCode", "message", "description"),
+        ("errorcode", "MESSAGE", "description"),
+        ("ERRORCODE", "message", "DESCRIPTION"),
+    ] {
+        let body = format!(r#"{{"{code}":906,"{message}":"Access token has expired","{description}":"Ask again."}}"#);
+        let error = refusal(403, body);
+        assert_eq!(error.kind(), ErrorKind::SignInAgain);
+        let service = error.service().unwrap();
+        assert_eq!(service.code, Some(906));
+        assert_eq!(service.message.as_deref(), Some("Access token has expired"));
+        assert_eq!(service.description.as_deref(), Some("Ask again."));
+    }
+    assert_eq!(api_error(400, r#"{"errorCode":"906"}"#).code, Some(906));
+
+    let vector = loginradius_vectors::named("error_lr_lowercase_922").response.unwrap();
+    let error = refusal(vector.status, vector.body.to_string());
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert_eq!(error.service().unwrap().code, Some(922));
+    let fields = api_error(400, r#"{"errorcode":1134,"errors":[{"fieldName":"city","errorMessage":"needed"}]}"#).fields;
+    assert_eq!((fields[0].name.as_str(), fields[0].message.as_str()), ("city", "needed"));
+}
+
+#[test]
+fn what_comes_with_an_error_is_exposed_but_never_printed() {
+    let body = r#"{"ErrorCode":1194,"Message":"Privacy policy does not match",
+        "Data":{"access_token":"5672adaa"},"ExtraInfo":[{"Message":"extra-4711"}],
+        "ProviderErrorResponse":{"raw":"provider-4711"},"IsProviderError":true}"#;
+    let error = refusal(403, body);
+    let service = error.service().unwrap();
+    assert_eq!(service.expose_data(), Some(r#"{"access_token":"5672adaa"}"#));
+    assert_eq!(service.expose_extra_info(), Some(r#"[{"Message":"extra-4711"}]"#));
+    assert_eq!(service.expose_provider_response(), Some(r#"{"raw":"provider-4711"}"#));
+    assert!(service.is_provider_error);
+    for printed in [format!("{error}"), format!("{error:?}"), format!("{error:#?}"), format!("{service:?}")] {
+        assert!(!printed.contains("5672adaa") && !printed.contains("4711"), "{printed}");
+    }
+    let none = api_error(403, r#"{"ErrorCode":1194,"Data":null,"ExtraInfo":null,"ProviderErrorResponse":null}"#);
+    assert!(none.expose_data().or(none.expose_extra_info()).or(none.expose_provider_response()).is_none());
+}
+
+#[test]
+fn an_error_within_a_success_is_an_error() {
+    for body in [
+        r#"{"error":"invalid_grant"}"#,
+        r#"{"ErrorCode":2010,"Message":"invalid_grant"}"#,
+        r#"{"error":"invalid_grant","access_token":null}"#,
+        r#"{"error":"invalid_grant","access_token":""}"#,
+    ] {
+        for status in [200, 201] {
+            let error = refusal(status, body);
+            assert_eq!(error.kind(), ErrorKind::SignInAgain, "{body}");
+            assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
+        }
+    }
+    let revoked = RevokeRefreshToken::new("r").response(&app(), response(200, r#"{"error":"invalid_request"}"#));
+    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::Settings);
+    let jwt = JwtByAccessToken::new("t").response(&app(), response(200, r#"{"errorCode":905,"message":"token"}"#));
+    assert_eq!(jwt.unwrap_err().kind(), ErrorKind::SignInAgain);
+}
+
+#[test]
+fn a_token_beside_an_error_is_a_success_only_with_a_status_of_success() {
+    let body = r#"{"error":"odd","ErrorCode":1,"access_token":"a"}"#;
+    assert_eq!(tokens(body).unwrap().access_token.expose(), "a");
+    assert_eq!(api_error(400, body).oauth_error.as_deref(), Some("odd"));
+    invalid_response(
+        RefreshAccessToken::new("r").response(&app(), response(404, r#"{"access_token":"a"}"#)),
+        "HTTP 404: a body that is not LoginRadius's",
+    );
+}
+
+#[test]
+fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
+    let revoke = |status, body: &str| RevokeRefreshToken::new("r").response(&app(), response(status, body));
+    for body in ["", "\r\n", "{}", "null", "true", r#"{"IsDeleted":true}"#] {
+        revoke(200, body).unwrap();
+        revoke(204, body).unwrap();
+    }
+    let check = "HTTP 200: a body that is not LoginRadius's; check the base URL and any proxy in between";
+    for body in ["<html>", "<!doctype html><title>Sign in</title>", "OK", "{", "{} {}"] {
+        invalid_response(revoke(200, body), check);
+    }
+    invalid_response(RevokeRefreshToken::new("r").response(&app(), response(200, b"\xff".to_vec())), check);
+    invalid_response(revoke(302, ""), "HTTP 302: a redirect, which is never followed; check the base URL");
+    invalid_response(revoke(404, ""), "HTTP 404");
+    assert_eq!(revoke(500, "").unwrap_err().kind(), ErrorKind::TryLater);
+}
+
+#[test]
+fn pages_and_scraps_at_every_status() {
+    let kinds = [
+        (200, ErrorKind::BadAnswer, "check the base URL and any proxy in between"),
+        (301, ErrorKind::BadAnswer, "a redirect, which is never followed; check the base URL"),
+        (307, ErrorKind::BadAnswer, "a redirect, which is never followed; check the base URL"),
+        (400, ErrorKind::BadAnswer, "check the base URL and any proxy in between"),
+        (404, ErrorKind::BadAnswer, "check the base URL and any proxy in between"),
+        (408, ErrorKind::TryLater, "try again later"),
+        (429, ErrorKind::TryLater, "too many requests; try again later"),
+        (500, ErrorKind::TryLater, "try again later"),
+        (502, ErrorKind::TryLater, "try again later"),
+        (599, ErrorKind::TryLater, "try again later"),
+    ];
+    let scraps = [
+        "",
+        "<html><body>Gateway</body></html>",
+        "Too many requests",
+        "[]",
+        "null",
+        "7",
+        "\"text\"",
+        r#"{"access_tok"#,
+        r#"{"message":"no code"}"#,
+        r#"{"error":{"message":"an object"}}"#,
+        r#"{"error":""}"#,
+    ];
+    for (status, kind, saying) in kinds {
+        for body in scraps {
+            for error in every_error(status, &[], body) {
+                assert_eq!(error.kind(), kind, "{status} {body}");
+                assert_eq!(error.http_status().unwrap().as_u16(), status);
+                assert!(error.service().is_none() && error.retry_after().is_none() && error.source().is_none());
+                if status != 200 || !body.starts_with('{') {
+                    assert!(error.to_string().contains(&format!("HTTP {status}: ")), "{error}");
+                    assert!(error.to_string().contains(saying), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn too_many_requests_with_and_without_a_wait() {
+    let retry_after = |headers: &[(&str, &str)]| {
+        let errors = every_error(429, headers, "Too many requests");
+        assert!(errors.iter().all(|error| error.kind() == ErrorKind::TryLater && error.service().is_none()));
+        errors[0].retry_after()
+    };
+    assert_eq!(retry_after(&[("Content-Type", "text/plain")]), None);
+    assert_eq!(retry_after(&[("Retry-After", "120")]), Some(Duration::from_secs(120)));
+    assert_eq!(retry_after(&[("Retry-After", "99999999999999999999999")]), Some(Duration::MAX));
+    assert_eq!(retry_after(&[("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT")]), None);
+    let dates = [("Retry-After", "Sun, 06 Nov 1994 08:50:07 GMT"), ("Date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    assert_eq!(retry_after(&dates), Some(Duration::from_secs(30)));
+    for odd in ["-1", "soon", "", "1.5"] {
+        assert_eq!(retry_after(&[("Retry-After", odd)]), None, "{odd}");
+    }
+
+    let body = r#"{"ErrorCode":4711,"Message":"Slow down"}"#;
+    for error in every_error(429, &[("Retry-After", "7")], body) {
+        assert_eq!(error.kind(), ErrorKind::TryLater);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(error.service().unwrap().code, Some(4711));
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_is_not_read() {
+    let padded = |length: usize| {
+        let body = r#"{"access_token":"a","signature":"s"}"#;
+        body.to_owned() + &" ".repeat(length - body.len())
+    };
+    assert_eq!(tokens(&padded(Body::LIMIT)).unwrap().access_token.expose(), "a");
+    let error = tokens(&padded(Body::LIMIT + 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Lost);
+    assert!(error.to_string().contains("the answer is longer than 1 MiB"), "{error}");
+    let revoked = RevokeRefreshToken::new("r").response(&app(), response(200, " ".repeat(Body::LIMIT + 1)));
+    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::Lost);
+}
+
+#[test]
+fn deep_json_neither_overflows_the_stack_nor_spoils_a_response() {
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let depth = 50_000;
+        let deep = format!("{}0{}", open.repeat(depth), close.repeat(depth));
+        let set = tokens(&format!(r#"{{"deep":{deep},"access_token":"a","expires_in":{deep}}}"#)).unwrap();
+        assert_eq!((set.access_token.expose(), set.expires_in), ("a", None));
+        invalid_response(tokens(&format!(r#"{{"access_token":{deep}}}"#)), "`access_token` is not a string");
+        invalid_response(tokens(&open.repeat(depth)), "HTTP 200");
+        invalid_response(tokens(&deep), "");
+        RevokeRefreshToken::new("r").response(&app(), response(200, deep.as_str())).unwrap();
+        let service = api_error(400, &format!(r#"{{"ErrorCode":1,"Errors":{deep},"Data":{deep},"Message":{deep}}}"#));
+        assert!(service.fields.is_empty() && service.message.is_none());
+    }
+}
+
+#[test]
+fn codes_2008_to_2014_are_oauth_errors() {
+    let (settings, again) = (ErrorKind::Settings, ErrorKind::SignInAgain);
+    for (code, name, kind) in [
+        (2008, "invalid_request", settings),
+        (2009, "invalid_client", settings),
+        (2010, "invalid_grant", again),
+        (2011, "unauthorized_client", settings),
+        (2012, "unsupported_grant_type", settings),
+        (2013, "invalid_scope", settings),
+        (2014, "redirect_uri_mismatch", settings),
+    ] {
+        let body = format!(r#"{{"ErrorCode":{code},"Message":"{name}","Description":"{name}"}}"#);
+        let error = refusal(400, body);
+        let service = error.service().unwrap();
+        assert_eq!(service.oauth_error.as_deref(), Some(name));
+        assert_eq!((service.code, service.message.as_deref()), (Some(code), Some(name)));
+        assert_eq!(error.kind(), kind, "{name}");
+    }
+    assert_eq!(api_error(400, r#"{"ErrorCode":2010,"Message":"Something else"}"#).oauth_error, None);
+}
+
+#[test]
+fn a_code_means_something_only_with_its_text() {
+    let kind = |code: i64, message: &str| {
+        let body = format!(r#"{{"ErrorCode":{code},"Message":"{message}","Description":""}}"#);
+        refusal(403, body).kind()
+    };
+    assert_eq!(kind(1198, "The password is not valid."), ErrorKind::AskUser);
+    assert_eq!(kind(1198, "Your account has been locked"), ErrorKind::AskUser);
+    assert_eq!(kind(1198, "Something new"), ErrorKind::Refused);
+    assert_eq!(kind(1000, "Oops, something is going wrong, please try again."), ErrorKind::TryLater);
+    assert_eq!(kind(1000, "An error has occurred at the social identity provider"), ErrorKind::Refused);
+    assert_eq!(kind(906, "Access token has expired"), ErrorKind::SignInAgain);
+    assert_eq!(kind(906, "Quota"), ErrorKind::Refused);
+    assert_eq!(kind(4711, "Access token has expired"), ErrorKind::Refused);
+    assert_eq!(kind(i64::MAX, "?"), ErrorKind::Refused);
+}
+
+#[test]
+fn the_kind_does_not_depend_on_the_secrets_of_the_request() {
+    let app = app().client_secret("invalid");
+    let body = r#"{"ErrorCode":966,"Message":"Invalid user ID and/or password"}"#;
+    let error = AccessTokenByPassword::new("u", "password").response(&app, response(401, body)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AskUser);
+    assert_eq!(error.service().unwrap().message.as_deref(), Some("Invalid user ID and/or [redacted]"));
+
+    let body = r#"{"error":"invalid_grant","error_description":"invalid"}"#;
+    let error = AccessTokenByCode::new("grant", "r").response(&app, response(400, body)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SignInAgain);
+    assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
+    assert_eq!(error.service().unwrap().description.as_deref(), Some("[redacted]"));
+}
+
+#[test]
+fn a_secret_is_redacted_whole_in_every_spelling() {
+    let app = app().client_secret("abc-4711");
+    let description = |password: &str, echoed: &str| {
+        let body = serde_json::json!({ "error": "odd", "error_description": format!("<{echoed}>") }).to_string();
+        let error = AccessTokenByPassword::new("u", password).response(&app, response(400, body)).unwrap_err();
+        error.service().unwrap().description.clone().unwrap()
+    };
+    assert_eq!(description("abc-4711-42", "abc-4711-42"), "<[redacted]>");
+    assert_eq!(description("abc-4711-42", "abc-4711"), "<[redacted]>");
+    assert_eq!(description("abc", "abc-4711"), "<[redacted]>");
+    assert_eq!(description("abc", "abd-4711"), "<abd-4711>");
+    for echoed in ["p%1-ä q\"", "p%251-%c3%a4%20q%22", "p%251%2D%C3%A4+q%22", "p%1-ä q\\\""] {
+        assert_eq!(description("p%1-ä q\"", echoed), "<[redacted]>", "{echoed}");
+    }
+    assert_eq!(description("xy", "xy"), "<xy>", "too short to be a secret");
+}
+
+#[test]
+fn a_refused_form_hints_at_json() {
+    let body = r#"{"ErrorCode":965,"Message":"The post body is invalid","Description":"The post body is invalid."}"#;
+    let error = |format| {
+        let app = app().body_format(format);
+        RefreshAccessToken::new("r").response(&app, response(400, body)).unwrap_err()
+    };
+    let hint = "try `App::body_format(BodyFormat::Json)`";
+    assert_eq!(error(BodyFormat::Form).kind(), ErrorKind::Settings);
+    assert!(error(BodyFormat::Form).to_string().ends_with(hint), "{}", error(BodyFormat::Form));
+    assert!(!error(BodyFormat::Json).to_string().contains(hint));
+}
+
+#[test]
+fn an_error_is_one_line_that_says_what_to_do() {
+    let wrong_secret = r#"{"error":"unauthorized_client","error_description":"The client_secret is not valid."}"#;
+    let with_secret =
+        RefreshAccessToken::new("r").response(&app().client_secret("s3cret"), response(403, wrong_secret));
+    assert_eq!(
+        with_secret.unwrap_err().to_string(),
+        "Refresh Access Token: LoginRadius answered HTTP 403, unauthorized_client: The client_secret is not valid; \
+         check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)",
+    );
+    for (body, ending) in [
+        (r#"{"error":"invalid_scope"}"#, "; check the app's settings"),
+        (r#"{"error":"invalid_client"}"#, "; check the client id, or API key"),
+        (wrong_secret, "; check the OAuth app's name, `App::oauth_app`, and that it allows this kind of sign-in"),
+        (r#"{"ErrorCode":923,"Message":"API secret is missing"}"#, "; set the client secret with `App::client_secret`"),
+        (
+            r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#,
+            "; check the JWT app's name, `App::jwt_app`",
+        ),
+        (r#"{"error":"invalid_grant"}"#, "; sign in again"),
+        (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, "; an administrator has to unblock the account"),
+        (
+            r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
+            "code 2010, invalid_grant; sign in again",
+        ),
+        (r#"{"error":"access_denied"}"#, "; refused, by the person or on the person's behalf"),
+        (r#"{"error":"temporarily_unavailable"}"#, "; try again later"),
+        (r#"{"error":"new_in_2031"}"#, "; this is LoginRadius's own reason"),
+    ] {
+        let error = refusal(400, body).to_string();
+        assert!(error.ends_with(ending), "{error}");
+    }
+    // The grant that is invalid is the password here.
+    let password = AccessTokenByPassword::new("u", "p").response(&app(), response(400, r#"{"error":"invalid_grant"}"#));
+    let error = password.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AskUser);
+    assert_eq!(error.ask(), Some(Ask::Credentials));
+    assert!(error.to_string().ends_with("invalid_grant; check the name and the password"), "{error}");
+
+    let noisy =
+        format!(r#"{{"ErrorCode":1,"Message":"odd\r\n\u0000\u202e","Description":"a\nb{}"}}"#, "x".repeat(100_000));
+    let error = refusal(400, noisy);
+    assert_eq!(error.service().unwrap().message.as_deref(), Some("odd"));
+    let description = error.service().unwrap().description.clone().unwrap();
+    assert_eq!((description.chars().count(), &description[..4]), (300, "a bx"));
+    assert!(!error.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'), "{error:?}");
+}
+
+#[test]
+fn what_no_login_needs_does_not_cost_the_rest() {
+    let tokens =
+        RefreshAccessToken::new("r").response(&app(), response(200, r#"{"access_token":"a","id_token":7}"#)).unwrap();
+    assert_eq!((tokens.access_token.expose(), tokens.id_token.is_none()), ("a", true));
+
+    let body =
+        r#"{"device_code":"d","user_code":"u","verification_uri":"https://e.com/","verification_uri_complete":7}"#;
+    let grant = RequestDeviceCode::new().response(&app(), response(200, body)).unwrap();
+    assert_eq!((grant.user_code.as_str(), grant.browser_uri()), ("u", Some("https://e.com/")));
+}
+
+#[test]
+fn a_server_that_repeats_a_secret_makes_no_long_error() {
+    let secret = "refresh-me";
+    let echo = format!(r#"{{"error":"odd","error_description":"{}"}}"#, secret.repeat(200));
+    let error = RefreshAccessToken::new(secret).response(&app(), response(400, echo)).unwrap_err().to_string();
+    assert!(!error.contains(secret) && error.len() < 500, "{error}");
+}
+
+#[test]
+fn a_gateway_whose_body_has_an_error_too_is_not_loginradius() {
+    for error in ["Not Found", "Bad Request", "Forbidden", "Zeitüberschreitung"] {
+        for status in [200, 400, 403, 404] {
+            let body = format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","status":404,"error":"{error}","path":"/x"}}"#);
+            let refused = refusal(status, body);
+            assert_eq!((refused.kind(), refused.service().is_none()), (ErrorKind::BadAnswer, true), "{error} {status}");
+        }
+    }
+    for code in ["invalid_grant", "incorrect_device_code", "urn:example:error", "e-1.2"] {
+        let body = format!(r#"{{"error":"{code}"}}"#);
+        assert_eq!(refusal(400, body).service().unwrap().oauth_error.as_deref(), Some(code));
+    }
+}
+
+#[test]
+fn an_error_says_how_long_the_server_asks_to_wait() {
+    let busy = Response::builder().status(503).header("Retry-After", "60").body(Body::empty()).unwrap();
+    let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
+    assert!(error.ends_with("; wait 60 s"), "{error}");
+    let busy = Response::builder().status(503).header("Retry-After", "9".repeat(30)).body(Body::empty()).unwrap();
+    let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
+    assert!(error.ends_with("; wait for more than a year"), "{error}");
+}
+
+#[test]
+fn what_to_ask_the_user_depends_on_the_code_and_its_text() {
+    for (code, text, ask) in [
+        (966, "Invalid user ID and/or password", Some(Ask::Credentials)),
+        (1038, "The email is not valid", Some(Ask::Credentials)),
+        (1198, "The password is not valid.", Some(Ask::Credentials)),
+        (1198, "Your account has been locked", Some(Ask::Unlock)),
+        (1198, "Something else", None),
+        (991, "Your account is blocked", Some(Ask::Unblock)),
+        (970, "Email is not verified", Some(Ask::Verify)),
+        (1176, "Two factor authentication is enabled", Some(Ask::SecondFactor)),
+        (1194, "Privacy policy does not match", Some(Ask::Other)),
+        (906, "Access token has expired", None),
+    ] {
+        let error = refusal(403, format!(r#"{{"ErrorCode":{code},"Message":"{text}"}}"#));
+        assert_eq!(error.ask(), ask, "{code} {text}");
+        assert_eq!(error.kind() == ErrorKind::AskUser, ask.is_some(), "{code} {text}");
+    }
+}
+
+#[test]
+fn debug_is_the_line_and_its_causes_and_in_parts_if_asked_for() {
+    let error = Error::not_sent("connection refused");
+    assert_eq!(format!("{error:?}"), format!("{error}; because: connection refused"));
+    assert!(format!("{error:#?}").contains("kind: NotSent"), "{error:#?}");
+}
+
+#[test]
+fn a_device_code_that_cannot_be_sent_back_is_the_servers_fault() {
+    let body = r#"{"device_code":"ab\ncd","user_code":"u","verification_uri":"https://e.com/"}"#;
+    let error = RequestDeviceCode::new().response(&app(), response(200, body)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert!(error.to_string().contains("`device_code` has a control character"), "{error}");
+}
+
+#[test]
+fn the_scope_that_was_granted_is_told() {
+    let scope = |members: &str| tokens(&format!(r#"{{"access_token":"a"{members}}}"#)).unwrap().scope;
+    assert_eq!(scope(r#","scope":"email profile""#).as_deref(), Some("email profile"));
+    for none in ["", r#","scope":null"#, r#","scope":["email"]"#] {
+        assert_eq!(scope(none), None, "{none}");
+    }
+}
+
+#[test]
+fn an_invalid_client_may_be_its_secret() {
+    let body = r#"{"error":"invalid_client"}"#;
+    let error = RefreshAccessToken::new("r").response(&app().client_secret("s3cret"), response(401, body)).unwrap_err();
+    assert!(error.to_string().ends_with("; check the client id and the client secret"), "{error}");
+}

@@ -1,0 +1,283 @@
+//! What the memory says at any moment, without a lock and without the store.
+
+use std::time::Duration;
+
+use loginradius_proto::session::SessionPolicy;
+use loginradius_proto::{AccessToken, ErrorKind};
+
+use loginradius_testing::*;
+
+fn without_early(lifetime: Option<Duration>) -> Scene {
+    let mut scene = Scene::empty();
+    scene.policy.early = Duration::ZERO;
+    scene.start(tokens("a1", "r1", lifetime)).ok();
+    scene
+}
+
+// When a refresh is due, and the end
+
+#[test]
+fn nothing_known_is_looked_up() {
+    assert_eq!(Scene::empty().cached(), "missing");
+    assert!(Scene::empty().memory.tokens(now()).is_none());
+}
+
+#[test]
+fn a_token_is_fresh_then_due_then_expired() {
+    let mut scene = Scene::signed_in(600);
+    assert_eq!(scene.cached(), "fresh a1");
+    scene.pass(s(599));
+    assert_eq!(scene.cached(), "refresh due a1");
+    assert_eq!(scene.lasts("refresh due"), s(1));
+    scene.pass(ms(999));
+    assert_eq!(scene.cached(), "refresh due a1");
+    scene.pass(ms(1));
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn a_refresh_is_due_a_minute_or_a_tenth_before_the_end_and_up_to_a_quarter_of_it_earlier() {
+    for (lifetime, least, most) in [
+        (s(1), ms(100), ms(125)),
+        (s(100), s(10), ms(12_500)),
+        (s(600), s(60), s(75)),
+        (s(86_400), s(60), s(75)),
+        (s(360 * 86_400), s(60), s(75)),
+    ] {
+        let mut scene = Scene::empty();
+        let margins: Vec<_> = (0..200)
+            .map(|_| {
+                // The same login again would be adopted.
+                (scene.memory, scene.stored) = Default::default();
+                scene.start(tokens("a1", "r1", Some(lifetime))).ok();
+                lifetime - scene.lasts("fresh")
+            })
+            .collect();
+        let (first, last) = (*margins.iter().min().unwrap(), *margins.iter().max().unwrap());
+        // An instant is looked for by the millisecond.
+        assert!(first + ms(1) >= least && last <= most + ms(1), "{lifetime:?}: {first:?} to {last:?}");
+        assert!(first < least + (most - least) / 10 && last > most - (most - least) / 10, "no jitter at {lifetime:?}");
+    }
+}
+
+#[test]
+fn a_refresh_is_due_when_the_policy_says_if_that_is_less_than_a_tenth() {
+    let mut scene = Scene::empty();
+    scene.policy.early = s(8);
+    scene.start(tokens("a1", "r1", Some(s(600)))).ok();
+    let margin = s(600) - scene.lasts("fresh");
+    assert!(margin + ms(1) >= s(8) && margin <= s(10), "{margin:?}");
+}
+
+#[test]
+fn early_refreshes_can_be_turned_off() {
+    for lifetime in [s(1), s(600), s(86_400)] {
+        let mut scene = without_early(Some(lifetime));
+        assert_eq!(scene.lasts("fresh"), lifetime);
+        scene.pass(lifetime);
+        assert_eq!(scene.cached(), "missing");
+    }
+}
+
+#[test]
+fn without_a_refresh_token_no_refresh_is_due() {
+    let scene = Scene::with(tokens("a1", "", Some(s(600))));
+    assert_eq!(scene.lasts("fresh"), s(600));
+}
+
+#[test]
+fn the_default_policy_is_documented() {
+    let policy = SessionPolicy::default();
+    assert_eq!((policy.early, policy.lock_wait, policy.timeout), (s(60), s(30), s(30)));
+    assert!(!policy.revoke_with_token_key);
+}
+
+#[test]
+fn a_lifetime_that_is_unknown_lasts_until_the_token_is_rejected() {
+    for lifetime in [None, Some(Duration::ZERO)] {
+        let mut scene = Scene::with(tokens("a1", "r1", lifetime));
+        scene.pass(s(400 * 86_400));
+        assert_eq!(scene.cached(), "fresh a1");
+        assert_eq!(scene.memory.tokens(scene.now).unwrap().expires_in, None);
+        assert!(scene.memory.reject(&AccessToken::new("a1")));
+        assert_eq!(scene.cached(), "missing");
+    }
+}
+
+#[test]
+fn a_huge_lifetime_is_a_long_one() {
+    for lifetime in [Duration::MAX, s(u64::MAX), s(u64::MAX / 1000), s(u64::from(u32::MAX) * 1000)] {
+        let mut scene = Scene::with(tokens("a1", "r1", Some(lifetime)));
+        scene.pass(s(10 * 365 * 86_400));
+        assert_eq!(scene.cached(), "fresh a1", "{lifetime:?}");
+        // Another process reads the same from the store.
+        scene.memory = Default::default();
+        assert_eq!(scene.refresh().token(), "a1");
+        assert_eq!(scene.log(), "lock, load, unlock");
+    }
+}
+
+#[test]
+fn a_lifetime_below_a_millisecond_is_not_unknown() {
+    let mut scene = Scene::with(tokens("a1", "r1", Some(Duration::from_nanos(1))));
+    scene.pass(ms(1));
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn tokens_say_what_is_left_of_the_lifetime_by_the_clock_that_says_less() {
+    let mut scene = Scene::signed_in(600);
+    let left = |scene: &Scene| scene.memory.tokens(scene.now).unwrap().expires_in;
+    scene.pass(s(100));
+    assert_eq!(left(&scene), Some(s(500)));
+    scene.now.wall += s(50);
+    assert_eq!(left(&scene), Some(s(450)));
+    scene.now.monotonic += s(100);
+    assert_eq!(left(&scene), Some(s(400)));
+    scene.pass(HOUR);
+    assert_eq!(left(&scene), Some(s(0)));
+    let tokens = scene.memory.tokens(scene.now).unwrap();
+    assert_eq!((tokens.access_token.expose(), tokens.refresh_token.unwrap().expose()), ("a1", "r1"));
+    assert_eq!(tokens.requested_at, Some(scene.now.monotonic));
+}
+
+// Two clocks
+
+#[test]
+fn a_token_expires_by_the_wall_clock_alone() {
+    // So it is after a suspension that stops the monotonic clock.
+    let mut scene = Scene::signed_in(600);
+    scene.now.wall += s(599);
+    assert_eq!(scene.cached(), "refresh due a1");
+    scene.now.wall += s(1);
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn a_token_expires_by_the_monotonic_clock_alone() {
+    let mut scene = Scene::signed_in(600);
+    scene.now.monotonic += s(599);
+    assert_eq!(scene.cached(), "refresh due a1");
+    scene.now.monotonic += s(1);
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn a_clock_that_goes_back_a_little_each_minute_does_not_make_a_token_live_longer() {
+    let mut scene = Scene::signed_in(600);
+    for _ in 0..10 {
+        assert_ne!(scene.cached(), "missing");
+        scene.pass(s(60));
+        scene.now.wall = now().wall;
+    }
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn a_token_from_the_future_is_not_fresh_but_clocks_may_differ_by_five_seconds() {
+    for (back, cached) in [(0, "fresh a1"), (4_000, "fresh a1"), (5_000, "fresh a1"), (5_001, "missing")] {
+        let mut scene = Scene::signed_in(600);
+        scene.now.wall -= ms(back);
+        assert_eq!(scene.cached(), cached, "{back}");
+        // The same for another process.
+        scene.memory = Default::default();
+        if cached == "missing" {
+            scene.responds(200, &pair("a2", "r2"));
+        }
+        let expected = if cached == "missing" { "a2" } else { "a1" };
+        assert_eq!(scene.refresh().token(), expected, "{back}");
+    }
+}
+
+#[test]
+fn a_clock_set_an_hour_forth_or_back_costs_one_refresh() {
+    for forth in [true, false] {
+        let mut scene = Scene::signed_in(600);
+        scene.pass(s(10));
+        scene.now.wall = if forth { scene.now.wall + HOUR } else { scene.now.wall - HOUR };
+        assert_eq!(scene.cached(), "missing");
+        scene.responds(200, &pair("a2", "r2"));
+        assert_eq!(scene.refresh().token(), "a2");
+        assert_eq!(scene.cached(), "fresh a2");
+        assert!(scene.lasts("fresh") >= s(520));
+        scene.memory = Default::default();
+        assert_eq!(scene.refresh().token(), "a2");
+        assert_eq!(scene.log(), "lock, load, unlock");
+    }
+}
+
+#[test]
+fn a_clock_set_back_without_a_refresh_token_has_to_be_set_right() {
+    let mut scene = Scene::with(tokens("a1", "", Some(s(600))));
+    scene.now.wall -= HOUR;
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, unlock");
+    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert!(end.error().to_string().contains("clock"), "{}", end.error());
+    assert_eq!(end.events(), "");
+    // And once it is right, the token is as fresh as before.
+    scene.now.wall += HOUR;
+    assert_eq!(scene.cached(), "fresh a1");
+    assert_eq!(scene.refresh().token(), "a1");
+}
+
+#[test]
+fn a_token_of_unknown_lifetime_from_the_future_is_not_fresh_either() {
+    let mut scene = Scene::with(tokens("a1", "r1", None));
+    scene.now.wall -= HOUR;
+    assert_eq!(scene.cached(), "missing");
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+}
+
+#[test]
+fn a_process_without_memory_counts_by_the_wall_clock_of_the_record() {
+    let mut scene = Scene::empty();
+    scene.policy.early = Duration::ZERO;
+    scene.start(tokens("a1", "r1", Some(s(600)))).ok();
+    scene.pass(s(200));
+    scene.memory = Default::default();
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.lasts("fresh"), s(400));
+    // From then on the monotonic clock counts too.
+    scene.now.monotonic += s(400);
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn another_look_into_the_store_does_not_make_a_token_live_longer() {
+    let mut scene = without_early(Some(s(600)));
+    scene.pass(s(500));
+    // A clock that was set back by less than the leeway would make it younger.
+    scene.now.wall = now().wall;
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.log(), "lock, load, unlock");
+    assert_eq!(scene.lasts("fresh"), s(100));
+}
+
+// Rejected access tokens
+
+#[test]
+fn only_the_newest_token_can_be_rejected() {
+    let mut scene = Scene::signed_in(600);
+    assert!(!scene.memory.reject(&AccessToken::new("a0")));
+    assert_eq!(scene.cached(), "fresh a1");
+    assert!(scene.memory.reject(&AccessToken::new("a1")));
+    assert!(scene.memory.reject(&AccessToken::new("a1")));
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn a_rejection_of_an_unknown_token_is_remembered() {
+    let mut scene = Scene::signed_in(600);
+    scene.memory = Default::default();
+    assert!(scene.memory.reject(&AccessToken::new("a1")));
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock");
+
+    let mut scene = Scene::signed_in(600);
+    scene.memory = Default::default();
+    assert!(scene.memory.reject(&AccessToken::new("a0")));
+    assert_eq!(scene.refresh().token(), "a1");
+}

@@ -1,0 +1,132 @@
+use std::time::Instant;
+
+use loginradius_proto::http::{Request, Response};
+use loginradius_proto::session::{LoadError, SaveError, SessionEnd, SessionFlow, SessionInput, SessionStep};
+use loginradius_proto::{Body, Error, SendOptions};
+
+use super::clock::now;
+use crate::store::{AsyncSessionLock, AsyncSessionStore};
+
+/// Sends the requests of sessions, and waits.
+///
+/// A transport for blocking code blocks its thread, and its futures are ready at their first poll.
+pub trait Transport: Send + Sync {
+    /// Sends a request once, and returns the response at any HTTP status. It stops at [`SendOptions::deadline`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::not_sent`] if the request was certainly not sent, else [`Error::lost`].
+    fn send(
+        &self,
+        request: Request<Body>,
+        options: SendOptions,
+    ) -> impl Future<Output = Result<Response<Body>, Error>> + Send;
+
+    /// Waits until that instant.
+    fn sleep_until(&self, until: Instant) -> impl Future<Output = ()> + Send;
+}
+
+/// Drives a flow to its end: the flow decides, and this carries out its steps.
+///
+/// `lock` is the store's lock if an earlier flow of this session
+/// [retained](loginradius_proto::session::SessionMemory::retains_lock) it, and `None` otherwise. Afterwards it is the
+/// lock that this flow retains: keep it for the next flow. If it is lost in between, call
+/// [`set_lock_lost`](loginradius_proto::session::SessionMemory::set_lock_lost).
+///
+/// If the future is dropped, the lock of that moment is in `lock`. What has to outlive that is in the store.
+///
+/// ```
+/// use std::time::Instant;
+/// use loginradius_proto::http::{Request, Response};
+/// use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
+/// use loginradius_proto::{App, Body, Error, SendOptions, TokenSet};
+/// use loginradius_store::FileStore;
+/// use loginradius_store::sessions::{Transport, drive};
+///
+/// struct MyTransport;
+///
+/// impl Transport for MyTransport {
+///     async fn send(&self, _: Request<Body>, _: SendOptions) -> Result<Response<Body>, Error> {
+///         // An HTTP client goes here. This is a server that refreshes whatever it gets.
+///         Ok(Response::new(Body::from(r#"{"access_token":"3f5cd6cb","expires_in":600,"refresh_token":"c7d1"}"#)))
+///     }
+///
+///     async fn sleep_until(&self, until: Instant) {
+///         tokio::time::sleep_until(until.into()).await;
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path().join("my-program");
+/// let (app, policy) = (App::new("my-client-id").client_secret("my-client-secret"), SessionPolicy::default());
+/// let mut tokens = TokenSet::new("b8cb84c9");
+/// tokens.refresh_token = Some("a795bbb0".into());
+///
+/// let store = FileStore::open(&folder)?;
+/// let mut lock = None;
+/// let start = SessionFlow::start(&app, policy, SessionMemory::default(), &tokens, 42);
+/// let end = drive(start, &store, "alice", &mut lock, &MyTransport).await;
+/// end.result?;
+///
+/// // Later an API rejects the token.
+/// let mut memory = end.memory;
+/// memory.reject(&tokens.access_token);
+/// let refresh = SessionFlow::refresh(&app, policy, memory, 43);
+/// let end = drive(refresh, &store, "alice", &mut lock, &MyTransport).await;
+/// assert_eq!(end.result?.unwrap().expose(), "3f5cd6cb");
+///
+/// // In another process.
+/// let store = FileStore::open(&folder)?;
+/// let refresh = SessionFlow::refresh(&app, policy, SessionMemory::default(), 44);
+/// let end = drive(refresh, &store, "alice", &mut None, &MyTransport).await;
+/// assert_eq!(end.result?.unwrap().expose(), "3f5cd6cb");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn drive<T: Transport>(
+    mut flow: SessionFlow,
+    store: &dyn AsyncSessionStore,
+    name: &str,
+    lock: &mut Option<Box<dyn AsyncSessionLock>>,
+    transport: &T,
+) -> SessionEnd {
+    loop {
+        let input = match flow.step(now()) {
+            SessionStep::Lock => SessionInput::Locked(store.try_lock(name).await.map(|taken| {
+                *lock = taken;
+                lock.is_some()
+            })),
+            SessionStep::Load => SessionInput::Loaded(match lock {
+                Some(lock) => lock.load().await,
+                None => Err(LoadError::Failed(not_locked())),
+            }),
+            SessionStep::Save { record, expected } => SessionInput::Saved(match lock {
+                Some(lock) => lock.save(&record, expected).await,
+                None => Err(SaveError::Conflict), // so that the flow takes the lock again
+            }),
+            SessionStep::Clear { expected } => SessionInput::Saved(match lock {
+                Some(lock) => lock.clear(expected).await,
+                None => Err(SaveError::Conflict),
+            }),
+            SessionStep::Send { request, options } => SessionInput::Responded(transport.send(request, options).await),
+            SessionStep::Wait(until) => {
+                transport.sleep_until(until).await;
+                continue;
+            }
+            SessionStep::Unlock => {
+                if let Some(lock) = lock.take() {
+                    lock.unlock().await;
+                }
+                SessionInput::Unlocked
+            }
+            SessionStep::Done(end) => return end,
+        };
+        flow.receive(input, now());
+    }
+}
+
+fn not_locked() -> Error {
+    Error::try_later("the session's lock is not held; try again", "the memory says that a flow retained it")
+}

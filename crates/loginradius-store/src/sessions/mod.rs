@@ -1,0 +1,26 @@
+//! Sessions of one process: what the adapters share, and what a transport of your own needs.
+//!
+//! | to | take |
+//! | --- | --- |
+//! | sign in from a program | `Sessions` of `loginradius-blocking` or `loginradius-async`, not this module |
+//! | drive one [`SessionFlow`](loginradius_proto::session::SessionFlow) over a transport of your own | [`drive`] |
+//! | share sessions among the threads or tasks of a process, over a transport of your own | [`SharedSessions`], for a [`Runtime`] |
+//!
+//! Nothing here decides. A flow says in which order the lock is taken, the record loaded and saved, and the request
+//! sent; a [`Coordinator`](loginradius_proto::session::Coordinator) says which caller leads a flow, and which callers
+//! share its outcome.
+
+mod clock;
+mod drive;
+mod leader;
+mod runtime;
+mod session;
+mod settings;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use drive::{Transport, drive};
+pub use runtime::{OutcomeCell, Runtime};
+pub use settings::{OnEvent, SessionSettings};
+pub use shared::{SharedSession, SharedSessions};

@@ -1,0 +1,135 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use loginradius_proto::session::{Coordinator, SessionEvent, SessionMemory};
+
+use super::runtime::Runtime;
+use super::settings::SessionSettings;
+use crate::store::{AsyncSessionLock, AsyncSessionStore};
+
+/// The sessions of one store in one process.
+pub(super) struct Sessions<R: Runtime> {
+    pub(super) runtime: R,
+    pub(super) store: Box<dyn AsyncSessionStore>,
+    pub(super) settings: SessionSettings,
+    registry: Mutex<Registry<R>>,
+}
+
+struct Registry<R: Runtime> {
+    known: HashMap<String, Weak<Session<R>>>,
+    /// Sessions whose newest tokens are in memory alone. They stay, with their locks, even if no caller has a handle:
+    /// the next caller that asks for the name gets them, and no other process sends a consumed token again.
+    retained: HashMap<String, Arc<Session<R>>>,
+}
+
+/// A session in one process.
+pub(super) struct Session<R: Runtime> {
+    pub(super) sessions: Arc<Sessions<R>>,
+    pub(super) name: String,
+    /// What the coordinator has published, to be read without its mutex.
+    pub(super) memory: ArcSwap<SessionMemory>,
+    state: Mutex<State<R>>,
+}
+
+pub(super) struct State<R: Runtime> {
+    pub(super) coordinator: Coordinator,
+    /// For the outcome of the flow in flight, or else of the next one.
+    pub(super) outcome: R::OutcomeCell,
+    /// The store's lock, if a flow retained it.
+    pub(super) lock: Option<Box<dyn AsyncSessionLock>>,
+}
+
+impl<R: Runtime> Sessions<R> {
+    pub(super) fn new(runtime: R, store: Box<dyn AsyncSessionStore>, settings: SessionSettings) -> Self {
+        let registry = Registry { known: HashMap::new(), retained: HashMap::new() };
+        Self { runtime, store, settings, registry: Mutex::new(registry) }
+    }
+
+    pub(super) fn session(self: &Arc<Self>, name: String) -> Arc<Session<R>> {
+        let mut registry = lock(&self.registry);
+        if let Some(session) = registry.known.get(&name).and_then(Weak::upgrade) {
+            return session;
+        }
+        let state = State { coordinator: Coordinator::default(), outcome: R::OutcomeCell::default(), lock: None };
+        let session = Arc::new(Session {
+            sessions: Arc::clone(self),
+            name: name.clone(),
+            memory: ArcSwap::default(),
+            state: Mutex::new(state),
+        });
+        registry.known.insert(name, Arc::downgrade(&session));
+        session
+    }
+
+    pub(super) fn in_use(&self) -> Vec<Arc<Session<R>>> {
+        lock(&self.registry).known.values().filter_map(Weak::upgrade).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        lock(&self.registry).known.len()
+    }
+}
+
+impl<R: Runtime> Session<R> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State<R>> {
+        lock(&self.state)
+    }
+
+    /// Replaces the memory that callers read by what the coordinator publishes.
+    pub(super) fn publish(&self, state: &State<R>) {
+        let published = state.coordinator.published();
+        if !Arc::ptr_eq(&self.memory.load(), &published) {
+            self.memory.store(published);
+        }
+    }
+
+    /// Keeps the session as long as its newest tokens are in memory alone.
+    pub(super) fn retain(self: &Arc<Self>, state: &State<R>) {
+        let mut registry = lock(&self.sessions.registry);
+        if state.coordinator.is_unsaved() {
+            registry.retained.insert(self.name.clone(), Arc::clone(self));
+        } else {
+            registry.retained.remove(&self.name);
+        }
+    }
+
+    /// Delivers the events in order, unless another caller is doing that: then that caller delivers these too.
+    pub(super) fn deliver_events(&self) {
+        while let Some(event) = self.next_event() {
+            let _guard = DeliveryGuard(self);
+            if let Some(on_event) = &self.sessions.settings.on_event {
+                on_event(&self.name, &event);
+            }
+        }
+    }
+
+    fn next_event(&self) -> Option<SessionEvent> {
+        self.state().coordinator.next_event()
+    }
+}
+
+/// Lets the next event be delivered when it is dropped, even by a panic of the callback.
+struct DeliveryGuard<'a, R: Runtime>(&'a Session<R>);
+
+impl<R: Runtime> Drop for DeliveryGuard<'_, R> {
+    fn drop(&mut self) {
+        self.0.state().coordinator.event_delivered();
+    }
+}
+
+impl<R: Runtime> Drop for Session<R> {
+    fn drop(&mut self) {
+        let known = &mut lock(&self.sessions.registry).known;
+        // Another session of that name may have begun.
+        if known.get(&self.name).is_some_and(|session| session.strong_count() == 0) {
+            known.remove(&self.name);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic leaves nothing half done: no code of a store, a transport or a callback runs under these mutexes.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,226 @@
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use loginradius_proto::session::{Admission, CachedToken, SessionOutcome, SessionRequest, Sharing};
+use loginradius_proto::{AccessToken, Error, TokenSet};
+
+use super::clock::now;
+use super::leader::{Leader, run};
+use super::runtime::{OutcomeCell, Runtime};
+use super::session::{Session, Sessions};
+use super::settings::SessionSettings;
+use crate::store::AsyncSessionStore;
+
+/// The sessions of one store, for the threads or tasks of one process.
+///
+/// All [`SharedSession`]s of a name that come from it share one token, and one flow at a time.
+pub struct SharedSessions<R: Runtime>(Arc<Sessions<R>>);
+
+/// A session that the threads or tasks of one process share.
+///
+/// What becomes of a flow whose callers are dropped is up to [`Runtime::lead`].
+pub struct SharedSession<R: Runtime>(Arc<Session<R>>);
+
+impl<R: Runtime> SharedSessions<R> {
+    /// Shares the sessions of that store.
+    pub fn new(runtime: R, store: Box<dyn AsyncSessionStore>, settings: SessionSettings) -> Self {
+        Self(Arc::new(Sessions::new(runtime, store, settings)))
+    }
+
+    /// Returns the session of that name. This does not use the store yet.
+    #[must_use]
+    pub fn session(&self, name: impl Into<String>) -> SharedSession<R> {
+        SharedSession(self.0.session(name.into()))
+    }
+
+    /// [Flushes](SharedSession::flush) all sessions that are in use, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// The first one; the other sessions are flushed nevertheless.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let mut result = Ok(());
+        for session in self.0.in_use() {
+            result = result.and(SharedSession(session).flush().await);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+impl<R: Runtime> SharedSessions<R> {
+    /// Returns how many sessions are remembered.
+    pub(super) fn known(&self) -> usize {
+        self.0.known()
+    }
+}
+
+impl<R: Runtime> SharedSession<R> {
+    /// Returns the session's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Gets an access token that is good now.
+    ///
+    /// As long as the token in memory is good, this takes no lock, does not use the store, allocates nothing, and is
+    /// ready at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SessionFlow::refresh`](loginradius_proto::session::SessionFlow::refresh).
+    pub async fn access_token(&self) -> Result<AccessToken, Error> {
+        match self.cached_token() {
+            Some(result) => result,
+            None => self.token(None).await,
+        }
+    }
+
+    /// Gets all tokens, with an access token that is good now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`access_token`](Self::access_token).
+    pub async fn tokens(&self) -> Result<TokenSet, Error> {
+        self.access_token().await?;
+        let tokens = self.0.memory.load().tokens(now());
+        tokens.ok_or_else(|| Error::try_later("the session was signed out just now", "by another caller"))
+    }
+
+    /// Gets another access token, because an API rejected that one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`access_token`](Self::access_token).
+    pub async fn refresh_rejected(&self, token: &AccessToken) -> Result<AccessToken, Error> {
+        self.token(Some(token)).await
+    }
+
+    /// Stores the tokens of a login: [`SessionFlow::start`](loginradius_proto::session::SessionFlow::start).
+    ///
+    /// # Errors
+    ///
+    /// If they could not be stored. The session does not keep them.
+    pub async fn start(&self, tokens: &TokenSet) -> Result<(), Error> {
+        self.request(SessionRequest::Start(tokens)).await.map(drop)
+    }
+
+    /// Signs out: [`SessionFlow::sign_out`](loginradius_proto::session::SessionFlow::sign_out).
+    ///
+    /// # Errors
+    ///
+    /// If it was not completed. Call it again.
+    pub async fn sign_out(&self) -> Result<(), Error> {
+        self.request(SessionRequest::SignOut).await.map(drop)
+    }
+
+    /// Removes the session from the store: [`SessionFlow::forget`](loginradius_proto::session::SessionFlow::forget).
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn forget(&self) -> Result<(), Error> {
+        self.request(SessionRequest::Forget).await.map(drop)
+    }
+
+    /// Waits for the flow in flight, and saves what is unsaved.
+    ///
+    /// # Errors
+    ///
+    /// The store's, if there are still tokens that it does not hold.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.request(SessionRequest::Flush).await.map(drop)
+    }
+
+    /// Returns why the newest tokens are in this process alone, if they are.
+    #[must_use]
+    pub fn save_error(&self) -> Option<Error> {
+        self.0.memory.load().save_error().cloned()
+    }
+
+    /// Returns the caller's outcome, if the memory has it.
+    fn cached_token(&self) -> Option<Result<AccessToken, Error>> {
+        match self.0.memory.load().cached_token(now()) {
+            CachedToken::Fresh(token) => Some(Ok(token.clone())),
+            CachedToken::BackingOff(error) => Some(Err(error.clone())),
+            CachedToken::RefreshDue(_) | CachedToken::Missing => None,
+        }
+    }
+
+    async fn token(&self, rejected: Option<&AccessToken>) -> Result<AccessToken, Error> {
+        let token = self.request(SessionRequest::Token { rejected }).await?;
+        token.ok_or_else(|| Error::try_later("the session has no access token; try again", "a refresh without one"))
+    }
+
+    async fn request(&self, request: SessionRequest<'_>) -> SessionOutcome {
+        loop {
+            let (sharing, cell) = match self.admit(request)? {
+                Admitted::Done(outcome) => return outcome,
+                Admitted::Wait(sharing, cell) => (sharing, cell),
+            };
+            let outcome = cell.wait().await;
+            if sharing.is_none_or(|sharing| sharing.includes(&outcome)) {
+                return outcome;
+            }
+        }
+    }
+
+    /// Admits a caller, and runs the flow if it leads one.
+    fn admit(&self, request: SessionRequest<'_>) -> Result<Admitted<R>, Error> {
+        let Sessions { runtime, settings, .. } = &*self.0.sessions;
+        let mut state = self.0.state();
+        let admission = state.coordinator.admit(request, runtime.app(), settings.policy, now(), seed());
+        self.0.publish(&state);
+        match admission {
+            Admission::Done(outcome) => Ok(Admitted::Done(outcome)),
+            Admission::Wait(sharing) => Ok(Admitted::Wait(Some(sharing), state.outcome.clone())),
+            Admission::Lead(flow) => {
+                let leader = Leader::new(&self.0, state.lock.take());
+                let cell = state.outcome.clone();
+                drop(state);
+                runtime.lead(run(leader, flow))?;
+                Ok(Admitted::Wait(None, cell))
+            }
+        }
+    }
+}
+
+/// What an admitted caller gets.
+enum Admitted<R: Runtime> {
+    Done(SessionOutcome),
+    /// Without a sharing, the outcome is that of the caller's own flow.
+    Wait(Option<Sharing>, R::OutcomeCell),
+}
+
+/// Draws a seed for a flow.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+// Not derived: that would require a runtime that can be cloned and printed.
+
+impl<R: Runtime> Clone for SharedSessions<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Runtime> Clone for SharedSession<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Runtime> fmt::Debug for SharedSessions<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSessions").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> fmt::Debug for SharedSession<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSession").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use loginradius_proto::http::{Request, Response};
+use loginradius_proto::session::{
+    Expected, LoadError, SaveError, SessionFlow, SessionMemory, SessionOutcome, SessionPolicy, StoredRecord,
+};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet};
+
+use super::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport, drive};
+use crate::blocking::BlockingStore;
+use crate::memory::MemoryStore;
+use crate::store::{SessionLock, SessionStore};
+
+/// The wait between two attempts, of which the jitter takes up to a quarter off.
+const WAIT: Duration = Duration::from_millis(40);
+
+/// A client whose server gives these responses, and whose futures are ready at once.
+#[derive(Clone)]
+struct Scripted {
+    app: App,
+    responses: Arc<Mutex<VecDeque<Result<&'static str, Error>>>>,
+    /// How long each of its waits was.
+    waits: Arc<Mutex<Vec<Duration>>>,
+    /// How often a caller was admitted.
+    admissions: Arc<AtomicUsize>,
+    /// Whether flows are dropped in place of being run.
+    drops_flows: Arc<AtomicBool>,
+}
+
+impl Scripted {
+    fn new(responses: impl IntoIterator<Item = Result<&'static str, Error>>) -> Self {
+        Self {
+            app: App::new("my-client-id").client_secret("my-client-secret"),
+            responses: Arc::new(Mutex::new(responses.into_iter().collect())),
+            waits: Arc::default(),
+            admissions: Arc::default(),
+            drops_flows: Arc::default(),
+        }
+    }
+
+    fn sessions(&self, store: &MemoryStore) -> SharedSessions<Self> {
+        let retry = Retry { attempts: 2, first_wait: WAIT, longest_wait: WAIT };
+        let policy = SessionPolicy { retry, ..SessionPolicy::default() };
+        SharedSessions::new(self.clone(), Box::new(store.clone()), SessionSettings { policy, on_event: None })
+    }
+}
+
+impl Transport for Scripted {
+    async fn send(&self, _: Request<Body>, _: SendOptions) -> Result<Response<Body>, Error> {
+        let response = self.responses.lock().unwrap().pop_front().expect("a response");
+        response.map(|body| Response::new(Body::from(body)))
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        let wait = until.saturating_duration_since(Instant::now());
+        self.waits.lock().unwrap().push(wait);
+        std::thread::sleep(wait);
+    }
+}
+
+impl Runtime for Scripted {
+    type OutcomeCell = Cell;
+
+    fn app(&self) -> &App {
+        self.admissions.fetch_add(1, Ordering::SeqCst);
+        &self.app
+    }
+
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        if !self.drops_flows.load(Ordering::SeqCst) {
+            ready(flow);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Cell(Arc<Mutex<Option<SessionOutcome>>>);
+
+impl OutcomeCell for Cell {
+    fn set(&self, outcome: SessionOutcome) {
+        assert!(self.0.lock().unwrap().replace(outcome).is_none(), "an outcome is set once");
+    }
+
+    async fn wait(&self) -> SessionOutcome {
+        self.0.lock().unwrap().clone().expect("the flow has run")
+    }
+}
+
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn tokens() -> TokenSet {
+    let mut tokens = TokenSet::new("first");
+    tokens.refresh_token = Some("refresh".into());
+    tokens
+}
+
+/// Starts a session of a client whose server gives these responses afterwards.
+fn started(
+    responses: impl IntoIterator<Item = Result<&'static str, Error>>,
+) -> (Scripted, MemoryStore, SharedSession<Scripted>) {
+    let (client, store) = (Scripted::new(responses), MemoryStore::new());
+    let session = client.sessions(&store).session("ada");
+    ready(session.start(&tokens())).unwrap();
+    (client, store, session)
+}
+
+fn is_locked(store: &MemoryStore) -> bool {
+    SessionStore::try_lock(store, "ada").unwrap().is_none()
+}
+
+fn kind(result: Result<AccessToken, Error>) -> ErrorKind {
+    result.expect_err("an error").kind()
+}
+
+#[test]
+fn what_the_memory_says_is_returned_without_an_admission() {
+    let (client, _, session) = started([Err(Error::not_sent("off")), Err(Error::not_sent("off"))]);
+    let admissions = || client.admissions.load(Ordering::SeqCst);
+    assert_eq!(admissions(), 1);
+    assert_eq!(ready(session.access_token()).unwrap().expose(), "first");
+    assert_eq!(admissions(), 1, "for a token that is fresh");
+    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::TryLater);
+    assert_eq!(admissions(), 2);
+    assert_eq!(kind(ready(session.access_token())), ErrorKind::TryLater);
+    assert_eq!(admissions(), 2, "for the error of a backoff");
+}
+
+#[test]
+fn a_flow_waits_as_long_as_it_says() {
+    let refreshed = r#"{"access_token":"second","refresh_token":"next"}"#;
+    let (client, _, session) = started([Err(Error::not_sent("off")), Ok(refreshed)]);
+    assert_eq!(ready(session.refresh_rejected(&"first".into())).unwrap().expose(), "second");
+    // A single wait: after too short a sleep the flow would wait again.
+    let waits = client.waits.lock().unwrap();
+    assert!(waits.len() == 1 && waits[0] > WAIT / 2, "{waits:?}");
+}
+
+#[test]
+fn a_flow_that_is_not_run_is_aborted() {
+    let refreshed = r#"{"access_token":"second","refresh_token":"next"}"#;
+    let (client, store, session) = started([Ok(refreshed)]);
+    client.drops_flows.store(true, Ordering::SeqCst);
+    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::TryLater);
+    assert_eq!(ready(session.sign_out()).unwrap_err().kind(), ErrorKind::TryLater);
+    assert!(!is_locked(&store));
+    client.drops_flows.store(false, Ordering::SeqCst);
+    assert_eq!(ready(session.access_token()).unwrap().expose(), "second");
+}
+
+#[test]
+fn a_session_that_no_caller_has_is_forgotten() {
+    let (client, store) = (Scripted::new([]), MemoryStore::new());
+    let sessions = client.sessions(&store);
+    let session = sessions.session("ada");
+    let _other = sessions.session("bob");
+    ready(session.start(&tokens())).unwrap();
+    assert_eq!(sessions.known(), 2);
+    drop(session.clone());
+    assert_eq!(sessions.known(), 2, "a handle is left");
+    drop(session);
+    assert_eq!(sessions.known(), 1);
+}
+
+/// A store on which only an intent to refresh can be saved.
+struct FullDisk(MemoryStore);
+
+struct FullDiskLock(Box<dyn SessionLock>);
+
+impl SessionStore for FullDisk {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        Ok(SessionStore::try_lock(&self.0, name)?.map(|lock| Box::new(FullDiskLock(lock)) as _))
+    }
+}
+
+impl SessionLock for FullDiskLock {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        self.0.load()
+    }
+
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        match String::from_utf8_lossy(record.as_bytes()).contains(r#""intent":"#) {
+            true => self.0.save(record, expected),
+            false => Err(SaveError::Failed(Error::try_later("the disk is full", "a test"))),
+        }
+    }
+
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+        self.0.clear(expected)
+    }
+}
+
+#[test]
+fn without_the_retained_lock_nothing_is_saved_until_the_memory_knows() {
+    let (client, store, _) = started([Ok(r#"{"access_token":"second","refresh_token":"next"}"#)]);
+    let mut memory = SessionMemory::default();
+    memory.reject(&"first".into());
+    let mut lock = None;
+    let refresh = |memory| SessionFlow::refresh(&client.app, SessionPolicy::default(), memory, 1);
+    let full = BlockingStore::new(FullDisk(store.clone()));
+    let end = ready(drive(refresh(memory), &full, "ada", &mut lock, &client));
+    assert_eq!(end.result.unwrap().unwrap().expose(), "second");
+    assert!(lock.is_some() && end.memory.retains_lock());
+
+    drop(lock);
+    let mut end = ready(drive(refresh(end.memory), &store, "ada", &mut None, &client));
+    assert!(end.memory.save_error().is_some(), "it is not said to be saved");
+    end.memory.set_lock_lost();
+    let end = ready(drive(refresh(end.memory), &store, "ada", &mut None, &client));
+    assert!(end.memory.save_error().is_none() && !is_locked(&store));
+    let end = ready(drive(refresh(SessionMemory::default()), &store, "ada", &mut None, &client));
+    assert_eq!(end.result.unwrap().unwrap().expose(), "second");
+}

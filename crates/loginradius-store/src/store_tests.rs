@@ -1,0 +1,763 @@
+//! Tests for stores of your own: every promise of [`SessionStore`] and [`AsyncSessionStore`] that can be checked from
+//! outside.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::sync::Mutex;
+//! use loginradius_store::{MemoryStore, store_tests};
+//!
+//! let storages = Mutex::new(HashMap::<String, MemoryStore>::new());
+//! store_tests::check(|storage| storages.lock().unwrap().entry(storage.to_owned()).or_default().clone());
+//! ```
+//!
+//! The feature `test-util` turns them on: `cargo add --dev loginradius-store --features test-util`.
+//!
+//! The rest is left to the store's own tests: that what is saved outlives a loss of power, that half a save leaves the
+//! old record, that a copy is kept of a damaged record, that a lock ends with its process, and what happens when a
+//! lease lapses under its holder.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
+
+use crate::blocking::BlockingStore;
+use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionStore};
+
+/// Checks a store for blocking code.
+///
+/// `open` opens a handle to the storage of that name: an empty storage at the first call, the same one at each later
+/// call with the same text. These texts are short and made of a-z and `-`; the names of sessions are not. There are
+/// hundreds of operations, some of them from several threads.
+///
+/// # Panics
+///
+/// At the first promise that is broken, with a message that says which one.
+pub fn check<S: SessionStore>(open: impl Fn(&str) -> S) {
+    let open = |storage: &str| BlockingStore::new(open(storage));
+    block_on(check_all(&open, Duration::ZERO));
+
+    let handles = [open("threads"), open("threads"), open("threads"), open("threads")];
+    let held = &AtomicBool::new(false);
+    block_on(begin_counting(&handles[0]));
+    // `scope` would pass on the panic of a thread without its message.
+    let failures: Vec<_> = thread::scope(|scope| {
+        let count = |handle| scope.spawn(move || block_on(count(handle, held)));
+        let threads: Vec<_> = handles.iter().map(count).collect();
+        threads.into_iter().filter_map(|thread| thread.join().err()).collect()
+    });
+    if let Some(failure) = failures.into_iter().next() {
+        std::panic::resume_unwind(failure);
+    }
+    block_on(end_counting(&handles[0]));
+}
+
+/// Checks a store for async code, on the runtime that it needs.
+///
+/// It checks what [`check`] does, and what dropped futures leave. If dropping a lock does not release it, because that
+/// takes a request, give the store a lease of a few seconds for this.
+///
+/// ```
+/// # use std::collections::HashMap;
+/// # use std::sync::Mutex;
+/// # use loginradius_store::{MemoryStore, store_tests};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let storages = Mutex::new(HashMap::<String, MemoryStore>::new());
+/// store_tests::check_async(|storage| storages.lock().unwrap().entry(storage.to_owned()).or_default().clone()).await;
+/// # });
+/// ```
+///
+/// # Panics
+///
+/// At the first promise that is broken, with a message that says which one.
+pub async fn check_async<S: AsyncSessionStore>(open: impl Fn(&str) -> S) {
+    check_all(&open, LOCK_TIMEOUT).await;
+    dropped_futures_leave_no_trace(&open).await;
+
+    let handles = [open("tasks"), open("tasks"), open("tasks"), open("tasks")];
+    let held = AtomicBool::new(false);
+    begin_counting(&handles[0]).await;
+    join(handles.iter().map(|handle| Box::pin(count(handle, &held))).collect()).await;
+    end_counting(&handles[0]).await;
+}
+
+/// How long a lock may take to become free after it was released or dropped.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+async fn check_all<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout: Duration) {
+    locks_exclude_each_other(open, drop_timeout).await;
+    names_are_kept_apart(open).await;
+    an_empty_storage_has_no_record(open).await;
+    a_record_is_kept(open).await;
+    every_record_is_kept_whole(open).await;
+    a_save_is_conditional(open).await;
+    a_save_that_is_done_changes_nothing(open).await;
+    a_clear_is_conditional(open).await;
+    a_damaged_record_is_replaced(open).await;
+    a_damaged_record_is_cleared(open).await;
+}
+
+// The promises.
+
+const EXCLUSIVE: &str = "a lock has one holder at a time";
+const FREE: &str = "a lock that was released is free";
+const KEPT: &str = "what was saved is loaded, byte for byte and with its generation";
+const UNCHANGED: &str = "a conflict changes nothing";
+const CLEARED: &str = "what was cleared is gone";
+const DISTINCT: &str = "no two names share a record or a lock";
+const REPLACED: &str = "a damaged record of the expected generation is replaced";
+
+async fn locks_exclude_each_other<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout: Duration) {
+    let (one, other) = (open("locks"), open("locks"));
+    let lock = take(&one, "default").await;
+    keep(try_lock(&one, "default").await.is_none(), EXCLUSIVE, "the same handle got it a second time");
+    keep(try_lock(&other, "default").await.is_none(), EXCLUSIVE, "another handle got it");
+    lock.unlock().await;
+
+    let mut lock = some(try_lock(&other, "default").await, FREE, "another handle did not get it after `unlock`");
+    let promise = "a lock is held until it is released";
+    let record = named("locks");
+    keep_done(lock.save(&record, Expected::Nothing).await, "the first save");
+    keep(try_lock(&one, "default").await.is_none(), promise, "another handle got it after a save");
+    let _ = lock.load().await;
+    keep(try_lock(&one, "default").await.is_none(), promise, "another handle got it after a load");
+    keep_done(lock.clear(generation(&record)).await, "the first clear");
+    keep(try_lock(&one, "default").await.is_none(), promise, "another handle got it after a clear");
+    drop(lock);
+
+    let since = Instant::now();
+    let mut free = try_lock(&one, "default").await;
+    while free.is_none() && since.elapsed() < drop_timeout {
+        pause().await;
+        free = try_lock(&one, "default").await;
+    }
+    some(free, "a lock that was dropped is free", "another handle did not get it").unlock().await;
+}
+
+async fn names_are_kept_apart<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let names = names();
+    let (one, other) = (open("names"), open("names"));
+    let mut locks = Vec::new();
+    for name in &names {
+        let detail = format!("the lock of {} was taken, and it was another name's", show(name));
+        locks.push(some(try_lock(&one, name).await, DISTINCT, &detail));
+    }
+    for (name, lock) in names.iter().zip(&mut locks) {
+        keep_nothing(lock.load().await, DISTINCT, &format!("under {} is the record of another name", show(name)));
+        keep_done(lock.save(&named(name), Expected::Nothing).await, &format!("a save under {}", show(name)));
+    }
+    for lock in locks {
+        lock.unlock().await;
+    }
+    for (index, name) in names.iter().enumerate() {
+        let mut lock = take(&other, name).await;
+        let expected = named(name);
+        let detail = format!("of {}, loaded through another handle", show(name));
+        keep_stored(lock.load().await, &expected, "a record is there under its own name", &detail);
+        // Every other one, so that the last round sees what clearing did to the rest.
+        if index % 2 == 0 {
+            keep_done(lock.clear(generation(&expected)).await, "a clear");
+        }
+        lock.unlock().await;
+    }
+    for (index, name) in names.iter().enumerate() {
+        let mut lock = take(&one, name).await;
+        let found = lock.load().await;
+        lock.unlock().await;
+        if index % 2 == 0 {
+            keep_nothing(found, CLEARED, &format!("of {}", show(name)));
+        } else {
+            let detail = format!("of {}, after others were cleared", show(name));
+            keep_stored(found, &named(name), "a record is there until it is cleared itself", &detail);
+        }
+    }
+}
+
+async fn an_empty_storage_has_no_record<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let store = open("nothing");
+    let mut lock = take(&store, "default").await;
+    let promise = "where nothing was saved, there is nothing";
+    keep_nothing(lock.load().await, promise, "the first load found something");
+    let record = named("nothing");
+    let promise = "where there is nothing, a save that expects a record is a conflict";
+    for expected in [generation(&record), damaged(&record)] {
+        keep_conflict(lock.save(&record, expected).await, promise, &format!("it expected {expected:?}"));
+        keep_nothing(lock.load().await, UNCHANGED, "there was nothing, and now there is something");
+        keep_done_or_conflict(lock.clear(expected).await, "a clear where there is nothing");
+        keep_nothing(lock.load().await, UNCHANGED, "there was nothing, and now there is something");
+    }
+    keep_done(lock.clear(Expected::Nothing).await, "a clear where nothing is expected, and is there");
+    keep_nothing(lock.load().await, CLEARED, "where there was nothing before");
+    lock.unlock().await;
+}
+
+async fn a_record_is_kept<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let (one, other) = (open("kept"), open("kept"));
+    let record = named("kept");
+    let mut lock = take(&one, "default").await;
+    keep_done(lock.save(&record, Expected::Nothing).await, "the first save");
+    keep_stored(lock.load().await, &record, KEPT, "under the same lock");
+    keep_stored(lock.load().await, &record, KEPT, "under the same lock, a second time");
+    lock.unlock().await;
+    let mut lock = take(&other, "default").await;
+    keep_stored(lock.load().await, &record, KEPT, "through another handle");
+    lock.unlock().await;
+    drop((one, other));
+    let store = open("kept");
+    let mut lock = take(&store, "default").await;
+    keep_stored(lock.load().await, &record, KEPT, "through a handle that was opened after all others had ended");
+    lock.unlock().await;
+}
+
+async fn every_record_is_kept_whole<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let store = open("whole");
+    let mut lock = take(&store, "default").await;
+    let mut expected = Expected::Nothing;
+    // A store does not judge: each is replaced like any other record, and of a long one nothing may stay.
+    for (what, record) in records() {
+        keep_done(lock.save(&record, expected).await, &format!("the save of {what}"));
+        keep_stored(lock.load().await, &record, KEPT, what);
+        expected = generation(&record);
+    }
+    keep_done(lock.clear(expected).await, "a clear");
+    lock.unlock().await;
+}
+
+/// Generations of which no bit may get lost, as by rounding.
+const FIRST: u64 = 0x000f_edcb_a987_6540;
+const SECOND: u64 = FIRST + 2;
+
+async fn a_save_is_conditional<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let store = open("saves");
+    let (first, second) = (session(FIRST, "first"), session(SECOND, "second"));
+    let mut lock = take(&store, "default").await;
+    keep_done(lock.save(&first, Expected::Nothing).await, "the first save");
+
+    let rows = [
+        (Expected::Nothing, "a save that expects nothing, over a record, is a conflict"),
+        (Expected::Generation(FIRST ^ 1), "a save over another generation than the expected one is a conflict"),
+        (Expected::Generation(FIRST ^ (1 << 52)), "all 53 bits of a generation are compared"),
+        (Expected::Generation(SECOND), "what is compared is the stored generation, not the new one"),
+    ];
+    for (expected, promise) in rows {
+        keep_conflict(lock.save(&second, expected).await, promise, &format!("it expected {expected:?}"));
+        keep_stored(lock.load().await, &first, UNCHANGED, promise);
+    }
+
+    keep_done(lock.save(&second, Expected::Generation(FIRST)).await, "a save over the expected generation");
+    keep_stored(lock.load().await, &second, KEPT, "in place of an older one");
+    let promise = "a save that expects a generation of before is a conflict";
+    for (what, record) in [
+        ("of the record before", &first),
+        ("of the next record", &session(SECOND + 1, "third")),
+        ("of another record of the stored generation", &session(SECOND, "another")),
+    ] {
+        keep_conflict(lock.save(record, Expected::Generation(FIRST)).await, promise, what);
+        keep_stored(lock.load().await, &second, UNCHANGED, promise);
+    }
+    // Generations begin at random: the next one may be lower.
+    keep_done(lock.save(&first, Expected::Generation(SECOND)).await, "a save of a lower generation");
+    keep_stored(lock.load().await, &first, KEPT, "with a lower generation");
+    lock.unlock().await;
+}
+
+/// Saves again what is stored: a store may recognize its own save, or say that it is a conflict.
+async fn a_save_that_is_done_changes_nothing<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let store = open("done");
+    let mut lock = take(&store, "default").await;
+    let record = named("done");
+    keep_done(lock.save(&record, Expected::Nothing).await, "the first save");
+    for expected in [Expected::Nothing, Expected::Generation(5), Expected::Damaged(5)] {
+        keep_done_or_conflict(lock.save(&record, expected).await, "the save of what is stored");
+        keep_stored(lock.load().await, &record, KEPT, "saved a second time");
+    }
+    lock.unlock().await;
+}
+
+async fn a_clear_is_conditional<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let (one, other) = (open("clears"), open("clears"));
+    let first = session(FIRST, "first");
+    let mut lock = take(&one, "default").await;
+    keep_done(lock.save(&first, Expected::Nothing).await, "the first save");
+    let rows = [
+        (Expected::Nothing, "a clear that expects nothing, over a record, is a conflict"),
+        (Expected::Generation(FIRST ^ 1), "a clear of another generation than the expected one is a conflict"),
+    ];
+    for (expected, promise) in rows {
+        keep_conflict(lock.clear(expected).await, promise, &format!("it expected {expected:?}"));
+        keep_stored(lock.load().await, &first, UNCHANGED, promise);
+    }
+    keep_done(lock.clear(Expected::Generation(FIRST)).await, "a clear of the expected generation");
+    keep_nothing(lock.load().await, CLEARED, "the same lock found something");
+    lock.unlock().await;
+
+    let mut lock = take(&other, "default").await;
+    keep_nothing(lock.load().await, CLEARED, "another handle found something");
+    keep_done_or_conflict(lock.clear(Expected::Generation(FIRST)).await, "a second clear");
+    let promise = "where nothing is stored any more, a save that expects the generation of before is a conflict";
+    keep_conflict(
+        lock.save(&session(FIRST + 1, "late"), Expected::Generation(FIRST)).await,
+        promise,
+        "it did not say so",
+    );
+    keep_nothing(lock.load().await, UNCHANGED, promise);
+    let lower = session(3, "lower");
+    keep_done(lock.save(&lower, Expected::Nothing).await, "a save after a clear");
+    keep_stored(lock.load().await, &lower, KEPT, "after a clear");
+    lock.unlock().await;
+}
+
+/// Replaces what a flow cannot read: the store compares its generation like any other.
+async fn a_damaged_record_is_replaced<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let (one, other) = (open("damaged"), open("damaged"));
+    let mut before = Expected::Nothing;
+    // The same bytes a second time: the copies need two names.
+    let rows = [(7, "first", &b"\0half a rec"[..]), (8, "second", b"\0half a rec"), (9, "third", b"\xff\xfe")];
+    for (new, text, bytes) in rows {
+        let (found, new) = (StoredRecord::from_bytes(bytes), session(new, text));
+        let mut lock = take(&one, "default").await;
+        keep_done(lock.save(&found, before).await, "the save of bytes that are no session");
+        let rows = [
+            (Expected::Nothing, "a save or clear that expects nothing, over a damaged record, is a conflict"),
+            (Expected::Damaged(found.generation() ^ 1), "a damaged record of another generation stays"),
+            (Expected::Damaged(new.generation()), "a damaged record of another generation stays"),
+        ];
+        for (expected, promise) in rows {
+            keep_conflict(lock.save(&new, expected).await, promise, &format!("a save expected {expected:?}"));
+            keep_stored(lock.load().await, &found, UNCHANGED, promise);
+            keep_conflict(lock.clear(expected).await, promise, &format!("a clear expected {expected:?}"));
+            keep_stored(lock.load().await, &found, UNCHANGED, promise);
+        }
+        keep_done_as(REPLACED, lock.save(&new, damaged(&found)).await, "a save did not do so");
+        keep_stored(lock.load().await, &new, REPLACED, "loaded under the same lock");
+        lock.unlock().await;
+
+        let mut lock = take(&other, "default").await;
+        keep_stored(lock.load().await, &new, REPLACED, "loaded through another handle");
+        let promise = "a damaged record is replaced once";
+        keep_conflict(lock.save(&session(10, "late"), damaged(&found)).await, promise, "a second save did so");
+        keep_stored(lock.load().await, &new, UNCHANGED, promise);
+        lock.unlock().await;
+        before = generation(&new);
+    }
+
+    // A wrapper may report damage although the bytes are a session.
+    let (intact, new) = (session(50, "intact"), session(60, "new"));
+    let mut lock = take(&one, "default").await;
+    keep_done(lock.save(&intact, before).await, "a save");
+    keep_done_as(REPLACED, lock.save(&new, damaged(&intact)).await, "a save over bytes that are a session");
+    keep_stored(lock.load().await, &new, REPLACED, "where the bytes were a session");
+    lock.unlock().await;
+}
+
+async fn a_damaged_record_is_cleared<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let store = open("damaged-clears");
+    let mut lock = take(&store, "default").await;
+    for bytes in [&b"{\"version\":1,"[..], b"\0", b"{\"version\":1,"] {
+        let found = StoredRecord::from_bytes(bytes);
+        keep_done(lock.save(&found, Expected::Nothing).await, "the save of bytes that are no session");
+        let promise = "a damaged record of the expected generation is cleared";
+        keep_done_as(promise, lock.clear(damaged(&found)).await, "a clear did not do so");
+        keep_nothing(lock.load().await, CLEARED, "of a damaged record");
+    }
+    lock.unlock().await;
+}
+
+/// Drops futures, as a caller may at any moment.
+async fn dropped_futures_leave_no_trace<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let (one, other) = (open("dropped"), open("dropped"));
+    for polls in 0..3 {
+        poll_and_drop(one.try_lock("default"), polls).await;
+    }
+    // Panics if it never becomes free.
+    let mut lock = take(&other, "default").await;
+    let mut stored = session(0, "dropped");
+    keep_done(lock.save(&stored, Expected::Nothing).await, "the first save");
+    lock.unlock().await;
+
+    for round in 0..30 {
+        let mut lock = take(&one, "default").await;
+        let next = session(stored.generation() + 1, "dropped");
+        poll_and_drop(lock.save(&next, generation(&stored)), round % 3).await;
+        if round % 2 == 0 {
+            drop(lock);
+        } else {
+            lock.unlock().await;
+        }
+
+        let mut lock = take(&other, "default").await;
+        let found = match lock.load().await {
+            Ok(Some(found)) if is_same(&found, &stored) || is_same(&found, &next) => found,
+            found => broken("a save whose future was dropped leaves the old or the new record", &outcome(&found)),
+        };
+        for _ in 0..10 {
+            pause().await;
+        }
+        let promise = "what was begun has ended when its lock is free";
+        keep_stored(lock.load().await, &found, promise, "a save whose future was dropped came later");
+        stored = session(found.generation() + 1, "dropped");
+        keep_done(lock.save(&stored, generation(&found)).await, "a save after one whose future was dropped");
+        lock.unlock().await;
+    }
+}
+
+/// How often each handle adds one.
+const COUNTS: u64 = 25;
+/// How long one handle may wait for the others, on a slow disk.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(300);
+
+async fn begin_counting<S: AsyncSessionStore>(store: &S) {
+    let mut lock = take(store, "default").await;
+    keep_done(lock.save(&session(0, "count"), Expected::Nothing).await, "the first save");
+    lock.unlock().await;
+}
+
+async fn count<S: AsyncSessionStore>(store: &S, held: &AtomicBool) {
+    for _ in 0..COUNTS {
+        let mut lock = take_within(COUNT_TIMEOUT, store, "default").await;
+        keep(!held.swap(true, Ordering::SeqCst), EXCLUSIVE, "two of several that count had it at once");
+        let found = counted(lock.load().await);
+        let next = session(found.generation() + 1, "count");
+        keep_done(lock.save(&next, generation(&found)).await, "a save under the lock");
+        held.store(false, Ordering::SeqCst);
+        lock.unlock().await;
+    }
+}
+
+async fn end_counting<S: AsyncSessionStore>(store: &S) {
+    let mut lock = take(store, "default").await;
+    let found = counted(lock.load().await).generation();
+    lock.unlock().await;
+    let detail = format!("4 handles have counted to {}, and the store to {found}", 4 * COUNTS);
+    keep(found == 4 * COUNTS, "no update is lost", &detail);
+}
+
+#[track_caller]
+fn counted(found: Result<Option<StoredRecord>, LoadError>) -> StoredRecord {
+    match found {
+        Ok(Some(found)) => found,
+        found => broken("a record that others replace is always there, whole", &outcome(&found)),
+    }
+}
+
+// Names and records.
+
+/// Returns names that a file system, a database or a careless encoding may confuse or refuse.
+fn names() -> Vec<String> {
+    let mut names: Vec<String> = [
+        "",
+        " ",
+        ".",
+        "..",
+        "a",
+        "A",
+        "b",
+        "a/b",
+        "a\\b",
+        "a:b",
+        "a.b",
+        "a_b",
+        "a-b",
+        "a%2fb",
+        "a%2Fb",
+        "a+b",
+        "a b",
+        "a.",
+        "a ",
+        " a",
+        "a\0",
+        "a\0b",
+        "\0",
+        "a\n",
+        "%41",
+        "_41",
+        "%",
+        "%%",
+        "_",
+        "-",
+        "~",
+        "*",
+        "?",
+        "'",
+        "\"",
+        "`a`",
+        "$HOME",
+        "/",
+        "/a",
+        "a/",
+        "../a",
+        "./a",
+        "con",
+        "CON",
+        "nul",
+        "nul.json",
+        "aux",
+        "a.json",
+        "a.lock",
+        "a.tmp",
+        "null",
+        "0",
+        "00",
+        "0.0",
+        "é",
+        "e\u{301}",
+        "É",
+        "ß",
+        "ss",
+        "i",
+        "İ",
+        "ı",
+        "I",
+        "🦀",
+        "漢",
+        "\u{202e}a",
+        "\u{feff}a",
+        "\u{fffd}",
+        "' OR 1=1 --",
+        "a%",
+        "a*",
+    ]
+    .map(str::to_owned)
+    .into();
+    let long = "x".repeat(9_999);
+    names.extend([
+        long.clone(),
+        format!("{long}x"),
+        format!("{long}y"),
+        format!("y{long}"),
+        "X".repeat(10_000),
+        "🦀".repeat(10_000),
+        "x".repeat(255),
+        "x".repeat(256),
+    ]);
+    names
+}
+
+/// Shortens a name for a message.
+fn show(name: &str) -> String {
+    let length = name.chars().count();
+    let start: String = name.chars().take(20).collect();
+    if length > 20 { format!("{start:?}... ({length} characters)") } else { format!("{name:?}") }
+}
+
+/// Returns records of every kind that a store may be given. Each has the generation that a store which keeps only the
+/// bytes reads from them.
+fn records() -> Vec<(&'static str, StoredRecord)> {
+    let bytes = |bytes: &[u8]| StoredRecord::from_bytes(bytes);
+    let every_byte: Vec<u8> = (0..=255).collect();
+    // A linear congruential generator: bytes without a pattern.
+    let next = |number: &u32| Some(number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    let random = std::iter::successors(Some(1), next).map(|number| number.to_be_bytes()[0]);
+    let megabyte: Vec<u8> = random.take(1 << 20).collect();
+    vec![
+        ("a session of generation 0", session(0, "token")),
+        ("a session of the highest generation, 2^53 - 1", session(StoredRecord::MAX_GENERATION, "token")),
+        ("a session of the generation after 2^32", session((1 << 32) + 1, "token")),
+        ("a session with an intent", session_with(1, "token", r#","intent":{"at_unix_ms":1000000,"attempt":3}"#)),
+        ("a session in many scripts, with quotes, NUL and line ends", session(2, r#"\"\\\u0000\r\n\t\u007fé漢🦀"#)),
+        ("a session with tokens of 100,000 bytes", session(3, &"x".repeat(100_000))),
+        ("a session with the shortest token", session(4, "x")),
+        ("JSON whose spaces, order and doubles matter", bytes(b"{ \"b\" : 1.0 ,\"a\":[ ],\"b\":1e0\t}")),
+        ("JSON of another kind", bytes(b"null")),
+        ("no JSON", bytes(b"half a rec")),
+        ("a NUL between letters", bytes(b"before\0after")),
+        ("NULs alone", bytes(&[0; 100])),
+        ("every byte there is, which is no UTF-8", bytes(&every_byte)),
+        ("letters that are no UTF-8", bytes(b"\xff\xfe\xc3")),
+        ("spaces and line ends around a letter", bytes(b" \r\n\tx\t\n\r ")),
+        ("a mark of the byte order", bytes("\u{feff}{}".as_bytes())),
+        ("no byte", bytes(b"")),
+        ("1 MiB", bytes(&megabyte)),
+        ("one byte, after many", bytes(b"x")),
+    ]
+}
+
+/// Makes the record of a session, a different one for each name.
+fn named(name: &str) -> StoredRecord {
+    // FNV-1a: it only has to make the names above distinct.
+    let seed = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    session(seed & StoredRecord::MAX_GENERATION, &format!("token {seed:x}"))
+}
+
+/// Makes a record as programs write it. The text is put into JSON, so that quotes need a backslash.
+fn session(generation: u64, text: &str) -> StoredRecord {
+    let more = format!(r#","refresh_token":"{text}","token_type":"{text}","scope":"{text}","lifetime_ms":600000"#);
+    session_with(generation, text, &more)
+}
+
+fn session_with(generation: u64, text: &str, more: &str) -> StoredRecord {
+    let login = format!(r#""client_id":"{text}","sign_in":1,"access_token":"{text}","obtained_at_unix_ms":1000000"#);
+    let record = StoredRecord::from_bytes(format!(r#"{{"version":1,"generation":{generation},{login}{more}}}"#));
+    assert_eq!(record.generation(), generation, "the store tests made a record that is damaged");
+    record
+}
+
+fn generation(record: &StoredRecord) -> Expected {
+    Expected::Generation(record.generation())
+}
+
+fn damaged(record: &StoredRecord) -> Expected {
+    Expected::Damaged(record.generation())
+}
+
+/// Returns whether both have the same generation and bytes: a store may add where the record is.
+fn is_same(found: &StoredRecord, expected: &StoredRecord) -> bool {
+    found.generation() == expected.generation() && found.as_bytes() == expected.as_bytes()
+}
+
+// What is wrong, in words.
+
+#[track_caller]
+fn broken(promise: &str, detail: &str) -> ! {
+    panic!("this store breaks a promise: {promise} ({detail})")
+}
+
+#[track_caller]
+fn keep(kept: bool, promise: &str, detail: &str) {
+    if !kept {
+        broken(promise, detail);
+    }
+}
+
+#[track_caller]
+fn some<T>(value: Option<T>, promise: &str, detail: &str) -> T {
+    value.unwrap_or_else(|| broken(promise, detail))
+}
+
+#[track_caller]
+fn keep_done(outcome: Result<(), SaveError>, what: &str) {
+    keep_done_as("what is as expected is changed, without an error", outcome, what);
+}
+
+#[track_caller]
+fn keep_done_as(promise: &str, outcome: Result<(), SaveError>, what: &str) {
+    if let Err(error) = outcome {
+        broken(promise, &format!("{what}: it returned `{error:?}`"));
+    }
+}
+
+#[track_caller]
+fn keep_conflict(outcome: Result<(), SaveError>, promise: &str, what: &str) {
+    match outcome {
+        Err(SaveError::Conflict) => {}
+        other => broken(promise, &format!("{what}: it returned `{other:?}`")),
+    }
+}
+
+#[track_caller]
+fn keep_done_or_conflict(outcome: Result<(), SaveError>, what: &str) {
+    match outcome {
+        Ok(()) | Err(SaveError::Conflict) => {}
+        other => broken("what is done already is success or a conflict", &format!("{what}: it returned `{other:?}`")),
+    }
+}
+
+#[track_caller]
+fn keep_nothing(found: Result<Option<StoredRecord>, LoadError>, promise: &str, detail: &str) {
+    match found {
+        Ok(None) => {}
+        found => broken(promise, &format!("{detail}: {}", outcome(&found))),
+    }
+}
+
+#[track_caller]
+fn keep_stored(found: Result<Option<StoredRecord>, LoadError>, expected: &StoredRecord, promise: &str, detail: &str) {
+    match found {
+        Ok(Some(found)) if is_same(&found, expected) => {}
+        Ok(Some(found)) => broken(promise, &format!("{detail}: {}", difference(&found, expected))),
+        found => broken(promise, &format!("{detail}: {}", outcome(&found))),
+    }
+}
+
+fn difference(found: &StoredRecord, expected: &StoredRecord) -> String {
+    let (bytes, expected_bytes) = (found.as_bytes(), expected.as_bytes());
+    if bytes == expected_bytes {
+        return format!("it had the generation {}, not {}", found.generation(), expected.generation());
+    }
+    let (length, expected_length) = (bytes.len(), expected_bytes.len());
+    let same = bytes.iter().zip(expected_bytes).take_while(|(found, expected)| found == expected).count();
+    format!("it had {length} bytes, not {expected_length}, and the first {same} were the same")
+}
+
+fn outcome(found: &Result<Option<StoredRecord>, LoadError>) -> String {
+    match found {
+        Ok(Some(_)) => "there was another record".to_owned(),
+        Ok(None) => "there was nothing".to_owned(),
+        Err(LoadError::Damaged { error, .. }) => format!("it was damaged, which no store judges: {error:?}"),
+        Err(LoadError::Failed(error)) => format!("it could not be loaded: {error:?}"),
+    }
+}
+
+// Locks, waits and futures, on no runtime in particular.
+
+async fn try_lock<S: AsyncSessionStore>(store: &S, name: &str) -> Option<Box<dyn AsyncSessionLock>> {
+    store.try_lock(name).await.unwrap_or_else(|error| {
+        broken("a lock can be taken under every name", &format!("of {}: {error:?}", show(name)))
+    })
+}
+
+/// Waits for a lock whose last holder has released or dropped it.
+async fn take<S: AsyncSessionStore>(store: &S, name: &str) -> Box<dyn AsyncSessionLock> {
+    take_within(LOCK_TIMEOUT, store, name).await
+}
+
+async fn take_within<S: AsyncSessionStore>(timeout: Duration, store: &S, name: &str) -> Box<dyn AsyncSessionLock> {
+    let since = Instant::now();
+    loop {
+        if let Some(lock) = try_lock(store, name).await {
+            return lock;
+        }
+        let detail = format!("that of {} was not free for {} s", show(name), timeout.as_secs());
+        keep(since.elapsed() < timeout, "a lock that was released or dropped is free", &detail);
+        pause().await;
+    }
+}
+
+/// Lets other tasks run. It blocks the thread for a moment, because no timer works on every runtime.
+async fn pause() {
+    thread::sleep(Duration::from_millis(1));
+    let mut paused = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn poll_and_drop<T>(mut future: BoxFuture<'_, T>, polls: u32) {
+    for _ in 0..polls {
+        let ended = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
+        if ended {
+            return;
+        }
+        pause().await;
+    }
+}
+
+/// Runs futures at the same time, on one task.
+async fn join<F: Future<Output = ()> + Unpin>(mut futures: Vec<F>) {
+    std::future::poll_fn(|context| {
+        futures.retain_mut(|future| std::pin::Pin::new(future).poll(context).is_pending());
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Runs a future of a [`BlockingStore`], which never waits for anything but [`pause`].
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the tests of the core share: apps, made-up times, responses and tokens, and a [`Scene`] for sessions.
+
+#![allow(clippy::exhaustive_structs, reason = "test material: a test may write it out")]
+
+mod fixtures;
+mod rng;
+mod scene;
+
+pub use fixtures::{HOUR, PAGE, REJECTED, app, ms, now, pair, response, response_with, s, site, start, tokens};
+pub use rng::Rng;
+pub use scene::{End, Job, Scene, damaged, full_disk, loaded, locked, responded, saved, unreadable};
