@@ -95,8 +95,8 @@ fn refresh(folder: &Path, refreshes: usize) -> Result<f64> {
     let (app, policy) = (App::new("my-client-id"), SessionPolicy::default());
     let store = BlockingStore::new(FileStore::open(folder)?);
     let mut lock = None;
-    let mut run = |flow| {
-        let end = ready(drive(flow, &store, "ada", &mut lock, &Server)).ok_or("a blocking store waits")?;
+    let mut run = |mut flow: SessionFlow| {
+        let end = ready(drive(&mut flow, &store, "ada", &mut lock, &Server)).ok_or("a blocking store waits")?;
         Ok::<_, Box<dyn Error>>((end.memory, end.result?))
     };
     let (mut memory, _) = run(SessionFlow::start(&app, policy, SessionMemory::default(), &tokens(), 1))?;

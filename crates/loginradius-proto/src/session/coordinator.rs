@@ -18,8 +18,8 @@ use crate::token::TokenSet;
 ///
 /// 1. Each caller is [admitted](Self::admit): it is done, or it is the leader of a flow, or it is a waiter for the
 ///    outcome of the flow in flight.
-/// 2. The leader drives its flow to the end and calls [`complete`](Self::complete), or [`abort`](Self::abort) if the
-///    end was not reached. Both return the outcome for the leader and the waiters.
+/// 2. The leader drives its flow to the end, or [aborts](SessionFlow::abort) it, and calls [`complete`](Self::complete)
+///    with that end, which returns the outcome for the leader and the waiters.
 /// 3. After each of these calls, and still under the mutex, the adapter replaces the snapshot that callers read without
 ///    the mutex by [`published`](Self::published). After an end it also obeys [`retains_lock`](Self::retains_lock) and
 ///    [`is_unsaved`](Self::is_unsaved), and delivers the events.
@@ -35,11 +35,11 @@ use crate::token::TokenSet;
 ///
 /// // The first caller gets a flow to drive, the second one waits for its outcome.
 /// let request = SessionRequest::Token { rejected: None };
-/// assert!(matches!(coordinator.admit(request, &app, policy, now, 42), Admission::Lead(_)));
+/// let Admission::Lead(mut flow) = coordinator.admit(request, &app, policy, now, 42) else { unreachable!() };
 /// let Admission::Wait(sharing) = coordinator.admit(request, &app, policy, now, 43) else { unreachable!() };
 ///
 /// // The leader's thread panicked: both get an error, and the next caller leads.
-/// let outcome = coordinator.abort(false);
+/// let outcome = coordinator.complete(flow.abort(false, now));
 /// assert!(outcome.is_err() && sharing.includes(&outcome));
 /// assert!(matches!(coordinator.admit(request, &app, policy, now, 44), Admission::Lead(_)));
 /// ```
@@ -83,7 +83,7 @@ pub type SessionOutcome = Result<Option<AccessToken>, Error>;
 pub enum Admission {
     /// Return this outcome.
     Done(SessionOutcome),
-    /// Drive this flow, and [`complete`](Coordinator::complete) or [`abort`](Coordinator::abort) it.
+    /// Drive this flow to its end, or [abort](SessionFlow::abort) it, and [`complete`](Coordinator::complete) that end.
     Lead(SessionFlow),
     /// Wait for the outcome of the flow in flight. Return it if the sharing [includes](Sharing::includes) it; else
     /// [admit](Coordinator::admit) the caller again.
@@ -158,24 +158,6 @@ impl Coordinator {
             Some(InFlight::Flush) => self.memory.save_error().cloned().map_or(Ok(None), Err),
             _ => result,
         }
-    }
-
-    /// Notes that the flow in flight was dropped before its end, and returns the outcome for its leader and the
-    /// waiters. `holds_lock` is whether the leader still holds the store's lock.
-    ///
-    /// An aborted refresh left all that matters in the store. After any other flow the store may hold another login, or
-    /// none, and no token is returned before another flow has loaded the record.
-    pub fn abort(&mut self, holds_lock: bool) -> SessionOutcome {
-        match self.in_flight.take() {
-            None | Some(InFlight::Token { .. } | InFlight::Flush) => {}
-            Some(InFlight::Start | InFlight::SignOut | InFlight::Forget) => {
-                Arc::make_mut(&mut self.memory).mark_stale();
-            }
-        }
-        if !holds_lock && self.memory.retains_lock() {
-            Arc::make_mut(&mut self.memory).set_lock_lost();
-        }
-        Err(Error::try_later("the session's flow was aborted; try again", "its thread or task did not reach its end"))
     }
 
     /// Returns what callers may read without the mutex.
@@ -381,12 +363,13 @@ mod tests {
         for (request, job) in requests {
             // Unsaved, so that a flush has something to do.
             let mut coordinator = coordinator(unsaved("old"));
-            let flow = format!("{:?}", lead(&mut coordinator, request, EXPIRED));
+            let mut flow_in_flight = lead(&mut coordinator, request, EXPIRED);
+            let flow = format!("{flow_in_flight:?}");
             assert!(flow.contains(job), "{request:?}: {flow}");
             for (other, _) in requests {
                 assert_eq!(admitted(&admit(&mut coordinator, other, EXPIRED)), "waits", "{other:?} during {request:?}");
             }
-            let _ = coordinator.abort(true);
+            let _ = coordinator.complete(flow_in_flight.abort(true, at(EXPIRED)));
             let _ = lead(&mut coordinator, request, EXPIRED);
             let _ = coordinator.complete(end(unsaved("old"), Ok(None), Vec::new()));
             let _ = lead(&mut coordinator, request, EXPIRED);
@@ -548,8 +531,8 @@ mod tests {
         ];
         for (request, expected) in rows {
             let mut coordinator = coordinator(unsaved("a"));
-            let _ = lead(&mut coordinator, request, DUE);
-            let error = coordinator.abort(true).unwrap_err();
+            let mut flow = lead(&mut coordinator, request, DUE);
+            let error = coordinator.complete(flow.abort(true, at(DUE))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::TryLater, "{error}");
             assert_eq!(published(&coordinator, DUE).as_deref(), expected, "{request:?}");
             // What is unsaved is not lost with it.
@@ -558,9 +541,6 @@ mod tests {
             // The next flow looks into the store, and then the token is good again.
             let _ = lead(&mut coordinator, ANY, DUE);
         }
-        let mut idle = coordinator(memory("a"));
-        assert!(idle.abort(false).is_err(), "there was nothing to abort");
-        assert_eq!(published(&idle, FRESH).as_deref(), Some("a"));
     }
 
     #[test]
@@ -580,8 +560,8 @@ mod tests {
         ];
         for (memory, holds_lock, retained, unsaved) in aborted {
             let mut coordinator = coordinator(memory);
-            let _ = lead(&mut coordinator, SessionRequest::SignOut, FRESH);
-            let _ = coordinator.abort(holds_lock);
+            let mut flow = lead(&mut coordinator, SessionRequest::SignOut, FRESH);
+            let _ = coordinator.complete(flow.abort(holds_lock, at(FRESH)));
             assert_eq!((coordinator.retains_lock(), coordinator.is_unsaved()), (retained, unsaved), "{holds_lock}");
         }
     }

@@ -6,6 +6,10 @@ pub(super) fn lock_taken() -> Error {
     try_later("another process has the session's lock, for a refresh or for unsaved tokens; try again later")
 }
 
+pub(super) fn aborted() -> Error {
+    Error::try_later("the session's flow was aborted; try again", "its thread or task did not reach its end")
+}
+
 pub(super) fn changed_by_others() -> Error {
     try_later("other processes keep changing the session; try again later")
 }
@@ -16,6 +20,12 @@ pub(super) fn too_short() -> Error {
 
 pub(super) fn no_access_token() -> Error {
     Error::settings("the access token is empty: start a session with the tokens of a login")
+}
+
+pub(super) fn too_long() -> Error {
+    Error::settings(
+        "the tokens are longer than 1 MiB together, and no session can be kept of them: ask for shorter ones",
+    )
 }
 
 pub(super) fn no_refresh_token(from_the_future: bool) -> Error {

@@ -4,7 +4,7 @@ use http::Response;
 
 use super::attempt::Attempt;
 use super::backoff::{BackoffPolicy, KnownBackoff};
-use super::errors::{changed_by_others, lock_taken, no_access_token, no_refresh_token, too_short};
+use super::errors::{aborted, changed_by_others, lock_taken, no_refresh_token, too_short};
 use super::event::SessionEvent;
 use super::lock_attempt::LockAttempt;
 use super::memory::SessionMemory;
@@ -157,6 +157,32 @@ impl SessionFlow {
         }
     }
 
+    /// Ends a flow that is not driven any more, at whatever step. `holds_lock` is whether its driver holds the store's lock.
+    ///
+    /// A new pair that is not stored yet stays in the memory, as after a save that failed; so does a request of unknown
+    /// outcome in the store, as an open intent. After another job than a refresh the store may hold another login, or none,
+    /// and no token is returned before another flow has loaded the record.
+    pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
+        self.lock.set_held(holds_lock);
+        let state = std::mem::replace(&mut self.state, State::Done(None));
+        let unsettled = std::mem::replace(&mut self.unsettled, Unsettled::Nothing);
+        let error = aborted();
+        match (state, unsettled) {
+            (State::Saving { write: Write::Pair(pair), .. }, _) | (_, Unsettled::Pair(pair)) => {
+                self.retain_unsaved(pair, error.clone(), now);
+            }
+            _ => {}
+        }
+        if !matches!(self.job, Job::Refresh(_)) {
+            self.memory.mark_stale();
+        }
+        if !holds_lock {
+            self.memory.set_lock_lost();
+        }
+        self.state = State::Done(None);
+        SessionEnd { memory: self.memory.clone(), result: Err(error), events: std::mem::take(&mut self.events) }
+    }
+
     /// Makes the transitions that time alone causes, and returns the request that is to be sent now.
     fn advance(&mut self, now: Now) -> Option<SessionStep> {
         self.detect_suspension(now);
@@ -190,8 +216,8 @@ impl SessionFlow {
         self.lock.begin(now.monotonic, self.policy.lock_wait);
         self.lock.set_held(self.memory.retains_lock());
         if let Job::Start(login) = &mut self.job {
-            if login.tokens.access_token.expose().is_empty() {
-                return self.finish(Err(no_access_token()));
+            if let Some(error) = login.refusal() {
+                return self.finish(Err(error));
             }
             let requested_at = login.tokens.requested_at.unwrap_or(now.monotonic);
             let age = now.monotonic.saturating_duration_since(requested_at);

@@ -1,11 +1,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::attempt::Attempt;
+use super::errors::{no_access_token, too_long};
 use super::now::Now;
 use super::record::{LoginId, SessionRecord, Tokens};
 use super::stored::{Expected, StoredRecord};
 use super::unsaved::UnsavedPair;
 use crate::app::App;
+use crate::body::Body;
 use crate::error::Error;
 use crate::secret::AccessToken;
 use crate::token::TokenSet;
@@ -107,6 +109,25 @@ pub(super) type Outcome = Result<Option<AccessToken>, Error>;
 const MAX_CLOCK_DRIFT: Duration = Duration::from_secs(1);
 
 impl Login {
+    /// Returns why no session can be started with these tokens.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        let TokenSet { access_token, refresh_token, id_token, scope, token_type, .. } = &self.tokens;
+        let texts = [
+            Some(access_token.expose()),
+            refresh_token.as_ref().map(|token| token.expose()),
+            id_token.as_ref().map(|token| token.expose()),
+            scope.as_deref(),
+            token_type.as_deref(),
+        ];
+        let length: usize = texts.into_iter().flatten().map(str::len).sum();
+        match access_token.expose() {
+            "" => Some(no_access_token()),
+            // A store has to have room for the next tokens, too.
+            _ if length > Body::LIMIT => Some(too_long()),
+            _ => None,
+        }
+    }
+
     pub(super) fn record(&self, app: &App) -> SessionRecord {
         SessionRecord::new(app, self.id, self.stored_tokens(), self.seed)
     }

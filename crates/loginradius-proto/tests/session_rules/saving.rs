@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loginradius_proto::session::{LoadError, SaveError, SessionMemory};
+use loginradius_proto::session::{LoadError, SaveError, SessionMemory, SessionStep};
 use loginradius_proto::{AccessToken, Error, ErrorKind};
 
 use loginradius_testing::*;
@@ -656,4 +656,49 @@ fn a_pair_whose_save_was_unknown_counts_from_when_it_was_requested() {
         }
         assert_eq!(scene.lasts("fresh"), s(590) - if retained { s(1) } else { s(0) });
     }
+}
+
+#[test]
+fn a_flow_that_is_aborted_keeps_a_pair_that_is_not_stored_yet() {
+    for holds_lock in [true, false] {
+        let mut scene = Scene::expired();
+        scene.responds(200, &pair("a2", "r2"));
+        let mut flow = scene.refresh_flow();
+        while flow.state() != "Saving" || scene.sends() == 0 {
+            let step = flow.step(scene.now);
+            if let Some(input) = scene.perform(step) {
+                flow.receive(input, scene.now);
+            }
+        }
+        let end = flow.abort(holds_lock, scene.now);
+        assert_eq!(end.result.as_ref().unwrap_err().kind(), ErrorKind::TryLater);
+        assert_eq!(end.memory.retains_lock(), holds_lock);
+        scene.locked = holds_lock;
+        let _ = scene.end(end);
+        assert_eq!(scene.cached(), "fresh a2");
+        scene.pass(s(60));
+        assert_eq!(scene.refresh().token(), "a2");
+        // By a save alone.
+        assert_eq!((scene.sends(), scene.record()["refresh_token"].as_str()), (0, Some("r2")));
+        let SessionStep::Done(again) = flow.step(scene.now) else { panic!("it continues after its end") };
+        assert_eq!(again.result.unwrap_err().kind(), ErrorKind::Finished);
+    }
+}
+
+#[test]
+fn a_flow_that_is_aborted_before_its_request_leaves_the_memory_as_it_was() {
+    let mut scene = Scene::signed_in(600);
+    let mut flow = scene.refresh_flow();
+    let _ = flow.step(scene.now);
+    let end = flow.abort(false, scene.now);
+    scene.locked = false;
+    let _ = scene.end(end);
+    assert_eq!(scene.cached(), "fresh a1");
+    // After another job the store may hold anything.
+    let mut flow = scene.sign_out_flow();
+    let _ = flow.step(scene.now);
+    let end = flow.abort(false, scene.now);
+    let _ = scene.end(end);
+    assert_eq!(scene.cached(), "missing");
+    assert_eq!(scene.refresh().token(), "a1");
 }

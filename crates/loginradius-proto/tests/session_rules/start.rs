@@ -836,3 +836,13 @@ fn a_refresh_token_that_no_request_can_carry_is_none() {
         assert_eq!(scene.cached(), "fresh a1");
     }
 }
+
+#[test]
+fn tokens_longer_than_a_response_are_refused() {
+    for (length, accepted) in [((1 << 20) - 2, true), ((1 << 20) - 1, false)] {
+        let mut scene = Scene::empty();
+        let end = scene.start(tokens(&"x".repeat(length), "r1", Some(s(600))));
+        assert_eq!(end.result.is_ok(), accepted, "{length}");
+        assert_eq!(scene.stored.is_some(), accepted, "{length}");
+    }
+}

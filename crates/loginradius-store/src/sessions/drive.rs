@@ -33,7 +33,8 @@ pub trait Transport: Send + Sync {
 /// lock that this flow retains: keep it for the next flow. If it is lost in between, call
 /// [`set_lock_lost`](loginradius_proto::session::SessionMemory::set_lock_lost).
 ///
-/// If the future is dropped, the lock of that moment is in `lock`. What has to outlive that is in the store.
+/// If the future is dropped, the lock of that moment is in `lock`: [abort](SessionFlow::abort) the flow, whose end may
+/// retain it for a pair that is not stored yet.
 ///
 /// ```
 /// use std::time::Instant;
@@ -66,27 +67,27 @@ pub trait Transport: Send + Sync {
 ///
 /// let store = FileStore::open(&folder)?;
 /// let mut lock = None;
-/// let start = SessionFlow::start(&app, policy, SessionMemory::default(), &tokens, 42);
-/// let end = drive(start, &store, "alice", &mut lock, &MyTransport).await;
+/// let mut start = SessionFlow::start(&app, policy, SessionMemory::default(), &tokens, 42);
+/// let end = drive(&mut start, &store, "alice", &mut lock, &MyTransport).await;
 /// end.result?;
 ///
 /// // Later an API rejects the token.
 /// let mut memory = end.memory;
 /// memory.reject(&tokens.access_token);
-/// let refresh = SessionFlow::refresh(&app, policy, memory, 43);
-/// let end = drive(refresh, &store, "alice", &mut lock, &MyTransport).await;
+/// let mut refresh = SessionFlow::refresh(&app, policy, memory, 43);
+/// let end = drive(&mut refresh, &store, "alice", &mut lock, &MyTransport).await;
 /// assert_eq!(end.result?.unwrap().expose(), "3f5cd6cb");
 ///
 /// // In another process.
 /// let store = FileStore::open(&folder)?;
-/// let refresh = SessionFlow::refresh(&app, policy, SessionMemory::default(), 44);
-/// let end = drive(refresh, &store, "alice", &mut None, &MyTransport).await;
+/// let mut refresh = SessionFlow::refresh(&app, policy, SessionMemory::default(), 44);
+/// let end = drive(&mut refresh, &store, "alice", &mut None, &MyTransport).await;
 /// assert_eq!(end.result?.unwrap().expose(), "3f5cd6cb");
 /// # Ok(())
 /// # }
 /// ```
 pub async fn drive<T: Transport>(
-    mut flow: SessionFlow,
+    flow: &mut SessionFlow,
     store: &dyn AsyncSessionStore,
     name: &str,
     lock: &mut Option<Box<dyn AsyncSessionLock>>,

@@ -14,7 +14,7 @@ pub struct SessionSettings {
 
 /// A callback for events. It gets the session's name, and the event.
 ///
-/// The events of one session come one at a time and in order, each after the outcome that it belongs to.
+/// The events of one session come one at a time and in order.
 pub type OnEvent = Box<dyn Fn(&str, &SessionEvent) + Send + Sync>;
 
 impl fmt::Debug for SessionSettings {

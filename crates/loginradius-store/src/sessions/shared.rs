@@ -177,10 +177,10 @@ impl<R: Runtime> SharedSession<R> {
             Admission::Done(outcome) => Ok(Admitted::Done(outcome)),
             Admission::Wait(sharing) => Ok(Admitted::Wait(Some(sharing), state.outcome.clone())),
             Admission::Lead(flow) => {
-                let leader = Leader::new(&self.0, state.lock.take());
+                let leader = Leader::new(&self.0, flow, state.lock.take());
                 let cell = state.outcome.clone();
                 drop(state);
-                runtime.lead(run(leader, flow))?;
+                runtime.lead(run(leader))?;
                 Ok(Admitted::Wait(None, cell))
             }
         }

@@ -208,16 +208,16 @@ fn without_the_retained_lock_nothing_is_saved_until_the_memory_knows() {
     let mut lock = None;
     let refresh = |memory| SessionFlow::refresh(&client.app, SessionPolicy::default(), memory, 1);
     let full = BlockingStore::new(FullDisk(store.clone()));
-    let end = ready(drive(refresh(memory), &full, "ada", &mut lock, &client));
+    let end = ready(drive(&mut refresh(memory), &full, "ada", &mut lock, &client));
     assert_eq!(end.result.unwrap().unwrap().expose(), "second");
     assert!(lock.is_some() && end.memory.retains_lock());
 
     drop(lock);
-    let mut end = ready(drive(refresh(end.memory), &store, "ada", &mut None, &client));
+    let mut end = ready(drive(&mut refresh(end.memory), &store, "ada", &mut None, &client));
     assert!(end.memory.save_error().is_some(), "it is not said to be saved");
     end.memory.set_lock_lost();
-    let end = ready(drive(refresh(end.memory), &store, "ada", &mut None, &client));
+    let end = ready(drive(&mut refresh(end.memory), &store, "ada", &mut None, &client));
     assert!(end.memory.save_error().is_none() && !is_locked(&store));
-    let end = ready(drive(refresh(SessionMemory::default()), &store, "ada", &mut None, &client));
+    let end = ready(drive(&mut refresh(SessionMemory::default()), &store, "ada", &mut None, &client));
     assert_eq!(end.result.unwrap().unwrap().expose(), "second");
 }
