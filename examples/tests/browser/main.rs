@@ -64,6 +64,8 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .expect("a browser");
+        let session = client.session_id().await.unwrap().expect("a session");
+        driver.give_focus(&session);
         Self { client, driver }
     }
 
@@ -181,6 +183,25 @@ struct Driver {
 }
 
 impl Driver {
+    /// Makes the page believe that its window has the focus, which that of a headless Chromium never has.
+    ///
+    /// A command of ChromeDriver's own, hence by hand.
+    fn give_focus(&self, session: &str) {
+        let body = r#"{"cmd":"Emulation.setFocusEmulationEnabled","params":{"enabled":true}}"#;
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(
+            connection,
+            "POST /session/{session}/goog/cdp/execute HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len(),
+        )
+        .unwrap();
+        connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut head = [0; 12];
+        connection.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200", "ChromeDriver");
+    }
+
     fn start() -> Self {
         static PROFILES: AtomicU32 = AtomicU32::new(0);
         let number = PROFILES.fetch_add(1, Ordering::Relaxed);
