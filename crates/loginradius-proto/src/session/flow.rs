@@ -74,6 +74,9 @@ impl SessionFlow {
     ///
     /// The lifetime counts from [`TokenSet::requested_at`], or else from the flow's first step. The seed is for the
     /// jitter and for the generation of the first save. It need not be secret; use another one for each flow.
+    ///
+    /// An empty access token, and tokens of more than 1 MiB together, are refused with
+    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) before anything is stored.
     #[must_use]
     pub fn start(app: &App, policy: SessionPolicy, memory: SessionMemory, tokens: &TokenSet, seed: u64) -> Self {
         let login = Login { id: LoginId::of(tokens), tokens: tokens.clone(), requested_at: None, seed };
@@ -159,8 +162,8 @@ impl SessionFlow {
 
     /// Ends a flow that is not driven any more, at whatever step. `holds_lock` is whether its driver holds the store's lock.
     ///
-    /// A new pair that is not stored yet stays in the memory, as after a save that failed; so does a request of unknown
-    /// outcome in the store, as an open intent. After another job than a refresh the store may hold another login, or none,
+    /// A new pair that is not stored yet stays in the memory, as after a save that failed. Of a request whose response has
+    /// not come, the store holds an open intent. After another job than a refresh the store may hold another login, or none,
     /// and no token is returned before another flow has loaded the record.
     pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
         self.lock.set_held(holds_lock);
