@@ -103,6 +103,8 @@ coverage! {
     /// Sessions whose newest token was lost with a response or a process.
     lost_with_response_or_process at_least 100,
     kills at_least 5_000,
+    /// Flows whose driver was dropped before their end.
+    aborts at_least 5_000,
     suspensions at_least 5_000,
     /// Leases that expired during a suspension and were taken by another process.
     lease_takeovers at_least 300,

@@ -34,6 +34,10 @@ enum Action {
     DeliverResponse,
     NotSent,
     LoseResponse,
+    /// The driver is dropped. `performed` is whether the store performs the pending operation nevertheless.
+    Abort {
+        performed: bool,
+    },
     Kill,
 }
 
@@ -86,7 +90,7 @@ fn policy() -> SessionPolicy {
 }
 
 /// Explores every path with at most that many faults: an operation of the store fails or has an unknown outcome, a
-/// response is lost, a request is not sent or rejected, a process is killed.
+/// response is lost, a request is not sent or rejected, a flow is aborted, a process is killed.
 pub(crate) fn explore(fault_budget: u32) -> Explored {
     let mut oracle = Oracle::new(1, false);
     let (access_token, refresh_token) = oracle.log_in(0, Some(600 * SECOND), true);
@@ -215,6 +219,11 @@ impl State {
             None if process.callers_left > 0 => actions.extend([Action::Call(0), Action::Call(2 * MINUTE)]),
             None => {}
         }
+        if let Some(running) = process.participant.running.as_ref().filter(|_| may_fail) {
+            actions.push(Action::Abort { performed: false });
+            let changes = matches!(running.pending, PendingStep::Save(..) | PendingStep::Clear(_));
+            actions.extend(changes.then_some(Action::Abort { performed: true }));
+        }
         let called = process.callers_left < CALLERS;
         let has_work = process.callers_left > 0 || process.participant.running.is_some();
         let matters = called && has_work || process.participant.memory.retains_lock();
@@ -259,6 +268,14 @@ impl State {
                 replies.push((request, arrive(oracle, request, *at)));
             }
             Action::Vanish(request) => in_flight.retain(|in_flight| *in_flight != request),
+            Action::Abort { performed } => {
+                *fault_budget -= 1;
+                if performed {
+                    participant.store_step(oracle, StoreFault::None, |_| false);
+                }
+                participant.abort(oracle, *at);
+                replies.retain(|(arrived, _)| Some(*arrived) != awaited);
+            }
             Action::Kill => {
                 *fault_budget -= 1;
                 *killed = true;

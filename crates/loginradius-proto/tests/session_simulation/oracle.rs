@@ -50,6 +50,8 @@ pub(crate) struct AccessToken {
     pub(crate) earliest: Option<Time>,
     /// Whether a refresh yielded it, and not the login.
     from_refresh: bool,
+    /// Whether its login was started again, by a caller that did not know when it was requested.
+    pub(crate) counted_anew: bool,
     pub(crate) was_stored: bool,
 }
 
@@ -111,7 +113,7 @@ pub(crate) struct Slot {
     /// What is stored, unless that is damaged.
     pub(crate) record: Option<Record>,
     pub(crate) lock_holder: Option<usize>,
-    /// The process that stored it.
+    /// The process that stored it, or cleared it.
     writer: usize,
 }
 
@@ -255,6 +257,7 @@ impl Oracle {
             requested_at,
             earliest: None,
             from_refresh,
+            counted_anew: false,
             was_stored: false,
         });
         self.access_tokens.len() - 1
@@ -377,6 +380,12 @@ impl Oracle {
         }
     }
 
+    /// Returns the token that was consumed for an unsaved one: the same, if the server did not rotate.
+    pub(crate) fn consumed_for(&self, unsaved: usize) -> usize {
+        let yielded = |request: &&Request| request.outcome == Outcome::Unsaved(unsaved);
+        self.requests.iter().find(yielded).map_or(unsaved, |request| request.refresh_token)
+    }
+
     /// Notes the outcome of a request, as its process knows it.
     pub(crate) fn note_outcome(&mut self, request: usize, outcome: Outcome) {
         if self.requests[request].outcome == Outcome::AwaitingResponse {
@@ -470,6 +479,7 @@ impl Oracle {
             let (wall, before) = (record.obtained_at_unix_ms, access_token.requested_at);
             let monotonic = before.map_or(0, |before| before.monotonic);
             let latest = before.filter(|_| access_token.was_stored).map_or(wall, |before| before.wall.max(wall));
+            access_token.counted_anew |= before.is_some_and(|before| before.wall < latest);
             access_token.requested_at = Some(Moment { monotonic, wall: latest });
             access_token.earliest = Some(access_token.earliest.map_or(wall, |earliest| earliest.min(wall)));
         }
@@ -533,7 +543,14 @@ impl Oracle {
 
     /// Removes a record, if the store holds what is expected; says whether it does. With `revoked`, a request must have
     /// revoked its refresh token before. With a `target`, only the record of that login may be removed.
-    pub(crate) fn clear(&mut self, name: usize, expected: Expected, revoked: bool, target: Option<usize>) -> bool {
+    pub(crate) fn clear(
+        &mut self,
+        process: usize,
+        name: usize,
+        expected: Expected,
+        revoked: bool,
+        target: Option<usize>,
+    ) -> bool {
         if !self.holds(name, expected) {
             self.coverage.conflicts += 1;
             return false;
@@ -548,8 +565,8 @@ impl Oracle {
             self.logins[login].cleared = true;
             self.logins[login].exempt = true;
         }
-        self.slots[name].stored = None;
-        self.slots[name].record = None;
+        let slot = &mut self.slots[name];
+        (slot.stored, slot.record, slot.writer) = (None, None, process);
         true
     }
 

@@ -9,7 +9,7 @@ use loginradius_proto::session::{
 };
 use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, RefreshToken, TokenSet};
 
-use super::oracle::{CANARY, LEEWAY, Oracle, Outcome, Record, number};
+use super::oracle::{self, CANARY, LEEWAY, Oracle, Outcome, Record, number};
 use super::rng::{MINUTE, Moment, SECOND, Time, instant, monotonic};
 
 const MAX_STEPS: u32 = 1_500;
@@ -133,6 +133,15 @@ pub(crate) enum End {
     /// A start, a sign-out or a forget has succeeded.
     Done,
     Error(Error),
+}
+
+/// What is left of a flow that has ended.
+struct Concluded {
+    running: RunningFlow,
+    result: Result<Option<AccessToken>, Error>,
+    /// The access token of the memory.
+    newest: Option<usize>,
+    other_login_adopted: bool,
 }
 
 /// What a flow needs next.
@@ -333,7 +342,9 @@ impl Participant {
             if let Job::Start { access_token, requested_at, .. } = running.job {
                 let age = requested_at.map_or(0, |requested_at| at.monotonic - requested_at);
                 let requested = Moment { monotonic: at.monotonic - age, wall: at.wall - age };
-                oracle.access_tokens[access_token].requested_at.get_or_insert(requested);
+                let issued = &mut oracle.access_tokens[access_token];
+                issued.counted_anew |= issued.requested_at.is_some() && requested_at.is_none();
+                issued.requested_at.get_or_insert(requested);
                 // Without the caller's word, the lifetime counts from each start.
                 self.note_lifetime(oracle, access_token, requested_at.is_some(), requested.monotonic, 0);
             }
@@ -430,7 +441,7 @@ impl Participant {
                 let saved = match step {
                     PendingStep::Save(record, expected) => oracle.save(process, name, record, *expected),
                     PendingStep::Clear(expected) => {
-                        oracle.clear(name, *expected, running.job == Job::SignOut, running.login_to_sign_out)
+                        oracle.clear(process, name, *expected, running.job == Job::SignOut, running.login_to_sign_out)
                     }
                     _ => unreachable!(),
                 };
@@ -520,11 +531,12 @@ impl Participant {
 
     /// Counts the lifetime of an access token from that moment on, when it had that age.
     fn note_lifetime(&mut self, oracle: &Oracle, access_token: usize, requested_here: bool, from: Time, age: Time) {
-        let Some(lifetime) = oracle.access_tokens[access_token].lifetime else { return };
+        let oracle::AccessToken { lifetime, counted_anew, .. } = oracle.access_tokens[access_token];
+        let Some(lifetime) = lifetime else { return };
         let until = from.saturating_add(lifetime.saturating_sub(age));
         match self.lifetime_bounds.iter_mut().find(|bound| bound.access_token == access_token) {
             // It may have been loaded before, by a flow that did not keep it.
-            Some(bound) if !bound.requested_here => bound.until = bound.until.max(until),
+            Some(bound) if !bound.requested_here || counted_anew => bound.until = bound.until.max(until),
             Some(_) => {}
             None => self.lifetime_bounds.push(LifetimeBound { access_token, until, requested_here }),
         }
@@ -558,7 +570,34 @@ impl Participant {
         access_token
     }
 
-    fn end(&mut self, oracle: &mut Oracle, end: SessionEnd, at: Moment) -> End {
+    /// Aborts the flow, as a driver does that is dropped.
+    pub(crate) fn abort(&mut self, oracle: &mut Oracle, at: Moment) {
+        let running = self.running.as_mut().expect("a running flow");
+        if let PendingStep::Response { request, .. } = running.pending {
+            oracle.note_outcome(request, Outcome::Unknown);
+        }
+        if let Job::Start { access_token, .. } = running.job {
+            let login = oracle.access_tokens[access_token].login;
+            oracle.logins[login].start_unconfirmed = true;
+        }
+        let end = running.flow.abort(self.holds_lock, at.now());
+        if !end.memory.retains_lock() {
+            // A lock that was taken and not handed over is released as well.
+            oracle.unlock(self.process, self.name);
+            self.holds_lock = false;
+        }
+        let Concluded { running, result, newest, .. } = self.conclude(oracle, end, at);
+        let error = result.expect_err("an aborted flow has no result");
+        assert_eq!(error.kind(), ErrorKind::TryLater, "promise 4: an aborted flow ends the session: {error}");
+        if running.job == Job::SignOut && newest.is_none() {
+            // With the session, the memory forgets what was rejected.
+            self.rejected.clear();
+        }
+        oracle.coverage.aborts += 1;
+    }
+
+    /// Takes the memory over at the end of a flow, and asserts what holds after every one.
+    fn conclude(&mut self, oracle: &mut Oracle, end: SessionEnd, at: Moment) -> Concluded {
         let running = self.running.take().expect("a running flow");
         self.memory = end.memory;
         assert_eq!(self.holds_lock, self.memory.retains_lock(), "promise 2: the lock at the end of a flow");
@@ -572,7 +611,12 @@ impl Participant {
         // rejection by an API makes it bad.
         self.lifetime_bounds.retain(|bound| newest == Some(bound.access_token));
         self.rejected.retain(|rejected| newest.is_none_or(|newest| newest == *rejected));
-        match (end.result, running.job) {
+        Concluded { running, result: end.result, newest, other_login_adopted }
+    }
+
+    fn end(&mut self, oracle: &mut Oracle, end: SessionEnd, at: Moment) -> End {
+        let Concluded { running, result, newest, other_login_adopted } = self.conclude(oracle, end, at);
+        match (result, running.job) {
             (Ok(Some(token)), Job::Refresh) => {
                 self.check_token(oracle, &token, at);
                 End::Token
@@ -695,6 +739,18 @@ impl Participant {
         other_login_adopted
     }
 
+    /// Asserts that a start without an access token ends before it asks for anything, and changes nothing.
+    pub(crate) fn check_refused_start(&self, oracle: &mut Oracle, policy: SessionPolicy, at: Moment) {
+        let mut flow = SessionFlow::start(&self.app, policy, self.memory.clone(), &TokenSet::new(""), 0);
+        let before = flow.state();
+        let step = flow.step(at.now());
+        oracle.coverage.transitions.note(before, "time", flow.state());
+        let SessionStep::Done(end) = step else { panic!("promise 9: a start without a token asks for {step:?}") };
+        let error = end.result.expect_err("there is no token");
+        assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+        assert_eq!(format!("{:?}", end.memory), format!("{:?}", self.memory), "a refused start changes the memory");
+    }
+
     /// Asserts promise 9: inputs that the flow did not ask for, and steps that are early or repeated, change nothing.
     pub(crate) fn check_stray_inputs(&self, at: Moment) {
         let Some(running) = &self.running else { return };
@@ -737,19 +793,23 @@ pub(crate) fn must_recover<'a>(
     name: usize,
     participants: impl Iterator<Item = (&'a Participant, Moment)>,
 ) -> bool {
+    // Where nothing is stored, the session was signed out.
+    let Some(record) = &oracle.slots[name].record else { return false };
+    let Some(refresh_token) = record.refresh_token.filter(|_| record.is_active()) else { return false };
     let mut in_memory = false;
     for (participant, at) in participants.filter(|(participant, _)| participant.has_unsaved_pair()) {
-        let live = participant.refresh_token(at).is_some_and(|token| oracle.is_live(token));
+        let Some(unsaved) = participant.refresh_token(at) else { return false };
+        // Under a lock that was lost, other processes went on from the consumed token, or another user logged in.
+        if ![unsaved, oracle.consumed_for(unsaved)].contains(&refresh_token) {
+            continue;
+        }
         let locked = oracle.slots[name].lock_holder == Some(participant.process);
         // Without the lock, another process may have sent the token that was consumed for this pair.
-        if !live || !participant.memory.retains_lock() || !locked {
+        if !oracle.is_live(unsaved) || !participant.memory.retains_lock() || !locked {
             return false;
         }
         in_memory = true;
     }
-    // Where nothing is stored, the session was signed out.
-    let Some(record) = &oracle.slots[name].record else { return false };
-    let Some(refresh_token) = record.refresh_token.filter(|_| record.is_active()) else { return false };
     if in_memory {
         oracle.coverage.recovered_from_memory += 1;
         return true;

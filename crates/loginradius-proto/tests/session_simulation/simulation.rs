@@ -79,10 +79,11 @@ struct FaultRates {
     locks: u64,
 }
 
-/// How often a fault hits a process before one of its steps, in permille.
+/// How often a fault hits a process or one of its flows before a step, in permille.
 #[derive(Debug, Clone, Copy, Default)]
 struct ProcessFaults {
     kill: u64,
+    abort: u64,
     suspension: u64,
     clock_jump: u64,
     damage: u64,
@@ -119,6 +120,7 @@ impl Simulation {
         oracle.grace_period = rng.pick(&[0, 0, 0, 0, 0, 10 * SECOND, HOUR]);
         let process_faults = ProcessFaults {
             kill: rng.pick(&[0, 0, 3, 10, 30]),
+            abort: rng.pick(&[0, 0, 3, 10, 30]),
             suspension: rng.pick(&[0, 0, 3, 10, 30]),
             clock_jump: rng.pick(&[0, 0, 5, 20]),
             damage: rng.pick(&[0, 0, 0, 0, 0, 0, 0, 2]),
@@ -258,7 +260,7 @@ impl Simulation {
         self.now = self.now.max(first);
         match events.swap_remove(chosen).1 {
             Event::Participant(index, name) => {
-                if !self.inject_process_fault(index) {
+                if !self.inject_process_fault(index) && !self.abort_flow(index, name) {
                     self.advance_participant(index, name);
                 }
             }
@@ -301,7 +303,7 @@ impl Simulation {
         if self.rng.permille(15) {
             self.change_fault_rates();
         }
-        let ProcessFaults { kill, suspension, clock_jump, damage } = self.process_faults;
+        let ProcessFaults { kill, suspension, clock_jump, damage, .. } = self.process_faults;
         if self.rng.permille(kill) {
             self.kill(index);
             return true;
@@ -345,6 +347,30 @@ impl Simulation {
             }
         }
         self.start_process();
+    }
+
+    /// Perhaps drops the driver of a flow, between any two steps or during one. Says whether it did.
+    fn abort_flow(&mut self, index: usize, name: usize) -> bool {
+        let running = self.processes[index].participants[name].running.as_ref();
+        let Some(job) = running.map(|running| running.job) else { return false };
+        if self.faults_stopped || !self.rng.permille(self.process_faults.abort) {
+            return false;
+        }
+        self.resume(index);
+        // The store may perform the operation nevertheless, and nobody hears of its outcome.
+        if matches!(self.processes[index].phases[name], Phase::Store(_)) && self.rng.percent(50) {
+            self.store_step(index, name);
+        }
+        let (at, pause) = (self.moment(index), self.random_pause());
+        let process = &mut self.processes[index];
+        let number = process.number;
+        process.participants[name].abort(&mut self.oracle, at);
+        process.phases[name] = Phase::Idle(self.now + pause);
+        if let Job::Start { .. } = job {
+            self.unstored_logins.push(UnstoredLogin { name, process: number, job });
+        }
+        self.log(|| format!("process {number}/{name}: its flow is aborted"));
+        true
     }
 
     fn suspend(&mut self, index: usize) {
@@ -393,6 +419,7 @@ impl Simulation {
         let number = process.number;
         if self.rng.permille(8) {
             process.participants[name].check_stray_inputs(at);
+            process.participants[name].check_refused_start(&mut self.oracle, self.policy, at);
             self.oracle.coverage.stray_inputs += 1;
         }
         let job = process.participants[name].running.as_ref().map(|running| running.job);
