@@ -495,19 +495,20 @@ impl Simulation<'_> {
         }
     }
 
-    /// Ends a flow at an unknown step, as a caller does that is cancelled. What it has not saved is lost.
-    fn abort(&mut self) {
-        self.excuse();
-        self.in_flight = None;
-        if !self.locked {
-            self.memory.set_lock_lost();
+    /// Aborts a flow, as its driver does when it is dropped.
+    fn abort(&mut self, mut flow: SessionFlow, job: Job) {
+        if self.in_flight.take().is_some() {
+            self.excuse();
         }
-        self.locked = self.memory.retains_lock();
-        self.memory.mark_stale();
-        let cached = self.memory.cached_token(self.now);
-        assert!(matches!(cached, CachedToken::Missing | CachedToken::BackingOff(_)), "a token from a stale memory");
+        let end = flow.abort(self.locked, self.now);
+        self.locked = end.memory.retains_lock();
+        assert_eq!(end.result.as_ref().unwrap_err().kind(), ErrorKind::TryLater);
         // The next flow may find the token in the store.
         self.forget_instants();
+        self.ended(job, end);
+        let cached = self.memory.cached_token(self.now);
+        let none = matches!(cached, CachedToken::Missing | CachedToken::BackingOff(_));
+        assert!(none || job == Job::Refresh, "a token from a stale memory after {job:?}");
     }
 
     /// Forgets the rejections: only the last one counts, and a login ends it.
@@ -614,7 +615,7 @@ impl Simulation<'_> {
                         self.excuse();
                         return self.kill();
                     }
-                    Disturbance::Abort => return self.abort(),
+                    Disturbance::Abort => return self.abort(flow, job),
                 }
             }
             if self.in_flight.as_ref().is_some_and(|(_, deadline)| self.now.monotonic >= *deadline) {

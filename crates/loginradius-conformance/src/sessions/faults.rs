@@ -188,7 +188,7 @@ fn a_lost_answer_without_grace<A: Adapter>() {
     let spent = world.store.refresh_token(ADA).unwrap();
     world.emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
     let error = assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert!(error.to_string().contains("the response to an earlier refresh was lost"), "{error}");
+    assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
     let replays = world.emulator.replayed();
     assert_eq!((replays.len(), world.emulator.replays(), world.asked_to_refresh()), (1, 1, 2));
@@ -211,7 +211,7 @@ fn an_answer_that_another_process_lost<A: Adapter>() {
     drop(session);
     let (sessions, _) = world.another_process();
     let error = assert_kind(after_a_pause(&sessions.session(ADA)), ErrorKind::SignInAgain);
-    assert!(error.to_string().contains("the response to an earlier refresh was lost"), "{error}");
+    assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
     assert_eq!((world.emulator.replays(), world.asked_to_refresh()), (1, 2));
 }
 

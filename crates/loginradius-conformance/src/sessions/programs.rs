@@ -139,7 +139,7 @@ fn a_program_that_dies_in_a_refresh<A: Adapter>() {
             assert!(world.emulator.is_live_access_token(result.unwrap().expose()));
         } else {
             let error = super::assert_kind(result, loginradius_proto::ErrorKind::SignInAgain);
-            assert!(error.to_string().contains("the response to an earlier refresh was lost"), "{error}");
+            assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
         }
         assert_eq!((world.emulator.graced(), world.emulator.replays()), if grace { (1, 0) } else { (0, 1) });
     }

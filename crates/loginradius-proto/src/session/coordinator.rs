@@ -169,20 +169,22 @@ impl Coordinator {
         }
     }
 
-    /// Returns whether the store's lock must stay held although no flow is in flight. Give it to the next flow.
+    /// Returns whether the store's lock must stay held although no flow is in flight. The driver of the next flow starts
+    /// with it.
     #[must_use]
     pub fn retains_lock(&self) -> bool {
         self.memory.retains_lock()
     }
 
-    /// Returns whether the session must be kept although no caller has a handle: its newest tokens are here alone.
+    /// Returns whether the newest tokens are in this memory alone. Then keep the coordinator, even if no caller has a
+    /// handle of the session: the next caller, or a flush, saves them.
     #[must_use]
     pub fn is_unsaved(&self) -> bool {
         self.memory.save_error().is_some()
     }
 
-    /// Returns the next event to deliver. `None` while another caller delivers one: that caller delivers the next ones
-    /// too. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery panicked.
+    /// Returns the next event to deliver. While a caller delivers one, others get `None`, and that caller goes on with
+    /// what is queued meanwhile. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery panicked.
     #[must_use]
     pub fn next_event(&mut self) -> Option<SessionEvent> {
         if self.delivering {

@@ -14,7 +14,7 @@ pub enum SessionEvent {
         /// Whether they come from another login, and so perhaps from another user.
         other_login: bool,
     },
-    /// A request failed. It is sent again, now or later.
+    /// A request failed. This flow or a later one may send it again.
     #[non_exhaustive]
     Retried {
         /// What went wrong.

@@ -68,9 +68,9 @@ impl SessionFlow {
     /// already is adopted as it is now, with its later refreshes, and one that a later login has replaced stays
     /// replaced. If the tokens cannot be stored, the result is an error, and the memory does not keep them.
     ///
-    /// A record knows its own login and the last 16 that were replaced. So a login is stored once more if its record
-    /// was cleared by a sign-out or a forget, or was damaged. Pass the tokens that the login yielded: those of a
-    /// refresh count as another login.
+    /// Two logins are the same if they yielded the same access token and the same refresh token. A record knows its own
+    /// login and the last 16 that were replaced. So a login is stored once more if its record was cleared by a sign-out
+    /// or a forget, or was damaged. Pass the tokens that the login yielded: those of a refresh count as another login.
     ///
     /// The lifetime counts from [`TokenSet::requested_at`], or else from the flow's first step. The seed is for the
     /// jitter and for the generation of the first save. It need not be secret; use another one for each flow.
@@ -160,11 +160,11 @@ impl SessionFlow {
         }
     }
 
-    /// Ends a flow that is not driven any more, at whatever step. `holds_lock` is whether its driver holds the store's lock.
+    /// Ends a flow that is not driven any more, [at whatever step](Self#a-flow-is-aborted).
     ///
-    /// A new pair that is not stored yet stays in the memory, as after a save that failed. Of a request whose response has
-    /// not come, the store holds an open intent. After another job than a refresh the store may hold another login, or none,
-    /// and no token is returned before another flow has loaded the record.
+    /// `holds_lock` is whether its driver holds the store's lock: not before an attempt to take it has succeeded, nor
+    /// once its release has begun. Release it afterwards, unless the memory
+    /// [retains](SessionMemory::retains_lock) it. The result is [`ErrorKind::TryLater`].
     pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
         self.lock.set_held(holds_lock);
         let state = std::mem::replace(&mut self.state, State::Done(None));
@@ -177,7 +177,7 @@ impl SessionFlow {
             _ => {}
         }
         if !matches!(self.job, Job::Refresh(_)) {
-            self.memory.mark_stale();
+            self.memory.stale = true;
         }
         if !holds_lock {
             self.memory.set_lock_lost();
@@ -567,7 +567,7 @@ impl SessionFlow {
     /// Ends the session: its newest refresh token was rejected, and only signing in again helps.
     fn rejected(&mut self, attempt: Attempt, error: Error, stored: SessionRecord) {
         let status = Status::Rejected(error.to_string());
-        let note = "the response to an earlier refresh was lost, and the new tokens with it";
+        let note = "the tokens of an earlier refresh were lost, with its response or with its process";
         let error = match &self.job {
             Job::Refresh(Some(unknown)) => error.with_note(note).with_source(unknown.clone()),
             _ if attempt.earlier_intent.is_some() => error.with_note(note),

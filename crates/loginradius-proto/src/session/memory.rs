@@ -106,21 +106,16 @@ impl SessionMemory {
         self.unsaved.as_ref().is_some_and(UnsavedPair::retains_lock)
     }
 
-    /// Notes that the [retained](Self::retains_lock) lock is not held any more.
+    /// Notes that the [retained](Self::retains_lock) lock is not held any more. A driver that does not know it may leave
+    /// this out: the next save is a conflict then.
     pub fn set_lock_lost(&mut self) {
         if let Some(retention) = self.unsaved.as_mut().and_then(|pair| pair.retention.as_mut()) {
             retention.holds_lock = false;
         }
     }
 
-    /// Notes that a flow was aborted at an unknown step: no token is returned before another flow has loaded the
-    /// record.
-    pub fn mark_stale(&mut self) {
-        self.stale = true;
-    }
-
-    /// Notes that an API rejected that access token. Returns whether it is the newest one here, or none is known: only
-    /// then does a flow have to get another one.
+    /// Notes that an API rejected that access token. Returns whether a flow has to get another one: it does if this is
+    /// the newest token that is known, or if none is known.
     pub fn reject(&mut self, token: &AccessToken) -> bool {
         let newest = self.known.as_ref().is_none_or(|known| same(&known.record.tokens.access_token, token));
         if newest {

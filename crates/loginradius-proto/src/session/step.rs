@@ -52,7 +52,7 @@ pub enum SessionStep {
 #[allow(clippy::exhaustive_enums, reason = "a driver and a flow agree on every outcome there is")]
 #[allow(clippy::large_enum_variant, reason = "an input is taken apart at once")]
 pub enum SessionInput {
-    /// Of [`SessionStep::Lock`]: taken (`true`), held by another holder (`false`), or an error.
+    /// Of [`SessionStep::Lock`]: `true` if it is held now, `false` if another holder has it, or an error.
     Locked(Result<bool, Error>),
     /// Of [`SessionStep::Load`]: the record, if there is one.
     Loaded(Result<Option<StoredRecord>, LoadError>),

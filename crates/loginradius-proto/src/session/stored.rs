@@ -118,8 +118,8 @@ pub enum LoadError {
 
 /// Why a record was not saved or cleared, or may not have been.
 ///
-/// An [`Error`] becomes [`Unknown`](Self::Unknown) by `?`, never [`Failed`](Self::Failed): what may have been stored
-/// must not be taken for what was certainly not stored.
+/// An [`Error`] becomes [`Unknown`](Self::Unknown) by `?`, never [`Failed`](Self::Failed): a save that may have
+/// happened must not be taken for one that did not.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(clippy::exhaustive_enums, reason = "a flow and a store agree on every outcome there is")]
 pub enum SaveError {

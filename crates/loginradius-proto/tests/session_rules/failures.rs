@@ -778,7 +778,7 @@ fn an_unsent_intent_does_not_hide_that_another_process_lost_a_response() {
     scene.responds(400, REJECTED);
     let end = scene.refresh();
     assert_eq!(end.kind(), ErrorKind::SignInAgain);
-    assert!(end.error().to_string().contains("an earlier refresh was lost"), "{}", end.error());
+    assert!(end.error().to_string().contains("an earlier refresh were lost"), "{}", end.error());
 }
 
 #[test]

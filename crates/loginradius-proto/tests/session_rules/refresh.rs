@@ -447,7 +447,7 @@ fn a_refresh_token_that_cannot_be_used_is_an_event_and_counts_as_lost() {
         let end = scene.refresh();
         let error = end.error();
         assert_eq!(error.kind(), ErrorKind::SignInAgain);
-        assert!(error.to_string().contains("an earlier refresh was lost"), "{error}");
+        assert!(error.to_string().contains("an earlier refresh were lost"), "{error}");
     }
 }
 
