@@ -91,6 +91,8 @@ pub enum Admission {
 }
 
 /// Which outcomes of the flow in flight a waiter shares.
+///
+/// One that shares none is admitted again after each flow, together with the callers that come then: there is no queue.
 #[derive(Debug, Clone)]
 pub struct Sharing(Shared);
 
@@ -169,8 +171,8 @@ impl Coordinator {
         }
     }
 
-    /// Returns whether the store's lock must stay held although no flow is in flight. The driver of the next flow starts
-    /// with it.
+    /// Returns whether the store's lock must stay held although no flow is in flight. The driver of the next flow
+    /// starts with it.
     #[must_use]
     pub fn retains_lock(&self) -> bool {
         self.memory.retains_lock()
@@ -184,7 +186,8 @@ impl Coordinator {
     }
 
     /// Returns the next event to deliver. While a caller delivers one, others get `None`, and that caller goes on with
-    /// what is queued meanwhile. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery panicked.
+    /// what is queued meanwhile. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery
+    /// panicked.
     #[must_use]
     pub fn next_event(&mut self) -> Option<SessionEvent> {
         if self.delivering {

@@ -4,11 +4,12 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The tokens of a login were stored.
+    /// A login was started whose tokens are stored now, or were already.
     SignedIn,
     /// The session was refreshed, and the new tokens were stored.
     Rotated,
-    /// Another process has refreshed the session or stored a login: its tokens are used from now on.
+    /// The record holds other tokens than this process knew, by a refresh or a login elsewhere: they are used from now
+    /// on.
     #[non_exhaustive]
     Adopted {
         /// Whether they come from another login, and so perhaps from another user.
@@ -20,7 +21,8 @@ pub enum SessionEvent {
         /// What went wrong.
         error: Error,
     },
-    /// New tokens could not be stored: they are in this process alone, until [`Saved`](Self::Saved).
+    /// New tokens could not be stored: they are in this process alone, until [`Saved`](Self::Saved), or until others
+    /// take their place.
     #[non_exhaustive]
     Unsaved {
         /// Why.

@@ -66,7 +66,8 @@ impl SessionFlow {
     ///
     /// It is idempotent, in other processes too and whatever became of an earlier attempt. A login that is stored
     /// already is adopted as it is now, with its later refreshes, and one that a later login has replaced stays
-    /// replaced. If the tokens cannot be stored, the result is an error, and the memory does not keep them.
+    /// replaced. If the tokens are not certainly stored, the result is an error, and the memory does not keep them:
+    /// call it again with the same tokens.
     ///
     /// Two logins are the same if they yielded the same access token and the same refresh token. A record knows its own
     /// login and the last 16 that were replaced. So a login is stored once more if its record was cleared by a sign-out
@@ -162,9 +163,9 @@ impl SessionFlow {
 
     /// Ends a flow that is not driven any more, [at whatever step](Self#a-flow-is-aborted).
     ///
-    /// `holds_lock` is whether its driver holds the store's lock: not before an attempt to take it has succeeded, nor
-    /// once its release has begun. Release it afterwards, unless the memory
-    /// [retains](SessionMemory::retains_lock) it. The result is [`ErrorKind::TryLater`].
+    /// `holds_lock` is true from a successful [`SessionStep::Lock`] until [`SessionStep::Unlock`] is begun. Release the
+    /// lock afterwards, unless the memory [retains](SessionMemory::retains_lock) it; also one that an attempt takes
+    /// only now. The result is [`ErrorKind::TryLater`].
     pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
         self.lock.set_held(holds_lock);
         let state = std::mem::replace(&mut self.state, State::Done(None));

@@ -106,8 +106,8 @@ impl SessionMemory {
         self.unsaved.as_ref().is_some_and(UnsavedPair::retains_lock)
     }
 
-    /// Notes that the [retained](Self::retains_lock) lock is not held any more. A driver that does not know it may leave
-    /// this out: the next save is a conflict then.
+    /// Notes that the [retained](Self::retains_lock) lock is not held any more. A driver that does not know it may
+    /// leave this out: the next save is a conflict then.
     pub fn set_lock_lost(&mut self) {
         if let Some(retention) = self.unsaved.as_mut().and_then(|pair| pair.retention.as_mut()) {
             retention.holds_lock = false;
