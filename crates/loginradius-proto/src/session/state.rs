@@ -179,3 +179,31 @@ impl Write {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ms, now};
+
+    #[test]
+    fn a_login_renews_the_same_tokens_if_it_was_requested_more_than_a_second_later() {
+        let app = App::new("my-client-id");
+        let login = |access: &str, later: u64, tells_when: bool| {
+            let mut tokens = TokenSet::new(access);
+            let at = Now::new(now().monotonic + ms(later), now().wall + ms(later));
+            tokens.requested_at = tells_when.then_some(at.monotonic);
+            Login { id: LoginId::of(&tokens), tokens, requested_at: Some(at), seed: 1 }
+        };
+        let record = login("a1", 0, true).record(&app);
+        let rows = [
+            (login("a1", 0, true), false),
+            (login("a1", 1_000, true), false),
+            (login("a1", 1_001, true), true),
+            (login("a2", 1_001, true), false),
+            (login("a1", 1_001, false), false),
+        ];
+        for (login, expected) in rows {
+            assert_eq!(login.renews(&record), expected, "{login:?}");
+        }
+    }
+}

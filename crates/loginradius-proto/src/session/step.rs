@@ -109,3 +109,44 @@ impl fmt::Debug for SessionStep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::SendOptions;
+    use crate::testing::{now, response};
+
+    #[test]
+    fn debug_names_each_step_and_input_without_what_they_carry() {
+        let mut request = Request::get("https://api.example/path?token=t0k3n").body(Body::default()).unwrap();
+        request.headers_mut().insert("cookie", "t0k3n".parse().unwrap());
+        let mut answered = response(204, "t0k3n");
+        answered.headers_mut().insert("set-cookie", "t0k3n".parse().unwrap());
+        let (record, expected) = (StoredRecord::new(7, *b"t0k3n"), Expected::Generation(6));
+        let saved = r#"Save { record: StoredRecord { generation: 7, bytes: 5 }, expected: Generation(6) }"#;
+        let steps = [
+            (SessionStep::Lock, "Lock"),
+            (SessionStep::Load, "Load"),
+            (
+                SessionStep::Send { request, options: SendOptions::new(now().monotonic) },
+                "Send(GET https://api.example/path)",
+            ),
+            (SessionStep::Save { record: record.clone(), expected }, saved),
+            (SessionStep::Clear { expected }, "Clear { expected: Generation(6) }"),
+            (SessionStep::Unlock, "Unlock"),
+        ];
+        for (step, expected) in steps {
+            assert_eq!(format!("{step:?}"), expected);
+        }
+        let inputs = [
+            (SessionInput::Locked(Ok(true)), "Locked(Ok(true))"),
+            (SessionInput::Loaded(Ok(Some(record))), "Loaded(Ok(Some(StoredRecord { generation: 7, bytes: 5 })))"),
+            (SessionInput::Responded(Ok(answered)), "Responded(204 No Content)"),
+            (SessionInput::Saved(Err(SaveError::Conflict)), "Saved(Err(Conflict))"),
+            (SessionInput::Unlocked, "Unlocked"),
+        ];
+        for (input, expected) in inputs {
+            assert_eq!(format!("{input:?}"), expected);
+        }
+    }
+}
