@@ -193,7 +193,9 @@ impl SessionFlow {
         match &self.state {
             State::Start => self.begin(now),
             State::Loading if self.lock.suspension.was_suspended() => self.restart(now),
-            State::AwaitingLock { until } if now.monotonic >= *until => self.state = State::Locking,
+            State::AwaitingLock { until } if now.monotonic >= *until => {
+                (self.state, self.step_issued) = (State::Locking, false);
+            }
             State::AwaitingResponse { deadline, .. } if now.monotonic >= *deadline => {
                 self.responded(Err(Error::unanswered()), now);
             }

@@ -311,6 +311,31 @@ fn a_suspension_between_an_outcome_and_the_next_step_is_one_too() {
 }
 
 #[test]
+fn a_suspension_before_the_lock_is_asked_for_costs_no_round() {
+    let mut scene = Scene::expired();
+    let mut flow = scene.refresh_flow();
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
+    flow.receive(SessionInput::Locked(Ok(false)), scene.now);
+    assert!(matches!(flow.step(scene.now), SessionStep::Wait(_)));
+    scene.pass(s(31));
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
+    flow.receive(SessionInput::Locked(Ok(true)), scene.now);
+    assert!(matches!(flow.step(scene.now), SessionStep::Load));
+}
+
+#[test]
+fn a_suspension_during_an_attempt_to_lock_is_noticed_however_often_the_flow_is_stepped() {
+    let mut scene = Scene::expired();
+    let mut flow = scene.refresh_flow();
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
+    scene.pass(s(31));
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
+    assert!(matches!(flow.step(scene.now), SessionStep::Lock));
+    flow.receive(SessionInput::Locked(Ok(true)), scene.now);
+    assert!(matches!(flow.step(scene.now), SessionStep::Unlock));
+}
+
+#[test]
 fn a_pause_of_a_timeout_is_no_suspension_nor_is_a_clock_set_back() {
     for sleep in [|scene: &mut Scene| scene.pass(s(30)), |scene: &mut Scene| scene.now.wall -= HOUR] {
         let mut scene = Scene::expired();
