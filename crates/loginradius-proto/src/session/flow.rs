@@ -663,7 +663,7 @@ impl SessionFlow {
         let unknown = matches!(error, SaveError::Unknown(_));
         match write {
             Some(Write::Pair(pair)) => self.unsettled = Unsettled::Pair(pair),
-            Some(Write::Intent(attempt)) => self.unsettled = Unsettled::UnconfirmedIntent(attempt),
+            Some(Write::Intent(attempt)) if unknown => self.unsettled = Unsettled::UnconfirmedIntent(attempt),
             // The store may hold another login by now, or none.
             Some(Write::Login(_)) | None => self.memory.stale |= unknown,
             _ => {}

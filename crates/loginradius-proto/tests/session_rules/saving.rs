@@ -61,6 +61,18 @@ fn after_a_conflict_of_the_intent_the_flow_begins_again_at_the_lock() {
 }
 
 #[test]
+fn an_intent_of_another_that_looks_like_the_one_in_conflict_is_not_taken_for_it() {
+    let mut scene = Scene::expired();
+    scene.on("intent", |scene| {
+        scene.stored = scene.saving.take();
+        saved(Err(SaveError::Conflict))
+    });
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+    assert_eq!(scene.log(), "lock, load, intent 1, unlock, lock, load, intent 2, send r1, pair r2, unlock");
+}
+
+#[test]
 fn an_intent_in_conflict_with_a_newer_pair_is_dropped() {
     let mut scene = Scene::expired();
     scene.on("intent", |scene| {
