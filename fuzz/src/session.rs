@@ -288,6 +288,7 @@ pub fn session_flow(data: &[u8]) {
         replaced: HashSet::new(),
         disturbed: false,
         disturbed_since_load: false,
+        clock_set_back: false,
         loaded: false,
         intents: 0,
         got_token: false,
@@ -413,6 +414,8 @@ struct Simulation<'a> {
     /// Whether other processes have changed the record since this flow began.
     disturbed: bool,
     disturbed_since_load: bool,
+    /// The wall clock was set back since the flow in flight began.
+    clock_set_back: bool,
     /// Whether this flow has loaded the record.
     loaded: bool,
     /// Intents that were stored since the last request.
@@ -455,7 +458,10 @@ impl Simulation<'_> {
             0..=2 => self.pass(time),
             3 => self.now.monotonic += time,
             4 => self.now.wall += time,
-            _ => self.now.wall -= time.min(self.now.wall.duration_since(start().wall).unwrap_or_default()),
+            _ => {
+                self.clock_set_back = true;
+                self.now.wall -= time.min(self.now.wall.duration_since(start().wall).unwrap_or_default());
+            }
         }
     }
 
@@ -502,10 +508,11 @@ impl Simulation<'_> {
         }
         let end = flow.abort(self.locked, self.now);
         self.locked = end.memory.retains_lock();
-        assert_eq!(end.result.as_ref().unwrap_err().kind(), ErrorKind::TryLater);
         // The next flow may find the token in the store.
         self.forget_instants();
-        self.ended(job, end);
+        let (result, _) = self.take_over(job, end);
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::TryLater);
+        self.check_what_is_left(job);
         let cached = self.memory.cached_token(self.now);
         let none = matches!(cached, CachedToken::Missing | CachedToken::BackingOff(_));
         assert!(none || job == Job::Refresh, "a token from a stale memory after {job:?}");
@@ -550,7 +557,8 @@ impl Simulation<'_> {
                     "since_unix_ms": millis, "not_before_unix_ms": until, "failures": 2, "failure": "busy",
                 });
             }
-            5 => fields["intent"] = serde_json::json!({ "at_unix_ms": millis, "attempt": 1 }),
+            // Not of the same moment as an intent of this process, from which it could not be told then.
+            5 => fields["intent"] = serde_json::json!({ "at_unix_ms": millis + 1, "attempt": 1 }),
             _ => {
                 let stored = fields["access_token"].as_str().expect("an access token");
                 let mut login = self.login_of(stored);
@@ -606,6 +614,7 @@ impl Simulation<'_> {
             }
         };
         (self.disturbed, self.disturbed_since_load, self.loaded, self.intents) = (false, false, false, 0);
+        self.clock_set_back = false;
         for step in 0..20_000 {
             if step > 0 {
                 match self.disturb() {
@@ -979,23 +988,34 @@ impl Simulation<'_> {
     }
 
     fn ended(&mut self, job: Job, end: SessionEnd) {
-        is_silent(&end);
         let login_before = self.login_in_memory();
-        self.memory = end.memory;
+        let (result, events) = self.take_over(job, end);
+        self.got_token = matches!(result, Ok(Some(_)));
+        match &result {
+            Ok(Some(token)) => {
+                assert_eq!(job, Job::Refresh);
+                self.check_good(token.expose());
+            }
+            Ok(None) => self.succeeded(job, &events),
+            Err(error) => self.failed(job, error, login_before),
+        }
+        self.check_what_is_left(job);
+    }
+
+    /// Takes over the memory that a flow leaves.
+    fn take_over(&mut self, job: Job, end: SessionEnd) -> (Result<Option<AccessToken>, Error>, Vec<SessionEvent>) {
+        is_silent(&end);
+        let SessionEnd { memory, result, events, .. } = end;
+        self.memory = memory;
         if self.disturbed {
             // What another process has stored is known by the wall clock alone.
             self.forget_instants();
         }
         assert_eq!(self.locked, self.memory.retains_lock(), "the lock after {job:?}");
-        self.got_token = matches!(end.result, Ok(Some(_)));
-        match &end.result {
-            Ok(Some(token)) => {
-                assert_eq!(job, Job::Refresh);
-                self.check_good(token.expose());
-            }
-            Ok(None) => self.succeeded(job, &end.events),
-            Err(error) => self.failed(job, error, login_before),
-        }
+        (result, events)
+    }
+
+    fn check_what_is_left(&mut self, job: Job) {
         self.check_cached_token();
         if let Some(newest) = &self.newest
             && !self.disturbed
@@ -1009,7 +1029,9 @@ impl Simulation<'_> {
             };
             assert!(in_memory || in_store, "the newest refresh token is lost after {job:?}");
         }
-        if self.disturbed || (self.stored == Stored::Nothing && self.memory.save_error().is_none()) {
+        // A session that was forgotten has ended, although the memory may have an unsaved pair still.
+        let ends = self.memory.save_error().is_none() || matches!(job, Job::SignOut | Job::Forget);
+        if self.disturbed || (self.stored == Stored::Nothing && ends) {
             self.excuse();
         }
     }
@@ -1048,8 +1070,10 @@ impl Simulation<'_> {
                 Job::SignOut | Job::Forget => false,
             };
             assert!(may_end, "{job:?} ends with {line}");
+            // A token that had expired is good again if the clock was wrong.
             let cached = self.memory.cached_token(self.now);
-            assert!(!matches!(cached, CachedToken::Fresh(_) | CachedToken::RefreshDue(_)));
+            let good = matches!(cached, CachedToken::Fresh(_) | CachedToken::RefreshDue(_));
+            assert!(!good || self.clock_set_back, "{job:?} ends with {line}, and the token is good");
         }
     }
 
