@@ -848,10 +848,16 @@ impl Simulation<'_> {
         if issued.last().is_some_and(|last| obtained_at == millis(last.requested_at_wall)) {
             issued.drain(..issued.len() - 1);
         }
+        let Job::Start(Start { login, requested_at, .. }) = job else { return };
         if same_login {
+            // The same tokens, requested later by what the wall clock says now.
+            if obtained_at == millis(requested_at.wall) && self.login_of(&access_token) == login {
+                let lifetime = self.logins[login].as_ref().and_then(|tokens| tokens.expires_in);
+                let monotonic = Some(requested_at.monotonic);
+                self.issue(access_token, IssuedToken::new(login, monotonic, requested_at.wall, lifetime));
+            }
             return;
         }
-        let Job::Start(Start { login, requested_at, .. }) = job else { return };
         // From now on this login's tokens are those to be kept, whatever became of them before.
         if let Some(token) = old.and_then(|old| text(old, "access_token")) {
             self.replaced.insert(self.login_of(&token));
@@ -1007,8 +1013,8 @@ impl Simulation<'_> {
         is_silent(&end);
         let SessionEnd { memory, result, events, .. } = end;
         self.memory = memory;
-        if self.disturbed {
-            // What another process has stored is known by the wall clock alone.
+        if self.disturbed || self.memory.tokens(self.now).is_none() {
+            // What another process has stored, or what is loaded again, is known by the wall clock alone.
             self.forget_instants();
         }
         assert_eq!(self.locked, self.memory.retains_lock(), "the lock after {job:?}");
@@ -1041,6 +1047,9 @@ impl Simulation<'_> {
         let Job::Start(Start { login, .. }) = job else {
             assert!(matches!(job, Job::SignOut | Job::Forget), "{job:?} ends without a token");
             assert!(self.memory.tokens(self.now).is_none(), "tokens are left after {job:?}");
+            if job == Job::SignOut {
+                self.forget_rejections();
+            }
             return;
         };
         self.forget_rejections();
