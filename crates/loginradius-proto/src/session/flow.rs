@@ -424,15 +424,16 @@ impl SessionFlow {
             }
         }
         let known = self.memory.known.as_ref().map(|known| &known.record);
-        let (event, requested_at) = match &self.job {
-            Job::Start(login) if login.id == record.login && known.is_none_or(|known| known.login != login.id) => {
-                (Some(SessionEvent::SignedIn), login.requested_at_of(&record))
-            }
-            Job::Start(login) if login.id != record.login => (Some(SessionEvent::Adopted { other_login: true }), None),
-            _ => {
-                let other = known.filter(|known| !known.tokens.same_pair(&record.tokens));
-                (other.map(|known| SessionEvent::Adopted { other_login: known.login != record.login }), None)
-            }
+        let event = match &self.job {
+            Job::Start(login) if login.id != record.login => Some(SessionEvent::Adopted { other_login: true }),
+            Job::Start(login) if known.is_none_or(|known| known.login != login.id) => Some(SessionEvent::SignedIn),
+            _ => known
+                .filter(|known| !known.tokens.same_pair(&record.tokens))
+                .map(|known| SessionEvent::Adopted { other_login: known.login != record.login }),
+        };
+        let requested_at = match &self.job {
+            Job::Start(login) if login.id == record.login => login.requested_at_of(&record),
+            _ => None,
         };
         self.events.extend(event);
         let rejected = self.memory.rejected.clone();

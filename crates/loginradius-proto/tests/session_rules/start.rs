@@ -208,19 +208,29 @@ fn after_an_unknown_save_the_store_is_looked_at_before_the_token_of_before_is_re
 
 #[test]
 fn a_login_whose_save_was_unknown_counts_from_when_it_was_requested() {
-    let mut scene = Scene::empty();
-    scene.policy.early = std::time::Duration::ZERO;
-    scene.on("pair", |scene| {
-        scene.stored = scene.saving.clone();
-        // Another process has saved it again, and the clock is corrected.
-        scene.edit(|record| record["generation"] = (record["generation"].as_u64().unwrap() + 1).into());
-        scene.pass(s(10));
-        scene.now.wall -= s(4);
-        saved(Err(SaveError::Unknown(full_disk())))
-    });
-    scene.start(b1()).ok();
-    assert_eq!(scene.log(), "lock, load, pair q1, load, unlock");
-    assert_eq!(scene.lasts("fresh"), s(590));
+    // This process knows nothing, or what the login has become before its record was damaged.
+    for refreshed in [false, true] {
+        let mut scene = Scene::empty();
+        scene.policy.early = std::time::Duration::ZERO;
+        if refreshed {
+            scene.start(b1()).ok();
+            scene.pass(s(600));
+            scene.responds(200, &pair("b2", "q2"));
+            assert_eq!(scene.refresh().token(), "b2");
+            scene.stored = damaged();
+        }
+        scene.on("pair", |scene| {
+            scene.stored = scene.saving.clone();
+            // Another process has saved it again, and the clock is corrected.
+            scene.edit(|record| record["generation"] = (record["generation"].as_u64().unwrap() + 1).into());
+            scene.pass(s(10));
+            scene.now.wall -= s(4);
+            saved(Err(SaveError::Unknown(full_disk())))
+        });
+        scene.start(b1()).ok();
+        assert_eq!(scene.log(), "lock, load, pair q1, load, unlock");
+        assert_eq!(scene.lasts("fresh"), s(590), "refreshed: {refreshed}");
+    }
 }
 
 #[test]
