@@ -1013,9 +1013,18 @@ impl Simulation<'_> {
         is_silent(&end);
         let SessionEnd { memory, result, events, .. } = end;
         self.memory = memory;
-        if self.disturbed || self.memory.tokens(self.now).is_none() {
-            // What another process has stored, or what is loaded again, is known by the wall clock alone.
+        if self.disturbed {
+            // What another process has stored is known by the wall clock alone.
             self.forget_instants();
+        }
+        // So is what is loaded again, because the memory does not have it; and only a rejection of the newest token counts.
+        let newest = self.memory.tokens(self.now);
+        for (access_token, issued) in &mut self.access_tokens {
+            let other = newest.as_ref().map(|newest| newest.access_token.expose() != access_token);
+            for issued in issued.iter_mut().filter(|_| other != Some(false)) {
+                issued.requested_at = None;
+                issued.rejected &= other.is_none();
+            }
         }
         assert_eq!(self.locked, self.memory.retains_lock(), "the lock after {job:?}");
         (result, events)
