@@ -307,7 +307,8 @@ pub fn session_flow(data: &[u8]) {
         };
         simulation.flow(job);
     }
-    // The data has run out, and with it the faults. Now the longest backoff passes as well.
+    // The data has run out, and with it the faults. Now the longest backoff passes as well: if the clock was set back, the
+    // record has one that begins only now.
     simulation.pass(Duration::from_secs(2 * 3600));
     let is_signed_in = match &simulation.stored {
         Stored::Record(record) => {
@@ -317,6 +318,10 @@ pub fn session_flow(data: &[u8]) {
         Stored::Nothing | Stored::Damaged(_) => false,
     };
     simulation.flow(Job::Refresh);
+    if let CachedToken::BackingOff(_) = simulation.memory.cached_token(simulation.now) {
+        simulation.pass(Duration::from_secs(2 * 3600));
+        simulation.flow(Job::Refresh);
+    }
     assert!(simulation.got_token || !is_signed_in, "no token: {:?}", simulation.memory);
 }
 
@@ -845,7 +850,9 @@ impl Simulation<'_> {
         let access_token = text(new, "access_token").expect("an access token");
         let obtained_at = field(new, "obtained_at_unix_ms");
         let issued = self.access_tokens.get_mut(&access_token).expect("an access token that was issued");
-        if issued.last().is_some_and(|last| obtained_at == millis(last.requested_at_wall)) {
+        let lifetime = field(new, "lifetime_ms").as_u64().map(Duration::from_millis);
+        let is_last = |last: &IssuedToken| obtained_at == millis(last.requested_at_wall) && lifetime == last.lifetime;
+        if issued.last().is_some_and(is_last) {
             issued.drain(..issued.len() - 1);
         }
         let Job::Start(Start { login, requested_at, .. }) = job else { return };
