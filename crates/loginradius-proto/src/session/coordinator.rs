@@ -185,7 +185,7 @@ impl Coordinator {
         self.memory.save_error().is_some()
     }
 
-    /// Returns the next event to deliver. While a caller delivers one, others get `None`, and that caller goes on with
+    /// Returns the next event to deliver. While a caller delivers one, others get `None`, and that caller also delivers
     /// what is queued meanwhile. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery
     /// panicked.
     #[must_use]

@@ -164,8 +164,8 @@ impl SessionFlow {
     /// Ends a flow that is not driven any more, [at whatever step](Self#a-flow-is-aborted).
     ///
     /// `holds_lock` is true from a successful [`SessionStep::Lock`] until [`SessionStep::Unlock`] is begun. Release the
-    /// lock afterwards, unless the memory [retains](SessionMemory::retains_lock) it; also one that an attempt takes
-    /// only now. The result is [`ErrorKind::TryLater`].
+    /// lock afterwards, unless the memory [retains](SessionMemory::retains_lock) it; release it too if an attempt to
+    /// take it succeeds after the abort. The result is [`ErrorKind::TryLater`].
     pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
         self.lock.set_held(holds_lock);
         let state = std::mem::replace(&mut self.state, State::Done(None));

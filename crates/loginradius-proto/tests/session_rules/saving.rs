@@ -714,3 +714,22 @@ fn a_flow_that_is_aborted_before_its_request_leaves_the_memory_as_it_was() {
     assert_eq!(scene.cached(), "missing");
     assert_eq!(scene.refresh().token(), "a1");
 }
+
+#[test]
+fn an_unsaved_pair_stays_unsaved_beside_a_record_that_is_damaged_or_anothers() {
+    for spoil in [
+        |scene: &mut Scene| scene.stored = damaged(),
+        |scene: &mut Scene| {
+            changed(scene);
+            scene.edit(|record| record["client_id"] = "another-client".into());
+        },
+    ] {
+        let mut scene = Scene::unsaved();
+        spoil(&mut scene);
+        let before = scene.stored.clone();
+        scene.pass(s(2));
+        assert_eq!(scene.refresh().token(), "a2");
+        assert!(scene.memory.save_error().is_some() && scene.memory.retains_lock());
+        assert_eq!((scene.sends(), &scene.stored), (0, &before), "{}", scene.log());
+    }
+}

@@ -799,7 +799,7 @@ pub(crate) fn must_recover<'a>(
     let mut in_memory = false;
     for (participant, at) in participants.filter(|(participant, _)| participant.has_unsaved_pair()) {
         let Some(unsaved) = participant.refresh_token(at) else { return false };
-        // Under a lock that was lost, other processes went on from the consumed token, or another user logged in.
+        // Under a lock that was lost, other processes refreshed with the consumed token, or another user logged in.
         if ![unsaved, oracle.consumed_for(unsaved)].contains(&refresh_token) {
             continue;
         }

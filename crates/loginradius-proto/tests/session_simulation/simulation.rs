@@ -357,7 +357,7 @@ impl Simulation {
             return false;
         }
         self.resume(index);
-        // The store may perform the operation nevertheless, and nobody hears of its outcome.
+        // The store may perform the operation nevertheless, and its outcome is dropped.
         if matches!(self.processes[index].phases[name], Phase::Store(_)) && self.rng.percent(50) {
             self.store_step(index, name);
         }
