@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loginradius_async::Client;
+use loginradius_async::oauth::RequestDeviceCode;
 use loginradius_examples::{DeviceOptions, Output, Result};
 
 /// Sign in a device at LoginRadius from async code.
@@ -26,14 +27,11 @@ async fn login(cli: &Cli, output: Output) -> Result {
     let target = cli.device.target()?;
     let client = Client::new(target.app.clone())?;
 
-    let mut approved = Ok(());
-    let login = client.device_login(&cli.device.scope, |grant| {
-        output.prompt(grant);
-        approved = target.approve(&grant.user_code);
-    });
-    let tokens = login.await;
+    let login = client.begin_device_login(&RequestDeviceCode::new().scope(&cli.device.scope)).await?;
+    output.prompt(login.grant());
+    target.approve(&login.grant().user_code)?;
+    let tokens = login.wait().await;
     target.let_the_browser_finish();
-    approved?;
     let tokens = tokens?;
     output.say("Signed in.");
     output.tokens("tokens", &tokens);

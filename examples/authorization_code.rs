@@ -3,7 +3,7 @@
 //!
 //!     cargo run --example authorization_code
 //!
-//! Without options the emulator issues a code, as if somebody had signed in.
+//! Without options the emulator issues a code, as if its user had signed in.
 
 use std::io::{self, BufRead};
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn exchange(cli: &Cli, output: Output) -> Result {
-    let target = cli.options.target()?;
+    let mut target = cli.options.target()?;
     let code = match (&cli.code, &target.emulator) {
         (Some(code), _) => code.clone(),
         (None, Some(emulator)) => {
@@ -57,13 +57,14 @@ fn exchange(cli: &Cli, output: Output) -> Result {
             }
         }
     };
+    if cli.grant_type {
+        let dialect = target.app.service().dialect().with_grant_type_of_code(true);
+        target.set_dialect(dialect)?;
+    }
     let client = Client::new(target.app)?;
     let mut operation = AccessTokenByCode::new(code, &cli.redirect_uri);
     if let Some(verifier) = &cli.code_verifier {
         operation = operation.code_verifier(verifier.as_str());
-    }
-    if cli.grant_type {
-        operation = operation.with_grant_type();
     }
     let tokens = client.call(&operation)?;
     output.say("Signed in.");

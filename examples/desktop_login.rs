@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn login(cli: &Cli, output: Output) -> Result {
-    let target = cli.browser.common.target()?;
+    let target = cli.browser.target()?;
     let client = Client::new(target.app.clone())?;
     // It listens from here on: the browser cannot be back too soon.
     let receiver = LoopbackReceiver::bind(cli.port, &cli.path)?.timeout(Duration::from_secs(cli.timeout));

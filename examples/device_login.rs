@@ -1,9 +1,9 @@
-//! Signs in a device: shows an address and a code, and waits until the person has allowed it.
+//! Signs in a device: shows an address and a code, and waits until the user has allowed it.
 //!
 //!     cargo run --example device_login
 //!
-//! Without options it starts an emulator, opens nothing and spends nothing: open the printed address in a
-//! browser, sign in as the page says, and allow. Then it uses the tokens: refresh, JWT, revoke.
+//! Without options it starts an emulator: open the printed address in a browser, sign in as the page says, and allow.
+//! Then it uses the tokens: refresh, JWT, revoke.
 //! `--client-id` and `--oauth-app` point it at the real LoginRadius.
 
 use std::process::ExitCode;
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use loginradius_blocking::jwt::JwtByAccessToken;
-use loginradius_blocking::oauth::{DeviceGrant, RefreshAccessToken, RevokeRefreshToken};
-use loginradius_blocking::{Client, TokenSet};
+use loginradius_blocking::oauth::{DeviceGrant, RefreshAccessToken, RequestDeviceCode, RevokeRefreshToken};
+use loginradius_blocking::{Client, DeviceProgress, TokenSet};
 use loginradius_examples::{DeviceOptions, Output, Result};
 
 /// Sign in a device at LoginRadius.
@@ -35,19 +35,20 @@ fn login(cli: &Cli, output: Output) -> Result {
     let target = cli.device.target()?;
     let client = Client::new(target.app.clone())?;
 
-    let mut countdown = ProgressBar::hidden();
-    let mut approved = Ok(());
-    let tokens = client.device_login(&cli.device.scope, |grant| {
-        output.prompt(grant);
-        approved = target.approve(&grant.user_code);
-        if !output.is_json() {
-            output.say("Waiting for somebody to allow it...");
-            countdown = count_down(grant);
+    let login = client.begin_device_login(&RequestDeviceCode::new().scope(&cli.device.scope))?;
+    output.prompt(login.grant());
+    target.approve(&login.grant().user_code)?;
+    output.say("Waiting for the user to allow it...");
+    let countdown = if output.is_json() { ProgressBar::hidden() } else { count_down(login.grant()) };
+    let line = countdown.clone();
+    let login = login.on_progress(move |progress| {
+        if let DeviceProgress::Retrying { error, .. } = progress {
+            line.println(format!("Trying again: {error}"));
         }
     });
+    let tokens = login.wait();
     countdown.finish_and_clear();
     target.let_the_browser_finish();
-    approved?;
     let tokens = tokens?;
     output.say("Signed in.");
     output.tokens("tokens", &tokens);
@@ -61,7 +62,7 @@ fn tour(client: &Client, tokens: &TokenSet, output: Output) -> Result {
         return Err("LoginRadius gave no refresh token: turn refresh tokens on for this OAuth app".into());
     };
     let refreshed = client.call(&RefreshAccessToken::new(refresh_token.clone()))?;
-    output.say("Refreshed: the refresh token before is spent.");
+    output.say("Refreshed: the earlier refresh token is consumed.");
     output.tokens("refreshed", &refreshed);
 
     let jwt = client.call(&JwtByAccessToken::new(refreshed.access_token.clone()))?;
@@ -69,7 +70,7 @@ fn tour(client: &Client, tokens: &TokenSet, output: Output) -> Result {
 
     let newest = refreshed.refresh_token.unwrap_or_else(|| refresh_token.clone());
     client.call(&RevokeRefreshToken::new(newest))?;
-    output.done("revoked", "Revoked: the session is over.");
+    output.done("revoked", "Revoked: the session has ended.");
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use clap::Parser;
 use loginradius_examples::{DeviceOptions, Output, Result};
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::oauth::RequestDeviceCode;
-use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, SendOptions, Step};
+use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Seed, SendOptions, Step};
 
 /// Sign in a device at LoginRadius over a transport of your own.
 #[derive(Parser)]
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 fn login(cli: &Cli, output: Output) -> Result {
     let target = cli.device.target()?;
     let app = &target.app;
-    let seed = u64::from(std::process::id()); // of the jitter between retries; it need not be secret
+    let seed = Seed(u64::from(std::process::id()));
 
     let grant = run(Call::new(RequestDeviceCode::new().scope(&cli.device.scope), app, seed))?;
     let flow = DeviceFlow::new(app, &grant, Instant::now(), seed);
@@ -61,15 +61,15 @@ fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
     }
 }
 
-/// One request and its answer. What fails before the request is written is certainly not sent; what
-/// fails later may have taken effect, and is lost.
+/// Sends one request, and returns its response. What fails before the request is written is certainly not sent; what
+/// fails later may have taken effect: its outcome is unknown.
 fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Result<Response<Body>, Error> {
     if request.uri().scheme_str() != Some("http") {
-        return Err(Error::settings("this example has no TLS: give it an http address on this machine"));
+        return Err(Error::configuration("this example has no TLS: give it an http address on this machine"));
     }
     let mut stream = connect(request).map_err(Error::not_sent)?;
-    let answer = send(request, options, &mut stream).map_err(Error::lost)?;
-    read(&answer).ok_or_else(|| Error::lost("the answer is not whole, or not HTTP"))
+    let response = send(request, options, &mut stream).map_err(Error::outcome_unknown)?;
+    read(&response).ok_or_else(|| Error::outcome_unknown("the response is not whole, or not HTTP"))
 }
 
 fn connect(request: &Request<Body>) -> io::Result<TcpStream> {
@@ -82,7 +82,7 @@ fn send(request: &Request<Body>, options: SendOptions, stream: &mut TcpStream) -
     let (uri, body) = (request.uri(), request.body().as_bytes());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |host| host.as_str());
-    // HTTP/1.0: the answer comes in one piece, and the connection ends with it.
+    // HTTP/1.0: the response comes in one piece, and the connection ends with it.
     let mut head =
         format!("{} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n", request.method(), body.len());
     for (name, value) in request.headers() {
@@ -91,26 +91,26 @@ fn send(request: &Request<Body>, options: SendOptions, stream: &mut TcpStream) -
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     stream.write_all(body)?;
 
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut piece = [0; 4096];
-    while answer.len() <= Body::LIMIT {
+    while response.len() <= Body::LIMIT {
         let left = options.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut piece)? {
-            0 => return Ok(answer),
-            length => answer.extend_from_slice(&piece[..length]),
+            0 => return Ok(response),
+            length => response.extend_from_slice(&piece[..length]),
         }
     }
-    Err(io::Error::other("the answer is too long"))
+    Err(io::Error::other("the response is too long"))
 }
 
-fn read(answer: &[u8]) -> Option<Response<Body>> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&answer[..end]).ok()?;
-    let body = &answer[end + 4..];
+fn read(bytes: &[u8]) -> Option<Response<Body>> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let body = &bytes[end + 4..];
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?;
     let mut response = Response::builder().status(status);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loginradius_blocking::oauth::{AccessTokenByPassword, RefreshAccessToken, RevokeRefreshToken};
-use loginradius_blocking::{Client, ErrorKind, RefreshToken};
+use loginradius_blocking::{Client, ErrorKind, RefreshToken, RevocationKey};
 use loginradius_emulator::seeded;
 use loginradius_examples::{Options, Output, Result};
 
@@ -32,9 +32,13 @@ fn main() -> ExitCode {
 }
 
 fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
-    let target = cli.options.target()?;
+    let mut target = cli.options.target()?;
+    if cli.token_key {
+        let dialect = target.app.service().dialect().with_revocation_key(RevocationKey::Token);
+        target.set_dialect(dialect)?;
+    }
     let client = Client::new(target.app)?;
-    let spent: RefreshToken = match (&cli.refresh_token, &target.emulator) {
+    let first: RefreshToken = match (&cli.refresh_token, &target.emulator) {
         (Some(token), _) => token.as_str().into(),
         (None, Some(_)) => {
             let login = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
@@ -43,18 +47,18 @@ fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
         (None, None) => return Err("say which token to refresh, with --refresh-token".into()),
     };
 
-    let tokens = client.call(&RefreshAccessToken::new(spent.clone()))?;
+    let tokens = client.call(&RefreshAccessToken::new(first.clone()))?;
     output.say("Refreshed.");
     output.tokens("refreshed", &tokens);
 
-    let newest = tokens.refresh_token.unwrap_or(spent);
+    let newest = tokens.refresh_token.unwrap_or(first);
     let revoke = RevokeRefreshToken::new(newest.clone());
-    client.call(&if cli.token_key { revoke.with_token_key() } else { revoke })?;
+    client.call(&revoke)?;
     output.done("revoked", "Revoked.");
 
     match client.call(&RefreshAccessToken::new(newest)) {
-        Err(error) if error.kind() == ErrorKind::SignInAgain => {
-            output.say("It cannot be refreshed any more: the person has to sign in again.");
+        Err(error) if error.kind() == ErrorKind::SignInRequired => {
+            output.say("It cannot be refreshed any more: the user has to sign in again.");
             Ok(())
         }
         Err(error) => Err(error.into()),

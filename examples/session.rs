@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use etcetera::BaseStrategy as _;
+use loginradius_blocking::oauth::RequestDeviceCode;
 use loginradius_blocking::store::FileStore;
 use loginradius_blocking::{AccessToken, Client, ErrorKind, Session, Sessions, TokenSet};
 use loginradius_emulator::{Emulator, seeded};
@@ -77,10 +78,10 @@ fn run(cli: &Cli, output: Output) -> Result {
     }
     // A program sends it to APIs, as `Authorization: Bearer ...`. One that is refused (HTTP 401) it exchanges.
     let token = access_token(&session, output, || {
-        Ok(client.device_login(&cli.device.scope, |grant| {
-            output.prompt(grant);
-            output.say("Waiting for somebody to allow it...");
-        })?)
+        let login = client.begin_device_login(&RequestDeviceCode::new().scope(&cli.device.scope))?;
+        output.prompt(login.grant());
+        output.say("Waiting for the user to allow it...");
+        Ok(login.wait()?)
     })?;
     if cli.refresh {
         session.refresh_rejected(&token)?;
@@ -104,7 +105,7 @@ fn open(client: &Client, folder: &Path, output: Output, events: bool) -> Result<
 /// wrong does not end the session.
 fn access_token(session: &Session, output: Output, sign_in: impl FnOnce() -> Result<TokenSet>) -> Result<AccessToken> {
     match session.access_token() {
-        Err(error) if error.kind() == ErrorKind::SignInAgain => {
+        Err(error) if error.kind() == ErrorKind::SignInRequired => {
             output.say(printable(&error.to_string()));
             session.start(&sign_in()?)?;
             Ok(session.access_token()?)
@@ -144,17 +145,15 @@ fn story(cli: &Cli, output: Output) -> Result {
     output.done("first_run", "\nFirst run: there is no session yet.");
     let session = open()?;
     access_token(&session, output, || {
-        let mut allowed = Ok(());
-        let tokens = client.device_login(&cli.device.scope, |grant| {
-            output.say(format!("The emulator's {} allows the device {}.", seeded::ADA.first_name, grant.user_code));
-            allowed = emulator.approve(&grant.user_code);
-        });
-        allowed?;
-        Ok(tokens?)
+        let login = client.begin_device_login(&RequestDeviceCode::new().scope(&cli.device.scope))?;
+        let code = &login.grant().user_code;
+        output.say(format!("The emulator's {} allows the device {code}.", seeded::ADA.first_name));
+        emulator.approve(code)?;
+        Ok(login.wait()?)
     })?;
     show(&session)?;
 
-    output.done("second_run", "\nSecond run: the tokens are stored, and nobody has to sign in.");
+    output.done("second_run", "\nSecond run: the tokens are stored, and the user need not sign in.");
     let session = open()?;
     session.access_token()?;
     show(&session)?;
@@ -190,7 +189,7 @@ fn story(cli: &Cli, output: Output) -> Result {
     output.done("signed_out", "\nSigned out: the next run would ask for a sign-in.");
     session.sign_out()?;
     match open()?.access_token() {
-        Err(error) if error.kind() == ErrorKind::SignInAgain => output.say(format!("  {error}")),
+        Err(error) if error.kind() == ErrorKind::SignInRequired => output.say(format!("  {error}")),
         Err(error) => return Err(error.into()),
         Ok(_) => return Err("the session goes on after the sign-out".into()),
     }

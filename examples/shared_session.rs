@@ -30,6 +30,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Parser;
 use loginradius_async::jwt::JwtByAccessToken;
+use loginradius_async::oauth::RequestDeviceCode;
 use loginradius_async::store::{FileStore, MemoryStore};
 use loginradius_async::{Client, Error, ErrorKind, Retry, Sessions, reqwest};
 use loginradius_emulator::{Emulator, Fault, Operation};
@@ -77,7 +78,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let emulator = Emulator::builder().device_interval(Duration::from_secs(1));
     let target = cli.options.target_or(if stays_up { emulator } else { emulator.access_token_lifetime(LIFETIME) })?;
     // Somebody waits for the answer: rather tell them to try later than try for long.
-    let client = Client::builder(target.app.clone()).retry(Retry { attempts: 2, ..Retry::default() }).build()?;
+    let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?;
     let sessions = match &cli.store {
         Some(folder) => Sessions::builder(&client, FileStore::open(folder)?),
         None => Sessions::builder(&client, MemoryStore::new()),
@@ -118,25 +119,16 @@ fn routes(service: Service) -> Router {
         .with_state(Arc::new(service))
 }
 
-/// Begins a device login: its address and code are the answer, and the rest goes on without the request.
+/// Begins a device login: its address and code are the response, and the login continues in a task.
 async fn login(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Result<Response, Failure> {
-    let (show, prompt) = oneshot::channel();
-    let login = tokio::spawn(async move {
-        let login = service.client.device_login(&service.scope, |grant| {
-            let uri = grant.browser_uri();
-            let _ = show.send(json!({ "open": uri, "user_code": grant.user_code }));
-        });
-        let tokens = login.await?;
+    let login = service.client.begin_device_login(&RequestDeviceCode::new().scope(&service.scope)).await?;
+    let grant = login.grant();
+    let prompt = json!({ "open": grant.browser_uri(), "user_code": grant.user_code });
+    tokio::spawn(async move {
+        let tokens = login.wait().await?;
         service.sessions.session(name).start(&tokens).await
     });
-    match prompt.await {
-        Ok(prompt) => Ok((StatusCode::ACCEPTED, Json(prompt)).into_response()),
-        // There was nothing to show: the login has ended, with an error.
-        Err(_) => match login.await {
-            Ok(Err(error)) => Err(Failure(error)),
-            _ => Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
-        },
-    }
+    Ok((StatusCode::ACCEPTED, Json(prompt)).into_response())
 }
 
 /// Uses the user's access token. Here the API that takes it is LoginRadius's own, which makes a JWT of it.
@@ -148,7 +140,7 @@ async fn me(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Re
     let jwt = match call_api(token.clone()).await {
         // The API does not take it, whatever its lifetime was: once more with another one. However many requests
         // come here with the same token, it is refreshed once.
-        Err(refusal) if refusal.kind() == ErrorKind::SignInAgain => {
+        Err(refusal) if refusal.kind() == ErrorKind::SignInRequired => {
             call_api(session.refresh_rejected(&token).await?).await?
         }
         jwt => jwt?,
@@ -174,10 +166,10 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let status = match error.kind() {
-            ErrorKind::SignInAgain => StatusCode::UNAUTHORIZED,
-            ErrorKind::AskUser | ErrorKind::Denied | ErrorKind::Expired => StatusCode::FORBIDDEN,
-            ErrorKind::TryLater | ErrorKind::NotSent | ErrorKind::Lost => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::BadAnswer | ErrorKind::Refused => StatusCode::BAD_GATEWAY,
+            ErrorKind::SignInRequired => StatusCode::UNAUTHORIZED,
+            ErrorKind::UserActionRequired | ErrorKind::Denied | ErrorKind::Expired => StatusCode::FORBIDDEN,
+            ErrorKind::Unavailable | ErrorKind::NotSent | ErrorKind::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::InvalidResponse | ErrorKind::Refused => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {

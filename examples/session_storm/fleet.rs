@@ -202,7 +202,7 @@ fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, r
             Ok(token) if emulator.is_live_access_token(token.expose()) => {}
             Ok(_) => report.lost += 1,
             // Whether that is explained is seen below.
-            Err(error) if error.kind() == ErrorKind::SignInAgain => {}
+            Err(error) if error.kind() == ErrorKind::SignInRequired => {}
             Err(error) => {
                 eprintln!("{}: {error}", session.name());
                 report.lost += 1;
@@ -328,7 +328,7 @@ impl Work {
         self.checks.fetch_add(1, Ordering::Relaxed);
         let checked = self.client.call(&JwtByAccessToken::new(token.clone()));
         // Its time may have ended on the way, as may have its sign-in: then any API says 401.
-        if checked.is_err_and(|error| error.kind() == ErrorKind::SignInAgain) {
+        if checked.is_err_and(|error| error.kind() == ErrorKind::SignInRequired) {
             self.refused.fetch_add(1, Ordering::Relaxed);
             let another = slot.session.refresh_rejected(&token);
             self.note(slot, another);
@@ -345,11 +345,11 @@ impl Work {
                 }
                 return Some(token);
             }
-            Err(error) if error.kind() == ErrorKind::SignInAgain => {
+            Err(error) if error.kind() == ErrorKind::SignInRequired => {
                 self.journal.note("over", name);
                 self.sign_in(slot);
             }
-            Err(error) if error.kind() == ErrorKind::TryLater => {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
                 self.try_later.fetch_add(1, Ordering::Relaxed);
                 if !slot.failing.swap(true, Ordering::Relaxed) {
                     self.journal.note("failing", name);
@@ -363,14 +363,14 @@ impl Work {
     /// As the user does who is asked to.
     fn sign_in(&self, slot: &Slot) {
         let _one_of_this_process = slot.signing_in.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = slot.session.access_token().is_err_and(|error| error.kind() == ErrorKind::SignInAgain);
+        let still = slot.session.access_token().is_err_and(|error| error.kind() == ErrorKind::SignInRequired);
         if !still {
             return;
         }
         let password = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
         let signed_in = self.client.call(&password).and_then(|tokens| slot.session.start(&tokens));
         if let Err(error) = signed_in
-            && !matches!(error.kind(), ErrorKind::TryLater | ErrorKind::Lost | ErrorKind::NotSent)
+            && !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::NotSent)
         {
             self.journal.note("failed", &format!("{}: {error}", slot.session.name()));
         }

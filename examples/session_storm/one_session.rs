@@ -66,7 +66,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
                     });
                     while round == storm.expiries
                         && let Err(error) = &another
-                        && error.kind() == ErrorKind::TryLater
+                        && error.kind() == ErrorKind::Unavailable
                     {
                         seen.try_later.fetch_add(1, Ordering::Relaxed);
                         seen.calls.fetch_add(1, Ordering::Relaxed);
@@ -176,7 +176,7 @@ impl Seens {
         let (total, why) = match outcome {
             Ok(token) if emulator.is_live_access_token(token.expose()) => return,
             Ok(_) => (&self.failed, "a token that is dead was handed out".to_owned()),
-            Err(error) if error.kind() == ErrorKind::SignInAgain => (&self.signed_out, error.to_string()),
+            Err(error) if error.kind() == ErrorKind::SignInRequired => (&self.signed_out, error.to_string()),
             Err(error) => (&self.failed, error.to_string()),
         };
         eprintln!("{why}");

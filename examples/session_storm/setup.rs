@@ -6,9 +6,9 @@ use loginradius_emulator::{TokenAnswer, seeded};
 /// The app of the emulator at that address.
 pub(crate) fn app(base_url: &str) -> Result<App, Error> {
     Ok(App::new(seeded::CLIENT_ID)
-        .client_secret(seeded::CLIENT_SECRET)
-        .jwt_app(seeded::JWT_APP)
-        .service(Service::cloud().base_url(base_url)?))
+        .with_client_secret(seeded::CLIENT_SECRET)
+        .with_jwt_app(seeded::JWT_APP)
+        .with_service(Service::classic_at(base_url)?))
 }
 
 /// A sign-in at the emulator as the library has it.

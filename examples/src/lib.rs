@@ -10,9 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use loginradius_blocking::browser::{AuthorizationRequest, ChallengeMethod};
+use loginradius_blocking::browser::AuthorizationRequest;
 use loginradius_blocking::oauth::DeviceGrant;
-use loginradius_blocking::{App, BodyFormat, Error, Jwt, Service, SessionEvent, TokenSet};
+use loginradius_blocking::{
+    AdoptionReason, App, BodyFormat, ChallengeMethod, Dialect, Error, ErrorKind, Jwt, Service, SessionEvent, TokenSet,
+};
 use loginradius_emulator::{Builder, Emulator, seeded};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -151,17 +153,44 @@ impl BrowserOptions {
     /// What the browser is sent to LoginRadius with, to come back to that address.
     #[must_use]
     pub fn request(&self, redirect_uri: &str) -> AuthorizationRequest {
-        let request =
-            AuthorizationRequest::new(redirect_uri).scope(&self.scope).challenge_method(match self.challenge_method {
-                Challenge::Sha256 => ChallengeMethod::Sha256,
-                Challenge::S256 => ChallengeMethod::S256,
-                Challenge::Omit => ChallengeMethod::Omitted,
-            });
-        if self.grant_type { request.with_grant_type() } else { request }
+        AuthorizationRequest::new(redirect_uri).scope(&self.scope)
+    }
+
+    /// Returns the service that the options name, or an emulator that is started now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Options::target`].
+    pub fn target(&self) -> Result<Target> {
+        let mut target = self.common.target()?;
+        target.set_dialect(self.dialect(*target.app.service().dialect()))?;
+        Ok(target)
+    }
+
+    /// Adds what these options say of the dialect.
+    #[must_use]
+    pub fn dialect(&self, dialect: Dialect) -> Dialect {
+        let dialect = dialect.with_challenge_method(match self.challenge_method {
+            Challenge::Sha256 => ChallengeMethod::Sha256,
+            Challenge::S256 => ChallengeMethod::S256,
+            Challenge::Omit => ChallengeMethod::Omitted,
+        });
+        if self.grant_type { dialect.with_grant_type_of_code(true) } else { dialect }
     }
 }
 
 impl Target {
+    /// Sets how requests to the service are written.
+    ///
+    /// # Errors
+    ///
+    /// If the service does not have what the dialect asks for.
+    pub fn set_dialect(&mut self, dialect: Dialect) -> Result {
+        let service = self.app.service().clone().with_dialect(dialect)?;
+        self.app = self.app.clone().with_service(service);
+        Ok(())
+    }
+
     /// Presses the emulator's buttons, if the options say so.
     ///
     /// # Errors
@@ -236,25 +265,25 @@ impl Options {
         };
         let base_url = base_url.as_deref().or(emulator.as_ref().map(Emulator::base_url));
         let service = match (self.family, base_url) {
-            (Family::Classic, None) => Service::cloud(),
-            (Family::Classic, Some(url)) => Service::cloud().base_url(url)?,
-            (Family::Site, Some(url)) => Service::site("localhost")?.base_url(url)?,
+            (Family::Classic, None) => Service::classic(),
+            (Family::Classic, Some(url)) => Service::classic_at(url)?,
+            (Family::Site, Some(url)) => Service::site_at(url)?,
             (Family::Site, None) => return Err("--family site needs the site: give it with --base-url".into()),
         };
-        let format = match self.body {
+        let dialect = Dialect::new().with_body_format(match self.body {
             Format::Form => BodyFormat::Form,
             Format::Json => BodyFormat::Json,
-        };
+        });
         let seeded = |value| emulator.as_ref().map(|_| value);
-        let mut app = App::new(client_id).service(service).body_format(format);
+        let mut app = App::new(client_id).with_service(service.with_dialect(dialect)?);
         if let Some(secret) = secret.as_deref().or(seeded(seeded::CLIENT_SECRET)) {
-            app = app.client_secret(secret);
+            app = app.with_client_secret(secret);
         }
         if let Some(name) = oauth_app.as_deref().or(seeded(seeded::OAUTH_APP)) {
-            app = app.oauth_app(name);
+            app = app.with_oauth_app(name);
         }
         if let Some(name) = jwt_app.as_deref().or(seeded(seeded::JWT_APP)) {
-            app = app.jwt_app(name);
+            app = app.with_jwt_app(name);
         }
         Ok(Target { app, emulator, approve: false })
     }
@@ -354,19 +383,21 @@ impl Output {
 
     /// Something that happened to a session.
     pub fn session(self, name: &str, event: &SessionEvent) {
-        let (word, text, error) = match event {
-            SessionEvent::SignedIn => ("signed_in", "signed in, and the tokens are stored", None),
-            SessionEvent::Rotated => ("rotated", "refreshed, and the new tokens are stored", None),
-            SessionEvent::Adopted { other_login: false, .. } => {
-                ("adopted", "another process has refreshed: its tokens are used", None)
+        // The words of the JSON lines stay as they are, whatever the library calls them: programs read them.
+        let (word, text) = match event {
+            SessionEvent::Started => ("signed_in", "signed in, and the tokens are stored"),
+            SessionEvent::Refreshed => ("rotated", "refreshed, and the new tokens are stored"),
+            SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => {
+                ("adopted", "another process has refreshed: its tokens are used")
             }
-            SessionEvent::Adopted { .. } => ("adopted", "another process has signed in: its tokens are used", None),
-            SessionEvent::Retried { error, .. } => ("retried", "a request failed, and is tried again", Some(error)),
-            SessionEvent::Unsaved { error, .. } => ("unsaved", "the new tokens are not stored yet", Some(error)),
-            SessionEvent::Saved => ("saved", "what was not stored is stored now", None),
-            SessionEvent::SignedOut { error, .. } => ("signed_out", "the session is over", error.as_ref()),
-            _ => ("other", "something else happened", None),
+            SessionEvent::Adopted { .. } => ("adopted", "another process has signed in: its tokens are used"),
+            SessionEvent::RequestFailed { .. } => ("retried", "a request failed, and is tried again"),
+            SessionEvent::Unsaved { .. } => ("unsaved", "the new tokens are not stored yet"),
+            SessionEvent::Saved => ("saved", "what was not stored is stored now"),
+            SessionEvent::Ended { .. } => ("signed_out", "the session has ended"),
+            _ => ("other", "something else happened"),
         };
+        let error = event.error();
         let error = error.map(ToString::to_string);
         if self.json {
             return self.event(&json!({ "event": "session", "session": name, "happened": word, "error": error }));
@@ -403,7 +434,7 @@ impl Output {
             cause = error.source();
         }
         if self.json {
-            let kind = error.downcast_ref::<Error>().map_or("settings", |error| error.kind().as_str());
+            let kind = error.downcast_ref::<Error>().map_or("settings", |error| kind_word(error.kind()));
             self.event(&json!({ "event": "error", "kind": kind, "message": message, "causes": causes }));
         } else {
             let causes: String = causes.iter().map(|cause| format!("\n  because: {}", printable(cause))).collect();
@@ -441,13 +472,29 @@ fn is_harmless(c: char) -> bool {
     !c.is_control() && !invisible
 }
 
+/// Returns the word for a kind in the JSON lines. These words stay as they are, whatever the library calls the kinds:
+/// programs read them.
+fn kind_word(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Configuration | ErrorKind::Misuse | ErrorKind::RecordDamaged | ErrorKind::StoreRefused => "settings",
+        ErrorKind::SignInRequired => "sign_in_again",
+        ErrorKind::UserActionRequired => "ask_user",
+        ErrorKind::OutcomeUnknown => "lost",
+        ErrorKind::Unavailable => "try_later",
+        ErrorKind::InvalidResponse => "bad_answer",
+        ErrorKind::AlreadyCompleted => "finished",
+        ErrorKind::StateMismatch => "unrelated",
+        _ => kind.as_str(),
+    }
+}
+
 /// The library's errors name its settings; here they are options.
 fn as_options(message: &str) -> String {
     [
-        ("`App::oauth_app`", "`--oauth-app`"),
-        ("`App::jwt_app`", "`--jwt-app`"),
-        ("`App::client_secret`", "`--client-secret`"),
-        ("`App::body_format(BodyFormat::Json)`", "`--body json`"),
+        ("`App::with_oauth_app`", "`--oauth-app`"),
+        ("`App::with_jwt_app`", "`--jwt-app`"),
+        ("`App::with_client_secret`", "`--client-secret`"),
+        ("`Dialect::with_body_format(BodyFormat::Json)`", "`--body json`"),
         ("the base URL", "--base-url"),
     ]
     .iter()

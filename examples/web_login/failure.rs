@@ -50,11 +50,11 @@ impl From<Error> for Failure {
                 "Too late",
                 "A sign-in may take ten minutes: go to the start page and begin again.",
             ),
-            ErrorKind::Unrelated | ErrorKind::Finished => Self::over(),
-            ErrorKind::SignInAgain | ErrorKind::AskUser => {
+            ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => Self::over(),
+            ErrorKind::SignInRequired | ErrorKind::UserActionRequired => {
                 Self::new(BAD_REQUEST, "Not signed in", "That did not work: go to the start page and begin again.")
             }
-            ErrorKind::TryLater | ErrorKind::NotSent | ErrorKind::Lost => {
+            ErrorKind::Unavailable | ErrorKind::NotSent | ErrorKind::OutcomeUnknown => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", "LoginRadius is out of reach: try again later.")
             }
             // Nothing that a visitor could do about.
@@ -63,7 +63,7 @@ impl From<Error> for Failure {
         if failure.status.is_server_error() {
             tell_operator(&error);
         }
-        Self { said: error.service().and_then(|service| service.description.clone()), ..failure }
+        Self { said: error.api_error().and_then(|service| service.description.clone()), ..failure }
     }
 }
 

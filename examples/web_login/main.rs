@@ -34,10 +34,10 @@ use axum::{Form, Router};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use clap::Parser;
-use loginradius_async::browser::{AuthorizationRequest, Callback, PendingSignIn};
+use loginradius_async::browser::{AuthorizationRequest, Callback, PendingLogin};
 use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RevokeRefreshToken;
-use loginradius_async::{AccessToken, Client, Endpoint as _, RefreshToken, Retry};
+use loginradius_async::{AccessToken, Client, Dialect, Endpoint as _, RefreshToken, Retry, RevocationKey};
 use loginradius_emulator::{Emulator, seeded};
 use loginradius_examples::{BrowserOptions, Output, Result, Target};
 use loginradius_jwt::{Algorithm, Audience, Key, Verifier};
@@ -84,7 +84,6 @@ struct Service {
     verifier: Verifier,
     sessions: Sessions,
     is_https: bool,
-    token_key: bool,
 }
 
 #[tokio::main]
@@ -100,14 +99,13 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let listen = listener.local_addr()?;
     let url = cli.public_url.as_deref().map_or_else(|| Ok(format!("http://{listen}")), origin)?;
     // Somebody waits for the answer: rather tell them to try later than try for long.
-    let client = Client::builder(target.app.clone()).retry(Retry { attempts: 2, ..Retry::default() }).build()?;
+    let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?;
     let request = cli.browser.request(&format!("{url}/callback"));
     // What is wrong with the settings is told now, and not to the first visitor.
-    client.begin(&request)?;
+    client.begin_browser_login(&request)?;
     JwtByAccessToken::new("any").request(client.app())?;
     let is_https = url.starts_with("https:");
-    let service =
-        Service { client, request, verifier, sessions: Sessions::default(), is_https, token_key: cli.token_key };
+    let service = Service { client, request, verifier, sessions: Sessions::default(), is_https };
 
     target.say_who(output);
     if output.is_json() {
@@ -147,7 +145,7 @@ async fn start(State(service): State<Arc<Service>>, headers: HeaderMap) -> Marku
 
 /// Begins a sign-in. Where it ends is not the link's to say: an address to return to would send people anywhere.
 async fn login(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<Response, Failure> {
-    let sign_in = service.client.begin(&service.request)?;
+    let sign_in = service.client.begin_browser_login(&service.request)?;
     let id = service.sessions.begin(service.session_id(&headers), sign_in.pending)?;
     Ok((CookieJar::new().add(service.cookie(id)), Redirect::to(&sign_in.url)).into_response())
 }
@@ -219,10 +217,10 @@ impl Service {
     async fn complete(
         &self,
         id: &str,
-        mut pending: PendingSignIn,
+        mut pending: PendingLogin,
         callback: &Callback,
     ) -> Result<Option<String>, Failure> {
-        let tokens = self.client.complete(&mut pending, callback).await?;
+        let tokens = self.client.complete_browser_login(&mut pending, callback).await?;
         let claims = match self.identify(tokens.access_token).await {
             Ok(claims) => claims,
             Err(failure) => {
@@ -246,7 +244,6 @@ impl Service {
     async fn revoke(&self, refresh_token: Option<RefreshToken>) {
         let Some(token) = refresh_token else { return };
         let revoke = RevokeRefreshToken::new(token);
-        let revoke = if self.token_key { revoke.with_token_key() } else { revoke };
         if let Err(error) = self.client.call(&revoke).await {
             tell_operator(&error);
         }
@@ -300,6 +297,12 @@ async fn protected(mut response: Response) -> Response {
     response
 }
 
+/// How it writes its requests.
+fn dialect(cli: &Cli, target: &Target) -> Dialect {
+    let dialect = cli.browser.dialect(*target.app.service().dialect());
+    if cli.token_key { dialect.with_revocation_key(RevocationKey::Token) } else { dialect }
+}
+
 /// Whom it talks to, and whose JWTs it believes.
 fn target(cli: &Cli) -> Result<(Target, Verifier)> {
     let options = &cli.browser.common;
@@ -308,7 +311,9 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
         let issuer = cli.issuer.as_deref().ok_or("say with --issuer which issuer the JWTs have")?;
         let audience = cli.audience.clone().map_or(Audience::NotChecked, Audience::Is);
         let verifier = Verifier::new(cli.jwt_algorithm, key_of(key, cli.jwt_algorithm)?, issuer, audience)?;
-        return Ok((options.target()?, verifier));
+        let mut target = options.target()?;
+        target.set_dialect(dialect(cli, &target))?;
+        return Ok((target, verifier));
     }
     if cli.jwt_key.is_some() || cli.issuer.is_some() {
         return Err("--jwt-key and --issuer are for a service: say who you are with --client-id too".into());
@@ -324,7 +329,8 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
         (None, secret) => Key::secret(secret.unwrap_or_default())?,
     };
     let issuer = format!("{}/", emulator.base_url());
-    target.app = target.app.jwt_app(app.name);
+    target.app = target.app.with_jwt_app(app.name);
+    target.set_dialect(dialect(cli, &target))?;
     Ok((target, Verifier::new(cli.jwt_algorithm, key, issuer, Audience::Is(audience.to_owned()))?))
 }
 

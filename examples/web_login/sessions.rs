@@ -1,7 +1,7 @@
 //! What the service remembers of each browser, under a value that the browser alone has in its cookie.
 //!
 //! In memory, so that it ends with the service. A real one has a database or a cache that all of its machines share;
-//! [`PendingSignIn::to_json`] is what to store there, and taking it out has to be one step there too.
+//! [`PendingLogin::to_json`] is what to store there, and taking it out has to be one step there too.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use loginradius_async::browser::PendingSignIn;
+use loginradius_async::browser::PendingLogin;
 use loginradius_async::{Error, RefreshToken};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
@@ -30,7 +30,7 @@ pub(crate) struct Sessions(Mutex<HashMap<String, Session>>);
 
 struct Session {
     /// With the time until which each is remembered; the oldest first.
-    begun: VecDeque<(Instant, PendingSignIn)>,
+    begun: VecDeque<(Instant, PendingLogin)>,
     user: Option<Arc<User>>,
     ends: Instant,
 }
@@ -52,8 +52,8 @@ impl User {
 
 impl Sessions {
     /// Remembers that a browser has begun to sign in. The id is that of its session, which may be a new one.
-    pub(crate) fn begin(&self, id: &str, pending: PendingSignIn) -> Result<String, Error> {
-        let new_id = unguessable()?;
+    pub(crate) fn begin(&self, id: &str, pending: PendingLogin) -> Result<String, Error> {
+        let new_id = nonces()?;
         let now = Instant::now();
         let until = now + BEGUN_LIFETIME;
         let mut sessions = self.live();
@@ -75,7 +75,7 @@ impl Sessions {
     }
 
     /// Takes out the sign-in that such a callback may belong to.
-    pub(crate) fn take(&self, id: &str, state: &str) -> Option<PendingSignIn> {
+    pub(crate) fn take(&self, id: &str, state: &str) -> Option<PendingLogin> {
         let mut sessions = self.live();
         let begun = &mut sessions.get_mut(id)?.begun;
         let index = begun.iter().position(|(_, pending)| pending.expose_state() == state)?;
@@ -93,7 +93,7 @@ impl Sessions {
         claims: Map<String, Value>,
         refresh_token: Option<RefreshToken>,
     ) -> Result<(Option<String>, Option<RefreshToken>), Error> {
-        let (new_id, csrf) = (unguessable()?, unguessable()?);
+        let (new_id, csrf) = (nonces()?, nonces()?);
         let mut sessions = self.live();
         let Some(mut session) = sessions.remove(id) else { return Ok((None, refresh_token)) };
         let before = session.user.replace(Arc::new(User { claims, refresh_token, csrf }));
@@ -132,9 +132,9 @@ fn insert(sessions: &mut HashMap<String, Session>, id: String, session: Session)
 }
 
 /// 32 bytes of the operating system's generator.
-fn unguessable() -> Result<String, Error> {
+fn nonces() -> Result<String, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Error::settings(format!("the operating system gives no random bytes: {error}")))?;
+        .map_err(|error| Error::configuration(format!("the operating system gives no random bytes: {error}")))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -25,7 +25,7 @@ const SECRETS: [&str; 10] = [
 ];
 
 fn app() -> App {
-    App::new("client").client_secret(SECRETS[0]).oauth_app("oauth-app").jwt_app("jwt-app")
+    App::new("client").with_client_secret(SECRETS[0]).with_oauth_app("oauth-app").with_jwt_app("jwt-app")
 }
 
 /// Two bytes, from `0` on, choose an operation and a status; the rest is the body.
@@ -150,7 +150,7 @@ fn printed(error: &Error) -> String {
         said += &format!("\n{error}\n{error:?}");
         source = error.source();
     }
-    if let Some(service) = error.service() {
+    if let Some(service) = error.api_error() {
         let fields = service.fields.iter().flat_map(|field| [&field.name, &field.message]);
         let texts = service.oauth_error.iter().chain(&service.message).chain(&service.description).chain(fields);
         texts.for_each(|text| said += &format!("\n{text}"));

@@ -1,7 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use loginradius_proto::browser::{
-    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingSignIn, ResponseType,
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, RandomBytes,
+    ResponseType,
 };
 use loginradius_proto::{App, Error, ErrorKind, Service};
 
@@ -23,11 +24,11 @@ pub(crate) const TYPES: [ResponseType; 7] = [
 ];
 
 pub(crate) fn app() -> App {
-    App::new("client").oauth_app("oauth-app").jwt_app("jwt-app")
+    App::new("client").with_oauth_app("oauth-app").with_jwt_app("jwt-app")
 }
 
-pub(crate) fn random() -> [u8; 96] {
-    std::array::from_fn(|at| at as u8)
+pub(crate) fn random() -> RandomBytes {
+    RandomBytes::new(std::array::from_fn(|at| at as u8)).expect("no two are the same")
 }
 
 pub(crate) fn start() -> SystemTime {
@@ -47,7 +48,7 @@ pub(crate) fn start() -> SystemTime {
 pub fn callback(data: &[u8]) {
     let Some((kind, lines)) = data.split_first() else { return };
     let address = "https://app.example/callback";
-    let site = || app().service(Service::site("acme.example").expect("a site"));
+    let site = || app().with_service(Service::site("acme.example").expect("a site"));
     let begin = |app: App| JwtRedirect::new(address, "jwt").begin(&app, &random(), start()).expect("a sign-in").pending;
     let sign_in = match kind.wrapping_sub(b'0') % 9 {
         7 => Waiting::Classic(begin(app())),
@@ -63,7 +64,7 @@ pub fn callback(data: &[u8]) {
 }
 
 enum Waiting {
-    SignIn(PendingSignIn, ResponseType),
+    SignIn(PendingLogin, ResponseType),
     Classic(PendingJwt),
     Site(PendingJwt),
 }
@@ -110,7 +111,7 @@ impl Waiting {
         let jwt = || PendingJwt::from_json(&json).expect("what was written can be read");
         let again = match self {
             Self::SignIn(_, asked) => {
-                Self::SignIn(PendingSignIn::from_json(&json).expect("what was written can be read"), asked)
+                Self::SignIn(PendingLogin::from_json(&json).expect("what was written can be read"), asked)
             }
             Self::Classic(_) => Self::Classic(jwt()),
             Self::Site(_) => Self::Site(jwt()),
@@ -163,14 +164,14 @@ fn follow(mut waiting: Waiting, lines: &[u8]) {
         let before = waiting.stored();
         let outcome = waiting.accept(&callback, now);
         match outcome {
-            Err(error) if error.kind() == ErrorKind::Unrelated => {
+            Err(error) if error.kind() == ErrorKind::StateMismatch => {
                 assert_eq!(waiting.stored(), before);
                 // The nonce may stand in a JWT in many ways; the state in one.
                 assert!(matches!(waiting, Waiting::Site(_)) || !waiting.is_shown_by(&parameters));
                 check(&error, waiting.secrets(), &parameters);
             }
             Err(error) => {
-                assert_eq!(error.kind() == ErrorKind::Finished, came, "{error}");
+                assert_eq!(error.kind() == ErrorKind::AlreadyCompleted, came, "{error}");
                 assert!(came || late == (error.kind() == ErrorKind::Expired), "{error}");
                 came = true;
                 check(&error, waiting.secrets(), &parameters);

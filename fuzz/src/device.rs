@@ -3,7 +3,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use loginradius_proto::oauth::RequestDeviceCode;
-use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Step, http};
+use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, Step, http};
 
 /// The longest wait that a flow can tell.
 const AGES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -36,7 +36,7 @@ struct World {
 fn world(data: &mut Unstructured<'_>) -> Result<()> {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = *START.get_or_init(Instant::now);
-    let app = App::new("client").oauth_app("oauth-app");
+    let app = App::new("client").with_oauth_app("oauth-app");
 
     let body = format!(
         r#"{{"device_code":"d","user_code":"u","verification_uri":"v","interval":{},"expires_in":{}}}"#,
@@ -45,7 +45,7 @@ fn world(data: &mut Unstructured<'_>) -> Result<()> {
     );
     let grant = RequestDeviceCode::new().response(&app, http::Response::new(Body::from(body))).expect("a grant");
     let now = start.checked_add(duration(data)?).unwrap_or(start);
-    let mut flow = DeviceFlow::new(&app, &grant, now, u64::arbitrary(data)?);
+    let mut flow = DeviceFlow::new(&app, &grant, now, Seed(u64::arbitrary(data)?));
     if bool::arbitrary(data)? {
         flow = flow.timeout(duration(data)?).round_trip(duration(data)?, now);
     }
@@ -133,7 +133,7 @@ impl World {
             }
             Step::Done(result) => {
                 if let Err(error) = result {
-                    assert_eq!(error.kind() == ErrorKind::Finished, self.done, "{error:?}");
+                    assert_eq!(error.kind() == ErrorKind::AlreadyCompleted, self.done, "{error:?}");
                     let at_the_end = error.kind() != ErrorKind::Expired || now >= self.flow.expires_at();
                     assert!(at_the_end, "expired too early");
                 } else {
@@ -159,7 +159,7 @@ impl World {
         let clock = |time| SystemTime::UNIX_EPOCH.checked_add(time).unwrap_or(SystemTime::UNIX_EPOCH);
         let json = self.flow.pending(self.now, clock(stored_at)).to_json();
         let pending = PendingDevice::from_json(&json).expect("what was written can be read");
-        self.flow = DeviceFlow::resume(&self.app, &pending, self.now, clock(resumed_at), 7);
+        self.flow = DeviceFlow::resume(&self.app, &pending, self.now, clock(resumed_at), Seed(7));
         self.last = self.now;
         self.out = None;
         self.owes_a_poll = true;
@@ -174,7 +174,7 @@ impl World {
                     self.step();
                     return;
                 }
-                None => self.receive(Err(Error::lost("reset"))),
+                None => self.receive(Err(Error::outcome_unknown("reset"))),
             }
         }
         panic!("no end");
@@ -186,7 +186,7 @@ fn outcome(data: &mut Unstructured<'_>) -> Result<std::result::Result<http::Resp
     const NAMES: [&str; 6] =
         ["authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant", "server_error"];
     let body = match u8::arbitrary(data)? % 10 {
-        0 => return Ok(Err(Error::lost("reset"))),
+        0 => return Ok(Err(Error::outcome_unknown("reset"))),
         1 => return Ok(Err(Error::not_sent("refused"))),
         2..=5 => r#"{"error":"authorization_pending"}"#.to_owned(),
         6 => format!(r#"{{"error":"slow_down","interval":{}}}"#, number(data)?),

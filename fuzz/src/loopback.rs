@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use loginradius_proto::browser::loopback::{Connection, Reply};
-use loginradius_proto::browser::{AuthorizationRequest, Authorized, BrowserRequest, PendingSignIn};
+use loginradius_proto::browser::{AuthorizationRequest, Authorized, BrowserRequest, PendingLogin};
 
 use crate::callback::{STATE, app, random, start};
 
@@ -28,7 +28,7 @@ pub fn loopback(data: &[u8]) {
     }
 }
 
-fn waiting() -> PendingSignIn {
+fn waiting() -> PendingLogin {
     let request = AuthorizationRequest::new("http://127.0.0.1:8400/callback");
     request.begin(&app(), &random(), start()).expect("a sign-in").pending
 }

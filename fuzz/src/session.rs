@@ -5,10 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 use arbitrary::{Arbitrary, Unstructured};
 use aws_lc_rs::digest;
 use loginradius_proto::session::{
-    CachedToken, Expected, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput,
-    SessionMemory, SessionPolicy, SessionStep, StoredRecord,
+    AdoptionReason, CachedToken, Expected, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow,
+    SessionInput, SessionMemory, SessionPolicy, SessionStep, StoredRecord,
 };
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet, http};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, Seed, SendOptions, TokenSet, http};
 use serde_json::Value;
 
 /// A part of every secret, so that it is found wherever it is printed.
@@ -76,14 +76,14 @@ enum Content {
 }
 
 fn content(app: &App, record: &StoredRecord) -> Content {
-    let forget = SessionFlow::forget(app, SessionPolicy::default(), SessionMemory::default(), 1);
+    let forget = SessionFlow::forget(app, SessionPolicy::default(), SessionMemory::default(), Seed(1));
     let Run { cleared, end, .. } = run(forget, record);
     match cleared {
         Some(Expected::Generation(generation)) if generation == record.generation() => Content::Intact,
         Some(Expected::Damaged(generation)) if generation == record.generation() => Content::Damaged,
         Some(expected) => panic!("clears {expected:?} in place of {record:?}"),
         None => {
-            assert_eq!(end.result.expect_err("nothing is cleared").kind(), ErrorKind::Settings);
+            assert_eq!(end.result.expect_err("nothing is cleared").kind(), ErrorKind::Configuration);
             Content::LeftAlone
         }
     }
@@ -101,12 +101,12 @@ fn flows(app: &App, record: &StoredRecord) -> [SessionFlow; 6] {
     let mut same_login = TokenSet::new(access_token);
     same_login.refresh_token = field(record, "refresh_token").as_str().map(Into::into);
     [
-        SessionFlow::refresh(app, policy, memory(), 1),
-        SessionFlow::refresh(app, policy, rejected, 2),
-        SessionFlow::start(app, policy, memory(), &TokenSet::new("another"), 3),
-        SessionFlow::start(app, policy, memory(), &same_login, 4),
-        SessionFlow::sign_out(app, policy, memory(), 5),
-        SessionFlow::forget(app, policy, memory(), 6),
+        SessionFlow::refresh(app, policy, memory(), Seed(1)),
+        SessionFlow::refresh(app, policy, rejected, Seed(2)),
+        SessionFlow::start(app, policy, memory(), &TokenSet::new("another"), Seed(3)),
+        SessionFlow::start(app, policy, memory(), &same_login, Seed(4)),
+        SessionFlow::sign_out(app, policy, memory(), Seed(5)),
+        SessionFlow::forget(app, policy, memory(), Seed(6)),
     ]
 }
 
@@ -135,7 +135,7 @@ fn run_watched(mut flow: SessionFlow, record: &StoredRecord, mut watch: impl FnM
             SessionStep::Load => SessionInput::Loaded(Ok(stored.clone())),
             SessionStep::Send { .. } => {
                 sent = true;
-                SessionInput::Responded(Err(Error::lost("reset")))
+                SessionInput::Responded(Err(Error::outcome_unknown("reset")))
             }
             SessionStep::Save { record, expected } => {
                 assert_eq!(expected.generation(), stored.as_ref().map(StoredRecord::generation));
@@ -247,7 +247,7 @@ fn flipped(record: &StoredRecord, bit: usize) -> StoredRecord {
 /// Fails if a flow uses this record.
 fn is_refused(app: &App, record: &StoredRecord) {
     assert_ne!(content(app, record), Content::Intact, "{}", String::from_utf8_lossy(record.as_bytes()));
-    let refresh = SessionFlow::refresh(app, SessionPolicy::default(), SessionMemory::default(), 1);
+    let refresh = SessionFlow::refresh(app, SessionPolicy::default(), SessionMemory::default(), Seed(1));
     let Run { saved, sent, end, .. } = run(refresh, record);
     assert!(end.result.is_err() && saved.is_empty() && !sent);
     assert!(end.memory.tokens(start()).is_none());
@@ -270,10 +270,10 @@ pub fn session_flow(data: &[u8]) {
     policy.early = Duration::from_secs(pick([60, 0, 1, 3600]));
     policy.lock_wait = Duration::from_secs(pick([30, 0, 1, 5]));
     policy.timeout = Duration::from_secs(pick([30, 1, 5, 60]));
-    policy.retry = Retry { attempts: pick([4, 1, 2, 9]) as u32, ..Retry::default() };
+    policy.retry = Retry::default().with_attempts(pick([4, 1, 2, 9]) as u32);
     let mut simulation = Simulation {
         data,
-        app: App::new("client").client_secret(format!("{MARK}-secret")),
+        app: App::new("client").with_client_secret(format!("{MARK}-secret")),
         policy,
         memory: SessionMemory::default(),
         stored: Stored::Nothing,
@@ -516,7 +516,7 @@ impl Simulation<'_> {
         // The next flow may find the token in the store.
         self.forget_instants();
         let (result, _) = self.take_over(job, end);
-        assert_eq!(result.unwrap_err().kind(), ErrorKind::TryLater);
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
         self.check_what_is_left(job);
         let cached = self.memory.cached_token(self.now);
         let none = matches!(cached, CachedToken::Missing | CachedToken::BackingOff(_));
@@ -607,7 +607,7 @@ impl Simulation<'_> {
 
     fn flow(&mut self, job: Job) {
         self.names += 1;
-        let seed = u64::from(self.names) << 8 | u64::from(self.roll(255));
+        let seed = Seed(u64::from(self.names) << 8 | u64::from(self.roll(255)));
         let (app, policy, memory) = (&self.app, self.policy, self.memory.clone());
         let mut flow = match job {
             Job::Refresh => SessionFlow::refresh(app, policy, memory, seed),
@@ -640,7 +640,7 @@ impl Simulation<'_> {
             if let SessionStep::Done(end) = step {
                 self.ended(job, end);
                 let SessionStep::Done(end) = flow.step(self.now) else { panic!("a flow continues after its end") };
-                assert_eq!(end.result.unwrap_err().kind(), ErrorKind::Finished);
+                assert_eq!(end.result.unwrap_err().kind(), ErrorKind::AlreadyCompleted);
                 return;
             }
             is_silent(&step);
@@ -727,7 +727,7 @@ impl Simulation<'_> {
             SessionInput::Locked(Ok(true)),
             SessionInput::Loaded(Ok(None)),
             SessionInput::Saved(Ok(())),
-            SessionInput::Responded(Err(Error::lost("stray"))),
+            SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
             SessionInput::Unlocked,
         ] {
             let is_expected = matches!(
@@ -770,9 +770,10 @@ impl Simulation<'_> {
                 SessionInput::Loaded(match (roll, &self.stored) {
                     (15, _) => Err(LoadError::Failed(full())),
                     // A wrapper that seals the records notices it first.
-                    (14, Stored::Damaged(record)) => {
-                        Err(LoadError::Damaged { generation: record.generation(), error: Error::settings("damaged") })
-                    }
+                    (14, Stored::Damaged(record)) => Err(LoadError::Damaged {
+                        generation: record.generation(),
+                        error: Error::configuration("damaged"),
+                    }),
                     (_, stored) => Ok(stored.record().cloned()),
                 })
             }
@@ -960,7 +961,7 @@ impl Simulation<'_> {
                 self.pass(latency.min(self.policy.timeout / 2));
                 response(200, body.to_string())
             }
-            7 => return Some(Err(Error::lost("reset"))),
+            7 => return Some(Err(Error::outcome_unknown("reset"))),
             8 => return Some(Err(Error::not_sent("refused"))),
             9 => response(400, r#"{"error":"invalid_grant"}"#.to_owned()),
             10 => self.busy(),
@@ -974,7 +975,7 @@ impl Simulation<'_> {
     fn revocation(&mut self) -> Option<Result<http::Response<Body>, Error>> {
         Some(Ok(match self.roll(16) {
             0..=6 => response(200, String::new()),
-            7 => return Some(Err(Error::lost("reset"))),
+            7 => return Some(Err(Error::outcome_unknown("reset"))),
             8 => return Some(Err(Error::not_sent("refused"))),
             9 => response(400, r#"{"error":"invalid_grant"}"#.to_owned()),
             10 => self.busy(),
@@ -1070,7 +1071,9 @@ impl Simulation<'_> {
         };
         self.forget_rejections();
         if self.login_in_memory() != Some(login) {
-            let reported = |event: &SessionEvent| matches!(event, SessionEvent::Adopted { other_login: true, .. });
+            let reported = |event: &SessionEvent| {
+                matches!(event, SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. })
+            };
             assert!(events.iter().any(reported), "another login is adopted without an event");
             assert!(
                 self.disturbed || self.replaced.contains(&login),
@@ -1080,14 +1083,14 @@ impl Simulation<'_> {
     }
 
     fn failed(&mut self, job: Job, error: &Error, login_before: Option<usize>) {
-        assert_ne!(error.kind(), ErrorKind::Finished);
+        assert_ne!(error.kind(), ErrorKind::AlreadyCompleted);
         let line = error.to_string();
         assert!(!line.contains(MARK) && !line.chars().any(char::is_control), "{line:?}");
         if let Job::Start(Start { login, .. }) = job {
             let kept = self.login_in_memory() == Some(login) && login_before != Some(login);
             assert!(!kept, "a login that could not be stored is kept: {line}");
         }
-        if error.kind() == ErrorKind::SignInAgain {
+        if error.kind() == ErrorKind::SignInRequired {
             // The session may have been signed out since its login was stored.
             let may_end = match job {
                 Job::Refresh => true,
@@ -1114,7 +1117,7 @@ impl Simulation<'_> {
     fn check_cached_token(&self) {
         match self.memory.cached_token(self.now) {
             CachedToken::Fresh(token) | CachedToken::RefreshDue(token) => self.check_good(token.expose()),
-            CachedToken::BackingOff(error) => assert_ne!(error.kind(), ErrorKind::Finished),
+            CachedToken::BackingOff(error) => assert_ne!(error.kind(), ErrorKind::AlreadyCompleted),
             CachedToken::Missing => {}
         }
         is_silent(&self.memory);
@@ -1157,7 +1160,7 @@ fn millis(wall: SystemTime) -> u64 {
 }
 
 fn full() -> Error {
-    Error::try_later("the session cannot be stored", "no space left on device")
+    Error::unavailable("the session cannot be stored", "no space left on device")
 }
 
 fn response(status: u16, body: String) -> http::Response<Body> {

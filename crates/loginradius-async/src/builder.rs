@@ -6,7 +6,7 @@ use loginradius_proto::{App, Error, Retry};
 use reqwest::{Certificate, Proxy, redirect, retry};
 
 use crate::client::Client;
-use crate::transport::Transport;
+use crate::transport::{Pool, Transport};
 
 /// The settings of a [`Client`].
 ///
@@ -32,20 +32,20 @@ pub struct ClientBuilder {
     proxy: Option<String>,
     root_certificates: Option<Vec<u8>>,
     user_agent: Option<String>,
-    reqwest: Option<Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>>,
+    unmanaged: Option<Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>>,
 }
 
 impl Client {
-    /// A client with the settings that [`ClientBuilder`] begins with.
+    /// Makes a client with the settings that [`ClientBuilder`] begins with.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if HTTP cannot be set up on this machine.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if HTTP cannot be set up on this machine.
     pub fn new(app: App) -> Result<Self, Error> {
         Self::builder(app).build()
     }
 
-    /// A client with settings of your own.
+    /// Returns a builder, for settings of your own.
     pub fn builder(app: App) -> ClientBuilder {
         ClientBuilder::new(app)
     }
@@ -61,29 +61,29 @@ impl ClientBuilder {
             proxy: None,
             root_certificates: None,
             user_agent: None,
-            reqwest: None,
+            unmanaged: None,
         }
     }
 
-    /// How long one request may take, from resolving the name to the end of the answer. 30 s by default.
+    /// Sets how long one request may take, from resolving the name to the end of the response. 30 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long connecting may take: resolving the name, TCP and TLS. 10 s by default.
+    /// Sets how long connecting may take: resolving the name, TCP and TLS. 10 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// When a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
+    /// Sets when a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// A proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
+    /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
     /// on) or those of a builder of your own. Requests to this machine itself never go through a proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
@@ -96,29 +96,37 @@ impl ClientBuilder {
         self
     }
 
-    /// The `User-Agent` of every request. By default this crate's name and version.
+    /// Sets the `User-Agent` of every request. By default this crate's name and version.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = Some(user_agent.into());
         self
     }
 
-    /// A `reqwest::ClientBuilder` of your own: its TLS, its proxies, its resolver. Redirects, retries,
-    /// timeouts, `https_only` and `connection_verbose` are set on top of it, which a finished
-    /// `reqwest::Client` would not allow.
+    /// Builds on a `reqwest::ClientBuilder` of your own. Redirects, retries, timeouts, `https_only` and
+    /// `connection_verbose` are set on top of it, which a finished `reqwest::Client` would not permit.
     ///
-    /// It is asked for twice: once for connections that are used again, once for those that are not.
+    /// What the builder brings is yours to manage, and these promises no longer hold:
+    ///
+    /// - no cookies: a builder with a cookie store sends what servers set;
+    /// - certificates: those that its TLS settings trust, or none at all;
+    /// - names: resolved by its own resolver, so that `localhost` may be another machine;
+    /// - headers: its default headers are sent with every request, and layers of its own see whole requests, with
+    ///   their tokens and passwords;
+    /// - connections: limited by its pool.
+    ///
+    /// The closure is called several times, once for each pool of connections.
     ///
     /// ```
     /// # use loginradius_async::{App, Client};
     /// # fn main() -> Result<(), loginradius_async::Error> {
     /// let client = Client::builder(App::new("my-client-id"))
-    ///     .reqwest(|| reqwest::Client::builder().tcp_nodelay(true))
+    ///     .unmanaged_reqwest(|| reqwest::Client::builder().tcp_nodelay(true))
     ///     .build()?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reqwest(mut self, builder: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static) -> Self {
-        self.reqwest = Some(Box::new(builder));
+    pub fn unmanaged_reqwest(mut self, builder: impl Fn() -> reqwest::ClientBuilder + Send + Sync + 'static) -> Self {
+        self.unmanaged = Some(Box::new(builder));
         self
     }
 
@@ -126,17 +134,25 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the proxy is not a URL, the certificates
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy is not a URL, the certificates
     /// are not PEM, the user agent cannot stand in a header, or reqwest refuses its settings.
     pub fn build(self) -> Result<Client, Error> {
-        let pooled = self.client()?.build().map_err(refused)?;
-        let fresh = self.client()?.pool_max_idle_per_host(0).build().map_err(refused)?;
-        let transport = Transport { pooled, fresh, timeout: self.timeout };
+        let service = self.app.service();
+        let mut pools = Vec::new();
+        for base in [service.base(), service.api_host()] {
+            let loopback = base.is_loopback();
+            if pools.iter().all(|pool: &Pool| pool.loopback != loopback) {
+                let pooled = self.client(loopback)?.build().map_err(refused)?;
+                let fresh = self.client(loopback)?.pool_max_idle_per_host(0).build().map_err(refused)?;
+                pools.push(Pool { loopback, pooled, fresh });
+            }
+        }
+        let transport = Transport { pools, timeout: self.timeout };
         Ok(Client::with(self.app, transport, self.timeout, self.retry))
     }
 
-    fn client(&self) -> Result<reqwest::ClientBuilder, Error> {
-        let mut builder = match &self.reqwest {
+    fn client(&self, loopback: bool) -> Result<reqwest::ClientBuilder, Error> {
+        let mut builder = match &self.unmanaged {
             Some(builder) => builder(),
             None => {
                 reqwest::Client::builder().user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
@@ -151,23 +167,23 @@ impl ClientBuilder {
             .connect_timeout(self.connect_timeout);
         if let Some(name) = &self.user_agent {
             let name: HeaderValue =
-                name.parse().map_err(|_| Error::settings("the user agent cannot stand in a header"))?;
+                name.parse().map_err(|_| Error::configuration("the user agent cannot stand in a header"))?;
             builder = builder.user_agent(name);
         }
         if let Some(url) = &self.proxy {
-            let unusable = || Error::settings("the proxy is not a URL such as http://proxy.example.com:3128");
+            let unusable = || Error::configuration("the proxy is not a URL such as http://proxy.example.com:3128");
             // In place of the proxies of the user's own builder, which would come first.
             builder = builder.no_proxy().proxy(Proxy::all(url).map_err(|_| unusable())?);
         }
         if let Some(pem) = &self.root_certificates {
-            let unusable = || Error::settings("the root certificates are not PEM");
+            let unusable = || Error::configuration("the root certificates are not PEM");
             let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unusable())?;
             if certificates.is_empty() {
                 return Err(unusable());
             }
             builder = builder.tls_certs_only(certificates);
         }
-        if self.app.target().is_loopback() {
+        if loopback {
             builder = builder.no_proxy();
         }
         Ok(builder)
@@ -184,5 +200,5 @@ impl fmt::Debug for ClientBuilder {
 fn refused(error: reqwest::Error) -> Error {
     // reqwest's own line says only that building failed; the reason is behind it.
     let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-    Error::settings(format!("reqwest refuses its settings: {reason}"))
+    Error::configuration(format!("reqwest refuses its settings: {reason}"))
 }

@@ -4,17 +4,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{Request, Response};
 use loginradius_proto::browser::{
-    AuthorizationRequest, Authorized, BrowserRequest, BrowserSignIn, Callback, Pending, PendingSignIn,
+    AuthorizationRequest, Authorized, BrowserLogin, BrowserRequest, Callback, Pending, PendingLogin, RandomBytes,
 };
-use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{App, Body, Call, DeviceFlow, Endpoint, Error, Flow, Retry, SendOptions, Step, TokenSet};
+use loginradius_proto::{App, Body, Call, Endpoint, Error, Flow, Retry, Seed, SendOptions, Step, TokenSet};
 
 use crate::receiver::LoopbackReceiver;
 use crate::transport::Transport;
 
 /// A client of one LoginRadius app. Cloning it is cheap, and the clones share their connections.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    /// How long one operation may take as a whole.
+    within: Option<Duration>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -26,21 +29,43 @@ struct Inner {
 
 impl Client {
     pub(crate) fn with(app: App, transport: Transport, timeout: Duration, retry: Retry) -> Self {
-        Self(Arc::new(Inner { app, transport, timeout, retry }))
+        Self { inner: Arc::new(Inner { app, transport, timeout, retry }), within: None }
     }
 
     pub(crate) fn timeout(&self) -> Duration {
-        self.0.timeout
+        self.inner.timeout
     }
 
     pub(crate) fn retry(&self) -> Retry {
-        self.0.retry
+        self.inner.retry
     }
 
-    /// The app that this client speaks for.
+    /// Returns the app that this client speaks for.
     #[must_use]
     pub fn app(&self) -> &App {
-        &self.0.app
+        &self.inner.app
+    }
+
+    /// Returns this client with a time for each of its operations as a whole, retries and waits included. There is none
+    /// by default.
+    ///
+    /// A request that is cut off then is an [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown); whatever
+    /// else is cut off is an [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded).
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use loginradius_async::{App, Client, jwt::JwtByAccessToken};
+    ///
+    /// # async fn example() -> Result<(), loginradius_async::Error> {
+    /// let client = Client::new(App::new("my-api-key").with_jwt_app("my-jwt-app"))?;
+    /// let jwt = client.within(Duration::from_secs(3)).call(&JwtByAccessToken::new("b8cb84c9")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "deadline")]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { inner: Arc::clone(&self.inner), within: Some(time) }
     }
 
     /// Calls one operation, and again where that is safe (see [`Retry`]).
@@ -48,8 +73,8 @@ impl Client {
     /// ```no_run
     /// use loginradius_async::{App, Client, oauth::RefreshAccessToken};
     ///
-    /// # async fn refresh() -> Result<(), loginradius_async::Error> {
-    /// let client = Client::new(App::new("my-api-key").client_secret("my-api-secret"))?;
+    /// # async fn example() -> Result<(), loginradius_async::Error> {
+    /// let client = Client::new(App::new("my-api-key").with_client_secret("my-api-secret"))?;
     /// let tokens = client.call(&RefreshAccessToken::new("a795bbb0-5868-4079-a45b-606ad8aeee80")).await?;
     /// # Ok(())
     /// # }
@@ -59,66 +84,64 @@ impl Client {
     ///
     /// What LoginRadius said, or what became of the request: see [`Error::kind`].
     pub async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Response, Error> {
-        self.run(Call::new(endpoint, self.app(), seed()).retry(self.0.retry).timeout(self.0.timeout)).await
+        self.call_by(endpoint, self.deadline()).await
     }
 
-    /// Signs in a device: asks for a code, hands it to `prompt` to be shown, and polls until the person
-    /// has decided. An empty scope is left out.
-    ///
-    /// It goes on for as long as the code lives, half an hour as LoginRadius documents it. Drop the
-    /// future to stop earlier.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
-    /// or what [`call`](Self::call) can say of the first request.
-    pub async fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
-        let asked = Instant::now();
-        let grant = self.call(&RequestDeviceCode::new().scope(scope)).await?;
-        let arrived = Instant::now();
-        let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
-            .round_trip(arrived.duration_since(asked), arrived)
-            .timeout(self.0.timeout);
-        prompt(&grant);
-        self.run(flow).await
+    pub(crate) async fn call_by<E: Endpoint>(
+        &self,
+        endpoint: &E,
+        deadline: Option<Instant>,
+    ) -> Result<E::Response, Error> {
+        let call = Call::new(endpoint, self.app(), seed()).retry(self.retry()).timeout(self.timeout());
+        self.run(match deadline {
+            Some(deadline) => call.deadline(deadline),
+            None => call,
+        })
+        .await
     }
 
-    /// Begins a sign-in through a browser: makes the address to open, and the pending sign-in to keep until the
+    /// Begins a login through a browser: makes the address to open, and the pending login to keep until the
     /// callback comes. State, PKCE and nonce are made from the operating system's random bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if a setting is missing or cannot be used, or if the
-    /// operating system gives no random bytes.
-    pub fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
-        let mut random = [0; 96];
-        getrandom::fill(&mut random)
-            .map_err(|error| Error::settings(format!("the operating system gives no random bytes: {error}")))?;
-        request.begin(self.app(), &random, SystemTime::now())
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting is missing or cannot be used, or if
+    /// the operating system gives no random bytes.
+    #[doc(alias("begin", "authorize", "pkce"))]
+    pub fn begin_browser_login<R: BrowserRequest>(&self, request: &R) -> Result<BrowserLogin<R::Pending>, Error> {
+        let mut bytes = [0; RandomBytes::LENGTH];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Error::configuration(format!("the operating system gives no random bytes: {error}")))?;
+        request.begin(self.app(), &RandomBytes::new(bytes)?, SystemTime::now())
     }
 
-    /// From the callback of a sign-in to its tokens: checks it, and exchanges its code. Neither is done twice for
-    /// one pending sign-in, whatever happens.
+    /// Completes a login through a browser by its callback: checks it, and exchanges its code. Neither is done twice
+    /// for one pending login, whatever happens.
     ///
     /// ```no_run
     /// use loginradius_async::browser::{AuthorizationRequest, Callback};
     /// use loginradius_async::{App, Client};
     ///
     /// # async fn sign_in(query: &str) -> Result<(), loginradius_async::Error> {
-    /// let client = Client::new(App::new("my-api-key").client_secret("my-api-secret"))?;
-    /// let mut sign_in = client.begin(&AuthorizationRequest::new("https://app.example/callback").scope("profile"))?;
-    /// // Redirect the browser to `sign_in.url`. When it comes back:
-    /// let tokens = client.complete(&mut sign_in.pending, &Callback::from_query(query)?).await?;
+    /// let client = Client::new(App::new("my-api-key").with_client_secret("my-api-secret"))?;
+    /// let request = AuthorizationRequest::new("https://app.example/callback").scope("profile");
+    /// let mut login = client.begin_browser_login(&request)?;
+    /// // Redirect the browser to `login.url`. When it comes back:
+    /// let tokens = client.complete_browser_login(&mut login.pending, &Callback::from_query(query)?).await?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Those of [`Pending::accept`], of which [`ErrorKind::Unrelated`](crate::ErrorKind::Unrelated) leaves the
-    /// pending sign-in as it was; then those of [`call`](Self::call).
-    pub async fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
-        self.redeem(pending.accept(callback, SystemTime::now())?).await
+    /// Those of [`Pending::accept`], of which [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch) leaves the
+    /// pending login as it was; then those of [`call`](Self::call).
+    pub async fn complete_browser_login(
+        &self,
+        pending: &mut PendingLogin,
+        callback: &Callback,
+    ) -> Result<TokenSet, Error> {
+        self.redeem(pending.accept(callback, SystemTime::now())?, self.deadline()).await
     }
 
     /// Signs in on a desktop: opens LoginRadius's page by `open`, waits for the callback at the receiver, and
@@ -141,8 +164,7 @@ impl Client {
     ///
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired) and
     /// what else [`LoopbackReceiver::receive`] and [`call`](Self::call) can say;
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the callback goes to another address than the
-    /// receiver's.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the callback goes to another address than the receiver's.
     pub async fn browser_login(
         &self,
         receiver: LoopbackReceiver,
@@ -150,21 +172,22 @@ impl Client {
         open: impl FnOnce(&str),
     ) -> Result<TokenSet, Error> {
         if request.redirect_uri() != receiver.redirect_uri() {
-            return Err(Error::settings(
+            return Err(Error::misuse(
                 "the request's redirect address is not the receiver's: take it from `LoopbackReceiver::redirect_uri`",
             ));
         }
-        let mut sign_in = self.begin(request)?;
-        open(&sign_in.url);
-        self.redeem(receiver.receive(&mut sign_in.pending).await?).await
+        let deadline = self.deadline();
+        let mut login = self.begin_browser_login(request)?;
+        open(&login.url);
+        self.redeem(receiver.receive_by(&mut login.pending, deadline).await?, deadline).await
     }
 
-    async fn redeem(&self, mut authorized: Authorized) -> Result<TokenSet, Error> {
+    async fn redeem(&self, mut authorized: Authorized, deadline: Option<Instant>) -> Result<TokenSet, Error> {
         let tokens = authorized.tokens.take();
         match authorized.exchange() {
-            Some(exchange) => self.call(&exchange).await,
+            Some(exchange) => self.call_by(&exchange, deadline).await,
             None => tokens.ok_or_else(|| {
-                Error::settings("an `id_token` alone was asked for, which is no access: read it by `Pending::accept`")
+                Error::misuse("an `id_token` alone was asked for, which is no access: read it by `Pending::accept`")
             }),
         }
     }
@@ -173,7 +196,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The flow's own. A flow of an app at another address than this client's is refused.
+    /// The flow's own. A flow of an app at another address than this client's is an
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
     pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
         loop {
             match flow.step(Instant::now()) {
@@ -187,21 +211,26 @@ impl Client {
         }
     }
 
-    /// Sends one request of a [`Flow`] that you drive yourself, to stop it early or to show what it does.
+    /// Sends one request of a [`Flow`] that you drive yourself.
     ///
     /// It ends by [`SendOptions::deadline`], and takes no longer than this client's timeout.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) or [`ErrorKind::Lost`](crate::ErrorKind::Lost); an
-    /// answer is none, whatever its status. [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the
-    /// request goes to another address than this client's.
+    /// [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) or
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown); a response is none, whatever its status.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the request goes to another address than this client's.
     pub async fn send(&self, request: Request<Body>, options: SendOptions) -> Result<Response<Body>, Error> {
-        self.0.transport.send(&self.0.app, request, options).await
+        self.inner.transport.send(self.app(), request, options).await
+    }
+
+    /// Returns when an operation that begins now has to end.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.within.and_then(|time| Instant::now().checked_add(time))
     }
 }
 
-/// A seed for the jitter of a flow.
-pub(crate) fn seed() -> u64 {
-    RandomState::new().hash_one(())
+/// Draws a seed for the jitter of a flow.
+pub(crate) fn seed() -> Seed {
+    Seed(RandomState::new().hash_one(()))
 }

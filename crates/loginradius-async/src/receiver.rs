@@ -11,24 +11,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Waits on a port of this machine for the callback of a sign-in through a browser ([RFC 8252, section 7.3]).
+/// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
 /// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on. Whatever else comes than the one callback is
-/// answered and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
+/// responded to and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
 /// site's attempt.
 ///
-/// [`Client::browser_login`](crate::Client::browser_login) does the whole sign-in. For a JWT:
+/// [`Client::browser_login`](crate::Client::browser_login) does the whole login. For a JWT:
 ///
 /// ```no_run
 /// use loginradius_async::browser::JwtRedirect;
 /// use loginradius_async::{App, Client, LoopbackReceiver};
 ///
-/// # async fn sign_in() -> Result<(), loginradius_async::Error> {
-/// let client = Client::new(App::new("my-api-key").jwt_app("my-jwt-app"))?;
+/// # async fn login() -> Result<(), loginradius_async::Error> {
+/// let client = Client::new(App::new("my-api-key").with_jwt_app("my-jwt-app"))?;
 /// let receiver = LoopbackReceiver::bind(8400, "/callback")?;
-/// let mut sign_in = client.begin(&JwtRedirect::new(receiver.redirect_uri(), "token"))?;
-/// println!("Open {}", sign_in.url);
-/// let received = receiver.receive(&mut sign_in.pending).await?;
+/// let mut login = client.begin_browser_login(&JwtRedirect::new(receiver.redirect_uri(), "token"))?;
+/// println!("Open {}", login.url);
+/// let received = receiver.receive(&mut login.pending).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -43,9 +43,9 @@ pub struct LoopbackReceiver {
 }
 
 impl LoopbackReceiver {
-    /// Connections at the same time; a browser opens six. With more, the oldest that nothing came of makes room.
-    const MOST: usize = 64;
-    /// What every connection is given to ask, and then to leave.
+    /// The most connections at the same time; a browser opens six. With more, the oldest without a request is closed.
+    const MAX_PEERS: usize = 64;
+    /// How long a connection without a request is kept before it can be closed for another.
     const GRACE: Duration = Duration::from_millis(250);
 
     /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
@@ -55,10 +55,10 @@ impl LoopbackReceiver {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the port is taken, or the path is not one.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the port is taken, or the path is not one.
     pub fn bind(port: u16, path: &str) -> Result<Self, Error> {
         let unusable = |error: io::Error| {
-            Error::settings(match error.kind() {
+            Error::configuration(match error.kind() {
                 io::ErrorKind::AddrInUse => format!(
                     "127.0.0.1 port {port} is in use, perhaps by another run of this program: \
                      end that, or take another port that the app allows"
@@ -77,44 +77,55 @@ impl LoopbackReceiver {
         })
     }
 
-    /// The address of the callback, for the request that begins the sign-in.
+    /// Returns the address of the callback, for the request that begins the login.
     #[must_use]
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// How long to wait for the callback. 10 minutes by default, after which no sign-in can succeed.
+    /// Sets how long to wait for the callback. 10 minutes by default, after which no login can succeed.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Waits for the callback of that sign-in, and shows its browser a page that leads back to the program, before
+    /// Waits for the callback of that login, and shows its browser a page that leads back to the program, before
     /// a code is exchanged. Drop the future to stop earlier.
     ///
     /// # Errors
     ///
-    /// Those of [`Pending::accept`] that end the sign-in; [`ErrorKind::Expired`](crate::ErrorKind::Expired) if no
+    /// Those of [`Pending::accept`] that end the login; [`ErrorKind::Expired`](crate::ErrorKind::Expired) if no
     /// callback came in time.
     pub async fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error> {
+        self.receive_by(pending, None).await
+    }
+
+    pub(crate) async fn receive_by<P: Pending>(
+        self,
+        pending: &mut P,
+        deadline: Option<std::time::Instant>,
+    ) -> Result<P::Output, Error> {
         let listener = TcpListener::from_std(self.listener)
-            .map_err(|error| Error::settings(format!("tokio cannot listen for the callback: {error}")))?;
+            .map_err(|error| Error::configuration(format!("tokio cannot listen for the callback: {error}")))?;
         let end = Instant::now().checked_add(self.timeout);
-        let mut guests = JoinSet::new();
-        let mut answers = JoinSet::new();
+        let mut peers = JoinSet::new();
+        let mut responses = JoinSet::new();
         let mut idle: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
         let result = loop {
-            idle.retain(|(_, guest)| !guest.is_finished());
-            let is_full = idle.len() >= Self::MOST;
+            idle.retain(|(_, peer)| !peer.is_finished());
+            let is_full = idle.len() >= Self::MAX_PEERS;
             let makes_room = idle.front().map(|(since, _)| *since + Self::GRACE);
-            let guest = tokio::select! {
+            let peer = tokio::select! {
                 () = until(end) => return Err(loopback::expired(self.timeout)),
+                () = until(deadline.map(Instant::from_std)) => return Err(Error::deadline_exceeded(
+                    "no callback had come when the time that the program gave was over; begin the login again",
+                )),
                 accepted = listener.accept(), if !is_full => {
                     match accepted {
                         Ok((stream, _)) => {
-                            let guest = guests.spawn(request(stream, Connection::new(self.path.as_str())));
-                            idle.push_back((Instant::now(), guest));
+                            let peer = peers.spawn(request(stream, Connection::new(self.path.as_str())));
+                            idle.push_back((Instant::now(), peer));
                         }
                         // Too many open files, perhaps: it may pass.
                         Err(_) => sleep(Duration::from_millis(50)).await,
@@ -122,30 +133,30 @@ impl LoopbackReceiver {
                     continue;
                 }
                 () = until(makes_room), if is_full => {
-                    if let Some((_, guest)) = idle.pop_front() {
-                        guest.abort();
+                    if let Some((_, peer)) = idle.pop_front() {
+                        peer.abort();
                     }
                     continue;
                 }
-                Some(guest) = guests.join_next() => guest,
-                Some(_) = answers.join_next() => continue,
+                Some(peer) = peers.join_next() => peer,
+                Some(_) = responses.join_next() => continue,
             };
-            let Ok(Some((stream, request))) = guest else { continue };
+            let Ok(Some((stream, request))) = peer else { continue };
             let reply = request.answer(pending, SystemTime::now());
-            idle.push_back((Instant::now(), answers.spawn(answer(stream, reply.bytes))));
+            idle.push_back((Instant::now(), responses.spawn(respond(stream, reply.bytes))));
             if let Some(result) = reply.result {
                 break result;
             }
         };
-        // Whoever comes now shall see that nobody waits any more.
-        drop((listener, guests));
+        // A later connection has to see that nothing listens any more.
+        drop((listener, peers));
         // Each ends by its own timeout.
-        while answers.join_next().await.is_some() {}
+        while responses.join_next().await.is_some() {}
         result
     }
 }
 
-/// What a connection asks for; `None` if it does not say so in time.
+/// Reads the request of a connection; `None` if it is not whole in time.
 async fn request(mut stream: TcpStream, mut connection: Connection) -> Option<(TcpStream, loopback::Request)> {
     let read = async {
         let mut buffer = [0; 4096];
@@ -164,7 +175,7 @@ async fn request(mut stream: TcpStream, mut connection: Connection) -> Option<(T
     Some((stream, request))
 }
 
-async fn answer(mut stream: TcpStream, bytes: Vec<u8>) {
+async fn respond(mut stream: TcpStream, bytes: Vec<u8>) {
     let write = async {
         stream.write_all(&bytes).await?;
         stream.shutdown().await
@@ -180,7 +191,7 @@ async fn answer(mut stream: TcpStream, bytes: Vec<u8>) {
     let _ = timeout(Duration::from_secs(1), closed).await;
 }
 
-/// A time that no clock can count to does not come.
+/// Waits until that time; one that no clock can count to does not come.
 async fn until(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,

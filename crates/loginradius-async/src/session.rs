@@ -1,5 +1,5 @@
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Request, Response};
 use loginradius_proto::session::{SessionEvent, SessionOutcome, SessionPolicy};
@@ -22,11 +22,11 @@ use crate::client::Client;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), loginradius_async::Error> {
-/// let client = Client::new(App::new("my-client-id").client_secret("my-client-secret"))?;
+/// let client = Client::new(App::new("my-client-id").with_client_secret("my-client-secret"))?;
 /// let sessions = Sessions::new(&client, MemoryStore::new());
 ///
 /// let session = sessions.session("ada@example.com");
-/// assert_eq!(session.access_token().await.unwrap_err().kind(), ErrorKind::SignInAgain);
+/// assert_eq!(session.access_token().await.unwrap_err().kind(), ErrorKind::SignInRequired);
 ///
 /// // The tokens of a device login, a code or a password:
 /// session.start(&TokenSet::new("b8cb84c9-dff7-401a-94c1-7cd44ebf80a0")).await?;
@@ -45,14 +45,17 @@ impl Sessions {
 
     /// Returns a builder, for settings of your own. It begins with the timeout and the retries of that client.
     pub fn builder(client: &Client, store: impl AsyncSessionStore) -> SessionsBuilder {
-        let policy = SessionPolicy { timeout: client.timeout(), retry: client.retry(), ..SessionPolicy::default() };
-        let settings = SessionSettings { policy, on_event: None };
+        let policy = SessionPolicy::default().with_timeout(client.timeout()).with_retry(client.retry());
+        let settings = SessionSettings::default().with_policy(policy);
         SessionsBuilder { client: client.clone(), store: Box::new(store), settings }
     }
 
-    /// Returns the session of that name: a user's id, or whatever tells one session from another.
+    /// Returns the session of that name. This does not use the store yet.
     ///
-    /// This does not use the store yet.
+    /// A name has one session: a second [`start`](Session::start) under it replaces the first login. A program for one
+    /// user needs one name. A web service needs one for each browser, such as the random id of the browser's own
+    /// session: with one for each user, the last login would replace those of the user's other browsers, and a sign-out
+    /// in one would sign out all.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> Session {
         Session(self.0.session(name))
@@ -86,12 +89,6 @@ impl SessionsBuilder {
     /// Sets how long to wait for another process that is refreshing the session. 30 s by default.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.settings.policy.lock_wait = wait;
-        self
-    }
-
-    /// Signs out with the refresh token under the key `token` of RFC 7009, and not under LoginRadius's `refresh_token`.
-    pub fn revoke_with_token_key(mut self) -> Self {
-        self.settings.policy.revoke_with_token_key = true;
         self
     }
 
@@ -135,19 +132,55 @@ impl Session {
         self.0.name()
     }
 
+    /// Returns this session with a time for each of its operations. There is none by default: an operation takes as long
+    /// as the [policy](SessionPolicy) allows, which is some minutes at worst.
+    ///
+    /// A caller whose time is over gets [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded), or the
+    /// access token that is still good.
+    /// The refresh, or whatever else is going on, then continues in its task.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn token(session: loginradius_async::Session) -> Result<(), loginradius_async::Error> {
+    /// let token = session.within(Duration::from_secs(2)).access_token().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "deadline")]
+    pub fn within(&self, time: Duration) -> Self {
+        Self(self.0.within(time))
+    }
+
+    /// Returns whether a user is signed in. If that is not certain without a refresh, there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`access_token`](Self::access_token), if this process has not used the session yet.
+    pub async fn is_signed_in(&self) -> Result<bool, Error> {
+        self.0.is_signed_in().await
+    }
+
+    /// Returns when the access token in memory expires; `None` if there is none, or if its lifetime is unknown. This
+    /// does not use the store.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.0.expires_at()
+    }
+
     /// Returns an access token that is good now.
     ///
     /// As long as the token in memory is good, this takes no lock, does not use the store and allocates nothing.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::SignInAgain`](crate::ErrorKind::SignInAgain): no user is signed in, or LoginRadius has
+    /// - [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired): no user is signed in, or LoginRadius has
     ///   ended the session. No other error ends it.
-    /// - [`ErrorKind::TryLater`](crate::ErrorKind::TryLater): LoginRadius, the network or the store does not
+    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): LoginRadius, the network or the store does not
     ///   work now. The session has not ended; [`Error::retry_after`] says when to try again.
-    /// - [`ErrorKind::Settings`](crate::ErrorKind::Settings): a setting has to be fixed, and the
+    /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a setting has to be fixed, and the
     ///   message says which. Nothing is lost.
-    /// - [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) and others, for what else LoginRadius may respond.
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) and others, for what else LoginRadius may respond.
     pub async fn access_token(&self) -> Result<AccessToken, Error> {
         self.0.access_token().await
     }
@@ -195,7 +228,7 @@ impl Session {
     /// If LoginRadius cannot be reached, the session stays marked: call it again later, or
     /// [`forget`](Self::forget) it. If the response to a refresh was lost before, LoginRadius may know a newer
     /// refresh token than the one that is revoked, and that one cannot be revoked from here.
-    #[doc(alias = "logout")]
+    #[doc(alias("logout", "sign out", "log out"))]
     pub async fn sign_out(&self) -> Result<(), Error> {
         self.0.sign_out().await
     }
@@ -247,9 +280,9 @@ impl Runtime for TokioRuntime {
         self.0.app()
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
         let runtime = Handle::try_current()
-            .map_err(|_| Error::settings("a session needs a tokio runtime: call it from within one"))?;
+            .map_err(|_| Error::misuse("a session needs a tokio runtime: call it from within one"))?;
         runtime.spawn(flow);
         Ok(())
     }
@@ -270,10 +303,19 @@ impl OutcomeCell for AsyncCell {
         self.0.send_replace(Some(outcome));
     }
 
-    async fn wait(&self) -> SessionOutcome {
+    async fn wait(&self, deadline: Option<Instant>) -> Option<SessionOutcome> {
         let mut receiver = self.0.subscribe();
-        let outcome = receiver.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        outcome.unwrap_or_else(|| Err(Error::try_later("the session's flow has no outcome; try again", "no sender")))
+        let outcome = receiver.wait_for(Option::is_some);
+        let outcome = match deadline {
+            None => outcome.await,
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), outcome).await.ok()?,
+        };
+        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
+        Some(
+            outcome.unwrap_or_else(|| {
+                Err(Error::unavailable("the session's flow has no outcome; try again", "no sender"))
+            }),
+        )
     }
 }
 

@@ -7,16 +7,22 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use loginradius_proto::{App, Body, Error, SendOptions};
 
-/// Timers come later than this only in a process that did not run.
-const LATE: Duration = Duration::from_millis(100);
+/// Timers are later than this only in a process that did not run.
+const SUSPENSION_THRESHOLD: Duration = Duration::from_millis(100);
 /// How long it takes to read what has already arrived.
-const TO_READ: Duration = Duration::from_millis(500);
+const LATE_READ_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(crate) struct Transport {
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) timeout: Duration,
+}
+
+/// The connections to the addresses of this machine itself, which no proxy is asked for, or to all others.
+pub(crate) struct Pool {
+    pub(crate) loopback: bool,
     pub(crate) pooled: reqwest::Client,
     /// For requests that a connection which dies in the pool would lose.
     pub(crate) fresh: reqwest::Client,
-    pub(crate) timeout: Duration,
 }
 
 impl Transport {
@@ -26,27 +32,29 @@ impl Transport {
         request: Request<Body>,
         options: SendOptions,
     ) -> Result<Response<Body>, Error> {
-        if !app.target().serves(request.uri()) {
-            return Err(Error::settings(
+        let base = app.service().base_of(request.uri());
+        let Some(pool) = base.and_then(|base| self.pools.iter().find(|pool| pool.loopback == base.is_loopback()))
+        else {
+            return Err(Error::misuse(
                 "the flow's app is at another address than the client's: use a client of that app",
             ));
-        }
-        let client = if options.fresh_connection { &self.fresh } else { &self.pooled };
+        };
+        let client = if options.fresh_connection { &pool.fresh } else { &pool.pooled };
         let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
         let request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
-            .map_err(|_| Error::settings("the operation's address is not a URL"))?;
+            .map_err(|_| Error::configuration("the operation's address is not a URL"))?;
         let deadline = tokio::time::Instant::now() + timeout;
         let mut exchange = pin!(exchange(client, request));
         if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
             return outcome;
         }
-        // If that is noticed late, this process was stopped, and what came meanwhile waits to be read.
-        if deadline.elapsed() > LATE
-            && let Ok(outcome) = tokio::time::timeout(TO_READ, exchange).await
+        // If that is noticed late, this process was suspended, and what arrived meanwhile is still to be read.
+        if deadline.elapsed() > SUSPENSION_THRESHOLD
+            && let Ok(outcome) = tokio::time::timeout(LATE_READ_TIMEOUT, exchange).await
         {
             return outcome;
         }
-        Err(Error::lost("the whole answer took longer than the timeout"))
+        Err(Error::outcome_unknown("the response took longer than the timeout"))
     }
 }
 
@@ -58,17 +66,17 @@ impl fmt::Debug for Transport {
 }
 
 async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Response<Body>, Error> {
-    let mut answer = client.execute(request).await.map_err(failure)?;
+    let mut incoming = client.execute(request).await.map_err(failure)?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(failure)? {
+    while let Some(chunk) = incoming.chunk().await.map_err(failure)? {
         if bytes.len() + chunk.len() > Body::LIMIT {
-            return Err(Error::lost("the answer is longer than 1 MiB, and was not read to its end"));
+            return Err(Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end"));
         }
         bytes.extend_from_slice(&chunk);
     }
     let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = answer.status();
-    *response.headers_mut() = std::mem::take(answer.headers_mut());
+    *response.status_mut() = incoming.status();
+    *response.headers_mut() = std::mem::take(incoming.headers_mut());
     Ok(response)
 }
 
@@ -78,5 +86,5 @@ async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result
 /// included; the request is written after that.
 fn failure(error: reqwest::Error) -> Error {
     let error = error.without_url();
-    if error.is_connect() { Error::not_sent(error) } else { Error::lost(error) }
+    if error.is_connect() { Error::not_sent(error) } else { Error::outcome_unknown(error) }
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use loginradius_async::browser::{AuthorizationRequest, Callback, PendingSignIn};
+use loginradius_async::browser::{AuthorizationRequest, Callback, PendingLogin};
 use loginradius_async::{App, Client, Error, ErrorKind, LoopbackReceiver, Service, TokenSet};
 use loginradius_conformance::emulator::{Emulator, Operation, seeded};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +22,7 @@ fn is_send<F: Future + Send>(future: F) -> F {
 }
 
 fn app(url: &str) -> App {
-    App::new(seeded::CLIENT_ID).service(Service::cloud().base_url(url).unwrap())
+    App::new(seeded::CLIENT_ID).with_service(Service::classic_at(url).unwrap())
 }
 
 fn runtimes() -> [Runtime; 2] {
@@ -71,9 +71,9 @@ async fn futures_are_send() {
     let emulator = Emulator::start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
     is_send(login(&client, &emulator)).await.unwrap();
-    let mut sign_in = client.begin(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
+    let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
     let callback = Callback::from_url(&emulator.authorize(&sign_in.url).unwrap().url).unwrap();
-    is_send(client.complete(&mut sign_in.pending, &callback)).await.unwrap();
+    is_send(client.complete_browser_login(&mut sign_in.pending, &callback)).await.unwrap();
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(1));
     let error = is_send(receiver.receive(&mut sign_in.pending)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
@@ -90,7 +90,7 @@ fn on_every_runtime() {
 
         let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
         let request = AuthorizationRequest::new(receiver.redirect_uri());
-        let mut sign_in = client.begin(&request).unwrap();
+        let mut sign_in = client.begin_browser_login(&request).unwrap();
         let landing = emulator.authorize(&sign_in.url).unwrap();
         let authorized = runtime.block_on(async {
             let task = tokio::spawn(async move { receiver.receive(&mut sign_in.pending).await });
@@ -130,9 +130,9 @@ fn a_dropped_receiver_frees_its_port() {
             let _ = timeout(Duration::from_secs(2), asks.read_to_end(&mut page)).await.expect("it is open still");
         });
     }
-    fn pending(redirect_uri: &str) -> PendingSignIn {
+    fn pending(redirect_uri: &str) -> PendingLogin {
         let client = Client::new(App::new("my-client-id")).unwrap();
-        client.begin(&AuthorizationRequest::new(redirect_uri)).unwrap().pending
+        client.begin_browser_login(&AuthorizationRequest::new(redirect_uri)).unwrap().pending
     }
 }
 
@@ -143,11 +143,13 @@ async fn a_dropped_exchange_is_not_made_up_for() {
     let client = Client::new(app(emulator.base_url())).unwrap();
     let mut finished = 0;
     for polls in 1..60 {
-        let mut sign_in = client.begin(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
+        let mut sign_in =
+            client.begin_browser_login(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
         let callback = Callback::from_url(&emulator.authorize(&sign_in.url).unwrap().url).unwrap();
-        finished += u32::from(polled(polls, client.complete(&mut sign_in.pending, &callback)).await.is_some());
-        let error = client.complete(&mut sign_in.pending, &callback).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Finished);
+        finished +=
+            u32::from(polled(polls, client.complete_browser_login(&mut sign_in.pending, &callback)).await.is_some());
+        let error = client.complete_browser_login(&mut sign_in.pending, &callback).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyCompleted);
         assert!(emulator.codes().last().unwrap().sent <= 1);
     }
     assert!((1..59).contains(&finished), "{finished} of 59");
@@ -212,7 +214,7 @@ async fn a_dropped_login_leaves_nothing_behind() {
 async fn others_run_meanwhile() {
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(200));
     let client = Client::new(App::new("my-client-id")).unwrap();
-    let mut sign_in = client.begin(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();
+    let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();
     let start = Instant::now();
     let mut ticks = 0;
     let others = async {

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use loginradius_async::jwt::JwtByAccessToken;
-use loginradius_async::oauth::RefreshAccessToken;
+use loginradius_async::oauth::{RefreshAccessToken, RequestDeviceCode};
 use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Service};
 use loginradius_conformance::Server;
 use loginradius_conformance::emulator::{Emulator, seeded};
@@ -21,10 +21,10 @@ fn is_send(_: &impl Send) {}
 
 fn app(url: &str) -> App {
     App::new(seeded::CLIENT_ID)
-        .client_secret(seeded::CLIENT_SECRET)
-        .oauth_app(seeded::OAUTH_APP)
-        .jwt_app(seeded::JWT_APP)
-        .service(Service::cloud().base_url(url).unwrap())
+        .with_client_secret(seeded::CLIENT_SECRET)
+        .with_oauth_app(seeded::OAUTH_APP)
+        .with_jwt_app(seeded::JWT_APP)
+        .with_service(Service::classic_at(url).unwrap())
 }
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn futures_are_send() {
     let client = Client::new(app("http://127.0.0.1:1")).unwrap();
     let operation = RefreshAccessToken::new("r");
     is_send(&client.call(&operation));
-    is_send(&client.device_login("email", |_| ()));
+    is_send(&client.device_login(&RequestDeviceCode::new(), |_| Ok(())));
     is_send(&async { client.run::<DeviceFlow>(unreachable()).await });
     fn unreachable() -> DeviceFlow {
         unreachable!("never polled")
@@ -50,7 +50,10 @@ async fn a_dropped_call_stops() {
             seen.send("closed").unwrap();
         }
     });
-    let retry = Retry { attempts: 5, first_wait: Duration::from_millis(10), longest_wait: Duration::from_millis(10) };
+    let retry = Retry::default()
+        .with_attempts(5)
+        .with_first_wait(Duration::from_millis(10))
+        .with_max_wait(Duration::from_millis(10));
     let client = Client::builder(app(&server.url())).retry(retry).build().unwrap();
     let operation = JwtByAccessToken::new("a");
     assert!(timeout(Duration::from_millis(100), client.call(&operation)).await.is_err());
@@ -63,7 +66,10 @@ async fn a_dropped_call_stops() {
 #[tokio::test]
 async fn a_dropped_call_is_not_sent_again() {
     let server = Server::start(|peer| drop(peer.request()));
-    let retry = Retry { attempts: 5, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(1) };
+    let retry = Retry::default()
+        .with_attempts(5)
+        .with_first_wait(Duration::from_millis(100))
+        .with_max_wait(Duration::from_secs(1));
     let client = Client::builder(app(&server.url())).retry(retry).build().unwrap();
     let operation = JwtByAccessToken::new("a");
     assert!(timeout(Duration::from_millis(50), client.call(&operation)).await.is_err());
@@ -90,8 +96,10 @@ async fn a_dropped_device_login_polls_no_more() {
     });
     let client = Client::new(app(&server.url())).unwrap();
     let prompts = AtomicUsize::new(0);
-    let login = client.device_login("", |_| {
+    let request = RequestDeviceCode::new();
+    let login = client.device_login(&request, |_| {
         prompts.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     });
     assert!(timeout(Duration::from_millis(1150), login).await.is_err());
     sleep(Duration::from_millis(60)).await;
@@ -105,9 +113,10 @@ async fn two_device_logins_in_one_task() {
         Emulator::builder().device_interval(Duration::ZERO).device_lifetime(Duration::from_secs(4)).start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
     let start = Instant::now();
+    let (email, profile) = (RequestDeviceCode::new().scope("email"), RequestDeviceCode::new().scope("profile"));
     let (one, other) = tokio::join!(
-        client.device_login("email", |grant| emulator.approve(&grant.user_code).unwrap()),
-        client.device_login("profile", |grant| emulator.deny(&grant.user_code).unwrap()),
+        client.device_login(&email, |grant| Ok(emulator.approve(&grant.user_code)?)),
+        client.device_login(&profile, |grant| Ok(emulator.deny(&grant.user_code)?)),
     );
     assert!(emulator.is_live_access_token(one.unwrap().access_token.expose()));
     assert_eq!(other.unwrap_err().kind(), loginradius_async::ErrorKind::Denied);
@@ -122,6 +131,6 @@ fn a_client_goes_from_runtime_to_runtime() {
     for _ in 0..2 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let error = runtime.block_on(client.call(&JwtByAccessToken::new("no-such-token"))).unwrap_err();
-        assert!(error.service().is_some(), "{error:?}");
+        assert!(error.api_error().is_some(), "{error:?}");
     }
 }

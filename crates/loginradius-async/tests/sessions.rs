@@ -52,8 +52,8 @@ impl World {
     }
 
     async fn with(emulator: Emulator, configure: impl FnOnce(SessionsBuilder) -> SessionsBuilder) -> Self {
-        let service = Service::cloud().base_url(emulator.base_url()).unwrap();
-        let app = App::new(seeded::CLIENT_ID).client_secret(seeded::CLIENT_SECRET).service(service);
+        let service = Service::classic_at(emulator.base_url()).unwrap();
+        let app = App::new(seeded::CLIENT_ID).with_client_secret(seeded::CLIENT_SECRET).with_service(service);
         let client = Client::builder(app).retry(Retry::OFF).build().unwrap();
         let store = Store::new();
         let sessions = configure(Sessions::builder(&client, store.clone())).build();
@@ -242,7 +242,7 @@ async fn signing_in_and_out_come_to_their_end() {
 
     assert!(poll_once(world.session.sign_out()).is_none());
     world.session.flush().await.unwrap();
-    assert_eq!(world.session.access_token().await.unwrap_err().kind(), ErrorKind::SignInAgain);
+    assert_eq!(world.session.access_token().await.unwrap_err().kind(), ErrorKind::SignInRequired);
     assert_eq!((world.emulator.counters().revocations, world.store.len()), (1, 0));
 }
 
@@ -254,7 +254,7 @@ fn outside_a_runtime() {
     let session = &world.session;
     assert_eq!(poll_once(session.access_token()).unwrap().unwrap().expose(), world.token.expose());
     let check = |error: Error| {
-        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains("tokio runtime"), "{error}");
     };
     check(poll_once(session.refresh_rejected(&world.token)).unwrap().unwrap_err());
@@ -289,7 +289,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_refresh() {
         let since = Instant::now();
         // Who waits from elsewhere is not left alone.
         let error = second.block_on(joins).unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(second.block_on(waits).is_err(), "its task ended with its runtime");
         assert!(since.elapsed() < Duration::from_millis(100), "{:?}", since.elapsed());
 
@@ -358,7 +358,7 @@ async fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
     world.store.trouble(Trouble::FullAfterIntent);
     let token = world.session.refresh_rejected(&world.token).await.unwrap();
     world.store.trouble(Trouble::PanicInSave);
-    assert_eq!(world.session.flush().await.unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(world.session.flush().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(world.session.save_error().is_some(), "the new pair is lost");
     assert!(world.store.is_locked(ADA), "others may send the spent token");
     world.store.repair();
@@ -406,7 +406,7 @@ fn a_runtime_that_ends_does_not_undo_a_sign_out() {
         assert!(last.block_on(eventually(|| world.emulator.requests().len() > before)));
         drop(first);
         let result = last.block_on(world.session.access_token());
-        assert_eq!(result.expect_err("a token after a sign-out").kind(), ErrorKind::SignInAgain);
+        assert_eq!(result.expect_err("a token after a sign-out").kind(), ErrorKind::SignInRequired);
         last.block_on(world.session.sign_out()).unwrap();
         assert_eq!((world.emulator.live_families(), world.emulator.replays()), (0, 0));
         assert!(world.store.is_empty() && !world.store.is_locked(ADA) && world.session.save_error().is_none());
@@ -431,7 +431,7 @@ fn runtimes_come_and_go() {
             match last.block_on(world.session.refresh_rejected(&token)) {
                 Ok(token) => break token,
                 // What was broken off is tried again.
-                Err(error) => assert!(error.kind() == ErrorKind::TryLater && Instant::now() < patience, "{error:?}"),
+                Err(error) => assert!(error.kind() == ErrorKind::Unavailable && Instant::now() < patience, "{error:?}"),
             }
         };
         assert!(world.emulator.is_live_access_token(token.expose()));
@@ -456,7 +456,7 @@ async fn a_store_that_panics_leaves_nobody_waiting() {
         let results = timeout(Duration::from_secs(5), tasks.join_all()).await.expect("nobody waits for ever");
         for result in results {
             let error = result.expect_err("nobody has got a token");
-            assert_eq!(error.kind(), ErrorKind::TryLater, "{trouble:?}: {error:?}");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{trouble:?}: {error:?}");
         }
         world.store.repair();
         world.emulator.clear_faults();
@@ -478,7 +478,7 @@ async fn a_callback_that_panics_takes_nothing_along() {
     let counted = Arc::clone(&calls);
     let world = World::with(Emulator::start().unwrap(), |builder| {
         builder.on_event(move |_, event| {
-            if let SessionEvent::Rotated = event {
+            if let SessionEvent::Refreshed = event {
                 counted.fetch_add(1, Ordering::SeqCst);
                 panic!("the callback panics");
             }
@@ -516,7 +516,7 @@ fn a_runtime_without_its_drivers() {
     let world = whole.block_on(World::graceful());
     let bare = Builder::new_current_thread().build().unwrap();
     let error = bare.block_on(world.session.refresh_rejected(&world.token)).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::TryLater | ErrorKind::Settings), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Configuration), "{error:?}");
     let token = whole.block_on(world.session.access_token()).unwrap();
     assert!(world.emulator.is_live_access_token(token.expose()));
     world.assert_nothing_lost();

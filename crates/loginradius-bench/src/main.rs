@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let result = match std::env::args().nth(1).map(|calls| calls.parse()) {
         None => compare(),
         Some(Ok(calls)) => blocking_session().map(|session| (0..calls).for_each(|_| hot(&session))),
-        Some(Err(_)) => Err(Error::settings("the argument is how often to call, a number")),
+        Some(Err(_)) => Err(Error::configuration("the argument is how often to call, a number")),
     };
     if let Err(error) = &result {
         eprintln!("{error}");

@@ -36,16 +36,16 @@ pub struct ClientBuilder {
 }
 
 impl Client {
-    /// A client with the settings that [`ClientBuilder`] begins with.
+    /// Makes a client with the settings that [`ClientBuilder`] begins with.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if HTTP cannot be set up on this machine.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if HTTP cannot be set up on this machine.
     pub fn new(app: App) -> Result<Self, Error> {
         Self::builder(app).build()
     }
 
-    /// A client with settings of your own.
+    /// Returns a builder, for settings of your own.
     pub fn builder(app: App) -> ClientBuilder {
         ClientBuilder::new(app)
     }
@@ -65,26 +65,26 @@ impl ClientBuilder {
         }
     }
 
-    /// How long one request may take, from resolving the name to the end of the answer. 30 s by default.
+    /// Sets how long one request may take, from resolving the name to the end of the response. 30 s by default.
     /// (Linux lets the timeouts of sockets come late, by up to an eighth.)
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long connecting may take: resolving the name, TCP and TLS. 10 s by default.
+    /// Sets how long connecting may take: resolving the name, TCP and TLS. 10 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// When a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
+    /// Sets when a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// A proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
+    /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
     /// on). Requests to this machine itself never go through a proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
@@ -97,15 +97,23 @@ impl ClientBuilder {
         self
     }
 
-    /// The `User-Agent` of every request. By default this crate's name and version.
+    /// Sets the `User-Agent` of every request. By default this crate's name and version.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = Some(user_agent.into());
         self
     }
 
-    /// An agent of your own: its TLS, its proxy, its pool. Redirects, statuses and timeouts are set
-    /// on every request all the same.
-    pub fn agent(mut self, agent: Agent) -> Self {
+    /// Sends over an agent of your own. Redirects, statuses and timeouts are still set on every request.
+    ///
+    /// What the agent brings is yours to manage, and these promises no longer hold:
+    ///
+    /// - no cookies: an agent with a cookie store sends what servers set;
+    /// - certificates: those that its TLS settings trust, or none at all;
+    /// - names: resolved by its own resolver, so that `localhost` may be another machine;
+    /// - connections: shared with whatever else uses the agent, and limited by its pool;
+    /// - limits: of headers and bodies, as they are set there;
+    /// - middleware: sees whole requests, with their tokens and passwords.
+    pub fn unmanaged_agent(mut self, agent: Agent) -> Self {
         self.agent = Some(agent);
         self
     }
@@ -114,27 +122,27 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the proxy is not a URL, the certificates
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy is not a URL, the certificates
     /// are not PEM, the user agent cannot stand in a header, or an agent of your own and a setting that
     /// only this crate's agent takes were both given.
     pub fn build(self) -> Result<Client, Error> {
         if self.agent.is_some() && self.root_certificates.is_some() {
-            return Err(Error::settings("set the root certificates on your own agent, not on the builder"));
+            return Err(Error::configuration("set the root certificates on your own agent, not on the builder"));
         }
-        let proxy = match &self.proxy {
-            Some(url) => Some(
-                Proxy::new(url)
-                    .map_err(|_| Error::settings("the proxy is not a URL such as http://proxy.example.com:3128"))?,
-            ),
-            None => None,
-        };
+        let proxy =
+            match &self.proxy {
+                Some(url) => Some(Proxy::new(url).map_err(|_| {
+                    Error::configuration("the proxy is not a URL such as http://proxy.example.com:3128")
+                })?),
+                None => None,
+            };
         let user_agent = match (&self.user_agent, &self.agent) {
             (Some(name), _) => Some(name.as_str()),
             (None, Some(_)) => None,
             (None, None) => Some(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))),
         };
         let user_agent = user_agent
-            .map(|name| name.parse().map_err(|_| Error::settings("the user agent cannot stand in a header")))
+            .map(|name| name.parse().map_err(|_| Error::configuration("the user agent cannot stand in a header")))
             .transpose()?;
         let agent = match self.agent {
             Some(agent) => agent,
@@ -156,7 +164,7 @@ impl fmt::Debug for ClientBuilder {
 fn own_agent(root_certificates: Option<&[u8]>) -> Result<Agent, Error> {
     let mut config = Agent::config_builder();
     if let Some(pem) = root_certificates {
-        let unusable = || Error::settings("the root certificates are not PEM");
+        let unusable = || Error::configuration("the root certificates are not PEM");
         let mut certificates = Vec::new();
         for item in parse_pem(pem) {
             if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {

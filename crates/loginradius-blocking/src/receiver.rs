@@ -1,7 +1,5 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,24 +7,26 @@ use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
 use loginradius_proto::browser::loopback::{self, Connection};
 
-/// Waits on a port of this machine for the callback of a sign-in through a browser ([RFC 8252, section 7.3]).
+use crate::cancel::Canceller;
+
+/// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
 /// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on. Whatever else comes than the one callback is
-/// answered and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
+/// responded to and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
 /// site's attempt.
 ///
-/// [`Client::browser_login`](crate::Client::browser_login) does the whole sign-in. For a JWT:
+/// [`Client::browser_login`](crate::Client::browser_login) does the whole login. For a JWT:
 ///
 /// ```no_run
 /// use loginradius_blocking::browser::JwtRedirect;
 /// use loginradius_blocking::{App, Client, LoopbackReceiver};
 ///
 /// # fn main() -> Result<(), loginradius_blocking::Error> {
-/// let client = Client::new(App::new("my-api-key").jwt_app("my-jwt-app"))?;
+/// let client = Client::new(App::new("my-api-key").with_jwt_app("my-jwt-app"))?;
 /// let receiver = LoopbackReceiver::bind(8400, "/callback")?;
-/// let mut sign_in = client.begin(&JwtRedirect::new(receiver.redirect_uri(), "token"))?;
-/// println!("Open {}", sign_in.url);
-/// let received = receiver.receive(&mut sign_in.pending)?;
+/// let mut login = client.begin_browser_login(&JwtRedirect::new(receiver.redirect_uri(), "token"))?;
+/// println!("Open {}", login.url);
+/// let received = receiver.receive(&mut login.pending)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -38,26 +38,15 @@ pub struct LoopbackReceiver {
     path: String,
     redirect_uri: String,
     timeout: Duration,
-    cancelled: Arc<AtomicBool>,
-}
-
-/// Ends a [`LoopbackReceiver`] from another thread.
-#[derive(Debug, Clone)]
-pub struct Canceller(Arc<AtomicBool>);
-
-impl Canceller {
-    /// The receiver gives up within a moment, with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    canceller: Canceller,
 }
 
 impl LoopbackReceiver {
-    /// How often it looks whether something came. Nobody notices it in a page.
-    const TICK: Duration = Duration::from_millis(10);
-    /// Connections at the same time; a browser opens six. With more, the oldest that nothing came of makes room.
-    const MOST: usize = 64;
-    /// What every connection is given to ask, and then to leave.
+    /// How often the sockets are read. A user of a browser does not notice it.
+    const POLL_INTERVAL: Duration = Duration::from_millis(10);
+    /// The most connections at the same time; a browser opens six. With more, the oldest without a request is closed.
+    const MAX_PEERS: usize = 64;
+    /// How long a connection without a request is kept before it can be closed for another.
     const GRACE: Duration = Duration::from_millis(250);
 
     /// Listens on a port of 127.0.0.1, or on a free one if it is 0.
@@ -67,10 +56,10 @@ impl LoopbackReceiver {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if the port is taken, or the path is not one.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the port is taken, or the path is not one.
     pub fn bind(port: u16, path: &str) -> Result<Self, Error> {
         let unusable = |error: io::Error| {
-            Error::settings(match error.kind() {
+            Error::configuration(match error.kind() {
                 io::ErrorKind::AddrInUse => format!(
                     "127.0.0.1 port {port} is in use, perhaps by another run of this program: \
                      end that, or take another port that the app allows"
@@ -86,115 +75,124 @@ impl LoopbackReceiver {
             path: path.to_owned(),
             redirect_uri: loopback::redirect_uri(port, path)?,
             timeout: Duration::from_secs(600),
-            cancelled: Arc::default(),
+            canceller: Canceller::default(),
         })
     }
 
-    /// The address of the callback, for the request that begins the sign-in.
+    /// Returns the address of the callback, for the request that begins the login.
     #[must_use]
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    /// How long to wait for the callback. 10 minutes by default, after which no sign-in can succeed.
+    /// Sets how long to wait for the callback. 10 minutes by default, after which no login can succeed.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What ends the waiting from another thread.
+    /// Returns a handle that cancels the wait from another thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.cancelled.clone())
+        self.canceller.clone()
     }
 
-    /// Waits for the callback of that sign-in, and shows its browser a page that leads back to the program, before
+    /// Waits for the callback of that login, and shows its browser a page that leads back to the program, before
     /// a code is exchanged.
     ///
     /// # Errors
     ///
-    /// Those of [`Pending::accept`] that end the sign-in; [`ErrorKind::Expired`](crate::ErrorKind::Expired) if no
+    /// Those of [`Pending::accept`] that end the login; [`ErrorKind::Expired`](crate::ErrorKind::Expired) if no
     /// callback came in time; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error> {
+        self.receive_by(pending, None)
+    }
+
+    pub(crate) fn receive_by<P: Pending>(self, pending: &mut P, deadline: Option<Instant>) -> Result<P::Output, Error> {
         let began = Instant::now();
-        let mut guests: Vec<Guest> = Vec::new();
+        let mut peers: Vec<Peer> = Vec::new();
         loop {
-            for _ in 0..Self::MOST {
-                if guests.len() == Self::MOST {
-                    let Some(idle) = guests.iter().position(|guest| guest.since.elapsed() >= Self::GRACE) else {
+            for _ in 0..Self::MAX_PEERS {
+                if peers.len() == Self::MAX_PEERS {
+                    let Some(idle) = peers.iter().position(|peer| peer.since.elapsed() >= Self::GRACE) else {
                         break;
                     };
-                    guests.remove(idle);
+                    peers.remove(idle);
                 }
                 let Ok((stream, _)) = self.listener.accept() else { break };
-                guests.extend(Guest::new(stream, &self.path));
+                peers.extend(Peer::new(stream, &self.path));
             }
             let mut result = None;
-            guests.retain_mut(|guest| match guest.go_on() {
+            peers.retain_mut(|peer| match peer.advance() {
                 Progress::Waiting => true,
-                // Whoever asks after the callback is late.
-                Progress::Asked(_) if result.is_some() => false,
-                Progress::Gone => false,
-                Progress::Asked(request) => {
+                // A request after the callback is late.
+                Progress::Requested(_) if result.is_some() => false,
+                Progress::Closed => false,
+                Progress::Requested(request) => {
                     let reply = request.answer(pending, SystemTime::now());
-                    guest.answer(reply.bytes);
+                    peer.respond(reply.bytes);
                     result = reply.result;
                     true
                 }
             });
             if let Some(result) = result {
-                // Whoever comes now shall see that nobody waits any more.
+                // A later connection has to see that nothing listens any more.
                 drop(self.listener);
-                guests.retain(|guest| !matches!(guest.phase, Phase::Asking(_)));
-                while !guests.is_empty() {
-                    thread::sleep(Self::TICK);
-                    guests.retain_mut(|guest| matches!(guest.go_on(), Progress::Waiting));
+                peers.retain(|peer| !matches!(peer.phase, Phase::Reading(_)));
+                while !peers.is_empty() {
+                    thread::sleep(Self::POLL_INTERVAL);
+                    peers.retain_mut(|peer| matches!(peer.advance(), Progress::Waiting));
                 }
                 return result;
             }
-            if self.cancelled.load(Ordering::Relaxed) {
+            if self.canceller.is_cancelled() {
                 return Err(loopback::cancelled());
             }
             if began.elapsed() >= self.timeout {
                 return Err(loopback::expired(self.timeout));
             }
-            thread::sleep(Self::TICK);
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Error::deadline_exceeded(
+                    "no callback had come when the time that the program gave was over; begin the login again",
+                ));
+            }
+            thread::sleep(Self::POLL_INTERVAL);
         }
     }
 }
 
 /// A connection, and how far it is.
-struct Guest {
+struct Peer {
     stream: TcpStream,
     phase: Phase,
     since: Instant,
 }
 
 enum Phase {
-    Asking(Connection),
-    Answering {
+    Reading(Connection),
+    Writing {
         bytes: Vec<u8>,
         written: usize,
     },
     /// Until the browser closes too: closing with bytes unread would cost it the page.
-    Leaving,
+    Draining,
 }
 
 enum Progress {
     Waiting,
-    Asked(loopback::Request),
-    Gone,
+    Requested(loopback::Request),
+    Closed,
 }
 
-impl Guest {
+impl Peer {
     fn new(stream: TcpStream, path: &str) -> Option<Self> {
         stream.set_nonblocking(true).ok()?;
-        Some(Self { stream, phase: Phase::Asking(Connection::new(path)), since: Instant::now() })
+        Some(Self { stream, phase: Phase::Reading(Connection::new(path)), since: Instant::now() })
     }
 
-    fn answer(&mut self, bytes: Vec<u8>) {
-        self.enter(Phase::Answering { bytes, written: 0 });
+    fn respond(&mut self, bytes: Vec<u8>) {
+        self.enter(Phase::Writing { bytes, written: 0 });
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -202,42 +200,42 @@ impl Guest {
         self.since = Instant::now();
     }
 
-    /// Goes on as far as the socket lets it.
-    fn go_on(&mut self) -> Progress {
-        match self.try_go_on() {
+    /// Reads or writes as much as the socket permits.
+    fn advance(&mut self) -> Progress {
+        match self.try_advance() {
             Ok(progress) => progress,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Progress::Waiting,
-            Err(_) => Progress::Gone,
+            Err(_) => Progress::Closed,
         }
     }
 
-    fn try_go_on(&mut self) -> io::Result<Progress> {
-        // A guest that never stops sending must not keep the others waiting.
+    fn try_advance(&mut self) -> io::Result<Progress> {
+        // A peer that never stops sending must not keep the others waiting.
         const STEPS: usize = 8;
         let mut buffer = [0; 16 * 1024];
         for _ in 0..STEPS {
-            if self.since.elapsed() >= self.patience() {
-                return Ok(Progress::Gone);
+            if self.since.elapsed() >= self.time_limit() {
+                return Ok(Progress::Closed);
             }
             match &mut self.phase {
-                Phase::Asking(connection) => match self.stream.read(&mut buffer)? {
-                    0 => return Ok(Progress::Gone),
+                Phase::Reading(connection) => match self.stream.read(&mut buffer)? {
+                    0 => return Ok(Progress::Closed),
                     read => {
                         if let Some(request) = connection.read(&buffer[..read]) {
-                            return Ok(Progress::Asked(request));
+                            return Ok(Progress::Requested(request));
                         }
                     }
                 },
-                Phase::Answering { bytes, written } if *written < bytes.len() => {
+                Phase::Writing { bytes, written } if *written < bytes.len() => {
                     *written += self.stream.write(&bytes[*written..])?;
                 }
-                Phase::Answering { .. } => {
+                Phase::Writing { .. } => {
                     self.stream.shutdown(Shutdown::Write)?;
-                    self.enter(Phase::Leaving);
+                    self.enter(Phase::Draining);
                 }
-                Phase::Leaving => {
+                Phase::Draining => {
                     if self.stream.read(&mut buffer)? == 0 {
-                        return Ok(Progress::Gone);
+                        return Ok(Progress::Closed);
                     }
                 }
             }
@@ -245,11 +243,11 @@ impl Guest {
         Ok(Progress::Waiting)
     }
 
-    fn patience(&self) -> Duration {
+    fn time_limit(&self) -> Duration {
         Duration::from_secs(match self.phase {
-            Phase::Asking(_) => 10,
-            Phase::Answering { .. } => 5,
-            Phase::Leaving => 1,
+            Phase::Reading(_) => 10,
+            Phase::Writing { .. } => 5,
+            Phase::Draining => 1,
         })
     }
 }
@@ -259,11 +257,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_that_never_stops_sending_gets_no_more_than_its_turn() {
+    fn a_peer_that_never_stops_sending_is_read_in_turns() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut guest = Guest::new(listener.accept().unwrap().0, "/callback").unwrap();
-        guest.enter(Phase::Leaving);
+        let mut peer = Peer::new(listener.accept().unwrap().0, "/callback").unwrap();
+        peer.enter(Phase::Draining);
 
         sender.set_nonblocking(true).unwrap();
         let mut sent = 0;
@@ -271,7 +269,7 @@ mod tests {
             sent += written;
         }
         assert!(sent > 8 * 16 * 1024, "{sent}");
-        assert!(matches!(guest.go_on(), Progress::Waiting));
-        assert!(guest.stream.peek(&mut [0]).is_ok(), "all of it was read in one turn");
+        assert!(matches!(peer.advance(), Progress::Waiting));
+        assert!(peer.stream.peek(&mut [0]).is_ok(), "all of it was read in one turn");
     }
 }

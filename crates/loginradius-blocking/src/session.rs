@@ -3,7 +3,7 @@ use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Request, Response};
 use loginradius_proto::session::{SessionEvent, SessionOutcome, SessionPolicy};
@@ -23,11 +23,11 @@ use crate::client::Client;
 /// use loginradius_blocking::{App, Client, ErrorKind, Sessions, TokenSet};
 ///
 /// # fn main() -> Result<(), loginradius_blocking::Error> {
-/// let client = Client::new(App::new("my-client-id").client_secret("my-client-secret"))?;
+/// let client = Client::new(App::new("my-client-id").with_client_secret("my-client-secret"))?;
 /// let sessions = Sessions::new(&client, MemoryStore::new());
 ///
 /// let session = sessions.session("ada@example.com");
-/// assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInAgain);
+/// assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInRequired);
 ///
 /// // The tokens of a device login, a code or a password:
 /// session.start(&TokenSet::new("b8cb84c9-dff7-401a-94c1-7cd44ebf80a0"))?;
@@ -46,14 +46,17 @@ impl Sessions {
 
     /// Returns a builder, for settings of your own. It begins with the timeout and the retries of that client.
     pub fn builder(client: &Client, store: impl SessionStore) -> SessionsBuilder {
-        let policy = SessionPolicy { timeout: client.timeout(), retry: client.retry(), ..SessionPolicy::default() };
-        let settings = SessionSettings { policy, on_event: None };
+        let policy = SessionPolicy::default().with_timeout(client.timeout()).with_retry(client.retry());
+        let settings = SessionSettings::default().with_policy(policy);
         SessionsBuilder { client: client.clone(), store: Box::new(BlockingStore::new(store)), settings }
     }
 
-    /// Returns the session of that name: a user's id, or whatever tells one session from another.
+    /// Returns the session of that name. This does not use the store yet.
     ///
-    /// This does not use the store yet.
+    /// A name has one session: a second [`start`](Session::start) under it replaces the first login. A program for one
+    /// user needs one name. A web service needs one for each browser, such as the random id of the browser's own
+    /// session: with one for each user, the last login would replace those of the user's other browsers, and a sign-out
+    /// in one would sign out all.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> Session {
         Session(self.0.session(name))
@@ -87,12 +90,6 @@ impl SessionsBuilder {
     /// Sets how long to wait for another process that is refreshing the session. 30 s by default.
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.settings.policy.lock_wait = wait;
-        self
-    }
-
-    /// Signs out with the refresh token under the key `token` of RFC 7009, and not under LoginRadius's `refresh_token`.
-    pub fn revoke_with_token_key(mut self) -> Self {
-        self.settings.policy.revoke_with_token_key = true;
         self
     }
 
@@ -135,19 +132,56 @@ impl Session {
         self.0.name()
     }
 
+    /// Returns this session with a time for each of its operations. There is none by default: an operation takes as long
+    /// as the [policy](SessionPolicy) allows, which is some minutes at worst.
+    ///
+    /// A caller whose time is over gets [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded), or the
+    /// access token that is still good.
+    /// Whatever needs more than the memory then runs in a thread of its own, which continues when the caller's time is
+    /// over.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn token(session: loginradius_blocking::Session) -> Result<(), loginradius_blocking::Error> {
+    /// let token = session.within(Duration::from_secs(2)).access_token()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[doc(alias = "deadline")]
+    pub fn within(&self, time: Duration) -> Self {
+        Self(self.0.within(time))
+    }
+
+    /// Returns whether a user is signed in. If that is not certain without a refresh, there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`access_token`](Self::access_token), if this process has not used the session yet.
+    pub fn is_signed_in(&self) -> Result<bool, Error> {
+        ready(self.0.is_signed_in())?
+    }
+
+    /// Returns when the access token in memory expires; `None` if there is none, or if its lifetime is unknown. This
+    /// does not use the store.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.0.expires_at()
+    }
+
     /// Returns an access token that is good now.
     ///
     /// As long as the token in memory is good, this takes no lock, does not use the store and allocates nothing.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::SignInAgain`](crate::ErrorKind::SignInAgain): no user is signed in, or LoginRadius has
+    /// - [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired): no user is signed in, or LoginRadius has
     ///   ended the session. No other error ends it.
-    /// - [`ErrorKind::TryLater`](crate::ErrorKind::TryLater): LoginRadius, the network or the store does not
+    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): LoginRadius, the network or the store does not
     ///   work now. The session has not ended; [`Error::retry_after`] says when to try again.
-    /// - [`ErrorKind::Settings`](crate::ErrorKind::Settings): a setting has to be fixed, and the
+    /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a setting has to be fixed, and the
     ///   message says which. Nothing is lost.
-    /// - [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) and others, for what else LoginRadius may respond.
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) and others, for what else LoginRadius may respond.
     pub fn access_token(&self) -> Result<AccessToken, Error> {
         ready(self.0.access_token())?
     }
@@ -195,7 +229,7 @@ impl Session {
     /// If LoginRadius cannot be reached, the session stays marked: call it again later, or
     /// [`forget`](Self::forget) it. If the response to a refresh was lost before, LoginRadius may know a newer
     /// refresh token than the one that is revoked, and that one cannot be revoked from here.
-    #[doc(alias = "logout")]
+    #[doc(alias("logout", "sign out", "log out"))]
     pub fn sign_out(&self) -> Result<(), Error> {
         ready(self.0.sign_out())?
     }
@@ -247,8 +281,13 @@ impl Runtime for ThreadRuntime {
         self.0.app()
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        ready(flow)
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, deadline: Option<Instant>) -> Result<(), Error> {
+        if deadline.is_none() {
+            return ready(flow);
+        }
+        // If the future is not ready at its first poll, it is dropped, which aborts the flow.
+        let started = thread::Builder::new().name("loginradius session".to_owned()).spawn(|| drop(ready(flow)));
+        started.map(drop).map_err(|error| Error::unavailable("no thread can be started; try again later", error))
     }
 }
 
@@ -268,13 +307,17 @@ impl OutcomeCell for BlockingCell {
         self.0.1.notify_all();
     }
 
-    async fn wait(&self) -> SessionOutcome {
+    async fn wait(&self, deadline: Option<Instant>) -> Option<SessionOutcome> {
         let mut outcome = self.lock();
         loop {
-            match &*outcome {
-                Some(outcome) => return outcome.clone(),
-                None => outcome = self.0.1.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+            if outcome.is_some() {
+                return outcome.clone();
             }
+            outcome = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => self.0.1.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return None,
+                Some(left) => self.0.1.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
     }
 }
@@ -284,7 +327,7 @@ fn ready<T>(future: impl Future<Output = T>) -> Result<T, Error> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => {
-            Err(Error::try_later("the session's store did not block; try again later", "a pending future"))
+            Err(Error::unavailable("the session's store did not block; try again later", "a pending future"))
         }
     }
 }

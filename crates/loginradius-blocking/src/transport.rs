@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
-use loginradius_proto::{App, Body, Error, SendOptions};
+use loginradius_proto::{App, BaseUrl, Body, Error, SendOptions};
 use ureq::{Agent, AsSendBody, Proxy, Timeout};
 
 #[derive(Debug)]
@@ -26,23 +26,23 @@ impl Transport {
         request: Request<Body>,
         options: SendOptions,
     ) -> Result<Response<Body>, Error> {
-        if !app.target().serves(request.uri()) {
-            return Err(Error::settings(
+        let Some(base) = app.service().base_of(request.uri()) else {
+            return Err(Error::misuse(
                 "the flow's app is at another address than the client's: use a client of that app",
             ));
-        }
+        };
         let (parts, body) = request.into_parts();
         // An empty body of bytes would give a GET a `Content-Length`.
         if body.is_empty() && parts.method == http::Method::GET {
-            self.exchange(app, Request::from_parts(parts, ()), options)
+            self.exchange(base, Request::from_parts(parts, ()), options)
         } else {
-            self.exchange(app, Request::from_parts(parts, body.as_bytes()), options)
+            self.exchange(base, Request::from_parts(parts, body.as_bytes()), options)
         }
     }
 
     fn exchange(
         &self,
-        app: &App,
+        base: &BaseUrl,
         mut request: Request<impl AsSendBody>,
         options: SendOptions,
     ) -> Result<Response<Body>, Error> {
@@ -60,7 +60,7 @@ impl Transport {
             .timeout_global(Some(timeout))
             .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout));
-        if app.target().is_loopback() {
+        if base.is_loopback() {
             config = config.proxy(None);
         } else if let Some(proxy) = &self.proxy {
             config = config.proxy(Some(proxy.clone()));
@@ -68,15 +68,15 @@ impl Transport {
         if options.fresh_connection {
             config = config.max_idle_age(Duration::ZERO);
         }
-        let answer = self.agent.run(config.build()).map_err(failure)?;
+        let response = self.agent.run(config.build()).map_err(failure)?;
 
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = response.into_parts();
         let mut bytes = Vec::new();
         let read = body.into_reader().take(Body::LIMIT as u64 + 1).read_to_end(&mut bytes);
         let body = Body::from(bytes);
         read.map_err(|error| failure(ureq::Error::from(error)))?;
         if body.as_bytes().len() > Body::LIMIT {
-            return Err(Error::lost("the answer is longer than 1 MiB, and was not read to its end"));
+            return Err(Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end"));
         }
         Ok(Response::from_parts(parts, body))
     }
@@ -107,10 +107,10 @@ fn failure(error: ureq::Error) -> Error {
         }
         E::ConnectProxyFailed(_) => "the proxy refused to connect".into(),
         E::InvalidProxyUrl => "the proxy is not a URL such as http://proxy.example.com:3128".into(),
-        E::Protocol(_) | E::LargeResponseHeader(..) => "the answer is not HTTP".into(),
+        E::Protocol(_) | E::LargeResponseHeader(..) => "the response is not HTTP".into(),
         _ => "the HTTP client failed".into(),
     };
-    if not_sent { Error::not_sent(source) } else { Error::lost(source) }
+    if not_sent { Error::not_sent(source) } else { Error::outcome_unknown(source) }
 }
 
 fn is_before_the_request(error: &io::Error) -> bool {
@@ -123,7 +123,7 @@ fn is_before_the_request(error: &io::Error) -> bool {
 }
 
 /// Errors that only come before the first byte of a request. An alert can also come after it (a TLS 1.3
-/// server refuses a client late), so only those alerts count that answer a greeting.
+/// server refuses a client late), so only those alerts count that respond to a greeting.
 fn is_refused_handshake(error: &rustls::Error) -> bool {
     use rustls::{AlertDescription as Alert, Error as E};
     matches!(

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loginradius_blocking::browser::{AuthorizationRequest, PendingSignIn};
+use loginradius_blocking::browser::{AuthorizationRequest, PendingLogin};
 use loginradius_blocking::{App, Canceller, Client, ErrorKind, LoopbackReceiver, Service};
 use loginradius_conformance::emulator::{Emulator, seeded};
 
@@ -18,9 +18,9 @@ const A_MOMENT: Duration = Duration::from_millis(100);
 /// On a busy machine.
 const BUSY: Duration = Duration::from_secs(2);
 
-fn pending(receiver: &LoopbackReceiver) -> PendingSignIn {
+fn pending(receiver: &LoopbackReceiver) -> PendingLogin {
     let client = Client::new(App::new("my-client-id")).unwrap();
-    client.begin(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap().pending
+    client.begin_browser_login(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap().pending
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn cancellers_do_not_mix() {
 #[test]
 fn a_login_is_cancelled() {
     let emulator = Emulator::start().unwrap();
-    let app = App::new(seeded::CLIENT_ID).service(Service::cloud().base_url(emulator.base_url()).unwrap());
+    let app = App::new(seeded::CLIENT_ID).with_service(Service::classic_at(emulator.base_url()).unwrap());
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
     let request = AuthorizationRequest::new(receiver.redirect_uri());
     let canceller = receiver.canceller();

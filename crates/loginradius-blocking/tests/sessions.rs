@@ -27,8 +27,8 @@ fn emulator() -> Emulator {
 }
 
 fn client(emulator: &Emulator) -> Client {
-    let service = Service::cloud().base_url(emulator.base_url()).unwrap();
-    let app = App::new(seeded::CLIENT_ID).client_secret(seeded::CLIENT_SECRET).service(service);
+    let service = Service::classic_at(emulator.base_url()).unwrap();
+    let app = App::new(seeded::CLIENT_ID).with_client_secret(seeded::CLIENT_SECRET).with_service(service);
     Client::builder(app).retry(Retry::OFF).build().unwrap()
 }
 
@@ -69,7 +69,7 @@ fn a_store_that_panics_leaves_nobody_waiting() {
         assert!(results.iter().any(Result::is_err), "{trouble:?}: nobody was told of the panic");
         for result in results.into_iter().flatten() {
             let error = result.expect_err("nobody has got a token");
-            assert_eq!(error.kind(), ErrorKind::TryLater, "{trouble:?}: {error:?}");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{trouble:?}: {error:?}");
         }
         store.repair();
         emulator.clear_faults();
@@ -163,7 +163,7 @@ fn a_panic_does_not_undo_a_sign_out() {
         catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
         assert_eq!(emulator.live_families(), 0, "the token is revoked");
         store.repair();
-        assert_eq!(session.access_token().expect_err("a revoked token").kind(), ErrorKind::SignInAgain);
+        assert_eq!(session.access_token().expect_err("a revoked token").kind(), ErrorKind::SignInRequired);
         session.sign_out().unwrap();
         assert!(store.is_empty() && !store.is_locked(ADA) && session.save_error().is_none());
         assert_eq!((emulator.graced(), emulator.replays()), (0, 0));
@@ -178,7 +178,7 @@ fn a_callback_that_panics_takes_nothing_along() {
     let counted = Arc::clone(&calls);
     let sessions = Sessions::builder(&client(&emulator), store.clone())
         .on_event(move |_, event| {
-            if let SessionEvent::Rotated = event {
+            if let SessionEvent::Refreshed = event {
                 counted.fetch_add(1, Ordering::SeqCst);
                 panic!("the callback panics");
             }
@@ -212,7 +212,7 @@ fn a_callback_may_use_the_session() {
     let sessions = Sessions::builder(&client(&emulator), store.clone())
         .on_event(move |name, event| {
             let Some(session) = inner.get() else { return };
-            if let SessionEvent::Rotated = event {
+            if let SessionEvent::Refreshed = event {
                 assert_eq!(name, session.name());
                 session.access_token().unwrap();
                 session.flush().unwrap();
@@ -228,6 +228,6 @@ fn a_callback_may_use_the_session() {
     assert!(
         used.load(Ordering::SeqCst) && emulator.is_live_access_token(token.expose()) == (emulator.live_families() > 0)
     );
-    assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInAgain);
+    assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInRequired);
     assert!(store.is_empty());
 }

@@ -20,7 +20,7 @@ fn clones_work_at_the_same_time() {
         assert!(length > 0);
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
     });
-    let app = App::new("my-client-id").service(Service::cloud().base_url(&server.url()).unwrap());
+    let app = App::new("my-client-id").with_service(Service::classic_at(&server.url()).unwrap());
     let client = Client::new(app).unwrap();
     thread::scope(|scope| {
         for number in 0..16 {

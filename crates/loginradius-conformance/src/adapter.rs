@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
-use loginradius_proto::oauth::DeviceGrant;
-use loginradius_proto::{App, Endpoint, Error, Flow, Retry, TokenSet};
+use loginradius_proto::browser::{AuthorizationRequest, BrowserLogin, BrowserRequest, Callback, PendingLogin};
+use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
+use loginradius_proto::{App, DeviceProgress, Endpoint, Error, Flow, PendingDevice, Retry, TokenSet};
 use loginradius_store::{AsyncSessionStore, SessionStore};
 
 use crate::receiver::Receiver;
@@ -19,6 +19,9 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
 
     /// Its sessions.
     type Sessions: Sessions;
+
+    /// Its device login.
+    type DeviceLogin: DeviceLogin;
 
     /// Its receiver of callbacks.
     type Receiver: Receiver;
@@ -40,26 +43,44 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     /// The client's.
     fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error>;
 
+    /// The client's `within`.
+    #[must_use]
+    fn within(&self, time: Duration) -> Self;
+
     /// The client's `device_login`.
     ///
     /// # Errors
     ///
     /// The client's.
-    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error>;
+    fn device_login(
+        &self,
+        request: &RequestDeviceCode,
+        prompt: impl FnOnce(&DeviceGrant) -> Result<(), BoxError>,
+    ) -> Result<TokenSet, Error>;
 
-    /// The client's `begin`.
+    /// The client's `begin_device_login`.
     ///
     /// # Errors
     ///
     /// The client's.
-    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error>;
+    fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<Self::DeviceLogin, Error>;
 
-    /// The client's `complete`.
+    /// The client's `resume_device_login`.
+    fn resume_device_login(&self, pending: &PendingDevice) -> Self::DeviceLogin;
+
+    /// The client's `begin_browser_login`.
     ///
     /// # Errors
     ///
     /// The client's.
-    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error>;
+    fn begin_browser_login<R: BrowserRequest>(&self, request: &R) -> Result<BrowserLogin<R::Pending>, Error>;
+
+    /// The client's `complete_browser_login`.
+    ///
+    /// # Errors
+    ///
+    /// The client's.
+    fn complete_browser_login(&self, pending: &mut PendingLogin, callback: &Callback) -> Result<TokenSet, Error>;
 
     /// The client's `browser_login`.
     ///
@@ -88,6 +109,25 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
 
     /// Lets time pass, in which the client may do what it does in the background.
     fn idle(&self, time: Duration);
+}
+
+/// What a prompt or a program may fail with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An adapter's `DeviceLogin`.
+pub trait DeviceLogin: Sized {
+    /// `grant`.
+    fn grant(&self) -> &DeviceGrant;
+
+    /// `pending`.
+    fn pending(&self) -> PendingDevice;
+
+    /// `wait`, with that callback for its progress.
+    ///
+    /// # Errors
+    ///
+    /// Its own.
+    fn wait(self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Result<TokenSet, Error>;
 }
 
 /// What an adapter's builder is told. What is `None` is left as the builder has it.
@@ -125,7 +165,10 @@ impl Default for Settings {
 impl Settings {
     /// So many attempts, one right after the other.
     pub(crate) fn attempts(attempts: u32) -> Self {
-        let retry = Retry { attempts, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(2) };
+        let retry = Retry::default()
+            .with_attempts(attempts)
+            .with_first_wait(Duration::from_millis(1))
+            .with_max_wait(Duration::from_millis(2));
         Self { retry, ..Self::default() }
     }
 }

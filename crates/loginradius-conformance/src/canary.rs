@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use loginradius_proto::browser::{AuthorizationRequest, Callback, PendingSignIn};
-use loginradius_proto::session::SessionEvent;
+use loginradius_proto::browser::{AuthorizationRequest, Callback, PendingLogin};
+use loginradius_proto::session::{EndReason, SessionEvent};
 use loginradius_proto::{Error, RefreshToken, TokenSet};
 
 use crate::adapter::{Adapter, Settings};
@@ -99,9 +99,9 @@ fn check_session(what: &str, session: &impl Session) {
 fn check_event(what: &str, event: &SessionEvent) {
     assert_clean(what, &format!("{event:?}\n{event:#?}"));
     match event {
-        SessionEvent::Retried { error, .. }
+        SessionEvent::RequestFailed { error, .. }
         | SessionEvent::Unsaved { error, .. }
-        | SessionEvent::SignedOut { error: Some(error), .. } => check_error(what, error),
+        | SessionEvent::Ended { reason: EndReason::SignInRequired(error), .. } => check_error(what, error),
         _ => {}
     }
 }
@@ -165,7 +165,7 @@ fn call_browser<A: Adapter>(what: &str, client: &A) {
     for callbacks in [[&strange, &callback, &callback], [&strange, &bad, &bad], [&refused, &refused, &strange]] {
         let mut pending = planted(client, "http://127.0.0.1:8400/callback");
         for callback in callbacks {
-            match client.complete(&mut pending, callback) {
+            match client.complete_browser_login(&mut pending, callback) {
                 Ok(tokens) => assert_clean(&what, &format!("{tokens:?}{tokens:#?}")),
                 Err(error) => check_error(&what, &error),
             }
@@ -209,9 +209,9 @@ fn receive_callbacks<A: Adapter>(what: &str, client: &A) {
 }
 
 /// A sign-in with a state and a verifier that can be searched for. What was made for it shows nothing either.
-fn planted<A: Adapter>(client: &A, redirect_uri: &str) -> PendingSignIn {
+fn planted<A: Adapter>(client: &A, redirect_uri: &str) -> PendingLogin {
     let request = AuthorizationRequest::new(redirect_uri).scope("openid");
-    let sign_in = client.begin(&request).unwrap();
+    let sign_in = client.begin_browser_login(&request).unwrap();
     let json = sign_in.pending.to_json();
     let text = |name: &str| {
         let (_, rest) = json.split_once(&format!(r#""{name}":""#)).expect("it is stored");
@@ -222,7 +222,7 @@ fn planted<A: Adapter>(client: &A, redirect_uri: &str) -> PendingSignIn {
     for made in [state, verifier, sign_in.pending.nonce().unwrap()] {
         assert!(made.len() == 43 && !printed.contains(made), "{printed}");
     }
-    PendingSignIn::from_json(&json.replace(state, secrets::STATE).replace(verifier, secrets::VERIFIER)).unwrap()
+    PendingLogin::from_json(&json.replace(state, secrets::STATE).replace(verifier, secrets::VERIFIER)).unwrap()
 }
 
 fn with_proxy_password(proxy: &Server) -> Settings {

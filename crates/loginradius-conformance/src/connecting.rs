@@ -136,12 +136,12 @@ fn client_certificate_wanted_with_tls_1_3<A: Adapter>() {
     let tls = Tls::wanting_a_client_certificate(&TLS13);
     let server = tls.server();
     let error = error::<A>(&server.https_url(), &settings(&tls));
-    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Lost, 0), "{error:?}");
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::OutcomeUnknown, 0), "{error:?}");
 }
 
 /// A transport may or may not be able to tell that it has not come to the request yet.
 fn assert_unsure(error: &Error) {
-    assert!(matches!(error.kind(), ErrorKind::NotSent | ErrorKind::Lost), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::NotSent | ErrorKind::OutcomeUnknown), "{error:?}");
 }
 
 fn closed_in_the_handshake<A: Adapter>() {
@@ -199,7 +199,7 @@ fn closed_after_the_handshake<A: Adapter>() {
     });
     for server in [&at_once, &after_the_request] {
         let error = error::<A>(&server.https_url(), &settings(&tls));
-        assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     }
     assert_eq!(after_the_request.requests().len(), 1);
 }
@@ -214,7 +214,7 @@ fn garbage_after_the_request<A: Adapter>() {
         }
     });
     let error = error::<A>(&server.https_url(), &settings(&tls));
-    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Lost, 1), "{error:?}");
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::OutcomeUnknown, 1), "{error:?}");
 }
 
 cases!(($) connecting connecting_cases {

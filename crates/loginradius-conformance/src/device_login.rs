@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use loginradius_emulator::{Emulator, Operation};
-use loginradius_proto::{ErrorKind, Family, TokenSet};
+use loginradius_proto::oauth::RequestDeviceCode;
+use loginradius_proto::{Api, ErrorKind, TokenSet};
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
@@ -16,15 +17,18 @@ struct Login<A> {
 }
 
 impl<A: Adapter> Login<A> {
-    fn new(family: Family, lifetime: Duration) -> Self {
+    fn new(api: Api, lifetime: Duration) -> Self {
         let emulator = Emulator::builder().device_interval(Duration::ZERO).device_lifetime(lifetime).start().unwrap();
-        let client = A::new(app(&emulator, family), &Settings::default()).unwrap();
+        let client = A::new(app(&emulator, api), &Settings::default()).unwrap();
         Self { emulator, client }
     }
 
     /// What the sign-in ends with after `decide`, and how often it polled.
     fn run(&self, decide: impl FnOnce(&Emulator, &str)) -> (Result<TokenSet, loginradius_proto::Error>, usize) {
-        let result = self.client.device_login("email profile", |grant| decide(&self.emulator, &grant.user_code));
+        let result = self.client.device_login(&RequestDeviceCode::new().scope("email profile"), |grant| {
+            decide(&self.emulator, &grant.user_code);
+            Ok(())
+        });
         let requests = self.emulator.requests();
         let count = |operation| requests.iter().filter(|request| request.operation == Some(operation)).count();
         assert_eq!(count(Operation::DeviceCode), 1);
@@ -37,43 +41,43 @@ impl<A: Adapter> Login<A> {
 const LIFETIME: Duration = Duration::from_secs(4);
 
 fn approved<A: Adapter>() {
-    let login = Login::<A>::new(Family::Classic, LIFETIME);
+    let login = Login::<A>::new(Api::Classic, LIFETIME);
     let (tokens, polls) = login.run(|emulator, code| emulator.approve(code).unwrap());
     assert!(login.emulator.is_live_access_token(tokens.unwrap().access_token.expose()));
     assert_eq!(polls, 1);
 }
 
 fn denied<A: Adapter>() {
-    let login = Login::<A>::new(Family::Site, LIFETIME);
+    let login = Login::<A>::new(Api::Site, LIFETIME);
     let (result, polls) = login.run(|emulator, code| emulator.deny(code).unwrap());
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(polls, 1);
 }
 
 fn expired_by_the_servers_count<A: Adapter>() {
-    let login = Login::<A>::new(Family::Classic, LIFETIME);
+    let login = Login::<A>::new(Api::Classic, LIFETIME);
     let (result, polls) = login.run(|emulator, _| emulator.advance(LIFETIME));
     let error = result.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::SignInAgain);
-    assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("expired_token"));
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert_eq!(error.api_error().unwrap().oauth_error.as_deref(), Some("expired_token"));
     assert_eq!(polls, 1);
 }
 
 fn expired_by_this_machines_count<A: Adapter>() {
-    let login = Login::<A>::new(Family::Site, Duration::from_secs(1));
+    let login = Login::<A>::new(Api::Site, Duration::from_secs(1));
     let (result, polls) = login.run(|_, _| ());
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
-    assert!(error.service().is_none());
+    assert!(error.api_error().is_none());
     assert_eq!(polls, 0);
 }
 
 fn refused_at_once<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
-    let app = app(&emulator, Family::Classic).oauth_app("no-such-app");
+    let app = app(&emulator, Api::Classic).with_oauth_app("no-such-app");
     let client = A::new(app, &Settings::default()).unwrap();
-    let error = client.device_login("", |grant| panic!("{grant:?}")).unwrap_err();
-    assert!(error.service().is_some(), "{error}");
+    let error = client.device_login(&RequestDeviceCode::new(), |grant| panic!("{grant:?}")).unwrap_err();
+    assert!(error.api_error().is_some(), "{error}");
     assert_eq!(error.operation(), Some("Request Device Code"));
 }
 

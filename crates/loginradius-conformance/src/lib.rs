@@ -69,7 +69,7 @@ pub use settings::cases as settings_cases;
 
 pub use loginradius_emulator as emulator;
 
-pub use adapter::{Adapter, Settings};
+pub use adapter::{Adapter, BoxError, DeviceLogin, Settings};
 pub use operations::secrets;
 pub use receiver::Receiver;
 pub use server::{Peer, Request, Server};

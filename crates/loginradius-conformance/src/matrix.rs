@@ -7,7 +7,9 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, BodyFormat, Endpoint, Error, ErrorKind, Family, Jwt, Service, TokenSet};
+use loginradius_proto::{
+    Api, App, BodyFormat, Dialect, Endpoint, Error, ErrorKind, Jwt, RevocationKey, Service, TokenSet,
+};
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
@@ -22,28 +24,42 @@ const USER_AGENT: &str = "conformance/1.0";
 struct Cell<A> {
     emulator: Emulator,
     client: A,
-    family: Family,
+    api: Api,
     format: BodyFormat,
 }
 
-pub(crate) fn app(emulator: &Emulator, family: Family) -> App {
-    let service = match family {
-        Family::Classic => Service::cloud(),
-        _ => Service::site("acme.hub.loginradius.com").unwrap(),
+pub(crate) fn app(emulator: &Emulator, api: Api) -> App {
+    let service = match api {
+        Api::Classic => Service::classic_at(emulator.base_url()).unwrap(),
+        _ => Service::site_at(emulator.base_url()).unwrap(),
     };
     App::new(seeded::CLIENT_ID)
-        .client_secret(seeded::CLIENT_SECRET)
-        .oauth_app(seeded::OAUTH_APP)
-        .jwt_app(seeded::JWT_APP)
-        .service(service.base_url(emulator.base_url()).unwrap())
+        .with_client_secret(seeded::CLIENT_SECRET)
+        .with_oauth_app(seeded::OAUTH_APP)
+        .with_jwt_app(seeded::JWT_APP)
+        .with_service(service)
+}
+
+/// That app with another dialect of its service.
+pub(crate) fn speaking(app: &App, dialect: Dialect) -> App {
+    app.clone().with_service(app.service().clone().with_dialect(dialect).unwrap())
 }
 
 impl<A: Adapter> Cell<A> {
-    fn new(family: Family, format: BodyFormat) -> Self {
+    fn new(api: Api, format: BodyFormat) -> Self {
         let emulator = Emulator::start().unwrap();
         let settings = Settings { user_agent: Some(USER_AGENT.to_owned()), ..Settings::default() };
-        let client = A::new(app(&emulator, family).body_format(format), &settings).unwrap();
-        Self { emulator, client, family, format }
+        let app = speaking(&app(&emulator, api), Dialect::new().with_body_format(format));
+        let client = A::new(app, &settings).unwrap();
+        Self { emulator, client, api, format }
+    }
+
+    /// The same with another dialect.
+    fn speaking(self, change: impl FnOnce(Dialect) -> Dialect) -> Self {
+        let app = app(&self.emulator, self.api);
+        let settings = Settings { user_agent: Some(USER_AGENT.to_owned()), ..Settings::default() };
+        let dialect = change(Dialect::new().with_body_format(self.format));
+        Self { client: A::new(speaking(&app, dialect), &settings).unwrap(), ..self }
     }
 
     fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error> {
@@ -60,12 +76,12 @@ impl<A: Adapter> Cell<A> {
     fn recorded(&self, method: &str, classic: &str, site: &str, operation: emulator::Operation) -> Recorded {
         let requests = self.emulator.requests();
         let [request] = requests.as_slice() else { panic!("{requests:?}") };
-        let (path, family) = match self.family {
-            Family::Classic => (classic, emulator::Family::Classic),
+        let (path, api) = match self.api {
+            Api::Classic => (classic, emulator::Family::Classic),
             _ => (site, emulator::Family::Site),
         };
         assert_eq!((request.method.as_str(), request.path.as_str()), (method, path));
-        assert_eq!((request.operation, request.family), (Some(operation), Some(family)));
+        assert_eq!((request.operation, request.family), (Some(operation), Some(api)));
         assert_eq!(request.accept.as_deref(), Some("application/json"));
         assert_eq!(request.user_agent.as_deref(), Some(USER_AGENT));
         assert_eq!(request.client_id.as_deref(), Some(seeded::CLIENT_ID));
@@ -85,7 +101,7 @@ impl<A: Adapter> Cell<A> {
     }
 
     fn is_site(&self) -> bool {
-        self.family == Family::Site
+        self.api == Api::Site
     }
 }
 
@@ -108,8 +124,8 @@ fn assert_jwt(jwt: &Jwt) {
     assert_eq!(jwt.expose().split('.').filter(|part| !part.is_empty()).count(), 3);
 }
 
-fn device_code<A: Adapter>(family: Family, format: BodyFormat) {
-    let cell = Cell::<A>::new(family, format);
+fn device_code<A: Adapter>(api: Api, format: BodyFormat) {
+    let cell = Cell::<A>::new(api, format);
     let grant = cell.call(&RequestDeviceCode::new().scope("email profile")).unwrap();
     cell.recorded_oauth(
         "/sso/oauth/demo-oauth-app/device",
@@ -123,15 +139,15 @@ fn device_code<A: Adapter>(family: Family, format: BodyFormat) {
     assert!(grant.browser_uri().is_some_and(|uri| uri.starts_with(cell.emulator.base_url())));
 }
 
-fn device_poll<A: Adapter>(family: Family, format: BodyFormat) {
-    let cell = Cell::<A>::new(family, format);
+fn device_poll<A: Adapter>(api: Api, format: BodyFormat) {
+    let cell = Cell::<A>::new(api, format);
     let grant = cell.call(&RequestDeviceCode::new()).unwrap();
     let poll = RequestTokens::new(grant.device_code.clone());
 
     let pending = cell.call(&poll).unwrap_err();
-    assert_eq!(pending.service().unwrap().oauth_error.as_deref(), Some("authorization_pending"));
+    assert_eq!(pending.api_error().unwrap().oauth_error.as_deref(), Some("authorization_pending"));
     let early = cell.call(&poll).unwrap_err();
-    assert_eq!(early.service().unwrap().oauth_error.as_deref(), Some("slow_down"));
+    assert_eq!(early.api_error().unwrap().oauth_error.as_deref(), Some("slow_down"));
 
     cell.emulator.approve(&grant.user_code).unwrap();
     let tokens = cell.call(&poll).unwrap();
@@ -151,11 +167,11 @@ fn device_poll<A: Adapter>(family: Family, format: BodyFormat) {
     );
     assert_tokens(&tokens, &cell.emulator);
 
-    assert!(cell.call(&poll).unwrap_err().service().is_some());
+    assert!(cell.call(&poll).unwrap_err().api_error().is_some());
 }
 
-fn code_exchange<A: Adapter>(family: Family, format: BodyFormat) {
-    let cell = Cell::<A>::new(family, format);
+fn code_exchange<A: Adapter>(api: Api, format: BodyFormat) {
+    let cell = Cell::<A>::new(api, format);
     let code = cell.emulator.issue_code(seeded::CLIENT_ID, REDIRECT_URI, None);
     let exchange = AccessTokenByCode::new(code.as_str(), REDIRECT_URI);
     let tokens = cell.call(&exchange).unwrap();
@@ -169,7 +185,7 @@ fn code_exchange<A: Adapter>(family: Family, format: BodyFormat) {
     if cell.is_site() {
         params.push(("grant_type", "authorization_code"));
     }
-    let check = |params: &[(&str, &str)]| {
+    let check = |cell: &Cell<A>, params: &[(&str, &str)]| {
         cell.recorded_oauth(
             "/sso/oauth/access_token",
             "/api/oauth/demo-oauth-app/token",
@@ -177,23 +193,24 @@ fn code_exchange<A: Adapter>(family: Family, format: BodyFormat) {
             params,
         );
     };
-    check(&params);
+    check(&cell, &params);
     assert_tokens(&tokens, &cell.emulator);
-    assert_eq!(cell.call(&exchange).unwrap_err().kind(), ErrorKind::SignInAgain);
+    assert_eq!(cell.call(&exchange).unwrap_err().kind(), ErrorKind::SignInRequired);
 
     let code = cell.emulator.issue_code(seeded::CLIENT_ID, REDIRECT_URI, Some(CHALLENGE));
     let exchange = AccessTokenByCode::new(code.as_str(), REDIRECT_URI).code_verifier(VERIFIER);
-    assert_tokens(&cell.call(&exchange.with_grant_type()).unwrap(), &cell.emulator);
+    let cell = cell.speaking(|dialect| dialect.with_grant_type_of_code(true));
+    assert_tokens(&cell.call(&exchange).unwrap(), &cell.emulator);
     params.retain(|(name, _)| *name != "code");
     params.extend([("code", code.as_str()), ("code_verifier", VERIFIER)]);
     if !cell.is_site() {
         params.push(("grant_type", "authorization_code"));
     }
-    check(&params);
+    check(&cell, &params);
 }
 
-fn password<A: Adapter>(family: Family, format: BodyFormat) {
-    let cell = Cell::<A>::new(family, format);
+fn password<A: Adapter>(api: Api, format: BodyFormat) {
+    let cell = Cell::<A>::new(api, format);
     let tokens = cell.signed_in();
     let mut params = vec![
         ("client_id", seeded::CLIENT_ID),
@@ -221,13 +238,13 @@ fn password<A: Adapter>(family: Family, format: BodyFormat) {
         (seeded::SECOND_FACTOR.email, seeded::SECOND_FACTOR.password),
     ] {
         let error = cell.call(&AccessTokenByPassword::new(who, password)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AskUser, "{who}: {error}");
-        assert!(error.service().unwrap().code.is_some());
+        assert_eq!(error.kind(), ErrorKind::UserActionRequired, "{who}: {error}");
+        assert!(error.api_error().unwrap().code.is_some());
     }
 }
 
-fn refresh<A: Adapter>(family: Family, format: BodyFormat) {
-    let cell = Cell::<A>::new(family, format);
+fn refresh<A: Adapter>(api: Api, format: BodyFormat) {
+    let cell = Cell::<A>::new(api, format);
     let old = cell.signed_in().refresh_token.unwrap();
     let tokens = cell.call(&RefreshAccessToken::new(old.clone())).unwrap();
     cell.recorded_oauth(
@@ -245,14 +262,14 @@ fn refresh<A: Adapter>(family: Family, format: BodyFormat) {
     assert!(!cell.emulator.is_live_refresh_token(old.expose()));
 
     let error = cell.call(&RefreshAccessToken::new(old)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::SignInAgain, "{error}");
+    assert_eq!(error.kind(), ErrorKind::SignInRequired, "{error}");
 }
 
-fn revoke<A: Adapter>(family: Family, format: BodyFormat) {
-    let cell = Cell::<A>::new(family, format);
+fn revoke<A: Adapter>(api: Api, format: BodyFormat) {
+    let cell = Cell::<A>::new(api, format);
     let token = cell.signed_in().refresh_token.unwrap();
     cell.call(&RevokeRefreshToken::new(token.clone())).unwrap();
-    let check = |key, token| {
+    let check = |cell: &Cell<A>, key, token| {
         cell.recorded_oauth(
             "/sso/oauth/refresh_token/revoke",
             "/api/oauth/demo-oauth-app/revoke",
@@ -260,33 +277,34 @@ fn revoke<A: Adapter>(family: Family, format: BodyFormat) {
             &[("client_id", seeded::CLIENT_ID), ("client_secret", seeded::CLIENT_SECRET), (key, token)],
         );
     };
-    check("refresh_token", token.expose());
+    check(&cell, "refresh_token", token.expose());
     assert!(!cell.emulator.is_live_refresh_token(token.expose()));
 
     if cell.is_site() {
         let token = cell.signed_in().refresh_token.unwrap();
-        cell.call(&RevokeRefreshToken::new(token.clone()).with_token_key()).unwrap();
-        check("token", token.expose());
+        let cell = cell.speaking(|dialect| dialect.with_revocation_key(RevocationKey::Token));
+        cell.call(&RevokeRefreshToken::new(token.clone())).unwrap();
+        check(&cell, "token", token.expose());
         assert!(!cell.emulator.is_live_refresh_token(token.expose()));
     }
 }
 
 /// The query of every JWT operation begins with these.
-fn jwt_query<'a>(family: Family) -> Vec<(&'a str, &'a str)> {
-    match family {
-        Family::Classic => vec![("apikey", seeded::CLIENT_ID), ("jwtapp", seeded::JWT_APP)],
+fn jwt_query<'a>(api: Api) -> Vec<(&'a str, &'a str)> {
+    match api {
+        Api::Classic => vec![("apikey", seeded::CLIENT_ID), ("jwtapp", seeded::JWT_APP)],
         _ => vec![("apikey", seeded::CLIENT_ID)],
     }
 }
 
-fn jwt_by_access_token<A: Adapter>(family: Family, _: BodyFormat) {
-    let cell = Cell::<A>::new(family, BodyFormat::Form);
+fn jwt_by_access_token<A: Adapter>(api: Api, _: BodyFormat) {
+    let cell = Cell::<A>::new(api, BodyFormat::Form);
     let token = cell.signed_in().access_token;
     assert_jwt(&cell.call(&JwtByAccessToken::new(token.clone())).unwrap());
     let request =
         cell.recorded("GET", "/sso/jwt/api/token", "/api/jwt/demo-jwt-app/token", emulator::Operation::JwtToken);
     assert_eq!((request.body_format, request.content_type.as_deref()), (emulator::BodyFormat::None, None));
-    let mut params = jwt_query(family);
+    let mut params = jwt_query(api);
     params.push(("access_token", token.expose()));
     assert_params(&request, &params);
 
@@ -295,18 +313,18 @@ fn jwt_by_access_token<A: Adapter>(family: Family, _: BodyFormat) {
         assert_eq!(cell.emulator.requests()[0].param("Nonce"), Some("n-1"));
     }
     let error = cell.call(&JwtByAccessToken::new("no-such-token")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::SignInAgain, "{error}");
+    assert_eq!(error.kind(), ErrorKind::SignInRequired, "{error}");
 }
 
-fn jwt_login<A: Adapter>(family: Family, user: (&str, &str), operation: impl Fn(&str) -> JwtLogin) {
-    let cell = Cell::<A>::new(family, BodyFormat::Form);
+fn jwt_login<A: Adapter>(api: Api, user: (&str, &str), operation: impl Fn(&str) -> JwtLogin) {
+    let cell = Cell::<A>::new(api, BodyFormat::Form);
     assert_jwt(&cell.call(&operation(seeded::ADA.password)).unwrap());
     let check = |more: &[(&str, &str)]| {
         let request =
             cell.recorded("POST", "/sso/jwt/api/login", "/api/jwt/demo-jwt-app/login", emulator::Operation::JwtLogin);
         assert_eq!(request.content_type.as_deref(), Some("application/json"));
         assert_eq!(request.body_format, emulator::BodyFormat::Json);
-        let mut params = jwt_query(family);
+        let mut params = jwt_query(api);
         params.extend([user, ("password", seeded::ADA.password)]);
         params.extend(more);
         assert_params(&request, &params);
@@ -325,28 +343,28 @@ fn jwt_login<A: Adapter>(family: Family, user: (&str, &str), operation: impl Fn(
     ]);
 
     let error = cell.call(&operation("not-her-password")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AskUser, "{error}");
+    assert_eq!(error.kind(), ErrorKind::UserActionRequired, "{error}");
 }
 
-fn jwt_by_username<A: Adapter>(family: Family, _: BodyFormat) {
+fn jwt_by_username<A: Adapter>(api: Api, _: BodyFormat) {
     let username = seeded::ADA.username;
-    jwt_login::<A>(family, ("username", username), |password| JwtLogin::username(username, password));
+    jwt_login::<A>(api, ("username", username), |password| JwtLogin::username(username, password));
 }
 
-fn jwt_by_email<A: Adapter>(family: Family, _: BodyFormat) {
+fn jwt_by_email<A: Adapter>(api: Api, _: BodyFormat) {
     let email = seeded::ADA.email;
-    jwt_login::<A>(family, ("email", email), |password| JwtLogin::email(email, password));
+    jwt_login::<A>(api, ("email", email), |password| JwtLogin::email(email, password));
 }
 
-fn jwt_by_phone<A: Adapter>(family: Family, _: BodyFormat) {
+fn jwt_by_phone<A: Adapter>(api: Api, _: BodyFormat) {
     let phone = seeded::ADA.phone;
-    jwt_login::<A>(family, ("phone", phone), |password| JwtLogin::phone(phone, password));
+    jwt_login::<A>(api, ("phone", phone), |password| JwtLogin::phone(phone, password));
 }
 
 macro_rules! cells {
-    ($($name:ident: $operation:ident($family:ident, $format:ident),)+) => {
+    ($($name:ident: $operation:ident($api:ident, $format:ident),)+) => {
         $(fn $name<A: Adapter>() {
-            $operation::<A>(Family::$family, BodyFormat::$format);
+            $operation::<A>(Api::$api, BodyFormat::$format);
         })+
         cases!(($) matrix matrix_cases { $($name,)+ });
     };

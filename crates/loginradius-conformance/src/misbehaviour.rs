@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::oauth::RefreshAccessToken;
-use loginradius_proto::{Call, ErrorKind, Retry};
+use loginradius_proto::{Call, ErrorKind, Retry, Seed};
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
@@ -46,11 +46,11 @@ fn check<A: Adapter>(operations: &[Operation<A>], fault: Fault, kind: ErrorKind)
 }
 
 fn closes_before_answering<A: Adapter>() {
-    each_operation::<A>(Fault::Close, ErrorKind::Lost);
+    each_operation::<A>(Fault::Close, ErrorKind::OutcomeUnknown);
 }
 
 fn resets_after_the_request<A: Adapter>() {
-    each_operation::<A>(Fault::Reset, ErrorKind::Lost);
+    each_operation::<A>(Fault::Reset, ErrorKind::OutcomeUnknown);
 }
 
 /// The request may be under way by then, unless the reset is so early that connecting fails.
@@ -62,7 +62,7 @@ fn resets_before_the_request<A: Adapter>() {
         let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
         match error.kind() {
             ErrorKind::NotSent => assert!(format!("{error:?}").contains("connect"), "{error:?}"),
-            kind => assert_eq!(kind, ErrorKind::Lost, "{error:?}"),
+            kind => assert_eq!(kind, ErrorKind::OutcomeUnknown, "{error:?}"),
         }
         assert_eq!(server.connections() - before, 1);
     }
@@ -72,43 +72,43 @@ fn closes_before_the_request<A: Adapter>() {
     let server = Server::start(|_| ());
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
-    assert_eq!((error.kind(), server.connections()), (ErrorKind::Lost, 1), "{error:?}");
+    assert_eq!((error.kind(), server.connections()), (ErrorKind::OutcomeUnknown, 1), "{error:?}");
 }
 
 fn closes_after_half_a_header<A: Adapter>() {
-    each_operation::<A>(Fault::HalfAHeader, ErrorKind::Lost);
+    each_operation::<A>(Fault::HalfAHeader, ErrorKind::OutcomeUnknown);
 }
 
 fn body_shorter_than_its_length<A: Adapter>() {
-    each_operation::<A>(Fault::ShortBody, ErrorKind::Lost);
+    each_operation::<A>(Fault::ShortBody, ErrorKind::OutcomeUnknown);
 }
 
 fn chunks_without_an_end<A: Adapter>() {
-    each_operation::<A>(Fault::NoLastChunk, ErrorKind::Lost);
+    each_operation::<A>(Fault::NoLastChunk, ErrorKind::OutcomeUnknown);
 }
 
 fn chunks_with_garbage<A: Adapter>() {
-    each_operation::<A>(Fault::BadChunk, ErrorKind::Lost);
+    each_operation::<A>(Fault::BadChunk, ErrorKind::OutcomeUnknown);
 }
 
 fn garbage_instead_of_http<A: Adapter>() {
-    each_operation::<A>(Fault::Garbage, ErrorKind::Lost);
+    each_operation::<A>(Fault::Garbage, ErrorKind::OutcomeUnknown);
 }
 
 fn status_line_that_is_none<A: Adapter>() {
-    each_operation::<A>(Fault::BadStatusLine, ErrorKind::Lost);
+    each_operation::<A>(Fault::BadStatusLine, ErrorKind::OutcomeUnknown);
 }
 
 fn length_that_is_none<A: Adapter>() {
-    each_operation::<A>(Fault::BadLength, ErrorKind::Lost);
+    each_operation::<A>(Fault::BadLength, ErrorKind::OutcomeUnknown);
 }
 
 fn lengths_that_differ<A: Adapter>() {
-    each_operation::<A>(Fault::TwoLengths, ErrorKind::Lost);
+    each_operation::<A>(Fault::TwoLengths, ErrorKind::OutcomeUnknown);
 }
 
 fn huge_header<A: Adapter>() {
-    check::<A>(&[Operation::refresh(), Operation::jwt()], Fault::LongHeader, ErrorKind::Lost);
+    check::<A>(&[Operation::refresh(), Operation::jwt()], Fault::LongHeader, ErrorKind::OutcomeUnknown);
 }
 
 fn header_without_an_end<A: Adapter>() {
@@ -116,15 +116,15 @@ fn header_without_an_end<A: Adapter>() {
 }
 
 fn html_at_502<A: Adapter>() {
-    each_operation::<A>(Fault::Html(502), ErrorKind::TryLater);
+    each_operation::<A>(Fault::Html(502), ErrorKind::Unavailable);
 }
 
 fn html_at_404<A: Adapter>() {
-    each_operation::<A>(Fault::Html(404), ErrorKind::BadAnswer);
+    each_operation::<A>(Fault::Html(404), ErrorKind::InvalidResponse);
 }
 
 fn html_at_200<A: Adapter>() {
-    each_operation::<A>(Fault::Html(200), ErrorKind::BadAnswer);
+    each_operation::<A>(Fault::Html(200), ErrorKind::InvalidResponse);
 }
 
 /// 101 is no answer to a request that asked for no upgrade.
@@ -132,7 +132,7 @@ fn upgrade_that_nobody_asked_for<A: Adapter>() {
     let server = misbehaving(Fault::Upgrade, "");
     let client = A::new(app(&server.url()), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Lost | ErrorKind::BadAnswer), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::InvalidResponse), "{error:?}");
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -143,7 +143,7 @@ fn redirect<A: Adapter>(status: u16) {
     for operation in Operation::<A>::all() {
         let before = server.requests().len();
         let error = (operation.call)(&client).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadAnswer, "{}: {error:?}", operation.name);
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{}: {error:?}", operation.name);
         assert_eq!(error.http_status().map(|status| status.as_u16()), Some(status), "{}", operation.name);
         let attempts = if operation.repeatable { 3 } else { 1 };
         assert_eq!(server.requests().len() - before, attempts, "{}", operation.name);
@@ -182,7 +182,7 @@ fn takes_too_long<A: Adapter>(fault: Fault) {
         let start = Instant::now();
         let error = (operation.call)(&client).unwrap_err();
         let elapsed = start.elapsed();
-        assert_eq!(error.kind(), ErrorKind::Lost, "{}: {error:?}", operation.name);
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{}: {error:?}", operation.name);
         let least = SHORT * u32::try_from(attempts).unwrap();
         assert!((least..least + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
         assert!(server.is_left_alone(&client, attempts), "the connection is still open");
@@ -209,7 +209,7 @@ fn stops_reading<A: Adapter>(fault: Fault) {
     let client = A::new(app(&server.url()), &settings).unwrap();
     let start = Instant::now();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
     assert_eq!(server.requests().len(), 1);
     assert!(server.is_left_alone(&client, 1), "the connection is still open");
@@ -238,7 +238,7 @@ fn gzip_bomb<A: Adapter>() {
     let server = Server::answering(|_| compressed(&gzip(&vec![b' '; 10 << 20])));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
-        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Lost, "{}", operation.name);
+        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::OutcomeUnknown, "{}", operation.name);
     }
 }
 
@@ -249,7 +249,7 @@ fn gzip_cut_short<A: Adapter>() {
     });
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
-        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Lost, "{}", operation.name);
+        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::OutcomeUnknown, "{}", operation.name);
     }
 }
 
@@ -266,7 +266,7 @@ fn compressed(body: &[u8]) -> Vec<u8> {
 
 /// The limit itself is no error, and one byte more is.
 fn a_mebibyte_to_the_byte<A: Adapter>() {
-    for (more, kind) in [(0, None), (1, Some(ErrorKind::Lost))] {
+    for (more, kind) in [(0, None), (1, Some(ErrorKind::OutcomeUnknown))] {
         for chunked in [false, true] {
             let server = Server::answering(move |_| {
                 let body = success();
@@ -291,7 +291,7 @@ fn a_mebibyte_to_the_byte<A: Adapter>() {
 fn empty_answer<A: Adapter>() {
     let (revoke, others): (Vec<_>, Vec<_>) =
         Operation::<A>::all().into_iter().partition(|operation| operation.name == "revoke");
-    check::<A>(&others, Fault::Empty, ErrorKind::BadAnswer);
+    check::<A>(&others, Fault::Empty, ErrorKind::InvalidResponse);
 
     let server = misbehaving(Fault::Empty, "");
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
@@ -355,7 +355,7 @@ fn leftovers_are_dropped<A: Adapter>() {
     thread::sleep(Duration::from_millis(20));
     // It may be lost with the connection, but not misread.
     if let Err(error) = (operation.call)(&client) {
-        assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     }
     (operation.call)(&client).unwrap();
 }
@@ -375,7 +375,7 @@ fn error_bodies_are_read<A: Adapter>() {
             for operation in Operation::<A>::all() {
                 let before = server.requests().len();
                 let error = (operation.call)(&client).unwrap_err();
-                let service = error.service().unwrap_or_else(|| panic!("{status} {}: {error:?}", operation.name));
+                let service = error.api_error().unwrap_or_else(|| panic!("{status} {}: {error:?}", operation.name));
                 assert_eq!(service.oauth_error.as_deref(), Some("access_denied"));
                 assert_eq!(service.code, code);
                 assert_eq!(error.kind(), ErrorKind::Denied, "{status} {}", operation.name);
@@ -391,7 +391,7 @@ fn refusals_are_not_repeated<A: Adapter>() {
     let server = Server::answering(|_| json("401 Unauthorized", r#"{"error":"invalid_client"}"#));
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
     for operation in Operation::<A>::all() {
-        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Settings);
+        assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Configuration);
     }
     assert_eq!(server.requests().len(), 10);
 }
@@ -404,7 +404,7 @@ fn retry_after_is_read<A: Adapter>() {
         let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
         for operation in [Operation::<A>::refresh(), Operation::jwt()] {
             let error = (operation.call)(&client).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::TryLater);
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.retry_after(), Some(Duration::from_secs(wait)));
         }
         // It is longer than the longest wait.
@@ -512,9 +512,9 @@ fn flow_of_another_address<A: Adapter>() {
     let client = A::new(app(&here.url()), &Settings::attempts(3)).unwrap();
     let refresh = RefreshAccessToken::new("r");
     for address in [there.url(), here.https_url(), here.url().replace("127.0.0.1", "localhost")] {
-        let flow = Call::new(&refresh, &app(&address), 1).retry(Retry::OFF);
+        let flow = Call::new(&refresh, &app(&address), Seed(1)).retry(Retry::OFF);
         let error = client.run(flow).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{error:?}");
     }
     assert_eq!((here.connections(), there.connections()), (0, 0));
 }
@@ -525,8 +525,8 @@ fn flow_with_a_timeout_of_its_own<A: Adapter>() {
     let app = app(&server.url());
     let client = A::new(app.clone(), &Settings::default()).unwrap();
     let start = Instant::now();
-    let flow = Call::new(RefreshAccessToken::new("r"), &app, 1).timeout(SHORT);
-    assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::Lost);
+    let flow = Call::new(RefreshAccessToken::new("r"), &app, Seed(1)).timeout(SHORT);
+    assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
@@ -536,8 +536,8 @@ fn flow_within_the_clients_timeout<A: Adapter>() {
     let app = app(&server.url());
     let client = A::new(app.clone(), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
     let start = Instant::now();
-    let flow = Call::new(RefreshAccessToken::new("r"), &app, 1).timeout(Duration::from_secs(5));
-    assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::Lost);
+    let flow = Call::new(RefreshAccessToken::new("r"), &app, Seed(1)).timeout(Duration::from_secs(5));
+    assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 

@@ -55,14 +55,14 @@ pub mod secrets {
 /// Nobody serves TCP's port 1, and no system hands it out.
 pub(crate) const REFUSED: &str = "http://127.0.0.1:1";
 
-/// An app of the classic family at that address.
+/// An app of the classic api at that address.
 pub(crate) fn app(base_url: &str) -> App {
     App::new("my-client-id")
-        .client_secret(secrets::CLIENT_SECRET)
-        .api_key(secrets::API_KEY)
-        .oauth_app("my-oauth-app")
-        .jwt_app("my-jwt-app")
-        .service(Service::cloud().base_url(base_url).unwrap())
+        .with_client_secret(secrets::CLIENT_SECRET)
+        .with_api_key(secrets::API_KEY)
+        .with_oauth_app("my-oauth-app")
+        .with_jwt_app("my-jwt-app")
+        .with_service(Service::classic_at(base_url).unwrap())
 }
 
 /// One of the ten operations.

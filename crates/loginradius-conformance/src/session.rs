@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{AccessToken, Error, TokenSet};
@@ -28,6 +28,16 @@ pub trait Sessions: Clone + fmt::Debug + Send + Sync + 'static {
 pub trait Session: Clone + fmt::Debug + Send + Sync + 'static {
     /// `name`.
     fn name(&self) -> &str;
+
+    /// `within`.
+    #[must_use]
+    fn within(&self, time: Duration) -> Self;
+
+    /// `is_signed_in`.
+    fn is_signed_in(&self) -> Result<bool, Error>;
+
+    /// `expires_at`.
+    fn expires_at(&self) -> Option<SystemTime>;
 
     /// `access_token`.
     fn access_token(&self) -> Result<AccessToken, Error>;
@@ -65,8 +75,6 @@ pub struct SessionSettings {
     pub early_refresh: Option<Duration>,
     /// `lock_wait`.
     pub lock_wait: Option<Duration>,
-    /// Whether `revoke_with_token_key` is called.
-    pub revoke_with_token_key: bool,
     /// `on_event`.
     pub on_event: Option<OnEvent>,
 }

@@ -16,7 +16,7 @@ fn unusable_settings<A: Adapter>() {
         refused(Settings { proxy: Some("no URL".to_owned()), ..default() }),
         refused(Settings { user_agent: Some("a\nb".to_owned()), ..default() }),
     ] {
-        assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
     }
 }
 

@@ -185,7 +185,7 @@ impl State {
 }
 
 fn trouble() -> Error {
-    Error::try_later("the test's store is out of order", "the test wants it so")
+    Error::unavailable("the test's store is out of order", "the test wants it so")
 }
 
 fn json(record: &StoredRecord) -> String {

@@ -5,39 +5,39 @@ use crate::service::Service;
 
 /// Who is calling, and where: the settings that all operations share.
 ///
-/// Only the client id is needed by all. Nothing is checked here; a setting that an operation needs and
-/// does not find is an error of that operation, before anything is sent.
+/// All need the client id. A setter checks nothing: an operation that needs a setting and does not find it ends with an
+/// error that says so. (LoginRadius says it of the client secret, which some apps do without.)
 ///
 /// ```
-/// use loginradius_proto::{App, BodyFormat, Service};
+/// use loginradius_proto::{App, Service};
 ///
 /// # fn main() -> Result<(), loginradius_proto::Error> {
 /// let app = App::new("client id, or API key")
-///     .client_secret("client secret, or API secret")
-///     .oauth_app("my-oauth-app")
-///     .jwt_app("my-jwt-app")
-///     .service(Service::site("acme.hub.loginradius.com")?)
-///     .body_format(BodyFormat::Json);
+///     .with_client_secret("client secret, or API secret")
+///     .with_oauth_app("my-oauth-app")
+///     .with_jwt_app("my-jwt-app")
+///     .with_service(Service::site("acme.hub.loginradius.com")?);
+/// assert_eq!(app.oauth_app(), Some("my-oauth-app"));
 /// assert!(!format!("{app:?}").contains("API secret"));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "credentials")]
 pub struct App {
-    pub(crate) client_id: String,
-    pub(crate) client_secret: Option<ClientSecret>,
-    pub(crate) api_key: Option<String>,
-    pub(crate) oauth_app: Option<String>,
-    pub(crate) jwt_app: Option<String>,
-    pub(crate) body_format: BodyFormat,
-    pub(crate) service: Service,
+    client_id: String,
+    client_secret: Option<ClientSecret>,
+    api_key: Option<String>,
+    oauth_app: Option<String>,
+    jwt_app: Option<String>,
+    service: Service,
 }
 
 impl App {
-    /// An app at [`Service::cloud()`], with form-encoded OAuth bodies and no secret.
+    /// Makes an app at [`Service::classic()`] without a secret.
     ///
-    /// At the classic family the client id is the LoginRadius API key; at a site it is the API key or
-    /// the id of an OAuth client.
+    /// At the classic API the client id is the LoginRadius API key; at a site it is the API key or the id of an OAuth
+    /// client.
     #[must_use]
     pub fn new(client_id: impl Into<String>) -> Self {
         Self {
@@ -46,67 +46,80 @@ impl App {
             api_key: None,
             oauth_app: None,
             jwt_app: None,
-            body_format: BodyFormat::Form,
-            service: Service::cloud(),
+            service: Service::classic(),
         }
     }
 
-    /// The client secret. Without one its key is left out of every request, as public clients do.
+    /// Sets the client secret. Without one its key is left out of every request, as public clients do.
     #[must_use]
-    pub fn client_secret(mut self, secret: impl Into<ClientSecret>) -> Self {
-        self.client_secret = Some(secret.into());
-        self
+    pub fn with_client_secret(self, secret: impl Into<ClientSecret>) -> Self {
+        Self { client_secret: Some(secret.into()), ..self }
     }
 
-    /// The OAuth app's name in the LoginRadius Dashboard (`OAuthName`). Device sign-in needs it, and
-    /// at a site every OAuth operation does.
+    /// Sets the OAuth app's name in the LoginRadius Dashboard (`OAuthName`). A device login needs it, and at a site
+    /// every OAuth operation does.
     #[must_use]
-    pub fn oauth_app(mut self, name: impl Into<String>) -> Self {
-        self.oauth_app = Some(name.into());
-        self
+    pub fn with_oauth_app(self, name: impl Into<String>) -> Self {
+        Self { oauth_app: Some(name.into()), ..self }
     }
 
-    /// The JWT app's name in the LoginRadius Dashboard (`jwtapp`). The JWT operations need it.
+    /// Sets the JWT app's name in the LoginRadius Dashboard (`jwtapp`). The JWT operations need it.
     #[must_use]
-    pub fn jwt_app(mut self, name: impl Into<String>) -> Self {
-        self.jwt_app = Some(name.into());
-        self
+    pub fn with_jwt_app(self, name: impl Into<String>) -> Self {
+        Self { jwt_app: Some(name.into()), ..self }
     }
 
-    /// The LoginRadius API key (`apikey`) of the JWT operations, if it is not the client id.
+    /// Sets the LoginRadius API key (`apikey`) of the JWT operations, if it is not the client id.
     #[must_use]
-    pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.api_key = Some(key.into());
-        self
+    pub fn with_api_key(self, key: impl Into<String>) -> Self {
+        Self { api_key: Some(key.into()), ..self }
     }
 
-    /// How the bodies of the OAuth operations are written; [`BodyFormat::Form`] by default.
+    /// Sets where LoginRadius is; [`Service::classic()`] by default.
     #[must_use]
-    pub fn body_format(mut self, format: BodyFormat) -> Self {
-        self.body_format = format;
-        self
+    pub fn with_service(self, service: Service) -> Self {
+        Self { service, ..self }
     }
 
-    /// Where LoginRadius is; [`Service::cloud()`] by default.
+    /// Returns the client id.
     #[must_use]
-    pub fn service(mut self, service: Service) -> Self {
-        self.service = service;
-        self
+    pub fn client_id(&self) -> &str {
+        &self.client_id
     }
 
-    /// Where LoginRadius is.
+    /// Returns the client secret, if one is set.
     #[must_use]
-    pub fn target(&self) -> &Service {
+    pub fn client_secret(&self) -> Option<&ClientSecret> {
+        self.client_secret.as_ref()
+    }
+
+    /// Returns the OAuth app's name, if it is set.
+    #[must_use]
+    pub fn oauth_app(&self) -> Option<&str> {
+        self.oauth_app.as_deref()
+    }
+
+    /// Returns the JWT app's name, if it is set.
+    #[must_use]
+    pub fn jwt_app(&self) -> Option<&str> {
+        self.jwt_app.as_deref()
+    }
+
+    /// Returns the LoginRadius API key: the client id, unless another one is set.
+    #[must_use]
+    pub fn api_key(&self) -> &str {
+        self.api_key.as_deref().unwrap_or(&self.client_id)
+    }
+
+    /// Returns where LoginRadius is.
+    #[must_use]
+    pub fn service(&self) -> &Service {
         &self.service
     }
 
+    /// Returns the client secret, unless it is empty.
     pub(crate) fn secret(&self) -> Option<&str> {
-        self.client_secret.as_ref().map(ClientSecret::expose)
-    }
-
-    /// The key of the JWT operations.
-    pub(crate) fn key(&self) -> &str {
-        self.api_key.as_deref().unwrap_or(&self.client_id)
+        self.client_secret.as_ref().map(ClientSecret::expose).filter(|secret| !secret.is_empty())
     }
 }
 
@@ -116,20 +129,7 @@ impl fmt::Debug for App {
             .field("service", &self.service)
             .field("oauth_app", &self.oauth_app)
             .field("jwt_app", &self.jwt_app)
-            .field("body_format", &self.body_format)
             .field("client_secret", &self.client_secret)
             .finish_non_exhaustive()
     }
-}
-
-/// How the bodies of the OAuth operations are written. The JWT operations always send JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum BodyFormat {
-    /// `application/x-www-form-urlencoded`, as RFC 6749 says.
-    #[default]
-    Form,
-    /// `application/json`, as LoginRadius's API pages show. Use it if LoginRadius answers code 965,
-    /// "The post body is invalid".
-    Json,
 }

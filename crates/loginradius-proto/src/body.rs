@@ -20,7 +20,7 @@ pub struct Body(Zeroizing<Vec<u8>>);
 impl Body {
     /// The most that a transport reads of an answer, in bytes: 1 MiB.
     ///
-    /// A longer answer is an error ([`Error::lost`](crate::Error::lost)), never cut and parsed.
+    /// A longer answer is an error ([`Error::outcome_unknown`](crate::Error::outcome_unknown)), never cut and parsed.
     pub const LIMIT: usize = 1 << 20;
 
     /// No bytes.

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// use loginradius_proto::{App, Body, Endpoint, oauth::RequestDeviceCode};
 ///
 /// # fn main() -> Result<(), loginradius_proto::Error> {
-/// let app = App::new("my-client-id").oauth_app("my-oauth-app");
+/// let app = App::new("my-client-id").with_oauth_app("my-oauth-app");
 /// let operation = RequestDeviceCode::new().scope("email profile");
 ///
 /// let request = operation.request(&app)?;
@@ -28,40 +28,111 @@ use crate::error::Error;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # An endpoint of your own
+///
+/// LoginRadius has hundreds of calls besides signing in. Each is a struct of some twenty lines, and the adapters'
+/// `Client::call` then gives it what the operations of this crate get: retries, limits, redacted errors.
+/// [`RequestBuilder`](crate::RequestBuilder) makes the request, [`ResponseReader`](crate::ResponseReader) reads the
+/// response.
+///
+/// ```
+/// use loginradius_proto::{AccessToken, App, Body, Endpoint, Error, RequestBuilder, ResponseReader, http};
+///
+/// /// LoginRadius's "Auth Read all Profiles by Token": the profile of the user who signed in.
+/// struct ReadProfile {
+///     access_token: AccessToken,
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(rename_all = "PascalCase")]
+/// struct Profile {
+///     uid: String,
+///     full_name: Option<String>,
+/// }
+///
+/// impl Endpoint for ReadProfile {
+///     type Response = Profile;
+///
+///     fn name(&self) -> &'static str {
+///         "Auth Read all Profiles by Token"
+///     }
+///
+///     fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
+///         RequestBuilder::get(app.service().api_host(), "/identity/v2/auth/account")
+///             .query("apikey", app.api_key())
+///             .bearer(&self.access_token)
+///             .build()
+///     }
+///
+///     fn response(&self, app: &App, response: http::Response<Body>) -> Result<Profile, Error> {
+///         ResponseReader::new(self, app).json(&response)
+///     }
+///
+///     fn secrets(&self) -> Vec<&str> {
+///         vec![self.access_token.expose()]
+///     }
+///
+///     fn repeatable(&self) -> bool {
+///         true // it only reads
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Error> {
+/// let app = App::new("my-api-key");
+/// let read = ReadProfile { access_token: AccessToken::new("b8cb84c9") };
+/// assert_eq!(
+///     read.request(&app)?.uri(),
+///     "https://api.loginradius.com/identity/v2/auth/account?apikey=my-api-key",
+/// );
+/// let response = http::Response::new(Body::from(r#"{"Uid":"5f3c","FullName":"Ada Lovelace","ID":"17"}"#));
+/// assert_eq!(read.response(&app, response)?.full_name.as_deref(), Some("Ada Lovelace"));
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias("operation", "userinfo", "profile"))]
 pub trait Endpoint {
     /// What a successful response yields.
     type Response;
 
-    /// LoginRadius's name for the operation; errors begin with it.
+    /// Returns LoginRadius's name for the operation; errors begin with it.
     fn name(&self) -> &'static str;
 
-    /// The request of this operation.
+    /// Makes the request of this operation. It has to go to one of the two addresses of the app's
+    /// [`Service`](crate::Service): nothing is sent elsewhere.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if a parameter is missing, empty or has a
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a parameter is missing, empty or has a
     /// control character: nothing has been sent then, and the message says what to change.
     fn request(&self, app: &App) -> Result<http::Request<Body>, Error>;
 
     /// Reads the response, whatever its status and content type.
     ///
-    /// `app` is the one that the request was made for: its secrets are removed from texts that the server echoes.
+    /// `app` is the one that the request was made for: its secrets are removed from texts that the server repeats.
     ///
     /// # Errors
     ///
-    /// What LoginRadius said ([`Error::service`](crate::Error::service)), or
-    /// [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer) if the response cannot be read.
+    /// What LoginRadius said ([`Error::api_error`](crate::Error::api_error)), or
+    /// [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) if the response cannot be read.
     fn response(&self, app: &App, response: http::Response<Body>) -> Result<Self::Response, Error>;
 
-    /// Whether the operation may be sent again when its response was lost.
+    /// Returns the secrets that the request carries, besides the app's client secret: passwords, tokens, codes.
+    ///
+    /// A server may repeat what it was sent. What is named here is replaced by `[redacted]` in every error that a
+    /// [`ResponseReader`](crate::ResponseReader) makes.
+    fn secrets(&self) -> Vec<&str>;
+
+    /// Returns whether the operation may be sent again when its response was lost.
     ///
     /// False unless an operation says otherwise: a code, a password or a refresh token must not be
     /// consumed twice.
+    #[doc(alias = "idempotent")]
     fn repeatable(&self) -> bool {
         false
     }
 
-    /// Notes when the request of this response was sent. Flows call it once, before they hand out the response.
+    /// Notes when the request of this response was sent. Flows call it once, before they return the response.
     ///
     /// Does nothing unless an operation says otherwise. One whose response is or holds a
     /// [`TokenSet`](crate::TokenSet) sets [`requested_at`](crate::TokenSet::requested_at), from which the
@@ -86,12 +157,29 @@ impl<E: Endpoint + ?Sized> Endpoint for &E {
         (**self).response(app, response)
     }
 
+    fn secrets(&self) -> Vec<&str> {
+        (**self).secrets()
+    }
+
     fn repeatable(&self) -> bool {
         (**self).repeatable()
     }
 
     fn set_requested_at(&self, response: &mut Self::Response, sent: Instant) {
         (**self).set_requested_at(response, sent);
+    }
+}
+
+/// Makes the request that a flow sends: its error names the operation, and it goes to the app's own service.
+pub(crate) fn request_of<E: Endpoint>(endpoint: &E, app: &App) -> Result<http::Request<Body>, Error> {
+    let request = endpoint.request(app).map_err(|error| error.of(endpoint.name()))?;
+    match app.service().base_of(request.uri()) {
+        Some(_) => Ok(request),
+        None => Err(Error::misuse(
+            "the request goes to a host that is not the service's, and was not sent: begin it with \
+             `Service::base` or `Service::api_host`, and set the latter by `Service::with_api_host`",
+        )
+        .of(endpoint.name())),
     }
 }
 
@@ -102,8 +190,9 @@ mod tests {
     use http::{Request, Response};
 
     use super::*;
-    use crate::app::BodyFormat::Form;
+    use crate::dialect::BodyFormat::Form;
     use crate::flow::{Call, Flow, Retry, Step};
+    use crate::jitter::Seed;
     use crate::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
     use crate::oauth::{
         AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens,
@@ -128,6 +217,10 @@ mod tests {
 
         fn response(&self, app: &App, response: Response<Body>) -> Result<(), Error> {
             self.0.response(app, response).map(drop)
+        }
+
+        fn secrets(&self) -> Vec<&str> {
+            self.0.secrets()
         }
     }
 
@@ -164,7 +257,7 @@ mod tests {
         outcome: Result<Response<Body>, Error>,
     ) -> Result<(), Error> {
         let now = now().monotonic;
-        let mut call = Call::new(operation, app, 42).retry(Retry::OFF);
+        let mut call = Call::new(operation, app, Seed(42)).retry(Retry::OFF);
         if let Step::Done(result) = call.step(now) {
             return result;
         }
@@ -178,14 +271,14 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_names_the_operation() {
         let good = || classic_app(Form);
-        let named = |client_id: &str| App::new(client_id).oauth_app("my-oauth-app").jwt_app("my-jwt-app");
-        let at_a_site = |app: App| app.service(Service::site("acme.hub.loginradius.com").unwrap());
+        let named = |client_id: &str| App::new(client_id).with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app");
+        let at_a_site = |app: App| app.with_service(Service::site("acme.hub.loginradius.com").unwrap());
         let apps = [
             named(""),
             named(" my-client-id"),
             named("my-client-id\n"),
             at_a_site(App::new("my-client-id")),
-            at_a_site(named("my-client-id").oauth_app("my\napp").jwt_app("my\napp")),
+            at_a_site(named("my-client-id").with_oauth_app("my\napp").with_jwt_app("my\napp")),
         ];
         let bad_settings = apps.into_iter().map(|app| (app, "argument"));
         for (app, argument) in bad_settings.chain([(good(), "a\nb")]) {
@@ -240,7 +333,7 @@ mod tests {
     #[test]
     fn a_lost_response_names_the_operation() {
         for (name, operation) in operations("argument") {
-            for error in [Error::not_sent("refused"), Error::lost("reset")] {
+            for error in [Error::not_sent("refused"), Error::outcome_unknown("reset")] {
                 check(name, error.kind(), call(&*operation, &classic_app(Form), Err(error)));
             }
         }

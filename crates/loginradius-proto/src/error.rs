@@ -7,18 +7,18 @@ use http::StatusCode;
 
 /// What went wrong, and what the caller can do about it.
 ///
-/// `Display` is one line for a person: the operation, what happened, what to do. It never shows a
+/// `Display` is one line: the operation, what happened, what to do. It never shows a
 /// secret, a URL's query or a body, and never repeats [`source()`](std::error::Error::source).
 ///
 /// ```
 /// use loginradius_proto::{App, Endpoint, ErrorKind, oauth::RequestDeviceCode};
 ///
 /// let error = RequestDeviceCode::new().request(&App::new("my-client-id")).unwrap_err();
-/// assert_eq!(error.kind(), ErrorKind::Settings);
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
 /// assert_eq!(
 ///     error.to_string(),
 ///     "Request Device Code: the OAuth app's name is not set, and this operation needs it: \
-///      set it with `App::oauth_app`",
+///      set it with `App::with_oauth_app`",
 /// );
 /// ```
 #[derive(Clone)]
@@ -30,13 +30,13 @@ struct Detail {
     operation: Option<&'static str>,
     /// What happened, without the operation and without the source.
     message: String,
-    ask: Option<Ask>,
+    user_action: Option<UserAction>,
     /// What to do, where that is more than the kind says.
     hint: Option<&'static str>,
     notes: Vec<String>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
-    service: Option<ServiceError>,
+    api_error: Option<ApiError>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -44,64 +44,76 @@ struct Detail {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Fix the settings or the arguments. If [`Error::service`] is `None`, nothing was sent.
-    Settings,
-    /// The code, grant or token is no longer good: sign in again.
-    SignInAgain,
-    /// The person has to do something: correct the password, verify the email address, unlock the account.
-    AskUser,
-    /// The person said no.
+    /// A setting or an argument is wrong: fix it. If [`Error::api_error`] is `None`, nothing was sent.
+    Configuration,
+    /// The program used this crate in a way that cannot work: fix the program. Nothing was sent.
+    Misuse,
+    /// The code, grant or token is no longer valid: sign in again.
+    SignInRequired,
+    /// The user has to do something, such as correct the password: [`Error::user_action`] says what.
+    UserActionRequired,
+    /// The user refused, or LoginRadius did on the user's behalf.
     Denied,
-    /// The time for signing in ended by this machine's count: a device code's lifetime, whose last failure, if any,
-    /// is the source, or the ten minutes of a sign-in through a browser.
+    /// The time for the login is over: a device code's lifetime, or the ten minutes of a login through a browser.
     Expired,
-    /// Certainly not sent: the connection was refused or could not be secured. Send it again later.
+    /// The request was certainly not sent: the connection was refused or could not be secured. Send it again later.
     NotSent,
-    /// Perhaps sent, and no answer came: it may or may not have taken effect.
-    Lost,
-    /// LoginRadius, something in front of it, or the store of a session is busy or out of order: try
-    /// later, and not before [`Error::retry_after`].
-    TryLater,
-    /// The answer is none of LoginRadius's: check the base URL and what stands in between, or report a bug.
-    BadAnswer,
-    /// LoginRadius refused for a reason that this crate does not know: see [`Error::service`].
+    /// The request may have been sent, and no response arrived: it may or may not have taken effect.
+    OutcomeUnknown,
+    /// LoginRadius, something in front of it, or a session's store does not work now: try again later, and not before
+    /// [`Error::retry_after`].
+    Unavailable,
+    /// The time that the program gave the operation is over ([`Call::deadline`](crate::Call::deadline)). Nothing has
+    /// ended: try again.
+    DeadlineExceeded,
+    /// The response is not LoginRadius's: check the base URL and any proxy in between, or report a bug.
+    InvalidResponse,
+    /// LoginRadius refused, for a reason that this crate does not know: see [`Error::api_error`].
     Refused,
-    /// The flow has already handed out its result, or the sign-in its callback: start another one.
-    Finished,
-    /// A callback of another sign-in, or of none: ignore it, and go on waiting.
-    Unrelated,
-    /// The program itself stopped waiting.
+    /// The session's record cannot be read: restore it, forget it, or start the session again, which keeps a copy.
+    RecordDamaged,
+    /// The session's store refused, as for the permissions of a folder: the message says what to fix.
+    StoreRefused,
+    /// The flow has already returned its result, or the login has already consumed its callback: start another one.
+    AlreadyCompleted,
+    /// The callback belongs to another login, or to none: ignore it, and keep waiting.
+    StateMismatch,
+    /// The program itself cancelled the operation.
     Cancelled,
 }
 
 impl ErrorKind {
-    /// The kind's name in lower snake case, for logs and machine-readable output.
+    /// Returns the kind's name in lower snake case, for logs and machine-readable output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Settings => "settings",
-            Self::SignInAgain => "sign_in_again",
-            Self::AskUser => "ask_user",
+            Self::Configuration => "configuration",
+            Self::Misuse => "misuse",
+            Self::SignInRequired => "sign_in_required",
+            Self::UserActionRequired => "user_action_required",
             Self::Denied => "denied",
             Self::Expired => "expired",
             Self::NotSent => "not_sent",
-            Self::Lost => "lost",
-            Self::TryLater => "try_later",
-            Self::BadAnswer => "bad_answer",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Unavailable => "unavailable",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::InvalidResponse => "invalid_response",
             Self::Refused => "refused",
-            Self::Finished => "finished",
-            Self::Unrelated => "unrelated",
+            Self::RecordDamaged => "record_damaged",
+            Self::StoreRefused => "store_refused",
+            Self::AlreadyCompleted => "already_completed",
+            Self::StateMismatch => "state_mismatch",
             Self::Cancelled => "cancelled",
         }
     }
 
-    /// What to do after a refusal of that kind.
+    /// Returns what to do after a refusal of that kind.
     fn advice(self) -> &'static str {
         match self {
-            Self::Settings => "check the app's settings",
-            Self::SignInAgain => "sign in again",
-            Self::Denied => "refused, by the person or on the person's behalf",
-            Self::TryLater => "try again later",
+            Self::Configuration => "check the app's settings",
+            Self::SignInRequired => "sign in again",
+            Self::Denied => "refused by the user, or on the user's behalf",
+            Self::Unavailable => "try again later",
             _ => "this is LoginRadius's own reason",
         }
     }
@@ -113,33 +125,34 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What the person who signs in has to do.
+/// What the user who signs in has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Ask {
+#[doc(alias = "mfa")]
+pub enum UserAction {
     /// Correct the password, the email address, the user name or the phone number.
-    Credentials,
+    CorrectCredentials,
     /// Wait until the account is unlocked, or unlock it: there were too many wrong passwords.
     Unlock,
     /// Have an administrator unblock the account.
     Unblock,
     /// Verify the email address or the phone number first.
     Verify,
-    /// Give a second factor, which a password operation cannot ask for: sign in by a device login.
-    SecondFactor,
-    /// Something else; LoginRadius's own text says what ([`Error::service`]).
+    /// Provide a second factor, which a password operation cannot ask for: sign in by a device login.
+    ProvideSecondFactor,
+    /// Something else; LoginRadius's own text says what ([`Error::api_error`]).
     Other,
 }
 
-impl Ask {
+impl UserAction {
     fn advice(self) -> &'static str {
         match self {
-            Self::Credentials => "check the name and the password",
+            Self::CorrectCredentials => "check the name and the password",
             Self::Unlock => "wait, or unlock the account",
             Self::Unblock => "an administrator has to unblock the account",
             Self::Verify => "verify the address first",
-            Self::SecondFactor => "a password operation cannot ask for a second factor: use a device login",
-            Self::Other => "ask the person who signs in",
+            Self::ProvideSecondFactor => "a password operation cannot ask for a second factor: use a device login",
+            Self::Other => "ask the user who signs in",
         }
     }
 }
@@ -147,78 +160,136 @@ impl Ask {
 type Source = Box<dyn StdError + Send + Sync>;
 
 impl Error {
-    /// For transports: the request was *certainly* not sent. The connection was refused, connecting
+    /// Makes the error of a transport whose request was *certainly* not sent: the connection was refused, connecting
     /// timed out, the name was not found, or TLS was refused before the request.
     ///
-    /// It decides what may be sent again: when in doubt, say [`Error::lost`]. The source must not show
-    /// a URL's query or a body.
+    /// It decides what may be sent again: if in doubt, use [`Error::outcome_unknown`]. The source must not show a
+    /// URL's query or a body.
     pub fn not_sent(source: impl Into<Source>) -> Self {
         Self::new(ErrorKind::NotSent, "no connection, so nothing was sent; check the address and the network")
             .with_source(source)
     }
 
-    /// For transports: the request may have been sent, and its answer did not arrive whole: a timeout,
-    /// a connection that broke, an answer over [`Body::LIMIT`](crate::Body::LIMIT).
+    /// Makes the error of a transport whose request may have been sent, and whose response did not arrive whole: a
+    /// timeout, a connection that broke, a response over [`Body::LIMIT`](crate::Body::LIMIT).
     ///
     /// The source must not show a URL's query or a body.
-    pub fn lost(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::Lost, "no whole answer; the request may have taken effect").with_source(source)
+    #[doc(alias = "lost")]
+    pub fn outcome_unknown(source: impl Into<Source>) -> Self {
+        Self::new(ErrorKind::OutcomeUnknown, "no complete response; the request may have taken effect")
+            .with_source(source)
     }
 
-    /// For adapters: a setting or an argument that cannot be used. The message says what to change, and
+    /// Makes the error of an adapter or an [`Endpoint`](crate::Endpoint) for a setting or an argument that cannot be
+    /// used. The message says what to change, and shows no secret.
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
+    /// Makes the error of an adapter that the program uses in a way that cannot work. The message says what to do
+    /// instead, and shows no secret.
+    pub fn misuse(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Misuse, message)
+    }
+
+    /// Makes the error of a store or an adapter for what does not work now, and may work later. The message says what
+    /// did not work and what to do, and shows no secret; neither does the source.
+    pub fn unavailable(message: impl Into<String>, source: impl Into<Source>) -> Self {
+        Self::new(ErrorKind::Unavailable, message).with_source(source)
+    }
+
+    /// Makes the error of a store that refuses, as for the permissions of a folder. The message says what to fix, and
     /// shows no secret.
-    pub fn settings(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Settings, message)
+    pub fn store_refused(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::StoreRefused, message)
     }
 
-    /// For stores and adapters: it did not work now, and may well do later. The message says what did not
-    /// work and what to do, and shows no secret; neither does the source.
-    pub fn try_later(message: impl Into<String>, source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::TryLater, message).with_source(source)
+    /// Makes the error of a store, or of a wrapper that seals records, whose record is not what was saved. The message
+    /// says where it is, and shows no secret.
+    pub fn record_damaged(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::RecordDamaged, message)
     }
 
-    /// What the caller can do.
+    /// Makes the error of an operation whose time, given by the program, is over.
+    pub fn deadline_exceeded(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::DeadlineExceeded, message)
+    }
+
+    /// Makes the error of an operation that the program itself cancelled.
+    pub fn cancelled(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Cancelled, message)
+    }
+
+    /// Returns what the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What the person has to do, if the kind is [`ErrorKind::AskUser`].
+    /// Returns whether this is trouble of the network, a server or a store, which passes: the same operation may
+    /// succeed later. If the [outcome is unknown](Self::is_outcome_unknown), this one may have succeeded already.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        use ErrorKind::{DeadlineExceeded, NotSent, OutcomeUnknown, Unavailable};
+        matches!(self.0.kind, DeadlineExceeded | NotSent | OutcomeUnknown | Unavailable)
+    }
+
+    /// Returns whether only a new login helps: the code, grant or token is no longer valid, or the time for the login
+    /// is over.
+    #[must_use]
+    pub fn requires_login(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::SignInRequired | ErrorKind::Expired)
+    }
+
+    /// Returns whether the request may or may not have taken effect: its response did not arrive whole, is not
+    /// LoginRadius's, or says that a server is out of order (HTTP 5xx).
+    ///
+    /// A refresh token, a code or a password that such a request carried may be consumed.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::OutcomeUnknown => true,
+            ErrorKind::InvalidResponse => self.0.status.is_some(),
+            _ => self.0.status.is_some_and(|status| status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT),
+        }
+    }
+
+    /// Returns what the user has to do, if the kind is [`ErrorKind::UserActionRequired`].
     ///
     /// ```
-    /// # use loginradius_proto::{App, Ask, Body, Endpoint, jwt::JwtLogin};
+    /// # use loginradius_proto::{App, Body, Endpoint, UserAction, jwt::JwtLogin};
     /// // LoginRadius says 1198 of a wrong password and of a locked account; the text beside it decides.
-    /// let answer = http::Response::builder()
+    /// let response = http::Response::builder()
     ///     .status(403)
     ///     .body(Body::from(r#"{"ErrorCode":1198,"Message":"Your account has been locked"}"#))
     ///     .unwrap();
-    /// let error = JwtLogin::email("user@example.com", "password").response(&App::new("key"), answer).unwrap_err();
-    /// assert_eq!(error.ask(), Some(Ask::Unlock));
+    /// let error = JwtLogin::email("user@example.com", "password").response(&App::new("key"), response).unwrap_err();
+    /// assert_eq!(error.user_action(), Some(UserAction::Unlock));
     /// ```
     #[must_use]
-    pub fn ask(&self) -> Option<Ask> {
-        (self.0.kind == ErrorKind::AskUser).then_some(self.0.ask.unwrap_or(Ask::Other))
+    pub fn user_action(&self) -> Option<UserAction> {
+        (self.0.kind == ErrorKind::UserActionRequired).then_some(self.0.user_action.unwrap_or(UserAction::Other))
     }
 
-    /// What LoginRadius said, if the answer was one of its two error bodies.
+    /// Returns what LoginRadius said, if the response was one of its two error bodies.
     #[must_use]
-    pub fn service(&self) -> Option<&ServiceError> {
-        self.0.service.as_ref()
+    pub fn api_error(&self) -> Option<&ApiError> {
+        self.0.api_error.as_ref()
     }
 
-    /// The HTTP status of the answer, if there was one.
+    /// Returns the HTTP status of the response, if there was one.
     #[must_use]
     pub fn http_status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// How long the server asked to wait (`Retry-After`).
+    /// Returns how long the server asked to wait (`Retry-After`).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// LoginRadius's name of the operation that failed.
+    /// Returns LoginRadius's name of the operation that failed.
     #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
@@ -229,23 +300,23 @@ impl Error {
             kind,
             operation: None,
             message: message.into(),
-            ask: None,
+            user_action: None,
             hint: None,
             notes: Vec::new(),
             status: None,
             retry_after: None,
-            service: None,
+            api_error: None,
             source: None,
         }))
     }
 
-    pub(crate) fn finished() -> Self {
-        Self::new(ErrorKind::Finished, "this flow has already handed out its result: start another one")
+    pub(crate) fn already_completed() -> Self {
+        Self::new(ErrorKind::AlreadyCompleted, "this flow has already returned its result: start another one")
     }
 
-    /// The failure of a transport that never answered by the deadline.
+    /// Makes the error of a request whose outcome the transport did not return by the deadline.
     pub(crate) fn unanswered() -> Self {
-        Self::lost("the transport gave no outcome by the request's deadline")
+        Self::outcome_unknown("the transport returned no outcome by the request's deadline")
     }
 
     /// Names the operation, unless one is named already.
@@ -253,27 +324,29 @@ impl Error {
         self.change(|detail| detail.operation = detail.operation.or(Some(operation)))
     }
 
-    pub(crate) fn with_source(self, source: impl Into<Source>) -> Self {
+    /// Adds the cause. It must not show a secret, a URL's query or a body.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<Source>) -> Self {
         self.change(|detail| detail.source = Some(Arc::from(source.into())))
     }
 
-    /// The same refusal, for a person whose password it was that LoginRadius did not like.
+    /// Turns a refusal into one that the user can act upon: LoginRadius did not accept the password.
     pub(crate) fn about_credentials(self) -> Self {
         self.change(|detail| {
-            detail.kind = ErrorKind::AskUser;
-            detail.ask = Some(Ask::Credentials);
+            detail.kind = ErrorKind::UserActionRequired;
+            detail.user_action = Some(UserAction::CorrectCredentials);
         })
     }
 
-    /// Says where the request was to go, if it did not get there.
+    /// Adds where the request was to go, if it did not arrive there.
     pub(crate) fn to(self, service: &impl fmt::Display) -> Self {
         self.change(|detail| match detail.kind {
             ErrorKind::NotSent => {
                 detail.message =
                     format!("no connection to {service}, so nothing was sent; check the address and the network");
             }
-            ErrorKind::Lost => {
-                detail.message = format!("no whole answer from {service}; the request may have taken effect");
+            ErrorKind::OutcomeUnknown => {
+                detail.message = format!("no complete response from {service}; the request may have taken effect");
             }
             _ => {}
         })
@@ -284,27 +357,38 @@ impl Error {
         self.change(|detail| detail.notes.push(note.into()))
     }
 
-    /// The same for callers of a session, which goes on: what failed is tried again.
-    pub(crate) fn into_try_later(self) -> Self {
-        self.change(|detail| detail.kind = ErrorKind::TryLater)
+    /// Makes the error of a session's caller of it: the session has not ended, and what failed is tried again.
+    pub(crate) fn into_unavailable(self) -> Self {
+        self.change(|detail| detail.kind = ErrorKind::Unavailable)
     }
 
-    /// Says how long to wait before the next attempt.
-    pub(crate) fn with_retry_after(self, wait: Duration) -> Self {
+    /// Makes the error of a session's caller of it: the session has ended, however the server puts it.
+    pub(crate) fn into_sign_in_required(self) -> Self {
+        self.change(|detail| detail.kind = ErrorKind::SignInRequired)
+    }
+
+    /// Adds how long to wait before the next attempt.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
         self.change(|detail| detail.retry_after = Some(wait))
     }
 
-    pub(crate) fn with_answer(self, status: StatusCode, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn with_response_head(self, status: StatusCode, retry_after: Option<Duration>) -> Self {
         self.change(|detail| {
             detail.status = Some(status);
             detail.retry_after = retry_after;
         })
     }
 
-    pub(crate) fn with_service(self, service: ServiceError, ask: Option<Ask>, hint: Option<&'static str>) -> Self {
+    pub(crate) fn with_api_error(
+        self,
+        api_error: ApiError,
+        user_action: Option<UserAction>,
+        hint: Option<&'static str>,
+    ) -> Self {
         self.change(|detail| {
-            detail.service = Some(service);
-            detail.ask = ask;
+            detail.api_error = Some(api_error);
+            detail.user_action = user_action;
             detail.hint = hint;
         })
     }
@@ -329,8 +413,8 @@ impl fmt::Debug for Error {
         }
         let mut debug = f.debug_struct("Error");
         debug.field("kind", &self.0.kind).field("message", &self.to_string());
-        if let Some(service) = &self.0.service {
-            debug.field("service", service);
+        if let Some(api_error) = &self.0.api_error {
+            debug.field("api_error", api_error);
         }
         if let Some(source) = &self.0.source {
             debug.field("source", source);
@@ -345,12 +429,12 @@ impl fmt::Display for Error {
             write!(f, "{operation}: ")?;
         }
         f.write_str(&self.0.message)?;
-        if self.0.service.is_some() {
-            let advice = self.ask().map_or(self.0.kind.advice(), Ask::advice);
+        if self.0.api_error.is_some() {
+            let advice = self.user_action().map_or(self.0.kind.advice(), UserAction::advice);
             write!(f, "; {}", self.0.hint.unwrap_or(advice))?;
         }
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        match self.0.retry_after.filter(|_| self.0.kind == ErrorKind::TryLater) {
+        match self.0.retry_after.filter(|_| self.0.kind == ErrorKind::Unavailable) {
             Some(wait) if wait < YEAR => write!(f, "; wait {} s", wait.as_secs_f64().ceil())?,
             Some(_) => f.write_str("; wait for more than a year")?,
             None => {}
@@ -359,7 +443,7 @@ impl fmt::Display for Error {
     }
 }
 
-// By hand, because a derived `source()` would hand out the `Arc`, which nobody could downcast.
+// By hand, because a derived `source()` would return the `Arc`, which cannot be downcast.
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
@@ -374,7 +458,7 @@ impl StdError for Error {
 /// integer here.
 #[derive(Clone, Default)]
 #[non_exhaustive]
-pub struct ServiceError {
+pub struct ApiError {
     /// The OAuth error (`invalid_grant`, ...), also when it came as the message of a LoginRadius body.
     pub oauth_error: Option<String>,
     /// LoginRadius's `ErrorCode`.
@@ -404,7 +488,7 @@ pub struct FieldError {
     pub message: String,
 }
 
-impl ServiceError {
+impl ApiError {
     /// `ProviderErrorResponse` as JSON text. It comes from a third party: keep it out of logs.
     #[must_use]
     pub fn expose_provider_response(&self) -> Option<&str> {
@@ -424,9 +508,9 @@ impl ServiceError {
     }
 }
 
-impl fmt::Debug for ServiceError {
+impl fmt::Debug for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceError")
+        f.debug_struct("ApiError")
             .field("oauth_error", &self.oauth_error)
             .field("code", &self.code)
             .field("message", &self.message)

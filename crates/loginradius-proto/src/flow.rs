@@ -5,19 +5,19 @@ use http::Request;
 
 use crate::app::App;
 use crate::body::Body;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, request_of};
 use crate::error::{Error, ErrorKind};
-use crate::jitter::{Jitter, after, doubled};
+use crate::jitter::{Jitter, Seed, after, doubled};
 use crate::redacted::redacted;
 
-/// A conversation that takes requests and waits, without any I/O.
+/// An exchange of several requests and waits, without any I/O.
 ///
 /// Time comes in as an argument, and there is always exactly one thing to do next, so that a loop of a
 /// dozen lines drives every flow over any transport:
 ///
 /// ```
 /// # use std::{collections::VecDeque, time::{Duration, Instant}};
-/// # use loginradius_proto::{App, Body, Call, Error, Flow, SendOptions, Step, jwt::JwtByAccessToken};
+/// # use loginradius_proto::{App, Body, Call, Error, Flow, Seed, SendOptions, Step, jwt::JwtByAccessToken};
 /// fn run<F: Flow>(
 ///     mut flow: F,
 ///     mut send: impl FnMut(http::Request<Body>, SendOptions) -> Result<http::Response<Body>, Error>,
@@ -35,33 +35,33 @@ use crate::redacted::redacted;
 ///
 /// # fn main() -> Result<(), Error> {
 /// // A server that is out of order once; a clock that jumps over the waits.
-/// let mut answers = VecDeque::from([(503, "<html>"), (200, r#"{"signature":"e30.e30.c2ln"}"#)]);
+/// let mut responses = VecDeque::from([(503, "<html>"), (200, r#"{"signature":"e30.e30.c2ln"}"#)]);
 /// let send = |_, _| {
-///     let (status, body) = answers.pop_front().unwrap();
+///     let (status, body) = responses.pop_front().unwrap();
 ///     Ok(http::Response::builder().status(status).body(Body::from(body)).unwrap())
 /// };
 /// let clock = std::cell::Cell::new(Instant::now());
 ///
-/// let app = App::new("my-api-key").jwt_app("my-jwt-app");
-/// let call = Call::new(JwtByAccessToken::new("b8cb84c9"), &app, 42);
+/// let app = App::new("my-api-key").with_jwt_app("my-jwt-app");
+/// let call = Call::new(JwtByAccessToken::new("b8cb84c9"), &app, Seed(42));
 /// let jwt = run(call, send, |until| clock.set(until), || clock.get())?;
 /// assert_eq!(jwt.expose(), "e30.e30.c2ln");
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Misuse is harmless: while a request is out, [`step`](Self::step) says to wait for its deadline; an
-/// outcome that nobody asked for is ignored; calling early, late or twice changes nothing.
+/// Misuse is harmless: while a response is awaited, [`step`](Self::step) returns its deadline as a wait; an outcome
+/// that belongs to no request is ignored; calling early, late or twice changes nothing.
 pub trait Flow {
     /// What the flow yields at its end.
     type Output;
 
-    /// What to do at this moment. Call it at the start, after every [`receive`](Self::receive), and when
-    /// a [`Step::Wait`] is over; earlier calls answer the same again.
+    /// Returns what to do at this moment. Call it at the start, after every [`receive`](Self::receive), and when
+    /// a [`Step::Wait`] is over; earlier calls return the same again.
     fn step(&mut self, now: Instant) -> Step<Self::Output>;
 
-    /// The outcome of the request that [`Step::Send`] handed out: the answer at any HTTP status, or
-    /// [`Error::not_sent`] or [`Error::lost`].
+    /// Takes the outcome of the request of [`Step::Send`]: the response at any HTTP status, or
+    /// [`Error::not_sent`] or [`Error::outcome_unknown`].
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant);
 }
 
@@ -77,9 +77,9 @@ pub enum Step<T> {
         /// Until when, and over which connection.
         options: SendOptions,
     },
-    /// Nothing to do before this instant, unless an outcome arrives. May lie in the past: then go on at once.
+    /// Nothing to do before this instant, unless an outcome arrives. It may be in the past: then continue at once.
     Wait(Instant),
-    /// The end. Said once; after that the flow answers [`ErrorKind::Finished`].
+    /// The end. It is returned once; after that the result is [`ErrorKind::AlreadyCompleted`].
     Done(Result<T, Error>),
 }
 
@@ -102,10 +102,10 @@ impl<T: fmt::Debug> fmt::Debug for Step<T> {
 ///
 /// ```
 /// # use std::time::{Duration, Instant};
-/// # use loginradius_proto::{App, Call, Flow, Step, oauth::RefreshAccessToken};
+/// # use loginradius_proto::{App, Call, Flow, Seed, Step, oauth::RefreshAccessToken};
 /// let now = Instant::now();
 /// let app = App::new("my-client-id");
-/// let mut call = Call::new(RefreshAccessToken::new("a795bbb0"), &app, 42);
+/// let mut call = Call::new(RefreshAccessToken::new("a795bbb0"), &app, Seed(42));
 /// let Step::Send { options, .. } = call.step(now) else { unreachable!() };
 ///
 /// assert_eq!(options.deadline, now + Duration::from_secs(30));
@@ -139,7 +139,7 @@ impl SendOptions {
     }
 }
 
-/// How long a flow waits for an answer unless it is told otherwise.
+/// How long a flow waits for a response by default.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// When a [`Call`] is sent again.
@@ -150,11 +150,11 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// ```
 /// use loginradius_proto::Retry;
 ///
-/// let patient = Retry { attempts: 10, ..Retry::default() };
+/// let patient = Retry::default().with_attempts(10);
 /// assert_eq!(Retry::OFF.attempts, 1);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "a policy is data, and is written out by those who change it")]
+#[non_exhaustive]
 pub struct Retry {
     /// The most requests that are sent, the first included. 4 by default.
     pub attempts: u32,
@@ -163,17 +163,35 @@ pub struct Retry {
     pub first_wait: Duration,
     /// The longest wait. 10 s by default. A server that asks for more (`Retry-After`) ends the call
     /// with an error that says so.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
 }
 
 impl Retry {
-    /// Nothing is sent twice.
-    pub const OFF: Self = Self { attempts: 1, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+    /// Sends nothing twice.
+    pub const OFF: Self = Self { attempts: 1, first_wait: Duration::ZERO, max_wait: Duration::ZERO };
+
+    /// Sets the most requests that are sent, the first included. 0 counts as 1.
+    #[must_use]
+    pub const fn with_attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// Sets the wait after the first failure.
+    #[must_use]
+    pub const fn with_first_wait(self, first_wait: Duration) -> Self {
+        Self { first_wait, ..self }
+    }
+
+    /// Sets the longest wait.
+    #[must_use]
+    pub const fn with_max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
+    }
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 4, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(10) }
+        Self { attempts: 4, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(10) }
     }
 }
 
@@ -182,9 +200,9 @@ impl Default for Retry {
 /// A code exchange, a password or a refresh is never sent twice when the first may have arrived.
 ///
 /// ```text
-/// ready --send--> out --answer, or an error that is final--> done
+/// ready --send--> awaiting the response --success, or an error that is final--> done
 ///   ^              |
-///   +---waiting <--+ a failure, if the operation may be repeated and attempts are left
+///   +---waiting <--+ a failure, if the operation may be repeated, and attempts and time are left
 /// ```
 #[derive(Debug)]
 pub struct Call<E: Endpoint> {
@@ -192,6 +210,8 @@ pub struct Call<E: Endpoint> {
     app: App,
     retry: Retry,
     timeout: Duration,
+    /// When the whole call ends.
+    deadline: Option<Instant>,
     jitter: Jitter,
     attempts: u32,
     state: State<E::Response>,
@@ -201,7 +221,7 @@ pub struct Call<E: Endpoint> {
 enum State<T> {
     /// To be sent at once, or at an instant.
     Waiting(Option<Instant>),
-    Out {
+    AwaitingResponse {
         sent: Instant,
         deadline: Instant,
     },
@@ -209,41 +229,54 @@ enum State<T> {
 }
 
 impl<E: Endpoint> Call<E> {
-    /// Calls that operation with [`Retry::default()`] and a timeout of 30 s for each attempt.
-    ///
-    /// The seed is for the jitter of the waits, and need not be secret.
-    pub fn new(endpoint: E, app: &App, seed: u64) -> Self {
+    /// Calls that operation with [`Retry::default()`], a timeout of 30 s for each attempt, and no deadline.
+    pub fn new(endpoint: E, app: &App, seed: Seed) -> Self {
         Self {
             endpoint,
             app: app.clone(),
             retry: Retry::default(),
             timeout: DEFAULT_TIMEOUT,
+            deadline: None,
             jitter: Jitter::new(seed),
             attempts: 0,
             state: State::Waiting(None),
         }
     }
 
-    /// When it is sent again.
+    /// Sets when it is sent again.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// How long an answer may take. 30 s by default.
+    /// Sets how long the response to one attempt may take. 30 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
+    /// Ends the whole call by that instant, retries and waits included.
+    ///
+    /// A request that is cut off then is an [`ErrorKind::OutcomeUnknown`]. If there is no time to send one at all, the
+    /// error is [`ErrorKind::DeadlineExceeded`].
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
     fn send(&mut self, now: Instant) -> Step<E::Response> {
-        match self.endpoint.request(&self.app) {
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            self.state = State::Done(None);
+            return Step::Done(Err(too_late().of(self.endpoint.name())));
+        }
+        match request_of(&self.endpoint, &self.app) {
             Ok(request) => {
-                let deadline = after(now, self.timeout);
+                let deadline = earlier(after(now, self.timeout), self.deadline);
                 self.attempts = self.attempts.saturating_add(1);
-                self.state = State::Out { sent: now, deadline };
+                self.state = State::AwaitingResponse { sent: now, deadline };
                 let options = SendOptions { deadline, fresh_connection: !self.endpoint.repeatable() };
                 Step::Send { request, options }
             }
@@ -255,16 +288,16 @@ impl<E: Endpoint> Call<E> {
     }
 
     fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
-        let mut result = outcome.and_then(|answer| self.endpoint.response(&self.app, answer));
+        let mut result = outcome.and_then(|response| self.endpoint.response(&self.app, response));
         if let Ok(response) = &mut result {
             self.endpoint.set_requested_at(response, sent);
         }
         self.state = match result {
             Ok(response) => State::Done(Some(Ok(response))),
-            Err(error) => match self.wait_after(&error) {
-                Some(wait) => State::Waiting(Some(after(now, wait))),
+            Err(error) => match self.next_attempt(&error, now) {
+                Some(at) => State::Waiting(Some(at)),
                 None => {
-                    let error = error.of(self.endpoint.name()).to(&self.app.service);
+                    let error = error.of(self.endpoint.name()).to(self.app.service());
                     let error = match self.attempts {
                         0 | 1 => error,
                         attempts => error.with_note(format!("{attempts} attempts were made")),
@@ -275,26 +308,37 @@ impl<E: Endpoint> Call<E> {
         };
     }
 
-    /// How long to wait before the next attempt; `None` if there must be none.
-    fn wait_after(&mut self, error: &Error) -> Option<Duration> {
+    /// Returns when to make the next attempt; `None` if there must be none.
+    fn next_attempt(&mut self, error: &Error, now: Instant) -> Option<Instant> {
         let safe = error.kind() == ErrorKind::NotSent || (self.endpoint.repeatable() && is_failure(error));
         if !safe || self.attempts >= self.retry.attempts {
             return None;
         }
-        let wait = self.jitter.shorten(doubled(self.retry.first_wait, self.attempts, self.retry.longest_wait));
-        match error.retry_after() {
-            Some(asked) if asked > self.retry.longest_wait => None,
-            Some(asked) => Some(wait.max(asked)),
-            None => Some(wait),
-        }
+        let wait = self.jitter.shorten(doubled(self.retry.first_wait, self.attempts, self.retry.max_wait));
+        let wait = match error.retry_after() {
+            Some(asked) if asked > self.retry.max_wait => return None,
+            Some(asked) => wait.max(asked),
+            None => wait,
+        };
+        Some(after(now, wait)).filter(|at| self.deadline.is_none_or(|deadline| *at < deadline))
     }
+}
+
+/// Makes the error of an operation that had no time left to send anything.
+fn too_late() -> Error {
+    Error::deadline_exceeded("the time that the program gave was over before anything was sent; give it more")
+}
+
+/// Returns the earlier of two deadlines, of which the second may be missing.
+pub(crate) fn earlier(one: Instant, other: Option<Instant>) -> Instant {
+    other.map_or(one, |other| one.min(other))
 }
 
 impl<E: Endpoint> Flow for Call<E> {
     type Output = E::Response;
 
     fn step(&mut self, now: Instant) -> Step<E::Response> {
-        if let State::Out { sent, deadline } = self.state {
+        if let State::AwaitingResponse { sent, deadline } = self.state {
             if now < deadline {
                 return Step::Wait(deadline);
             }
@@ -303,28 +347,28 @@ impl<E: Endpoint> Flow for Call<E> {
         match &mut self.state {
             State::Waiting(Some(until)) if now < *until => Step::Wait(*until),
             State::Waiting(_) => self.send(now),
-            State::Out { deadline, .. } => Step::Wait(*deadline),
-            State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::finished()))),
+            State::AwaitingResponse { deadline, .. } => Step::Wait(*deadline),
+            State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::already_completed()))),
         }
     }
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
-        if let State::Out { sent, .. } = self.state {
+        if let State::AwaitingResponse { sent, .. } = self.state {
             self.outcome(outcome, sent, now);
         }
     }
 }
 
-/// Whether an error says nothing about the request itself: the network's, a busy server's or a proxy's.
-/// The next attempt may well succeed.
+/// Returns whether an error says nothing about the request itself: the network's, a busy server's or a proxy's. The
+/// next attempt may succeed.
 pub(crate) fn is_failure(error: &Error) -> bool {
     let status = error.http_status().map_or(0, |status| status.as_u16());
     match error.kind() {
-        ErrorKind::NotSent | ErrorKind::Lost | ErrorKind::BadAnswer => true,
-        ErrorKind::TryLater if error.service().is_none() => true,
+        ErrorKind::NotSent | ErrorKind::OutcomeUnknown | ErrorKind::InvalidResponse => true,
+        ErrorKind::Unavailable if error.api_error().is_none() => true,
         _ if matches!(status, 300..=399 | 408 | 429 | 500..=599) => true,
         _ => {
-            let name = error.service().and_then(|service| service.oauth_error.as_deref());
+            let name = error.api_error().and_then(|api_error| api_error.oauth_error.as_deref());
             matches!(name, Some("server_error" | "temporarily_unavailable"))
         }
     }

@@ -2,13 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+/// What makes the waits of one flow differ from those of another: a random number that need not be secret.
+///
+/// The core draws no random number: an adapter draws one for each flow (`std::hash::RandomState` will do). With a
+/// constant one everything still works, but clients that fail together try again together.
+///
+/// ```
+/// use std::hash::{BuildHasher, RandomState};
+/// use loginradius_proto::Seed;
+///
+/// let seed = Seed(RandomState::new().hash_one(()));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "it is a number with a name")]
+pub struct Seed(pub u64);
+
 /// A small generator for jitter (SplitMix64): good enough to spread requests, and to nothing else.
 #[derive(Debug, Clone)]
 pub(crate) struct Jitter(u64);
 
 impl Jitter {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self(seed.0)
     }
 
     /// 64 bits.
@@ -46,19 +61,19 @@ mod tests {
     #[test]
     fn jitter_takes_at_most_a_quarter_and_differs() {
         let wait = Duration::from_secs(40);
-        let mut jitter = Jitter::new(7);
+        let mut jitter = Jitter::new(Seed(7));
         let waits: Vec<_> = (0..1000).map(|_| jitter.shorten(wait)).collect();
         assert!(waits.iter().all(|short| (Duration::from_secs(30)..=wait).contains(short)));
         assert!(waits.iter().min().unwrap() < &Duration::from_secs(31));
         assert!(waits.iter().max().unwrap() > &Duration::from_secs(39));
-        assert_eq!(Jitter::new(1).shorten(Duration::MAX).min(Duration::MAX / 4 * 3), Duration::MAX / 4 * 3);
+        assert_eq!(Jitter::new(Seed(1)).shorten(Duration::MAX).min(Duration::MAX / 4 * 3), Duration::MAX / 4 * 3);
     }
 
     #[test]
     fn the_generator_is_splitmix64() {
         // The first numbers of its published test vector for the seed 1234567.
         let numbers = [6_457_827_717_110_365_317_u64, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-        let mut jitter = Jitter::new(1_234_567);
+        let mut jitter = Jitter::new(Seed(1_234_567));
         // A quarter of this wait is one nanosecond for each value of the number's upper 12 bits.
         let wait = Duration::from_nanos(4 << 12);
         for number in numbers {

@@ -12,7 +12,7 @@
 //! use loginradius_proto::{App, Body, Endpoint, oauth::RefreshAccessToken};
 //!
 //! # fn main() -> Result<(), loginradius_proto::Error> {
-//! let app = App::new("my-api-key").client_secret("my-api-secret");
+//! let app = App::new("my-api-key").with_client_secret("my-api-secret");
 //! let refresh = RefreshAccessToken::new("a795bbb0-5868-4079-a45b-606ad8aeee80");
 //!
 //! let request = refresh.request(&app)?;
@@ -46,13 +46,15 @@
 //!
 //! # Errors
 //!
-//! One [`Error`]: its [`kind`](Error::kind) says what to do, [`service`](Error::service) what LoginRadius
+//! One [`Error`]: its [`kind`](Error::kind) says what to do, [`service`](Error::api_error) what LoginRadius
 //! said. No error shows a secret.
 
+mod api;
 mod app;
 mod body;
 pub mod browser;
 mod device;
+mod dialect;
 mod endpoint;
 mod error;
 mod flow;
@@ -60,6 +62,7 @@ mod jitter;
 pub mod jwt;
 pub mod oauth;
 mod redacted;
+mod request;
 mod route;
 mod secret;
 mod service;
@@ -71,15 +74,20 @@ mod wire;
 
 pub use http;
 
-pub use app::{App, BodyFormat};
+pub use api::Api;
+pub use app::App;
 pub use body::Body;
-pub use device::{DeviceFlow, PendingDevice};
+pub use device::{DeviceFlow, DeviceProgress, PendingDevice};
+pub use dialect::{BodyFormat, ChallengeMethod, ClientAuthentication, Dialect, RevocationKey};
 pub use endpoint::Endpoint;
-pub use error::{Ask, Error, ErrorKind, FieldError, ServiceError};
+pub use error::{ApiError, Error, ErrorKind, FieldError, UserAction};
 pub use flow::{Call, Flow, Retry, SendOptions, Step};
+pub use jitter::Seed;
 pub use redacted::redacted;
+pub use request::RequestBuilder;
 pub use secret::{
-    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, DeviceCode, IdToken, Jwt, Password, RefreshToken,
+    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, DeviceCode, IdToken, Jwt, Nonce, Password, RefreshToken,
 };
-pub use service::{Family, Service};
+pub use service::{BaseUrl, Service};
 pub use token::TokenSet;
+pub use wire::response::ResponseReader;

@@ -10,7 +10,7 @@ use http::{Method, Request, Uri};
 /// use loginradius_proto::{App, Endpoint, jwt::JwtByAccessToken, redacted};
 ///
 /// # fn main() -> Result<(), loginradius_proto::Error> {
-/// let app = App::new("my-api-key").jwt_app("my-jwt-app");
+/// let app = App::new("my-api-key").with_jwt_app("my-jwt-app");
 /// let request = JwtByAccessToken::new("b8cb84c9").request(&app)?;
 ///
 /// println!("sending {}", redacted(&request));

@@ -86,6 +86,13 @@ secret! {
     /// [RFC 7636]: https://www.rfc-editor.org/rfc/rfc7636
     CodeVerifier
 }
+secret! {
+    /// What the claim `nonce` of the JWT or `id_token` of one login has to be ([OpenID Connect Core, section 2]). A
+    /// secret as long as the login waits.
+    ///
+    /// [OpenID Connect Core, section 2]: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
+    Nonce
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,86 +3,179 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 
+use crate::api::Api;
+use crate::dialect::Dialect;
 use crate::error::Error;
 
-/// Where LoginRadius is, and which of its two families of URLs is spoken there.
+/// Where LoginRadius is, which of its two APIs is spoken there, and how.
 ///
 /// ```
 /// use loginradius_proto::Service;
 ///
 /// # fn main() -> Result<(), loginradius_proto::Error> {
-/// let default = Service::cloud();
+/// let default = Service::classic();
 /// assert_eq!(default.to_string(), "https://cloud-api.loginradius.com");
 ///
-/// let tenant = Service::site("acme.hub.loginradius.com")?;
-/// let behind_a_gateway = Service::cloud().base_url("https://sso.example.com/loginradius")?;
-/// let emulator = Service::site("acme.hub.loginradius.com")?.base_url("http://127.0.0.1:8710")?;
+/// let site = Service::site("acme.hub.loginradius.com")?;
+/// let behind_a_gateway = Service::classic_at("https://sso.example.com/loginradius")?;
+/// let emulator = Service::site_at("http://127.0.0.1:8710")?;
 ///
 /// // The password and the secret would cross the network in the clear.
-/// assert!(Service::cloud().base_url("http://sso.example.com").is_err());
+/// assert!(Service::classic_at("http://sso.example.com").is_err());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[doc(alias("domain", "host", "base URL", "cloud-api.loginradius.com"))]
 pub struct Service {
-    family: Family,
+    api: Api,
+    base: BaseUrl,
+    api_host: BaseUrl,
+    dialect: Dialect,
+}
+
+/// The beginning of addresses: a scheme, a host, perhaps a port, perhaps the beginning of a path.
+///
+/// ```
+/// use loginradius_proto::Service;
+///
+/// assert_eq!(Service::classic().base().to_string(), "https://cloud-api.loginradius.com");
+/// assert_eq!(Service::classic().api_host().to_string(), "https://api.loginradius.com");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl {
     /// Scheme and authority, as in `https://example.com:8443`.
     origin: String,
-    /// A prefix of the path: empty, or as in `/a/b`.
+    /// The beginning of the path: empty, or as in `/a/b`.
     prefix: String,
     loopback: bool,
 }
 
-/// LoginRadius's two families of URLs for the same operations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Family {
-    /// `https://cloud-api.loginradius.com/sso/...`
-    Classic,
-    /// `https://{site}/api/...`, where the site is `<app>.hub.loginradius.com` or a domain of your own.
-    Site,
-}
-
 impl Service {
-    /// The classic family at `https://cloud-api.loginradius.com`.
+    /// Makes the classic API at `https://cloud-api.loginradius.com`.
     #[must_use]
-    pub fn cloud() -> Self {
-        Self {
-            family: Family::Classic,
-            origin: "https://cloud-api.loginradius.com".to_owned(),
-            prefix: String::new(),
-            loopback: false,
-        }
+    pub fn classic() -> Self {
+        Self::new(Api::Classic, BaseUrl::known("https://cloud-api.loginradius.com"))
     }
 
-    /// The site family at a host: `acme.hub.loginradius.com`, or a custom domain.
+    /// Makes the classic API at another address: a gateway, a custom domain, an emulator. A path in it is kept as the
+    /// beginning of every path.
+    ///
+    /// [LoginRadius's API host](Self::api_host) is taken to be at that address, too.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if that is not a host, with a port or without.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL (`http` is allowed for
+    /// `localhost`, `127.0.0.0/8` and `[::1]`) without user information, query, fragment, backslash, dot segments,
+    /// empty segments, a port out of range or anything outside of ASCII.
+    pub fn classic_at(url: &str) -> Result<Self, Error> {
+        Self::at(Api::Classic, url)
+    }
+
+    /// Makes the site API at a host: `acme.hub.loginradius.com`, or a custom domain.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if that is not a host, with a port or without.
     pub fn site(host: &str) -> Result<Self, Error> {
         if host.is_empty() {
-            return Err(Error::settings("the site is empty: it is a host such as acme.hub.loginradius.com"));
+            return Err(Error::configuration("the site is empty: it is a host such as acme.hub.loginradius.com"));
         }
         if host.contains('/') {
-            return Err(Error::settings(
+            return Err(Error::configuration(
                 "the site is a host such as acme.hub.loginradius.com, without a scheme or a path: \
-                 for a whole URL, use `base_url`",
+                 for a whole URL, use `Service::site_at`",
             ));
         }
-        Self { family: Family::Site, ..Self::cloud() }.base_url(&format!("https://{host}"))
+        let base = BaseUrl::parse(&format!("https://{host}"))?;
+        if !base.loopback && !host.contains(['.', ':']) {
+            return Err(Error::configuration(
+                "the site is a whole host such as acme.hub.loginradius.com: add its domain",
+            ));
+        }
+        Ok(Self::new(Api::Site, base))
     }
 
-    /// The same family at another address: a gateway, a custom domain, an emulator. A path is kept as
-    /// a prefix.
+    /// Makes the site API at any address, as [`classic_at`](Self::classic_at) does for the classic one.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) unless it is an `https` URL (`http` to
-    /// `localhost`, `127.0.0.0/8` or `[::1]` will do) without user information, query, fragment,
-    /// backslash, dot segments, empty segments, a port out of range or anything outside of ASCII.
-    pub fn base_url(self, url: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| Err(Error::settings(format!("the base URL {why}")));
+    /// Those of [`classic_at`](Self::classic_at).
+    pub fn site_at(url: &str) -> Result<Self, Error> {
+        Self::at(Api::Site, url)
+    }
+
+    fn at(api: Api, url: &str) -> Result<Self, Error> {
+        let base = BaseUrl::parse(url)?;
+        Ok(Self { api_host: base.clone(), ..Self::new(api, base) })
+    }
+
+    fn new(api: Api, base: BaseUrl) -> Self {
+        Self { api, base, api_host: BaseUrl::known("https://api.loginradius.com"), dialect: Dialect::new() }
+    }
+
+    /// Sets where LoginRadius's API host is, for [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own).
+    /// `https://api.loginradius.com` by default, or the address that was given for the rest.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`classic_at`](Self::classic_at).
+    pub fn with_api_host(self, url: &str) -> Result<Self, Error> {
+        Ok(Self { api_host: BaseUrl::parse(url)?, ..self })
+    }
+
+    /// Sets how requests are written, where LoginRadius's documentation leaves a choice.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if this API does not have what the dialect asks
+    /// for: the message says what.
+    pub fn with_dialect(self, dialect: Dialect) -> Result<Self, Error> {
+        dialect.check(self.api)?;
+        Ok(Self { dialect, ..self })
+    }
+
+    /// Returns which API it is.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.api
+    }
+
+    /// Returns the address of the OAuth and JWT operations.
+    #[must_use]
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
+    /// Returns the address of LoginRadius's API host, which has the profile of the user and hundreds of other calls.
+    #[must_use]
+    pub fn api_host(&self) -> &BaseUrl {
+        &self.api_host
+    }
+
+    /// Returns how requests are written.
+    #[must_use]
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// Returns which of the two addresses a request goes to; `None` if it goes elsewhere.
+    ///
+    /// A client sends to its own service only, and a transport may hold settings for one address (a proxy, a
+    /// certificate): it asks before it sends.
+    #[must_use]
+    pub fn base_of(&self, uri: &Uri) -> Option<&BaseUrl> {
+        [&self.base, &self.api_host].into_iter().find(|base| base.serves(uri))
+    }
+}
+
+impl BaseUrl {
+    fn known(origin: &str) -> Self {
+        Self { origin: origin.to_owned(), prefix: String::new(), loopback: false }
+    }
+
+    fn parse(url: &str) -> Result<Self, Error> {
+        let refuse = |why: &str| Err(Error::configuration(format!("the base URL {why}")));
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return refuse("has a space, a control character or a character outside of ASCII: remove it");
         }
@@ -114,37 +207,26 @@ impl Service {
             );
         }
         let prefix = path.strip_suffix('/').unwrap_or(path);
-        for segment in prefix.split('/').skip(1) {
-            let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-            if matches!(plain.as_str(), "" | "." | "..") {
-                return refuse("has an empty or a dot segment in its path: write the path out");
-            }
+        if prefix.split('/').skip(1).any(is_dot_or_empty) {
+            return refuse("has an empty or a dot segment in its path: write the path out");
         }
         let scheme = if secure { "https" } else { "http" };
         let origin = format!("{scheme}://{authority}");
         if format!("{origin}{prefix}/").parse::<Uri>().is_err() {
             return refuse("is not a URL");
         }
-        Ok(Self { family: self.family, origin, prefix: prefix.to_owned(), loopback })
+        Ok(Self { origin, prefix: prefix.to_owned(), loopback })
     }
 
-    /// The family of URLs.
-    #[must_use]
-    pub fn family(&self) -> Family {
-        self.family
-    }
-
-    /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`. No proxy belongs in
-    /// between then.
+    /// Returns whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`. No proxy belongs in between
+    /// then.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Whether a request goes to this service: the same scheme, host and port. A transport that holds
-    /// settings for one service (a proxy, a certificate) asks before it sends.
-    #[must_use]
-    pub fn serves(&self, uri: &Uri) -> bool {
+    /// Returns whether a request goes to the same scheme, host and port.
+    fn serves(&self, uri: &Uri) -> bool {
         match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => self.origin == format!("{scheme}://{authority}"),
             _ => false,
@@ -152,15 +234,39 @@ impl Service {
     }
 }
 
-impl fmt::Display for Service {
+/// Returns whether a segment of a path, percent-encoded or not, leads elsewhere than it says.
+pub(crate) fn is_dot_or_empty(segment: &str) -> bool {
+    let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+    matches!(plain.as_str(), "" | "." | "..")
+}
+
+impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
     }
 }
 
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseUrl({self})")
+    }
+}
+
+/// Writes the address of the OAuth and JWT operations.
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.base.fmt(f)
+    }
+}
+
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Service({:?}, {self})", self.family)
+        f.debug_struct("Service")
+            .field("api", &self.api)
+            .field("base", &self.base)
+            .field("api_host", &self.api_host)
+            .field("dialect", &self.dialect)
+            .finish()
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Request, Response};
 
-use crate::app::{App, BodyFormat};
+use crate::app::App;
 use crate::body::Body;
+use crate::dialect::{BodyFormat, Dialect};
 use crate::endpoint::Endpoint;
 use crate::service::Service;
 use crate::session::Now;
@@ -15,21 +16,22 @@ use crate::session::Now;
 /// An app with every setting, so that a request that carries one too many is noticed.
 pub(crate) fn classic_app(format: BodyFormat) -> App {
     App::new("my-client-id")
-        .client_secret("my-client-secret")
-        .api_key("my-api-key")
-        .oauth_app("my-oauth-app")
-        .jwt_app("my-jwt-app")
-        .body_format(format)
+        .with_client_secret("my-client-secret")
+        .with_api_key("my-api-key")
+        .with_oauth_app("my-oauth-app")
+        .with_jwt_app("my-jwt-app")
+        .with_service(Service::classic().with_dialect(Dialect::new().with_body_format(format)).unwrap())
 }
 
 /// The same at a site.
 pub(crate) fn site_app(format: BodyFormat) -> App {
-    classic_app(format).service(Service::site("acme.hub.loginradius.com").unwrap())
+    let service = Service::site("acme.hub.loginradius.com").unwrap();
+    classic_app(format).with_service(service.with_dialect(Dialect::new().with_body_format(format)).unwrap())
 }
 
 /// The same without a secret.
 pub(crate) fn public(app: App) -> App {
-    App { client_secret: None, ..app }
+    app.with_client_secret("")
 }
 
 pub(crate) fn response(status: u16, body: &str) -> Response<Body> {

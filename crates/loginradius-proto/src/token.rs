@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::secret::{AccessToken, IdToken, Nonce, RefreshToken};
 use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
 
@@ -35,6 +35,9 @@ pub struct TokenSet {
     pub scope: Option<String>,
     /// Present if the OAuth app is configured for OpenID Connect. Not verified.
     pub id_token: Option<IdToken>,
+    /// What the claim `nonce` of the `id_token` has to be, if a login through a browser sent one: verify the `id_token`
+    /// against it.
+    pub nonce: Option<Nonce>,
     /// When they were asked for, if a flow did ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)):
     /// their lifetime is counted from then, and so never overrated.
     pub requested_at: Option<Instant>,
@@ -51,6 +54,7 @@ impl TokenSet {
             refresh_token: None,
             scope: None,
             id_token: None,
+            nonce: None,
             requested_at: None,
         }
     }
@@ -74,6 +78,7 @@ impl TokenSet {
             refresh_token: None,
             scope: object.text("scope").unwrap_or(None),
             id_token: id_token.map(IdToken::new),
+            nonce: None,
             requested_at: None,
         })
     }

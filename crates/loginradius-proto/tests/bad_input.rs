@@ -6,22 +6,22 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, BodyFormat, Endpoint, Error, ErrorKind, Service};
-use loginradius_testing::{app, site};
+use loginradius_proto::{App, BodyFormat, Dialect, Endpoint, Error, ErrorKind, RevocationKey, Service};
+use loginradius_testing::{app, site, speaking, writing};
 
 /// The error of that kind that says that.
 #[track_caller]
 fn refused(outcome: Result<impl Sized, Error>, saying: &str) {
     let Err(error) = outcome else { panic!("not refused: {saying}") };
-    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains(saying), "{error:?} does not say: {saying}");
-    assert!(error.service().is_none() && error.http_status().is_none());
+    assert!(error.api_error().is_none() && error.http_status().is_none());
 }
 
 #[test]
 fn an_oauth_app_is_one_segment_of_the_path() {
     let path = |name: &str| {
-        let request = RequestDeviceCode::new().request(&app().oauth_app(name)).unwrap();
+        let request = RequestDeviceCode::new().request(&app().with_oauth_app(name)).unwrap();
         request.uri().path().to_owned()
     };
     assert_eq!(path("../x"), "/sso/oauth/..%2Fx/device");
@@ -36,8 +36,8 @@ fn an_oauth_app_is_one_segment_of_the_path() {
 
 #[test]
 fn a_jwt_app_is_one_segment_or_one_parameter() {
-    let sent = |app: App| JwtByAccessToken::new("token").request(&app.jwt_app("../a&b=c")).unwrap().uri().clone();
-    assert_eq!(sent(app().service(site())).path(), "/api/jwt/..%2Fa%26b%3Dc/token");
+    let sent = |app: App| JwtByAccessToken::new("token").request(&app.with_jwt_app("../a&b=c")).unwrap().uri().clone();
+    assert_eq!(sent(app().with_service(site())).path(), "/api/jwt/..%2Fa%26b%3Dc/token");
     assert_eq!(sent(app()).path(), "/sso/jwt/api/token");
     assert!(sent(app()).query().unwrap().contains("jwtapp=..%2Fa%26b%3Dc"));
 }
@@ -45,15 +45,15 @@ fn a_jwt_app_is_one_segment_or_one_parameter() {
 #[test]
 fn names_that_are_no_segment() {
     for name in [".", ".."] {
-        let app = app().oauth_app(name).jwt_app(name);
+        let app = app().with_oauth_app(name).with_jwt_app(name);
         refused(
             RequestDeviceCode::new().request(&app),
             "is a dot segment: use the name from the LoginRadius Dashboard",
         );
-        let app = app.service(site());
+        let app = app.with_service(site());
         refused(JwtByAccessToken::new("t").request(&app), "the JWT app's name is a dot segment: use the name");
     }
-    let with = |name: &str| app().oauth_app(name).jwt_app(name).service(site());
+    let with = |name: &str| app().with_oauth_app(name).with_jwt_app(name).with_service(site());
     refused(RequestTokens::new("d").request(&with("")), "the OAuth app's name is empty: use the name from");
     refused(JwtByAccessToken::new("t").request(&with("")), "the JWT app's name is empty: use the name from");
     for name in ["my-app\n", "\0", "a\u{7f}b", "a\u{85}b"] {
@@ -64,8 +64,8 @@ fn names_that_are_no_segment() {
 
 #[test]
 fn an_app_that_is_needed_and_not_set() {
-    let says = "the OAuth app's name is not set, and this operation needs it: set it with `App::oauth_app`";
-    let bare = App::new("my-client-id").client_secret("my-secret");
+    let says = "the OAuth app's name is not set, and this operation needs it: set it with `App::with_oauth_app`";
+    let bare = App::new("my-client-id").with_client_secret("my-secret");
     refused(RequestDeviceCode::new().request(&bare), says);
     refused(RequestTokens::new("d").request(&bare), says);
     AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare).unwrap();
@@ -73,7 +73,7 @@ fn an_app_that_is_needed_and_not_set() {
     RefreshAccessToken::new("r").request(&bare).unwrap();
     RevokeRefreshToken::new("r").request(&bare).unwrap();
 
-    let bare = bare.service(site());
+    let bare = bare.with_service(site());
     refused(RequestDeviceCode::new().request(&bare), says);
     refused(RequestTokens::new("d").request(&bare), says);
     refused(AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare), says);
@@ -81,9 +81,9 @@ fn an_app_that_is_needed_and_not_set() {
     refused(RefreshAccessToken::new("r").request(&bare), says);
     refused(RevokeRefreshToken::new("r").request(&bare), says);
 
-    let says = "the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`";
-    for service in [Service::cloud(), site()] {
-        let bare = App::new("my-client-id").service(service);
+    let says = "the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`";
+    for service in [Service::classic(), site()] {
+        let bare = App::new("my-client-id").with_service(service);
         refused(JwtByAccessToken::new("t").request(&bare), says);
         refused(JwtLogin::email("e", "p").request(&bare), says);
         refused(JwtLogin::phone("e", "p").request(&bare), says);
@@ -94,7 +94,7 @@ fn an_app_that_is_needed_and_not_set() {
 #[test]
 fn parameters_that_are_empty_are_named() {
     let empty = |name: &str| format!("`{name}` is empty: give it a value");
-    let nameless = App::new("").oauth_app("my-oauth-app").jwt_app("my-jwt-app");
+    let nameless = App::new("").with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app");
     refused(RequestDeviceCode::new().request(&nameless), &empty("client_id"));
     refused(RequestTokens::new("d").request(&nameless), &empty("client_id"));
     refused(AccessTokenByCode::new("c", "r").request(&nameless), &empty("client_id"));
@@ -112,13 +112,14 @@ fn parameters_that_are_empty_are_named() {
     refused(AccessTokenByPassword::new("u", "").request(&app), &empty("password"));
     refused(RefreshAccessToken::new("").request(&app), &empty("refresh_token"));
     refused(RevokeRefreshToken::new("").request(&app), &empty("refresh_token"));
-    refused(RevokeRefreshToken::new("").with_token_key().request(&app), &empty("token"));
+    let with_token = speaking(&app, Dialect::new().with_revocation_key(RevocationKey::Token));
+    refused(RevokeRefreshToken::new("").request(&with_token), &empty("token"));
     refused(JwtByAccessToken::new("").request(&app), &empty("access_token"));
     refused(JwtLogin::email("", "p").request(&app), &empty("email"));
     refused(JwtLogin::phone("", "p").request(&app), &empty("phone"));
     refused(JwtLogin::username("", "p").request(&app), &empty("username"));
     refused(JwtLogin::username("u", "").request(&app), &empty("password"));
-    refused(JwtLogin::username("u", "p").request(&app.jwt_app("")), &empty("jwtapp"));
+    refused(JwtLogin::username("u", "p").request(&app.with_jwt_app("")), &empty("jwtapp"));
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn control_characters_are_refused_and_the_parameter_is_named() {
     for bad in ["x\n", "\r\nx", "x\0y", "\t", "x\u{7f}", "x\u{9f}"] {
         let app = app();
         refused(RefreshAccessToken::new("r").request(&App::new(bad)), &control("client_id"));
-        let secret = app.clone().client_secret(bad);
+        let secret = app.clone().with_client_secret(bad);
         refused(RefreshAccessToken::new("r").request(&secret), &control("client_secret"));
         refused(RequestDeviceCode::new().scope(bad).request(&app), &control("scope"));
         refused(RequestTokens::new(bad).request(&app), &control("device_code"));
@@ -141,15 +142,15 @@ fn control_characters_are_refused_and_the_parameter_is_named() {
         refused(RefreshAccessToken::new(bad).request(&app), &control("refresh_token"));
         refused(RevokeRefreshToken::new(bad).request(&app), &control("refresh_token"));
         refused(JwtByAccessToken::new(bad).request(&app), &control("access_token"));
-        refused(JwtByAccessToken::new("t").request(&app.clone().api_key(bad)), &control("apikey"));
-        refused(JwtByAccessToken::new("t").request(&app.clone().jwt_app(bad)), &control("jwtapp"));
+        refused(JwtByAccessToken::new("t").request(&app.clone().with_api_key(bad)), &control("apikey"));
+        refused(JwtByAccessToken::new("t").request(&app.clone().with_jwt_app(bad)), &control("jwtapp"));
         refused(JwtLogin::email(bad, "p").request(&app), &control("email"));
         refused(JwtLogin::email("e", bad).request(&app), &control("password"));
         let with = |options| JwtLogin::email("e", "p").options(options).request(&app);
         refused(with(LoginOptions::new().verification_url(bad)), &control("verificationurl"));
         refused(with(LoginOptions::new().login_url(bad)), &control("loginurl"));
         refused(with(LoginOptions::new().email_template(bad)), &control("emailtemplate"));
-        let site = app.service(site());
+        let site = app.with_service(site());
         refused(JwtByAccessToken::new("t").nonce(bad).request(&site), &control("Nonce"));
     }
 }
@@ -158,7 +159,8 @@ fn control_characters_are_refused_and_the_parameter_is_named() {
 fn what_separates_parameters_stays_within_one() {
     for id in ["a&client_secret=x", "100%", "%41", "a=b", "a+b c", "a\"b\\c", "#?/"] {
         for format in [BodyFormat::Form, BodyFormat::Json] {
-            let request = RequestDeviceCode::new().request(&App::new(id).oauth_app("o").body_format(format)).unwrap();
+            let app = writing(&App::new(id).with_oauth_app("o"), format);
+            let request = RequestDeviceCode::new().request(&app).unwrap();
             let bytes = request.body().as_bytes();
             let read: BTreeMap<String, String> = match format {
                 BodyFormat::Form => serde_urlencoded::from_bytes(bytes).unwrap(),
@@ -166,7 +168,7 @@ fn what_separates_parameters_stays_within_one() {
             };
             assert_eq!(read, BTreeMap::from([("client_id".to_owned(), id.to_owned())]));
         }
-        let request = JwtByAccessToken::new("t").request(&App::new(id).jwt_app("j")).unwrap();
+        let request = JwtByAccessToken::new("t").request(&App::new(id).with_jwt_app("j")).unwrap();
         let query: Vec<(String, String)> = serde_urlencoded::from_str(request.uri().query().unwrap()).unwrap();
         assert_eq!(query[0], ("apikey".to_owned(), id.to_owned()));
         assert_eq!(query.len(), 3);
@@ -179,7 +181,7 @@ fn a_password_of_every_kind_of_character_arrives() {
     let others = "\u{a0}äß\u{7ff}\u{800}€\u{d7ff}\u{e000}\u{feff}\u{ffff}\u{10000}😀\u{10ffff}";
     let password = ascii + others;
     let read = |operation: &dyn Fn(&App) -> loginradius_proto::http::Request<loginradius_proto::Body>, format| {
-        let request = operation(&app().body_format(format));
+        let request = operation(&writing(&app(), format));
         let bytes = request.body().as_bytes().to_vec();
         let members: BTreeMap<String, String> = match request.headers()["content-type"].to_str().unwrap() {
             "application/x-www-form-urlencoded" => serde_urlencoded::from_bytes(&bytes).unwrap(),
@@ -281,7 +283,7 @@ fn base_urls_that_are_refused() {
         ("https://[::1%25lo]", host),
         ("https://a.example/b<c", "is not a URL"),
     ] {
-        let outcome = Service::cloud().base_url(url);
+        let outcome = Service::classic_at(url);
         let Err(error) = &outcome else { panic!("{url} is taken as {outcome:?}") };
         assert!(error.to_string().starts_with("the base URL "), "{error}");
         refused(outcome, saying);
@@ -305,19 +307,19 @@ fn base_urls_that_are_taken() {
         ("http://[::1]:80", "http://[::1]:80", true),
         ("http://[::1]", "http://[::1]", true),
     ] {
-        let service = Service::cloud().base_url(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        let service = Service::classic_at(url).unwrap_or_else(|error| panic!("{url}: {error}"));
         assert_eq!(service.to_string(), origin);
-        assert_eq!(service.is_loopback(), loopback, "{url}");
-        let request = RequestDeviceCode::new().request(&app().service(service.clone())).unwrap();
+        assert_eq!(service.base().is_loopback(), loopback, "{url}");
+        let request = RequestDeviceCode::new().request(&app().with_service(service.clone())).unwrap();
         assert_eq!(request.uri().to_string(), format!("{origin}/sso/oauth/my-oauth-app/device"));
-        assert!(service.serves(request.uri()), "{url}");
+        assert!(service.base_of(request.uri()).is_some(), "{url}");
     }
-    assert!(!Service::cloud().is_loopback());
+    assert!(!Service::classic().base().is_loopback());
 }
 
 #[test]
 fn a_path_prefix_stands_before_every_operation() {
-    let app = app().service(site().base_url("https://gate.example/login/radius").unwrap());
+    let app = app().with_service(Service::site_at("https://gate.example/login/radius").unwrap());
     let request = RefreshAccessToken::new("r").request(&app).unwrap();
     assert_eq!(request.uri(), "https://gate.example/login/radius/api/oauth/my-oauth-app/token");
     let request = JwtByAccessToken::new("t").request(&app).unwrap();
@@ -326,7 +328,7 @@ fn a_path_prefix_stands_before_every_operation() {
 
 #[test]
 fn sites_that_are_no_host() {
-    refused(Service::site("https://acme.hub.loginradius.com"), "for a whole URL, use `base_url`");
+    refused(Service::site("https://acme.hub.loginradius.com"), "for a whole URL, use `Service::site_at`");
     refused(Service::site("acme.hub.loginradius.com/"), "without a scheme or a path");
     refused(Service::site(""), "the site is empty: it is a host such as acme.hub.loginradius.com");
     refused(Service::site(":443"), "has a host that is not a name or an address");
@@ -341,7 +343,7 @@ fn sites_that_are_no_host() {
 
 #[test]
 fn other_places_are_not_served() {
-    let serves = |uri: &str| Service::cloud().serves(&uri.parse().unwrap());
+    let serves = |uri: &str| Service::classic().base_of(&uri.parse().unwrap()).is_some();
     assert!(serves("https://cloud-api.loginradius.com/x?y"));
     for uri in [
         "http://cloud-api.loginradius.com/x",
@@ -357,20 +359,20 @@ fn other_places_are_not_served() {
 
 #[test]
 fn a_setting_with_a_space_around_it_is_refused_before_it_is_sent() {
-    let good = || App::new("id").client_secret("secret").oauth_app("app").jwt_app("jwt");
+    let good = || App::new("id").with_client_secret("secret").with_oauth_app("app").with_jwt_app("jwt");
     let refresh = |app: App| RefreshAccessToken::new("r").request(&app).map(drop);
     let device = |app: App| RequestDeviceCode::new().request(&app).map(drop);
     let jwt = |app: App| JwtByAccessToken::new("a").request(&app).map(drop);
     assert!(refresh(good()).is_ok() && device(good()).is_ok() && jwt(good()).is_ok());
     for (refused, what) in [
-        (refresh(App::new(" id").client_secret("secret")), "`client_id`"),
-        (refresh(good().client_secret("secret ")), "`client_secret`"),
-        (device(good().oauth_app("app ")), "OAuth app's name"),
-        (jwt(good().jwt_app(" jwt")), "`jwtapp`"),
-        (jwt(good().api_key("key ")), "`apikey`"),
+        (refresh(App::new(" id").with_client_secret("secret")), "`client_id`"),
+        (refresh(good().with_client_secret("secret ")), "`client_secret`"),
+        (device(good().with_oauth_app("app ")), "OAuth app's name"),
+        (jwt(good().with_jwt_app(" jwt")), "`jwtapp`"),
+        (jwt(good().with_api_key("key ")), "`apikey`"),
     ] {
         let error = refused.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains(what) && error.to_string().ends_with("a space: remove it"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Retry, SendOptions, Step, TokenSet};
+use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Retry, Seed, SendOptions, Step, TokenSet};
 use loginradius_testing::{PAGE, app, ms, response, response_with, s, start};
 use proptest::prelude::*;
 
@@ -79,7 +79,7 @@ fn run<E: Endpoint>(mut call: Call<E>, outcomes: &[Outcome]) -> Run {
                 let outcome = match outcome {
                     Responded(status, body) => Ok(response(status, body)),
                     AskedToWait(status, wait) => Ok(response_with(status, PAGE, &[("retry-after", wait)])),
-                    Lost => Err(Error::lost("connection reset")),
+                    Lost => Err(Error::outcome_unknown("connection reset")),
                     NotSent => Err(Error::not_sent("connection refused")),
                     NoResponse => continue,
                 };
@@ -88,7 +88,7 @@ fn run<E: Endpoint>(mut call: Call<E>, outcomes: &[Outcome]) -> Run {
             Step::Done(result) => {
                 let result = result.map(drop);
                 let Step::Done(Err(error)) = call.step(now) else { panic!("two ends") };
-                assert_eq!(error.kind(), ErrorKind::Finished);
+                assert_eq!(error.kind(), ErrorKind::AlreadyCompleted);
                 return Run { sent, options: all_options, ended: now - start(), result };
             }
         }
@@ -100,7 +100,7 @@ fn run<E: Endpoint>(mut call: Call<E>, outcomes: &[Outcome]) -> Run {
 type Operation = (&'static str, bool, Outcome, fn(Retry, u64, &[Outcome]) -> Run);
 
 fn call<E: Endpoint>(endpoint: E, retry: Retry, seed: u64, outcomes: &[Outcome]) -> Run {
-    run(Call::new(endpoint, &app(), seed).retry(retry), outcomes)
+    run(Call::new(endpoint, &app(), Seed(seed)).retry(retry), outcomes)
 }
 
 const OPERATIONS: &[Operation] = &[
@@ -157,7 +157,7 @@ fn a_success_is_the_end_of_every_call() {
 fn what_may_have_taken_effect_is_never_sent_again() {
     for (name, _, success, run) in not_repeatable() {
         for outcome in UNKNOWN {
-            let finished = run(Retry { attempts: 100, ..Retry::default() }, 1, &[*outcome, *success]);
+            let finished = run(Retry::default().with_attempts(100), 1, &[*outcome, *success]);
             assert_eq!(finished.sent.len(), 1, "{name}, {outcome:?}");
             let error = finished.result.expect_err(name);
             assert!(!error.to_string().contains("attempts"), "{error}");
@@ -191,7 +191,7 @@ fn a_request_that_is_lost_after_some_that_were_not_sent_is_the_last() {
         let finished = run(Retry::default(), 1, &[NotSent, NotSent, Lost, *success]);
         assert_eq!(finished.sent.len(), 3, "{name}");
         let error = finished.result.expect_err(name);
-        assert_eq!(error.kind(), ErrorKind::Lost, "{name}");
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{name}");
         assert!(error.to_string().ends_with("; 3 attempts were made"), "{error}");
     }
 }
@@ -202,7 +202,7 @@ fn a_refusal_is_never_sent_again() {
         for outcome in FINAL {
             let finished = run(Retry::default(), 1, &[*outcome, *success]);
             assert_eq!(finished.sent.len(), 1, "{name}, {outcome:?}");
-            assert!(finished.result.expect_err(name).service().is_some(), "{name}, {outcome:?}");
+            assert!(finished.result.expect_err(name).api_error().is_some(), "{name}, {outcome:?}");
         }
     }
 }
@@ -211,7 +211,7 @@ fn a_refusal_is_never_sent_again() {
 fn attempts_have_an_end() {
     for (name, _, _, run) in OPERATIONS {
         for attempts in [1, 2, 4, 10] {
-            let finished = run(Retry { attempts, ..Retry::default() }, 1, &[NotSent]);
+            let finished = run(Retry::default().with_attempts(attempts), 1, &[NotSent]);
             assert_eq!(finished.sent.len(), attempts as usize, "{name}");
             let error = finished.result.expect_err(name);
             assert_eq!(error.kind(), ErrorKind::NotSent, "{name}");
@@ -225,7 +225,7 @@ fn attempts_have_an_end() {
 #[test]
 fn no_attempts_are_one() {
     for (name, _, success, run) in OPERATIONS {
-        for retry in [Retry::OFF, Retry { attempts: 0, ..Retry::default() }] {
+        for retry in [Retry::OFF, Retry::default().with_attempts(0)] {
             for outcome in [NotSent, Lost, Responded(503, PAGE)] {
                 let finished = run(retry, 1, &[outcome, *success]);
                 assert_eq!(finished.sent.len(), 1, "{name}, {outcome:?}");
@@ -238,7 +238,7 @@ fn no_attempts_are_one() {
 
 #[test]
 fn waits_grow_up_to_the_longest_less_a_random_part() {
-    let retry = Retry { attempts: 8, ..Retry::default() };
+    let retry = Retry::default().with_attempts(8);
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..50 {
         let finished = call(RequestDeviceCode::new(), retry, seed, &[Responded(503, PAGE)]);
@@ -276,9 +276,9 @@ fn a_server_that_asks_for_more_than_the_longest_wait_ends_the_call_at_once() {
             let finished = run(Retry::default(), 1, &[AskedToWait(429, wait), *success]);
             assert_eq!((finished.sent.len(), finished.ended), (1, s(0)), "{name}");
             let error = finished.result.expect_err(name);
-            assert_eq!((error.kind(), error.retry_after()), (ErrorKind::TryLater, Some(asked)), "{name}");
+            assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(asked)), "{name}");
         }
-        let patient = Retry { longest_wait: s(60), ..Retry::default() };
+        let patient = Retry::default().with_max_wait(s(60));
         assert!(run(patient, 1, &[AskedToWait(429, "11"), *success]).result.is_ok(), "{name}");
     }
 }
@@ -304,21 +304,21 @@ fn what_must_not_be_sent_again_wants_a_fresh_connection() {
 
 #[test]
 fn a_transport_without_a_response_is_given_up_at_the_deadline() {
-    let finished = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1), &[NoResponse]);
+    let finished = run(Call::new(RefreshAccessToken::new("refresh"), &app(), Seed(1)), &[NoResponse]);
     assert_eq!((finished.sent.len(), finished.ended), (1, s(30)));
-    assert_eq!(finished.result.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(finished.result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
 
-    let finished = run(Call::new(RefreshAccessToken::new("refresh"), &app(), 1).timeout(s(3)), &[NoResponse]);
+    let finished = run(Call::new(RefreshAccessToken::new("refresh"), &app(), Seed(1)).timeout(s(3)), &[NoResponse]);
     assert_eq!((finished.options[0].deadline, finished.ended), (start() + s(3), s(3)));
 
-    let finished = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(s(3)), &[NoResponse]);
+    let finished = run(Call::new(RequestDeviceCode::new(), &app(), Seed(1)).timeout(s(3)), &[NoResponse]);
     assert_eq!(finished.sent.len(), 4);
     assert!(finished.ended >= s(12) && finished.ended < s(20), "{:?}", finished.ended);
 }
 
 #[test]
 fn while_a_request_is_out_there_is_nothing_to_do() {
-    let mut call = Call::new(RequestDeviceCode::new(), &app(), 1);
+    let mut call = Call::new(RequestDeviceCode::new(), &app(), Seed(1));
     assert!(matches!(call.step(start()), Step::Send { .. }));
     for elapsed in [0, 0, 1, 29_999] {
         let Step::Wait(until) = call.step(start() + ms(elapsed)) else { panic!("a request is out") };
@@ -331,11 +331,11 @@ fn while_a_request_is_out_there_is_nothing_to_do() {
 
 #[test]
 fn early_steps_and_stray_outcomes_change_nothing() {
-    let mut call = Call::new(RequestDeviceCode::new(), &app(), 1);
+    let mut call = Call::new(RequestDeviceCode::new(), &app(), Seed(1));
     let stray = || Ok(response(200, r#"{"error":"invalid_client"}"#));
     call.receive(stray(), start());
     assert!(matches!(call.step(start()), Step::Send { .. }));
-    call.receive(Err(Error::lost("reset")), start());
+    call.receive(Err(Error::outcome_unknown("reset")), start());
     call.receive(stray(), start());
     let Step::Wait(until) = call.step(start()) else { panic!("too early") };
     for _ in 0..3 {
@@ -347,12 +347,12 @@ fn early_steps_and_stray_outcomes_change_nothing() {
     call.receive(stray(), until);
     assert!(matches!(call.step(until), Step::Done(Ok(_))));
     call.receive(stray(), until);
-    assert!(matches!(call.step(until), Step::Done(Err(error)) if error.kind() == ErrorKind::Finished));
+    assert!(matches!(call.step(until), Step::Done(Err(error)) if error.kind() == ErrorKind::AlreadyCompleted));
 }
 
 /// Runs a call whose first request is not sent, and whose second one succeeds: when that was sent, and its response.
 fn second_response<E: Endpoint>(endpoint: E) -> (Instant, E::Response) {
-    let mut call = Call::new(endpoint, &app(), 1);
+    let mut call = Call::new(endpoint, &app(), Seed(1));
     let Step::Send { .. } = call.step(start()) else { panic!("nothing is sent") };
     call.receive(Err(Error::not_sent("connection refused")), start());
     let Step::Wait(sent) = call.step(start()) else { panic!("no wait") };
@@ -399,6 +399,10 @@ impl Endpoint for Login {
         Ok((self.inner.response(app, response)?, "and more"))
     }
 
+    fn secrets(&self) -> Vec<&str> {
+        self.inner.secrets()
+    }
+
     fn set_requested_at(&self, (tokens, _): &mut Self::Response, sent: Instant) {
         if self.notes {
             self.inner.set_requested_at(tokens, sent);
@@ -418,7 +422,7 @@ fn a_response_that_holds_tokens_may_pass_the_moment_on() {
 #[test]
 fn a_step_is_printed_without_query_and_body() {
     let now = start();
-    let step = Call::new(JwtByAccessToken::new("b8cb84c9"), &app(), 1).step(now);
+    let step = Call::new(JwtByAccessToken::new("b8cb84c9"), &app(), Seed(1)).step(now);
     let Step::Send { options, .. } = &step else { panic!("nothing is sent") };
     let request = "GET https://cloud-api.loginradius.com/sso/jwt/api/token";
     assert_eq!(format!("{step:?}"), format!("Send {{ request: {request}, options: {options:?} }}"));
@@ -426,23 +430,24 @@ fn a_step_is_printed_without_query_and_body() {
 
 #[test]
 fn settings_that_no_request_can_be_made_from_end_the_call_before_anything_is_sent() {
-    let mut call = Call::new(RequestDeviceCode::new(), &App::new("my-client-id"), 1);
+    let mut call = Call::new(RequestDeviceCode::new(), &App::new("my-client-id"), Seed(1));
     let Step::Done(Err(error)) = call.step(start()) else { panic!("nothing can be sent") };
-    assert_eq!(error.kind(), ErrorKind::Settings);
-    assert!(matches!(call.step(start()), Step::Done(Err(error)) if error.kind() == ErrorKind::Finished));
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(matches!(call.step(start()), Step::Done(Err(error)) if error.kind() == ErrorKind::AlreadyCompleted));
 }
 
 #[test]
 fn a_policy_of_extremes_ends_and_does_not_overflow() {
-    let retry = Retry { attempts: 100, first_wait: Duration::MAX, longest_wait: Duration::MAX };
-    assert_eq!(call(RequestDeviceCode::new(), Retry { attempts: 3, ..retry }, 1, &[Lost]).sent.len(), 3);
-    let none = Retry { attempts: 100, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+    let retry = Retry::default().with_attempts(100).with_first_wait(Duration::MAX).with_max_wait(Duration::MAX);
+    assert_eq!(call(RequestDeviceCode::new(), retry.with_attempts(3), 1, &[Lost]).sent.len(), 3);
+    let none = Retry::default().with_attempts(100).with_first_wait(Duration::ZERO).with_max_wait(Duration::ZERO);
     let finished = call(RequestDeviceCode::new(), none, 1, &[Lost]);
     assert_eq!((finished.sent.len(), finished.ended), (100, s(0)));
-    let doubled = Retry { attempts: 90, first_wait: Duration::from_nanos(1), longest_wait: s(1) };
+    let doubled = Retry::default().with_attempts(90).with_first_wait(Duration::from_nanos(1)).with_max_wait(s(1));
     assert_eq!(call(RequestDeviceCode::new(), doubled, 1, &[Lost]).sent.len(), 90);
 
-    let finished = run(Call::new(RequestDeviceCode::new(), &app(), 1).timeout(Duration::MAX), &[Responded(200, GRANT)]);
+    let finished =
+        run(Call::new(RequestDeviceCode::new(), &app(), Seed(1)).timeout(Duration::MAX), &[Responded(200, GRANT)]);
     assert!(finished.options[0].deadline > start() + s(1_000_000));
 }
 
@@ -466,10 +471,10 @@ proptest! {
         outcomes in proptest::collection::vec(outcome(), 1..12),
         attempts in 0..12_u32,
         first_wait in 0..20_000_u64,
-        longest_wait in 0..20_000_u64,
+        max_wait in 0..20_000_u64,
         seed: u64,
     ) {
-        let retry = Retry { attempts, first_wait: ms(first_wait), longest_wait: ms(longest_wait) };
+        let retry = Retry::default().with_attempts(attempts).with_first_wait(ms(first_wait)).with_max_wait(ms(max_wait));
         for (name, repeatable, success, run) in OPERATIONS {
             let finished = run(retry, seed, &outcomes);
             let met: Vec<_> = (0..finished.sent.len()).map(|sent| outcomes[sent.min(outcomes.len() - 1)]).collect();
@@ -488,7 +493,7 @@ proptest! {
                     prop_assert!(wait >= s(asked.parse().expect("what was waited for is a number")), "{}", name);
                 }
                 let timeout = if *outcome == NoResponse { s(30) } else { s(0) };
-                prop_assert!(wait <= retry.longest_wait.max(timeout + retry.longest_wait), "{} waited {:?}", name, wait);
+                prop_assert!(wait <= retry.max_wait.max(timeout + retry.max_wait), "{} waited {:?}", name, wait);
             }
         }
     }

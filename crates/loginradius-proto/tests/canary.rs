@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use loginradius_proto::browser::loopback::{Connection, Reply};
 use loginradius_proto::browser::{
-    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingSignIn, RandomBytes,
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, RandomBytes,
     ResponseType,
 };
 use loginradius_proto::http::{Request, Response};
@@ -17,15 +17,15 @@ use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::session::{
-    CachedToken, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
-    SessionStep, StoredRecord,
+    CachedToken, EndReason, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput,
+    SessionMemory, SessionStep, StoredRecord,
 };
 use loginradius_proto::{
     AccessToken, App, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow,
-    Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Service, Step, TokenSet,
+    Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Seed, Service, Step, TokenSet,
     redacted,
 };
-use loginradius_testing::{HOUR, Scene, full_disk, now, response, s, site, start};
+use loginradius_testing::{HOUR, Scene, full_disk, now, response, s, site, start, writing};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -60,7 +60,7 @@ fn print_error(error: &Error) {
         search(&format!("{error} {error:?} {error:#?}"));
         source = error.source();
     }
-    if let Some(service) = error.service() {
+    if let Some(service) = error.api_error() {
         print(service);
         let mut texts = String::new();
         for text in [&service.oauth_error, &service.message, &service.description].into_iter().flatten() {
@@ -79,11 +79,11 @@ fn print_error(error: &Error) {
 }
 
 fn app() -> App {
-    loginradius_testing::app().client_secret(secret("client-secret")).api_key(secret("api-key"))
+    loginradius_testing::app().with_client_secret(secret("client-secret")).with_api_key(secret("api-key"))
 }
 
 fn apps() -> Vec<App> {
-    vec![app(), app().body_format(BodyFormat::Json), app().service(site())]
+    vec![app(), writing(&app(), BodyFormat::Json), app().with_service(site())]
 }
 
 /// What is done with each operation and the secrets that its request carries.
@@ -244,10 +244,13 @@ impl Visit for Refuse {
         search(&redacted(&request).to_string());
         print(request.body());
         let bad = [
-            app().client_secret(secret("client-secret") + "\n").api_key(secret("api-key") + "\n").oauth_app("..\n"),
-            app().client_secret(secret("client-secret")).api_key("").oauth_app(""),
-            App::new("").client_secret(secret("client-secret")),
-            App::new("x\0").client_secret(secret("client-secret")),
+            app()
+                .with_client_secret(secret("client-secret") + "\n")
+                .with_api_key(secret("api-key") + "\n")
+                .with_oauth_app("..\n"),
+            app().with_client_secret(secret("client-secret")).with_api_key("").with_oauth_app(""),
+            App::new("").with_client_secret(secret("client-secret")),
+            App::new("x\0").with_client_secret(secret("client-secret")),
         ];
         for app in bad {
             print(&app);
@@ -280,7 +283,7 @@ fn requests_that_are_refused() {
     for url in
         ["https://user:PASS@a.example", "https://a.example?key=PASS", "https://a.example#PASS", "PASS", "http://PASS"]
     {
-        print_error(&Service::cloud().base_url(&url.replace("PASS", MARK)).unwrap_err());
+        print_error(&Service::classic_at(&url.replace("PASS", MARK)).unwrap_err());
         print_error(&Service::site(&(url.replace("PASS", MARK) + "/")).unwrap_err());
     }
 }
@@ -335,11 +338,11 @@ impl Visit for Drive {
             || Ok(response(400, json!({ "error": "invalid_grant", "Data": secret("data") }).to_string())),
             || Ok(response(200, " ".repeat(Body::LIMIT) + &success())),
             || Err(Error::not_sent("connection refused")),
-            || Err(Error::lost("connection reset")),
+            || Err(Error::outcome_unknown("connection reset")),
         ];
         print_error(&Error::not_sent("connection refused"));
         for outcome in outcomes {
-            let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry { attempts: 2, ..Retry::default() });
+            let mut call = Call::new(operation.clone(), &app(), Seed(42)).retry(Retry::default().with_attempts(2));
             let mut at = start();
             print(&call);
             loop {
@@ -363,7 +366,7 @@ impl Visit for Drive {
             let Step::Done(Err(error)) = call.step(at) else { panic!("the flow continues after its end") };
             print_error(&error);
         }
-        let mut call = Call::new(operation.clone(), &app(), 42).retry(Retry::OFF);
+        let mut call = Call::new(operation.clone(), &app(), Seed(42)).retry(Retry::OFF);
         let Step::Send { .. } = call.step(start()) else { panic!("nothing is sent") };
         let Step::Wait(deadline) = call.step(start()) else { panic!("no deadline") };
         match call.step(deadline) {
@@ -388,7 +391,7 @@ fn steps() {
             E::Response: Debug,
         {
             for app in apps() {
-                let mut call = Call::new(operation.clone(), &app, 42);
+                let mut call = Call::new(operation.clone(), &app, Seed(42));
                 print(&call.step(start()));
                 call.receive(Ok(response(200, success())), start());
                 print(&call.step(start()));
@@ -412,11 +415,11 @@ fn a_device_login_in_every_state() {
         Box::new(move || echo("authorization_pending")),
         Box::new(|| Ok(response(200, success()))),
         Box::new(|| Ok(response(502, secret("device-code")))),
-        Box::new(|| Err(Error::lost("timed out"))),
+        Box::new(|| Err(Error::outcome_unknown("timed out"))),
     ];
     for end in &ends {
         let mut at = start();
-        let mut flow = DeviceFlow::new(&app(), &grant, at, 42);
+        let mut flow = DeviceFlow::new(&app(), &grant, at, Seed(42));
         let mut polls = 0;
         loop {
             print(&flow);
@@ -424,7 +427,7 @@ fn a_device_login_in_every_state() {
                 Step::Send { request, .. } => {
                     search(&redacted(&request).to_string());
                     polls += 1;
-                    flow.receive(if polls == 1 { Err(Error::lost("reset")) } else { end() }, at);
+                    flow.receive(if polls == 1 { Err(Error::outcome_unknown("reset")) } else { end() }, at);
                 }
                 Step::Wait(until) => at = until,
                 Step::Done(result) => {
@@ -480,7 +483,7 @@ impl Session {
         scene.policy.retry.attempts = 2;
         let mut session = Self { scene, errors: 0 };
         let (memory, policy) = (SessionMemory::default(), session.scene.policy);
-        session.run(SessionFlow::start(&app(), policy, memory, &tokens(""), 41), (&server_is_off, &saves));
+        session.run(SessionFlow::start(&app(), policy, memory, &tokens(""), Seed(41)), (&server_is_off, &saves));
         session.scene.pass(HOUR);
         session
     }
@@ -496,12 +499,12 @@ impl Session {
     fn flows(&self) -> [SessionFlow; 5] {
         let Scene { app, policy, memory, .. } = &self.scene;
         [
-            SessionFlow::refresh(app, *policy, memory.clone(), 42),
-            SessionFlow::start(app, *policy, memory.clone(), &tokens("new-"), 43),
-            SessionFlow::sign_out(app, *policy, memory.clone(), 44),
-            SessionFlow::forget(app, *policy, memory.clone(), 45),
+            SessionFlow::refresh(app, *policy, memory.clone(), Seed(42)),
+            SessionFlow::start(app, *policy, memory.clone(), &tokens("new-"), Seed(43)),
+            SessionFlow::sign_out(app, *policy, memory.clone(), Seed(44)),
+            SessionFlow::forget(app, *policy, memory.clone(), Seed(45)),
             // The login that is stored, once more.
-            SessionFlow::start(app, *policy, memory.clone(), &tokens(""), 48),
+            SessionFlow::start(app, *policy, memory.clone(), &tokens(""), Seed(48)),
         ]
     }
 
@@ -547,9 +550,9 @@ impl Session {
         for event in &end.events {
             print(event);
             match event {
-                SessionEvent::Retried { error, .. }
+                SessionEvent::RequestFailed { error, .. }
                 | SessionEvent::Unsaved { error, .. }
-                | SessionEvent::SignedOut { error: Some(error), .. } => print_error(error),
+                | SessionEvent::Ended { reason: EndReason::SignInRequired(error), .. } => print_error(error),
                 _ => {}
             }
         }
@@ -592,7 +595,7 @@ fn sessions_whose_server_echoes_what_it_was_sent() {
                         session.run(if job == "refresh" { refresh } else { sign_out }, (&server, &saves));
                         // The next process reads what was stored of it.
                         let policy = session.scene.policy;
-                        let next = SessionFlow::refresh(&app(), policy, SessionMemory::default(), 46);
+                        let next = SessionFlow::refresh(&app(), policy, SessionMemory::default(), Seed(46));
                         session.run(next, (&server, &saves));
                         errors += session.errors;
                     }
@@ -619,7 +622,7 @@ fn sessions_whose_store_does_not_do_its_part() {
                 json!({ "refresh_token": secret("refresh-token"), "access_token": [secret("x")] }).to_string(),
             ))
         },
-        &|| Err(Error::lost("connection reset")),
+        &|| Err(Error::outcome_unknown("connection reset")),
         &server_is_off,
     ];
     let mut errors = 0;
@@ -704,8 +707,8 @@ fn sessions_whose_driver_prints_and_misuses_them() {
         [
             SessionInput::Responded(Ok(response(200, success()))),
             SessionInput::Loaded(Ok(Some(StoredRecord::from_bytes(secret("x"))))),
-            SessionInput::Loaded(Err(LoadError::Damaged { generation: 1, error: Error::settings("x") })),
-            SessionInput::Saved(Err(SaveError::Unknown(Error::settings("x")))),
+            SessionInput::Loaded(Err(LoadError::Damaged { generation: 1, error: Error::configuration("x") })),
+            SessionInput::Saved(Err(SaveError::Unknown(Error::configuration("x")))),
         ]
     };
     for input in stray() {
@@ -750,7 +753,7 @@ const MADE: [&str; 3] = [
 /// The bytes that they are made of.
 fn marked_bytes() -> RandomBytes {
     let bytes = MADE.map(|text| URL_SAFE_NO_PAD.decode(text).unwrap()).concat();
-    bytes.try_into().unwrap()
+    RandomBytes::new(bytes.try_into().unwrap()).unwrap()
 }
 
 /// A JWT that has the nonce, and so belongs to a site's login; it is a secret itself.
@@ -822,7 +825,7 @@ fn callbacks_that_repeat_what_they_know() {
             print(&login);
             login.pending
         };
-        let mut give = |text: &str| errors += read_back(make, PendingSignIn::to_json, text);
+        let mut give = |text: &str| errors += read_back(make, PendingLogin::to_json, text);
         give(&format!("{all}&state={state}"));
         give(&format!("{all}&state={state}&error=access_denied"));
         give(&format!("{all}&state={state}&{all}"));
@@ -879,7 +882,7 @@ fn callbacks_of_a_jwt_that_repeat_what_they_know() {
                         ("my_jwt", &jwt),
                     ];
                     // A classic login knows no nonce.
-                    if secret != nonce || app.target().family() == loginradius_proto::Family::Site {
+                    if secret != nonce || app.service().api() == loginradius_proto::Api::Site {
                         give(&serde_urlencoded::to_string(text).unwrap());
                     }
                 }
@@ -913,7 +916,7 @@ fn browser_logins_that_cannot_begin_or_be_read() {
         for end in 0..stored.len() {
             let changed = format!("{}\u{1}{}", &stored[..end], &stored[end..]);
             for broken in [&stored[..end], &changed, &stored.replace(MARK, &format!("{MARK}="))] {
-                print_error(&PendingSignIn::from_json(broken).map(drop).unwrap_err());
+                print_error(&PendingLogin::from_json(broken).map(drop).unwrap_err());
                 print_error(&PendingJwt::from_json(broken).map(drop).unwrap_err());
             }
         }

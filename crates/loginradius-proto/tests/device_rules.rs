@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{
-    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, SendOptions, Service, Step, TokenSet,
+    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, SendOptions, Service, Step, TokenSet,
 };
 use loginradius_testing::{PAGE, app, ms, now, response, response_with, s, start};
 
@@ -36,11 +36,11 @@ impl Device {
     }
 
     fn with(members: &str) -> Self {
-        Self { flow: DeviceFlow::new(&app(), &grant(members), start(), 42), now: start(), polls: 0 }
+        Self { flow: DeviceFlow::new(&app(), &grant(members), start(), Seed(42)), now: start(), polls: 0 }
     }
 
     fn resume(pending: &PendingDevice, now: Instant, clock: SystemTime) -> Self {
-        Self { flow: DeviceFlow::resume(&app(), pending, now, clock, 43), now, polls: 0 }
+        Self { flow: DeviceFlow::resume(&app(), pending, now, clock, Seed(43)), now, polls: 0 }
     }
 
     /// Since the grant arrived.
@@ -110,7 +110,7 @@ impl Device {
 }
 
 fn lost() -> Error {
-    Error::lost("connection reset")
+    Error::outcome_unknown("connection reset")
 }
 
 fn not_sent() -> Error {
@@ -350,7 +350,7 @@ fn failures_back_off_exponentially_with_jitter() {
 fn the_backoff_has_jitter_and_differs_from_device_to_device() {
     let waits: std::collections::BTreeSet<_> = (0..50)
         .map(|seed| {
-            let flow = DeviceFlow::new(&app(), &grant(r#""interval":20,"expires_in":1800"#), start(), seed);
+            let flow = DeviceFlow::new(&app(), &grant(r#""interval":20,"expires_in":1800"#), start(), Seed(seed));
             let mut device = Device { flow, now: start(), polls: 0 };
             device.poll();
             device.fails(lost());
@@ -568,17 +568,17 @@ fn a_retry_after_at_the_very_end_is_beyond_it() {
 fn what_loginradius_refuses_is_final_at_200_and_400() {
     for (body, kind) in [
         (r#"{"error":"access_denied","error_description":""}"#, ErrorKind::Denied),
-        (r#"{"error":"expired_token"}"#, ErrorKind::SignInAgain),
-        (r#"{"error":"invalid_grant"}"#, ErrorKind::SignInAgain),
-        (r#"{"error":"invalid_client"}"#, ErrorKind::Settings),
-        (r#"{"error":"invalid_request"}"#, ErrorKind::Settings),
-        (r#"{"error":"unauthorized_client"}"#, ErrorKind::Settings),
-        (r#"{"error":"unsupported_grant_type"}"#, ErrorKind::Settings),
+        (r#"{"error":"expired_token"}"#, ErrorKind::Expired),
+        (r#"{"error":"invalid_grant"}"#, ErrorKind::SignInRequired),
+        (r#"{"error":"invalid_client"}"#, ErrorKind::Configuration),
+        (r#"{"error":"invalid_request"}"#, ErrorKind::Configuration),
+        (r#"{"error":"unauthorized_client"}"#, ErrorKind::Configuration),
+        (r#"{"error":"unsupported_grant_type"}"#, ErrorKind::Configuration),
         (r#"{"error":"something_new"}"#, ErrorKind::Refused),
         (r#"{"ErrorCode":2011,"Message":"access_denied","Description":"Denied"}"#, ErrorKind::Denied),
-        (r#"{"ErrorCode":2010,"Message":"expired_token","Description":"Expired"}"#, ErrorKind::SignInAgain),
-        (r#"{"ErrorCode":901,"Message":"API key is invalid","Description":"x"}"#, ErrorKind::Settings),
-        (r#"{"ErrorCode":950,"Message":"Unknown error","Description":"x"}"#, ErrorKind::TryLater),
+        (r#"{"ErrorCode":2010,"Message":"expired_token","Description":"Expired"}"#, ErrorKind::Expired),
+        (r#"{"ErrorCode":901,"Message":"API key is invalid","Description":"x"}"#, ErrorKind::Configuration),
+        (r#"{"ErrorCode":950,"Message":"Unknown error","Description":"x"}"#, ErrorKind::Unavailable),
         (r#"{"ErrorCode":123456,"Message":"Something","Description":"x"}"#, ErrorKind::Refused),
         (r#"{"description":"x","errorCode":1,"message":"y"}"#, ErrorKind::Refused),
     ] {
@@ -590,7 +590,7 @@ fn what_loginradius_refuses_is_final_at_200_and_400() {
             let error = device.error();
             assert_eq!(device.now, before, "at once: {status} {body}");
             assert_eq!(error.kind(), kind, "{status} {body}");
-            assert!(error.service().is_some(), "{status} {body}");
+            assert!(error.api_error().is_some(), "{status} {body}");
             assert_eq!(error.operation(), Some("Request Tokens"));
             assert!(error.source().is_none());
         }
@@ -599,7 +599,7 @@ fn what_loginradius_refuses_is_final_at_200_and_400() {
 
 #[test]
 fn what_rfc_8628_names_means_the_same_on_a_server_error() {
-    for (error, kind) in [("access_denied", ErrorKind::Denied), ("expired_token", ErrorKind::SignInAgain)] {
+    for (error, kind) in [("access_denied", ErrorKind::Denied), ("expired_token", ErrorKind::Expired)] {
         let mut device = Device::new(5, 600);
         device.poll();
         device.responds(500, &format!(r#"{{"error":"{error}"}}"#));
@@ -653,7 +653,7 @@ fn invalid_grant_after_a_lost_poll_says_what_may_have_happened() {
         device.next().expect("a poll");
         device.responds(400, r#"{"error":"invalid_grant"}"#);
         let error = device.error();
-        assert_eq!(error.kind(), ErrorKind::SignInAgain, "{name}");
+        assert_eq!(error.kind(), ErrorKind::SignInRequired, "{name}");
         assert!(error.to_string().contains("may have been lost"), "{name}: {error}");
         let source = error.source().and_then(|source| source.downcast_ref::<Error>()).expect(name);
         assert_ne!(source.kind(), ErrorKind::NotSent, "{name}");
@@ -776,14 +776,14 @@ fn the_last_poll_allows_for_slow_responses() {
 
 #[test]
 fn the_last_poll_allows_for_a_slow_grant() {
-    let mut flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":20"#), start(), 42);
+    let mut flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":20"#), start(), Seed(42));
     flow = flow.round_trip(s(3), start());
     let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
     assert_eq!(device.clock(), s(14));
 
     // The longest counts.
-    let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":20"#), start(), 42);
+    let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":20"#), start(), Seed(42));
     let mut device = Device { flow: flow.round_trip(s(4), start()).round_trip(s(3), start()), now: start(), polls: 0 };
     device.poll();
     assert_eq!(device.clock(), s(12));
@@ -806,7 +806,7 @@ fn the_round_trip_of_a_lost_poll_is_not_one() {
 #[test]
 fn any_round_trip_can_be_told() {
     for round_trip in [Duration::ZERO, s(1), Duration::MAX / 2, Duration::MAX] {
-        let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":600"#), start(), 42);
+        let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":600"#), start(), Seed(42));
         let mut device = Device { flow: flow.round_trip(round_trip, start()), now: start(), polls: 0 };
         assert_eq!(device.poll(), s(10), "{round_trip:?}");
     }
@@ -876,7 +876,7 @@ fn expiry_is_not_dressed_up_as_a_servers_response() {
     device.now += s(600);
     let error = device.error();
     assert_eq!(error.kind(), ErrorKind::Expired);
-    assert!(error.service().is_none() && error.http_status().is_none() && error.source().is_none());
+    assert!(error.api_error().is_none() && error.http_status().is_none() && error.source().is_none());
     assert_eq!(error.operation(), Some("Request Tokens"));
     assert!(error.to_string().contains("600 s"), "{error}");
 }
@@ -937,12 +937,12 @@ fn a_flow_whose_transport_has_no_responses_ends() {
     assert_eq!(error.kind(), ErrorKind::Expired);
     assert!(device.clock() <= s(630), "{:?}", device.clock());
     let source = error.source().and_then(|source| source.downcast_ref::<Error>()).expect("a source");
-    assert_eq!(source.kind(), ErrorKind::Lost);
+    assert_eq!(source.kind(), ErrorKind::OutcomeUnknown);
 }
 
 #[test]
 fn the_deadline_is_the_callers() {
-    let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(s(3));
+    let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), Seed(42)).timeout(s(3));
     let mut device = Device { flow, now: start(), polls: 0 };
     let Ok((_, options)) = device.next() else { panic!("no poll") };
     assert_eq!(options.deadline, device.now + s(3));
@@ -951,7 +951,8 @@ fn the_deadline_is_the_callers() {
 
 #[test]
 fn any_timeout_can_be_set_and_leaves_time_for_another_poll() {
-    let flow = DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), 42).timeout(Duration::MAX);
+    let flow =
+        DeviceFlow::new(&app(), &grant(r#""interval":5,"expires_in":600"#), start(), Seed(42)).timeout(Duration::MAX);
     let mut device = Device { flow, now: start(), polls: 0 };
     device.poll();
     let Step::Wait(until) = device.flow.step(device.now) else { panic!("one poll is out") };
@@ -1046,7 +1047,7 @@ fn an_outcome_of_no_poll_is_ignored() {
     device.responds(400, r#"{"error":"access_denied"}"#);
     assert!(device.end().is_ok(), "the first outcome counts");
     device.responds(200, TOKENS);
-    assert_eq!(device.error().kind(), ErrorKind::Finished);
+    assert_eq!(device.error().kind(), ErrorKind::AlreadyCompleted);
 }
 
 #[test]
@@ -1076,7 +1077,7 @@ fn the_result_is_handed_out_once() {
         end(&mut device);
         let _ = device.end();
         for _ in 0..3 {
-            assert_eq!(device.error().kind(), ErrorKind::Finished, "{name}");
+            assert_eq!(device.error().kind(), ErrorKind::AlreadyCompleted, "{name}");
             device.now += s(1);
         }
     }
@@ -1084,10 +1085,10 @@ fn the_result_is_handed_out_once() {
 
 #[test]
 fn settings_that_no_request_can_be_made_from_end_the_flow() {
-    let flow = DeviceFlow::new(&App::new("my-client-id"), &grant(r#""interval":5"#), start(), 42);
+    let flow = DeviceFlow::new(&App::new("my-client-id"), &grant(r#""interval":5"#), start(), Seed(42));
     let mut device = Device { flow, now: start(), polls: 0 };
-    assert_eq!(device.error().kind(), ErrorKind::Settings);
-    assert_eq!(device.error().kind(), ErrorKind::Finished);
+    assert_eq!(device.error().kind(), ErrorKind::Configuration);
+    assert_eq!(device.error().kind(), ErrorKind::AlreadyCompleted);
 }
 
 #[test]
@@ -1142,8 +1143,8 @@ fn nothing_printed_shows_the_device_code() {
 
 #[test]
 fn a_site_is_polled_at_its_own_address() {
-    let app = app().service(Service::site("acme.hub.loginradius.com").unwrap());
-    let flow = DeviceFlow::new(&app, &grant(r#""interval":5"#), start(), 42);
+    let app = app().with_service(Service::site("acme.hub.loginradius.com").unwrap());
+    let flow = DeviceFlow::new(&app, &grant(r#""interval":5"#), start(), Seed(42));
     let Ok((request, _)) = (Device { flow, now: start(), polls: 0 }).next() else { panic!("no poll") };
     assert_eq!(request.uri(), "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/token");
 }
@@ -1174,7 +1175,7 @@ fn the_grown_interval_is_kept() {
 fn a_stored_grant_keeps_everything_the_user_needs() {
     let grant =
         grant(r#""verification_uri_complete":"https://example.com/device?code=oP5lLq","interval":7,"expires_in":77"#);
-    let flow = DeviceFlow::new(&app(), &grant, start(), 42);
+    let flow = DeviceFlow::new(&app(), &grant, start(), Seed(42));
     let json = flow.pending(start(), now().wall).to_json();
     let pending = PendingDevice::from_json(&json).unwrap();
     let stored = pending.grant();
@@ -1189,11 +1190,11 @@ fn a_stored_grant_keeps_everything_the_user_needs() {
 #[test]
 fn storing_makes_no_interval_and_no_lifetime_shorter() {
     let odd = r#""interval":7.0004,"expires_in":60.0004"#;
-    let mut flow = DeviceFlow::new(&app(), &grant(odd), start(), 42);
+    let mut flow = DeviceFlow::new(&app(), &grant(odd), start(), Seed(42));
     let (ends, clock) = (flow.expires_at(), now().wall + Duration::from_nanos(123_456_789));
     for _ in 0..20 {
         let pending = PendingDevice::from_json(&flow.pending(start(), clock).to_json()).unwrap();
-        flow = DeviceFlow::resume(&app(), &pending, start(), clock, 42);
+        flow = DeviceFlow::resume(&app(), &pending, start(), clock, Seed(42));
     }
     assert!(flow.expires_at() >= ends && flow.expires_at() < ends + ms(50));
     let Step::Wait(until) = flow.step(start()) else { panic!("too early") };
@@ -1273,7 +1274,7 @@ fn a_resumed_flow_polls_once_even_if_the_code_seems_expired() {
 #[test]
 fn the_poll_that_is_owed_is_not_lost_to_a_round_trip() {
     let pending = Device::new(10, 600).flow.pending(start(), now().wall);
-    let flow = DeviceFlow::resume(&app(), &pending, start(), now().wall + s(5_000), 43).round_trip(s(2), start());
+    let flow = DeviceFlow::resume(&app(), &pending, start(), now().wall + s(5_000), Seed(43)).round_trip(s(2), start());
     assert_eq!((Device { flow, now: start(), polls: 0 }).poll(), s(10));
 }
 
@@ -1361,7 +1362,7 @@ fn what_is_no_stored_grant_is_refused_without_being_shown() {
         r#"{"version":1,"device_code":"af2a4121","verification_uri":"v","interval_ms":5,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
     ] {
         let error = PendingDevice::from_json(json).expect_err(json);
-        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(!format!("{error} {error:?}").contains("af2a4121"), "{error:?}");
     }
 }

@@ -10,7 +10,7 @@ use std::error::Error as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Step, TokenSet};
+use loginradius_proto::{Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, Step, TokenSet};
 use loginradius_testing::{PAGE, Rng, app, now, response, response_with};
 
 /// Microseconds since the server made the grant.
@@ -337,7 +337,7 @@ impl Simulation {
 
         self.print(now, &(&self.server, self.interval, &self.outages));
 
-        let mut flow = DeviceFlow::new(&app(), &self.grant, instant(now), self.seed)
+        let mut flow = DeviceFlow::new(&app(), &self.grant, instant(now), Seed(self.seed))
             .round_trip(Duration::from_micros(now), instant(now));
         let first_interval = self.interval;
         let mut steps = 0;
@@ -361,7 +361,7 @@ impl Simulation {
         }
         assert_eq!(self.server.violations, 0, "seed {}: the server was polled too fast", self.seed);
         let Step::Done(Err(error)) = flow.step(instant(now)) else { panic!("seed {}: two ends", self.seed) };
-        assert_eq!(error.kind(), ErrorKind::Finished);
+        assert_eq!(error.kind(), ErrorKind::AlreadyCompleted);
         coverage.runs += 1;
         coverage.polls += self.polls;
         coverage.resumed += self.resumed;
@@ -415,7 +415,7 @@ impl Simulation {
             _ => clock(now),
         };
         let pending = PendingDevice::from_json(&stored).expect("what was stored can be read");
-        *flow = DeviceFlow::resume(&app(), &pending, instant(now), wall_clock, self.seed ^ 1);
+        *flow = DeviceFlow::resume(&app(), &pending, instant(now), wall_clock, Seed(self.seed ^ 1));
 
         let ends = time(flow.expires_at());
         if wall_clock == clock(now) {
@@ -531,8 +531,8 @@ impl Simulation {
             Ok(response_with(status, PAGE, &[("retry-after", (wait / SECOND).to_string().as_str())]))
         };
         let (at, result) = match fault {
-            Fault::RequestLost => (arrives, Some(Err(Error::lost("reset")))),
-            Fault::ResponseLost => (back, Some(Err(Error::lost("reset")))),
+            Fault::RequestLost => (arrives, Some(Err(Error::outcome_unknown("reset")))),
+            Fault::ResponseLost => (back, Some(Err(Error::outcome_unknown("reset")))),
             Fault::NotSent => (now, Some(Err(Error::not_sent("refused")))),
             Fault::NoResponse => (NEVER, None),
             Fault::ServerError => {
@@ -586,24 +586,24 @@ impl Simulation {
                 assert!(server.denies, "seed {seed}");
                 coverage.denied += 1;
             }
-            (Err(error), Some(ErrorKind::SignInAgain)) => {
-                let name = error.service().and_then(|service| service.oauth_error.as_deref());
-                if name == Some("invalid_grant") {
-                    // Only a client that has lost a response can find the grant consumed.
-                    assert!(server.consumed, "seed {seed}");
-                    let says_so = error.to_string().contains("may have been lost") && error.source().is_some();
-                    assert!(says_so || self.resumed > 0, "seed {seed}: {error:?}");
-                    coverage.lost += 1;
-                } else {
-                    assert_eq!(name, Some("expired_token"), "seed {seed}: {error:?}");
-                    assert!(!sure, "seed {seed}: collected too late");
-                    coverage.expired += 1;
-                }
+            (Err(error), Some(ErrorKind::SignInRequired)) => {
+                let name = error.api_error().and_then(|api_error| api_error.oauth_error.as_deref());
+                assert_eq!(name, Some("invalid_grant"), "seed {seed}: {error:?}");
+                // Only a client that has lost a response can find the grant consumed.
+                assert!(server.consumed, "seed {seed}");
+                let says_so = error.to_string().contains("may have been lost") && error.source().is_some();
+                assert!(says_so || self.resumed > 0, "seed {seed}: {error:?}");
+                coverage.lost += 1;
+            }
+            (Err(error), Some(ErrorKind::Expired)) if error.api_error().is_some() => {
+                let name = error.api_error().and_then(|api_error| api_error.oauth_error.as_deref());
+                assert_eq!(name, Some("expired_token"), "seed {seed}: {error:?}");
+                assert!(!sure, "seed {seed}: collected too late");
+                coverage.expired += 1;
             }
             (Err(error), Some(ErrorKind::Expired)) => {
                 assert!(now >= server.lifetime.min(AGES) || self.clock_changed, "seed {seed}: expired at {now}");
                 assert!(!sure || (server.consumed && !server.denies), "seed {seed}: not collected, {error:?}");
-                assert!(error.service().is_none(), "seed {seed}");
                 coverage.expired += 1;
             }
             (Err(error), _) => panic!("seed {seed}: {error:?}"),

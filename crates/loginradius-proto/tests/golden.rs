@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest as _, JwtRedirect, Pending as _};
+use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest as _, JwtRedirect, Pending as _, RandomBytes};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, DeviceGrant, RefreshAccessToken, RequestDeviceCode, RequestTokens,
     RevokeRefreshToken,
 };
 use loginradius_proto::{
-    App, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, Jwt, RefreshToken, Service, ServiceError, TokenSet,
-    http,
+    ApiError, App, Body, BodyFormat, Dialect, Endpoint, Error, ErrorKind, IdToken, Jwt, RefreshToken, RevocationKey,
+    Service, TokenSet, http,
 };
 use loginradius_testing::response_with;
 use loginradius_vectors::Vector;
@@ -36,11 +36,11 @@ enum Part {
     /// The whole request, which the operation refuses to build.
     Refused,
     /// The whole request: its URL is of a family that the crate does not speak.
-    Family(&'static str),
+    Api(&'static str),
     /// A word of the response that is also a secret of the sample's request.
     Redacted(&'static str),
 }
-use Part::{ContentType, Family, Name, Path, Redacted, Refused};
+use Part::{Api, ContentType, Name, Path, Redacted, Refused};
 
 const CAPITAL: &str = "one page spells it with a capital; lower snake case is sent";
 const GET: &str = "the sample sends a content type with a GET, which has no content";
@@ -62,14 +62,14 @@ const EXCEPTIONS: &[(&str, Part, &str)] = &[
     ("error_lr_1134_validation_errors", Redacted("password"), ECHO),
     ("error_lr_966_bad_credentials", Redacted("password"), ECHO),
     ("error_lr_provider_error", ContentType, GET),
-    ("oidc_classic_v2_revoke", Family("/sso/oidc/"), OIDC),
-    ("oidc_code_exchange", Family("/api/oidc/"), OIDC),
-    ("oidc_code_exchange_expire_in_string", Family("/api/oidc/"), OIDC),
-    ("oidc_device_code", Family("/api/oidc/"), OIDC),
-    ("oidc_device_token", Family("/api/oidc/"), OIDC),
-    ("oidc_password", Family("/api/oidc/"), OIDC),
-    ("oidc_refresh_capital_Id_token", Family("/api/oidc/"), OIDC),
-    ("oidc_revoke", Family("/api/oidc/"), OIDC),
+    ("oidc_classic_v2_revoke", Api("/sso/oidc/"), OIDC),
+    ("oidc_code_exchange", Api("/api/oidc/"), OIDC),
+    ("oidc_code_exchange_expire_in_string", Api("/api/oidc/"), OIDC),
+    ("oidc_device_code", Api("/api/oidc/"), OIDC),
+    ("oidc_device_token", Api("/api/oidc/"), OIDC),
+    ("oidc_password", Api("/api/oidc/"), OIDC),
+    ("oidc_refresh_capital_Id_token", Api("/api/oidc/"), OIDC),
+    ("oidc_revoke", Api("/api/oidc/"), OIDC),
     ("site_device_code_error_client_id_missing", Refused, "the sample leaves out the client id"),
     ("site_device_code_form_device_code_path", Path("/device/code", "/device"), "one unlinked page has this path"),
     ("site_device_code_form_device_code_path", Name("Scope", "scope"), CAPITAL),
@@ -80,59 +80,59 @@ const EXCEPTIONS: &[(&str, Part, &str)] = &[
 
 /// What the caller of each refused request has to do.
 const KINDS: &[(&str, ErrorKind)] = {
-    use ErrorKind::{AskUser, Denied, Refused, Settings, SignInAgain, TryLater};
+    use ErrorKind::{Configuration, Denied, Expired, Refused, SignInRequired, Unavailable, UserActionRequired};
     &[
         ("classic_device_token_access_denied", Denied),
-        ("classic_device_token_authorization_pending", TryLater),
-        ("classic_device_token_expired_token", SignInAgain),
-        ("classic_device_token_slow_down", TryLater),
-        ("classic_error_1000", TryLater),
-        ("classic_error_2005", SignInAgain),
-        ("classic_error_2006", Settings),
-        ("classic_error_2007", SignInAgain),
-        ("classic_error_2008", Settings),
-        ("classic_error_2009", Settings),
-        ("classic_error_2010", SignInAgain),
-        ("classic_error_2011", Settings),
-        ("classic_error_2012", Settings),
-        ("classic_error_2013", Settings),
-        ("classic_error_2014", Settings),
-        ("classic_error_901", Settings),
-        ("classic_jwt_error_1060", Settings),
-        ("classic_jwt_error_1196", Settings),
-        ("classic_jwt_error_1198_sso_meaning", AskUser),
-        ("error_429_plain_text", TryLater),
-        ("error_500_html", TryLater),
-        ("error_lr_1132_captcha", AskUser),
-        ("error_lr_1134_validation_errors", AskUser),
-        ("error_lr_1148_security_question", AskUser),
-        ("error_lr_1176_second_factor_required", AskUser),
-        ("error_lr_1194_data_with_access_token", AskUser),
-        ("error_lr_1198_account_locked", AskUser),
-        ("error_lr_966_bad_credentials", AskUser),
-        ("error_lr_970_email_not_verified", AskUser),
-        ("error_lr_991_blocked", AskUser),
+        ("classic_device_token_authorization_pending", Unavailable),
+        ("classic_device_token_expired_token", Expired),
+        ("classic_device_token_slow_down", Unavailable),
+        ("classic_error_1000", Unavailable),
+        ("classic_error_2005", SignInRequired),
+        ("classic_error_2006", Configuration),
+        ("classic_error_2007", SignInRequired),
+        ("classic_error_2008", Configuration),
+        ("classic_error_2009", Configuration),
+        ("classic_error_2010", SignInRequired),
+        ("classic_error_2011", Configuration),
+        ("classic_error_2012", Configuration),
+        ("classic_error_2013", Configuration),
+        ("classic_error_2014", Configuration),
+        ("classic_error_901", Configuration),
+        ("classic_jwt_error_1060", Configuration),
+        ("classic_jwt_error_1196", Configuration),
+        ("classic_jwt_error_1198_sso_meaning", UserActionRequired),
+        ("error_429_plain_text", Unavailable),
+        ("error_500_html", Unavailable),
+        ("error_lr_1132_captcha", UserActionRequired),
+        ("error_lr_1134_validation_errors", UserActionRequired),
+        ("error_lr_1148_security_question", UserActionRequired),
+        ("error_lr_1176_second_factor_required", UserActionRequired),
+        ("error_lr_1194_data_with_access_token", UserActionRequired),
+        ("error_lr_1198_account_locked", UserActionRequired),
+        ("error_lr_966_bad_credentials", UserActionRequired),
+        ("error_lr_970_email_not_verified", UserActionRequired),
+        ("error_lr_991_blocked", UserActionRequired),
         ("error_lr_provider_error", Refused),
-        ("error_lr_with_http_200", SignInAgain),
-        ("site_device_code_error_client_id_invalid", Settings),
-        ("site_device_code_error_client_id_missing", Settings),
-        ("site_device_code_error_config_not_found", Settings),
+        ("error_lr_with_http_200", SignInRequired),
+        ("site_device_code_error_client_id_invalid", Configuration),
+        ("site_device_code_error_client_id_missing", Configuration),
+        ("site_device_code_error_config_not_found", Configuration),
         ("site_device_token_access_denied", Denied),
-        ("site_device_token_authorization_pending", TryLater),
-        ("site_device_token_expired_token", SignInAgain),
-        ("site_device_token_slow_down", TryLater),
-        ("site_jwt_error_1180", Settings),
-        ("site_jwt_error_1214", Settings),
-        ("site_jwt_error_1220", AskUser),
-        ("site_jwt_error_906", SignInAgain),
-        ("site_token_error_code_expired", SignInAgain),
-        ("site_token_error_code_missing", Settings),
-        ("site_token_error_code_used", SignInAgain),
-        ("site_token_error_grant_type_invalid", Settings),
-        ("site_token_error_invalid_client", Settings),
-        ("site_token_error_invalid_grant", SignInAgain),
-        ("site_token_error_refresh_token_invalid", SignInAgain),
-        ("site_token_error_unauthorized_client", Settings),
+        ("site_device_token_authorization_pending", Unavailable),
+        ("site_device_token_expired_token", Expired),
+        ("site_device_token_slow_down", Unavailable),
+        ("site_jwt_error_1180", Configuration),
+        ("site_jwt_error_1214", Configuration),
+        ("site_jwt_error_1220", UserActionRequired),
+        ("site_jwt_error_906", SignInRequired),
+        ("site_token_error_code_expired", SignInRequired),
+        ("site_token_error_code_missing", Configuration),
+        ("site_token_error_code_used", SignInRequired),
+        ("site_token_error_grant_type_invalid", Configuration),
+        ("site_token_error_invalid_client", Configuration),
+        ("site_token_error_invalid_grant", SignInRequired),
+        ("site_token_error_refresh_token_invalid", SignInRequired),
+        ("site_token_error_unauthorized_client", Configuration),
     ]
 };
 
@@ -193,22 +193,13 @@ fn reproduce(vector: &Vector, counts: &mut Counts) {
             check(vector, &given, &app, &operation, |grant| grant_of(&grant), grant_in, counts);
         }
         "device_token" => {
-            let mut operation = RequestTokens::new(text("device_code"));
-            if given.value("response_type").is_none() {
-                operation = operation.without_response_type();
-            }
+            let operation = RequestTokens::new(text("device_code"));
             check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "code_exchange" => {
             let mut operation = AccessTokenByCode::new(text("code"), text("redirect_uri"));
             if let Some(verifier) = given.value("code_verifier") {
                 operation = operation.code_verifier(verifier);
-            }
-            if given.value("grant_type").is_some() {
-                operation = operation.with_grant_type();
-            }
-            if given.value("response_type").is_none() {
-                operation = operation.without_response_type();
             }
             check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
@@ -217,9 +208,6 @@ fn reproduce(vector: &Vector, counts: &mut Counts) {
             if let Some(scope) = given.value("scope") {
                 operation = operation.scope(scope);
             }
-            if given.value("response_type").is_none() {
-                operation = operation.without_response_type();
-            }
             check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "refresh" => {
@@ -227,10 +215,7 @@ fn reproduce(vector: &Vector, counts: &mut Counts) {
             check(vector, &given, &app, &operation, |tokens| tokens_of(&tokens), tokens_in, counts);
         }
         "revoke" => {
-            let operation = match given.value("token") {
-                Some(token) => RevokeRefreshToken::new(token).with_token_key(),
-                None => RevokeRefreshToken::new(text("refresh_token")),
-            };
+            let operation = RevokeRefreshToken::new(given.value("token").unwrap_or(text("refresh_token")));
             check(vector, &given, &app, &operation, |()| Value::Null, nothing, counts);
         }
         "jwt_token" => {
@@ -281,7 +266,7 @@ fn check<E: Endpoint>(
     let name = &vector.name;
     let exceptions: Vec<Part> = EXCEPTIONS.iter().filter(|row| row.0 == name).map(|row| row.1).collect();
 
-    let whole = exceptions.iter().find(|part| matches!(part, Refused | Family(_)));
+    let whole = exceptions.iter().find(|part| matches!(part, Refused | Api(_)));
     let changes = exceptions.iter().filter(|part| !matches!(part, Redacted(_))).count();
     match (whole, operation.request(app)) {
         (None, Ok(request)) => {
@@ -291,12 +276,12 @@ fn check<E: Endpoint>(
                 _ => counts.requests_but_for_exceptions += 1,
             }
         }
-        (Some(Family(path)), Ok(request)) => {
+        (Some(Api(path)), Ok(request)) => {
             assert!(given.url.contains(path) && !request.uri().path().contains(path), "{name}");
             counts.requests_not_built += 1;
         }
         (Some(_), Err(error)) => {
-            assert_eq!(error.kind(), ErrorKind::Settings, "{name}");
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
             counts.requests_not_built += 1;
         }
         (_, request) => panic!("{name}: {exceptions:?}: {:?}", request.map(|request| request.uri().clone())),
@@ -370,7 +355,7 @@ impl Sent {
                 }
                 ContentType => assert!(sent.content_type.take().is_some(), "{part:?}"),
                 Redacted(_) => {}
-                Refused | Family(_) => unreachable!("{part:?}"),
+                Refused | Api(_) => unreachable!("{part:?}"),
             }
         }
         sent.sorted()
@@ -463,26 +448,34 @@ impl Given {
         let host = url.host().unwrap();
         let path: Vec<&str> = url.path().split('/').collect();
         let service = match path[1] {
-            "sso" if host == "cloud-api.loginradius.com" => Service::cloud(),
-            "sso" => Service::cloud().base_url(&format!("https://{host}")).unwrap(),
+            "sso" if host == "cloud-api.loginradius.com" => Service::classic(),
+            "sso" => Service::classic_at(&format!("https://{host}")).unwrap(),
             "api" => Service::site(host).unwrap(),
             other => panic!("no family has /{other}"),
         };
-        let id = self.value("client_id").or(self.value("apikey")).unwrap_or_default();
-        let mut app = App::new(id).service(service);
-        if let Some(secret) = self.value("client_secret") {
-            app = app.client_secret(secret);
+        let mut dialect = Dialect::new().with_response_type(self.value("response_type").is_some());
+        if path[1] == "sso" {
+            dialect = dialect.with_grant_type_of_code(self.value("grant_type").is_some());
+        }
+        if self.value("token").is_some() {
+            dialect = dialect.with_revocation_key(RevocationKey::Token);
         }
         if self.content_type.as_deref() == Some("application/json") {
-            app = app.body_format(BodyFormat::Json);
+            dialect = dialect.with_body_format(BodyFormat::Json);
+        }
+        let service = service.with_dialect(dialect).unwrap();
+        let id = self.value("client_id").or(self.value("apikey")).unwrap_or_default();
+        let mut app = App::new(id).with_service(service);
+        if let Some(secret) = self.value("client_secret") {
+            app = app.with_client_secret(secret);
         }
         match path[2] {
-            "jwt" if path[1] == "api" => app.jwt_app(path[3]),
+            "jwt" if path[1] == "api" => app.with_jwt_app(path[3]),
             "jwt" => match self.value("jwtapp") {
-                Some(name) => app.jwt_app(name),
+                Some(name) => app.with_jwt_app(name),
                 None => app,
             },
-            _ => app.oauth_app(path[3]),
+            _ => app.with_oauth_app(path[3]),
         }
     }
 }
@@ -536,7 +529,7 @@ fn jwt_in(body: &Value) -> Value {
 
 fn check_error(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
     if !body.is_object() {
-        assert!(error.service().is_none(), "{name}");
+        assert!(error.api_error().is_none(), "{name}");
         return;
     }
     let word = exceptions.iter().find_map(|part| if let Redacted(word) = part { Some(*word) } else { None });
@@ -545,7 +538,7 @@ fn check_error(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
         let text = word.map_or(text.to_owned(), |word| text.replace(word, "[redacted]"));
         (!text.is_empty()).then_some(text)
     };
-    let service: &ServiceError = error.service().unwrap_or_else(|| panic!("{name}: {error}"));
+    let service: &ApiError = error.api_error().unwrap_or_else(|| panic!("{name}: {error}"));
     let code = body["ErrorCode"].as_i64();
     assert_eq!(service.code, code, "{name}");
     assert_eq!(service.message, text(&body["Message"]), "{name}");
@@ -585,12 +578,13 @@ const ADDRESSES: &[(&str, &[&str])] = &[
 ];
 
 /// The verifier of RFC 7636, appendix B, between a state and a nonce.
-fn appendix_b() -> [u8; 96] {
+fn appendix_b() -> RandomBytes {
     let verifier = [
         116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212, 37, 77, 105, 214, 191,
         240, 91, 88, 5, 88, 83, 132, 141, 121,
     ];
-    std::array::from_fn(|at| if (32..64).contains(&at) { verifier[at - 32] } else { at as u8 })
+    let bytes = std::array::from_fn(|at| if (32..64).contains(&at) { verifier[at - 32] } else { at as u8 });
+    RandomBytes::new(bytes).unwrap()
 }
 
 const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -605,19 +599,20 @@ fn every_address_that_a_browser_opens() {
         let given = Given::of(vector);
         assert_eq!(given.method, "GET");
         let text = |key: &str| given.value(key).unwrap_or_else(|| panic!("{name} has no {key}"));
-        let app = App::new(given.value("client_id").unwrap_or_default()).service(match given.url.split('/').nth(3) {
-            Some("sso") => Service::cloud(),
-            _ => Service::site(given.url.split('/').nth(2).unwrap()).unwrap(),
-        });
+        let app =
+            App::new(given.value("client_id").unwrap_or_default()).with_service(match given.url.split('/').nth(3) {
+                Some("sso") => Service::classic(),
+                _ => Service::site(given.url.split('/').nth(2).unwrap()).unwrap(),
+            });
         let url = if vector.endpoint == "jwt_redirect" {
-            let app = app.api_key(text("apikey")).jwt_app(text("jwtapp"));
+            let app = app.with_api_key(text("apikey")).with_jwt_app(text("jwtapp"));
             let redirect = JwtRedirect::new(text("return_url"), "token");
             redirect.begin(&app, &appendix_b(), std::time::UNIX_EPOCH).unwrap().url
         } else {
             assert_eq!(text("response_type"), "code");
             let request =
                 AuthorizationRequest::new(text("redirect_uri")).scope(given.value("scope").unwrap_or_default());
-            let app = app.oauth_app(given.url.split('/').nth(5).unwrap());
+            let app = app.with_oauth_app(given.url.split('/').nth(5).unwrap());
             request.begin(&app, &appendix_b(), std::time::UNIX_EPOCH).unwrap().url
         };
 

@@ -9,13 +9,14 @@ use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::{App, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, Service};
+use loginradius_testing::writing;
 use percent_encoding::percent_decode_str;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
 fn app() -> App {
-    loginradius_testing::app().client_secret("my-client-secret")
+    loginradius_testing::app().with_client_secret("my-client-secret")
 }
 
 fn answer(status: u16, headers: &[(String, String)], body: &[u8]) -> Response<Body> {
@@ -36,7 +37,9 @@ fn give_to_all(status: u16, headers: &[(String, String)], body: &[u8]) -> Result
         };
         prop_assert_eq!(error.http_status(), Some(status));
         prop_assert_eq!(error.operation(), Some(operation.name()));
-        prop_assert!(!matches!(error.kind(), ErrorKind::NotSent | ErrorKind::Expired | ErrorKind::Finished));
+        prop_assert!(!matches!(error.kind(), ErrorKind::NotSent | ErrorKind::AlreadyCompleted));
+        let name = error.api_error().and_then(|api_error| api_error.oauth_error.as_deref());
+        prop_assert_eq!(error.kind() == ErrorKind::Expired, name == Some("expired_token"));
         let printed = error.to_string();
         prop_assert!(printed.starts_with(operation.name()));
         prop_assert!(!printed.chars().any(char::is_control), "{:?}", printed);
@@ -333,7 +336,7 @@ proptest! {
         (id, secret, user, password) in (setting(), setting(), text(), text()),
         (code, uri, verifier, scope) in (text(), text(), text(), text()),
     ) {
-        let app = App::new(&*id).client_secret(&*secret).body_format(format);
+        let app = writing(&App::new(&*id).with_client_secret(&*secret), format);
         let request = AccessTokenByPassword::new(&*user, &*password).scope(&*scope).request(&app);
         prop_assert_eq!(members(request), map([
             ("client_id", &id),
@@ -363,7 +366,7 @@ proptest! {
 
     #[test]
     fn any_query_arrives(key in setting(), jwt_app in setting(), token in text(), url in text()) {
-        let app = App::new(&*key).jwt_app(&*jwt_app);
+        let app = App::new(&*key).with_jwt_app(&*jwt_app);
         let query = |request: Request<Body>| {
             serde_urlencoded::from_str::<Vec<(String, String)>>(request.uri().query().unwrap()).unwrap()
         };
@@ -380,16 +383,16 @@ proptest! {
     fn any_control_character_is_refused(before in ".{0,5}", control in "\\p{Cc}", after in ".{0,5}") {
         let bad = format!("{before}{control}{after}");
         let error = RefreshAccessToken::new(&*bad).request(&app()).unwrap_err();
-        prop_assert_eq!(error.kind(), ErrorKind::Settings);
-        let error = RequestDeviceCode::new().request(&app().oauth_app(&*bad)).unwrap_err();
-        prop_assert_eq!(error.kind(), ErrorKind::Settings);
+        prop_assert_eq!(error.kind(), ErrorKind::Configuration);
+        let error = RequestDeviceCode::new().request(&app().with_oauth_app(&*bad)).unwrap_err();
+        prop_assert_eq!(error.kind(), ErrorKind::Configuration);
     }
 
     #[test]
     fn any_name_of_an_app_is_one_segment(name in setting()) {
         prop_assume!(name != "." && name != "..");
-        let app = App::new("id").oauth_app(&*name).jwt_app(&*name);
-        let at_site = app.clone().service(Service::site("acme.hub.loginradius.com").unwrap());
+        let app = App::new("id").with_oauth_app(&*name).with_jwt_app(&*name);
+        let at_site = app.clone().with_service(Service::site("acme.hub.loginradius.com").unwrap());
         for (request, before, after) in [
             (RequestDeviceCode::new().request(&app), "/sso/oauth/", "/device"),
             (RequestTokens::new("d").request(&app), "/sso/oauth/", "/access_token"),

@@ -10,9 +10,9 @@ use loginradius_proto::oauth::{
     RevokeRefreshToken,
 };
 use loginradius_proto::{
-    Ask, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, ServiceError, TokenSet,
+    ApiError, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, TokenSet, UserAction,
 };
-use loginradius_testing::{app, response, response_with};
+use loginradius_testing::{app, response, response_with, writing};
 
 /// The response to a refresh.
 fn tokens(body: &str) -> Result<TokenSet, Error> {
@@ -34,16 +34,16 @@ fn refusal(status: u16, body: impl Into<Body>) -> Error {
     error
 }
 
-fn api_error(status: u16, body: &str) -> ServiceError {
-    refusal(status, body).service().unwrap_or_else(|| panic!("not LoginRadius's: {body}")).clone()
+fn api_error(status: u16, body: &str) -> ApiError {
+    refusal(status, body).api_error().unwrap_or_else(|| panic!("not LoginRadius's: {body}")).clone()
 }
 
 #[track_caller]
 fn invalid_response(outcome: Result<impl Sized, Error>, saying: &str) {
     let Err(error) = outcome else { panic!("read as a success, not: {saying}") };
-    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.to_string().contains(saying), "{error} does not say: {saying}");
-    assert!(error.service().is_none() && error.source().is_none());
+    assert!(error.api_error().is_none() && error.source().is_none());
 }
 
 /// One response given to each of the ten operations but [`RevokeRefreshToken`]'s.
@@ -212,7 +212,7 @@ fn a_token_type_never_spoils_a_response() {
 #[test]
 fn an_access_token_is_needed_once_and_as_a_string() {
     for (body, saying) in [
-        ("{}", "the answer's field `access_token` is missing; if LoginRadius really sent that, report a bug"),
+        ("{}", "the response's field `access_token` is missing; if LoginRadius really sent that, report a bug"),
         (r#"{"access_token":null}"#, "`access_token` is missing"),
         (r#"{"access_token":""}"#, "`access_token` is missing"),
         (r#"{"Access_Token":"a"}"#, "`access_token` is missing"),
@@ -225,7 +225,7 @@ fn an_access_token_is_needed_once_and_as_a_string() {
         invalid_response(tokens(body), saying);
     }
     let jwt = |body: &str| JwtByAccessToken::new("t").response(&app(), response(200, body));
-    invalid_response(jwt("{}"), "the answer's field `signature` is missing");
+    invalid_response(jwt("{}"), "the response's field `signature` is missing");
     invalid_response(jwt(r#"{"signature":""}"#), "`signature` is missing");
     invalid_response(jwt(r#"{"signature":7}"#), "`signature` is not a string");
     assert_eq!(tokens(r#"{"access_token":" a\u0000 "}"#).unwrap().access_token.expose(), " a\0 ");
@@ -263,8 +263,8 @@ fn a_byte_order_mark_is_skipped() {
 fn an_error_is_read_even_if_its_text_is_not_utf_8() {
     let latin_1 = b"{\"error\":\"invalid_grant\",\"error_description\":\"caf\xe9 ferm\xe9\"}".to_vec();
     let error = refusal(400, latin_1);
-    assert_eq!(error.kind(), ErrorKind::SignInAgain);
-    let description = error.service().unwrap().description.as_deref();
+    assert_eq!(error.kind(), ErrorKind::SignInRequired);
+    let description = error.api_error().unwrap().description.as_deref();
     assert_eq!(description, Some("caf\u{fffd} ferm\u{fffd}"));
 
     // A token must not be mangled.
@@ -286,20 +286,21 @@ fn the_error_body_is_read_in_any_case_of_letters() {
         ("errorcode", "MESSAGE", "description"),
         ("ERRORCODE", "message", "DESCRIPTION"),
     ] {
-        let body = format!(r#"{{"{code}":906,"{message}":"Access token has expired","{description}":"Ask again."}}"#);
+        let body =
+            format!(r#"{{"{code}":906,"{message}":"Access token has expired","{description}":"UserAction again."}}"#);
         let error = refusal(403, body);
-        assert_eq!(error.kind(), ErrorKind::SignInAgain);
-        let service = error.service().unwrap();
+        assert_eq!(error.kind(), ErrorKind::SignInRequired);
+        let service = error.api_error().unwrap();
         assert_eq!(service.code, Some(906));
         assert_eq!(service.message.as_deref(), Some("Access token has expired"));
-        assert_eq!(service.description.as_deref(), Some("Ask again."));
+        assert_eq!(service.description.as_deref(), Some("UserAction again."));
     }
     assert_eq!(api_error(400, r#"{"errorCode":"906"}"#).code, Some(906));
 
     let vector = loginradius_vectors::named("error_lr_lowercase_922").response.unwrap();
     let error = refusal(vector.status, vector.body.to_string());
-    assert_eq!(error.kind(), ErrorKind::Settings);
-    assert_eq!(error.service().unwrap().code, Some(922));
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.api_error().unwrap().code, Some(922));
     let fields = api_error(400, r#"{"errorcode":1134,"errors":[{"fieldName":"city","errorMessage":"needed"}]}"#).fields;
     assert_eq!((fields[0].name.as_str(), fields[0].message.as_str()), ("city", "needed"));
 }
@@ -310,7 +311,7 @@ fn what_comes_with_an_error_is_exposed_but_never_printed() {
         "Data":{"access_token":"5672adaa"},"ExtraInfo":[{"Message":"extra-4711"}],
         "ProviderErrorResponse":{"raw":"provider-4711"},"IsProviderError":true}"#;
     let error = refusal(403, body);
-    let service = error.service().unwrap();
+    let service = error.api_error().unwrap();
     assert_eq!(service.expose_data(), Some(r#"{"access_token":"5672adaa"}"#));
     assert_eq!(service.expose_extra_info(), Some(r#"[{"Message":"extra-4711"}]"#));
     assert_eq!(service.expose_provider_response(), Some(r#"{"raw":"provider-4711"}"#));
@@ -332,14 +333,14 @@ fn an_error_within_a_success_is_an_error() {
     ] {
         for status in [200, 201] {
             let error = refusal(status, body);
-            assert_eq!(error.kind(), ErrorKind::SignInAgain, "{body}");
-            assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
+            assert_eq!(error.kind(), ErrorKind::SignInRequired, "{body}");
+            assert_eq!(error.api_error().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
         }
     }
     let revoked = RevokeRefreshToken::new("r").response(&app(), response(200, r#"{"error":"invalid_request"}"#));
-    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::Settings);
+    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::Configuration);
     let jwt = JwtByAccessToken::new("t").response(&app(), response(200, r#"{"errorCode":905,"message":"token"}"#));
-    assert_eq!(jwt.unwrap_err().kind(), ErrorKind::SignInAgain);
+    assert_eq!(jwt.unwrap_err().kind(), ErrorKind::SignInRequired);
 }
 
 #[test]
@@ -367,22 +368,22 @@ fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
     invalid_response(RevokeRefreshToken::new("r").response(&app(), response(200, b"\xff".to_vec())), check);
     invalid_response(revoke(302, ""), "HTTP 302: a redirect, which is never followed; check the base URL");
     invalid_response(revoke(404, ""), "HTTP 404");
-    assert_eq!(revoke(500, "").unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(revoke(500, "").unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[test]
 fn pages_and_scraps_at_every_status() {
     let kinds = [
-        (200, ErrorKind::BadAnswer, "check the base URL and any proxy in between"),
-        (301, ErrorKind::BadAnswer, "a redirect, which is never followed; check the base URL"),
-        (307, ErrorKind::BadAnswer, "a redirect, which is never followed; check the base URL"),
-        (400, ErrorKind::BadAnswer, "check the base URL and any proxy in between"),
-        (404, ErrorKind::BadAnswer, "check the base URL and any proxy in between"),
-        (408, ErrorKind::TryLater, "try again later"),
-        (429, ErrorKind::TryLater, "too many requests; try again later"),
-        (500, ErrorKind::TryLater, "try again later"),
-        (502, ErrorKind::TryLater, "try again later"),
-        (599, ErrorKind::TryLater, "try again later"),
+        (200, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
+        (301, ErrorKind::InvalidResponse, "a redirect, which is never followed; check the base URL"),
+        (307, ErrorKind::InvalidResponse, "a redirect, which is never followed; check the base URL"),
+        (400, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
+        (404, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
+        (408, ErrorKind::Unavailable, "try again later"),
+        (429, ErrorKind::Unavailable, "too many requests; try again later"),
+        (500, ErrorKind::Unavailable, "try again later"),
+        (502, ErrorKind::Unavailable, "try again later"),
+        (599, ErrorKind::Unavailable, "try again later"),
     ];
     let scraps = [
         "",
@@ -402,7 +403,7 @@ fn pages_and_scraps_at_every_status() {
             for error in every_error(status, &[], body) {
                 assert_eq!(error.kind(), kind, "{status} {body}");
                 assert_eq!(error.http_status().unwrap().as_u16(), status);
-                assert!(error.service().is_none() && error.retry_after().is_none() && error.source().is_none());
+                assert!(error.api_error().is_none() && error.retry_after().is_none() && error.source().is_none());
                 if status != 200 || !body.starts_with('{') {
                     assert!(error.to_string().contains(&format!("HTTP {status}: ")), "{error}");
                     assert!(error.to_string().contains(saying), "{error}");
@@ -416,7 +417,7 @@ fn pages_and_scraps_at_every_status() {
 fn too_many_requests_with_and_without_a_wait() {
     let retry_after = |headers: &[(&str, &str)]| {
         let errors = every_error(429, headers, "Too many requests");
-        assert!(errors.iter().all(|error| error.kind() == ErrorKind::TryLater && error.service().is_none()));
+        assert!(errors.iter().all(|error| error.kind() == ErrorKind::Unavailable && error.api_error().is_none()));
         errors[0].retry_after()
     };
     assert_eq!(retry_after(&[("Content-Type", "text/plain")]), None);
@@ -431,9 +432,9 @@ fn too_many_requests_with_and_without_a_wait() {
 
     let body = r#"{"ErrorCode":4711,"Message":"Slow down"}"#;
     for error in every_error(429, &[("Retry-After", "7")], body) {
-        assert_eq!(error.kind(), ErrorKind::TryLater);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-        assert_eq!(error.service().unwrap().code, Some(4711));
+        assert_eq!(error.api_error().unwrap().code, Some(4711));
     }
 }
 
@@ -445,10 +446,10 @@ fn a_body_over_the_limit_is_not_read() {
     };
     assert_eq!(tokens(&padded(Body::LIMIT)).unwrap().access_token.expose(), "a");
     let error = tokens(&padded(Body::LIMIT + 1)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Lost);
-    assert!(error.to_string().contains("the answer is longer than 1 MiB"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(error.to_string().contains("the response is longer than 1 MiB"), "{error}");
     let revoked = RevokeRefreshToken::new("r").response(&app(), response(200, " ".repeat(Body::LIMIT + 1)));
-    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(revoked.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
 }
 
 #[test]
@@ -469,7 +470,7 @@ fn deep_json_neither_overflows_the_stack_nor_spoils_a_response() {
 
 #[test]
 fn codes_2008_to_2014_are_oauth_errors() {
-    let (settings, again) = (ErrorKind::Settings, ErrorKind::SignInAgain);
+    let (settings, again) = (ErrorKind::Configuration, ErrorKind::SignInRequired);
     for (code, name, kind) in [
         (2008, "invalid_request", settings),
         (2009, "invalid_client", settings),
@@ -481,7 +482,7 @@ fn codes_2008_to_2014_are_oauth_errors() {
     ] {
         let body = format!(r#"{{"ErrorCode":{code},"Message":"{name}","Description":"{name}"}}"#);
         let error = refusal(400, body);
-        let service = error.service().unwrap();
+        let service = error.api_error().unwrap();
         assert_eq!(service.oauth_error.as_deref(), Some(name));
         assert_eq!((service.code, service.message.as_deref()), (Some(code), Some(name)));
         assert_eq!(error.kind(), kind, "{name}");
@@ -495,12 +496,12 @@ fn a_code_means_something_only_with_its_text() {
         let body = format!(r#"{{"ErrorCode":{code},"Message":"{message}","Description":""}}"#);
         refusal(403, body).kind()
     };
-    assert_eq!(kind(1198, "The password is not valid."), ErrorKind::AskUser);
-    assert_eq!(kind(1198, "Your account has been locked"), ErrorKind::AskUser);
+    assert_eq!(kind(1198, "The password is not valid."), ErrorKind::UserActionRequired);
+    assert_eq!(kind(1198, "Your account has been locked"), ErrorKind::UserActionRequired);
     assert_eq!(kind(1198, "Something new"), ErrorKind::Refused);
-    assert_eq!(kind(1000, "Oops, something is going wrong, please try again."), ErrorKind::TryLater);
+    assert_eq!(kind(1000, "Oops, something is going wrong, please try again."), ErrorKind::Unavailable);
     assert_eq!(kind(1000, "An error has occurred at the social identity provider"), ErrorKind::Refused);
-    assert_eq!(kind(906, "Access token has expired"), ErrorKind::SignInAgain);
+    assert_eq!(kind(906, "Access token has expired"), ErrorKind::SignInRequired);
     assert_eq!(kind(906, "Quota"), ErrorKind::Refused);
     assert_eq!(kind(4711, "Access token has expired"), ErrorKind::Refused);
     assert_eq!(kind(i64::MAX, "?"), ErrorKind::Refused);
@@ -508,26 +509,26 @@ fn a_code_means_something_only_with_its_text() {
 
 #[test]
 fn the_kind_does_not_depend_on_the_secrets_of_the_request() {
-    let app = app().client_secret("invalid");
+    let app = app().with_client_secret("invalid");
     let body = r#"{"ErrorCode":966,"Message":"Invalid user ID and/or password"}"#;
     let error = AccessTokenByPassword::new("u", "password").response(&app, response(401, body)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AskUser);
-    assert_eq!(error.service().unwrap().message.as_deref(), Some("Invalid user ID and/or [redacted]"));
+    assert_eq!(error.kind(), ErrorKind::UserActionRequired);
+    assert_eq!(error.api_error().unwrap().message.as_deref(), Some("Invalid user ID and/or [redacted]"));
 
     let body = r#"{"error":"invalid_grant","error_description":"invalid"}"#;
     let error = AccessTokenByCode::new("grant", "r").response(&app, response(400, body)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::SignInAgain);
-    assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
-    assert_eq!(error.service().unwrap().description.as_deref(), Some("[redacted]"));
+    assert_eq!(error.kind(), ErrorKind::SignInRequired);
+    assert_eq!(error.api_error().unwrap().oauth_error.as_deref(), Some("invalid_grant"));
+    assert_eq!(error.api_error().unwrap().description.as_deref(), Some("[redacted]"));
 }
 
 #[test]
 fn a_secret_is_redacted_whole_in_every_spelling() {
-    let app = app().client_secret("abc-4711");
+    let app = app().with_client_secret("abc-4711");
     let description = |password: &str, echoed: &str| {
         let body = serde_json::json!({ "error": "odd", "error_description": format!("<{echoed}>") }).to_string();
         let error = AccessTokenByPassword::new("u", password).response(&app, response(400, body)).unwrap_err();
-        error.service().unwrap().description.clone().unwrap()
+        error.api_error().unwrap().description.clone().unwrap()
     };
     assert_eq!(description("abc-4711-42", "abc-4711-42"), "<[redacted]>");
     assert_eq!(description("abc-4711-42", "abc-4711"), "<[redacted]>");
@@ -543,11 +544,11 @@ fn a_secret_is_redacted_whole_in_every_spelling() {
 fn a_refused_form_hints_at_json() {
     let body = r#"{"ErrorCode":965,"Message":"The post body is invalid","Description":"The post body is invalid."}"#;
     let error = |format| {
-        let app = app().body_format(format);
+        let app = writing(&app(), format);
         RefreshAccessToken::new("r").response(&app, response(400, body)).unwrap_err()
     };
-    let hint = "try `App::body_format(BodyFormat::Json)`";
-    assert_eq!(error(BodyFormat::Form).kind(), ErrorKind::Settings);
+    let hint = "try `Dialect::with_body_format(BodyFormat::Json)`";
+    assert_eq!(error(BodyFormat::Form).kind(), ErrorKind::Configuration);
     assert!(error(BodyFormat::Form).to_string().ends_with(hint), "{}", error(BodyFormat::Form));
     assert!(!error(BodyFormat::Json).to_string().contains(hint));
 }
@@ -556,20 +557,23 @@ fn a_refused_form_hints_at_json() {
 fn an_error_is_one_line_that_says_what_to_do() {
     let wrong_secret = r#"{"error":"unauthorized_client","error_description":"The client_secret is not valid."}"#;
     let with_secret =
-        RefreshAccessToken::new("r").response(&app().client_secret("s3cret"), response(403, wrong_secret));
+        RefreshAccessToken::new("r").response(&app().with_client_secret("s3cret"), response(403, wrong_secret));
     assert_eq!(
         with_secret.unwrap_err().to_string(),
-        "Refresh Access Token: LoginRadius answered HTTP 403, unauthorized_client: The client_secret is not valid; \
+        "Refresh Access Token: LoginRadius responded with HTTP 403, unauthorized_client: The client_secret is not valid; \
          check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)",
     );
     for (body, ending) in [
         (r#"{"error":"invalid_scope"}"#, "; check the app's settings"),
         (r#"{"error":"invalid_client"}"#, "; check the client id, or API key"),
-        (wrong_secret, "; check the OAuth app's name, `App::oauth_app`, and that it allows this kind of sign-in"),
-        (r#"{"ErrorCode":923,"Message":"API secret is missing"}"#, "; set the client secret with `App::client_secret`"),
+        (wrong_secret, "; check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of sign-in"),
+        (
+            r#"{"ErrorCode":923,"Message":"API secret is missing"}"#,
+            "; set the client secret with `App::with_client_secret`",
+        ),
         (
             r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#,
-            "; check the JWT app's name, `App::jwt_app`",
+            "; check the JWT app's name, `App::with_jwt_app`",
         ),
         (r#"{"error":"invalid_grant"}"#, "; sign in again"),
         (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, "; an administrator has to unblock the account"),
@@ -577,7 +581,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
             r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
             "code 2010, invalid_grant; sign in again",
         ),
-        (r#"{"error":"access_denied"}"#, "; refused, by the person or on the person's behalf"),
+        (r#"{"error":"access_denied"}"#, "; refused by the user, or on the user's behalf"),
         (r#"{"error":"temporarily_unavailable"}"#, "; try again later"),
         (r#"{"error":"new_in_2031"}"#, "; this is LoginRadius's own reason"),
     ] {
@@ -587,15 +591,15 @@ fn an_error_is_one_line_that_says_what_to_do() {
     // The grant that is invalid is the password here.
     let password = AccessTokenByPassword::new("u", "p").response(&app(), response(400, r#"{"error":"invalid_grant"}"#));
     let error = password.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AskUser);
-    assert_eq!(error.ask(), Some(Ask::Credentials));
+    assert_eq!(error.kind(), ErrorKind::UserActionRequired);
+    assert_eq!(error.user_action(), Some(UserAction::CorrectCredentials));
     assert!(error.to_string().ends_with("invalid_grant; check the name and the password"), "{error}");
 
     let noisy =
         format!(r#"{{"ErrorCode":1,"Message":"odd\r\n\u0000\u202e","Description":"a\nb{}"}}"#, "x".repeat(100_000));
     let error = refusal(400, noisy);
-    assert_eq!(error.service().unwrap().message.as_deref(), Some("odd"));
-    let description = error.service().unwrap().description.clone().unwrap();
+    assert_eq!(error.api_error().unwrap().message.as_deref(), Some("odd"));
+    let description = error.api_error().unwrap().description.clone().unwrap();
     assert_eq!((description.chars().count(), &description[..4]), (300, "a bx"));
     assert!(!error.to_string().chars().any(|c| c.is_control() || c == '\u{202e}'), "{error:?}");
 }
@@ -626,12 +630,16 @@ fn a_gateway_whose_body_has_an_error_too_is_not_loginradius() {
         for status in [200, 400, 403, 404] {
             let body = format!(r#"{{"timestamp":"2026-01-01T00:00:00Z","status":404,"error":"{error}","path":"/x"}}"#);
             let refused = refusal(status, body);
-            assert_eq!((refused.kind(), refused.service().is_none()), (ErrorKind::BadAnswer, true), "{error} {status}");
+            assert_eq!(
+                (refused.kind(), refused.api_error().is_none()),
+                (ErrorKind::InvalidResponse, true),
+                "{error} {status}"
+            );
         }
     }
     for code in ["invalid_grant", "incorrect_device_code", "urn:example:error", "e-1.2"] {
         let body = format!(r#"{{"error":"{code}"}}"#);
-        assert_eq!(refusal(400, body).service().unwrap().oauth_error.as_deref(), Some(code));
+        assert_eq!(refusal(400, body).api_error().unwrap().oauth_error.as_deref(), Some(code));
     }
 }
 
@@ -648,20 +656,20 @@ fn an_error_says_how_long_the_server_asks_to_wait() {
 #[test]
 fn what_to_ask_the_user_depends_on_the_code_and_its_text() {
     for (code, text, ask) in [
-        (966, "Invalid user ID and/or password", Some(Ask::Credentials)),
-        (1038, "The email is not valid", Some(Ask::Credentials)),
-        (1198, "The password is not valid.", Some(Ask::Credentials)),
-        (1198, "Your account has been locked", Some(Ask::Unlock)),
+        (966, "Invalid user ID and/or password", Some(UserAction::CorrectCredentials)),
+        (1038, "The email is not valid", Some(UserAction::CorrectCredentials)),
+        (1198, "The password is not valid.", Some(UserAction::CorrectCredentials)),
+        (1198, "Your account has been locked", Some(UserAction::Unlock)),
         (1198, "Something else", None),
-        (991, "Your account is blocked", Some(Ask::Unblock)),
-        (970, "Email is not verified", Some(Ask::Verify)),
-        (1176, "Two factor authentication is enabled", Some(Ask::SecondFactor)),
-        (1194, "Privacy policy does not match", Some(Ask::Other)),
+        (991, "Your account is blocked", Some(UserAction::Unblock)),
+        (970, "Email is not verified", Some(UserAction::Verify)),
+        (1176, "Two factor authentication is enabled", Some(UserAction::ProvideSecondFactor)),
+        (1194, "Privacy policy does not match", Some(UserAction::Other)),
         (906, "Access token has expired", None),
     ] {
         let error = refusal(403, format!(r#"{{"ErrorCode":{code},"Message":"{text}"}}"#));
-        assert_eq!(error.ask(), ask, "{code} {text}");
-        assert_eq!(error.kind() == ErrorKind::AskUser, ask.is_some(), "{code} {text}");
+        assert_eq!(error.user_action(), ask, "{code} {text}");
+        assert_eq!(error.kind() == ErrorKind::UserActionRequired, ask.is_some(), "{code} {text}");
     }
 }
 
@@ -676,7 +684,7 @@ fn debug_is_the_line_and_its_causes_and_in_parts_if_asked_for() {
 fn a_device_code_that_cannot_be_sent_back_is_the_servers_fault() {
     let body = r#"{"device_code":"ab\ncd","user_code":"u","verification_uri":"https://e.com/"}"#;
     let error = RequestDeviceCode::new().response(&app(), response(200, body)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.to_string().contains("`device_code` has a control character"), "{error}");
 }
 
@@ -692,6 +700,7 @@ fn the_scope_that_was_granted_is_told() {
 #[test]
 fn an_invalid_client_may_be_its_secret() {
     let body = r#"{"error":"invalid_client"}"#;
-    let error = RefreshAccessToken::new("r").response(&app().client_secret("s3cret"), response(401, body)).unwrap_err();
+    let error =
+        RefreshAccessToken::new("r").response(&app().with_client_secret("s3cret"), response(401, body)).unwrap_err();
     assert!(error.to_string().ends_with("; check the client id and the client secret"), "{error}");
 }

@@ -159,7 +159,7 @@ fn assert_left_alone(record: &StoredRecord) {
             assert_eq!((scene.sends(), scene.copies.len()), (0, 0), "{name}");
             // A pair that could not be saved is still returned.
             if end.result.is_err() {
-                assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
+                assert_eq!(end.kind(), ErrorKind::Configuration, "{name}");
                 assert!(end.error().to_string().contains("newer program"), "{}", end.error());
             } else {
                 assert_eq!((name, end.token().as_str()), ("refresh", "a2"));
@@ -325,11 +325,11 @@ fn a_record_of_an_older_program_is_read() {
 
     let mut scene = after_an_hour("rejection");
     let end = scene.refresh();
-    assert_eq!((end.kind(), scene.sends()), (ErrorKind::SignInAgain, 0));
+    assert_eq!((end.kind(), scene.sends()), (ErrorKind::SignInRequired, 0));
     assert!(end.error().to_string().contains("invalid_grant"), "{}", end.error());
 
     let mut scene = after_an_hour("sign-out");
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
     scene.revokes(200, "");
     scene.sign_out().ok();
     assert_eq!(scene.log(), "lock, load, revoke r1, clear, unlock");

@@ -176,7 +176,7 @@
 //! impl DatabaseStore {
 //!     /// Runs one statement. After an error, it may or may not have been committed.
 //!     fn statement<T>(&self, name: &str, run: impl FnOnce(&mut Row) -> T) -> Result<T, Error> {
-//!         let broken = |_| Error::try_later("the connection to the database broke; try again later", "poisoned");
+//!         let broken = |_| Error::unavailable("the connection to the database broke; try again later", "poisoned");
 //!         Ok(run(self.table.lock().map_err(broken)?.entry(name.into()).or_default()))
 //!     }
 //! }

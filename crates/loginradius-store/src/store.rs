@@ -20,7 +20,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::settings`] if the user has to fix something, and the message says what; else [`Error::try_later`].
+    /// [`Error::configuration`] if the user has to fix something, and the message says what; else [`Error::unavailable`].
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error>;
 }
 

@@ -13,7 +13,7 @@ use loginradius_proto::http::{Request, Response};
 use loginradius_proto::session::{
     Expected, LoadError, Now, SaveError, SessionFlow, SessionMemory, SessionOutcome, SessionPolicy, StoredRecord,
 };
-use loginradius_proto::{App, Body, Error, Retry, SendOptions, TokenSet};
+use loginradius_proto::{App, Body, Error, Retry, Seed, SendOptions, TokenSet};
 use loginradius_store::sessions::{OutcomeCell, Runtime, SessionSettings, SharedSessions, Transport, drive};
 use loginradius_store::{
     AsyncSessionLock, AsyncSessionStore, BlockingStore, BoxFuture, FileStore, MemoryStore, SessionLock, SessionStore,
@@ -39,7 +39,7 @@ impl Server {
         self.sent.lock().unwrap().push(token.to_owned());
         match self.responses.lock().unwrap().pop_front() {
             Some(body) => Ok(Response::new(Body::from(body))),
-            None => Err(Error::lost("no response is scripted")),
+            None => Err(Error::outcome_unknown("no response is scripted")),
         }
     }
 
@@ -60,16 +60,14 @@ fn tokens() -> TokenSet {
 }
 
 fn app() -> App {
-    App::new("my-client-id").client_secret("my-client-secret")
+    App::new("my-client-id").with_client_secret("my-client-secret")
 }
 
 fn policy() -> SessionPolicy {
     let wait = Duration::from_millis(20);
-    SessionPolicy {
-        lock_wait: Duration::from_millis(300),
-        retry: Retry { attempts: 1, first_wait: wait, longest_wait: wait },
-        ..SessionPolicy::default()
-    }
+    SessionPolicy::default()
+        .with_lock_wait(Duration::from_millis(300))
+        .with_retry(Retry::default().with_attempts(1).with_first_wait(wait).with_max_wait(wait))
 }
 
 #[derive(Clone)]
@@ -101,7 +99,7 @@ impl Runtime for Threads {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
         ready(flow);
         Ok(())
     }
@@ -124,11 +122,11 @@ impl OutcomeCell for BlockingCell {
         self.0.1.notify_all();
     }
 
-    async fn wait(&self) -> SessionOutcome {
+    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
         let mut outcome = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match &*outcome {
-                Some(outcome) => return outcome.clone(),
+                Some(outcome) => return Some(outcome.clone()),
                 None => outcome = self.0.1.wait(outcome).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -143,7 +141,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn sessions<S: SessionStore>(server: &Server, store: S) -> SharedSessions<Threads> {
-    let settings = SessionSettings { policy: policy(), on_event: None };
+    let settings = SessionSettings::default().with_policy(policy());
     SharedSessions::new(Threads::new(server), Box::new(BlockingStore::new(store)), settings)
 }
 
@@ -179,7 +177,7 @@ impl Runtime for Tasks {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
         tokio::spawn(flow);
         Ok(())
     }
@@ -193,10 +191,10 @@ impl OutcomeCell for TaskCell {
         self.0.set(outcome);
     }
 
-    async fn wait(&self) -> SessionOutcome {
+    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
         loop {
             if let Some(outcome) = self.0.0.0.lock().unwrap().clone() {
-                return outcome;
+                return Some(outcome);
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -206,7 +204,7 @@ impl OutcomeCell for TaskCell {
 fn task_sessions(server: &Server, store: impl AsyncSessionStore) -> (SharedSessions<Tasks>, Arc<AtomicBool>) {
     let stuck = Arc::new(AtomicBool::new(false));
     let client = Tasks { app: app(), server: server.clone(), stuck: stuck.clone() };
-    let settings = SessionSettings { policy: policy(), on_event: None };
+    let settings = SessionSettings::default().with_policy(policy());
     (SharedSessions::new(client, Box::new(store), settings), stuck)
 }
 
@@ -337,13 +335,13 @@ impl AsyncSessionLock for SlowLock {
 fn a_drive_that_is_dropped_while_it_saves_a_pair_loses_nothing() {
     let server = Server::new([pair("a2", "r2"), pair("a3", "r3")]);
     let (client, memory) = (Threads::new(&server), MemoryStore::new());
-    let mut start = SessionFlow::start(&client.app, policy(), SessionMemory::default(), &tokens(), 1);
+    let mut start = SessionFlow::start(&client.app, policy(), SessionMemory::default(), &tokens(), Seed(1));
     let mut lock = None;
     let mut end = ready(drive(&mut start, &memory, "ada", &mut lock, &client));
     end.result.unwrap();
     end.memory.reject(&"a1".into());
     let slow = SlowStore(memory.clone());
-    let mut refresh = SessionFlow::refresh(&client.app, policy(), end.memory.clone(), 2);
+    let mut refresh = SessionFlow::refresh(&client.app, policy(), end.memory.clone(), Seed(2));
     {
         let mut future = pin!(drive(&mut refresh, &slow, "ada", &mut lock, &client));
         assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -353,7 +351,7 @@ fn a_drive_that_is_dropped_while_it_saves_a_pair_loses_nothing() {
     assert!(end.memory.retains_lock());
     let mut memory_of_pair = end.memory;
     memory_of_pair.set_lock_lost();
-    let mut refresh = SessionFlow::refresh(&client.app, policy(), memory_of_pair, 3);
+    let mut refresh = SessionFlow::refresh(&client.app, policy(), memory_of_pair, Seed(3));
     let _ = ready(drive(&mut refresh, &memory, "ada", &mut None, &client));
     assert!(!server.sent()[1..].contains(&"r1".to_owned()), "sent again: {:?}", server.sent());
 }

@@ -54,7 +54,7 @@ impl AsyncSessionLock for YieldingLock {
             let pair = !String::from_utf8_lossy(record.as_bytes()).contains(r#""intent":"#);
             let full = |left: usize| left.checked_sub(1);
             if pair && self.1.full.fetch_update(Ordering::SeqCst, Ordering::SeqCst, full).is_ok() {
-                return Err(SaveError::Failed(Error::try_later("full", "a test")));
+                return Err(SaveError::Failed(Error::unavailable("full", "a test")));
             }
             let outcome = self.0.save(record, expected).await;
             yields().await;
@@ -118,7 +118,7 @@ impl Runtime for Dropping {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
         let mut flow: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(flow);
         for _ in 0..self.polls.load(Ordering::SeqCst) {
             if flow.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
@@ -137,8 +137,8 @@ impl OutcomeCell for Cell {
         assert!(self.0.lock().unwrap().replace(outcome).is_none());
     }
 
-    async fn wait(&self) -> SessionOutcome {
-        self.0.lock().unwrap().clone().expect("an outcome: a caller would wait for ever")
+    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
+        Some(self.0.lock().unwrap().clone().expect("an outcome: a caller would wait for ever"))
     }
 }
 
@@ -159,19 +159,17 @@ const ALL: usize = usize::MAX;
 
 fn world() -> (Dropping, Yielding, SharedSession<Dropping>) {
     let client = Dropping {
-        app: App::new("my-client-id").client_secret("my-client-secret"),
+        app: App::new("my-client-id").with_client_secret("my-client-secret"),
         polls: Arc::new(AtomicUsize::new(ALL)),
         answered: Arc::default(),
         sent: Arc::default(),
     };
     let wait = Duration::from_millis(1);
-    let policy = SessionPolicy {
-        lock_wait: Duration::from_millis(100),
-        retry: Retry { attempts: 1, first_wait: wait, longest_wait: wait },
-        ..SessionPolicy::default()
-    };
+    let policy = SessionPolicy::default()
+        .with_lock_wait(Duration::from_millis(100))
+        .with_retry(Retry::default().with_attempts(1).with_first_wait(wait).with_max_wait(wait));
     let store = Yielding::default();
-    let settings = SessionSettings { policy, on_event: None };
+    let settings = SessionSettings::default().with_policy(policy);
     let session = SharedSessions::new(client.clone(), Box::new(store.clone()), settings).session("ada");
     ready(session.start(&tokens(1))).unwrap();
     (client, store, session)
@@ -211,7 +209,7 @@ fn a_flow_that_is_dropped_at_any_await_leaves_no_lock_and_the_next_one_works() {
             match &result {
                 Ok(_) => assert!(job == 0 || job == 4 || outcome.is_err() || job == 2, "{what}: {result:?}"),
                 Err(error) => assert!(
-                    matches!(error.kind(), ErrorKind::SignInAgain) && (job == 1 || job == 3),
+                    matches!(error.kind(), ErrorKind::SignInRequired) && (job == 1 || job == 3),
                     "{what}: {result:?}"
                 ),
             }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::http::Response;
 use loginradius_proto::session::Now;
-use loginradius_proto::{App, Body, Service, TokenSet};
+use loginradius_proto::{App, Body, BodyFormat, Dialect, Service, TokenSet};
 
 /// What a proxy says in place of LoginRadius.
 pub const PAGE: &str = "<html><title>Bad gateway</title></html>";
@@ -14,16 +14,28 @@ pub const REJECTED: &str = r#"{"error":"invalid_grant","error_description":"The 
 /// An hour.
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-/// Makes the app of a public client, with the names that both families of URLs need.
+/// Makes the app of a public client, with the names that both APIs need.
 #[must_use]
 pub fn app() -> App {
-    App::new("my-client-id").oauth_app("my-oauth-app").jwt_app("my-jwt-app")
+    App::new("my-client-id").with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app")
 }
 
-/// Names a site of LoginRadius's newer family of URLs.
+/// Names a site.
 #[must_use]
 pub fn site() -> Service {
     Service::site("acme.hub.loginradius.com").expect("a site")
+}
+
+/// Returns that app with another dialect of its service.
+#[must_use]
+pub fn speaking(app: &App, dialect: Dialect) -> App {
+    app.clone().with_service(app.service().clone().with_dialect(dialect).expect("a dialect that the API has"))
+}
+
+/// Returns that app with another body format.
+#[must_use]
+pub fn writing(app: &App, format: BodyFormat) -> App {
+    speaking(app, Dialect::new().with_body_format(format))
 }
 
 /// Returns the one moment that every test begins at.

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::session::{
-    CachedToken, Expected, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput,
-    SessionMemory, SessionPolicy, SessionStep, StoredRecord,
+    AdoptionReason, CachedToken, EndReason, Expected, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow,
+    SessionInput, SessionMemory, SessionPolicy, SessionStep, StoredRecord,
 };
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, SendOptions, TokenSet, http};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Seed, SendOptions, TokenSet, http};
 use serde_json::{Value, json};
 
 use crate::fixtures::{HOUR, ms, now, pair, response, response_with, s, tokens};
@@ -37,7 +37,7 @@ pub fn responded(outcome: Result<http::Response<Body>, Error>) -> Option<Session
 /// The error of a store that cannot write.
 #[must_use]
 pub fn full_disk() -> Error {
-    Error::try_later("the session cannot be stored", "no space left on device")
+    Error::unavailable("the session cannot be stored", "no space left on device")
 }
 
 /// The outcome of a load that fails.
@@ -46,7 +46,7 @@ pub fn full_disk() -> Error {
 ///
 /// Always.
 pub fn unreadable() -> Result<Option<StoredRecord>, LoadError> {
-    Err(LoadError::Failed(Error::try_later("the session's file cannot be read", "EIO")))
+    Err(LoadError::Failed(Error::unavailable("the session's file cannot be read", "EIO")))
 }
 
 /// Bytes in a store that are no record.
@@ -130,15 +130,15 @@ impl End {
     #[must_use]
     pub fn events(&self) -> String {
         let name = |event: &SessionEvent| match event {
-            SessionEvent::SignedIn => "signed in",
-            SessionEvent::Rotated => "rotated",
-            SessionEvent::Adopted { other_login: false, .. } => "adopted",
-            SessionEvent::Adopted { other_login: true, .. } => "adopted other login",
-            SessionEvent::Retried { .. } => "retried",
+            SessionEvent::Started => "signed in",
+            SessionEvent::Refreshed => "rotated",
+            SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => "adopted",
+            SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. } => "adopted other login",
+            SessionEvent::RequestFailed { .. } => "retried",
             SessionEvent::Unsaved { .. } => "unsaved",
             SessionEvent::Saved => "saved",
-            SessionEvent::SignedOut { error: None, .. } => "signed out",
-            SessionEvent::SignedOut { error: Some(_), .. } => "ended",
+            SessionEvent::Ended { reason: EndReason::SignedOut, .. } => "signed out",
+            SessionEvent::Ended { reason: EndReason::SignInRequired(_), .. } => "ended",
             _ => "?",
         };
         self.events.iter().map(name).collect::<Vec<_>>().join(", ")
@@ -158,7 +158,7 @@ impl Scene {
     #[must_use]
     pub fn empty() -> Self {
         Self {
-            app: App::new("my-client-id").client_secret("my-client-secret"),
+            app: App::new("my-client-id").with_client_secret("my-client-secret"),
             policy: SessionPolicy::default(),
             now: now(),
             memory: SessionMemory::default(),
@@ -243,7 +243,7 @@ impl Scene {
 
     /// Loses the response to the next refresh.
     pub fn lost(&mut self) {
-        self.on("send", |_| responded(Err(Error::lost("connection reset"))));
+        self.on("send", |_| responded(Err(Error::outcome_unknown("connection reset"))));
     }
 
     /// Does not send the next refresh.
@@ -311,9 +311,9 @@ impl Scene {
 
     // Flows.
 
-    fn next_seed(&mut self) -> u64 {
+    fn next_seed(&mut self) -> Seed {
         self.seed += 1;
-        self.seed
+        Seed(self.seed)
     }
 
     /// Makes a flow that refreshes.

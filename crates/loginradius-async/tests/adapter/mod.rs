@@ -8,11 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loginradius_async::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
-use loginradius_async::oauth::DeviceGrant;
+use loginradius_async::browser::{AuthorizationRequest, BrowserLogin, BrowserRequest, Callback, PendingLogin};
+use loginradius_async::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_async::store::{AsyncSessionStore, MemoryStore, SessionStore};
-use loginradius_async::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use loginradius_async::{
+    App, Client, ClientBuilder, DeviceLogin, DeviceProgress, Endpoint, Error, Flow, PendingDevice, TokenSet,
+};
+use loginradius_conformance::{self as conformance, Adapter, BoxError, SessionSettings, Settings};
 use receiver::AsyncReceiver;
 use sessions::AsyncSessions;
 use tokio::runtime::Runtime;
@@ -76,6 +78,7 @@ impl Adapter for Async {
     const TELLTALE_LOGS: &[&str] = &[];
 
     type Sessions = AsyncSessions;
+    type DeviceLogin = AsyncDeviceLogin;
     type Receiver = AsyncReceiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
@@ -90,16 +93,33 @@ impl Adapter for Async {
         self.block_on(self.client.call(operation))
     }
 
-    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
-        self.block_on(self.client.device_login(scope, prompt))
+    fn within(&self, time: Duration) -> Self {
+        Self { client: self.client.within(time), runtime: Arc::clone(&self.runtime) }
     }
 
-    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
-        self.client.begin(request)
+    fn device_login(
+        &self,
+        request: &RequestDeviceCode,
+        prompt: impl FnOnce(&DeviceGrant) -> Result<(), BoxError>,
+    ) -> Result<TokenSet, Error> {
+        self.block_on(self.client.device_login(request, prompt))
     }
 
-    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
-        self.block_on(self.client.complete(pending, callback))
+    fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<AsyncDeviceLogin, Error> {
+        let login = self.block_on(self.client.begin_device_login(request))?;
+        Ok(AsyncDeviceLogin { login, client: self.clone() })
+    }
+
+    fn resume_device_login(&self, pending: &PendingDevice) -> AsyncDeviceLogin {
+        AsyncDeviceLogin { login: self.client.resume_device_login(pending), client: self.clone() }
+    }
+
+    fn begin_browser_login<R: BrowserRequest>(&self, request: &R) -> Result<BrowserLogin<R::Pending>, Error> {
+        self.client.begin_browser_login(request)
+    }
+
+    fn complete_browser_login(&self, pending: &mut PendingLogin, callback: &Callback) -> Result<TokenSet, Error> {
+        self.block_on(self.client.complete_browser_login(pending, callback))
     }
 
     fn browser_login(
@@ -125,5 +145,25 @@ impl Adapter for Async {
 
     fn idle(&self, time: Duration) {
         self.block_on(async { tokio::time::sleep(time).await });
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct AsyncDeviceLogin {
+    login: DeviceLogin,
+    client: Async,
+}
+
+impl conformance::DeviceLogin for AsyncDeviceLogin {
+    fn grant(&self) -> &DeviceGrant {
+        self.login.grant()
+    }
+
+    fn pending(&self) -> PendingDevice {
+        self.login.pending()
+    }
+
+    fn wait(self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Result<TokenSet, Error> {
+        self.client.block_on(self.login.on_progress(on_progress).wait())
     }
 }

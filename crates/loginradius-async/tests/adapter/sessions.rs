@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use loginradius_async::store::AsyncSessionStore;
 use loginradius_async::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
@@ -28,9 +29,6 @@ pub(crate) fn builder(client: &Client, store: impl AsyncSessionStore, settings: 
     }
     if let Some(wait) = settings.lock_wait {
         builder = builder.lock_wait(wait);
-    }
-    if settings.revoke_with_token_key {
-        builder = builder.revoke_with_token_key();
     }
     if let Some(on_event) = settings.on_event.clone() {
         builder = builder.on_event(move |name, event| on_event(name, event));
@@ -74,6 +72,18 @@ impl conformance::Sessions for AsyncSessions {
 impl conformance::Session for AsyncSession {
     fn name(&self) -> &str {
         self.session.name()
+    }
+
+    fn within(&self, time: Duration) -> Self {
+        Self { session: self.session.within(time), runtime: Arc::clone(&self.runtime) }
+    }
+
+    fn is_signed_in(&self) -> Result<bool, Error> {
+        self.runtime.block_on(self.session.is_signed_in())
+    }
+
+    fn expires_at(&self) -> Option<SystemTime> {
+        self.session.expires_at()
     }
 
     fn access_token(&self) -> Result<AccessToken, Error> {

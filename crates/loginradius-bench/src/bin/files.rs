@@ -14,7 +14,7 @@ use std::time::Instant;
 use loginradius_bench::{ready, tokens};
 use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
 
-use loginradius_proto::{App, Body, SendOptions, http};
+use loginradius_proto::{App, Body, Seed, SendOptions, http};
 use loginradius_store::sessions::{Transport, drive};
 use loginradius_store::{BlockingStore, FileStore};
 
@@ -99,12 +99,12 @@ fn refresh(folder: &Path, refreshes: usize) -> Result<f64> {
         let end = ready(drive(&mut flow, &store, "ada", &mut lock, &Server)).ok_or("a blocking store waits")?;
         Ok::<_, Box<dyn Error>>((end.memory, end.result?))
     };
-    let (mut memory, _) = run(SessionFlow::start(&app, policy, SessionMemory::default(), &tokens(), 1))?;
+    let (mut memory, _) = run(SessionFlow::start(&app, policy, SessionMemory::default(), &tokens(), Seed(1)))?;
     let mut token = tokens().access_token;
     let before = cpu_nanos()?;
     for seed in 0..refreshes {
         memory.reject(&token);
-        let (next, result) = run(SessionFlow::refresh(&app, policy, memory, seed as u64))?;
+        let (next, result) = run(SessionFlow::refresh(&app, policy, memory, Seed(seed as u64)))?;
         memory = next;
         token = result.ok_or("no token")?;
     }

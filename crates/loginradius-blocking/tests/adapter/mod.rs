@@ -6,11 +6,13 @@ pub(crate) mod sessions;
 
 use std::time::Duration;
 
-use loginradius_blocking::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
-use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::browser::{AuthorizationRequest, BrowserLogin, BrowserRequest, Callback, PendingLogin};
+use loginradius_blocking::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_blocking::store::{AsyncSessionStore, MemoryStore, SessionStore};
-use loginradius_blocking::{App, Client, ClientBuilder, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use loginradius_blocking::{
+    App, Client, ClientBuilder, DeviceLogin, DeviceProgress, Endpoint, Error, Flow, PendingDevice, TokenSet,
+};
+use loginradius_conformance::{self as conformance, Adapter, BoxError, SessionSettings, Settings};
 use receiver::BlockingReceiver;
 use sessions::BlockingSessions;
 
@@ -36,6 +38,7 @@ impl Adapter for Blocking {
     const TELLTALE_LOGS: &[&str] = &["ureq::run", "ureq_proto::util"];
 
     type Sessions = BlockingSessions;
+    type DeviceLogin = BlockingDeviceLogin;
     type Receiver = BlockingReceiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
@@ -50,16 +53,32 @@ impl Adapter for Blocking {
         self.0.call(operation)
     }
 
-    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
-        self.0.device_login(scope, prompt)
+    fn within(&self, time: Duration) -> Self {
+        Self(self.0.within(time))
     }
 
-    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
-        self.0.begin(request)
+    fn device_login(
+        &self,
+        request: &RequestDeviceCode,
+        prompt: impl FnOnce(&DeviceGrant) -> Result<(), BoxError>,
+    ) -> Result<TokenSet, Error> {
+        self.0.device_login(request, prompt)
     }
 
-    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
-        self.0.complete(pending, callback)
+    fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<BlockingDeviceLogin, Error> {
+        self.0.begin_device_login(request).map(BlockingDeviceLogin)
+    }
+
+    fn resume_device_login(&self, pending: &PendingDevice) -> BlockingDeviceLogin {
+        BlockingDeviceLogin(self.0.resume_device_login(pending))
+    }
+
+    fn begin_browser_login<R: BrowserRequest>(&self, request: &R) -> Result<BrowserLogin<R::Pending>, Error> {
+        self.0.begin_browser_login(request)
+    }
+
+    fn complete_browser_login(&self, pending: &mut PendingLogin, callback: &Callback) -> Result<TokenSet, Error> {
+        self.0.complete_browser_login(pending, callback)
     }
 
     fn browser_login(
@@ -85,5 +104,22 @@ impl Adapter for Blocking {
 
     fn idle(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct BlockingDeviceLogin(pub(crate) DeviceLogin);
+
+impl conformance::DeviceLogin for BlockingDeviceLogin {
+    fn grant(&self) -> &DeviceGrant {
+        self.0.grant()
+    }
+
+    fn pending(&self) -> PendingDevice {
+        self.0.pending()
+    }
+
+    fn wait(self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Result<TokenSet, Error> {
+        self.0.on_progress(on_progress).wait()
     }
 }

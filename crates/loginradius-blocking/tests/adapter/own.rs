@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use loginradius_blocking::browser::{AuthorizationRequest, BrowserRequest, BrowserSignIn, Callback, PendingSignIn};
-use loginradius_blocking::oauth::DeviceGrant;
+use loginradius_blocking::browser::{AuthorizationRequest, BrowserLogin, BrowserRequest, Callback, PendingLogin};
+use loginradius_blocking::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_blocking::store::{AsyncSessionStore, SessionStore};
-use loginradius_blocking::{App, Endpoint, Error, Flow, TokenSet};
-use loginradius_conformance::{Adapter, SessionSettings, Settings};
+use loginradius_blocking::{App, Endpoint, Error, Flow, PendingDevice, TokenSet};
+use loginradius_conformance::{Adapter, BoxError, SessionSettings, Settings};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
@@ -44,32 +44,49 @@ impl Adapter for OwnAgent {
     const TELLTALE_LOGS: &[&str] = Blocking::TELLTALE_LOGS;
 
     type Sessions = <Blocking as Adapter>::Sessions;
+    type DeviceLogin = <Blocking as Adapter>::DeviceLogin;
     type Receiver = <Blocking as Adapter>::Receiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
         let mut on_the_builder = settings.clone();
         on_the_builder.root_certificates = None;
-        builder(app, &on_the_builder).agent(agent(settings)).build().map(Blocking).map(Self)
+        builder(app, &on_the_builder).unmanaged_agent(agent(settings)).build().map(Blocking).map(Self)
     }
 
     fn builder(app: App, settings: &Settings) -> String {
-        format!("{0:?}{0:#?}", builder(app, settings).agent(agent(settings)))
+        format!("{0:?}{0:#?}", builder(app, settings).unmanaged_agent(agent(settings)))
     }
 
     fn call<E: Endpoint>(&self, operation: &E) -> Result<E::Response, Error> {
         self.0.call(operation)
     }
 
-    fn device_login(&self, scope: &str, prompt: impl FnOnce(&DeviceGrant)) -> Result<TokenSet, Error> {
-        self.0.device_login(scope, prompt)
+    fn within(&self, time: Duration) -> Self {
+        Self(self.0.within(time))
     }
 
-    fn begin<R: BrowserRequest>(&self, request: &R) -> Result<BrowserSignIn<R::Pending>, Error> {
-        self.0.begin(request)
+    fn device_login(
+        &self,
+        request: &RequestDeviceCode,
+        prompt: impl FnOnce(&DeviceGrant) -> Result<(), BoxError>,
+    ) -> Result<TokenSet, Error> {
+        self.0.device_login(request, prompt)
     }
 
-    fn complete(&self, pending: &mut PendingSignIn, callback: &Callback) -> Result<TokenSet, Error> {
-        self.0.complete(pending, callback)
+    fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<Self::DeviceLogin, Error> {
+        self.0.begin_device_login(request)
+    }
+
+    fn resume_device_login(&self, pending: &PendingDevice) -> Self::DeviceLogin {
+        self.0.resume_device_login(pending)
+    }
+
+    fn begin_browser_login<R: BrowserRequest>(&self, request: &R) -> Result<BrowserLogin<R::Pending>, Error> {
+        self.0.begin_browser_login(request)
+    }
+
+    fn complete_browser_login(&self, pending: &mut PendingLogin, callback: &Callback) -> Result<TokenSet, Error> {
+        self.0.complete_browser_login(pending, callback)
     }
 
     fn browser_login(

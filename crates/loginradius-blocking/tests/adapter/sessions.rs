@@ -1,5 +1,7 @@
 //! The client's sessions, as the suite drives them.
 
+use std::time::{Duration, SystemTime};
+
 use loginradius_blocking::store::SessionStore;
 use loginradius_blocking::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
 use loginradius_conformance::{self as conformance, SessionSettings};
@@ -17,9 +19,6 @@ pub(crate) fn builder(client: &Client, store: impl SessionStore, settings: &Sess
     }
     if let Some(wait) = settings.lock_wait {
         builder = builder.lock_wait(wait);
-    }
-    if settings.revoke_with_token_key {
-        builder = builder.revoke_with_token_key();
     }
     if let Some(on_event) = settings.on_event.clone() {
         builder = builder.on_event(move |name, event| on_event(name, event));
@@ -48,6 +47,18 @@ impl conformance::Sessions for BlockingSessions {
 impl conformance::Session for BlockingSession {
     fn name(&self) -> &str {
         self.0.name()
+    }
+
+    fn within(&self, time: Duration) -> Self {
+        Self(self.0.within(time))
+    }
+
+    fn is_signed_in(&self) -> Result<bool, Error> {
+        self.0.is_signed_in()
+    }
+
+    fn expires_at(&self) -> Option<SystemTime> {
+        self.0.expires_at()
     }
 
     fn access_token(&self) -> Result<AccessToken, Error> {

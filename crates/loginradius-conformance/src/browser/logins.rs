@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use loginradius_emulator::{CodeState, Emulator, Fault, Landing, Operation, ResponseMode};
 use loginradius_proto::browser::{AuthorizationRequest, JwtRedirect, ResponseType};
-use loginradius_proto::{Error, ErrorKind, Family, TokenSet};
+use loginradius_proto::{Api, Error, ErrorKind, Nonce, TokenSet};
 
 use super::{Page, TOO_LONG, asked, assert_free, assert_not_signed_in, assert_signed_in, follow, port};
 use crate::adapter::{Adapter, Settings};
@@ -13,7 +13,7 @@ use crate::cases::cases;
 use crate::matrix::app;
 use crate::receiver::Receiver;
 
-const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
+const APIS: [Api; 2] = [Api::Classic, Api::Site];
 
 /// What a sign-in ends with, and the page that its browser shows at last.
 struct Login {
@@ -24,11 +24,11 @@ struct Login {
 /// A sign-in whose user does this, in a browser beside the program.
 fn login<A: Adapter>(
     emulator: &Emulator,
-    family: Family,
+    api: Api,
     request: impl FnOnce(&str) -> AuthorizationRequest,
     decide: impl FnOnce(&str) -> Landing + Send,
 ) -> Login {
-    let client = A::new(app(emulator, family), &Settings::attempts(3)).unwrap();
+    let client = A::new(app(emulator, api), &Settings::attempts(3)).unwrap();
     let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
     let request = request(receiver.redirect_uri());
     let port = port(receiver.redirect_uri());
@@ -48,9 +48,9 @@ fn request(redirect_uri: &str) -> AuthorizationRequest {
 }
 
 fn allowed<A: Adapter>() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = Emulator::start().unwrap();
-        let login = login::<A>(&emulator, family, request, |url| emulator.authorize(url).unwrap());
+        let login = login::<A>(&emulator, api, request, |url| emulator.authorize(url).unwrap());
         assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
         assert_signed_in(&login.page);
         let codes = emulator.codes();
@@ -60,9 +60,9 @@ fn allowed<A: Adapter>() {
 }
 
 fn denied<A: Adapter>() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = Emulator::start().unwrap();
-        let login = login::<A>(&emulator, family, request, |url| emulator.deny_authorization(url).unwrap());
+        let login = login::<A>(&emulator, api, request, |url| emulator.deny_authorization(url).unwrap());
         assert_eq!(login.result.unwrap_err().kind(), ErrorKind::Denied);
         assert_not_signed_in(&login.page);
         assert!(emulator.requests().is_empty());
@@ -73,7 +73,7 @@ fn denied<A: Adapter>() {
 fn a_code_by_a_form<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let request = |uri: &str| request(uri).parameter("response_mode", "form_post");
-    let login = login::<A>(&emulator, Family::Site, request, |url| emulator.authorize(url).unwrap());
+    let login = login::<A>(&emulator, Api::Site, request, |url| emulator.authorize(url).unwrap());
     assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
     assert_signed_in(&login.page);
 }
@@ -81,7 +81,7 @@ fn a_code_by_a_form<A: Adapter>() {
 fn a_token_without_an_exchange<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let request = |uri: &str| request(uri).response_type(ResponseType::Token);
-    let login = login::<A>(&emulator, Family::Classic, request, |url| emulator.authorize(url).unwrap());
+    let login = login::<A>(&emulator, Api::Classic, request, |url| emulator.authorize(url).unwrap());
     assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
     assert!(emulator.requests().is_empty());
 }
@@ -90,8 +90,8 @@ fn a_token_without_an_exchange<A: Adapter>() {
 fn a_lost_exchange<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     emulator.fault(Operation::CodeExchange, Fault::DropAfter);
-    let login = login::<A>(&emulator, Family::Site, request, |url| emulator.authorize(url).unwrap());
-    assert_eq!(login.result.unwrap_err().kind(), ErrorKind::Lost);
+    let login = login::<A>(&emulator, Api::Site, request, |url| emulator.authorize(url).unwrap());
+    assert_eq!(login.result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert_signed_in(&login.page);
     assert_eq!(asked(&emulator, Operation::CodeExchange), 1);
 }
@@ -99,7 +99,7 @@ fn a_lost_exchange<A: Adapter>() {
 /// Found out before anything is opened, or else the browser would come back to nobody.
 fn another_redirect_address<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
-    let client = A::new(app(&emulator, Family::Classic), &Settings::default()).unwrap();
+    let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
     let (this, other) = (A::Receiver::bind(0, "/callback").unwrap(), A::Receiver::bind(0, "/callback").unwrap());
     let port_of = |receiver: &A::Receiver| port(receiver.redirect_uri());
     let addresses = [
@@ -113,7 +113,7 @@ fn another_redirect_address<A: Adapter>() {
         let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
         let port = port_of(&receiver);
         let result = client.browser_login(receiver, &AuthorizationRequest::new(address), |url| panic!("opens {url}"));
-        assert_eq!(result.unwrap_err().kind(), ErrorKind::Settings);
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Misuse);
         assert_free(port);
     }
     assert!(emulator.requests().is_empty());
@@ -121,18 +121,18 @@ fn another_redirect_address<A: Adapter>() {
 
 fn an_unusable_request_opens_nothing<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
-    let client = A::new(app(&emulator, Family::Classic), &Settings::default()).unwrap();
+    let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
     let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
     let port = port(receiver.redirect_uri());
     let request = request(receiver.redirect_uri()).parameter("state", "mine");
     let result = client.browser_login(receiver, &request, |url| panic!("opens {url}"));
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Settings);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Configuration);
     assert_free(port);
 }
 
 fn nobody_comes_back<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
-    let client = A::new(app(&emulator, Family::Classic), &Settings::default()).unwrap();
+    let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
     let timeout = Duration::from_millis(150);
     let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(timeout);
     let port = port(receiver.redirect_uri());
@@ -148,12 +148,12 @@ fn nobody_comes_back<A: Adapter>() {
 
 /// A JWT comes to the sign-in that asked for it, in the query and in a form: by its nonce at a site, by a state in
 /// the address elsewhere.
-fn jwt<A: Adapter>(family: Family, mode: ResponseMode) {
+fn jwt<A: Adapter>(api: Api, mode: ResponseMode) {
     let emulator = Emulator::builder().jwt_response_mode(mode).jwt_response_parameter("the_jwt").start().unwrap();
-    let client = A::new(app(&emulator, family), &Settings::default()).unwrap();
+    let client = A::new(app(&emulator, api), &Settings::default()).unwrap();
     let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
     let request = JwtRedirect::new(receiver.redirect_uri(), "the_jwt");
-    let [mut sign_in, another] = [(); 2].map(|()| client.begin(&request).unwrap());
+    let [mut sign_in, another] = [(); 2].map(|()| client.begin_browser_login(&request).unwrap());
     let (received, pages) = thread::scope(|scope| {
         let browser = scope.spawn(|| [&another.url, &sign_in.url].map(|url| follow(&emulator.authorize(url).unwrap())));
         let received = receiver.receive(&mut sign_in.pending);
@@ -164,24 +164,24 @@ fn jwt<A: Adapter>(family: Family, mode: ResponseMode) {
     assert_eq!(other_page.status, 400);
     assert_signed_in(&page);
     assert_eq!(received.jwt.expose().split('.').filter(|part| !part.is_empty()).count(), 3);
-    let nonce = (family == Family::Site).then(|| super::param(&sign_in.url, "nonce"));
-    assert_eq!(received.nonce.as_deref(), nonce);
+    let nonce = (api == Api::Site).then(|| super::param(&sign_in.url, "nonce"));
+    assert_eq!(received.nonce.as_ref().map(Nonce::expose), nonce);
 }
 
 fn jwt_by_query_and_nonce<A: Adapter>() {
-    jwt::<A>(Family::Site, ResponseMode::Query);
+    jwt::<A>(Api::Site, ResponseMode::Query);
 }
 
 fn jwt_by_form_and_nonce<A: Adapter>() {
-    jwt::<A>(Family::Site, ResponseMode::Post);
+    jwt::<A>(Api::Site, ResponseMode::Post);
 }
 
 fn jwt_by_query_and_state<A: Adapter>() {
-    jwt::<A>(Family::Classic, ResponseMode::Query);
+    jwt::<A>(Api::Classic, ResponseMode::Query);
 }
 
 fn jwt_by_form_and_state<A: Adapter>() {
-    jwt::<A>(Family::Classic, ResponseMode::Post);
+    jwt::<A>(Api::Classic, ResponseMode::Post);
 }
 
 cases!(($) browser_logins browser_logins_cases {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use loginradius_emulator::{Emulator, Landing, Operation};
 use loginradius_proto::Error;
-use loginradius_proto::browser::{AuthorizationRequest, PendingSignIn, ResponseType};
+use loginradius_proto::browser::{AuthorizationRequest, PendingLogin, ResponseType};
 
 use crate::adapter::{Adapter, Settings};
 use crate::operations::{REFUSED, app};
@@ -22,7 +22,7 @@ use crate::receiver::Receiver;
 /// A sign-in whose callback brings a token, so that it needs no server, and the receiver that waits for it.
 pub(crate) struct Waiting<A: Adapter> {
     pub(crate) receiver: A::Receiver,
-    pub(crate) pending: PendingSignIn,
+    pub(crate) pending: PendingLogin,
     pub(crate) place: Place,
 }
 
@@ -50,7 +50,7 @@ impl<A: Adapter> Waiting<A> {
         let receiver = A::Receiver::bind(0, "/callback").unwrap();
         let client = A::new(app(REFUSED), &Settings::default()).unwrap();
         let request = AuthorizationRequest::new(receiver.redirect_uri()).response_type(ResponseType::Token);
-        let sign_in = client.begin(&request).unwrap();
+        let sign_in = client.begin_browser_login(&request).unwrap();
         let place = Place { port: port(receiver.redirect_uri()), state: param(&sign_in.url, "state").to_owned() };
         Self { receiver, pending: sign_in.pending, place }
     }

@@ -29,7 +29,7 @@ fn a_taken_port_is_a_clear_error<A: Adapter>() {
     let receiver = A::Receiver::bind(0, "/callback").unwrap();
     let port = port(receiver.redirect_uri());
     let error = A::Receiver::bind(port, "/callback").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains(&port.to_string()), "{error}");
 }
 
@@ -41,7 +41,7 @@ fn paths<A: Adapter>() {
     for path in ["", "callback", "/callback?a=b", "/callback#a", "/a b", "/a\r\nb", "/ä", "/a%20b", "//evil\\", "@evil"]
     {
         let error = A::Receiver::bind(0, path).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Settings, "{path}");
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{path}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_refusal_ends_it<A: Adapter>() {
     let met = Waiting::<A>::new().meet(|place| {
         assert_not_signed_in(&place.visit(&format!("/callback?state={}", place.state)));
     });
-    assert_eq!(met.result.unwrap_err().kind(), ErrorKind::BadAnswer);
+    assert_eq!(met.result.unwrap_err().kind(), ErrorKind::InvalidResponse);
 }
 
 fn another_state_and_then_the_right_one<A: Adapter>() {

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use loginradius_emulator::{self as emulator, CodeState, Emulator, Fault, Operation, seeded};
 use loginradius_proto::browser::{
-    AuthorizationRequest, BrowserSignIn, Callback, JwtRedirect, PendingSignIn, ResponseType,
+    AuthorizationRequest, BrowserLogin, Callback, JwtRedirect, PendingLogin, ResponseType,
 };
-use loginradius_proto::{App, Error, ErrorKind, Family, Retry, Service, TokenSet};
+use loginradius_proto::{Api, App, Error, ErrorKind, Retry, Service, TokenSet};
 
 use super::{asked, free_port, param};
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::matrix::app;
 
-const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
+const APIS: [Api; 2] = [Api::Classic, Api::Site];
 const REDIRECT_URI: &str = "http://127.0.0.1:8400/callback";
 
 /// A server and a client of it.
@@ -25,13 +25,13 @@ struct World<A> {
 }
 
 impl<A: Adapter> World<A> {
-    fn new(family: Family) -> Self {
-        Self::with(Emulator::builder(), &Settings::default(), |emulator| app(emulator, family))
+    fn new(api: Api) -> Self {
+        Self::with(Emulator::builder(), &Settings::default(), |emulator| app(emulator, api))
     }
 
     fn attempts(attempts: u32) -> Self {
         let settings = Settings::attempts(attempts);
-        Self::with(Emulator::builder(), &settings, |emulator| app(emulator, Family::Classic))
+        Self::with(Emulator::builder(), &settings, |emulator| app(emulator, Api::Classic))
     }
 
     fn with(builder: emulator::Builder, settings: &Settings, app: impl FnOnce(&Emulator) -> App) -> Self {
@@ -40,12 +40,12 @@ impl<A: Adapter> World<A> {
         Self { emulator, client }
     }
 
-    fn begin(&self) -> BrowserSignIn<PendingSignIn> {
+    fn begin(&self) -> BrowserLogin<PendingLogin> {
         self.begin_with(&AuthorizationRequest::new(REDIRECT_URI).scope("profile email"))
     }
 
-    fn begin_with(&self, request: &AuthorizationRequest) -> BrowserSignIn<PendingSignIn> {
-        self.client.begin(request).unwrap()
+    fn begin_with(&self, request: &AuthorizationRequest) -> BrowserLogin<PendingLogin> {
+        self.client.begin_browser_login(request).unwrap()
     }
 
     /// What the browser brings after its user has allowed it.
@@ -54,7 +54,7 @@ impl<A: Adapter> World<A> {
     }
 
     /// A sign-in, its callback and its code.
-    fn called_back(&self) -> (PendingSignIn, Callback, String) {
+    fn called_back(&self) -> (PendingLogin, Callback, String) {
         let sign_in = self.begin();
         let callback = self.allowed(&sign_in.url);
         (sign_in.pending, callback, self.emulator.codes().last().unwrap().code.clone())
@@ -78,7 +78,7 @@ fn assert_kind<T>(result: Result<T, Error>, kind: ErrorKind) -> Error {
 
 /// A thousand sign-ins have nothing in common that somebody could guess.
 fn every_sign_in_is_made_anew<A: Adapter>() {
-    let world = World::<A>::new(Family::Site);
+    let world = World::<A>::new(Api::Site);
     let request = AuthorizationRequest::new(REDIRECT_URI).scope("openid");
     let mut seen = HashSet::new();
     for _ in 0..1000 {
@@ -95,45 +95,45 @@ fn every_sign_in_is_made_anew<A: Adapter>() {
 }
 
 fn sign_ins_begin_at_the_clients_service<A: Adapter>() {
-    for (family, oauth, jwt) in [
-        (Family::Classic, "/sso/oauth/redirect?", "/sso/jwt/redirect/token?"),
-        (Family::Site, "/service/oauth/demo-oauth-app/authorize?", "/service/jwt/demo-jwt-app/authorize?"),
+    for (api, oauth, jwt) in [
+        (Api::Classic, "/sso/oauth/redirect?", "/sso/jwt/redirect/token?"),
+        (Api::Site, "/service/oauth/demo-oauth-app/authorize?", "/service/jwt/demo-jwt-app/authorize?"),
     ] {
-        let world = World::<A>::new(family);
+        let world = World::<A>::new(api);
         let base = world.emulator.base_url();
         let sign_in = world.begin();
         assert!(sign_in.url.starts_with(&format!("{base}{oauth}")), "{}", sign_in.url);
         assert_eq!(param(&sign_in.url, "client_id"), seeded::CLIENT_ID);
         assert_eq!(param(&sign_in.url, "redirect_uri"), "http%3A%2F%2F127.0.0.1%3A8400%2Fcallback");
         assert!(!sign_in.url.contains(seeded::CLIENT_SECRET));
-        let sign_in = world.client.begin(&JwtRedirect::new(REDIRECT_URI, "token")).unwrap();
+        let sign_in = world.client.begin_browser_login(&JwtRedirect::new(REDIRECT_URI, "token")).unwrap();
         assert!(sign_in.url.starts_with(&format!("{base}{jwt}")), "{}", sign_in.url);
     }
 }
 
 fn unusable_requests_are_refused<A: Adapter>() {
-    let world = World::<A>::new(Family::Classic);
+    let world = World::<A>::new(Api::Classic);
     for request in [
         AuthorizationRequest::new(""),
         AuthorizationRequest::new("http://app.example/callback"),
         AuthorizationRequest::new(REDIRECT_URI).parameter("state", "mine"),
     ] {
-        let error = assert_kind(world.client.begin(&request), ErrorKind::Settings);
-        assert!(error.service().is_none());
+        let error = assert_kind(world.client.begin_browser_login(&request), ErrorKind::Configuration);
+        assert!(error.api_error().is_none());
     }
-    assert_kind(world.client.begin(&JwtRedirect::new(REDIRECT_URI, "")), ErrorKind::Settings);
+    assert_kind(world.client.begin_browser_login(&JwtRedirect::new(REDIRECT_URI, "")), ErrorKind::Configuration);
 }
 
 /// A code is exchanged once, with the verifier and with a secret if there is one.
 fn a_code_becomes_tokens<A: Adapter>() {
-    for family in FAMILIES {
+    for api in APIS {
         for with_secret in [true, false] {
             let world = World::<A>::with(Emulator::builder(), &Settings::default(), |emulator| match with_secret {
-                true => app(emulator, family),
-                false => public_app(emulator, family),
+                true => app(emulator, api),
+                false => public_app(emulator, api),
             });
             let (mut pending, callback, _) = world.called_back();
-            let tokens = world.client.complete(&mut pending, &callback).unwrap();
+            let tokens = world.client.complete_browser_login(&mut pending, &callback).unwrap();
             world.assert_live(&tokens);
             assert!(world.emulator.is_live_refresh_token(tokens.refresh_token.as_ref().unwrap().expose()));
             assert!(tokens.requested_at.is_some());
@@ -150,22 +150,22 @@ fn a_code_becomes_tokens<A: Adapter>() {
 }
 
 /// An app that keeps no secret.
-fn public_app(emulator: &Emulator, family: Family) -> App {
-    let service = match family {
-        Family::Classic => Service::cloud(),
-        _ => Service::site("acme.hub.loginradius.com").unwrap(),
+fn public_app(emulator: &Emulator, api: Api) -> App {
+    let service = match api {
+        Api::Classic => Service::classic_at(emulator.base_url()).unwrap(),
+        _ => Service::site_at(emulator.base_url()).unwrap(),
     };
-    App::new(seeded::CLIENT_ID).oauth_app(seeded::OAUTH_APP).service(service.base_url(emulator.base_url()).unwrap())
+    App::new(seeded::CLIENT_ID).with_oauth_app(seeded::OAUTH_APP).with_service(service)
 }
 
 /// In the callback, without a request.
 fn a_token_comes_with_the_callback<A: Adapter>() {
-    for family in FAMILIES {
-        let world = World::<A>::new(family);
+    for api in APIS {
+        let world = World::<A>::new(api);
         let request = AuthorizationRequest::new(REDIRECT_URI).response_type(ResponseType::Token);
         let mut sign_in = world.begin_with(&request);
         let callback = world.allowed(&sign_in.url);
-        let tokens = world.client.complete(&mut sign_in.pending, &callback).unwrap();
+        let tokens = world.client.complete_browser_login(&mut sign_in.pending, &callback).unwrap();
         world.assert_live(&tokens);
         assert!(world.emulator.requests().is_empty());
     }
@@ -173,13 +173,13 @@ fn a_token_comes_with_the_callback<A: Adapter>() {
 
 /// The exchange gives a refresh token too, which the browser must not see.
 fn of_a_code_and_a_token_the_code_counts<A: Adapter>() {
-    for family in FAMILIES {
-        let world = World::<A>::new(family);
+    for api in APIS {
+        let world = World::<A>::new(api);
         let request = AuthorizationRequest::new(REDIRECT_URI).response_type(ResponseType::CodeToken);
         let mut sign_in = world.begin_with(&request);
         let landing = world.emulator.authorize(&sign_in.url).unwrap();
         let callback = Callback::from_url(&landing.url).unwrap();
-        let tokens = world.client.complete(&mut sign_in.pending, &callback).unwrap();
+        let tokens = world.client.complete_browser_login(&mut sign_in.pending, &callback).unwrap();
         world.assert_live(&tokens);
         assert!(tokens.refresh_token.is_some());
         assert_ne!(Some(tokens.access_token.expose()), landing.param("token").as_deref());
@@ -188,31 +188,32 @@ fn of_a_code_and_a_token_the_code_counts<A: Adapter>() {
 }
 
 fn an_id_token_alone_is_no_access<A: Adapter>() {
-    let world = World::<A>::new(Family::Classic);
+    let world = World::<A>::new(Api::Classic);
     let request = AuthorizationRequest::new(REDIRECT_URI).scope("openid").response_type(ResponseType::IdToken);
     let mut sign_in = world.begin_with(&request);
     let query = format!("id_token=a.b.c&state={}", sign_in.pending.expose_state());
     let callback = Callback::from_query(&query).unwrap();
-    assert_kind(world.client.complete(&mut sign_in.pending, &callback), ErrorKind::Settings);
+    assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::Misuse);
     assert!(world.emulator.requests().is_empty());
 }
 
 fn a_person_may_say_no<A: Adapter>() {
-    for family in FAMILIES {
-        let world = World::<A>::new(family);
+    for api in APIS {
+        let world = World::<A>::new(api);
         let mut sign_in = world.begin();
         let landing = world.emulator.deny_authorization(&sign_in.url).unwrap();
         let callback = Callback::from_url(&landing.url).unwrap();
-        let error = assert_kind(world.client.complete(&mut sign_in.pending, &callback), ErrorKind::Denied);
-        assert_eq!(error.service().unwrap().oauth_error.as_deref(), Some("access_denied"));
-        assert_kind(world.client.complete(&mut sign_in.pending, &callback), ErrorKind::Finished);
+        let error =
+            assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::Denied);
+        assert_eq!(error.api_error().unwrap().oauth_error.as_deref(), Some("access_denied"));
+        assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::AlreadyCompleted);
         assert!(world.emulator.requests().is_empty());
     }
 }
 
 /// Somebody else's callback sends nothing, and does not end the sign-in.
 fn another_sign_ins_callback_changes_nothing<A: Adapter>() {
-    let world = World::<A>::new(Family::Classic);
+    let world = World::<A>::new(Api::Classic);
     let (mut pending, callback, code) = world.called_back();
     let (mut other_pending, others, _) = world.called_back();
     let strange = [
@@ -224,33 +225,33 @@ fn another_sign_ins_callback_changes_nothing<A: Adapter>() {
         Callback::from_query("error=access_denied").unwrap(),
     ];
     for strange in &strange {
-        assert_kind(world.client.complete(&mut pending, strange), ErrorKind::Unrelated);
+        assert_kind(world.client.complete_browser_login(&mut pending, strange), ErrorKind::StateMismatch);
     }
     assert!(world.emulator.requests().is_empty());
-    world.assert_live(&world.client.complete(&mut pending, &callback).unwrap());
-    world.assert_live(&world.client.complete(&mut other_pending, &others).unwrap());
+    world.assert_live(&world.client.complete_browser_login(&mut pending, &callback).unwrap());
+    world.assert_live(&world.client.complete_browser_login(&mut other_pending, &others).unwrap());
 }
 
 /// A code that was stolen and brought to another sign-in is good for nothing: PKCE.
 fn anothers_code_is_good_for_nothing<A: Adapter>() {
-    for family in FAMILIES {
-        let world = World::<A>::new(family);
+    for api in APIS {
+        let world = World::<A>::new(api);
         let (_, _, stolen) = world.called_back();
         let mut thief = world.begin();
         let query = format!("code={stolen}&state={}", thief.pending.expose_state());
         let callback = Callback::from_query(&query).unwrap();
-        let error = world.client.complete(&mut thief.pending, &callback).unwrap_err();
-        assert!(error.service().is_some(), "{error:?}");
+        let error = world.client.complete_browser_login(&mut thief.pending, &callback).unwrap_err();
+        assert!(error.api_error().is_some(), "{error:?}");
         assert_eq!(world.emulator.live_families(), 0);
     }
 }
 
 fn a_callback_counts_once<A: Adapter>() {
-    let world = World::<A>::new(Family::Classic);
+    let world = World::<A>::new(Api::Classic);
     let (mut pending, callback, _) = world.called_back();
-    let tokens = world.client.complete(&mut pending, &callback).unwrap();
+    let tokens = world.client.complete_browser_login(&mut pending, &callback).unwrap();
     for _ in 0..3 {
-        assert_kind(world.client.complete(&mut pending, &callback), ErrorKind::Finished);
+        assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
     }
     assert_eq!((world.exchanges(), world.emulator.codes()[0].sent), (1, 1));
     assert_eq!(world.emulator.counters().code_replays, 0);
@@ -258,13 +259,13 @@ fn a_callback_counts_once<A: Adapter>() {
 }
 
 fn a_stored_sign_in_goes_on<A: Adapter>() {
-    let world = World::<A>::new(Family::Site);
+    let world = World::<A>::new(Api::Site);
     let (pending, callback, _) = world.called_back();
     let stored = pending.to_json();
     drop(pending);
-    let elsewhere = A::new(app(&world.emulator, Family::Site), &Settings::default()).unwrap();
-    let mut pending = PendingSignIn::from_json(&stored).unwrap();
-    world.assert_live(&elsewhere.complete(&mut pending, &callback).unwrap());
+    let elsewhere = A::new(app(&world.emulator, Api::Site), &Settings::default()).unwrap();
+    let mut pending = PendingLogin::from_json(&stored).unwrap();
+    world.assert_live(&elsewhere.complete_browser_login(&mut pending, &callback).unwrap());
 }
 
 /// The code is perhaps spent: it is not sent again, and not by another call either.
@@ -274,9 +275,10 @@ fn a_lost_exchange_is_not_repeated<A: Adapter>() {
     for (number, fault) in faults.into_iter().enumerate() {
         let (mut pending, callback, code) = world.called_back();
         world.emulator.fault(Operation::CodeExchange, fault.clone());
-        let error = assert_kind(world.client.complete(&mut pending, &callback), ErrorKind::Lost);
+        let error =
+            assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::OutcomeUnknown);
         assert_clean(&error, &code);
-        assert_kind(world.client.complete(&mut pending, &callback), ErrorKind::Finished);
+        assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
         assert_eq!(world.exchanges(), number + 1, "{fault:?}");
         let codes = world.emulator.codes();
         assert!(codes.last().unwrap().sent <= 1, "{codes:?}");
@@ -287,19 +289,20 @@ fn a_lost_exchange_is_not_repeated<A: Adapter>() {
 /// Nobody listens at first. The exchange is sent once somebody does.
 fn an_exchange_that_was_not_sent_is_repeated<A: Adapter>() {
     let port = free_port();
-    let service = Service::cloud().base_url(&format!("http://127.0.0.1:{port}")).unwrap();
+    let service = Service::classic_at(&format!("http://127.0.0.1:{port}")).unwrap();
     let wait = Duration::from_millis(20);
-    let retry = Retry { attempts: 100, first_wait: wait, longest_wait: wait };
+    let retry = Retry::default().with_attempts(100).with_first_wait(wait).with_max_wait(wait);
     let settings = Settings { retry, ..Settings::default() };
-    let client = A::new(App::new(seeded::CLIENT_ID).service(service), &settings).unwrap();
-    let mut sign_in = client.begin(&AuthorizationRequest::new(REDIRECT_URI)).unwrap();
+    let client = A::new(App::new(seeded::CLIENT_ID).with_service(service), &settings).unwrap();
+    let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new(REDIRECT_URI)).unwrap();
     let query = format!("code=made-up&state={}", sign_in.pending.expose_state());
     let late = thread::spawn(move || {
         thread::sleep(Duration::from_millis(100));
         Emulator::builder().port(port).start().unwrap()
     });
-    let error = client.complete(&mut sign_in.pending, &Callback::from_query(&query).unwrap()).unwrap_err();
-    assert!(error.service().is_some(), "no answer: {error:?}");
+    let error =
+        client.complete_browser_login(&mut sign_in.pending, &Callback::from_query(&query).unwrap()).unwrap_err();
+    assert!(error.api_error().is_some(), "no answer: {error:?}");
     assert_eq!(asked(&late.join().unwrap(), Operation::CodeExchange), 1);
 }
 
@@ -307,17 +310,18 @@ fn nobody_listens<A: Adapter>() {
     let world = World::<A>::attempts(2);
     let (mut pending, callback, code) = world.called_back();
     drop(world.emulator);
-    let error = assert_kind(world.client.complete(&mut pending, &callback), ErrorKind::NotSent);
+    let error = assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::NotSent);
     assert_clean(&error, &code);
-    assert_kind(world.client.complete(&mut pending, &callback), ErrorKind::Finished);
+    assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
 }
 
 fn an_expired_code_asks_for_another_sign_in<A: Adapter>() {
-    for family in FAMILIES {
-        let world = World::<A>::new(family);
+    for api in APIS {
+        let world = World::<A>::new(api);
         let (mut pending, callback, code) = world.called_back();
         world.emulator.advance(Duration::from_secs(60));
-        let error = assert_kind(world.client.complete(&mut pending, &callback), ErrorKind::SignInAgain);
+        let error =
+            assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::SignInRequired);
         assert_clean(&error, &code);
         assert_eq!(world.emulator.codes()[0].sent, 1);
     }
@@ -328,8 +332,9 @@ fn a_refused_code_is_not_sent_again<A: Adapter>() {
     let mut sign_in = world.begin();
     let query = format!("code=no-such-code&state={}", sign_in.pending.expose_state());
     let callback = Callback::from_query(&query).unwrap();
-    let error = assert_kind(world.client.complete(&mut sign_in.pending, &callback), ErrorKind::SignInAgain);
-    assert!(error.service().is_some());
+    let error =
+        assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::SignInRequired);
+    assert!(error.api_error().is_some());
     assert_clean(&error, "no-such-code");
     assert_eq!(world.exchanges(), 1);
 }
@@ -342,7 +347,7 @@ fn an_echoed_code_is_not_shown<A: Adapter>() {
         let body = format!(r#"{{"error":"invalid_grant","ErrorCode":908,"{name}":"the code {code} is bad"}}"#);
         world.emulator.fault(Operation::CodeExchange, Fault::Answer { status, headers: Vec::new(), body });
         let before = world.exchanges();
-        assert_clean(&world.client.complete(&mut pending, &callback).unwrap_err(), &code);
+        assert_clean(&world.client.complete_browser_login(&mut pending, &callback).unwrap_err(), &code);
         assert_eq!(world.exchanges() - before, 1, "{status}");
         world.emulator.clear_faults();
     }
@@ -356,15 +361,15 @@ fn assert_clean(error: &Error, code: &str) {
 /// RFC 9207.
 fn another_issuers_callback_sends_nothing<A: Adapter>() {
     let builder = Emulator::builder().issuer_in_authorization_response(true);
-    let world = World::<A>::with(builder, &Settings::default(), |emulator| app(emulator, Family::Site));
+    let world = World::<A>::with(builder, &Settings::default(), |emulator| app(emulator, Api::Site));
     let request = || AuthorizationRequest::new(REDIRECT_URI);
     let mut sign_in = world.begin_with(&request().require_issuer(world.emulator.issuer()));
     let callback = world.allowed(&sign_in.url);
-    world.assert_live(&world.client.complete(&mut sign_in.pending, &callback).unwrap());
+    world.assert_live(&world.client.complete_browser_login(&mut sign_in.pending, &callback).unwrap());
 
     let mut sign_in = world.begin_with(&request().issuer("https://attacker.example/"));
     let callback = world.allowed(&sign_in.url);
-    assert_kind(world.client.complete(&mut sign_in.pending, &callback), ErrorKind::BadAnswer);
+    assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::InvalidResponse);
     assert_eq!(world.exchanges(), 1);
 }
 

@@ -106,9 +106,9 @@ fn all_tokens_are_to_be_had<A: Adapter>() {
 fn nobody_is_signed_in<A: Adapter>() {
     let world = World::<A>::new();
     let session = world.session(ADA);
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert_eq!(session.tokens().unwrap_err().kind(), ErrorKind::SignInAgain);
-    assert_kind(session.refresh_rejected(&AccessToken::new("of an earlier life")), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
+    assert_eq!(session.tokens().unwrap_err().kind(), ErrorKind::SignInRequired);
+    assert_kind(session.refresh_rejected(&AccessToken::new("of an earlier life")), ErrorKind::SignInRequired);
     assert!(session.save_error().is_none());
     session.sign_out().unwrap();
     session.forget().unwrap();
@@ -196,13 +196,13 @@ fn without_a_refresh_token<A: Adapter>() {
     world.emulator.issue_refresh_tokens(false);
     let (session, token) = world.signed_in("good", Age::Good);
     assert_token(session.access_token(), &token);
-    assert_kind(session.refresh_rejected(&token), ErrorKind::SignInAgain);
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.refresh_rejected(&token), ErrorKind::SignInRequired);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     // Its end is near, and there is nothing to do about that.
     let (session, token) = world.signed_in("early", Age::Early);
     assert_token(session.access_token(), &token);
     let (session, _) = world.signed_in("over", Age::Over);
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     session.sign_out().unwrap();
     assert_eq!(world.emulator.requests().len(), 0);
 }
@@ -226,13 +226,13 @@ fn a_session_of_another_app_is_left_alone<A: Adapter>() {
     let world = World::<A>::new();
     world.signed_in(ADA, Age::Over);
     let before = world.store.json(ADA);
-    let service = Service::cloud().base_url(world.emulator.base_url()).unwrap();
-    let app = App::new(seeded::OTHER_CLIENT_ID).client_secret(seeded::OTHER_CLIENT_SECRET).service(service);
+    let service = Service::classic_at(world.emulator.base_url()).unwrap();
+    let app = App::new(seeded::OTHER_CLIENT_ID).with_client_secret(seeded::OTHER_CLIENT_SECRET).with_service(service);
     let client = A::new(app, &Settings::default()).unwrap();
     let session = client.sessions(world.store.clone(), &SessionSettings::default()).session(ADA);
-    let error = assert_kind(session.access_token(), ErrorKind::Settings);
+    let error = assert_kind(session.access_token(), ErrorKind::Configuration);
     assert!(error.to_string().contains(seeded::CLIENT_ID), "{error}");
-    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Settings);
+    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Configuration);
     assert_eq!((world.store.json(ADA), world.emulator.requests().len()), (before, 0));
 }
 
@@ -263,7 +263,7 @@ fn ten_thousand_sessions<A: Adapter>() {
         if number % 10 == 0 {
             assert_token(session.access_token(), &AccessToken::new(name(number)));
         } else {
-            assert_kind(session.access_token(), ErrorKind::SignInAgain);
+            assert_kind(session.access_token(), ErrorKind::SignInRequired);
         }
     }
     assert_eq!(world.store.len(), ALL / 10);
@@ -330,19 +330,20 @@ fn what_nobody_holds_is_forgotten<A: Adapter>() {
 
 /// What the client was told of time and patience holds for its sessions, too.
 fn the_policy_is_the_clients<A: Adapter>() {
-    let retry = Retry { attempts: 3, first_wait: Duration::from_millis(5), longest_wait: Duration::from_millis(6) };
+    let retry = Retry::default()
+        .with_attempts(3)
+        .with_first_wait(Duration::from_millis(5))
+        .with_max_wait(Duration::from_millis(6));
     let settings = Settings { timeout: Duration::from_millis(7), retry, ..Settings::default() };
     let world = World::<A>::with(|builder| builder, &settings, &SessionSettings::default());
     let early_refresh = Some(Duration::from_millis(8));
     let settings =
         SessionSettings { early_refresh, lock_wait: Some(Duration::from_millis(9)), ..SessionSettings::default() };
-    let expected = SessionPolicy {
-        early: Duration::from_millis(8),
-        lock_wait: Duration::from_millis(9),
-        timeout: Duration::from_millis(7),
-        retry,
-        ..SessionPolicy::default()
-    };
+    let expected = SessionPolicy::default()
+        .with_early(Duration::from_millis(8))
+        .with_lock_wait(Duration::from_millis(9))
+        .with_timeout(Duration::from_millis(7))
+        .with_retry(retry);
     let sessions = world.client.sessions(Store::new(), &settings);
     for text in [format!("{sessions:?}"), world.client.sessions_builder(&settings)] {
         assert!(text.contains(&format!("{expected:?}")), "{text}");

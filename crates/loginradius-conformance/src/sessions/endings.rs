@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_emulator::{Fault, Operation, seeded};
-use loginradius_proto::ErrorKind;
+use loginradius_proto::{Dialect, ErrorKind, RevocationKey};
 
 use super::{ADA, Age, World, assert_kind, assert_token, at_once, tokens, tokens_of};
 use crate::adapter::Adapter;
@@ -22,8 +22,8 @@ fn signing_out<A: Adapter>() {
     session.sign_out().unwrap();
     assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 1));
     assert!(world.store.json(ADA).is_none());
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert_kind(other.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
+    assert_kind(other.access_token(), ErrorKind::SignInRequired);
     assert_token(bob.access_token(), &bobs);
     world.events.expect(ADA, &["signed in", "signed out"]);
     // Once more is no error, and no request.
@@ -43,8 +43,8 @@ fn signing_out_elsewhere<A: Adapter>() {
     let other = sessions.session(ADA);
     assert_token(other.access_token(), &token);
     session.sign_out().unwrap();
-    assert_kind(other.refresh_rejected(&token), ErrorKind::SignInAgain);
-    assert_kind(other.access_token(), ErrorKind::SignInAgain);
+    assert_kind(other.refresh_rejected(&token), ErrorKind::SignInRequired);
+    assert_kind(other.access_token(), ErrorKind::SignInRequired);
     assert_eq!(world.asked_to_refresh(), 0);
     events.expect(ADA, &["over"]);
 }
@@ -57,8 +57,8 @@ fn while_signing_out<A: Adapter>() {
     thread::scope(|scope| {
         let out = scope.spawn(|| session.sign_out());
         world.wait_for(Operation::Revoke, 1);
-        assert_kind(session.access_token(), ErrorKind::SignInAgain);
-        assert_kind(session.refresh_rejected(&token), ErrorKind::SignInAgain);
+        assert_kind(session.access_token(), ErrorKind::SignInRequired);
+        assert_kind(session.refresh_rejected(&token), ErrorKind::SignInRequired);
         out.join().unwrap().unwrap();
     });
     assert_eq!(world.asked_to_refresh(), 0);
@@ -72,10 +72,10 @@ fn signing_out_without_a_network<A: Adapter>() {
     let other = sessions.session(ADA);
     world.emulator.fault(Operation::Revoke, Fault::DropBefore);
     let error = session.sign_out().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.to_string().contains("sign out again"), "{error}");
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert_kind(other.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
+    assert_kind(other.access_token(), ErrorKind::SignInRequired);
     assert!(world.store.json(ADA).is_some() && world.is_live(&token));
 
     world.emulator.clear_faults();
@@ -91,8 +91,8 @@ fn signing_out_without_a_store<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     world.store.trouble(Trouble::Full);
-    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::TryLater);
-    assert_eq!(session.forget().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(session.forget().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(world.emulator.requests().len(), 0);
     assert_token(session.access_token(), &token);
     world.store.repair();
@@ -105,7 +105,7 @@ fn forgetting<A: Adapter>() {
     let (session, token) = world.signed_in(ADA, Age::Good);
     session.forget().unwrap();
     assert!(world.store.is_empty() && world.is_live(&token), "LoginRadius knows nothing of it");
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_eq!(world.emulator.requests().len(), 0);
     world.events.expect(ADA, &["signed in", "signed out"]);
 }
@@ -121,8 +121,9 @@ fn signing_out_of_what_is_over<A: Adapter>() {
 }
 
 fn revoking_with_the_key_token<A: Adapter>() {
-    for (revoke_with_token_key, key, other) in [(false, "refresh_token", "token"), (true, "token", "refresh_token")] {
-        let world = World::<A>::sessions(&SessionSettings { revoke_with_token_key, ..SessionSettings::default() });
+    use RevocationKey::{RefreshToken, Token};
+    for (name, key, other) in [(RefreshToken, "refresh_token", "token"), (Token, "token", "refresh_token")] {
+        let world = World::<A>::speaking(Dialect::new().with_revocation_key(name));
         let (session, _) = world.signed_in(ADA, Age::Good);
         let refresh_token = world.store.refresh_token(ADA);
         // The emulator's classic address knows the one key alone.
@@ -146,7 +147,7 @@ fn signing_out_waits_for_a_refresh<A: Adapter>() {
         session.sign_out().unwrap();
         refresh.join().unwrap().expect("it came first");
     });
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
     assert_eq!((world.emulator.replays(), world.asked_to_refresh()), (0, 1));
     assert!(world.store.is_empty());
@@ -183,11 +184,11 @@ fn the_server_ends_everything<A: Adapter>() {
     world.emulator.revoke_everything();
     assert_token(session.access_token(), &token);
 
-    let errors = at_once(20, |_| assert_kind(session.refresh_rejected(&token), ErrorKind::SignInAgain).to_string());
+    let errors = at_once(20, |_| assert_kind(session.refresh_rejected(&token), ErrorKind::SignInRequired).to_string());
     assert_eq!(world.asked_to_refresh(), 1);
     assert!(errors.iter().all(|error| error.contains("sign in again")), "{errors:?}");
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
-    assert_kind(other.refresh_rejected(&token), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
+    assert_kind(other.refresh_rejected(&token), ErrorKind::SignInRequired);
     assert_eq!(world.asked_to_refresh(), 1, "the store knows that it is over");
     world.events.expect(ADA, &["signed in", "over"]);
     events.expect(ADA, &["over"]);

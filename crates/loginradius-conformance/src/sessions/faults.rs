@@ -53,14 +53,14 @@ fn no_failure_ends_a_session<A: Adapter>() {
         world.emulator.fault(Operation::Refresh, fault.clone());
         let before = world.asked_to_refresh();
         let error = session.access_token().expect_err(&name);
-        assert_eq!(error.kind(), ErrorKind::TryLater, "{name}: {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error:?}");
         assert!(error.retry_after().is_some_and(|wait| wait >= Duration::from_secs(1)), "{name}: {error:?}");
         // At once, and without a request: here, and in another process.
         let again = session.access_token().expect_err(&name);
-        assert_eq!((again.kind(), again.to_string()), (ErrorKind::TryLater, error.to_string()), "{name}");
+        assert_eq!((again.kind(), again.to_string()), (ErrorKind::Unavailable, error.to_string()), "{name}");
         let (others, _) = world.another_process();
         let stored = others.session(&name).access_token().expect_err(&name);
-        assert_eq!(stored.kind(), ErrorKind::TryLater, "{name}: {stored:?}");
+        assert_eq!(stored.kind(), ErrorKind::Unavailable, "{name}: {stored:?}");
         assert_eq!(world.asked_to_refresh(), before + 1, "{name}");
         sessions.push(session);
     }
@@ -105,10 +105,10 @@ fn the_attempts_come_to_an_end<A: Adapter>() {
     let world = World::<A>::attempts(3);
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault(Operation::Refresh, Fault::DropBefore);
-    assert_kind(session.access_token(), ErrorKind::TryLater);
+    assert_kind(session.access_token(), ErrorKind::Unavailable);
     assert_eq!(world.asked_to_refresh(), 3);
     // The next caller's single attempt comes after a pause.
-    assert_kind(after_a_pause(&session), ErrorKind::TryLater);
+    assert_kind(after_a_pause(&session), ErrorKind::Unavailable);
     assert_eq!(world.asked_to_refresh(), 4);
     world.emulator.clear_faults();
 }
@@ -121,10 +121,10 @@ fn the_server_says_how_long_to_wait<A: Adapter>() {
         let (session, _) = world.signed_in(&name, Age::Over);
         world.emulator.fault(Operation::Refresh, Fault::TooManyRequests { retry_after: Some(asked) });
         let before = world.asked_to_refresh();
-        let error = assert_kind(session.access_token(), ErrorKind::TryLater);
+        let error = assert_kind(session.access_token(), ErrorKind::Unavailable);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)));
         let (sessions, _) = world.another_process();
-        let error = assert_kind(sessions.session(&name).access_token(), ErrorKind::TryLater);
+        let error = assert_kind(sessions.session(&name).access_token(), ErrorKind::Unavailable);
         let wait = error.retry_after().unwrap();
         assert!(wait <= Duration::from_secs(expected) && wait > Duration::from_secs(expected - 10), "{wait:?}");
         assert_eq!(world.asked_to_refresh(), before + 1, "a longer wait than a caller's ends its attempts");
@@ -143,7 +143,7 @@ fn nobody_is_there<A: Adapter>() {
     let mut tokens = TokenSet::new("access");
     tokens.refresh_token = Some(RefreshToken::new("first"));
     session.start(&tokens).unwrap();
-    let error = assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::TryLater);
+    let error = assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::Unavailable);
     assert!(error.to_string().contains("nothing was sent"), "{error}");
     // What was certainly not sent leaves no doubt behind.
     assert!(!store.json(ADA).unwrap().contains("intent"), "{:?}", store.json(ADA));
@@ -155,8 +155,8 @@ fn wrong_settings_do_not_end_a_session<A: Adapter>() {
     let (session, _) = world.signed_in(ADA, Age::Over);
     let body = r#"{"error":"invalid_client","error_description":"no"}"#.to_owned();
     world.emulator.fault(Operation::Refresh, Fault::Answer { status: 401, headers: Vec::new(), body });
-    assert_kind(session.access_token(), ErrorKind::Settings);
-    assert_kind(session.access_token(), ErrorKind::Settings);
+    assert_kind(session.access_token(), ErrorKind::Configuration);
+    assert_kind(session.access_token(), ErrorKind::Configuration);
     assert_eq!(world.asked_to_refresh(), 1);
     world.emulator.clear_faults();
     thread::sleep(Duration::from_millis(1100));
@@ -187,16 +187,16 @@ fn a_lost_answer_without_grace<A: Adapter>() {
     let (session, _) = world.signed_in(ADA, Age::Over);
     let spent = world.store.refresh_token(ADA).unwrap();
     world.emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
-    let error = assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    let error = assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
     let replays = world.emulator.replayed();
     assert_eq!((replays.len(), world.emulator.replays(), world.asked_to_refresh()), (1, 1, 2));
     assert!(replays[0].refresh_token == spent, "another token was replayed");
     // No more of it, from nobody.
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     let (sessions, _) = world.another_process();
-    let error = assert_kind(sessions.session(ADA).access_token(), ErrorKind::SignInAgain);
+    let error = assert_kind(sessions.session(ADA).access_token(), ErrorKind::SignInRequired);
     assert!(error.to_string().contains("invalid"), "{error}");
     assert_eq!(world.asked_to_refresh(), 2);
     world.events.expect(ADA, &["signed in", "retried", "over"]);
@@ -207,10 +207,10 @@ fn an_answer_that_another_process_lost<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
-    assert_kind(session.access_token(), ErrorKind::TryLater);
+    assert_kind(session.access_token(), ErrorKind::Unavailable);
     drop(session);
     let (sessions, _) = world.another_process();
-    let error = assert_kind(after_a_pause(&sessions.session(ADA)), ErrorKind::SignInAgain);
+    let error = assert_kind(after_a_pause(&sessions.session(ADA)), ErrorKind::SignInRequired);
     assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
     assert_eq!((world.emulator.replays(), world.asked_to_refresh()), (1, 2));
 }
@@ -224,9 +224,9 @@ fn a_faulty_answer_does_not_cost_its_refresh_token<A: Adapter>() {
     let mut tokens = TokenSet::new("access");
     tokens.refresh_token = Some(RefreshToken::new("first"));
     session.start(&tokens).unwrap();
-    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::BadAnswer);
+    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::InvalidResponse);
     assert_eq!(store.refresh_token(ADA).as_deref(), Some("second"));
-    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::BadAnswer);
+    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::InvalidResponse);
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -243,7 +243,7 @@ fn a_silent_server_takes_the_timeout<A: Adapter>() {
     tokens.refresh_token = Some(RefreshToken::new("first"));
     session.start(&tokens).unwrap();
     let since = Instant::now();
-    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&tokens.access_token), ErrorKind::Unavailable);
     let took = since.elapsed();
     assert!(took >= Duration::from_millis(200) && took < Duration::from_millis(900), "{took:?}");
     assert_eq!(server.requests().len(), 1);

@@ -42,7 +42,7 @@ fn fifty_callers_get_one_error<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault(Operation::Refresh, Fault::Status(503));
-    let errors = at_once(50, |_| assert_kind(session.access_token(), ErrorKind::TryLater).to_string());
+    let errors = at_once(50, |_| assert_kind(session.access_token(), ErrorKind::Unavailable).to_string());
     assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
     assert_eq!(world.asked_to_refresh(), 1);
 }
@@ -67,10 +67,10 @@ fn a_dead_token_is_not_handed_out_again<A: Adapter>() {
     let world = World::<A>::new();
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.fault(Operation::Refresh, Fault::DropBefore);
-    assert_kind(session.refresh_rejected(&dead), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&dead), ErrorKind::Unavailable);
     let before = world.store.counts();
-    assert_kind(session.access_token(), ErrorKind::TryLater);
-    assert_kind(session.refresh_rejected(&dead), ErrorKind::TryLater);
+    assert_kind(session.access_token(), ErrorKind::Unavailable);
+    assert_kind(session.refresh_rejected(&dead), ErrorKind::Unavailable);
     assert_eq!(world.asked_to_refresh(), 1, "failures are not hammered");
     assert_eq!(world.store.counts(), before, "nor is the store");
 }
@@ -148,8 +148,8 @@ fn refresh_rejected_joins_the_refusal_of_another<A: Adapter>() {
     thread::scope(|scope| {
         let first = scope.spawn(|| session.access_token());
         world.wait_for(Operation::Refresh, 1);
-        assert_kind(session.refresh_rejected(&old), ErrorKind::SignInAgain);
-        assert_kind(first.join().unwrap(), ErrorKind::SignInAgain);
+        assert_kind(session.refresh_rejected(&old), ErrorKind::SignInRequired);
+        assert_kind(first.join().unwrap(), ErrorKind::SignInRequired);
     });
     assert_eq!((world.asked_to_refresh(), world.store.counts().locks), (1, locks + 1));
 }
@@ -162,7 +162,7 @@ fn joining_does_not_bring_back_the_token_that_failed<A: Adapter>() {
     thread::scope(|scope| {
         let first = scope.spawn(|| session.access_token());
         world.wait_for(Operation::Refresh, 1);
-        assert_kind(session.refresh_rejected(&old), ErrorKind::TryLater);
+        assert_kind(session.refresh_rejected(&old), ErrorKind::Unavailable);
         assert_token(first.join().unwrap(), &old);
     });
     assert_eq!(world.asked_to_refresh(), 1);
@@ -285,7 +285,7 @@ fn a_crowd_replays_nothing<A: Adapter>() {
             match result {
                 Ok(next) => token = next,
                 // The other process had the lock for longer than this one waits.
-                Err(error) => assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}"),
             }
         }
     });
@@ -300,7 +300,7 @@ fn events_come_after_the_token<A: Adapter>() {
     let (goes_on, waits) = mpsc::channel::<()>();
     let waits = Mutex::new(waits);
     let on_event: OnEvent = Arc::new(move |_, event| {
-        if let SessionEvent::Rotated = event {
+        if let SessionEvent::Refreshed = event {
             told.send(()).unwrap();
             let _ = waits.lock().unwrap().recv_timeout(Duration::from_secs(2));
         }

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use loginradius_emulator::seeded::{self, User};
 use loginradius_emulator::{self as emulator, Emulator, Operation, TokenAnswer};
-use loginradius_proto::session::SessionEvent;
-use loginradius_proto::{AccessToken, Error, ErrorKind, Family, RefreshToken, TokenSet};
+use loginradius_proto::session::{AdoptionReason, EndReason, SessionEvent};
+use loginradius_proto::{AccessToken, Api, Dialect, Error, ErrorKind, RefreshToken, TokenSet};
 
 use crate::adapter::{Adapter, Settings};
-use crate::matrix::app;
+use crate::matrix::{app, speaking};
 use crate::session::{Session, SessionSettings, Sessions};
 use crate::store::Store;
 
@@ -69,7 +69,17 @@ impl<A: Adapter> World<A> {
         session_settings: &SessionSettings,
     ) -> Self {
         let emulator = configure(Emulator::builder()).start().unwrap();
-        let client = A::new(app(&emulator, Family::Classic), settings).unwrap();
+        Self::of(emulator, Dialect::new(), settings, session_settings)
+    }
+
+    /// With a client of that dialect.
+    fn speaking(dialect: Dialect) -> Self {
+        let emulator = Emulator::start().unwrap();
+        Self::of(emulator, dialect, &Settings::default(), &SessionSettings::default())
+    }
+
+    fn of(emulator: Emulator, dialect: Dialect, settings: &Settings, session_settings: &SessionSettings) -> Self {
+        let client = A::new(speaking(&app(&emulator, Api::Classic), dialect), settings).unwrap();
         let (store, events) = (Store::new(), Events::default());
         let sessions = client.sessions(store.clone(), &events.heard(session_settings));
         Self { emulator, client, store, events, sessions }
@@ -184,15 +194,15 @@ impl Events {
 
 fn word(event: &SessionEvent) -> &'static str {
     match event {
-        SessionEvent::SignedIn => "signed in",
-        SessionEvent::Rotated => "rotated",
-        SessionEvent::Adopted { other_login: false, .. } => "adopted",
-        SessionEvent::Adopted { other_login: true, .. } => "adopted another sign-in",
-        SessionEvent::Retried { .. } => "retried",
+        SessionEvent::Started => "signed in",
+        SessionEvent::Refreshed => "rotated",
+        SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => "adopted",
+        SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. } => "adopted another sign-in",
+        SessionEvent::RequestFailed { .. } => "retried",
         SessionEvent::Unsaved { .. } => "unsaved",
         SessionEvent::Saved => "saved",
-        SessionEvent::SignedOut { error: None, .. } => "signed out",
-        SessionEvent::SignedOut { error: Some(_), .. } => "over",
+        SessionEvent::Ended { reason: EndReason::SignedOut, .. } => "signed out",
+        SessionEvent::Ended { reason: EndReason::SignInRequired(_), .. } => "over",
         _ => "unknown",
     }
 }
@@ -250,7 +260,7 @@ fn after_a_pause(session: &impl Session) -> Result<AccessToken, Error> {
     let until = Instant::now() + Duration::from_millis(1900);
     loop {
         match session.access_token() {
-            Err(error) if error.kind() == ErrorKind::TryLater && Instant::now() < until => {
+            Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < until => {
                 thread::sleep(Duration::from_millis(20));
             }
             result => return result,

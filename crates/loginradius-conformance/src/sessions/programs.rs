@@ -50,8 +50,8 @@ impl World {
 }
 
 fn sessions<A: Adapter>(url: &str, store: FileStore) -> A::Sessions {
-    let service = Service::cloud().base_url(url).unwrap();
-    let app = App::new(seeded::CLIENT_ID).client_secret(seeded::CLIENT_SECRET).service(service);
+    let service = Service::classic_at(url).unwrap();
+    let app = App::new(seeded::CLIENT_ID).with_client_secret(seeded::CLIENT_SECRET).with_service(service);
     A::new(app, &Settings::default()).unwrap().sessions(store, &SessionSettings::default())
 }
 
@@ -138,7 +138,7 @@ fn a_program_that_dies_in_a_refresh<A: Adapter>() {
         if grace {
             assert!(world.emulator.is_live_access_token(result.unwrap().expose()));
         } else {
-            let error = super::assert_kind(result, loginradius_proto::ErrorKind::SignInAgain);
+            let error = super::assert_kind(result, loginradius_proto::ErrorKind::SignInRequired);
             assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
         }
         assert_eq!((world.emulator.graced(), world.emulator.replays()), if grace { (1, 0) } else { (0, 1) });
@@ -172,7 +172,7 @@ fn handles_to_one_folder<A: Adapter>() {
     assert_eq!((world.emulator.refreshes(), world.emulator.requests().len()), (1, 1));
     second.session(ADA).sign_out().unwrap();
     assert_eq!(world.emulator.live_families(), 0);
-    super::assert_kind(first.session(ADA).access_token(), loginradius_proto::ErrorKind::SignInAgain);
+    super::assert_kind(first.session(ADA).access_token(), loginradius_proto::ErrorKind::SignInRequired);
 }
 
 cases!(($) session_programs session_programs_cases {

@@ -29,7 +29,7 @@ fn unsaved<A: Adapter>(world: &World<A>) -> (<A::Sessions as Sessions>::Session,
 
 fn assert_is_unsaved(session: &impl Session) -> Error {
     let error = session.save_error().expect("it is told that the tokens are in memory alone");
-    assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     error
 }
 
@@ -45,14 +45,14 @@ fn a_pair_that_cannot_be_saved<A: Adapter>() {
 
     // Another process is told to wait, and does not get to send the spent token.
     let (sessions, _) = world.another_process();
-    assert_kind(sessions.session(ADA).access_token(), ErrorKind::TryLater);
-    assert_eq!(sessions.session(ADA).sign_out().unwrap_err().kind(), ErrorKind::TryLater);
-    assert_eq!(sessions.session(ADA).forget().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_kind(sessions.session(ADA).access_token(), ErrorKind::Unavailable);
+    assert_eq!(sessions.session(ADA).sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(sessions.session(ADA).forget().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!((world.asked_to_refresh(), world.emulator.requests().len(), world.emulator.replays()), (1, 1, 0));
 
     // As long as the store fails, closing says so.
-    assert_eq!(session.flush().unwrap_err().kind(), ErrorKind::TryLater);
-    assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(session.flush().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_is_unsaved(&session);
     assert_token(session.access_token(), &token);
 
@@ -113,7 +113,7 @@ fn an_unsaved_session_outlives_its_handles<A: Adapter>() {
 fn an_unsaved_pair_is_not_spent<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
-    assert_kind(session.refresh_rejected(&token), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&token), ErrorKind::Unavailable);
     assert_eq!(world.asked_to_refresh(), 1);
     world.store.repair();
     let next = session.refresh_rejected(&token).unwrap();
@@ -128,7 +128,7 @@ fn signing_out_of_an_unsaved_session<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
     // If not even that can be stored, everything is as it was.
-    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_is_unsaved(&session);
     assert!(world.store.is_locked(ADA));
     assert_token(session.access_token(), &token);
@@ -138,7 +138,7 @@ fn signing_out_of_an_unsaved_session<A: Adapter>() {
     assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
     assert!(world.store.is_empty() && !world.store.is_locked(ADA));
     assert!(session.save_error().is_none());
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_eq!(world.emulator.replays(), 0);
     world.events.expect(ADA, &["signed in", "unsaved", "signed out"]);
 }
@@ -172,7 +172,7 @@ fn flushing_saves_all_that_is_unsaved<A: Adapter>() {
     // One of them cannot be saved now, and that does not keep the others.
     for unlucky in names {
         world.store.trouble_with(unlucky, Trouble::FullAfterIntent);
-        assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::TryLater);
+        assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::Unavailable);
         for name in names {
             assert_eq!(world.session(name).save_error().is_some(), name == unlucky, "{name}");
         }
@@ -199,12 +199,12 @@ fn a_login_that_cannot_be_stored<A: Adapter>() {
         let session = world.session(ADA);
         let tokens = tokens(&world.emulator, Age::Good);
         let error = session.start(&tokens).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TryLater, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         // The session does not keep them.
         assert!(session.save_error().is_none() && !world.store.is_locked(ADA));
         session.flush().unwrap();
         world.store.repair();
-        assert_kind(session.access_token(), ErrorKind::SignInAgain);
+        assert_kind(session.access_token(), ErrorKind::SignInRequired);
         session.start(&tokens).unwrap();
         assert_token(session.access_token(), &tokens.access_token);
         world.assert_nothing_lost(ADA);
@@ -245,7 +245,7 @@ fn an_intent_that_cannot_be_saved<A: Adapter>() {
     let (over, _) = world.signed_in("over", Age::Over);
     let (early, token) = world.signed_in("early", Age::Early);
     world.store.trouble(Trouble::Full);
-    let error = assert_kind(over.access_token(), ErrorKind::TryLater);
+    let error = assert_kind(over.access_token(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("the test's store is out of order"), "{error}");
     assert_token(early.access_token(), &token);
     assert_eq!(world.emulator.requests().len(), 0);
@@ -262,10 +262,10 @@ fn a_store_that_cannot_be_read<A: Adapter>() {
         let (over, _) = world.signed_in("over", Age::Over);
         let (early, token) = world.signed_in("early", Age::Early);
         world.store.trouble(trouble);
-        assert_kind(over.access_token(), ErrorKind::TryLater);
+        assert_kind(over.access_token(), ErrorKind::Unavailable);
         assert_token(early.access_token(), &token);
-        assert_eq!(over.sign_out().unwrap_err().kind(), ErrorKind::TryLater);
-        assert_eq!(over.forget().unwrap_err().kind(), ErrorKind::TryLater);
+        assert_eq!(over.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(over.forget().unwrap_err().kind(), ErrorKind::Unavailable);
         assert_eq!(world.emulator.requests().len(), 0);
         assert!(!world.store.is_locked("over") && !world.store.is_locked("early"));
         world.store.repair();
@@ -295,7 +295,7 @@ fn a_store_in_doubt<A: Adapter>() {
     assert!(world.is_live(&token));
     assert_is_unsaved(&session);
     let (sessions, _) = world.another_process();
-    assert_kind(sessions.session(ADA).access_token(), ErrorKind::TryLater);
+    assert_kind(sessions.session(ADA).access_token(), ErrorKind::Unavailable);
     world.store.repair();
     session.flush().unwrap();
     world.assert_nothing_lost(ADA);
@@ -310,11 +310,11 @@ fn a_lock_that_another_has<A: Adapter>() {
     let (session, _) = world.signed_in(ADA, Age::Over);
     let locked = lock(&world);
     let since = Instant::now();
-    let error = assert_kind(session.access_token(), ErrorKind::TryLater);
+    let error = assert_kind(session.access_token(), ErrorKind::Unavailable);
     let took = since.elapsed();
     assert!(took >= wait && took < wait * 5, "{took:?}");
     assert!(error.to_string().contains("another process"), "{error}");
-    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(world.emulator.requests().len(), 0);
     drop(locked);
     session.access_token().unwrap();
@@ -365,12 +365,12 @@ fn locks_are_given_back<A: Adapter>() {
     session.refresh_rejected(&token).unwrap();
     free("a report");
     world.emulator.fault(Operation::Refresh, Fault::DropAfter);
-    assert_kind(session.refresh_rejected(&session.access_token().unwrap()), ErrorKind::TryLater);
+    assert_kind(session.refresh_rejected(&session.access_token().unwrap()), ErrorKind::Unavailable);
     free("a failure");
     world.emulator.fault(Operation::Revoke, Fault::DropBefore);
     session.sign_out().unwrap_err();
     free("signing out without a network");
-    assert_kind(session.access_token(), ErrorKind::SignInAgain);
+    assert_kind(session.access_token(), ErrorKind::SignInRequired);
     free("finding nobody");
     session.forget().unwrap();
     free("forgetting");

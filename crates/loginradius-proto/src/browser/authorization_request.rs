@@ -1,12 +1,12 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use super::awaiting::Awaiting;
-use super::pending_sign_in::{Expected, PendingSignIn};
-use super::random::{RandomBytes, Unguessable, challenge};
+use super::login::{BrowserLogin, BrowserRequest, Sealed};
+use super::pending_login::{Expected, PendingLogin, StoredDialect};
+use super::pending_state::PendingState;
+use super::random::{Nonces, RandomBytes, challenge};
 use super::redirect_uri;
 use super::response_type::ResponseType;
-use super::sign_in::{BrowserRequest, BrowserSignIn};
 use crate::app::App;
 use crate::error::Error;
 use crate::route::Route;
@@ -19,21 +19,21 @@ use crate::wire::request::Params;
 /// is not believed.
 ///
 /// Classic: `GET /sso/oauth/redirect`; site: `GET /service/oauth/{OAuthName}/authorize`, and needs
-/// [`App::oauth_app`].
+/// [`App::with_oauth_app`].
 ///
 /// ```
 /// # use std::time::SystemTime;
-/// # use loginradius_proto::{App, Service, browser::{AuthorizationRequest, BrowserRequest}};
+/// # use loginradius_proto::{App, Service, browser::{AuthorizationRequest, BrowserRequest, RandomBytes}};
 /// # fn main() -> Result<(), loginradius_proto::Error> {
-/// # let random: [u8; 96] = std::array::from_fn(|byte| byte as u8);
-/// let app = App::new("my-client-id").oauth_app("my-app").service(Service::site("acme.hub.loginradius.com")?);
+/// # let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8))?;
+/// let app = App::new("my-client-id").with_oauth_app("my-app").with_service(Service::site("acme.hub.loginradius.com")?);
 /// let request = AuthorizationRequest::new("https://app.example/callback").scope("profile");
-/// let sign_in = request.begin(&app, &random, SystemTime::now())?;
-/// assert!(sign_in.url.starts_with(
+/// let login = request.begin(&app, &random, SystemTime::now())?;
+/// assert!(login.url.starts_with(
 ///     "https://acme.hub.loginradius.com/service/oauth/my-app/authorize?client_id=my-client-id\
 ///      &redirect_uri=https%3A%2F%2Fapp.example%2Fcallback&scope=profile&response_type=code&state="
 /// ));
-/// assert!(sign_in.url.ends_with("&code_challenge_method=SHA256"));
+/// assert!(login.url.ends_with("&code_challenge_method=SHA256"));
 /// # Ok(())
 /// # }
 /// ```
@@ -44,12 +44,9 @@ pub struct AuthorizationRequest {
     redirect_uri: String,
     response_type: ResponseType,
     scope: Scope,
-    challenge_method: ChallengeMethod,
     issuer: Option<String>,
     issuer_required: bool,
     parameters: Vec<(String, String)>,
-    with_grant_type: bool,
-    without_response_type: bool,
 }
 
 #[derive(Clone)]
@@ -58,22 +55,8 @@ enum Scope {
     Raw(String),
 }
 
-/// How the method of the PKCE challenge is called. The challenge itself is always the one that RFC 7636 calls
-/// `S256`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum ChallengeMethod {
-    /// `SHA256`, as LoginRadius's guide "PKCE" has it.
-    #[default]
-    Sha256,
-    /// `S256`, as RFC 7636 and the metadata of newer LoginRadius sites have it.
-    S256,
-    /// Not sent: LoginRadius takes `SHA256` then. RFC 7636 takes `plain`, so this is for LoginRadius alone.
-    Omitted,
-}
-
 /// Parameters that this crate makes, or that must not stand in an address.
-const OURS: [&str; 10] = [
+const RESERVED_PARAMS: [&str; 10] = [
     "client_id",
     "redirect_uri",
     "scope",
@@ -87,7 +70,8 @@ const OURS: [&str; 10] = [
 ];
 
 /// What a callback says: an address that says it already could never be answered.
-const ANSWERS: [&str; 8] = ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"];
+const RESPONSE_PARAMS: [&str; 8] =
+    ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"];
 
 impl AuthorizationRequest {
     const NAME: &'static str = "Authorize";
@@ -99,24 +83,21 @@ impl AuthorizationRequest {
             redirect_uri: redirect_uri.into(),
             response_type: ResponseType::default(),
             scope: Scope::Value(String::new()),
-            challenge_method: ChallengeMethod::default(),
             issuer: None,
             issuer_required: false,
             parameters: Vec::new(),
-            with_grant_type: false,
-            without_response_type: false,
         }
     }
 
-    /// What is asked for, with spaces in between, as in `profile email`. It is encoded once. With `openid` among
-    /// it a nonce is sent too.
+    /// Sets the scope, separated by spaces, as in `profile email`. It is encoded once. With `openid` in it a nonce is
+    /// sent, too.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Scope::Value(scope.into());
         self
     }
 
-    /// A scope that is encoded already, put into the address as it is. LoginRadius reads parameters of its login
+    /// Sets a scope that is encoded already, put into the address as it is. LoginRadius reads parameters of its login
     /// page out of the scope, some of them encoded twice; parameters after a `&` become the address's own.
     /// Never build it from what a visitor sent.
     #[must_use]
@@ -125,21 +106,14 @@ impl AuthorizationRequest {
         self
     }
 
-    /// What the callback brings; [`ResponseType::Code`] by default.
+    /// Sets what the callback brings; [`ResponseType::Code`] by default.
     #[must_use]
     pub fn response_type(mut self, response_type: ResponseType) -> Self {
         self.response_type = response_type;
         self
     }
 
-    /// How PKCE's method is called; [`ChallengeMethod::Sha256`] by default.
-    #[must_use]
-    pub fn challenge_method(mut self, method: ChallengeMethod) -> Self {
-        self.challenge_method = method;
-        self
-    }
-
-    /// The issuer that a callback's `iss` must be, if it has one ([RFC 9207]). LoginRadius documents none.
+    /// Sets the issuer that a callback's `iss` must be, if it has one ([RFC 9207]). LoginRadius documents none.
     ///
     /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
     #[must_use]
@@ -148,13 +122,13 @@ impl AuthorizationRequest {
         self
     }
 
-    /// The issuer that a callback must name. For servers that say in their metadata that they do.
+    /// Sets the issuer that a callback must name. For servers that say in their metadata that they do.
     #[must_use]
     pub fn require_issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer_required: true, ..self.issuer(issuer) }
     }
 
-    /// Another parameter of the address, as `resource`, `prompt`, `login_hint` or `response_mode`. Only `resource`
+    /// Adds another parameter of the address, as `resource`, `prompt`, `login_hint` or `response_mode`. Only `resource`
     /// may be there more than once.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -162,35 +136,16 @@ impl AuthorizationRequest {
         self
     }
 
-    /// For the exchange of the code: see [`AccessTokenByCode::with_grant_type`](crate::oauth::AccessTokenByCode::with_grant_type).
-    #[must_use]
-    pub fn with_grant_type(mut self) -> Self {
-        self.with_grant_type = true;
-        self
-    }
-
-    /// For the exchange of the code: see
-    /// [`AccessTokenByCode::without_response_type`](crate::oauth::AccessTokenByCode::without_response_type).
-    #[must_use]
-    pub fn without_response_type(mut self) -> Self {
-        self.without_response_type = true;
-        self
-    }
-
-    fn address(&self, app: &App, made: &Unguessable) -> Result<String, Error> {
-        redirect_uri::check("redirect_uri", &self.redirect_uri, &ANSWERS)?;
+    fn address(&self, app: &App, made: &Nonces) -> Result<String, Error> {
+        redirect_uri::check("redirect_uri", &self.redirect_uri, &RESPONSE_PARAMS)?;
         let challenge = self.response_type.asks_for("code").then(|| challenge(&made.code_verifier));
-        let method = match self.challenge_method {
-            ChallengeMethod::Sha256 => Some("SHA256"),
-            ChallengeMethod::S256 => Some("S256"),
-            ChallengeMethod::Omitted => None,
-        };
+        let method = app.service().dialect().challenge_method();
         let (scope, raw_scope) = match &self.scope {
             Scope::Value(scope) => (scope.as_str(), ""),
             Scope::Raw(scope) => ("", scope.as_str()),
         };
-        let smuggled = parameters_of(raw_scope)?;
-        check_names(self.parameters.iter().chain(&smuggled).map(|(name, _)| name))?;
+        let injected = parameters_of(raw_scope)?;
+        check_names(self.parameters.iter().chain(&injected).map(|(name, _)| name))?;
         let mut params = Params::client(app)
             .required("redirect_uri", &self.redirect_uri)
             .optional("scope", Some(scope))
@@ -220,19 +175,21 @@ impl AuthorizationRequest {
     }
 }
 
+impl Sealed for AuthorizationRequest {}
+
 impl BrowserRequest for AuthorizationRequest {
-    type Pending = PendingSignIn;
+    type Pending = PendingLogin;
 
     fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }
 
-    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserSignIn<PendingSignIn>, Error> {
+    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<PendingLogin>, Error> {
         let build = || {
-            let made = Unguessable::new(random)?;
+            let made = Nonces::new(random);
             let url = self.address(app, &made)?;
-            let pending = PendingSignIn::new(
-                Awaiting::new(made.state, now),
+            let pending = PendingLogin::new(
+                PendingState::new(made.state, now),
                 self.response_type,
                 Expected {
                     code_verifier: made.code_verifier.expose().to_owned().into(),
@@ -240,11 +197,10 @@ impl BrowserRequest for AuthorizationRequest {
                     nonce: self.sends_nonce().then_some(made.nonce),
                     issuer: self.issuer.clone(),
                     issuer_required: self.issuer_required,
-                    with_grant_type: self.with_grant_type,
-                    without_response_type: self.without_response_type,
+                    dialect: StoredDialect::of(app),
                 },
             );
-            Ok(BrowserSignIn { url, pending })
+            Ok(BrowserLogin { url, pending })
         };
         build().map_err(|error: Error| error.of(Self::NAME))
     }
@@ -254,7 +210,6 @@ impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationRequest")
             .field("response_type", &self.response_type)
-            .field("challenge_method", &self.challenge_method)
             .field("issuer", &self.issuer)
             .finish_non_exhaustive()
     }
@@ -266,24 +221,26 @@ fn parameters_of(raw_scope: &str) -> Result<Vec<(String, String)>, Error> {
     let in_query = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
     let encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !raw_scope.bytes().all(in_query) || !raw_scope.split('%').skip(1).all(encoded) {
-        return Err(Error::settings(
+        return Err(Error::configuration(
             "the raw scope is not encoded as a query of an address has to be: encode it, or use `scope`",
         ));
     }
     let parameters = raw_scope.split_once('&').map_or("", |(_, parameters)| parameters);
     serde_urlencoded::from_str(parameters)
-        .map_err(|_| Error::settings("the raw scope cannot be read as parameters of an address"))
+        .map_err(|_| Error::configuration("the raw scope cannot be read as parameters of an address"))
 }
 
 /// None is ours, in whatever case, and none comes twice (RFC 6749, section 3.1), but for RFC 8707's `resource`.
 fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Error> {
     let mut seen: Vec<&str> = Vec::new();
     for name in names {
-        if name.is_empty() || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-            return Err(Error::settings(format!("the parameter `{name}` is not for the caller to set: leave it out")));
+        if name.is_empty() || RESERVED_PARAMS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+            return Err(Error::configuration(format!(
+                "the parameter `{name}` is not for the caller to set: leave it out"
+            )));
         }
         if name != "resource" && seen.iter().any(|other| name.eq_ignore_ascii_case(other)) {
-            return Err(Error::settings(format!("the parameter `{name}` is there twice: leave one out")));
+            return Err(Error::configuration(format!("the parameter `{name}` is there twice: leave one out")));
         }
         seen.push(name);
     }

@@ -28,19 +28,19 @@ pub struct Callback {
 }
 
 /// The name of a parameter that came twice.
-pub(super) struct Twice<'a>(&'a str);
+pub(super) struct DuplicateParameter<'a>(&'a str);
 
 impl Callback {
     /// The longest callback that is read, in bytes: 256 KiB. A JWT with a whole profile fits.
     pub const LIMIT: usize = 256 * 1024;
     /// The largest number of parameters that is read.
-    const MOST: usize = 1000;
+    const MAX_PARAMETERS: usize = 1000;
 
     /// Reads a query, with its `?` or without.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadAnswer`] if it is longer than [`LIMIT`](Self::LIMIT) or has more than 1000 parameters.
+    /// [`ErrorKind::InvalidResponse`] if it is longer than [`LIMIT`](Self::LIMIT) or has more than 1000 parameters.
     pub fn from_query(query: &str) -> Result<Self, Error> {
         Self::read(query.strip_prefix('?').unwrap_or(query).as_bytes())
     }
@@ -78,11 +78,11 @@ impl Callback {
     }
 
     fn read(text: &[u8]) -> Result<Self, Error> {
-        let refuse = |why| Err(Error::new(ErrorKind::BadAnswer, why));
+        let refuse = |why| Err(Error::new(ErrorKind::InvalidResponse, why));
         if text.len() > Self::LIMIT {
             return refuse("the callback is longer than 256 KiB, and was not read");
         }
-        if text.iter().filter(|byte| **byte == b'&').count() >= Self::MOST {
+        if text.iter().filter(|byte| **byte == b'&').count() >= Self::MAX_PARAMETERS {
             return refuse("the callback has more than 1000 parameters, and was not read");
         }
         let Ok(parameters) = serde_urlencoded::from_bytes::<Vec<(String, Zeroizing<String>)>>(text) else {
@@ -109,21 +109,21 @@ impl Callback {
     }
 
     /// A parameter that may be there once. RFC 6749, section 3.1: without a value it counts as left out.
-    pub(super) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, Twice<'a>> {
+    pub(super) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, DuplicateParameter<'a>> {
         let mut values = self.parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let value = values.next();
         match values.next() {
             None => Ok(value.filter(|value| !value.is_empty())),
-            Some(_) => Err(Twice(name)),
+            Some(_) => Err(DuplicateParameter(name)),
         }
     }
 }
 
-impl From<Twice<'_>> for Error {
-    fn from(Twice(name): Twice<'_>) -> Self {
+impl From<DuplicateParameter<'_>> for Error {
+    fn from(DuplicateParameter(name): DuplicateParameter<'_>) -> Self {
         // The names that are asked for are ours or the settings', so they may be printed.
         Self::new(
-            ErrorKind::BadAnswer,
+            ErrorKind::InvalidResponse,
             format!("the callback has `{name}` more than once, so nothing of it was believed; sign in again"),
         )
     }

@@ -5,23 +5,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::awaiting::Awaiting;
 use super::callback::Callback;
-use super::pending_sign_in::{TEXTS, one_of, refused};
-use super::random::{RandomBytes, Unguessable, is_unguessable};
+use super::login::{BrowserLogin, BrowserRequest, Pending, Sealed};
+use super::pending_login::{TEXTS, one_of, refused};
+use super::pending_state::PendingState;
+use super::random::{Nonces, RandomBytes, is_nonce};
 use super::redirect_uri;
-use super::sign_in::{BrowserRequest, BrowserSignIn, Pending};
+use crate::api::Api;
 use crate::app::App;
 use crate::error::Error;
 use crate::route::Route;
-use crate::secret::Jwt;
-use crate::service::Family;
+use crate::secret::{Jwt, Nonce};
 use crate::wire::json::Object;
 use crate::wire::request::Params;
 
 /// LoginRadius's JWT redirect: sends a browser to LoginRadius's login, for a JWT that comes back in the address.
 ///
-/// Needs [`App::jwt_app`]. LoginRadius documents no `state` here, so that a callback is told from a forged one by
+/// Needs [`App::with_jwt_app`]. LoginRadius documents no `state` here, so that a callback is told from a forged one by
 /// what it does document:
 ///
 /// - site: `GET /service/jwt/{app}/authorize` with a `nonce`, which the JWT repeats;
@@ -29,12 +29,12 @@ use crate::wire::request::Params;
 ///
 /// ```
 /// # use std::time::SystemTime;
-/// # use loginradius_proto::{App, Service, browser::{BrowserRequest, JwtRedirect}};
+/// # use loginradius_proto::{App, Service, browser::{BrowserRequest, JwtRedirect, RandomBytes}};
 /// # fn main() -> Result<(), loginradius_proto::Error> {
-/// # let random: [u8; 96] = std::array::from_fn(|byte| byte as u8);
-/// let app = App::new("my-api-key").jwt_app("my-jwt-app");
-/// let sign_in = JwtRedirect::new("https://app.example/jwt", "token").begin(&app, &random, SystemTime::now())?;
-/// assert!(sign_in.url.starts_with(
+/// # let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8))?;
+/// let app = App::new("my-api-key").with_jwt_app("my-jwt-app");
+/// let login = JwtRedirect::new("https://app.example/jwt", "token").begin(&app, &random, SystemTime::now())?;
+/// assert!(login.url.starts_with(
 ///     "https://cloud-api.loginradius.com/sso/jwt/redirect/token?apikey=my-api-key&jwtapp=my-jwt-app\
 ///      &return_url=https%3A%2F%2Fapp.example%2Fjwt%3Fstate%3D"
 /// ));
@@ -59,7 +59,7 @@ impl JwtRedirect {
 
     fn check(&self) -> Result<(), Error> {
         if !is_parameter(&self.parameter) {
-            return Err(Error::settings(
+            return Err(Error::configuration(
                 "the response parameter is empty or a name that means something else: \
                  use the one from the JWT app's settings",
             ));
@@ -72,6 +72,8 @@ fn is_parameter(name: &str) -> bool {
     !name.is_empty() && !TEXTS.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
 }
 
+impl Sealed for JwtRedirect {}
+
 impl BrowserRequest for JwtRedirect {
     type Pending = PendingJwt;
 
@@ -79,37 +81,38 @@ impl BrowserRequest for JwtRedirect {
         &self.return_url
     }
 
-    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserSignIn<PendingJwt>, Error> {
+    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<PendingJwt>, Error> {
         let build = || {
             self.check()?;
-            let made = Unguessable::new(random)?;
-            let (url, bound_by, secret) = match app.service.family() {
-                Family::Site => {
+            let made = Nonces::new(random);
+            let (url, bound_by, secret) = match app.service().api() {
+                Api::Site => {
                     let query = Params::default()
-                        .setting("client_id", app.key())
+                        .setting("client_id", app.api_key())
                         .required("redirect_uri", &self.return_url)
                         .required("nonce", &made.nonce)
                         .urlencoded()?;
                     (Route::JwtRedirect.uri(app, &query)?, BoundBy::Nonce, made.nonce)
                 }
-                Family::Classic => {
-                    let Some(jwt_app) = app.jwt_app.as_deref() else {
-                        return Err(Error::settings(
-                            "the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`",
+                Api::Classic => {
+                    let Some(jwt_app) = app.jwt_app() else {
+                        return Err(Error::configuration(
+                            "the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`",
                         ));
                     };
                     let mark = if self.return_url.contains('?') { '&' } else { '?' };
                     let return_url = format!("{}{mark}state={}", self.return_url, made.state);
                     let query = Params::default()
-                        .setting("apikey", app.key())
+                        .setting("apikey", app.api_key())
                         .setting("jwtapp", jwt_app)
                         .required("return_url", &return_url)
                         .urlencoded()?;
                     (Route::JwtRedirect.uri(app, &query)?, BoundBy::State, made.state)
                 }
             };
-            let waiting = Waiting { awaiting: Awaiting::new(secret, now), bound_by, parameter: self.parameter.clone() };
-            Ok(BrowserSignIn { url: url.to_string(), pending: PendingJwt(waiting) })
+            let waiting =
+                Waiting { awaiting: PendingState::new(secret, now), bound_by, parameter: self.parameter.clone() };
+            Ok(BrowserLogin { url: url.to_string(), pending: PendingJwt(waiting) })
         };
         build().map_err(|error: Error| error.of(NAME))
     }
@@ -124,7 +127,7 @@ pub struct PendingJwt(Waiting);
 
 #[derive(Serialize, Deserialize)]
 struct Waiting {
-    awaiting: Awaiting,
+    awaiting: PendingState,
     bound_by: BoundBy,
     parameter: String,
 }
@@ -143,7 +146,7 @@ pub struct ReceivedJwt {
     /// The JWT.
     pub jwt: Jwt,
     /// What its claim `nonce` has to be, if one was sent. Verify the JWT against it.
-    pub nonce: Option<String>,
+    pub nonce: Option<Nonce>,
 }
 
 /// The nonce is a secret as long as the sign-in waits.
@@ -181,15 +184,15 @@ impl PendingJwt {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if that is not a stored sign-in, or one of a newer
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if that is not a stored sign-in, or one of a newer
     /// version of this crate.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| Error::settings(format!("the stored sign-in {why}; begin a new one")).of(NAME);
+        let refuse = |why: &str| Error::configuration(format!("the stored sign-in {why}; begin a new one")).of(NAME);
         let stored: Stored<Waiting> = serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
         if stored.version != Self::VERSION {
             return Err(refuse("is of another version of this crate"));
         }
-        if !is_unguessable(stored.jwt.awaiting.secret()) || !is_parameter(&stored.jwt.parameter) {
+        if !is_nonce(stored.jwt.awaiting.secret()) || !is_parameter(&stored.jwt.parameter) {
             return Err(refuse("was changed"));
         }
         Ok(Self(stored.jwt))
@@ -200,13 +203,13 @@ impl PendingJwt {
         let Waiting { awaiting, bound_by, parameter } = &mut self.0;
         let nonce = match bound_by {
             BoundBy::State => {
-                awaiting.claim(callback.state(), now)?;
+                awaiting.consume(callback.state(), now)?;
                 None
             }
             BoundBy::Nonce => {
                 let shown = callback.one(parameter).ok().flatten().and_then(unverified_nonce);
-                awaiting.claim(shown.as_deref(), now)?;
-                shown
+                awaiting.consume(shown.as_deref(), now)?;
+                shown.map(Nonce::new)
             }
         };
         if let Some(error) = refused(callback, &[awaiting.secret()])? {
@@ -215,6 +218,8 @@ impl PendingJwt {
         Ok(ReceivedJwt { jwt: Jwt::new(one_of(callback, &[parameter], SETTINGS)?), nonce })
     }
 }
+
+impl Sealed for PendingJwt {}
 
 impl Pending for PendingJwt {
     type Output = ReceivedJwt;

@@ -8,12 +8,12 @@
 //! use std::time::SystemTime;
 //! use loginradius_proto::App;
 //! use loginradius_proto::browser::loopback::{self, Connection};
-//! use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest};
+//! use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, RandomBytes};
 //!
 //! # fn main() -> Result<(), loginradius_proto::Error> {
-//! # let random = std::array::from_fn(|byte| byte as u8);
+//! # let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8))?;
 //! let (app, now) = (App::new("my-client-id"), SystemTime::now());
-//! // `random` is 96 bytes of the operating system's generator.
+//! // `random` is `RandomBytes` of the operating system's generator.
 //! let redirect_uri = loopback::redirect_uri(8400, "/callback")?;
 //! let mut sign_in = AuthorizationRequest::new(redirect_uri).begin(&app, &random, now)?;
 //!
@@ -44,7 +44,7 @@ use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
 use super::callback::Callback;
-use super::sign_in::Pending;
+use super::login::Pending;
 use crate::error::{Error, ErrorKind};
 
 /// The address of a callback on this machine: `http://127.0.0.1:{port}{path}`.
@@ -53,22 +53,24 @@ use crate::error::{Error, ErrorKind};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Settings`] if the port is 0, or unless the path is one that every browser leaves as it is: it begins
+/// [`ErrorKind::Configuration`] if the port is 0, or unless the path is one that every browser leaves as it is: it begins
 /// with `/` and has letters, digits and `-._~/`, no dot segments and no empty ones.
 pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
     if !path.starts_with('/') {
-        return Err(Error::settings("the callback's path has to begin with `/`, as /callback"));
+        return Err(Error::configuration("the callback's path has to begin with `/`, as /callback"));
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let segments = path.strip_prefix('/').unwrap_or_default();
     if !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
-        return Err(Error::settings("the callback's path has to be letters, digits and `-._~/`, without dot segments"));
+        return Err(Error::configuration(
+            "the callback's path has to be letters, digits and `-._~/`, without dot segments",
+        ));
     }
     if path.contains("//") {
-        return Err(Error::settings("the callback's path has an empty segment (`//`): write it out"));
+        return Err(Error::configuration("the callback's path has an empty segment (`//`): write it out"));
     }
     if port == 0 {
-        return Err(Error::settings("the callback's port is 0: listen first, and take the port that came of it"));
+        return Err(Error::configuration("the callback's port is 0: listen first, and take the port that came of it"));
     }
     Ok(format!("http://127.0.0.1:{port}{path}"))
 }
@@ -124,7 +126,7 @@ pub struct Reply<T> {
 impl Connection {
     /// The longest request that is read: a callback and the headers around it.
     const LIMIT: usize = Callback::LIMIT + 64 * 1024;
-    const MOST_HEADERS: usize = 100;
+    const MAX_HEADERS: usize = 100;
 
     /// A connection that was just accepted. The path is the one of [`redirect_uri`].
     #[must_use]
@@ -169,7 +171,7 @@ impl Connection {
     }
 
     fn head(&self) -> Result<Option<Head>, Status> {
-        let mut headers = [httparse::EMPTY_HEADER; Self::MOST_HEADERS];
+        let mut headers = [httparse::EMPTY_HEADER; Self::MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(&self.buffer) {
             Ok(httparse::Status::Complete(length)) => length,
@@ -238,7 +240,7 @@ impl Request {
                 true,
             ),
             Err(error) => match error.kind() {
-                ErrorKind::Unrelated | ErrorKind::Finished => (Status::Unrelated.page(), false),
+                ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => (Status::Unrelated.page(), false),
                 ErrorKind::Denied => {
                     (page("200 OK", "Not signed in", "The sign-in was not allowed. You can close this page."), true)
                 }

@@ -8,7 +8,9 @@
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
-//! use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, Callback, Pending, PendingSignIn};
+//! use loginradius_proto::browser::{
+//!     AuthorizationRequest, BrowserRequest, Callback, Pending, PendingLogin, RandomBytes,
+//! };
 //! use loginradius_proto::{App, Endpoint, ErrorKind};
 //!
 //! # fn main() -> Result<(), loginradius_proto::Error> {
@@ -20,8 +22,9 @@
 //! # }
 //! let app = App::new("my-client-id");
 //! let now = SystemTime::now();
-//! let mut random = [0; 96];
-//! getrandom::fill(&mut random)?; // the crate `getrandom`: the operating system's generator
+//! let mut bytes = [0; RandomBytes::LENGTH];
+//! getrandom::fill(&mut bytes)?; // the crate `getrandom`: the operating system's generator
+//! let random = RandomBytes::new(bytes)?;
 //!
 //! // Send the browser there, and keep the pending sign-in where only that browser's session leads to.
 //! let sign_in = AuthorizationRequest::new("https://app.example/callback")
@@ -31,11 +34,11 @@
 //! let stored: String = sign_in.pending.to_json();
 //!
 //! // The browser comes back. Take the stored value out, so that no second callback finds it.
-//! let mut pending = PendingSignIn::from_json(&stored)?;
+//! let mut pending = PendingLogin::from_json(&stored)?;
 //!
 //! // Somebody else's callback is refused, and changes nothing.
 //! let strange = Callback::from_query("code=4f2a&state=of-another-sign-in")?;
-//! assert_eq!(pending.accept(&strange, now).unwrap_err().kind(), ErrorKind::Unrelated);
+//! assert_eq!(pending.accept(&strange, now).unwrap_err().kind(), ErrorKind::StateMismatch);
 //!
 //! # let state = sign_in.url.split("state=").nth(1).unwrap().split('&').next().unwrap();
 //! # let query = format!("code=the-code&state={state}");
@@ -44,7 +47,7 @@
 //! // A code is good once and for 50 seconds: exchange it at once.
 //! let exchange = authorized.exchange().expect("a code was asked for");
 //! let request = exchange.request(&app)?;
-//! # assert_eq!(pending.accept(&Callback::from_query(&query)?, now).unwrap_err().kind(), ErrorKind::Finished);
+//! # assert_eq!(pending.accept(&Callback::from_query(&query)?, now).unwrap_err().kind(), ErrorKind::AlreadyCompleted);
 //! # Ok(())
 //! # }
 //! ```
@@ -57,20 +60,20 @@
 //! [RFC 8252]: https://www.rfc-editor.org/rfc/rfc8252
 
 mod authorization_request;
-mod awaiting;
 mod callback;
 mod jwt_redirect;
+mod login;
 pub mod loopback;
-mod pending_sign_in;
+mod pending_login;
+mod pending_state;
 mod random;
 mod redirect_uri;
 mod response_type;
-mod sign_in;
 
-pub use authorization_request::{AuthorizationRequest, ChallengeMethod};
+pub use authorization_request::AuthorizationRequest;
 pub use callback::Callback;
 pub use jwt_redirect::{JwtRedirect, PendingJwt, ReceivedJwt};
-pub use pending_sign_in::{Authorized, PendingSignIn};
+pub use login::{BrowserLogin, BrowserRequest, Pending};
+pub use pending_login::{Authorized, PendingLogin};
 pub use random::RandomBytes;
 pub use response_type::ResponseType;
-pub use sign_in::{BrowserRequest, BrowserSignIn, Pending};

@@ -1,44 +1,87 @@
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::secret::CodeVerifier;
 
-/// The random bytes of one sign-in: 32 for the state, 32 for the PKCE verifier, 32 for the nonce. They come from
-/// the generator of the operating system (`getrandom`), and are used once.
-pub type RandomBytes = [u8; 96];
+/// The random bytes of one login: 32 for the state, 32 for the PKCE verifier, 32 for the nonce. They come from
+/// the generator of the operating system, and are used once.
+///
+/// ```
+/// use loginradius_proto::browser::RandomBytes;
+///
+/// # mod getrandom {
+/// #     pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), loginradius_proto::Error> {
+/// #         (0..).zip(bytes).for_each(|(index, byte)| *byte = index);
+/// #         Ok(())
+/// #     }
+/// # }
+/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// let mut bytes = [0; RandomBytes::LENGTH];
+/// getrandom::fill(&mut bytes)?; // the crate `getrandom`
+/// let random = RandomBytes::new(bytes)?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RandomBytes(Zeroizing<[u8; Self::LENGTH]>);
 
-/// The values that nobody can guess, each from 32 bytes of its own, in base64url: 43 characters.
-pub(super) struct Unguessable {
+impl RandomBytes {
+    /// How many they are: 96.
+    pub const LENGTH: usize = 96;
+
+    /// Takes the bytes, unless they are obviously not random: a generator that fails in silence leaves a buffer as it
+    /// was, mostly zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the bytes repeat themselves.
+    pub fn new(bytes: [u8; Self::LENGTH]) -> Result<Self, Error> {
+        let (state, rest) = bytes.split_at(32);
+        let (verifier, nonce) = rest.split_at(32);
+        let is_constant = |bytes: &[u8]| bytes.iter().all(|byte| *byte == bytes[0]);
+        let repeats = state == verifier || verifier == nonce || nonce == state;
+        if repeats || is_constant(state) || is_constant(verifier) || is_constant(nonce) {
+            return Err(Error::misuse(
+                "the random bytes repeat themselves: fill all 96 from the operating system's generator",
+            ));
+        }
+        Ok(Self(Zeroizing::new(bytes)))
+    }
+}
+
+/// The bytes are the secrets of a login.
+impl fmt::Debug for RandomBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RandomBytes")
+    }
+}
+
+/// The values that cannot be guessed, each from 32 bytes of its own, in base64url: 43 characters.
+pub(super) struct Nonces {
     pub(super) state: String,
     pub(super) code_verifier: CodeVerifier,
     pub(super) nonce: String,
 }
 
-impl Unguessable {
-    /// A generator that fails in silence leaves a buffer as it was, mostly zeros.
-    pub(super) fn new(random: &RandomBytes) -> Result<Self, Error> {
-        let (state, rest) = random.split_at(32);
+impl Nonces {
+    pub(super) fn new(random: &RandomBytes) -> Self {
+        let (state, rest) = random.0.split_at(32);
         let (verifier, nonce) = rest.split_at(32);
-        let is_constant = |bytes: &[u8]| bytes.iter().all(|byte| *byte == bytes[0]);
-        let repeats = state == verifier || verifier == nonce || nonce == state;
-        if repeats || is_constant(state) || is_constant(verifier) || is_constant(nonce) {
-            return Err(Error::settings(
-                "the random bytes repeat themselves: fill all 96 from the operating system's generator",
-            ));
-        }
-        Ok(Self {
+        Self {
             state: URL_SAFE_NO_PAD.encode(state),
             code_verifier: CodeVerifier::new(URL_SAFE_NO_PAD.encode(verifier)),
             nonce: URL_SAFE_NO_PAD.encode(nonce),
-        })
+        }
     }
 }
 
-/// Whether a value that was stored looks like one that was made here.
-pub(super) fn is_unguessable(text: &str) -> bool {
+/// Returns whether a value that was stored looks like one that was made here.
+pub(super) fn is_nonce(text: &str) -> bool {
     URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
 }
 
@@ -47,7 +90,7 @@ pub(super) fn challenge(verifier: &CodeVerifier) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose().as_bytes()))
 }
 
-/// Whether both are the same, in a time that does not tell where they differ.
+/// Returns whether both are the same, in a time that does not tell where they differ.
 pub(super) fn same(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
 }
@@ -64,19 +107,19 @@ mod tests {
         ];
         let mut random = std::array::from_fn(|byte| byte as u8);
         random[32..64].copy_from_slice(&octets);
-        let unguessable = Unguessable::new(&random).unwrap();
-        assert_eq!(unguessable.code_verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(challenge(&unguessable.code_verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        let nonces = Nonces::new(&RandomBytes::new(random).unwrap());
+        assert_eq!(nonces.code_verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge(&nonces.code_verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
     fn each_value_has_bytes_of_its_own() {
         let random = std::array::from_fn(|byte| byte as u8);
-        let first = Unguessable::new(&random).unwrap();
+        let first = Nonces::new(&RandomBytes::new(random).unwrap());
         for (at, changes) in [(0, [true, false, false]), (63, [false, true, false]), (64, [false, false, true])] {
             let mut random = random;
             random[at] ^= 1;
-            let second = Unguessable::new(&random).unwrap();
+            let second = Nonces::new(&RandomBytes::new(random).unwrap());
             assert_eq!(
                 [
                     first.state != second.state,
@@ -89,19 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_nobody_filled_are_refused() {
-        let good: RandomBytes = std::array::from_fn(|byte| byte as u8);
+    fn bytes_that_were_not_filled_are_refused() {
+        let good: [u8; RandomBytes::LENGTH] = std::array::from_fn(|byte| byte as u8);
         for part in [0..32, 32..64, 64..96, 0..96] {
             let mut random = good;
             random[part].fill(0);
-            assert!(Unguessable::new(&random).is_err());
+            assert!(RandomBytes::new(random).is_err());
         }
-        assert!(Unguessable::new(&[0xaa; 96]).is_err());
+        assert!(RandomBytes::new([0xaa; 96]).is_err());
         // The verifier would stand in the address, as the state.
         for (from, to) in [(0..32, 32), (32..64, 64), (0..32, 64)] {
             let mut random = good;
             random.copy_within(from, to);
-            assert!(Unguessable::new(&random).is_err());
+            assert!(RandomBytes::new(random).is_err());
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::service::check_authority;
 /// is refused; a scheme of an app (RFC 8252, section 7.1) has a dot in it. Its query says none of `answers`, or no
 /// callback would be clear.
 pub(super) fn check(name: &str, address: &str, answers: &[&str]) -> Result<(), Error> {
-    let refuse = |why: &str| Err(Error::settings(format!("the `{name}` {why}")));
+    let refuse = |why: &str| Err(Error::configuration(format!("the `{name}` {why}")));
     if address.is_empty() {
         return refuse("is empty: give the address that the browser comes back to");
     }

@@ -12,7 +12,7 @@ use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "JWT Token": a JWT for an access token.
 ///
-/// Needs [`App::jwt_app`]. The access token and the API key travel in the URL's query, as LoginRadius
+/// Needs [`App::with_jwt_app`]. The access token and the API key travel in the URL's query, as LoginRadius
 /// has it: keep the URLs of your requests out of logs ([`redacted`](crate::redacted)). It may be repeated.
 ///
 /// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`; site: `GET /api/jwt/{app}/token?apikey&access_token`.
@@ -50,8 +50,11 @@ impl Endpoint for JwtByAccessToken {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
-        let reader = ResponseReader::new(self.name(), app, &[self.access_token.expose(), app.key()]);
-        reader.object(&response, "signature", read_jwt)
+        ResponseReader::new(self, app).redact([app.api_key()]).object(&response, "signature", read_jwt)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.access_token.expose()]
     }
 
     fn repeatable(&self) -> bool {
@@ -62,7 +65,7 @@ impl Endpoint for JwtByAccessToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::BodyFormat::{Form, Json};
+    use crate::dialect::BodyFormat::{Form, Json};
     use crate::error::ErrorKind;
     use crate::testing::{Sent, classic_app, response, sent, site_app};
 
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_client_id_is_the_key_unless_another_is_set() {
-        let app = App::new("my-client-id").jwt_app("my-jwt-app");
+        let app = App::new("my-client-id").with_jwt_app("my-jwt-app");
         let query = [("apikey", "my-client-id"), ("jwtapp", "my-jwt-app"), ("access_token", "b8cb 84&c9")];
         assert_eq!(sent(&operation(), &app), Sent::get("https://cloud-api.loginradius.com/sso/jwt/api/token", &query));
     }
@@ -108,7 +111,7 @@ mod tests {
             Sent::get("https://acme.hub.loginradius.com/api/jwt/my-jwt-app/token", &query)
         );
         let error = operation.request(&classic_app(Form)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("leave it out, or use `Service::site`"), "{error}");
     }
 
@@ -121,11 +124,12 @@ mod tests {
 
     #[test]
     fn a_response_with_an_error() {
-        let body = r#"{"ErrorCode":906,"Message":"Access token has expired","Description":"Ask for a new token."}"#;
+        let body =
+            r#"{"ErrorCode":906,"Message":"Access token has expired","Description":"UserAction for a new token."}"#;
         let error = operation().response(&classic_app(Form), response(403, body)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::SignInAgain);
+        assert_eq!(error.kind(), ErrorKind::SignInRequired);
         assert_eq!(error.operation(), Some("JWT Token"));
-        assert_eq!(error.service().unwrap().code, Some(906));
+        assert_eq!(error.api_error().unwrap().code, Some(906));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 use http::{Request, Response};
 
+use crate::api::Api;
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{Jwt, Password};
-use crate::service::Family;
 use crate::wire::head::Head;
 use crate::wire::json::{Field, Object};
 use crate::wire::request::{self, Params};
@@ -14,7 +14,7 @@ use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "JWT Token by Email", "by Phone" and "by Username": a JWT for a password.
 ///
-/// Needs [`App::jwt_app`]. Never sent twice when the first may have arrived: LoginRadius locks accounts
+/// Needs [`App::with_jwt_app`]. Never sent twice when the first may have arrived: LoginRadius locks accounts
 /// after wrong passwords.
 ///
 /// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`; site: `POST /api/jwt/{app}/login?apikey`; JSON body.
@@ -25,7 +25,7 @@ use crate::wire::response::ResponseReader;
 /// let login = JwtLogin::email("user@example.com", "password");
 /// assert_eq!(login.name(), "JWT Token by Email");
 ///
-/// let request = login.request(&App::new("my-api-key").jwt_app("my-jwt-app")).unwrap();
+/// let request = login.request(&App::new("my-api-key").with_jwt_app("my-jwt-app")).unwrap();
 /// assert_eq!(request.body().as_bytes(), br#"{"email":"user@example.com","password":"password"}"#);
 /// ```
 #[derive(Debug, Clone)]
@@ -102,8 +102,11 @@ impl Endpoint for JwtLogin {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
-        let reader = ResponseReader::new(self.name(), app, &[self.password.expose(), app.key()]);
-        reader.object(&response, "signature", read_jwt)
+        ResponseReader::new(self, app).redact([app.api_key()]).object(&response, "signature", read_jwt)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.password.expose()]
     }
 }
 
@@ -124,7 +127,7 @@ pub struct LoginOptions {
 }
 
 impl LoginOptions {
-    /// None.
+    /// Makes options that send nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -162,16 +165,15 @@ impl LoginOptions {
 /// Begins the query of every JWT operation: `apikey`, and `jwtapp` where it is not in the path.
 pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
     let params = Params::default();
-    match app.service.family() {
-        Family::Site => params.optional("Nonce", nonce).setting("apikey", app.key()),
-        Family::Classic if nonce.is_some() => {
+    match app.service().api() {
+        Api::Site => params.optional("Nonce", nonce).setting("apikey", app.api_key()),
+        Api::Classic if nonce.is_some() => {
             params.refuse("a nonce is for the site family alone: leave it out, or use `Service::site`")
         }
-        Family::Classic => match app.jwt_app.as_deref() {
-            Some(name) => params.setting("apikey", app.key()).setting("jwtapp", name),
-            None => {
-                params.refuse("the JWT app's name is not set, and this operation needs it: set it with `App::jwt_app`")
-            }
+        Api::Classic => match app.jwt_app() {
+            Some(name) => params.setting("apikey", app.api_key()).setting("jwtapp", name),
+            None => params
+                .refuse("the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`"),
         },
     }
 }
@@ -185,7 +187,7 @@ pub(super) fn read_jwt(object: &Object<'_>, _: &Head) -> Result<Jwt, Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::BodyFormat::{Form, Json};
+    use crate::dialect::BodyFormat::{Form, Json};
     use crate::error::ErrorKind;
     use crate::testing::{Sent, classic_app, response, sent, site_app};
 
@@ -237,7 +239,7 @@ mod tests {
             let expected = Sent::query_and_json(SITE, &query, &[user, ("password", "p ä&=%+")]);
             assert_eq!(sent(&login, &site_app(Form)), expected);
             let error = login.request(&classic_app(Form)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Settings);
+            assert_eq!(error.kind(), ErrorKind::Configuration);
             assert!(error.to_string().contains("leave it out, or use `Service::site`"), "{error}");
         }
     }
@@ -249,8 +251,8 @@ mod tests {
             assert_eq!(jwt.expose(), "e30.e30.c2ln");
             let body = r#"{"ErrorCode":966,"Message":"Invalid user ID and/or password"}"#;
             let error = login.response(&classic_app(Form), response(401, body)).unwrap_err();
-            assert_eq!((error.kind(), error.operation()), (ErrorKind::AskUser, Some(name)));
-            assert_eq!(error.service().unwrap().code, Some(966));
+            assert_eq!((error.kind(), error.operation()), (ErrorKind::UserActionRequired, Some(name)));
+            assert_eq!(error.api_error().unwrap().code, Some(966));
         }
     }
 

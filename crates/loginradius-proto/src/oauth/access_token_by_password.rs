@@ -8,9 +8,8 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::route::Route;
 use crate::secret::Password;
-use crate::service::Family;
 use crate::token::TokenSet;
-use crate::wire::request::{self, Params};
+use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Access Token by Account Password" ([RFC 6749, section 4.3]).
@@ -23,7 +22,7 @@ use crate::wire::response::ResponseReader;
 /// The secret is required in the classic family and optional at a site.
 ///
 /// Classic: `POST /sso/oauth/access_token`; site: `POST /api/oauth/{OAuthName}/token`, and needs
-/// [`App::oauth_app`].
+/// [`App::with_oauth_app`].
 ///
 /// [RFC 6749, section 4.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.3
 /// [RFC 9700, section 2.4]: https://www.rfc-editor.org/rfc/rfc9700#section-2.4
@@ -32,28 +31,19 @@ pub struct AccessTokenByPassword {
     username: String,
     password: Password,
     scope: Option<String>,
-    response_type: bool,
 }
 
 impl AccessTokenByPassword {
     /// Signs in with an email address, a phone number or a user name, as LoginRadius is configured.
     #[must_use]
     pub fn new(username: impl Into<String>, password: impl Into<Password>) -> Self {
-        Self { username: username.into(), password: password.into(), scope: None, response_type: true }
+        Self { username: username.into(), password: password.into(), scope: None }
     }
 
-    /// The scope, separated by spaces. None is sent by default.
+    /// Sets the scope, separated by spaces. None is sent by default.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
-        self
-    }
-
-    /// Leaves out `response_type=token`, which a site is sent by default. (The classic family is never
-    /// sent it here.)
-    #[must_use]
-    pub fn without_response_type(mut self) -> Self {
-        self.response_type = false;
         self
     }
 }
@@ -66,24 +56,29 @@ impl Endpoint for AccessTokenByPassword {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let response_type = (self.response_type && app.service.family() == Family::Site).then_some("token");
-        let params = Params::client(app)
-            .secret(app)
-            .required("grant_type", "password")
-            .optional("response_type", response_type)
-            .required("username", &self.username)
-            .required("password", self.password.expose())
-            .optional("scope", self.scope.as_deref());
-        request::oauth(self.name(), app, Route::Token, params)
+        let response_type = app.service().dialect().sends_response_type(app.service().api());
+        request::authenticated(self.name(), app, Route::Token, |params| {
+            params
+                .required("grant_type", "password")
+                .optional("response_type", response_type.then_some("token"))
+                .required("username", &self.username)
+                .required("password", self.password.expose())
+                .optional("scope", self.scope.as_deref())
+        })
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        let reader = ResponseReader::new(self.name(), app, &[self.password.expose()]);
-        reader.object(&response, "access_token", TokenSet::read).map_err(|error| match error.kind() {
-            // The grant that RFC 6749, section 5.2, calls invalid is the password here.
-            ErrorKind::SignInAgain => error.about_credentials(),
-            _ => error,
+        ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read).map_err(|error| {
+            match error.kind() {
+                // The grant that RFC 6749, section 5.2, calls invalid is the password here.
+                ErrorKind::SignInRequired => error.about_credentials(),
+                _ => error,
+            }
         })
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.password.expose()]
     }
 
     fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {

@@ -10,7 +10,7 @@ use crate::route::Route;
 use crate::secret::RefreshToken;
 use crate::token::TokenSet;
 use crate::wire::json::Field;
-use crate::wire::request::{self, Params};
+use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Refresh Access Token" ([RFC 6749, section 6]).
@@ -20,7 +20,7 @@ use crate::wire::response::ResponseReader;
 /// If the response holds no refresh token, keep the one that was sent.
 ///
 /// Classic: `POST /sso/oauth/access_token/refresh`; site: `POST /api/oauth/{OAuthName}/token`, and needs
-/// [`App::oauth_app`].
+/// [`App::with_oauth_app`].
 ///
 /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
 #[derive(Debug, Clone)]
@@ -38,8 +38,7 @@ impl RefreshAccessToken {
     /// Reads the response part by part, for a caller that must not lose what is good in it. The `others` are
     /// secrets that a server may repeat as well.
     pub(crate) fn refreshed(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Refreshed {
-        let secrets: Vec<_> = others.iter().copied().chain([self.refresh_token.expose()]).collect();
-        let reader = ResponseReader::new(self.name(), app, &secrets);
+        let reader = ResponseReader::new(self, app).redact(others.iter().copied());
         let mut refresh_token = Ok(None);
         let tokens = reader.object(response, "access_token", |object, head| {
             refresh_token = object.last_text("refresh_token");
@@ -54,8 +53,8 @@ impl RefreshAccessToken {
         Refreshed {
             tokens,
             refresh_token: refresh_token.map_err(|field| {
-                let message = format!("{field}; the refresh token of before is kept, which may be spent");
-                Error::new(ErrorKind::BadAnswer, message).of(self.name())
+                let message = format!("{field}; the earlier refresh token is kept, which may be consumed");
+                Error::new(ErrorKind::InvalidResponse, message).of(self.name())
             }),
         }
     }
@@ -77,16 +76,17 @@ impl Endpoint for RefreshAccessToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let params = Params::client(app)
-            .secret(app)
-            .required("grant_type", "refresh_token")
-            .required("refresh_token", self.refresh_token.expose());
-        request::oauth(self.name(), app, Route::Refresh, params)
+        request::authenticated(self.name(), app, Route::Refresh, |params| {
+            params.required("grant_type", "refresh_token").required("refresh_token", self.refresh_token.expose())
+        })
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        let reader = ResponseReader::new(self.name(), app, &[self.refresh_token.expose()]);
-        reader.object(&response, "access_token", TokenSet::read)
+        ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.refresh_token.expose()]
     }
 
     fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {

@@ -14,9 +14,9 @@ use crate::wire::number;
 use crate::wire::request::{self, Params};
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "Request Device Code": begins a device sign-in ([RFC 8628, section 3.1]).
+/// LoginRadius's "Request Device Code": begins a device login ([RFC 8628, section 3.1]).
 ///
-/// Needs [`App::oauth_app`]; sends no secret. It may be repeated: a code that no user was shown expires
+/// Needs [`App::with_oauth_app`]; sends no secret. It may be repeated: a code that no user was shown expires
 /// by itself.
 ///
 /// Classic: `POST /sso/oauth/{OAuthName}/device`; site: `POST /api/oauth/{OAuthName}/device`.
@@ -34,7 +34,7 @@ impl RequestDeviceCode {
         Self::default()
     }
 
-    /// The scope, separated by spaces. LoginRadius documents `email profile`.
+    /// Sets the scope, separated by spaces. LoginRadius documents `email profile`. An empty one is left out.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
@@ -51,12 +51,15 @@ impl Endpoint for RequestDeviceCode {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let params = Params::client(app).optional("scope", self.scope.as_deref());
-        request::oauth(self.name(), app, Route::DeviceCode, params)
+        request::public(self.name(), app, Route::DeviceCode, params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<DeviceGrant, Error> {
-        let reader = ResponseReader::new(self.name(), app, &[]);
-        reader.object(&response, "device_code", DeviceGrant::read)
+        ResponseReader::new(self, app).object(&response, "device_code", DeviceGrant::read)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
     }
 
     fn repeatable(&self) -> bool {
@@ -69,6 +72,7 @@ impl Endpoint for RequestDeviceCode {
 /// [RFC 8628, section 3.2]: https://www.rfc-editor.org/rfc/rfc8628#section-3.2
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[doc(alias = "qr")]
 pub struct DeviceGrant {
     /// What [`DeviceFlow`](crate::DeviceFlow) polls with. Not for the user.
     pub device_code: DeviceCode,
@@ -79,7 +83,7 @@ pub struct DeviceGrant {
     pub verification_uri: String,
     /// The same with the user code in it, if the server gives one: for a QR code.
     pub verification_uri_complete: Option<String>,
-    /// The server's least time between two polls. 5 s if it gave none, 1 s if it gave 0.
+    /// The server's minimum time between two polls. 5 s if it gave none, 1 s if it gave 0.
     pub interval: Duration,
     /// How long the codes live, from when the response was made. 1800 s, LoginRadius's documented
     /// lifetime, if the server gave none or none above 0.
@@ -92,20 +96,39 @@ impl DeviceGrant {
     const MIN_INTERVAL: Duration = Duration::from_secs(1);
     const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
 
-    /// The address to open or to show as a link: the complete one if there is one. `None` if
+    /// Makes a grant with the default interval and lifetime: for tests of what a program shows of it.
+    ///
+    /// ```
+    /// use loginradius_proto::oauth::DeviceGrant;
+    ///
+    /// let grant = DeviceGrant::new("af2a4121", "oP5lLq", "https://example.com/device");
+    /// assert_eq!(grant.interval.as_secs(), 5);
+    /// ```
+    #[must_use]
+    pub fn new(
+        device_code: impl Into<DeviceCode>,
+        user_code: impl Into<String>,
+        verification_uri: impl Into<String>,
+    ) -> Self {
+        Self {
+            device_code: device_code.into(),
+            user_code: user_code.into(),
+            verification_uri: verification_uri.into(),
+            verification_uri_complete: None,
+            interval: Self::DEFAULT_INTERVAL,
+            expires_in: Self::DEFAULT_LIFETIME,
+        }
+    }
+
+    /// Returns the address to open or to show as a link: the complete one if there is one. `None` if
     /// [`verification_uri`](Self::verification_uri) is not plainly `http` or `https`: show it as text then,
     /// and do not make it clickable.
     ///
     /// ```
-    /// use loginradius_proto::{App, Body, Endpoint, oauth::RequestDeviceCode};
+    /// use loginradius_proto::oauth::DeviceGrant;
     ///
-    /// # fn main() -> Result<(), loginradius_proto::Error> {
-    /// let body = r#"{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}"#;
-    /// let app = App::new("my-client-id");
-    /// let grant = RequestDeviceCode::new().response(&app, http::Response::new(Body::from(body)))?;
+    /// let grant = DeviceGrant::new("af2a4121", "oP5lLq", "javascript:alert(1)");
     /// assert_eq!(grant.browser_uri(), None);
-    /// # Ok(())
-    /// # }
     /// ```
     #[must_use]
     pub fn browser_uri(&self) -> Option<&str> {
@@ -141,7 +164,7 @@ impl DeviceGrant {
     }
 }
 
-/// Whether that is an http or https URI that shows the host it leads to.
+/// Returns whether that is an http or https URI that shows the host it leads to.
 fn is_web(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

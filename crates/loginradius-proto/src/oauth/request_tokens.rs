@@ -8,7 +8,6 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
-use crate::service::Family;
 use crate::token::TokenSet;
 use crate::wire::request::{self, Params};
 use crate::wire::response::ResponseReader;
@@ -17,9 +16,9 @@ use crate::wire::response::ResponseReader;
 ///
 /// [`DeviceFlow`](crate::DeviceFlow) sends it at the right times and knows what the responses mean; use
 /// that. On its own, a sign-in that is not decided yet is an error whose
-/// [`oauth_error`](crate::ServiceError::oauth_error) is `authorization_pending`.
+/// [`oauth_error`](crate::ApiError::oauth_error) is `authorization_pending`.
 ///
-/// Needs [`App::oauth_app`]; sends no secret.
+/// Needs [`App::with_oauth_app`]; sends no secret.
 ///
 /// Classic: `POST /sso/oauth/{OAuthName}/access_token`; site: `POST /api/oauth/{OAuthName}/token`.
 ///
@@ -27,7 +26,6 @@ use crate::wire::response::ResponseReader;
 #[derive(Debug, Clone)]
 pub struct RequestTokens {
     device_code: DeviceCode,
-    response_type: bool,
 }
 
 impl RequestTokens {
@@ -36,15 +34,7 @@ impl RequestTokens {
     /// Polls with that device code.
     #[must_use]
     pub fn new(device_code: impl Into<DeviceCode>) -> Self {
-        Self { device_code: device_code.into(), response_type: true }
-    }
-
-    /// Leaves out `response_type=token`, which a site is sent by default because LoginRadius's guide
-    /// shows it. (The classic family is never sent it here.)
-    #[must_use]
-    pub fn without_response_type(mut self) -> Self {
-        self.response_type = false;
-        self
+        Self { device_code: device_code.into() }
     }
 }
 
@@ -56,17 +46,20 @@ impl Endpoint for RequestTokens {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let response_type = (self.response_type && app.service.family() == Family::Site).then_some("token");
+        let response_type = app.service().dialect().sends_response_type(app.service().api());
         let params = Params::client(app)
             .required("grant_type", Self::GRANT_TYPE)
-            .optional("response_type", response_type)
+            .optional("response_type", response_type.then_some("token"))
             .required("device_code", self.device_code.expose());
-        request::oauth(self.name(), app, Route::DeviceToken, params)
+        request::public(self.name(), app, Route::DeviceToken, params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        let reader = ResponseReader::new(self.name(), app, &[self.device_code.expose()]);
-        reader.object(&response, "access_token", TokenSet::read)
+        ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.device_code.expose()]
     }
 
     fn set_requested_at(&self, tokens: &mut TokenSet, sent: Instant) {

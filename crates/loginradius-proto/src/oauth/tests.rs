@@ -4,13 +4,17 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::*;
-use crate::app::BodyFormat::{Form, Json};
+use crate::app::App;
+use crate::dialect::BodyFormat::{Form, Json};
+use crate::dialect::{ClientAuthentication, Dialect, RevocationKey};
 use crate::endpoint::Endpoint;
 use crate::error::ErrorKind;
+use crate::service::Service;
 use crate::testing::{Sent, classic_app, public, response, sent, site_app};
 use crate::token::TokenSet;
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
+type Change = fn(Dialect) -> Dialect;
 
 const CLASSIC: &str = "https://cloud-api.loginradius.com/sso/oauth";
 const SITE: &str = "https://acme.hub.loginradius.com/api/oauth/my-oauth-app";
@@ -19,6 +23,17 @@ const CLIENT: [(&str, &str); 2] = [("client_id", "my-client-id"), ("client_secre
 /// Checks where an operation is sent, and with which fields; without the secret where there is none.
 #[track_caller]
 fn check(operation: &impl Endpoint, classic: (&str, Fields<'_>), site: (&str, Fields<'_>)) {
+    check_in(|dialect| dialect, operation, classic, site);
+}
+
+/// The same in a dialect.
+#[track_caller]
+fn check_in(
+    change: impl Fn(Dialect) -> Dialect,
+    operation: &impl Endpoint,
+    classic: (&str, Fields<'_>),
+    site: (&str, Fields<'_>),
+) {
     let check = |app, format, url: &str, fields: Fields<'_>| {
         let expected = if format == Form { Sent::form(url, fields) } else { Sent::json(url, fields) };
         assert_eq!(sent(operation, &app), expected);
@@ -27,12 +42,17 @@ fn check(operation: &impl Endpoint, classic: (&str, Fields<'_>), site: (&str, Fi
         for (app, (base, (path, fields))) in
             [(classic_app(format), (CLASSIC, classic)), (site_app(format), (SITE, site))]
         {
+            let app = speaking(&app, change(*app.service().dialect()));
             let url = format!("{base}{path}");
             let without_secret: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "client_secret").collect();
             check(app.clone(), format, &url, fields);
             check(public(app), format, &url, &without_secret);
         }
     }
+}
+
+fn speaking(app: &App, dialect: Dialect) -> App {
+    app.clone().with_service(app.service().clone().with_dialect(dialect).unwrap())
 }
 
 #[test]
@@ -57,8 +77,13 @@ fn request_tokens() {
     ];
     let (path, without_response_type) = ("/my-oauth-app/access_token", &fields[..3]);
     check(&RequestTokens::new("af2a"), (path, without_response_type), ("/token", &fields));
-    let operation = RequestTokens::new("af2a").without_response_type();
-    check(&operation, (path, without_response_type), ("/token", without_response_type));
+    let fields = without_response_type;
+    check_in(
+        |dialect| dialect.with_response_type(false),
+        &RequestTokens::new("af2a"),
+        (path, fields),
+        ("/token", fields),
+    );
 }
 
 #[test]
@@ -67,14 +92,16 @@ fn access_token_by_code() {
     let code = [("redirect_uri", "https://www.abc.com/callback?a=1&b=2"), ("code", "the-code")];
     let (verifier, token) = (("code_verifier", "dBjftJeZ4CVP"), ("response_type", "token"));
     let grant_type = ("grant_type", "authorization_code");
-    for (operation, classic, site) in [
-        (operation(), &[token][..], &[token, grant_type][..]),
-        (operation().code_verifier("dBjftJeZ4CVP"), &[token, verifier], &[token, grant_type, verifier]),
-        (operation().with_grant_type(), &[token, grant_type], &[token, grant_type]),
-        (operation().without_response_type(), &[], &[grant_type]),
-    ] {
+    let documented: Change = |dialect| dialect;
+    let rows: [(Change, _, Fields<'_>, Fields<'_>); 4] = [
+        (documented, operation(), &[token], &[token, grant_type]),
+        (documented, operation().code_verifier("dBjftJeZ4CVP"), &[token, verifier], &[token, grant_type, verifier]),
+        (|dialect| dialect.with_grant_type_of_code(true), operation(), &[token, grant_type], &[token, grant_type]),
+        (|dialect| dialect.with_response_type(false), operation(), &[], &[grant_type]),
+    ];
+    for (change, operation, classic, site) in rows {
         let fields = |more| [&CLIENT[..], &code, more].concat();
-        check(&operation, ("/access_token", &fields(classic)), ("/token", &fields(site)));
+        check_in(change, &operation, ("/access_token", &fields(classic)), ("/token", &fields(site)));
     }
 }
 
@@ -83,13 +110,14 @@ fn access_token_by_password() {
     let operation = || AccessTokenByPassword::new("user@example.com", "p ä&=%+");
     let password = [("grant_type", "password"), ("username", "user@example.com"), ("password", "p ä&=%+")];
     let (scope, token) = (("scope", "openid email"), ("response_type", "token"));
-    for (operation, classic, site) in [
-        (operation(), &[][..], &[token][..]),
-        (operation().scope("openid email"), &[scope], &[token, scope]),
-        (operation().without_response_type(), &[], &[]),
-    ] {
+    let rows: [(Change, _, Fields<'_>, Fields<'_>); 3] = [
+        (|dialect| dialect, operation(), &[], &[token]),
+        (|dialect| dialect, operation().scope("openid email"), &[scope], &[token, scope]),
+        (|dialect| dialect.with_response_type(false), operation(), &[], &[]),
+    ];
+    for (change, operation, classic, site) in rows {
         let fields = |more| [&CLIENT[..], &password, more].concat();
-        check(&operation, ("/access_token", &fields(classic)), ("/token", &fields(site)));
+        check_in(change, &operation, ("/access_token", &fields(classic)), ("/token", &fields(site)));
     }
 }
 
@@ -101,11 +129,57 @@ fn refresh_access_token() {
 
 #[test]
 fn revoke_refresh_token() {
-    let operation = || RevokeRefreshToken::new("a795bbb0");
-    for (operation, key) in [(operation(), "refresh_token"), (operation().with_token_key(), "token")] {
-        let fields = [&CLIENT[..], &[(key, "a795bbb0")]].concat();
-        check(&operation, ("/refresh_token/revoke", &fields), ("/revoke", &fields));
+    for (key, name) in [(RevocationKey::RefreshToken, "refresh_token"), (RevocationKey::Token, "token")] {
+        let fields = [&CLIENT[..], &[(name, "a795bbb0")]].concat();
+        let operation = RevokeRefreshToken::new("a795bbb0");
+        let change = |dialect: Dialect| dialect.with_revocation_key(key);
+        check_in(change, &operation, ("/refresh_token/revoke", &fields), ("/revoke", &fields));
     }
+}
+
+#[test]
+fn basic_authentication_takes_the_secret_out_of_the_body() {
+    let dialect = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
+    let app = speaking(&site_app(Form), dialect).with_client_secret("s:ä %");
+    let operations: [&dyn Endpoint<Response = TokenSet>; 3] = [
+        &AccessTokenByCode::new("the-code", "https://www.abc.com/"),
+        &AccessTokenByPassword::new("user@example.com", "password"),
+        &RefreshAccessToken::new("a795bbb0"),
+    ];
+    // RFC 6749, section 2.3.1: both parts are form-encoded first.
+    let expected = "Basic bXktY2xpZW50LWlkOnMlM0ElQzMlQTQrJTI1";
+    for operation in operations {
+        let request = operation.request(&app).unwrap();
+        let header = &request.headers()["authorization"];
+        assert_eq!((header.to_str().unwrap(), header.is_sensitive()), (expected, true));
+        let body = std::str::from_utf8(request.body().as_bytes()).unwrap();
+        assert!(body.contains("client_id=my-client-id") && !body.contains("client_secret"), "{body}");
+        let public = operation.request(&public(app.clone())).unwrap();
+        assert!(!public.headers().contains_key("authorization"), "there is no secret to authenticate with");
+    }
+    let revoke = RevokeRefreshToken::new("a795bbb0").request(&app).unwrap();
+    assert_eq!(revoke.headers()["authorization"], expected);
+    for operation in [RequestTokens::new("af2a").request(&app), RequestDeviceCode::new().request(&app)] {
+        assert!(!operation.unwrap().headers().contains_key("authorization"), "it needs no secret");
+    }
+    let error = RefreshAccessToken::new("a795bbb0").request(&app.with_client_secret("a\nb")).unwrap_err();
+    assert!(error.to_string().starts_with("Refresh Access Token: `client_secret` contains a control"), "{error}");
+}
+
+#[test]
+fn a_dialect_that_an_api_does_not_have_is_refused() {
+    let site = || Service::site("acme.hub.loginradius.com").unwrap();
+    let basic = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
+    let error = Service::classic().with_dialect(basic).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("use `Service::site`"), "{error}");
+    assert!(site().with_dialect(basic).is_ok());
+
+    let without = Dialect::new().with_grant_type_of_code(false);
+    let error = site().with_dialect(without).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("leave out `Dialect::with_grant_type_of_code`"), "{error}");
+    assert!(Service::classic().with_dialect(without).is_ok());
 }
 
 #[test]
@@ -157,49 +231,49 @@ fn responses_with_an_error() {
     {
         let error = operation.response(&classic_app(Form), response(status, body)).unwrap_err();
         assert_eq!((error.kind(), error.operation()), (kind, Some(name)));
-        let service = error.service().unwrap();
+        let service = error.api_error().unwrap();
         let code = service.code.map(|code| code.to_string());
         assert!([code.as_deref(), service.oauth_error.as_deref()].contains(&Some(says)), "{service:?}");
     }
     check(
         RequestDeviceCode::new(),
         (401, r#"{"error":"invalid_client","error_description":"The client_id is not valid."}"#),
-        ErrorKind::Settings,
+        ErrorKind::Configuration,
         "Request Device Code",
         "invalid_client",
     );
     check(
         RequestTokens::new("af2a"),
         (400, r#"{"error":"authorization_pending","error_description":""}"#),
-        ErrorKind::TryLater,
+        ErrorKind::Unavailable,
         "Request Tokens",
         "authorization_pending",
     );
     check(
         AccessTokenByCode::new("the-code", "https://www.abc.com/"),
         (401, r#"{"ErrorCode":2005,"Message":"The code is expired."}"#),
-        ErrorKind::SignInAgain,
+        ErrorKind::SignInRequired,
         "Access Token by OAuth 2 Token",
         "2005",
     );
     check(
         AccessTokenByPassword::new("user@example.com", "password"),
         (400, r#"{"error":"invalid_grant","error_description":""}"#),
-        ErrorKind::AskUser,
+        ErrorKind::UserActionRequired,
         "Access Token by Account Password",
         "invalid_grant",
     );
     check(
         RefreshAccessToken::new("a795bbb0"),
         (400, r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#),
-        ErrorKind::SignInAgain,
+        ErrorKind::SignInRequired,
         "Refresh Access Token",
         "invalid_grant",
     );
     check(
         RevokeRefreshToken::new("a795bbb0"),
         (400, r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#),
-        ErrorKind::Settings,
+        ErrorKind::Configuration,
         "Revoke Refresh Token",
         "invalid_request",
     );

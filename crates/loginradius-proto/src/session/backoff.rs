@@ -40,14 +40,14 @@ impl BackoffPolicy {
     /// Counts a failure and returns how long to wait after it.
     pub(super) fn count_failure(&mut self, error: &Error, jitter: &mut Jitter) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let Retry { first_wait, longest_wait, .. } = self.retry;
-        let wait = jitter.shorten(doubled(first_wait, self.failures, longest_wait));
+        let Retry { first_wait, max_wait, .. } = self.retry;
+        let wait = jitter.shorten(doubled(first_wait, self.failures, max_wait));
         wait.max(error.retry_after().unwrap_or_default().min(Self::MAX_BACKOFF))
     }
 
     /// Returns whether this caller may wait that long and try again.
     pub(super) fn may_retry(&self, wait: Duration) -> bool {
-        self.attempts < self.max_attempts && wait <= self.retry.longest_wait
+        self.attempts < self.max_attempts && wait <= self.retry.max_wait
     }
 
     /// Returns the backoff that the record holds for other callers and processes.
@@ -97,7 +97,7 @@ impl KnownBackoff {
     pub(super) fn from_stored(stored: &Backoff, now: Now) -> Option<Self> {
         let left = stored.left(now.wall)?;
         let message = format!("the last refresh failed ({}); the session has not ended", stored.failure);
-        let error = Error::new(ErrorKind::TryLater, message).with_retry_after(left);
+        let error = Error::new(ErrorKind::Unavailable, message).with_retry_after(left);
         Some(Self::new(left, error, now))
     }
 
@@ -109,10 +109,11 @@ impl KnownBackoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jitter::Seed;
     use crate::testing::{now, s};
 
     const RETRY: Retry =
-        Retry { attempts: 3, first_wait: Duration::from_secs(1), longest_wait: Duration::from_secs(10) };
+        Retry::OFF.with_attempts(3).with_first_wait(Duration::from_secs(1)).with_max_wait(Duration::from_secs(10));
 
     fn backoff(since: i64, until: i64) -> Backoff {
         let at = |seconds: i64| match u64::try_from(seconds) {
@@ -162,14 +163,14 @@ mod tests {
     #[test]
     fn waits_double_and_obey_retry_after_up_to_an_hour() {
         let waits = |error: Error| {
-            let (mut policy, mut jitter) = (BackoffPolicy::new(RETRY), Jitter::new(1));
+            let (mut policy, mut jitter) = (BackoffPolicy::new(RETRY), Jitter::new(Seed(1)));
             [(); 6].map(|()| policy.count_failure(&error, &mut jitter))
         };
-        for (wait, full) in waits(Error::lost("reset")).into_iter().zip([1, 2, 4, 8, 10, 10]) {
+        for (wait, full) in waits(Error::outcome_unknown("reset")).into_iter().zip([1, 2, 4, 8, 10, 10]) {
             assert!((s(full) / 4 * 3..=s(full)).contains(&wait), "{wait:?} of {full} s");
         }
-        assert_eq!(waits(Error::lost("reset").with_retry_after(s(60)))[0], s(60));
-        assert_eq!(waits(Error::lost("reset").with_retry_after(s(86_400)))[0], s(3600));
+        assert_eq!(waits(Error::outcome_unknown("reset").with_retry_after(s(60)))[0], s(60));
+        assert_eq!(waits(Error::outcome_unknown("reset").with_retry_after(s(86_400)))[0], s(3600));
         let policy = BackoffPolicy::new(RETRY);
         assert!(policy.may_retry(s(10)) && !policy.may_retry(s(11)));
     }
@@ -177,13 +178,13 @@ mod tests {
     #[test]
     fn what_is_stored_is_what_is_read() {
         let mut policy = BackoffPolicy::new(RETRY);
-        policy.count_failure(&Error::lost("reset"), &mut Jitter::new(1));
-        let stored = policy.stored(&Error::lost("reset"), s(7), now().wall);
+        policy.count_failure(&Error::outcome_unknown("reset"), &mut Jitter::new(Seed(1)));
+        let stored = policy.stored(&Error::outcome_unknown("reset"), s(7), now().wall);
         assert_eq!((stored.since, stored.until, stored.failures), (now().wall, now().wall + s(7), 1));
         let known = KnownBackoff::from_stored(&stored, now()).unwrap();
         assert_eq!(known.until, now().monotonic + s(7));
         assert_eq!(known.error.retry_after(), Some(s(7)));
         assert!(known.lasts(now()) && !known.lasts(Now::new(now().monotonic + s(7), now().wall)));
-        assert!(known.error.to_string().contains("no whole answer"), "{}", known.error);
+        assert!(known.error.to_string().contains("no complete response"), "{}", known.error);
     }
 }

@@ -9,6 +9,7 @@ use super::policy::SessionPolicy;
 use super::step::SessionEnd;
 use crate::app::App;
 use crate::error::Error;
+use crate::jitter::Seed;
 use crate::secret::AccessToken;
 use crate::token::TokenSet;
 
@@ -26,7 +27,7 @@ use crate::token::TokenSet;
 ///
 /// ```
 /// # use std::time::{Instant, SystemTime};
-/// # use loginradius_proto::App;
+/// # use loginradius_proto::{App, Seed};
 /// use loginradius_proto::session::{Admission, Coordinator, Now, SessionPolicy, SessionRequest};
 ///
 /// let (app, policy) = (App::new("my-client-id"), SessionPolicy::default());
@@ -35,13 +36,13 @@ use crate::token::TokenSet;
 ///
 /// // The first caller gets a flow to drive, the second one waits for its outcome.
 /// let request = SessionRequest::Token { rejected: None };
-/// let Admission::Lead(mut flow) = coordinator.admit(request, &app, policy, now, 42) else { unreachable!() };
-/// let Admission::Wait(sharing) = coordinator.admit(request, &app, policy, now, 43) else { unreachable!() };
+/// let Admission::Lead(mut flow) = coordinator.admit(request, &app, policy, now, Seed(42)) else { unreachable!() };
+/// let Admission::Wait(sharing) = coordinator.admit(request, &app, policy, now, Seed(43)) else { unreachable!() };
 ///
 /// // The leader's thread panicked: both get an error, and the next caller leads.
 /// let outcome = coordinator.complete(flow.abort(false, now));
 /// assert!(outcome.is_err() && sharing.includes(&outcome));
-/// assert!(matches!(coordinator.admit(request, &app, policy, now, 44), Admission::Lead(_)));
+/// assert!(matches!(coordinator.admit(request, &app, policy, now, Seed(44)), Admission::Lead(_)));
 /// ```
 #[derive(Debug, Default)]
 pub struct Coordinator {
@@ -122,7 +123,7 @@ impl Coordinator {
         app: &App,
         policy: SessionPolicy,
         now: Now,
-        seed: u64,
+        seed: Seed,
     ) -> Admission {
         if let Some(in_flight) = &self.in_flight {
             return match self.token_at_once(request, now) {
@@ -278,12 +279,12 @@ mod tests {
         let mut tokens = TokenSet::new(access);
         tokens.refresh_token = Some("refresh".into());
         tokens.expires_in = Some(s(LIFETIME));
-        SessionRecord::new(&App::new("my-client-id"), LoginId(1), Tokens::new(tokens, now().wall), 1)
+        SessionRecord::new(&App::new("my-client-id"), LoginId(1), Tokens::new(tokens, now().wall), Seed(1))
     }
 
     fn memory(access: &str) -> SessionMemory {
         let mut memory = SessionMemory::default();
-        memory.remember(record(access), Some(now().monotonic), now(), s(60), &mut Jitter::new(1));
+        memory.remember(record(access), Some(now().monotonic), now(), s(60), &mut Jitter::new(Seed(1)));
         memory
     }
 
@@ -306,7 +307,7 @@ mod tests {
     }
 
     fn failure() -> Error {
-        Error::try_later("the disk is full; try again later", "a test")
+        Error::unavailable("the disk is full; try again later", "a test")
     }
 
     fn coordinator(memory: SessionMemory) -> Coordinator {
@@ -314,7 +315,7 @@ mod tests {
     }
 
     fn admit(coordinator: &mut Coordinator, request: SessionRequest<'_>, seconds: u64) -> Admission {
-        coordinator.admit(request, &App::new("my-client-id"), SessionPolicy::default(), at(seconds), 42)
+        coordinator.admit(request, &App::new("my-client-id"), SessionPolicy::default(), at(seconds), Seed(42))
     }
 
     fn lead(coordinator: &mut Coordinator, request: SessionRequest<'_>, seconds: u64) -> SessionFlow {
@@ -538,7 +539,7 @@ mod tests {
             let mut coordinator = coordinator(unsaved("a"));
             let mut flow = lead(&mut coordinator, request, DUE);
             let error = coordinator.complete(flow.abort(true, at(DUE))).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::TryLater, "{error}");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
             assert_eq!(published(&coordinator, DUE).as_deref(), expected, "{request:?}");
             // What is unsaved is not lost with it.
             assert!(coordinator.is_unsaved() && coordinator.retains_lock(), "{request:?}");
@@ -575,7 +576,7 @@ mod tests {
     fn a_flush_is_about_the_save_alone() {
         assert_eq!(admitted(&admit(&mut coordinator(memory("a")), SessionRequest::Flush, DUE)), "nothing");
         let rows = [
-            (memory("a"), Err(Error::lost("no network")), "nothing".to_owned()),
+            (memory("a"), Err(Error::outcome_unknown("no network")), "nothing".to_owned()),
             (memory("a"), token("a"), "nothing".to_owned()),
             (unsaved("a"), token("a"), failure().to_string()),
         ];
@@ -589,7 +590,7 @@ mod tests {
     #[test]
     fn events_are_delivered_in_order_and_one_at_a_time() {
         let mut coordinator = Coordinator::default();
-        for events in [vec![SessionEvent::SignedIn, SessionEvent::Rotated], vec![SessionEvent::Saved]] {
+        for events in [vec![SessionEvent::Started, SessionEvent::Refreshed], vec![SessionEvent::Saved]] {
             let _ = lead(&mut coordinator, ANY, FRESH);
             let _ = coordinator.complete(end(SessionMemory::default(), Ok(None), events));
         }
@@ -599,7 +600,7 @@ mod tests {
             delivered.push(format!("{event:?}"));
             coordinator.event_delivered();
         }
-        assert_eq!(delivered, ["SignedIn", "Rotated", "Saved"]);
+        assert_eq!(delivered, ["Started", "Refreshed", "Saved"]);
         // A queue that was empty once is not blocked.
         let _ = lead(&mut coordinator, ANY, FRESH);
         let _ = coordinator.complete(end(SessionMemory::default(), Ok(None), vec![SessionEvent::Saved]));

@@ -7,7 +7,7 @@ pub(super) fn lock_taken() -> Error {
 }
 
 pub(super) fn aborted() -> Error {
-    Error::try_later("the session's flow was aborted; try again", "its thread or task did not reach its end")
+    Error::unavailable("the session's flow was aborted; try again", "its thread or task did not reach its end")
 }
 
 pub(super) fn changed_by_others() -> Error {
@@ -19,11 +19,11 @@ pub(super) fn too_short() -> Error {
 }
 
 pub(super) fn no_access_token() -> Error {
-    Error::settings("the access token is empty: start a session with the tokens of a login")
+    Error::configuration("the access token is empty: start a session with the tokens of a login")
 }
 
 pub(super) fn too_long() -> Error {
-    Error::settings(
+    Error::configuration(
         "the tokens are longer than 1 MiB together, and no session can be kept of them: ask for shorter ones",
     )
 }
@@ -36,11 +36,11 @@ pub(super) fn no_refresh_token(from_the_future: bool) -> Error {
         );
     }
     let message = "the access token is no longer good, and the session has no refresh token: sign in again";
-    Error::new(ErrorKind::SignInAgain, message)
+    Error::new(ErrorKind::SignInRequired, message)
 }
 
 pub(super) fn other_client(stored: &str, own: &str) -> Error {
-    Error::settings(format!(
+    Error::configuration(format!(
         "the stored session belongs to the client id `{}`, not to `{}`: use another name or another store",
         printable(stored, 200),
         printable(own, 200),
@@ -53,5 +53,5 @@ pub(super) fn printable(text: &str, max_length: usize) -> String {
 }
 
 fn try_later(message: &str) -> Error {
-    Error::new(ErrorKind::TryLater, message)
+    Error::new(ErrorKind::Unavailable, message)
 }

@@ -1,28 +1,35 @@
+use std::fmt;
+
 use crate::error::Error;
 
 /// What happened to a session, for a log or to show the user. No event shows a secret.
+///
+/// ```
+/// use loginradius_proto::session::SessionEvent;
+///
+/// assert_eq!(SessionEvent::Refreshed.as_str(), "refreshed");
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
     /// A login was started whose tokens are stored now, or were already.
-    SignedIn,
+    Started,
     /// The session was refreshed, and the new tokens were stored.
-    Rotated,
-    /// The record holds other tokens than this process knew, by a refresh or a login elsewhere: they are used from now
-    /// on.
+    Refreshed,
+    /// The record holds other tokens than this process knew: they are used from now on.
     #[non_exhaustive]
     Adopted {
-        /// Whether they come from another login, and so perhaps from another user.
-        other_login: bool,
+        /// Where they come from.
+        reason: AdoptionReason,
     },
     /// A request failed. This flow or a later one may send it again.
     #[non_exhaustive]
-    Retried {
+    RequestFailed {
         /// What went wrong.
         error: Error,
     },
     /// New tokens could not be stored: they are in this process alone, until [`Saved`](Self::Saved), or until others
-    /// take their place.
+    /// replace them.
     #[non_exhaustive]
     Unsaved {
         /// Why.
@@ -32,8 +39,67 @@ pub enum SessionEvent {
     Saved,
     /// The session has ended.
     #[non_exhaustive]
-    SignedOut {
-        /// Why, if this process did not ask for it.
-        error: Option<Error>,
+    Ended {
+        /// Why.
+        reason: EndReason,
     },
+}
+
+/// Where adopted tokens come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdoptionReason {
+    /// Another process has refreshed the same login.
+    Refreshed,
+    /// There was another login, and so perhaps of another user.
+    OtherLogin,
+}
+
+/// Why a session has ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// This process signed out, or forgot the session.
+    SignedOut,
+    /// LoginRadius rejected the refresh token, another process signed out, or the record is gone: the error says which.
+    SignInRequired(Error),
+}
+
+impl SessionEvent {
+    /// Returns the event's name in lower snake case, for logs and machine-readable output.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Refreshed => "refreshed",
+            Self::Adopted { .. } => "adopted",
+            Self::RequestFailed { .. } => "request_failed",
+            Self::Unsaved { .. } => "unsaved",
+            Self::Saved => "saved",
+            Self::Ended { .. } => "ended",
+        }
+    }
+
+    /// Returns the error that the event is about, if there is one.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::RequestFailed { error }
+            | Self::Unsaved { error }
+            | Self::Ended { reason: EndReason::SignInRequired(error) } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl AdoptionReason {
+    pub(super) fn of(same_login: bool) -> Self {
+        if same_login { Self::Refreshed } else { Self::OtherLogin }
+    }
+}
+
+impl fmt::Display for SessionEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

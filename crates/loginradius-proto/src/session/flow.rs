@@ -5,7 +5,7 @@ use http::Response;
 use super::attempt::Attempt;
 use super::backoff::{BackoffPolicy, KnownBackoff};
 use super::errors::{aborted, changed_by_others, lock_taken, no_refresh_token, too_short};
-use super::event::SessionEvent;
+use super::event::{AdoptionReason, EndReason, SessionEvent};
 use super::lock_attempt::LockAttempt;
 use super::memory::SessionMemory;
 use super::now::Now;
@@ -22,7 +22,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::flow::SendOptions;
-use crate::jitter::{Jitter, after, doubled};
+use crate::jitter::{Jitter, Seed, after, doubled};
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
 use crate::secret::RefreshToken;
 use crate::token::TokenSet;
@@ -56,9 +56,9 @@ impl SessionFlow {
 
     /// Gets a good access token: the stored one, or a new one.
     ///
-    /// The seed is for the jitter. It need not be secret; use another one for each flow.
+    /// Use another seed for each flow.
     #[must_use]
-    pub fn refresh(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
+    pub fn refresh(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: Seed) -> Self {
         Self::new(app, policy, memory, Job::Refresh(None), seed)
     }
 
@@ -73,13 +73,13 @@ impl SessionFlow {
     /// login and the last 16 that were replaced. So a login is stored once more if its record was cleared by a sign-out
     /// or a forget, or was damaged. Pass the tokens that the login yielded: those of a refresh count as another login.
     ///
-    /// The lifetime counts from [`TokenSet::requested_at`], or else from the flow's first step. The seed is for the
-    /// jitter and for the generation of the first save. It need not be secret; use another one for each flow.
+    /// The lifetime counts from [`TokenSet::requested_at`], or else from the flow's first step. Use another seed
+    /// for each flow: it is in the generation of the first save, too.
     ///
     /// An empty access token, and tokens of more than 1 MiB together, are refused with
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) before anything is stored.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) before anything is stored.
     #[must_use]
-    pub fn start(app: &App, policy: SessionPolicy, memory: SessionMemory, tokens: &TokenSet, seed: u64) -> Self {
+    pub fn start(app: &App, policy: SessionPolicy, memory: SessionMemory, tokens: &TokenSet, seed: Seed) -> Self {
         let login = Login { id: LoginId::of(tokens), tokens: tokens.clone(), requested_at: None, seed };
         Self::new(app, policy, memory, Job::Start(login), seed)
     }
@@ -87,17 +87,17 @@ impl SessionFlow {
     /// Signs out: marks the record, so that its tokens are not returned any more, revokes the refresh token, and
     /// clears the record. If the network fails, the mark stays, and the next sign-out continues from there.
     #[must_use]
-    pub fn sign_out(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
+    pub fn sign_out(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: Seed) -> Self {
         Self::new(app, policy, memory, Job::SignOut(None), seed)
     }
 
     /// Clears the record and sends nothing to LoginRadius.
     #[must_use]
-    pub fn forget(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: u64) -> Self {
+    pub fn forget(app: &App, policy: SessionPolicy, memory: SessionMemory, seed: Seed) -> Self {
         Self::new(app, policy, memory, Job::Forget, seed)
     }
 
-    fn new(app: &App, policy: SessionPolicy, memory: SessionMemory, job: Job, seed: u64) -> Self {
+    fn new(app: &App, policy: SessionPolicy, memory: SessionMemory, job: Job, seed: Seed) -> Self {
         Self {
             app: app.clone(),
             policy,
@@ -165,7 +165,7 @@ impl SessionFlow {
     ///
     /// `holds_lock` is true from a successful [`SessionStep::Lock`] until [`SessionStep::Unlock`] is begun. Release the
     /// lock afterwards, unless the memory [retains](SessionMemory::retains_lock) it; release it too if an attempt to
-    /// take it succeeds after the abort. The result is [`ErrorKind::TryLater`].
+    /// take it succeeds after the abort. The result is [`ErrorKind::Unavailable`].
     pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
         self.lock.set_held(holds_lock);
         let state = std::mem::replace(&mut self.state, State::Done(None));
@@ -425,11 +425,13 @@ impl SessionFlow {
         }
         let known = self.memory.known.as_ref().map(|known| &known.record);
         let event = match &self.job {
-            Job::Start(login) if login.id != record.login => Some(SessionEvent::Adopted { other_login: true }),
-            Job::Start(login) if known.is_none_or(|known| known.login != login.id) => Some(SessionEvent::SignedIn),
+            Job::Start(login) if login.id != record.login => {
+                Some(SessionEvent::Adopted { reason: AdoptionReason::OtherLogin })
+            }
+            Job::Start(login) if known.is_none_or(|known| known.login != login.id) => Some(SessionEvent::Started),
             _ => known
                 .filter(|known| !known.tokens.same_pair(&record.tokens))
-                .map(|known| SessionEvent::Adopted { other_login: known.login != record.login }),
+                .map(|known| SessionEvent::Adopted { reason: AdoptionReason::of(known.login == record.login) }),
         };
         let requested_at = match &self.job {
             Job::Start(login) if login.id == record.login => login.requested_at_of(&record),
@@ -502,8 +504,7 @@ impl SessionFlow {
     }
 
     fn revocation(&self, token: &RefreshToken) -> RevokeRefreshToken {
-        let operation = RevokeRefreshToken::new(token.clone());
-        if self.policy.revoke_with_token_key { operation.with_token_key() } else { operation }
+        RevokeRefreshToken::new(token.clone())
     }
 
     fn responded(&mut self, response: Result<Response<Body>, Error>, now: Now) {
@@ -516,7 +517,7 @@ impl SessionFlow {
         }
         match classify(response, &attempt, sent, &self.app) {
             RefreshOutcome::Rotated(record, unreadable) => {
-                self.events.extend(unreadable.map(|error| SessionEvent::Retried { error }));
+                self.events.extend(unreadable.map(|error| SessionEvent::RequestFailed { error }));
                 self.rotated(UnsavedPair::new(attempt.record, record, Some(sent.monotonic), None));
             }
             RefreshOutcome::RotatedWithFault(record, fault) => {
@@ -550,7 +551,7 @@ impl SessionFlow {
     /// Tries again after a wait, or has all callers and processes back off.
     fn failed(&mut self, attempt: Attempt, error: Error, may_retry: bool, now: Now) {
         let wait = self.backoff.count_failure(&error, &mut self.jitter);
-        self.events.push(SessionEvent::Retried { error: error.clone() });
+        self.events.push(SessionEvent::RequestFailed { error: error.clone() });
         if may_retry && self.memory.good(now).is_none() && self.may_retry(wait, now) {
             self.state = State::BackingOff { attempt, until: after(now.monotonic, wait) };
             return;
@@ -559,7 +560,7 @@ impl SessionFlow {
         let expected = Expected::Generation(attempt.record.generation);
         let backoff = Some(self.backoff.stored(&error, wait, now.wall));
         let record = SessionRecord { backoff, ..attempt.record.into_next() };
-        let error = if may_retry { error.into_try_later() } else { error }.with_retry_after(wait);
+        let error = if may_retry { error.into_unavailable() } else { error }.with_retry_after(wait);
         self.state = State::Saving { write: Write::Backoff(record, wait, error), expected };
     }
 
@@ -588,13 +589,13 @@ impl SessionFlow {
             }
             RevocationOutcome::Unknown(error) => {
                 let wait = self.backoff.count_failure(&error, &mut self.jitter);
-                self.events.push(SessionEvent::Retried { error: error.clone() });
+                self.events.push(SessionEvent::RequestFailed { error: error.clone() });
                 if self.may_retry(wait, now) {
                     self.state = State::BackingOff { attempt, until: after(now.monotonic, wait) };
                     return;
                 }
                 let note = "the session yields no token now, but LoginRadius may not have ended it: sign out again";
-                self.finish(Err(error.into_try_later().with_retry_after(wait).with_note(note)));
+                self.finish(Err(error.into_unavailable().with_retry_after(wait).with_note(note)));
             }
             RevocationOutcome::Refused(error) => self.finish(Err(error)),
         }
@@ -653,7 +654,7 @@ impl SessionFlow {
                 self.finish_with_cached_or(error, now);
             }
             (Some(Write::Rejection(_, error)), Ok(()) | Err(SaveError::Failed(_) | SaveError::Unknown(_))) => {
-                self.forget_session(Some(error.clone()), true);
+                self.forget_session(EndReason::SignInRequired(error.clone()), true);
                 self.finish(Err(error));
             }
             (write, Err(error)) => self.not_saved(write, error, now),
@@ -690,7 +691,7 @@ impl SessionFlow {
         }
         let event = pair.saved_event();
         if let Some((fault, wait)) = pair.fault {
-            self.events.push(SessionEvent::Retried { error: fault.clone() });
+            self.events.push(SessionEvent::RequestFailed { error: fault.clone() });
             self.memory.backoff = Some(KnownBackoff::new(wait, fault.clone(), now));
             return self.finish_with_cached_or(fault, now);
         }
@@ -699,7 +700,7 @@ impl SessionFlow {
         if let Job::Start(login) = &self.job
             && login.id != pair.record.login
         {
-            self.events.push(SessionEvent::Adopted { other_login: true });
+            self.events.push(SessionEvent::Adopted { reason: AdoptionReason::OtherLogin });
         }
         match (&self.job, self.memory.good(now).cloned()) {
             (Job::Refresh(_), Some(token)) => self.finish(Ok(Some(token))),
@@ -724,7 +725,7 @@ impl SessionFlow {
         self.memory = SessionMemory { known, ..SessionMemory::default() };
         self.remember(record, requested_at, now);
         self.memory.rejected = rejected;
-        self.events.push(SessionEvent::SignedIn);
+        self.events.push(SessionEvent::Started);
         self.finish(Ok(None));
     }
 
@@ -734,8 +735,12 @@ impl SessionFlow {
     fn store_failed(&mut self, error: Error, now: Now) {
         // Only a rejection may say "sign in again", whatever the kind of a store's error.
         let error = match error.kind() {
-            ErrorKind::Settings | ErrorKind::TryLater => error,
-            _ => Error::try_later("the session's store failed; try again later", error),
+            ErrorKind::Configuration
+            | ErrorKind::Misuse
+            | ErrorKind::RecordDamaged
+            | ErrorKind::StoreRefused
+            | ErrorKind::Unavailable => error,
+            _ => Error::unavailable("the session's store failed; try again later", error),
         };
         match std::mem::replace(&mut self.unsettled, Unsettled::Nothing) {
             Unsettled::Pair(pair) => self.retain_unsaved(pair, error, now),
@@ -783,20 +788,20 @@ impl SessionFlow {
 
     /// Ends with an error: the caller wanted a session, and there is none any more.
     fn session_missing(&mut self, message: &str) {
-        let error = Error::new(ErrorKind::SignInAgain, message);
-        self.forget_session(Some(error.clone()), false);
+        let error = Error::new(ErrorKind::SignInRequired, message);
+        self.forget_session(EndReason::SignInRequired(error.clone()), false);
         self.finish(Err(error));
     }
 
     /// Ends without an error: the caller wanted no session, and there is none any more.
     fn signed_out(&mut self, was_stored: bool) {
-        self.forget_session(None, was_stored);
+        self.forget_session(EndReason::SignedOut, was_stored);
         self.finish(Ok(None));
     }
 
-    fn forget_session(&mut self, error: Option<Error>, was_stored: bool) {
+    fn forget_session(&mut self, reason: EndReason, was_stored: bool) {
         if self.memory.known.is_some() || was_stored {
-            self.events.push(SessionEvent::SignedOut { error });
+            self.events.push(SessionEvent::Ended { reason });
         }
         self.memory.forget();
     }
@@ -814,7 +819,7 @@ impl SessionFlow {
     fn end(&mut self, now: Now) -> SessionEnd {
         let outcome = match std::mem::replace(&mut self.state, State::Done(None)) {
             State::Done(Some(outcome)) => outcome,
-            _ => Err(Error::finished()),
+            _ => Err(Error::already_completed()),
         };
         let result = match outcome {
             // Its lifetime ended while the lock was released, or while the process was suspended.

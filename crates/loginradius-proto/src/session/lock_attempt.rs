@@ -101,12 +101,13 @@ impl LockAttempt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jitter::Seed;
     use crate::testing::{ms, now, s};
 
     #[test]
     fn tries_wait_longer_and_end_at_the_deadline() {
         let start = now().monotonic;
-        let (mut lock, mut jitter) = (LockAttempt::default(), Jitter::new(1));
+        let (mut lock, mut jitter) = (LockAttempt::default(), Jitter::new(Seed(1)));
         lock.begin(start, s(30));
         let mut waits = Vec::new();
         while let Some(until) = lock.next_try(start, &mut jitter) {

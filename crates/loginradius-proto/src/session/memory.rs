@@ -89,8 +89,22 @@ impl SessionMemory {
             refresh_token: tokens.refresh_token.clone(),
             scope: tokens.scope.clone(),
             id_token: tokens.id_token.clone(),
+            nonce: None,
             requested_at: Some(now.monotonic),
         })
+    }
+
+    /// Returns whether a user is signed in, as far as this memory knows.
+    #[must_use]
+    pub fn is_signed_in(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.record.status == Status::Active)
+    }
+
+    /// Returns when the access token expires; `None` if there is none, or if its lifetime is unknown.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let tokens = &self.known.as_ref()?.record.tokens;
+        tokens.obtained_at.checked_add(tokens.lifetime?)
     }
 
     /// Returns why the newest tokens are in this memory alone, if they are. They are lost if the process ends.

@@ -54,7 +54,7 @@ mod suspension;
 mod unsaved;
 
 pub use coordinator::{Admission, Coordinator, SessionOutcome, SessionRequest, Sharing};
-pub use event::SessionEvent;
+pub use event::{AdoptionReason, EndReason, SessionEvent};
 pub use flow::SessionFlow;
 pub use memory::{CachedToken, SessionMemory};
 pub use now::Now;

@@ -6,7 +6,7 @@ use super::record::{SessionRecord, Tokens};
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind, ServiceError};
+use crate::error::{ApiError, Error, ErrorKind};
 use crate::flow::is_failure;
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
 
@@ -37,7 +37,7 @@ pub(super) fn classify(
     app: &App,
 ) -> RefreshOutcome {
     let operation = RefreshAccessToken::new(attempt.token.clone());
-    let named = |error: Error| error.of(operation.name()).to(&app.service);
+    let named = |error: Error| error.of(operation.name()).to(app.service());
     let response = match response {
         Ok(response) => response,
         Err(error) => return of_error(named(error)),
@@ -93,11 +93,11 @@ pub(super) fn classify_revocation(
 ) -> RevocationOutcome {
     let secrets = attempt.record.tokens.secrets();
     let result = response.and_then(|response| operation.revoked(app, &response, &secrets));
-    match result.map_err(|error| error.of(operation.name()).to(&app.service)) {
+    match result.map_err(|error| error.of(operation.name()).to(app.service())) {
         Ok(()) => RevocationOutcome::Ended,
         Err(error) if is_failure(&error) => RevocationOutcome::Unknown(error),
         Err(error) if is_gone(&error) => RevocationOutcome::Ended,
-        Err(error) if error.kind() == ErrorKind::TryLater => RevocationOutcome::Unknown(error),
+        Err(error) if error.kind() == ErrorKind::Unavailable => RevocationOutcome::Unknown(error),
         Err(error) => RevocationOutcome::Refused(error),
     }
 }
@@ -106,19 +106,19 @@ pub(super) fn classify_revocation(
 fn is_gone(error: &Error) -> bool {
     // RFC 7009, section 2.2 requires a 200; one of LoginRadius's two revocation endpoints responds with
     // `invalid_request` ("The access_token is invalid or expired.").
-    let says_so = |service: &ServiceError| {
+    let says_so = |service: &ApiError| {
         service.oauth_error.as_deref() == Some("invalid_request")
             && service.description.as_deref().is_some_and(|text| text.contains("invalid or expired"))
     };
-    error.kind() == ErrorKind::SignInAgain || error.service().is_some_and(says_so)
+    error.requires_login() || error.api_error().is_some_and(says_so)
 }
 
 fn of_error(error: Error) -> RefreshOutcome {
     match error.kind() {
         ErrorKind::NotSent => RefreshOutcome::NotSent(error),
         _ if is_failure(&error) => RefreshOutcome::Unknown(error),
-        ErrorKind::SignInAgain => RefreshOutcome::Rejected(error),
-        ErrorKind::TryLater => RefreshOutcome::Unknown(error),
+        _ if error.requires_login() => RefreshOutcome::Rejected(error.into_sign_in_required()),
+        ErrorKind::Unavailable => RefreshOutcome::Unknown(error),
         _ => RefreshOutcome::Refused(error),
     }
 }
@@ -126,6 +126,7 @@ fn of_error(error: Error) -> RefreshOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jitter::Seed;
     use crate::session::record::{Intent, LoginId};
     use crate::testing::{now, response, s};
     use crate::token::TokenSet;
@@ -134,8 +135,12 @@ mod tests {
         let mut tokens = TokenSet::new("a1");
         tokens.refresh_token = Some("r1".into());
         tokens.scope = Some("email".into());
-        let record =
-            SessionRecord::new(&App::new("my-client-id"), LoginId(1), Tokens::new(tokens, now().wall - s(600)), 1);
+        let record = SessionRecord::new(
+            &App::new("my-client-id"),
+            LoginId(1),
+            Tokens::new(tokens, now().wall - s(600)),
+            Seed(1),
+        );
         let record = SessionRecord { intent: Some(Intent { at: now().wall, attempt: 1 }), ..record };
         Attempt { record, token: "r1".into(), earlier_intent: None, since: now() }
     }
@@ -166,32 +171,33 @@ mod tests {
             (200, r#"{"access_token":"a2"}"#, "rotated a2 r1 email"),
             (200, r#"{"access_token":"a2","refresh_token":null}"#, "rotated a2 r1 email"),
             (200, r#"{"access_token":"a2","refresh_token":""}"#, "rotated a2 r1 email"),
-            (200, r#"{"access_token":"a2","refresh_token":5,"scope":"x"}"#, "rotated a2 r1 x open, bad_answer"),
-            (200, r#"{"access_token":5,"refresh_token":"r2"}"#, "faulty a1 r2 email, bad_answer"),
-            (200, r#"{"refresh_token":"r2"}"#, "faulty a1 r2 email, bad_answer"),
-            (200, r#"{"error":"invalid_grant"}"#, "rejected sign_in_again"),
-            (400, r#"{"error":"invalid_grant"}"#, "rejected sign_in_again"),
-            (401, r#"{"ErrorCode":2010,"Message":"invalid_grant"}"#, "rejected sign_in_again"),
-            (503, r#"{"error":"invalid_grant"}"#, "unknown sign_in_again"),
-            (400, r#"{"error":"invalid_client"}"#, "refused settings"),
+            (200, r#"{"access_token":"a2","refresh_token":5,"scope":"x"}"#, "rotated a2 r1 x open, invalid_response"),
+            (200, r#"{"access_token":5,"refresh_token":"r2"}"#, "faulty a1 r2 email, invalid_response"),
+            (200, r#"{"refresh_token":"r2"}"#, "faulty a1 r2 email, invalid_response"),
+            (200, r#"{"error":"invalid_grant"}"#, "rejected sign_in_required"),
+            (400, r#"{"error":"invalid_grant"}"#, "rejected sign_in_required"),
+            (400, r#"{"error":"expired_token"}"#, "rejected sign_in_required"),
+            (401, r#"{"ErrorCode":2010,"Message":"invalid_grant"}"#, "rejected sign_in_required"),
+            (503, r#"{"error":"invalid_grant"}"#, "unknown sign_in_required"),
+            (400, r#"{"error":"invalid_client"}"#, "refused configuration"),
             (400, r#"{"error":"unheard_of"}"#, "refused refused"),
-            (400, r#"{"error":"temporarily_unavailable"}"#, "unknown try_later"),
-            (429, "slow down", "unknown try_later"),
-            (400, r#"{"ErrorCode":1000,"Message":"try again"}"#, "unknown try_later"),
-            (500, r#"{"error":"server_error"}"#, "unknown try_later"),
-            (502, "<html>", "unknown try_later"),
-            (302, "", "unknown bad_answer"),
-            (200, "<html>", "unknown bad_answer"),
-            (200, r#"{"access_token":"a2","refresh"#, "unknown bad_answer"),
-            (200, "{}", "unknown bad_answer"),
+            (400, r#"{"error":"temporarily_unavailable"}"#, "unknown unavailable"),
+            (429, "slow down", "unknown unavailable"),
+            (400, r#"{"ErrorCode":1000,"Message":"try again"}"#, "unknown unavailable"),
+            (500, r#"{"error":"server_error"}"#, "unknown unavailable"),
+            (502, "<html>", "unknown unavailable"),
+            (302, "", "unknown invalid_response"),
+            (200, "<html>", "unknown invalid_response"),
+            (200, r#"{"access_token":"a2","refresh"#, "unknown invalid_response"),
+            (200, "{}", "unknown invalid_response"),
         ];
         for (status, body, expected) in responses {
             assert_eq!(outcome(Ok(response(status, body))), expected, "{status} {body}");
         }
-        assert_eq!(outcome(Err(Error::lost("reset"))), "unknown lost");
+        assert_eq!(outcome(Err(Error::outcome_unknown("reset"))), "unknown outcome_unknown");
         assert_eq!(outcome(Err(Error::not_sent("refused"))), "not sent not_sent");
         // A transport's own settings, as a proxy's: nothing was sent.
-        assert_eq!(outcome(Err(Error::settings("no proxy"))), "refused settings");
+        assert_eq!(outcome(Err(Error::configuration("no proxy"))), "refused configuration");
     }
 
     #[test]
@@ -211,18 +217,18 @@ mod tests {
             (204, "", "ended"),
             (400, r#"{"error":"invalid_grant"}"#, "ended"),
             (400, gone, "ended"),
-            (503, gone, "unknown settings"),
-            (400, r#"{"error":"invalid_request","error_description":"no client_id"}"#, "refused settings"),
-            (401, r#"{"error":"invalid_client"}"#, "refused settings"),
-            (429, "", "unknown try_later"),
-            (400, r#"{"ErrorCode":1000,"Message":"try again"}"#, "unknown try_later"),
-            (502, "<html>", "unknown try_later"),
-            (403, "<html>", "unknown bad_answer"),
+            (503, gone, "unknown configuration"),
+            (400, r#"{"error":"invalid_request","error_description":"no client_id"}"#, "refused configuration"),
+            (401, r#"{"error":"invalid_client"}"#, "refused configuration"),
+            (429, "", "unknown unavailable"),
+            (400, r#"{"ErrorCode":1000,"Message":"try again"}"#, "unknown unavailable"),
+            (502, "<html>", "unknown unavailable"),
+            (403, "<html>", "unknown invalid_response"),
         ];
         for (status, body, expected) in responses {
             assert_eq!(outcome(Ok(response(status, body))), expected, "{status} {body}");
         }
-        assert_eq!(outcome(Err(Error::lost("reset"))), "unknown lost");
+        assert_eq!(outcome(Err(Error::outcome_unknown("reset"))), "unknown outcome_unknown");
         assert_eq!(outcome(Err(Error::not_sent("refused"))), "unknown not_sent");
     }
 }

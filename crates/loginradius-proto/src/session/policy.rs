@@ -8,11 +8,11 @@ use crate::flow::{DEFAULT_TIMEOUT, Retry};
 /// use std::time::Duration;
 /// use loginradius_proto::session::SessionPolicy;
 ///
-/// let policy = SessionPolicy { early: Duration::ZERO, ..SessionPolicy::default() };
+/// let policy = SessionPolicy::default().with_early(Duration::ZERO);
 /// assert_eq!(policy.lock_wait, Duration::from_secs(30));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "a policy is data, and is written out by those who change it")]
+#[non_exhaustive]
 pub struct SessionPolicy {
     /// How long before the end of its lifetime an access token is refreshed, but at most a tenth of the lifetime. Up to
     /// a quarter more is added at random, so that processes do not all begin at once. 60 s by default; zero turns early
@@ -25,9 +25,32 @@ pub struct SessionPolicy {
     /// How often a refresh is tried for one caller, and the waits in between. They also keep the next callers from
     /// trying again at once.
     pub retry: Retry,
-    /// Whether a sign-out sends the refresh token under the key `token` of RFC 7009, and not under LoginRadius's
-    /// `refresh_token`. False by default.
-    pub revoke_with_token_key: bool,
+}
+
+impl SessionPolicy {
+    /// Sets how long before its end a token is refreshed.
+    #[must_use]
+    pub const fn with_early(self, early: Duration) -> Self {
+        Self { early, ..self }
+    }
+
+    /// Sets how long to wait for another process that holds the lock.
+    #[must_use]
+    pub const fn with_lock_wait(self, lock_wait: Duration) -> Self {
+        Self { lock_wait, ..self }
+    }
+
+    /// Sets how long the response to one request may take.
+    #[must_use]
+    pub const fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Sets how often a refresh is tried, and the waits in between.
+    #[must_use]
+    pub const fn with_retry(self, retry: Retry) -> Self {
+        Self { retry, ..self }
+    }
 }
 
 impl Default for SessionPolicy {
@@ -37,7 +60,6 @@ impl Default for SessionPolicy {
             lock_wait: Duration::from_secs(30),
             timeout: DEFAULT_TIMEOUT,
             retry: Retry::default(),
-            revoke_with_token_key: false,
         }
     }
 }

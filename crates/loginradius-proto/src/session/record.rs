@@ -10,6 +10,7 @@ use super::errors::{other_client, printable};
 use super::stored::{LoadError, StoredRecord};
 use crate::app::App;
 use crate::error::Error;
+use crate::jitter::Seed;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
 use crate::token::TokenSet;
 
@@ -207,11 +208,11 @@ impl SessionRecord {
     const MAX_REPLACED: usize = 16;
 
     /// Makes the record of a new login. By the seed, its generation differs from that of an earlier login.
-    pub(super) fn new(app: &App, login: LoginId, tokens: Tokens, seed: u64) -> Self {
+    pub(super) fn new(app: &App, login: LoginId, tokens: Tokens, seed: Seed) -> Self {
         let moment = unix_millis(tokens.obtained_at).to_be_bytes();
         Self {
-            generation: digest(&[b"generation", &login.0.to_be_bytes(), &moment, &seed.to_be_bytes()]),
-            client_id: app.client_id.clone(),
+            generation: digest(&[b"generation", &login.0.to_be_bytes(), &moment, &seed.0.to_be_bytes()]),
+            client_id: app.client_id().to_owned(),
             login,
             replaced: Vec::new(),
             tokens,
@@ -388,18 +389,18 @@ impl StoredRecord {
         let place = || self.location().map_or_else(String::new, |location| format!(" in {location}"));
         match SessionRecord::decode(self.as_bytes()) {
             // What the store compares counts, whatever the bytes say.
-            Ok(record) if record.client_id == app.client_id => {
+            Ok(record) if record.client_id == app.client_id() => {
                 Ok(SessionRecord { generation: self.generation(), ..record })
             }
-            Ok(record) => Err(LoadError::Failed(other_client(&record.client_id, &app.client_id))),
+            Ok(record) => Err(LoadError::Failed(other_client(&record.client_id, app.client_id()))),
             Err(Unreadable::Damaged) => Err(LoadError::Damaged {
                 generation: self.generation(),
-                error: Error::settings(format!(
+                error: Error::record_damaged(format!(
                     "the stored session{} is damaged: restore it, or sign in again (a copy of it is kept)",
                     place(),
                 )),
             }),
-            Err(Unreadable::Newer { .. }) => Err(LoadError::Failed(Error::settings(format!(
+            Err(Unreadable::Newer { .. }) => Err(LoadError::Failed(Error::configuration(format!(
                 "the stored session{} was written by a newer program, and was left as it is: update this program",
                 place(),
             )))),

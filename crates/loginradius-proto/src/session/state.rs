@@ -9,6 +9,7 @@ use super::unsaved::UnsavedPair;
 use crate::app::App;
 use crate::body::Body;
 use crate::error::Error;
+use crate::jitter::Seed;
 use crate::secret::AccessToken;
 use crate::token::TokenSet;
 
@@ -30,7 +31,7 @@ pub(super) struct Login {
     pub(super) tokens: TokenSet,
     /// When the tokens were requested; set by the first step.
     pub(super) requested_at: Option<Now>,
-    pub(super) seed: u64,
+    pub(super) seed: Seed,
 }
 
 /// The state of a flow, with the data that it has there.
@@ -192,7 +193,7 @@ mod tests {
             let mut tokens = TokenSet::new(access);
             let at = Now::new(now().monotonic + ms(later), now().wall + ms(later));
             tokens.requested_at = tells_when.then_some(at.monotonic);
-            Login { id: LoginId::of(&tokens), tokens, requested_at: Some(at), seed: 1 }
+            Login { id: LoginId::of(&tokens), tokens, requested_at: Some(at), seed: Seed(1) }
         };
         let record = login("a1", 0, true).record(&app);
         let rows = [

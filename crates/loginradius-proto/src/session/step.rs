@@ -44,7 +44,7 @@ pub enum SessionStep {
     },
     /// Release the lock: [`SessionInput::Unlocked`].
     Unlock,
-    /// The end. It is returned once; after that its result is [`ErrorKind::Finished`](crate::ErrorKind::Finished).
+    /// The end. It is returned once; after that its result is [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted).
     Done(SessionEnd),
 }
 
@@ -56,7 +56,7 @@ pub enum SessionInput {
     Locked(Result<bool, Error>),
     /// Of [`SessionStep::Load`]: the record, if there is one.
     Loaded(Result<Option<StoredRecord>, LoadError>),
-    /// Of [`SessionStep::Send`]: the response at any HTTP status, or [`Error::not_sent`] or [`Error::lost`].
+    /// Of [`SessionStep::Send`]: the response at any HTTP status, or [`Error::not_sent`] or [`Error::outcome_unknown`].
     Responded(Result<Response<Body>, Error>),
     /// Of [`SessionStep::Save`] and [`SessionStep::Clear`].
     Saved(Result<(), SaveError>),

@@ -30,7 +30,7 @@ impl SuspensionDetector {
 
 /// Returns how long a flow may stand still before that counts as a suspension.
 pub(super) fn suspension_threshold(policy: &SessionPolicy, awaits_response: bool) -> Duration {
-    let longest = policy.timeout.max(policy.retry.longest_wait);
+    let longest = policy.timeout.max(policy.retry.max_wait);
     // Socket timeouts fire late, on Linux by up to an eighth.
     let lateness = if awaits_response { (longest / 4).saturating_add(Duration::from_secs(1)) } else { Duration::ZERO };
     longest.saturating_add(lateness)
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn a_response_may_come_later_than_anything_else() {
-        let policy = |timeout, longest_wait| {
-            let retry = Retry { longest_wait, ..Retry::default() };
-            SessionPolicy { timeout, retry, ..SessionPolicy::default() }
+        let policy = |timeout, max_wait| {
+            let retry = Retry::default().with_max_wait(max_wait);
+            SessionPolicy::default().with_timeout(timeout).with_retry(retry)
         };
         let rows = [
             // The timeout, the longest wait, the threshold, and while a response is awaited.

@@ -87,7 +87,7 @@ impl UnsavedPair {
 
     /// Returns the event of its save.
     pub(super) fn saved_event(&self) -> SessionEvent {
-        if self.is_retained() { SessionEvent::Saved } else { SessionEvent::Rotated }
+        if self.is_retained() { SessionEvent::Saved } else { SessionEvent::Refreshed }
     }
 
     /// Makes the pair replace what is stored now. A sign-out that has begun stays.
@@ -105,6 +105,7 @@ impl UnsavedPair {
 mod tests {
     use super::*;
     use crate::app::App;
+    use crate::jitter::Seed;
     use crate::session::record::LoginId;
     use crate::testing::now;
     use crate::token::TokenSet;
@@ -116,7 +117,7 @@ mod tests {
     }
 
     fn record(login: u64, tokens: Tokens) -> SessionRecord {
-        SessionRecord::new(&App::new("my-client-id"), LoginId(login), tokens, 1)
+        SessionRecord::new(&App::new("my-client-id"), LoginId(login), tokens, Seed(1))
     }
 
     /// Makes the pair `a2`, `r2`, for which `a1`, `r1` was consumed; without rotation `r2` is `r1`.

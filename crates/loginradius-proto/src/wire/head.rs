@@ -44,13 +44,13 @@ impl Head {
     pub(super) fn text<'a>(&self, body: &'a Body) -> Result<Cow<'a, str>, Error> {
         let bytes = body.as_bytes();
         if bytes.len() > Body::LIMIT {
-            return Err(self.error(ErrorKind::Lost, "the answer is longer than 1 MiB, and was not read"));
+            return Err(self.error(ErrorKind::OutcomeUnknown, "the response is longer than 1 MiB, and was not read"));
         }
         Ok(String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
     }
 
     /// Makes an error of that response, named for the operation.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::new(kind, message).of(self.operation).with_answer(self.status, self.retry_after)
+        Error::new(kind, message).of(self.operation).with_response_head(self.status, self.retry_after)
     }
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 /// Why a field of a success body cannot be read. It names the field and never quotes a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the answer's field `{name}` {problem}")]
+#[error("the response's field `{name}` {problem}")]
 pub(crate) struct Field {
     name: &'static str,
     problem: &'static str,

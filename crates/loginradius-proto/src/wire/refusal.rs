@@ -6,8 +6,9 @@ use super::head::Head;
 use super::json::Object;
 use super::number;
 use super::scrub::scrub;
-use crate::app::{App, BodyFormat};
-use crate::error::{Ask, Error, ErrorKind, FieldError, ServiceError};
+use crate::app::App;
+use crate::dialect::BodyFormat;
+use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
 
 /// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
 ///
@@ -15,7 +16,7 @@ use crate::error::{Ask, Error, ErrorKind, FieldError, ServiceError};
 pub(super) fn read(app: &App, secrets: &[&str], head: &Head, object: &Object<'_>) -> Option<Error> {
     let issued: Vec<String> = ISSUED.iter().filter_map(|name| object.read_ignoring_case(name)).collect();
     let secrets: Vec<&str> = secrets.iter().copied().chain(issued.iter().map(String::as_str)).collect();
-    service_error(object).map(|service| error(app, &secrets, head, service))
+    api_error(object).map(|api_error| error(app, &secrets, head, api_error))
 }
 
 /// The members of a response that are secrets.
@@ -25,12 +26,12 @@ const ISSUED: &[&str] = &["access_token", "refresh_token", "id_token", "device_c
 pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
     let clean = |text: &str| scrub(secrets, text);
     let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
-    let service = ServiceError {
+    let api_error = ApiError {
         oauth_error: Some(clean(name)),
         description: description.map(clean).filter(|text| !text.is_empty()),
-        ..ServiceError::default()
+        ..ApiError::default()
     };
-    let about_pkce = service.description.as_ref().is_some_and(|text| text.contains("code_challenge_method"));
+    let about_pkce = api_error.description.as_ref().is_some_and(|text| text.contains("code_challenge_method"));
     let (refused, hint) = match kind {
         ErrorKind::Denied => ("the sign-in was not allowed", Some("if that was a mistake, begin again")),
         _ if about_pkce => (
@@ -39,16 +40,36 @@ pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>
         ),
         _ => ("LoginRadius refused the sign-in", None),
     };
-    let mut message = format!("{refused}: {}", service.oauth_error.as_deref().unwrap_or_default());
-    if let Some(text) = &service.description {
+    let mut message = format!("{refused}: {}", api_error.oauth_error.as_deref().unwrap_or_default());
+    if let Some(text) = &api_error.description {
         message += &format!(": {}", text.trim_end_matches(['.', ' ']));
     }
-    Error::new(kind, message).with_service(service, None, hint)
+    Error::new(kind, message).with_api_error(api_error, None, hint)
+}
+
+impl Error {
+    /// Makes the error that such a response of LoginRadius is read as: for tests of what a program makes of it.
+    ///
+    /// ```
+    /// use loginradius_proto::{ApiError, Error, ErrorKind};
+    ///
+    /// let mut api_error = ApiError::default();
+    /// api_error.oauth_error = Some("invalid_grant".to_owned());
+    /// let error = Error::from_api_error(http::StatusCode::BAD_REQUEST, api_error);
+    /// assert_eq!(error.kind(), ErrorKind::SignInRequired);
+    /// ```
+    #[must_use]
+    pub fn from_api_error(status: StatusCode, api_error: ApiError) -> Self {
+        let (kind, action) = meaning(status, &api_error);
+        let api_error = printable(&[], api_error);
+        let message = said(status, &api_error);
+        Self::new(kind, message).with_response_head(status, None).with_api_error(api_error, action, None)
+    }
 }
 
 /// LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
 /// `ErrorCode`, `Message` and `Description` in any case of letters (LoginRadius, "SSO API Codes").
-fn service_error(object: &Object<'_>) -> Option<ServiceError> {
+fn api_error(object: &Object<'_>) -> Option<ApiError> {
     let text = |name| object.read_ignoring_case::<String>(name).filter(|text| !text.is_empty());
 
     let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
@@ -59,7 +80,7 @@ fn service_error(object: &Object<'_>) -> Option<ServiceError> {
     }
     let named = || message.as_deref().filter(|_| code.is_some()).filter(|name| oauth_kind(name).is_some());
     let raw = |name| object.raw_ignoring_case(name).map(|raw| raw.get().to_owned()).filter(|text| text != "null");
-    Some(ServiceError {
+    Some(ApiError {
         oauth_error: oauth_error.or_else(|| named().map(str::to_owned)),
         code,
         description: text("Description").or_else(|| text("error_description")),
@@ -85,16 +106,16 @@ fn is_error_code(name: &str) -> bool {
 }
 
 /// The same with every text fit to be printed.
-fn printable(secrets: &[&str], service: ServiceError) -> ServiceError {
+fn printable(secrets: &[&str], api_error: ApiError) -> ApiError {
     let clean = |text: String| scrub(secrets, &text);
-    let fields = service.fields.into_iter();
-    ServiceError {
+    let fields = api_error.fields.into_iter();
+    ApiError {
         // A name from a standard is no secret, even if a password is a part of it.
-        oauth_error: service.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
-        message: service.message.map(clean),
-        description: service.description.map(clean),
+        oauth_error: api_error.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
+        message: api_error.message.map(clean),
+        description: api_error.description.map(clean),
         fields: fields.map(|field| FieldError { name: clean(field.name), message: clean(field.message) }).collect(),
-        ..service
+        ..api_error
     }
 }
 
@@ -106,32 +127,39 @@ struct RefusedField {
     message: String,
 }
 
-fn error(app: &App, secrets: &[&str], head: &Head, service: ServiceError) -> Error {
+fn error(app: &App, secrets: &[&str], head: &Head, api_error: ApiError) -> Error {
     // The kind is read off the server's own words: a password may be one of them.
-    let (kind, ask) = meaning(head.status, &service);
-    let service = printable(secrets, service);
-    let mut message = format!("LoginRadius answered HTTP {}", head.status.as_u16());
-    if let Some(code) = service.code {
+    let (kind, action) = meaning(head.status, &api_error);
+    let api_error = printable(secrets, api_error);
+    let hint = hint(app, &api_error);
+    head.error(kind, said(head.status, &api_error)).with_api_error(api_error, action, hint)
+}
+
+/// Writes what LoginRadius said in one line.
+fn said(status: StatusCode, api_error: &ApiError) -> String {
+    let mut message = format!("LoginRadius responded with HTTP {}", status.as_u16());
+    if let Some(code) = api_error.code {
         message += &format!(", code {code}");
     }
-    if let Some(name) = &service.oauth_error {
+    if let Some(name) = &api_error.oauth_error {
         message += &format!(", {name}");
     }
-    let text = service.description.as_ref().or(service.message.as_ref());
-    if let Some(text) = text.filter(|text| Some(*text) != service.oauth_error.as_ref()) {
+    let text = api_error.description.as_ref().or(api_error.message.as_ref());
+    if let Some(text) = text.filter(|text| Some(*text) != api_error.oauth_error.as_ref()) {
         message += &format!(": {}", text.trim_end_matches(['.', ' ']));
     }
-    let hint = hint(app, &service);
-    head.error(kind, message).with_service(service, ask, hint)
+    message
 }
 
 /// What to look at, where that is known more exactly than the kind says.
-fn hint(app: &App, service: &ServiceError) -> Option<&'static str> {
-    match (service.code, service.oauth_error.as_deref()) {
+fn hint(app: &App, api_error: &ApiError) -> Option<&'static str> {
+    match (api_error.code, api_error.oauth_error.as_deref()) {
         // LoginRadius, "SSO API Codes": 965 is also what an app gets that only takes JSON.
-        (Some(965), _) if app.body_format == BodyFormat::Form => Some("try `App::body_format(BodyFormat::Json)`"),
-        (Some(923), _) if app.secret().is_none() => Some("set the client secret with `App::client_secret`"),
-        (Some(1180 | 1196), _) => Some("check the JWT app's name, `App::jwt_app`"),
+        (Some(965), _) if app.service().dialect().body_format() == BodyFormat::Form => {
+            Some("try `Dialect::with_body_format(BodyFormat::Json)`")
+        }
+        (Some(923), _) if app.secret().is_none() => Some("set the client secret with `App::with_client_secret`"),
+        (Some(1180 | 1196), _) => Some("check the JWT app's name, `App::with_jwt_app`"),
         (Some(901 | 920 | 922), _) => Some("check the client id, or API key"),
         // LoginRadius says it of the id alone, RFC 6749, section 5.2, of a wrong secret too.
         (_, Some("invalid_client")) if app.secret().is_some() => Some("check the client id and the client secret"),
@@ -139,7 +167,7 @@ fn hint(app: &App, service: &ServiceError) -> Option<&'static str> {
         // LoginRadius says the same of a wrong secret and of an app that it does not know. A new API secret
         // is refused for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
         (_, Some("unauthorized_client")) if app.secret().is_none() => {
-            Some("check the OAuth app's name, `App::oauth_app`, and that it allows this kind of sign-in")
+            Some("check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of sign-in")
         }
         (_, Some("unauthorized_client")) => {
             Some("check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)")
@@ -148,14 +176,14 @@ fn hint(app: &App, service: &ServiceError) -> Option<&'static str> {
     }
 }
 
-fn meaning(status: StatusCode, service: &ServiceError) -> (ErrorKind, Option<Ask>) {
-    if let Some(kind) = service.oauth_error.as_deref().and_then(oauth_kind) {
+fn meaning(status: StatusCode, api_error: &ApiError) -> (ErrorKind, Option<UserAction>) {
+    if let Some(kind) = api_error.oauth_error.as_deref().and_then(oauth_kind) {
         return (kind, None);
     }
-    match code_meaning(service) {
+    match code_meaning(api_error) {
         Some(Meaning::Kind(kind)) => (kind, None),
-        Some(Meaning::Ask(ask)) => (ErrorKind::AskUser, Some(ask)),
-        None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => (ErrorKind::TryLater, None),
+        Some(Meaning::Action(action)) => (ErrorKind::UserActionRequired, Some(action)),
+        None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => (ErrorKind::Unavailable, None),
         None => (ErrorKind::Refused, None),
     }
 }
@@ -164,13 +192,13 @@ fn meaning(status: StatusCode, service: &ServiceError) -> (ErrorKind, Option<Ask
 fn oauth_kind(name: &str) -> Option<ErrorKind> {
     Some(match name {
         "invalid_grant"
-        | "expired_token"
         | "login_required"
         | "interaction_required"
         | "consent_required"
-        | "account_selection_required" => ErrorKind::SignInAgain,
+        | "account_selection_required" => ErrorKind::SignInRequired,
+        "expired_token" => ErrorKind::Expired,
         "access_denied" => ErrorKind::Denied,
-        "authorization_pending" | "slow_down" | "server_error" | "temporarily_unavailable" => ErrorKind::TryLater,
+        "authorization_pending" | "slow_down" | "server_error" | "temporarily_unavailable" => ErrorKind::Unavailable,
         "invalid_request"
         | "invalid_client"
         | "unauthorized_client"
@@ -179,7 +207,7 @@ fn oauth_kind(name: &str) -> Option<ErrorKind> {
         | "invalid_target"
         | "redirect_uri_mismatch"
         | "unsupported_response_type"
-        | "request_not_supported" => ErrorKind::Settings,
+        | "request_not_supported" => ErrorKind::Configuration,
         _ => return None,
     })
 }
@@ -188,63 +216,63 @@ fn oauth_kind(name: &str) -> Option<ErrorKind> {
 #[derive(Clone, Copy)]
 enum Meaning {
     Kind(ErrorKind),
-    Ask(Ask),
+    Action(UserAction),
 }
 
 /// Codes whose meaning is sure once the text beside them agrees (LoginRadius, "SSO API Codes" and
 /// "Customer Identity API Codes").
-fn code_meaning(service: &ServiceError) -> Option<Meaning> {
-    use self::Ask::{Credentials, Other, SecondFactor, Unblock, Unlock, Verify};
-    use ErrorKind::{Settings, SignInAgain, TryLater};
-    use Meaning::{Ask, Kind};
+fn code_meaning(api_error: &ApiError) -> Option<Meaning> {
+    use ErrorKind::{Configuration, SignInRequired, Unavailable};
+    use Meaning::{Action, Kind};
+    use UserAction::{CorrectCredentials, Other, ProvideSecondFactor, Unblock, Unlock, Verify};
     const CODES: &[(i64, &str, Meaning)] = &[
-        (901, "key", Kind(Settings)),
-        (902, "secret", Kind(Settings)),
-        (905, "token", Kind(SignInAgain)),
-        (906, "token", Kind(SignInAgain)),
-        (908, "parameter", Kind(Settings)),
-        (909, "permission", Kind(Settings)),
-        (920, "key", Kind(Settings)),
-        (921, "secret", Kind(Settings)),
-        (922, "key", Kind(Settings)),
-        (923, "secret", Kind(Settings)),
-        (938, "exist", Ask(Credentials)),
-        (950, "unknown error", Kind(TryLater)),
-        (958, "body", Kind(Settings)),
-        (965, "body", Kind(Settings)),
-        (966, "password", Ask(Credentials)),
-        (970, "verified", Ask(Verify)),
-        (991, "block", Ask(Unblock)),
-        (1000, "try again", Kind(TryLater)),
-        (1038, "email", Ask(Credentials)),
-        (1060, "token", Kind(Settings)),
-        (1066, "verif", Ask(Verify)),
-        (1130, "block", Ask(Unblock)),
-        (1132, "locked", Ask(Unlock)),
-        (1134, "validation", Ask(Other)),
-        (1148, "locked", Ask(Unlock)),
-        (1162, "verif", Ask(Verify)),
-        (1164, "block", Ask(Unblock)),
-        (1176, "factor", Ask(SecondFactor)),
-        (1180, "jwt", Kind(Settings)),
-        (1194, "privacy", Ask(Other)),
-        (1196, "jwt", Kind(Settings)),
-        (1198, "password", Ask(Credentials)),
-        (1198, "locked", Ask(Unlock)),
-        (1214, "dangerous", Kind(Settings)),
-        (1217, "refresh", Kind(SignInAgain)),
-        (1220, "not allowed", Ask(Unblock)),
-        (1264, "locked", Ask(Unlock)),
-        (2005, "code", Kind(SignInAgain)),
-        (2006, "redirect_uri", Kind(Settings)),
-        (2007, "code", Kind(SignInAgain)),
-        (2024, "expired", Kind(SignInAgain)),
+        (901, "key", Kind(Configuration)),
+        (902, "secret", Kind(Configuration)),
+        (905, "token", Kind(SignInRequired)),
+        (906, "token", Kind(SignInRequired)),
+        (908, "parameter", Kind(Configuration)),
+        (909, "permission", Kind(Configuration)),
+        (920, "key", Kind(Configuration)),
+        (921, "secret", Kind(Configuration)),
+        (922, "key", Kind(Configuration)),
+        (923, "secret", Kind(Configuration)),
+        (938, "exist", Action(CorrectCredentials)),
+        (950, "unknown error", Kind(Unavailable)),
+        (958, "body", Kind(Configuration)),
+        (965, "body", Kind(Configuration)),
+        (966, "password", Action(CorrectCredentials)),
+        (970, "verified", Action(Verify)),
+        (991, "block", Action(Unblock)),
+        (1000, "try again", Kind(Unavailable)),
+        (1038, "email", Action(CorrectCredentials)),
+        (1060, "token", Kind(Configuration)),
+        (1066, "verif", Action(Verify)),
+        (1130, "block", Action(Unblock)),
+        (1132, "locked", Action(Unlock)),
+        (1134, "validation", Action(Other)),
+        (1148, "locked", Action(Unlock)),
+        (1162, "verif", Action(Verify)),
+        (1164, "block", Action(Unblock)),
+        (1176, "factor", Action(ProvideSecondFactor)),
+        (1180, "jwt", Kind(Configuration)),
+        (1194, "privacy", Action(Other)),
+        (1196, "jwt", Kind(Configuration)),
+        (1198, "password", Action(CorrectCredentials)),
+        (1198, "locked", Action(Unlock)),
+        (1214, "dangerous", Kind(Configuration)),
+        (1217, "refresh", Kind(SignInRequired)),
+        (1220, "not allowed", Action(Unblock)),
+        (1264, "locked", Action(Unlock)),
+        (2005, "code", Kind(SignInRequired)),
+        (2006, "redirect_uri", Kind(Configuration)),
+        (2007, "code", Kind(SignInRequired)),
+        (2024, "expired", Kind(SignInRequired)),
     ];
-    let code = service.code?;
+    let code = api_error.code?;
     let said = format!(
         "{} {}",
-        service.message.as_deref().unwrap_or_default(),
-        service.description.as_deref().unwrap_or_default(),
+        api_error.message.as_deref().unwrap_or_default(),
+        api_error.description.as_deref().unwrap_or_default(),
     )
     .to_lowercase();
     CODES.iter().find(|(known, word, _)| *known == code && said.contains(word)).map(|(_, _, meaning)| *meaning)

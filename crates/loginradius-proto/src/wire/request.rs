@@ -1,16 +1,15 @@
-//! Requests: parameters checked, then written as a form, as JSON or as a query.
+//! The requests of LoginRadius's operations: parameters checked, then written as a form, as JSON or as a query.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request};
 use serde::{Serialize, Serializer};
 
-use crate::app::{App, BodyFormat};
+use crate::app::App;
 use crate::body::Body;
+use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::Error;
+use crate::request::{FORM, JSON, basic, check_text, check_value};
 use crate::route::Route;
-
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Parameters in the order in which LoginRadius's documentation lists them, or the error of the first bad one.
 pub(crate) struct Params<'a>(Result<Vec<(&'a str, &'a str)>, Error>);
@@ -24,15 +23,7 @@ impl Default for Params<'_> {
 impl<'a> Params<'a> {
     /// Begins with the client's id.
     pub(crate) fn client(app: &'a App) -> Self {
-        Self::default().setting("client_id", &app.client_id)
-    }
-
-    /// Adds the client's secret, if there is one.
-    pub(crate) fn secret(self, app: &'a App) -> Self {
-        match app.secret() {
-            None | Some("") => self,
-            Some(secret) => self.setting("client_secret", secret),
-        }
+        Self::default().setting("client_id", app.client_id())
     }
 
     /// Adds a setting of the app. LoginRadius refuses one that was copied with a space around it, and does not
@@ -45,39 +36,37 @@ impl<'a> Params<'a> {
     }
 
     /// Adds a parameter that must not be empty.
-    pub(crate) fn required(self, name: &'a str, value: &'a str) -> Self {
-        if value.is_empty() {
-            return self.refuse(format!("`{name}` is empty: give it a value"));
-        }
-        self.optional(name, Some(value))
-    }
-
-    /// Adds a parameter; none and an empty one leave the key out.
-    pub(crate) fn optional(mut self, name: &'a str, value: Option<&'a str>) -> Self {
-        let Some(value) = value.filter(|value| !value.is_empty()) else { return self };
-        if value.chars().any(char::is_control) {
-            return self
-                .refuse(format!("`{name}` contains a control character (a stray line break, perhaps): remove it"));
-        }
+    pub(crate) fn required(mut self, name: &'a str, value: &'a str) -> Self {
         if let Ok(params) = &mut self.0 {
-            params.push((name, value));
+            match check_value(name, value) {
+                Ok(()) => params.push((name, value)),
+                Err(error) => self.0 = Err(error),
+            }
         }
         self
     }
 
+    /// Adds a parameter; none and an empty one leave the key out.
+    pub(crate) fn optional(self, name: &'a str, value: Option<&'a str>) -> Self {
+        match value.filter(|value| !value.is_empty()) {
+            Some(value) => self.required(name, value),
+            None => self,
+        }
+    }
+
     /// Refuses the parameters for that reason, unless an earlier one is bad.
     pub(crate) fn refuse(self, why: impl Into<String>) -> Self {
-        Self(self.0.and_then(|_| Err(Error::settings(why))))
+        Self(self.0.and_then(|_| Err(Error::configuration(why))))
     }
 
     /// Writes the parameters as a query or a form.
     pub(crate) fn urlencoded(self) -> Result<String, Error> {
-        serde_urlencoded::to_string(self.0?).map_err(|_| Error::settings("the parameters cannot be form-encoded"))
+        serde_urlencoded::to_string(self.0?).map_err(|_| Error::configuration("the parameters cannot be form-encoded"))
     }
 
     fn json(self) -> Result<Body, Error> {
         let bytes = serde_json::to_vec(&Members(self.0?))
-            .map_err(|_| Error::settings("the parameters cannot be written as JSON"))?;
+            .map_err(|_| Error::configuration("the parameters cannot be written as JSON"))?;
         Ok(Body::from(bytes))
     }
 }
@@ -91,14 +80,39 @@ impl Serialize for Members<'_> {
     }
 }
 
-/// Builds the request of an OAuth operation: its parameters are the body, in the format that the app asks for.
-pub(crate) fn oauth(
+/// Builds the request of an OAuth operation that needs no secret: its parameters are the body, in the format that the
+/// dialect asks for.
+pub(crate) fn public(
     operation: &'static str,
     app: &App,
     route: Route,
     params: Params<'_>,
 ) -> Result<Request<Body>, Error> {
-    build(app, route, Params::default(), Some((app.body_format, params))).map_err(|error| error.of(operation))
+    let format = app.service().dialect().body_format();
+    build(app, route, Params::default(), Some((format, params))).map_err(|error| error.of(operation))
+}
+
+/// Builds the request of an OAuth operation that authenticates the client, if the app has a secret. `params` makes the
+/// parameters of its beginning, which holds the client's id and, unless the dialect puts it elsewhere, the secret.
+pub(crate) fn authenticated<'a>(
+    operation: &'static str,
+    app: &'a App,
+    route: Route,
+    params: impl FnOnce(Params<'a>) -> Params<'a>,
+) -> Result<Request<Body>, Error> {
+    let client = Params::client(app);
+    match (app.secret(), app.service().dialect().client_authentication()) {
+        (None, _) => public(operation, app, route, params(client)),
+        (Some(secret), ClientAuthentication::Body) => {
+            public(operation, app, route, params(client.setting("client_secret", secret)))
+        }
+        (Some(secret), ClientAuthentication::Basic) => {
+            let header = check_text("`client_secret`", secret).and_then(|()| basic(app.client_id(), secret));
+            let mut request = public(operation, app, route, params(client))?;
+            request.headers_mut().insert(AUTHORIZATION, header.map_err(|error| error.of(operation))?);
+            Ok(request)
+        }
+    }
 }
 
 /// Builds the request of a JWT operation: its parameters are the query, and the body, if there is one, is JSON.

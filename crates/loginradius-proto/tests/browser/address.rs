@@ -1,7 +1,8 @@
 //! The authorization request: the address that the browser opens.
 
-use loginradius_proto::browser::{BrowserRequest, ChallengeMethod, ResponseType};
-use loginradius_proto::{App, ErrorKind};
+use loginradius_proto::browser::{BrowserRequest, RandomBytes, ResponseType};
+use loginradius_proto::{App, ChallengeMethod, Dialect, Error, ErrorKind, Service};
+use loginradius_testing::speaking;
 use sha2::{Digest as _, Sha256};
 
 use crate::fixtures::*;
@@ -17,7 +18,7 @@ fn names(url: &str) -> Vec<String> {
 
 #[test]
 fn a_classic_address_has_everything_once() {
-    let [state, verifier, _] = made_of(&random(0));
+    let [state, verifier, _] = made_of(0);
     let url = begin(&request().scope("profile email"), &classic()).url;
     let challenge = challenge_of(&verifier);
     assert_eq!(
@@ -38,7 +39,7 @@ fn a_site_address_names_the_app_in_its_path() {
         "{url}"
     );
     assert_eq!(parameters(&url), parameters(&begin(&request(), &classic()).url));
-    let odd = begin(&request(), &site().oauth_app("../a?b#c")).url;
+    let odd = begin(&request(), &site().with_oauth_app("../a?b#c")).url;
     assert!(odd.contains("/service/oauth/..%2Fa%3Fb%23c/authorize?"), "{odd}");
 }
 
@@ -46,10 +47,10 @@ fn a_site_address_names_the_app_in_its_path() {
 fn a_site_needs_the_name_of_the_oauth_app_and_classic_does_not() {
     let bare = App::new("my-client-id");
     begin(&request(), &bare);
-    let bare = bare.service(site().target().clone());
+    let bare = bare.with_service(site().service().clone());
     refused(
         request().begin(&bare, &random(0), start()),
-        ErrorKind::Settings,
+        ErrorKind::Configuration,
         "Authorize: the OAuth app's name is not set",
     );
 }
@@ -64,7 +65,7 @@ fn an_empty_scope_is_left_out() {
 #[test]
 fn the_client_secret_is_never_in_an_address() {
     for app in families() {
-        let url = begin(&request(), &app.client_secret("s3cret-of-the-client")).url;
+        let url = begin(&request(), &app.with_client_secret("s3cret-of-the-client")).url;
         assert!(!url.contains("s3cret"), "{url}");
     }
 }
@@ -73,7 +74,7 @@ fn the_client_secret_is_never_in_an_address() {
 fn the_verifier_is_never_in_an_address() {
     for app in families() {
         for kind in [ResponseType::Code, ResponseType::Token, ResponseType::CodeIdTokenToken] {
-            let [_, verifier, _] = made_of(&random(0));
+            let [_, verifier, _] = made_of(0);
             let url = begin(&request().response_type(kind).scope("openid"), &app).url;
             assert!(!url.contains(&verifier), "{url}");
         }
@@ -84,7 +85,7 @@ fn the_verifier_is_never_in_an_address() {
 fn state_verifier_and_nonce_are_the_random_bytes_of_that_login() {
     let request = request().scope("openid");
     for seed in 0..50 {
-        let [state, verifier, nonce] = made_of(&random(seed));
+        let [state, verifier, nonce] = made_of(seed);
         let login = request.begin(&classic(), &random(seed), start()).unwrap();
         assert_eq!(parameter(&login.url, "state"), Some(state.clone()));
         assert_eq!(parameter(&login.url, "nonce"), Some(nonce.clone()));
@@ -152,13 +153,14 @@ fn every_response_type_is_written_with_spaces_and_sends_what_it_needs() {
 
 #[test]
 fn the_challenge_is_the_same_under_every_name_of_its_method() {
-    let [_, verifier, _] = made_of(&random(0));
+    let [_, verifier, _] = made_of(0);
     for (method, name) in [
         (ChallengeMethod::Sha256, Some("SHA256")),
         (ChallengeMethod::S256, Some("S256")),
         (ChallengeMethod::Omitted, None),
     ] {
-        let url = begin(&request().challenge_method(method), &classic()).url;
+        let app = speaking(&classic(), Dialect::new().with_challenge_method(method));
+        let url = begin(&request(), &app).url;
         assert_eq!(parameter(&url, "code_challenge_method").as_deref(), name);
         assert_eq!(parameter(&url, "code_challenge"), Some(challenge_of(&verifier)));
     }
@@ -189,7 +191,7 @@ fn a_raw_scope_stands_in_the_address_as_it_is() {
     assert_eq!(parameter(&begin(&request().scope("a b").raw_scope("x"), &classic()).url, "scope").unwrap(), "x");
 }
 
-const OURS: [&str; 10] = [
+const RESERVED_PARAMS: [&str; 10] = [
     "client_id",
     "redirect_uri",
     "scope",
@@ -204,21 +206,21 @@ const OURS: [&str; 10] = [
 
 #[test]
 fn no_parameter_of_ours_can_be_set_a_second_time() {
-    for name in OURS {
+    for name in RESERVED_PARAMS {
         let outcome = request().parameter(name, "x").begin(&classic(), &random(0), start());
-        refused(outcome, ErrorKind::Settings, &format!("the parameter `{name}` is not for the caller to set"));
+        refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` is not for the caller to set"));
     }
-    refused(request().parameter("", "x").begin(&classic(), &random(0), start()), ErrorKind::Settings, "parameter");
+    refused(request().parameter("", "x").begin(&classic(), &random(0), start()), ErrorKind::Configuration, "parameter");
 }
 
 #[test]
 fn no_parameter_of_ours_can_be_smuggled_in_by_a_raw_scope() {
-    for name in OURS {
+    for name in RESERVED_PARAMS {
         let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
         for raw in [format!("a&{name}=x"), format!("&{name}"), format!("a&b=c&{encoded}=x"), format!("a&&{name}=x&d=e")]
         {
             let outcome = request().raw_scope(raw).begin(&classic(), &random(0), start());
-            refused(outcome, ErrorKind::Settings, &format!("the parameter `{name}` is not for the caller to set"));
+            refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` is not for the caller to set"));
         }
     }
 }
@@ -226,17 +228,21 @@ fn no_parameter_of_ours_can_be_smuggled_in_by_a_raw_scope() {
 #[test]
 fn no_parameter_of_ours_can_be_set_in_other_letters() {
     // LoginRadius's samples write `Scope`, `apiKey` and `jwtApp` for the same parameters.
-    for name in OURS {
+    for name in RESERVED_PARAMS {
         let upper = name.to_ascii_uppercase();
         let mixed = format!("{}{}", upper.get(..1).unwrap(), name.get(1..).unwrap());
         for name in [upper, mixed] {
             refused(
                 request().parameter(&name, "x").begin(&classic(), &random(0), start()),
-                ErrorKind::Settings,
+                ErrorKind::Configuration,
                 "parameter",
             );
             let raw = request().raw_scope(format!("a&{name}=x"));
-            refused(raw.begin(&classic(), &random(0), start()), ErrorKind::Settings, "is not for the caller to set");
+            refused(
+                raw.begin(&classic(), &random(0), start()),
+                ErrorKind::Configuration,
+                "is not for the caller to set",
+            );
         }
     }
 }
@@ -248,7 +254,7 @@ fn a_raw_scope_cannot_end_the_query_or_be_no_part_of_an_address() {
         "%%20", "a&b=%",
     ] {
         let outcome = request().raw_scope(raw).begin(&classic(), &random(0), start());
-        refused(outcome, ErrorKind::Settings, "the raw scope is not encoded as a query of an address has to be");
+        refused(outcome, ErrorKind::Configuration, "the raw scope is not encoded as a query of an address has to be");
     }
 }
 
@@ -270,7 +276,11 @@ fn a_parameter_is_there_once_but_for_a_resource() {
         request().parameter("action", "2").raw_scope("x&a%63tion=1"),
     ];
     for request in twice {
-        refused(request.begin(&classic(), &random(0), start()), ErrorKind::Settings, "is there twice: leave one out");
+        refused(
+            request.begin(&classic(), &random(0), start()),
+            ErrorKind::Configuration,
+            "is there twice: leave one out",
+        );
     }
     // RFC 8707, section 2.
     let url = begin(&request().parameter("resource", "urn:a").parameter("resource", "urn:b"), &classic()).url;
@@ -282,40 +292,40 @@ fn a_parameter_is_there_once_but_for_a_resource() {
 fn settings_that_cannot_be_sent_are_named() {
     let begin =
         |request: loginradius_proto::browser::AuthorizationRequest, app: &App| request.begin(app, &random(0), start());
-    refused(begin(request(), &App::new("")), ErrorKind::Settings, "`client_id` is empty");
-    refused(begin(request(), &App::new(" id")), ErrorKind::Settings, "`client_id` begins or ends with a space");
-    refused(begin(request().scope("a\nb"), &classic()), ErrorKind::Settings, "`scope` contains a control character");
-    refused(begin(request().parameter("prompt", ""), &classic()), ErrorKind::Settings, "`prompt` is empty");
+    refused(begin(request(), &App::new("")), ErrorKind::Configuration, "`client_id` is empty");
+    refused(begin(request(), &App::new(" id")), ErrorKind::Configuration, "`client_id` begins or ends with a space");
+    refused(
+        begin(request().scope("a\nb"), &classic()),
+        ErrorKind::Configuration,
+        "`scope` contains a control character",
+    );
+    refused(begin(request().parameter("prompt", ""), &classic()), ErrorKind::Configuration, "`prompt` is empty");
     refused(
         begin(request().parameter("prompt", "a\r"), &classic()),
-        ErrorKind::Settings,
+        ErrorKind::Configuration,
         "`prompt` contains a control",
     );
     let long = "x".repeat(70_000);
-    refused(begin(request().scope(long), &classic()), ErrorKind::Settings, "too long");
+    refused(begin(request().scope(long), &classic()), ErrorKind::Configuration, "too long");
 }
 
 #[test]
 fn bytes_that_are_obviously_not_random_are_refused() {
-    let mut copied = random(0);
+    let mut copied = bytes(0);
     let (first, rest) = copied.split_at_mut(32);
     rest[..32].copy_from_slice(first);
     let mut thrice = copied;
     let first: [u8; 32] = std::array::from_fn(|at| copied[at]);
     thrice[64..].copy_from_slice(&first);
-    let mut outer = random(0);
+    let mut outer = bytes(0);
     outer.copy_within(..32, 64);
-    let mut later = random(0);
+    let mut later = bytes(0);
     later.copy_within(32..64, 64);
-    let mut half = random(0);
+    let mut half = bytes(0);
     half[48..].fill(0);
     // The verifier would stand in the address, as the state.
     for bytes in [[0; 96], [0xff; 96], copied, thrice, outer, later, half] {
-        for app in families() {
-            refused(request().begin(&app, &bytes, start()), ErrorKind::Settings, "random bytes");
-            let redirect = loginradius_proto::browser::JwtRedirect::new(ADDRESS, "token");
-            refused(redirect.begin(&app, &bytes, start()), ErrorKind::Settings, "random bytes");
-        }
+        refused(RandomBytes::new(bytes), ErrorKind::Misuse, "random bytes");
     }
 }
 
@@ -327,10 +337,12 @@ fn the_receiver_learns_the_address_that_it_waits_at() {
 
 #[test]
 fn a_gateway_or_an_emulator_is_opened_where_it_is() {
-    let gateway = |app: App| {
-        let service = app.target().clone().base_url("http://127.0.0.1:8710/lr").unwrap();
-        begin(&request(), &app.service(service)).url
+    let url = "http://127.0.0.1:8710/lr";
+    let gateway = |app: App, service: fn(&str) -> Result<Service, Error>| {
+        begin(&request(), &app.with_service(service(url).unwrap())).url
     };
-    assert!(gateway(classic()).starts_with("http://127.0.0.1:8710/lr/sso/oauth/redirect?"));
-    assert!(gateway(site()).starts_with("http://127.0.0.1:8710/lr/service/oauth/my-oauth-app/authorize?"));
+    assert!(gateway(classic(), Service::classic_at).starts_with("http://127.0.0.1:8710/lr/sso/oauth/redirect?"));
+    assert!(
+        gateway(site(), Service::site_at).starts_with("http://127.0.0.1:8710/lr/service/oauth/my-oauth-app/authorize?")
+    );
 }

@@ -65,14 +65,14 @@ fn a_callback_of_256_kib_is_read_and_a_longer_one_is_not() {
     assert_eq!(Callback::from_url(&format!("/cb?{text}")).unwrap().state(), Some("s"));
     for length in [Callback::LIMIT + 1, 1024 * 1024] {
         let text = fitting(length);
-        refused(Callback::from_query(&text), ErrorKind::BadAnswer, "longer than 256 KiB");
-        refused(Callback::from_fragment(&text), ErrorKind::BadAnswer, "longer than 256 KiB");
-        refused(Callback::from_form("", text.as_bytes()), ErrorKind::BadAnswer, "longer than 256 KiB");
-        refused(Callback::from_url(&format!("/cb?{text}")), ErrorKind::BadAnswer, "longer than 256 KiB");
-        refused(Callback::from_url(&format!("/cb#{text}")), ErrorKind::BadAnswer, "longer than 256 KiB");
+        refused(Callback::from_query(&text), ErrorKind::InvalidResponse, "longer than 256 KiB");
+        refused(Callback::from_fragment(&text), ErrorKind::InvalidResponse, "longer than 256 KiB");
+        refused(Callback::from_form("", text.as_bytes()), ErrorKind::InvalidResponse, "longer than 256 KiB");
+        refused(Callback::from_url(&format!("/cb?{text}")), ErrorKind::InvalidResponse, "longer than 256 KiB");
+        refused(Callback::from_url(&format!("/cb#{text}")), ErrorKind::InvalidResponse, "longer than 256 KiB");
     }
     let half = "y".repeat(Callback::LIMIT / 2);
-    refused(Callback::from_url(&format!("/cb?{half}#{half}")), ErrorKind::BadAnswer, "longer than 256 KiB");
+    refused(Callback::from_url(&format!("/cb?{half}#{half}")), ErrorKind::InvalidResponse, "longer than 256 KiB");
 }
 
 #[test]
@@ -80,18 +80,26 @@ fn a_thousand_parameters_are_read_and_more_are_not() {
     let many = |count: usize| vec!["a=b"; count].join("&");
     Callback::from_query(&many(1000)).unwrap();
     for count in [1001, 50_000] {
-        refused(Callback::from_query(&many(count)), ErrorKind::BadAnswer, "more than 1000 parameters");
-        refused(Callback::from_form("", many(count).as_bytes()), ErrorKind::BadAnswer, "more than 1000 parameters");
-        refused(Callback::from_url(&format!("/cb#{}", many(count))), ErrorKind::BadAnswer, "more than 1000 parameters");
+        refused(Callback::from_query(&many(count)), ErrorKind::InvalidResponse, "more than 1000 parameters");
+        refused(
+            Callback::from_form("", many(count).as_bytes()),
+            ErrorKind::InvalidResponse,
+            "more than 1000 parameters",
+        );
+        refused(
+            Callback::from_url(&format!("/cb#{}", many(count))),
+            ErrorKind::InvalidResponse,
+            "more than 1000 parameters",
+        );
     }
-    refused(Callback::from_query(&"&".repeat(1000)), ErrorKind::BadAnswer, "more than 1000 parameters");
+    refused(Callback::from_query(&"&".repeat(1000)), ErrorKind::InvalidResponse, "more than 1000 parameters");
 }
 
 #[test]
 fn names_are_told_apart_by_their_letters() {
     let (mut pending, state) = waiting(&request());
     let error = accept(&mut pending, &format!("Code=x&CODE=y&state={state}"));
-    refused(error, ErrorKind::BadAnswer, "lacks `code`");
+    refused(error, ErrorKind::InvalidResponse, "lacks `code`");
     let (mut pending, state) = waiting(&request());
     let authorized = accept(&mut pending, &format!("Code=evil&code=c&code%00=evil&code[]=evil&state={state}")).unwrap();
     assert_eq!(credentials(authorized).code.as_deref(), Some("c"));

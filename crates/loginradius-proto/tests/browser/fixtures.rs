@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use loginradius_proto::browser::{
-    AuthorizationRequest, Authorized, BrowserRequest, BrowserSignIn, Callback, JwtRedirect, Pending, PendingJwt,
-    PendingSignIn, RandomBytes,
+    AuthorizationRequest, Authorized, BrowserLogin, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt,
+    PendingLogin, RandomBytes,
 };
 use loginradius_proto::{App, Endpoint, Error, ErrorKind};
 use loginradius_testing::app;
@@ -16,7 +16,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Bytes that look random, others for each seed; every third of them differs.
-pub(crate) fn random(seed: u64) -> RandomBytes {
+pub(crate) fn bytes(seed: u64) -> [u8; RandomBytes::LENGTH] {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::array::from_fn(|_| {
         state ^= state << 13;
@@ -26,9 +26,14 @@ pub(crate) fn random(seed: u64) -> RandomBytes {
     })
 }
 
-/// The state, the verifier and the nonce that those bytes make.
-pub(crate) fn made_of(random: &RandomBytes) -> [String; 3] {
-    [0, 32, 64].map(|from| URL_SAFE_NO_PAD.encode(&random[from..from + 32]))
+/// The same for a login.
+pub(crate) fn random(seed: u64) -> RandomBytes {
+    RandomBytes::new(bytes(seed)).unwrap()
+}
+
+/// The state, the verifier and the nonce that the bytes of that seed make.
+pub(crate) fn made_of(seed: u64) -> [String; 3] {
+    [0, 32, 64].map(|from| URL_SAFE_NO_PAD.encode(&bytes(seed)[from..from + 32]))
 }
 
 pub(crate) fn start() -> SystemTime {
@@ -40,7 +45,7 @@ pub(crate) fn classic() -> App {
 }
 
 pub(crate) fn site() -> App {
-    app().service(loginradius_testing::site())
+    app().with_service(loginradius_testing::site())
 }
 
 pub(crate) fn families() -> [App; 2] {
@@ -52,22 +57,22 @@ pub(crate) fn request() -> AuthorizationRequest {
 }
 
 #[track_caller]
-pub(crate) fn begin<R: BrowserRequest>(request: &R, app: &App) -> BrowserSignIn<R::Pending> {
+pub(crate) fn begin<R: BrowserRequest>(request: &R, app: &App) -> BrowserLogin<R::Pending> {
     request.begin(app, &random(0), start()).unwrap()
 }
 
 /// A login that waits, and its state.
 #[track_caller]
-pub(crate) fn waiting(request: &AuthorizationRequest) -> (PendingSignIn, String) {
+pub(crate) fn waiting(request: &AuthorizationRequest) -> (PendingLogin, String) {
     let login = begin(request, &classic());
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     assert_eq!(login.pending.expose_state(), state);
     (login.pending, state)
 }
 
 /// A JWT login of each family that waits, and the query that belongs to it, without anything else in it.
 pub(crate) fn jwt_waiting(parameter: &str) -> [(PendingJwt, String); 2] {
-    let [state, _, nonce] = made_of(&random(0));
+    let [state, _, nonce] = made_of(0);
     let redirect = JwtRedirect::new(ADDRESS, parameter);
     let jwt = jwt_with(&format!(r#"{{"nonce":"{nonce}"}}"#));
     [
@@ -153,5 +158,5 @@ pub(crate) fn refused<T>(outcome: Result<T, Error>, kind: ErrorKind, saying: &st
 #[track_caller]
 pub(crate) fn still_waits<P: Pending>(pending: &mut P, right: &str) {
     assert!(accept(pending, right).is_ok());
-    refused(accept(pending, right), ErrorKind::Finished, "came before");
+    refused(accept(pending, right), ErrorKind::AlreadyCompleted, "came before");
 }

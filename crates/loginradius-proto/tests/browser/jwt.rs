@@ -1,7 +1,7 @@
 //! The JWT redirect: the address, and the JWT that comes back.
 
 use loginradius_proto::browser::{BrowserRequest, JwtRedirect, ReceivedJwt};
-use loginradius_proto::{App, ErrorKind};
+use loginradius_proto::{App, ErrorKind, Nonce};
 
 use crate::fixtures::*;
 
@@ -11,8 +11,8 @@ fn redirect() -> JwtRedirect {
 
 #[test]
 fn a_classic_address_has_the_state_in_its_return_address() {
-    let [state, ..] = made_of(&random(0));
-    let url = begin(&redirect(), &classic().api_key("my-api-key")).url;
+    let [state, ..] = made_of(0);
+    let url = begin(&redirect(), &classic().with_api_key("my-api-key")).url;
     assert_eq!(
         url,
         format!(
@@ -24,7 +24,7 @@ fn a_classic_address_has_the_state_in_its_return_address() {
 
 #[test]
 fn a_return_address_with_a_query_keeps_it() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     for (given, made) in [
         ("https://app.example/jwt?a=1", format!("https://app.example/jwt?a=1&state={state}")),
         ("https://app.example/jwt?a=b?c", format!("https://app.example/jwt?a=b?c&state={state}")),
@@ -37,8 +37,8 @@ fn a_return_address_with_a_query_keeps_it() {
 
 #[test]
 fn a_site_address_has_a_nonce_and_an_untouched_redirect_address() {
-    let [_, _, nonce] = made_of(&random(0));
-    let url = begin(&redirect(), &site().api_key("my-api-key")).url;
+    let [_, _, nonce] = made_of(0);
+    let url = begin(&redirect(), &site().with_api_key("my-api-key")).url;
     assert_eq!(
         url,
         format!(
@@ -51,12 +51,16 @@ fn a_site_address_has_a_nonce_and_an_untouched_redirect_address() {
 #[test]
 fn the_jwt_app_is_needed_in_both_families() {
     for app in families() {
-        let app = App::new("key").service(app.target().clone());
+        let app = App::new("key").with_service(app.service().clone());
         let error = redirect().begin(&app, &random(0), start());
-        refused(error, ErrorKind::Settings, "JWT Redirect: the JWT app's name is not set");
-        refused(redirect().begin(&app.jwt_app(""), &random(0), start()), ErrorKind::Settings, "JWT Redirect: ");
-        let nameless = App::new("").jwt_app("x").service(site().target().clone());
-        refused(redirect().begin(&nameless, &random(0), start()), ErrorKind::Settings, "`client_id` is empty");
+        refused(error, ErrorKind::Configuration, "JWT Redirect: the JWT app's name is not set");
+        refused(
+            redirect().begin(&app.with_jwt_app(""), &random(0), start()),
+            ErrorKind::Configuration,
+            "JWT Redirect: ",
+        );
+        let nameless = App::new("").with_jwt_app("x").with_service(site().service().clone());
+        refused(redirect().begin(&nameless, &random(0), start()), ErrorKind::Configuration, "`client_id` is empty");
     }
 }
 
@@ -67,7 +71,11 @@ fn a_response_parameter_that_means_something_else_is_refused() {
     {
         for app in families() {
             let error = JwtRedirect::new(ADDRESS, name).begin(&app, &random(0), start());
-            refused(error, ErrorKind::Settings, "the response parameter is empty or a name that means something else");
+            refused(
+                error,
+                ErrorKind::Configuration,
+                "the response parameter is empty or a name that means something else",
+            );
         }
     }
 }
@@ -81,32 +89,33 @@ fn a_return_address_with_a_state_of_its_own_is_refused() {
         "https://a.example/?State=x",
     ] {
         let error = JwtRedirect::new(address, "token").begin(&classic(), &random(0), start());
-        refused(error, ErrorKind::Settings, "`state`");
+        refused(error, ErrorKind::Configuration, "`state`");
     }
 }
 
 #[test]
 fn the_callback_of_a_classic_login_is_recognized_by_its_state() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let mut pending = begin(&redirect(), &classic()).pending;
-    let [others, ..] = made_of(&random(1));
+    let [others, ..] = made_of(1);
     for text in [
         "token=a.b.c".to_owned(),
         format!("token=a.b.c&state={others}"),
         format!("token=a.b.c&state={state}&state={state}"),
         format!("token=a.b.c&state=&state={state}"),
     ] {
-        refused(accept(&mut pending, &text), ErrorKind::Unrelated, "JWT Redirect: ");
+        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "JWT Redirect: ");
     }
     let ReceivedJwt { jwt, nonce, .. } = accept(&mut pending, &format!("token=a.b.c&state={state}")).unwrap();
-    assert_eq!((jwt.expose(), nonce), ("a.b.c", None));
-    refused(accept(&mut pending, &format!("token=a.b.c&state={state}")), ErrorKind::Finished, "came before");
+    assert_eq!(jwt.expose(), "a.b.c");
+    assert!(nonce.is_none());
+    refused(accept(&mut pending, &format!("token=a.b.c&state={state}")), ErrorKind::AlreadyCompleted, "came before");
 }
 
 #[test]
 fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
-    let [state, verifier, nonce] = made_of(&random(0));
-    let [_, _, others] = made_of(&random(1));
+    let [state, verifier, nonce] = made_of(0);
+    let [_, _, others] = made_of(1);
     let mut pending = begin(&redirect(), &site()).pending;
     let wrong = [
         jwt_with("{}"),
@@ -131,7 +140,11 @@ fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
         format!("..{nonce}"),
     ];
     for jwt in wrong {
-        refused(accept(&mut pending, &format!("token={jwt}&state={state}")), ErrorKind::Unrelated, "JWT Redirect: ");
+        refused(
+            accept(&mut pending, &format!("token={jwt}&state={state}")),
+            ErrorKind::StateMismatch,
+            "JWT Redirect: ",
+        );
     }
     let right = jwt_with(&format!(r#"{{"sub":"x","nonce":"{nonce}"}}"#));
     for text in [
@@ -144,17 +157,17 @@ fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
         "error=access_denied".to_owned(),
         format!("error=access_denied&nonce={nonce}"),
     ] {
-        refused(accept(&mut pending, &text), ErrorKind::Unrelated, "go on waiting");
+        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "go on waiting");
     }
     let received = accept(&mut pending, &format!("token={right}")).unwrap();
     assert_eq!(received.jwt.expose(), right);
-    assert_eq!(received.nonce, Some(nonce));
-    refused(accept(&mut pending, &format!("token={right}")), ErrorKind::Finished, "came before");
+    assert_eq!(received.nonce.as_ref().map(Nonce::expose), Some(nonce.as_str()));
+    refused(accept(&mut pending, &format!("token={right}")), ErrorKind::AlreadyCompleted, "came before");
 }
 
 #[test]
 fn the_jwt_comes_under_the_configured_name_alone() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     for name in ["jwt", "my_jwt", "Token", "a b&c"] {
         let mut pending = begin(&JwtRedirect::new(ADDRESS, name), &classic()).pending;
         let text = serde_urlencoded::to_string([
@@ -166,24 +179,24 @@ fn the_jwt_comes_under_the_configured_name_alone() {
         assert_eq!(accept(&mut pending, &text.unwrap()).unwrap().jwt.expose(), "a.b.c");
         let mut pending = begin(&JwtRedirect::new(ADDRESS, name), &classic()).pending;
         let text = format!("token=evil&jwt_token=evil&code=evil&state={state}");
-        refused(accept(&mut pending, &text), ErrorKind::BadAnswer, "the callback lacks");
-        refused(accept(&mut pending, &text), ErrorKind::Finished, "came before");
+        refused(accept(&mut pending, &text), ErrorKind::InvalidResponse, "the callback lacks");
+        refused(accept(&mut pending, &text), ErrorKind::AlreadyCompleted, "came before");
     }
 }
 
 #[test]
 fn two_jwts_are_none() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     for twice in ["token=a&token=b", "token=a&token=a", "token=&token=a", "token=a&tok%65n"] {
         let mut pending = begin(&redirect(), &classic()).pending;
         let outcome = accept(&mut pending, &format!("{twice}&state={state}"));
-        refused(outcome, ErrorKind::BadAnswer, "`token` more than once");
+        refused(outcome, ErrorKind::InvalidResponse, "`token` more than once");
     }
 }
 
 #[test]
 fn a_jwt_of_the_largest_callback_is_taken() {
-    let [_, _, nonce] = made_of(&random(0));
+    let [_, _, nonce] = made_of(0);
     let jwt = jwt_with(&format!(r#"{{"profile":"{}","nonce":"{nonce}"}}"#, "p".repeat(180_000)));
     let mut pending = begin(&redirect(), &site()).pending;
     assert_eq!(accept(&mut pending, &format!("token={jwt}")).unwrap().jwt.expose(), jwt);

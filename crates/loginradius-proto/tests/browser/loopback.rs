@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loginradius_proto::browser::loopback::{self, Connection, Reply, Request};
-use loginradius_proto::browser::{Authorized, Callback, PendingSignIn};
+use loginradius_proto::browser::{Authorized, Callback, PendingLogin};
 use loginradius_proto::{ErrorKind, browser::ResponseType};
 
 use crate::fixtures::*;
@@ -18,7 +18,7 @@ fn whole(bytes: impl AsRef<[u8]>) -> Request {
 
 /// The response to it, which is looked over as a browser would.
 #[track_caller]
-fn answered(pending: &mut PendingSignIn, bytes: impl AsRef<[u8]>) -> (u16, Reply<Authorized>) {
+fn answered(pending: &mut PendingLogin, bytes: impl AsRef<[u8]>) -> (u16, Reply<Authorized>) {
     let reply = whole(bytes).answer(pending, start());
     (looked_over(&reply.bytes), reply)
 }
@@ -61,7 +61,7 @@ pub(crate) fn looked_over(bytes: &[u8]) -> u16 {
 
 /// It waits, and the right callback is still the one.
 #[track_caller]
-fn went_on_waiting(pending: &mut PendingSignIn, state: &str) {
+fn went_on_waiting(pending: &mut PendingLogin, state: &str) {
     let (status, reply) = answered(pending, format!("GET /callback?code=right&state={state} HTTP/1.1\r\n\r\n"));
     assert_eq!(status, 200);
     let authorized = reply.result.expect("the end").unwrap();
@@ -75,7 +75,7 @@ fn the_callback_ends_the_waiting() {
     let (status, reply) = answered(&mut pending, bytes);
     assert_eq!(status, 200);
     assert!(String::from_utf8_lossy(&reply.bytes).contains("<h1>Back to the program</h1>"));
-    let [_, verifier, _] = made_of(&random(0));
+    let [_, verifier, _] = made_of(0);
     assert_eq!(exchanged(reply.result.unwrap().unwrap()), Some(("c".to_owned(), verifier)));
 }
 
@@ -184,10 +184,10 @@ fn a_response_repeats_nothing_of_the_request() {
 fn a_refusal_ends_the_waiting_too() {
     for (rest, kind, text) in [
         ("error=access_denied", ErrorKind::Denied, "The sign-in was not allowed."),
-        ("error=server_error", ErrorKind::TryLater, "Return to the program, which says why."),
+        ("error=server_error", ErrorKind::Unavailable, "Return to the program, which says why."),
         ("error=what_is_that", ErrorKind::Refused, "Return to the program, which says why."),
-        ("code=a&code=b", ErrorKind::BadAnswer, "Return to the program, which says why."),
-        ("", ErrorKind::BadAnswer, "Return to the program, which says why."),
+        ("code=a&code=b", ErrorKind::InvalidResponse, "Return to the program, which says why."),
+        ("", ErrorKind::InvalidResponse, "Return to the program, which says why."),
     ] {
         let (mut pending, state) = waiting(&request());
         let (status, reply) = answered(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
@@ -327,7 +327,7 @@ fn post(headers: &str, body: &str) -> String {
 
 #[test]
 fn a_form_post_is_a_callback() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let body = format!("code=c&state={state}");
     let length = body.len();
     for headers in [
@@ -354,7 +354,7 @@ fn a_form_post_is_a_callback() {
 
 #[test]
 fn a_form_post_is_read_along_with_the_query_of_its_address() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let with = |query: &str, body: &str| {
         let (mut pending, _) = waiting(&request());
         let bytes = format!("POST /callback{query} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -371,14 +371,14 @@ fn a_form_post_is_read_along_with_the_query_of_its_address() {
     assert_eq!(with("?code=c", &format!("state={state}")), good);
     assert_eq!(with(&format!("?code=c&state={state}"), ""), good);
     // Once in each is twice.
-    assert_eq!(with(&format!("?code=evil&state={state}"), "code=c"), (200, Some(Err(ErrorKind::BadAnswer))));
+    assert_eq!(with(&format!("?code=evil&state={state}"), "code=c"), (200, Some(Err(ErrorKind::InvalidResponse))));
     assert_eq!(with(&format!("?state={state}"), &format!("code=c&state={state}")), (400, None));
     assert_eq!(with("?state=evil", &format!("code=c&state={state}")), (400, None));
 }
 
 #[test]
 fn a_form_post_of_a_length_that_is_unclear_is_refused() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let body = format!("code=c&state={state}");
     let length = body.len();
     let (mut pending, _) = waiting(&request());
@@ -420,7 +420,7 @@ fn a_form_post_of_256_kib_is_read() {
 
 #[test]
 fn no_header_changes_what_a_callback_is() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     for header in [
         "Host: evil.example",
         "X-HTTP-Method-Override: DELETE",
@@ -463,7 +463,7 @@ fn a_page_of_another_site_learns_nothing_and_ends_nothing() {
 fn a_flood_of_callbacks_ends_nothing() {
     let (mut pending, state) = waiting(&request());
     for seed in 1..2_000 {
-        let [others, ..] = made_of(&random(seed));
+        let [others, ..] = made_of(seed);
         let (status, reply) =
             answered(&mut pending, format!("GET /callback?code=evil&state={others} HTTP/1.1\r\n\r\n"));
         assert_eq!(status, 400);
@@ -482,7 +482,7 @@ fn a_jwt_comes_to_this_machine_too() {
     }
     // In mode Post the state of a classic one stands in the address.
     let [(mut pending, _), _] = jwt_waiting("my_jwt");
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let bytes = format!("POST /callback?state={state} HTTP/1.1\r\nContent-Length: 12\r\n\r\nmy_jwt=a.b.c");
     let reply = whole(bytes).answer(&mut pending, start());
     assert_eq!(reply.result.expect("the end").unwrap().jwt.expose(), "a.b.c");

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::{BrowserRequest, Callback, Pending, ResponseType};
+use loginradius_proto::{Dialect, ErrorKind};
+use loginradius_testing::speaking;
 
 use crate::fixtures::*;
 
 #[test]
 fn the_callback_of_a_login_yields_its_code_and_its_verifier() {
-    let [state, verifier, _] = made_of(&random(0));
+    let [state, verifier, _] = made_of(0);
     for app in families() {
         let mut pending = begin(&request(), &app).pending;
         let authorized = accept(&mut pending, &format!("code=the+c%6fde%21&state={state}")).unwrap();
@@ -23,18 +24,18 @@ fn a_callback_without_a_state_is_refused_and_changes_nothing() {
     for text in ["", "code=x", "code=x&state", "code=x&state=", "error=access_denied", "code=x&State=", "%00"] {
         refused(
             accept(&mut pending, text),
-            ErrorKind::Unrelated,
+            ErrorKind::StateMismatch,
             "Authorize: the callback does not belong to this sign-in",
         );
     }
-    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::Unrelated, "does not belong");
+    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::StateMismatch, "does not belong");
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
 
 #[test]
 fn a_callback_with_another_state_is_refused_and_changes_nothing() {
     let (mut pending, state) = waiting(&request());
-    let [others, ..] = made_of(&random(1));
+    let [others, ..] = made_of(1);
     let mut near = vec![
         others,
         state[..42].to_owned(),
@@ -56,7 +57,7 @@ fn a_callback_with_another_state_is_refused_and_changes_nothing() {
     for wrong in near {
         assert_ne!(wrong, state);
         for text in [format!("code=x&state={wrong}"), format!("error=access_denied&state={wrong}")] {
-            refused(accept(&mut pending, &text), ErrorKind::Unrelated, "go on waiting");
+            refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "go on waiting");
         }
     }
     still_waits(&mut pending, &format!("code=x&state={state}"));
@@ -72,7 +73,7 @@ fn two_states_are_none_even_if_one_of_them_is_right() {
         format!("state=evil&code=x&state={state}"),
         format!("code=x&state={state}&st%61te=evil"),
     ] {
-        refused(accept(&mut pending, &text), ErrorKind::Unrelated, "go on waiting");
+        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "go on waiting");
     }
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
@@ -80,9 +81,9 @@ fn two_states_are_none_even_if_one_of_them_is_right() {
 #[test]
 fn the_verifier_or_the_nonce_is_no_state() {
     let mut pending = begin(&request().scope("openid"), &classic()).pending;
-    let [state, verifier, nonce] = made_of(&random(0));
+    let [state, verifier, nonce] = made_of(0);
     for wrong in [verifier, nonce] {
-        refused(accept(&mut pending, &format!("code=x&state={wrong}")), ErrorKind::Unrelated, "go on waiting");
+        refused(accept(&mut pending, &format!("code=x&state={wrong}")), ErrorKind::StateMismatch, "go on waiting");
     }
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
@@ -98,26 +99,26 @@ fn a_callback_counts_once() {
         format!("error=access_denied&state={state}"),
         format!("state={state}"),
     ] {
-        refused(accept(&mut pending, &again), ErrorKind::Finished, "the callback of this sign-in came before");
+        refused(accept(&mut pending, &again), ErrorKind::AlreadyCompleted, "the callback of this sign-in came before");
     }
     // Of another one it is still not the callback.
-    refused(accept(&mut pending, "code=x&state=y"), ErrorKind::Unrelated, "go on waiting");
+    refused(accept(&mut pending, "code=x&state=y"), ErrorKind::StateMismatch, "go on waiting");
 }
 
 #[test]
 fn its_callback_consumes_a_login_whatever_it_says() {
     for (rest, kind) in [
-        ("", ErrorKind::BadAnswer),
-        ("&code=", ErrorKind::BadAnswer),
-        ("&code=a&code=b", ErrorKind::BadAnswer),
+        ("", ErrorKind::InvalidResponse),
+        ("&code=", ErrorKind::InvalidResponse),
+        ("&code=a&code=b", ErrorKind::InvalidResponse),
         ("&error=access_denied", ErrorKind::Denied),
-        ("&error=server_error&code=a", ErrorKind::TryLater),
-        ("&error=a&error=b", ErrorKind::BadAnswer),
-        ("&iss=https://evil.example&code=a", ErrorKind::BadAnswer),
+        ("&error=server_error&code=a", ErrorKind::Unavailable),
+        ("&error=a&error=b", ErrorKind::InvalidResponse),
+        ("&iss=https://evil.example&code=a", ErrorKind::InvalidResponse),
     ] {
         let (mut pending, state) = waiting(&request().issuer("https://honest.example"));
         refused(accept(&mut pending, &format!("state={state}{rest}")), kind, "Authorize: ");
-        refused(accept(&mut pending, &format!("state={state}&code=a")), ErrorKind::Finished, "came before");
+        refused(accept(&mut pending, &format!("state={state}&code=a")), ErrorKind::AlreadyCompleted, "came before");
     }
 }
 
@@ -125,7 +126,7 @@ fn accept_at(at: SystemTime) -> Result<(), ErrorKind> {
     let (mut pending, state) = waiting(&request());
     let outcome = pending.accept(&query(&format!("code=x&state={state}")), at).map(drop).map_err(|error| error.kind());
     // Whichever way it went, that was its callback.
-    refused(accept(&mut pending, &format!("code=x&state={state}")), ErrorKind::Finished, "came before");
+    refused(accept(&mut pending, &format!("code=x&state={state}")), ErrorKind::AlreadyCompleted, "came before");
     outcome
 }
 
@@ -155,7 +156,7 @@ fn the_ten_minutes_hold_in_both_families_and_for_a_jwt() {
     for (at, taken) in [(10 * MINUTE, false), (10 * MINUTE - SECOND, true)] {
         for app in families() {
             let mut pending = begin(&request(), &app).pending;
-            let [state, ..] = made_of(&random(0));
+            let [state, ..] = made_of(0);
             assert_eq!(pending.accept(&query(&format!("code=x&state={state}")), start() + at).is_ok(), taken);
         }
         for (mut pending, right) in jwt_waiting("token") {
@@ -163,7 +164,7 @@ fn the_ten_minutes_hold_in_both_families_and_for_a_jwt() {
                 Ok(_) => assert!(taken),
                 Err(error) => assert!(!taken && error.kind() == ErrorKind::Expired, "{error}"),
             }
-            refused(accept(&mut pending, &right), ErrorKind::Finished, "came before");
+            refused(accept(&mut pending, &right), ErrorKind::AlreadyCompleted, "came before");
         }
     }
 }
@@ -173,7 +174,7 @@ fn a_login_of_before_1970_or_of_the_far_future_does_not_panic() {
     for began in [SystemTime::UNIX_EPOCH - MINUTE, SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 55)] {
         let login = request().begin(&classic(), &random(0), began).unwrap();
         let mut pending = login.pending;
-        let [state, ..] = made_of(&random(0));
+        let [state, ..] = made_of(0);
         pending.accept(&query(&format!("code=x&state={state}")), began + SECOND).unwrap();
     }
 }
@@ -185,12 +186,12 @@ fn two_tabs_do_not_take_each_others_callbacks() {
     let states: Vec<String> = tabs.iter().map(|tab| tab.expose_state().to_owned()).collect();
     for (at, tab) in tabs.iter_mut().enumerate() {
         for (other, state) in states.iter().enumerate().filter(|(other, _)| *other != at) {
-            refused(accept(tab, &format!("code=of-{other}&state={state}")), ErrorKind::Unrelated, "go on waiting");
+            refused(accept(tab, &format!("code=of-{other}&state={state}")), ErrorKind::StateMismatch, "go on waiting");
         }
     }
     for (at, tab) in tabs.iter_mut().enumerate() {
         let authorized = accept(tab, &format!("code=of-{at}&state={}", states[at])).unwrap();
-        let [_, verifier, _] = made_of(&random(at as u64));
+        let [_, verifier, _] = made_of(at as u64);
         assert_eq!(exchanged(authorized), Some((format!("of-{at}"), verifier)));
     }
 }
@@ -229,17 +230,17 @@ fn nothing_is_yielded_that_was_not_requested() {
 
 #[test]
 fn a_token_that_is_smuggled_into_a_code_flow_is_dropped() {
-    for smuggled in
+    for injected in
         ["token=evil", "access_token=evil", "id_token=evil", "token=evil&token=evil", "token=a&access_token=b"]
     {
         let (mut pending, state) = waiting(&request());
-        let authorized = accept(&mut pending, &format!("code=c&{smuggled}&state={state}")).unwrap();
+        let authorized = accept(&mut pending, &format!("code=c&{injected}&state={state}")).unwrap();
         assert_eq!(credentials(authorized), Credentials { code: Some("c".to_owned()), ..Credentials::default() });
         // And is no stand-in for the code.
         let (mut pending, state) = waiting(&request());
         refused(
-            accept(&mut pending, &format!("{smuggled}&state={state}")),
-            ErrorKind::BadAnswer,
+            accept(&mut pending, &format!("{injected}&state={state}")),
+            ErrorKind::InvalidResponse,
             "the callback lacks `code`",
         );
     }
@@ -265,7 +266,7 @@ fn whatever_was_asked_for_has_to_be_there() {
         (CodeIdTokenToken, "&code=&token=t&id_token=i", "lacks `code`"),
     ] {
         let (mut pending, state) = waiting(&request().response_type(kind));
-        refused(accept(&mut pending, &format!("state={state}{rest}")), ErrorKind::BadAnswer, lacks);
+        refused(accept(&mut pending, &format!("state={state}{rest}")), ErrorKind::InvalidResponse, lacks);
     }
 }
 
@@ -275,7 +276,7 @@ fn what_was_asked_for_and_comes_twice_is_refused() {
         let (mut pending, state) = waiting(&request());
         refused(
             accept(&mut pending, &format!("state={state}&{twice}")),
-            ErrorKind::BadAnswer,
+            ErrorKind::InvalidResponse,
             "has `code` more than once",
         );
     }
@@ -291,7 +292,7 @@ fn what_was_asked_for_and_comes_twice_is_refused() {
         (ResponseType::Code, "error=x&error_description=a&error_description=b", "`error_description` more than once"),
     ] {
         let (mut pending, state) = waiting(&request().response_type(kind));
-        refused(accept(&mut pending, &format!("{twice}&state={state}")), ErrorKind::BadAnswer, named);
+        refused(accept(&mut pending, &format!("{twice}&state={state}")), ErrorKind::InvalidResponse, named);
     }
 }
 
@@ -329,42 +330,46 @@ fn the_issuer_is_checked_if_one_is_expected() {
             "h",
             "x",
         ] {
-            let error = refused(with(required, &format!("&iss={other}")), ErrorKind::BadAnswer, "names another issuer");
+            let error =
+                refused(with(required, &format!("&iss={other}")), ErrorKind::InvalidResponse, "names another issuer");
             assert!(!error.to_string().contains("evil"), "{error}");
         }
-        refused(with(required, "&iss=a&iss=b"), ErrorKind::BadAnswer, "`iss` more than once");
+        refused(with(required, "&iss=a&iss=b"), ErrorKind::InvalidResponse, "`iss` more than once");
         refused(
             with(required, "&iss=https://honest.example&iss=https://honest.example"),
-            ErrorKind::BadAnswer,
+            ErrorKind::InvalidResponse,
             "`iss` more than once",
         );
         // RFC 9207, section 2.4: also of an error.
-        refused(with(required, "&iss=x&error=access_denied"), ErrorKind::BadAnswer, "names another issuer");
+        refused(with(required, "&iss=x&error=access_denied"), ErrorKind::InvalidResponse, "names another issuer");
     }
     for none in ["", "&iss=", "&ISS=https://honest.example"] {
         with(false, none).unwrap();
-        refused(with(true, none), ErrorKind::BadAnswer, "names no issuer");
+        refused(with(true, none), ErrorKind::InvalidResponse, "names no issuer");
     }
-    refused(with(true, "&error=access_denied"), ErrorKind::BadAnswer, "names no issuer");
+    refused(with(true, "&error=access_denied"), ErrorKind::InvalidResponse, "names no issuer");
     // Nobody said what to expect.
     let (mut pending, state) = waiting(&request());
     accept(&mut pending, &format!("code=c&state={state}&iss=https://any.example")).unwrap();
 }
 
 #[test]
-fn the_exchange_is_written_as_the_request_was_told() {
+fn the_exchange_is_written_in_the_dialect_of_the_service() {
     use loginradius_proto::Endpoint as _;
-    let body = |request: loginradius_proto::browser::AuthorizationRequest| {
-        let (mut pending, state) = waiting(&request);
+    let body = |dialect| {
+        let (mut pending, state) = waiting(&request());
         let exchange = accept(&mut pending, &format!("code=c&state={state}")).unwrap().exchange().unwrap();
-        let request = exchange.request(&classic()).unwrap();
+        let request = exchange.request(&speaking(&classic(), dialect)).unwrap();
         format!("?{}", std::str::from_utf8(request.body().as_bytes()).unwrap())
     };
-    let plain = body(request());
+    let plain = body(Dialect::new());
     assert_eq!(parameter(&plain, "grant_type"), None);
     assert_eq!(parameter(&plain, "response_type").as_deref(), Some("token"));
-    assert_eq!(parameter(&body(request().with_grant_type()), "grant_type").as_deref(), Some("authorization_code"));
-    assert_eq!(parameter(&body(request().without_response_type()), "response_type"), None);
+    assert_eq!(
+        parameter(&body(Dialect::new().with_grant_type_of_code(true)), "grant_type").as_deref(),
+        Some("authorization_code")
+    );
+    assert_eq!(parameter(&body(Dialect::new().with_response_type(false)), "response_type"), None);
     assert!(parameter(&plain, "client_secret").is_none());
     assert_eq!(parameter(&plain, "redirect_uri").as_deref(), Some(ADDRESS));
 }
@@ -377,7 +382,7 @@ fn a_flow_without_a_code_has_no_exchange() {
 
 #[test]
 fn every_kind_of_callback_is_accepted_alike() {
-    let state = made_of(&random(0))[0].clone();
+    let state = made_of(0)[0].clone();
     let text = format!("code=c&state={state}");
     let callbacks = [
         Callback::from_query(&text),
@@ -405,7 +410,7 @@ fn a_login_says_when_it_can_be_thrown_away() {
     for (pending, _) in jwt_waiting("token") {
         assert_eq!(pending.expires_at(), start() + 10 * MINUTE);
     }
-    let stored = loginradius_proto::browser::PendingSignIn::from_json(&pending.to_json()).unwrap();
+    let stored = loginradius_proto::browser::PendingLogin::from_json(&pending.to_json()).unwrap();
     assert_eq!(stored.expires_at(), start() + 10 * MINUTE);
     let far = request().begin(&classic(), &random(0), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 60)).unwrap();
     let _ = far.pending.expires_at();

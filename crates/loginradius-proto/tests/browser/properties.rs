@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use loginradius_proto::browser::loopback::Connection;
 use loginradius_proto::browser::{
-    AuthorizationRequest, BrowserRequest, Callback, ChallengeMethod, JwtRedirect, Pending, PendingJwt, PendingSignIn,
-    ResponseType,
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, ResponseType,
 };
+use loginradius_proto::{ChallengeMethod, Dialect};
 use loginradius_proto::{Error, ErrorKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ const RESPONSE_TYPES: [ResponseType; 7] = [
 
 /// Pieces of what a browser sends, so that chance gets past the first check.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let known: Vec<Vec<u8>> = [
         "GET /callback?",
         "POST /callback",
@@ -84,9 +84,9 @@ fn give_to_all(callback: &Callback) -> Result<(), TestCaseError> {
         let second = pending.accept(callback, start());
         let Err(again) = second else { return Err(TestCaseError::fail("handed out twice")) };
         match first {
-            Ok(_) => prop_assert_eq!(again.kind(), ErrorKind::Finished),
+            Ok(_) => prop_assert_eq!(again.kind(), ErrorKind::AlreadyCompleted),
             Err(error) => {
-                prop_assert_eq!(error.kind() == ErrorKind::Unrelated, again.kind() == ErrorKind::Unrelated);
+                prop_assert_eq!(error.kind() == ErrorKind::StateMismatch, again.kind() == ErrorKind::StateMismatch);
                 let printed = error.to_string();
                 prop_assert!(!printed.chars().any(char::is_control), "{:?}", printed);
                 prop_assert!(printed.chars().count() < 1_000);
@@ -175,7 +175,7 @@ struct Tab {
 }
 
 enum Either {
-    SignIn(PendingSignIn),
+    SignIn(PendingLogin),
     Classic(PendingJwt),
     Site(PendingJwt),
 }
@@ -183,7 +183,7 @@ enum Either {
 impl Tab {
     fn new(number: usize, kind: usize) -> Self {
         let random = random(number as u64);
-        let [state, _, nonce] = made_of(&random);
+        let [state, _, nonce] = made_of(number as u64);
         let redirect = JwtRedirect::new(ADDRESS, "jwt");
         let (pending, secret, asked) = match RESPONSE_TYPES.get(kind) {
             Some(kind) => {
@@ -212,17 +212,17 @@ impl Tab {
         let one = |name: &str| match &all(name)[..] {
             [] => Ok(None),
             [value] => Ok(Some(value.clone()).filter(|value| !value.is_empty())),
-            _ => Err(ErrorKind::BadAnswer),
+            _ => Err(ErrorKind::InvalidResponse),
         };
         let shown = match self.pending {
             Either::Site(_) => one("jwt").ok().flatten().and_then(|jwt| jwt.strip_prefix("JWT-OF-").map(str::to_owned)),
             _ => one("state").ok().flatten(),
         };
         if shown.as_ref() != Some(&self.secret) {
-            return Err(ErrorKind::Unrelated);
+            return Err(ErrorKind::StateMismatch);
         }
         if std::mem::replace(&mut self.consumed, true) {
-            return Err(ErrorKind::Finished);
+            return Err(ErrorKind::AlreadyCompleted);
         }
         if late {
             return Err(ErrorKind::Expired);
@@ -238,7 +238,7 @@ impl Tab {
             let values = names.iter().map(|name| one(name)).collect::<Result<Vec<_>, _>>()?;
             match &values.into_iter().flatten().collect::<Vec<_>>()[..] {
                 [value] => Ok(Some(value.clone())),
-                _ => Err(ErrorKind::BadAnswer),
+                _ => Err(ErrorKind::InvalidResponse),
             }
         };
         let code = asked("code", &["code"])?;
@@ -265,7 +265,7 @@ impl Tab {
     /// As if another process went on.
     fn stored_and_read(&mut self) {
         match &mut self.pending {
-            Either::SignIn(pending) => *pending = PendingSignIn::from_json(&pending.to_json()).unwrap(),
+            Either::SignIn(pending) => *pending = PendingLogin::from_json(&pending.to_json()).unwrap(),
             Either::Classic(pending) | Either::Site(pending) => {
                 *pending = PendingJwt::from_json(&pending.to_json()).unwrap()
             }
@@ -287,7 +287,7 @@ proptest! {
                     prop_assert!(callback.state() != Some(""));
                     give_to_all(&callback)?;
                 }
-                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::BadAnswer),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidResponse),
             }
         }
     }
@@ -363,19 +363,20 @@ proptest! {
         let redirect = format!("{ADDRESS}?back={}", percent_encoding::utf8_percent_encode(&in_redirect, percent_encoding::NON_ALPHANUMERIC));
         let mut names = BTreeSet::from(["scope", "state", "nonce", "client_id"].map(str::to_owned));
         let others: Vec<_> = others.into_iter().filter(|(name, _)| !name.contains("c") && names.insert(name.to_ascii_lowercase())).collect();
-        let mut request = AuthorizationRequest::new(&redirect).scope(&scope).response_type(kind).challenge_method(method);
+        let mut request = AuthorizationRequest::new(&redirect).scope(&scope).response_type(kind);
         for (name, value) in &others {
             request = request.parameter(name, value);
         }
         for app in families() {
-            let app = loginradius_proto::App::new(&id).oauth_app("my-oauth-app").service(app.target().clone());
+            let service = app.service().clone().with_dialect(Dialect::new().with_challenge_method(method)).unwrap();
+            let app = loginradius_proto::App::new(&id).with_oauth_app("my-oauth-app").with_service(service);
             let Ok(login) = request.begin(&app, &random(seed), start()) else {
                 // Nothing but a name of ours is refused here.
                 let ours = ["redirect_uri", "response_type"];
                 prop_assert!(others.iter().any(|(name, _)| ours.contains(&name.to_ascii_lowercase().as_str())));
                 continue;
             };
-            let [state, verifier, nonce] = made_of(&random(seed));
+            let [state, verifier, nonce] = made_of(seed);
             let mut given = vec![
                 ("client_id".to_owned(), id.clone()),
                 ("redirect_uri".to_owned(), redirect.clone()),
@@ -410,8 +411,8 @@ proptest! {
         let (key, jwt_app) = (format!("k{}y", key.trim()), format!("a{}p", jwt_app.trim()));
         let value = percent_encoding::utf8_percent_encode(&in_return, percent_encoding::NON_ALPHANUMERIC);
         let address = format!("{ADDRESS}?back={value}");
-        let [state, _, nonce] = made_of(&random(seed));
-        let with = |app: loginradius_proto::App| app.api_key(&key).jwt_app(&jwt_app);
+        let [state, _, nonce] = made_of(seed);
+        let with = |app: loginradius_proto::App| app.with_api_key(&key).with_jwt_app(&jwt_app);
         let begin = |app| JwtRedirect::new(&address, "token").begin(&with(app), &random(seed), start()).unwrap().url;
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let returned = format!("{address}&state={state}");
@@ -448,8 +449,8 @@ proptest! {
         changed[at] = byte;
         for text in [String::from_utf8_lossy(&changed), String::from_utf8_lossy(&noise)] {
             // A changed one may be another login, and is refused or written again as it was read.
-            if let Ok(pending) = PendingSignIn::from_json(&text) {
-                prop_assert_eq!(PendingSignIn::from_json(&pending.to_json()).unwrap().to_json(), pending.to_json());
+            if let Ok(pending) = PendingLogin::from_json(&text) {
+                prop_assert_eq!(PendingLogin::from_json(&pending.to_json()).unwrap().to_json(), pending.to_json());
             }
             if let Ok(pending) = PendingJwt::from_json(&text) {
                 prop_assert_eq!(PendingJwt::from_json(&pending.to_json()).unwrap().to_json(), pending.to_json());
@@ -473,7 +474,7 @@ proptest! {
                     let own = lower.split(':').next().unwrap().contains('.');
                     prop_assert!(own || (lower.starts_with("https://") && !host.contains('@')) || (lower.starts_with("http://") && this_machine));
                 }
-                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Settings),
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Configuration),
             }
         }
     }
@@ -483,7 +484,7 @@ proptest! {
         let began_at = SystemTime::UNIX_EPOCH + Duration::from_millis(began);
         let now = if forwards { began + away } else { began.saturating_sub(away) };
         let mut pending = request().begin(&classic(), &random(0), began_at).unwrap().pending;
-        let [state, ..] = made_of(&random(0));
+        let [state, ..] = made_of(0);
         let outcome = pending.accept(&query(&format!("code=c&state={state}")), SystemTime::UNIX_EPOCH + Duration::from_millis(now));
         prop_assert_eq!(outcome.is_ok(), now.abs_diff(began) < 600_000);
     }

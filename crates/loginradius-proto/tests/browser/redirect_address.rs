@@ -9,11 +9,17 @@ use crate::fixtures::*;
 #[track_caller]
 fn is_refused(address: &str, saying: &str) {
     for app in families() {
-        let error =
-            refused(AuthorizationRequest::new(address).begin(&app, &random(0), start()), ErrorKind::Settings, saying);
+        let error = refused(
+            AuthorizationRequest::new(address).begin(&app, &random(0), start()),
+            ErrorKind::Configuration,
+            saying,
+        );
         assert!(error.to_string().contains("redirect_uri"), "{error}");
-        let error =
-            refused(JwtRedirect::new(address, "token").begin(&app, &random(0), start()), ErrorKind::Settings, saying);
+        let error = refused(
+            JwtRedirect::new(address, "token").begin(&app, &random(0), start()),
+            ErrorKind::Configuration,
+            saying,
+        );
         assert!(error.to_string().contains("return_url"), "{error}");
     }
 }
@@ -155,8 +161,16 @@ fn a_forgotten_scheme_is_not_taken_for_an_apps_own() {
         ["127.0.0.1:8400/callback", "app.example:443/cb", "1.2:x", ".:x", "-.a:x", "+.a:x", "com.example.app:"]
     {
         for app in families() {
-            refused(AuthorizationRequest::new(address).begin(&app, &random(0), start()), ErrorKind::Settings, "scheme");
-            refused(JwtRedirect::new(address, "token").begin(&app, &random(0), start()), ErrorKind::Settings, "scheme");
+            refused(
+                AuthorizationRequest::new(address).begin(&app, &random(0), start()),
+                ErrorKind::Configuration,
+                "scheme",
+            );
+            refused(
+                JwtRedirect::new(address, "token").begin(&app, &random(0), start()),
+                ErrorKind::Configuration,
+                "scheme",
+            );
         }
     }
 }
@@ -244,7 +258,7 @@ fn an_address_that_has_a_parameter_of_the_callback_is_refused() {
         for address in [format!("{ADDRESS}?{name}=x"), format!("{ADDRESS}?a=b&{name}"), format!("{ADDRESS}?{name}=")] {
             for app in families() {
                 let request = AuthorizationRequest::new(&address);
-                refused(request.begin(&app, &random(0), start()), ErrorKind::Settings, name);
+                refused(request.begin(&app, &random(0), start()), ErrorKind::Configuration, name);
             }
         }
     }
@@ -252,7 +266,7 @@ fn an_address_that_has_a_parameter_of_the_callback_is_refused() {
         let address = format!("{ADDRESS}?{name}=x");
         for app in families() {
             let redirect = JwtRedirect::new(&address, "my_jwt");
-            refused(redirect.begin(&app, &random(0), start()), ErrorKind::Settings, name);
+            refused(redirect.begin(&app, &random(0), start()), ErrorKind::Configuration, name);
         }
     }
 }
@@ -266,19 +280,19 @@ fn an_address_on_this_machine_is_made_of_a_port_and_a_path() {
     for path in
         ["", "callback", "/cb?x", "/cb%20", "/cb#x", "/a b", "/a\\b", "/ä", "/a\r\nb", "@evil.example/", "//cb\0"]
     {
-        refused(loopback::redirect_uri(8400, path), ErrorKind::Settings, "");
+        refused(loopback::redirect_uri(8400, path), ErrorKind::Configuration, "");
     }
 }
 
 #[test]
 fn a_path_that_a_browser_would_change_is_refused() {
     for path in ["/a/../b", "/..", "/./a", "/.", "/a{b}", "/\"", "/<x>", "/a`", "/a^b", "/a|b"] {
-        refused(loopback::redirect_uri(8400, path), ErrorKind::Settings, "path");
+        refused(loopback::redirect_uri(8400, path), ErrorKind::Configuration, "path");
     }
     for path in ["//", "//x", "/a//b", "/a//"] {
-        refused(loopback::redirect_uri(8400, path), ErrorKind::Settings, "has an empty segment");
+        refused(loopback::redirect_uri(8400, path), ErrorKind::Configuration, "has an empty segment");
     }
-    refused(loopback::redirect_uri(0, "/callback"), ErrorKind::Settings, "port");
+    refused(loopback::redirect_uri(0, "/callback"), ErrorKind::Configuration, "port");
 }
 
 #[test]
@@ -291,12 +305,12 @@ fn an_address_that_is_far_too_long_is_refused_as_a_setting() {
         for app in families() {
             refused(
                 AuthorizationRequest::new(&address).begin(&app, &random(0), start()),
-                ErrorKind::Settings,
+                ErrorKind::Configuration,
                 "redirect_uri",
             );
             refused(
                 JwtRedirect::new(&address, "token").begin(&app, &random(0), start()),
-                ErrorKind::Settings,
+                ErrorKind::Configuration,
                 "return_url",
             );
         }

@@ -13,27 +13,27 @@ fn refusal(error: &str, description: &str) -> Error {
 }
 
 fn described(description: &str) -> String {
-    refusal("access_denied", description).service().unwrap().description.clone().unwrap_or_default()
+    refusal("access_denied", description).api_error().unwrap().description.clone().unwrap_or_default()
 }
 
 #[test]
 fn an_error_is_typed_by_its_name_in_rfc_6749() {
     for (name, kind) in [
         ("access_denied", ErrorKind::Denied),
-        ("invalid_request", ErrorKind::Settings),
-        ("unauthorized_client", ErrorKind::Settings),
-        ("unsupported_response_type", ErrorKind::Settings),
-        ("invalid_scope", ErrorKind::Settings),
-        ("invalid_client", ErrorKind::Settings),
-        ("invalid_target", ErrorKind::Settings),
-        ("redirect_uri_mismatch", ErrorKind::Settings),
-        ("request_not_supported", ErrorKind::Settings),
-        ("server_error", ErrorKind::TryLater),
-        ("temporarily_unavailable", ErrorKind::TryLater),
-        ("login_required", ErrorKind::SignInAgain),
-        ("interaction_required", ErrorKind::SignInAgain),
-        ("consent_required", ErrorKind::SignInAgain),
-        ("account_selection_required", ErrorKind::SignInAgain),
+        ("invalid_request", ErrorKind::Configuration),
+        ("unauthorized_client", ErrorKind::Configuration),
+        ("unsupported_response_type", ErrorKind::Configuration),
+        ("invalid_scope", ErrorKind::Configuration),
+        ("invalid_client", ErrorKind::Configuration),
+        ("invalid_target", ErrorKind::Configuration),
+        ("redirect_uri_mismatch", ErrorKind::Configuration),
+        ("request_not_supported", ErrorKind::Configuration),
+        ("server_error", ErrorKind::Unavailable),
+        ("temporarily_unavailable", ErrorKind::Unavailable),
+        ("login_required", ErrorKind::SignInRequired),
+        ("interaction_required", ErrorKind::SignInRequired),
+        ("consent_required", ErrorKind::SignInRequired),
+        ("account_selection_required", ErrorKind::SignInRequired),
         ("something_new", ErrorKind::Refused),
         ("Access_Denied", ErrorKind::Refused),
         ("access_denied ", ErrorKind::Refused),
@@ -42,7 +42,7 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
         assert_eq!(error.kind(), kind, "{name}");
         assert_eq!(error.operation(), Some("Authorize"));
         assert_eq!(error.http_status(), None);
-        let service = error.service().unwrap();
+        let service = error.api_error().unwrap();
         assert_eq!(service.oauth_error.as_deref(), Some(name.trim()));
         assert_eq!(service.description.as_deref(), Some("why"));
         let refused =
@@ -70,7 +70,7 @@ fn an_error_without_a_description_is_one() {
         let (mut pending, state) = waiting(&request());
         let error = accept(&mut pending, &format!("error=access_denied&state={state}{rest}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
-        assert_eq!(error.service().unwrap().description, None);
+        assert_eq!(error.api_error().unwrap().description, None);
         assert!(error.to_string().starts_with("Authorize: the sign-in was not allowed: access_denied; "), "{error}");
     }
 }
@@ -112,17 +112,17 @@ fn markup_is_text_and_stays_text() {
     let markup = "<script>alert(1)</script><img src=x onerror=alert(1)>";
     let error = refusal("access_denied", markup);
     assert_eq!(error.kind(), ErrorKind::Denied);
-    assert_eq!(error.service().unwrap().description.as_deref(), Some(markup));
+    assert_eq!(error.api_error().unwrap().description.as_deref(), Some(markup));
 }
 
 #[test]
 fn secrets_of_the_login_do_not_get_through() {
-    let [state, verifier, nonce] = made_of(&random(0));
+    let [state, verifier, nonce] = made_of(0);
     for secret in [state, verifier, nonce] {
         let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
         for spelled in [secret.clone(), encoded.clone(), encoded.to_lowercase(), format!("{secret}{secret}")] {
             for error in [refusal("access_denied", &format!("the {spelled} is bad")), refusal(&spelled, &spelled)] {
-                let printed = format!("{error} {error:?} {error:#?} {:?}", error.service());
+                let printed = format!("{error} {error:?} {error:#?} {:?}", error.api_error());
                 assert!(!printed.contains(&secret), "{printed}");
                 assert!(!printed.contains(&spelled), "{printed}");
                 assert!(printed.contains("[redacted]"), "{printed}");
@@ -141,7 +141,7 @@ fn what_the_same_callback_brought_does_not_get_through() {
         assert!(!printed.contains("S3CR3T"), "{name}: {printed}");
     }
     let [(mut pending, _), _] = jwt_waiting("my_jwt");
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let text = format!("error=x&error_description=the+S3CR3T+is+used&my_jwt=S3CR3T&state={state}");
     let error = accept(&mut pending, &text).unwrap_err();
     assert!(!format!("{error} {error:#?}").contains("S3CR3T"), "{error}");
@@ -150,7 +150,7 @@ fn what_the_same_callback_brought_does_not_get_through() {
 #[test]
 fn a_refusal_of_a_jwt_login_is_typed_too() {
     let [(mut pending, _), _] = jwt_waiting("token");
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let text = format!("error=access_denied&error_description=no+{state}&state={state}");
     let error = refused(accept(&mut pending, &text), ErrorKind::Denied, "JWT Redirect: the sign-in was not allowed");
     assert!(!error.to_string().contains(&state), "{error}");

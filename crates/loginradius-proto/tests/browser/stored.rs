@@ -1,7 +1,8 @@
 //! A login that is stored while the browser is away.
 
-use loginradius_proto::ErrorKind;
-use loginradius_proto::browser::{Pending, PendingJwt, PendingSignIn, ResponseType};
+use loginradius_proto::browser::{Pending, PendingJwt, PendingLogin, ResponseType};
+use loginradius_proto::{Dialect, ErrorKind};
+use loginradius_testing::speaking;
 use serde_json::Value;
 
 use crate::fixtures::*;
@@ -12,10 +13,10 @@ fn stored() -> String {
 
 #[test]
 fn a_stored_login_goes_on_where_it_was() {
-    let [state, verifier, nonce] = made_of(&random(0));
-    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    let [state, verifier, nonce] = made_of(0);
+    let mut pending = PendingLogin::from_json(&stored()).unwrap();
     assert_eq!((pending.expose_state(), pending.nonce()), (state.as_str(), Some(nonce.as_str())));
-    refused(accept(&mut pending, "code=c&state=x"), ErrorKind::Unrelated, "go on waiting");
+    refused(accept(&mut pending, "code=c&state=x"), ErrorKind::StateMismatch, "go on waiting");
     let authorized = accept(&mut pending, &format!("code=c&state={state}&iss=https://honest.example")).unwrap();
     assert_eq!(exchanged(authorized), Some(("c".to_owned(), verifier)));
 }
@@ -23,7 +24,7 @@ fn a_stored_login_goes_on_where_it_was() {
 #[test]
 fn every_setting_survives_storing() {
     use loginradius_proto::Endpoint as _;
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     for kind in ["code", "token", "code token", "id_token", "code id_token", "id_token token", "code id_token token"] {
         let all = [
             ResponseType::Code,
@@ -35,9 +36,11 @@ fn every_setting_survives_storing() {
             ResponseType::CodeIdTokenToken,
         ];
         let response_type = all.into_iter().find(|known| known.as_str() == kind).unwrap();
-        let request = request().response_type(response_type).with_grant_type().without_response_type();
-        let json = begin(&request, &classic()).pending.to_json();
-        let mut pending = PendingSignIn::from_json(&json).unwrap();
+        let app = speaking(&classic(), Dialect::new().with_grant_type_of_code(true).with_response_type(false));
+        let json = begin(&request().response_type(response_type), &app).pending.to_json();
+        // A program of before takes the dialect from there.
+        assert!(json.contains(r#""with_grant_type":true,"without_response_type":true"#), "{json}");
+        let mut pending = PendingLogin::from_json(&json).unwrap();
         assert_eq!(pending.to_json(), json);
         let authorized = accept(&mut pending, &format!("code=c&token=t&id_token=i&state={state}")).unwrap();
         assert_eq!(authorized.tokens.is_some(), kind.split(' ').any(|part| part == "token"));
@@ -46,36 +49,36 @@ fn every_setting_survives_storing() {
             assert!(!kind.contains("code"));
             continue;
         };
-        let body = exchange.request(&classic()).unwrap().into_body();
+        let body = exchange.request(&app).unwrap().into_body();
         let body = format!("?{}", std::str::from_utf8(body.as_bytes()).unwrap());
         assert_eq!(parameter(&body, "grant_type").as_deref(), Some("authorization_code"));
         assert_eq!(parameter(&body, "response_type"), None);
         assert_eq!(parameter(&body, "redirect_uri").as_deref(), Some(ADDRESS));
     }
-    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
-    refused(accept(&mut pending, &format!("code=c&state={state}")), ErrorKind::BadAnswer, "names no issuer");
+    let mut pending = PendingLogin::from_json(&stored()).unwrap();
+    refused(accept(&mut pending, &format!("code=c&state={state}")), ErrorKind::InvalidResponse, "names no issuer");
 }
 
 #[test]
 fn a_login_that_is_consumed_stays_so_when_it_is_stored() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     let text = format!("code=c&state={state}&iss=https://honest.example");
     for first in [&text, &format!("error=access_denied&state={state}")] {
-        let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+        let mut pending = PendingLogin::from_json(&stored()).unwrap();
         let _ = accept(&mut pending, first);
-        let mut pending = PendingSignIn::from_json(&pending.to_json()).unwrap();
-        refused(accept(&mut pending, &text), ErrorKind::Finished, "came before");
+        let mut pending = PendingLogin::from_json(&pending.to_json()).unwrap();
+        refused(accept(&mut pending, &text), ErrorKind::AlreadyCompleted, "came before");
     }
     for (mut pending, right) in jwt_waiting("token") {
         accept(&mut pending, &right).unwrap();
         let mut pending = PendingJwt::from_json(&pending.to_json()).unwrap();
-        refused(accept(&mut pending, &right), ErrorKind::Finished, "came before");
+        refused(accept(&mut pending, &right), ErrorKind::AlreadyCompleted, "came before");
     }
 }
 
 #[test]
 fn strange_callbacks_leave_the_stored_form_as_it_was() {
-    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    let mut pending = PendingLogin::from_json(&stored()).unwrap();
     for text in ["", "code=c", "code=c&state=x", "error=access_denied&state=x"] {
         accept(&mut pending, text).unwrap_err();
         assert_eq!(pending.to_json(), stored());
@@ -89,8 +92,8 @@ fn strange_callbacks_leave_the_stored_form_as_it_was() {
 
 #[test]
 fn the_ten_minutes_count_from_the_beginning_and_not_from_the_reading() {
-    let [state, ..] = made_of(&random(0));
-    let mut pending = PendingSignIn::from_json(&stored()).unwrap();
+    let [state, ..] = made_of(0);
+    let mut pending = PendingLogin::from_json(&stored()).unwrap();
     let outcome = pending.accept(&query(&format!("code=c&state={state}")), start() + 10 * MINUTE);
     refused(outcome, ErrorKind::Expired, "10 minutes");
 }
@@ -101,7 +104,7 @@ fn a_stored_jwt_login_goes_on_where_it_was() {
         let json = pending.to_json();
         let mut pending = PendingJwt::from_json(&json).unwrap();
         assert_eq!(pending.to_json(), json);
-        refused(accept(&mut pending, "my_jwt=a.b.c&state=x"), ErrorKind::Unrelated, "go on waiting");
+        refused(accept(&mut pending, "my_jwt=a.b.c&state=x"), ErrorKind::StateMismatch, "go on waiting");
         still_waits(&mut pending, &right);
     }
 }
@@ -109,9 +112,9 @@ fn a_stored_jwt_login_goes_on_where_it_was() {
 /// Whatever each of the two refuses to read, with that in the message.
 #[track_caller]
 fn unreadable(json: &str, saying: &str) {
-    let error = refused(PendingSignIn::from_json(json), ErrorKind::Settings, saying);
+    let error = refused(PendingLogin::from_json(json), ErrorKind::Configuration, saying);
     assert!(error.to_string().starts_with("Authorize: the stored sign-in"), "{error}");
-    let error = refused(PendingJwt::from_json(json), ErrorKind::Settings, saying);
+    let error = refused(PendingJwt::from_json(json), ErrorKind::Configuration, saying);
     assert!(error.to_string().starts_with("JWT Redirect: the stored sign-in"), "{error}");
 }
 
@@ -122,21 +125,21 @@ fn what_is_no_stored_login_is_refused() {
     }
     // One is not the other.
     let [(jwt, _), _] = jwt_waiting("token");
-    refused(PendingSignIn::from_json(&jwt.to_json()), ErrorKind::Settings, "cannot be read");
-    refused(PendingJwt::from_json(&stored()), ErrorKind::Settings, "cannot be read");
+    refused(PendingLogin::from_json(&jwt.to_json()), ErrorKind::Configuration, "cannot be read");
+    refused(PendingJwt::from_json(&stored()), ErrorKind::Configuration, "cannot be read");
 }
 
 #[test]
 fn a_stored_login_that_is_cut_off_is_refused() {
     let json = stored();
     for end in 0..json.len() {
-        refused(PendingSignIn::from_json(&json[..end]), ErrorKind::Settings, "cannot be read");
+        refused(PendingLogin::from_json(&json[..end]), ErrorKind::Configuration, "cannot be read");
     }
-    refused(PendingSignIn::from_json(&format!("{json}}}")), ErrorKind::Settings, "cannot be read");
+    refused(PendingLogin::from_json(&format!("{json}}}")), ErrorKind::Configuration, "cannot be read");
     for (pending, _) in jwt_waiting("token") {
         let json = pending.to_json();
         for end in 0..json.len() {
-            refused(PendingJwt::from_json(&json[..end]), ErrorKind::Settings, "cannot be read");
+            refused(PendingJwt::from_json(&json[..end]), ErrorKind::Configuration, "cannot be read");
         }
     }
 }
@@ -145,15 +148,15 @@ fn a_stored_login_that_is_cut_off_is_refused() {
 fn a_stored_login_of_another_version_is_refused() {
     for version in ["0", "2", "4294967295"] {
         let json = stored().replace("\"version\":1", &format!("\"version\":{version}"));
-        refused(PendingSignIn::from_json(&json), ErrorKind::Settings, "is of another version of this crate");
+        refused(PendingLogin::from_json(&json), ErrorKind::Configuration, "is of another version of this crate");
         for (pending, _) in jwt_waiting("token") {
             let json = pending.to_json().replace("\"version\":1", &format!("\"version\":{version}"));
-            refused(PendingJwt::from_json(&json), ErrorKind::Settings, "is of another version of this crate");
+            refused(PendingJwt::from_json(&json), ErrorKind::Configuration, "is of another version of this crate");
         }
     }
     for version in ["-1", "\"1\"", "1.0", "null", "1,\"version\":1"] {
         let json = stored().replace("\"version\":1", &format!("\"version\":{version}"));
-        refused(PendingSignIn::from_json(&json), ErrorKind::Settings, "cannot be read");
+        refused(PendingLogin::from_json(&json), ErrorKind::Configuration, "cannot be read");
     }
 }
 
@@ -178,9 +181,13 @@ fn a_tampered_login_is_refused_where_that_can_be_seen() {
             &" ".repeat(43),
         ] {
             let tampered = tampered(&json, path, Value::from(value));
-            refused(PendingSignIn::from_json(&tampered), ErrorKind::Settings, "the stored sign-in was changed");
+            refused(PendingLogin::from_json(&tampered), ErrorKind::Configuration, "the stored sign-in was changed");
         }
-        refused(PendingSignIn::from_json(&tampered(&json, path, Value::Null)), ErrorKind::Settings, "cannot be read");
+        refused(
+            PendingLogin::from_json(&tampered(&json, path, Value::Null)),
+            ErrorKind::Configuration,
+            "cannot be read",
+        );
     }
     for (path, value) in [
         ("/awaiting/consumed", Value::from("false")),
@@ -199,8 +206,8 @@ fn a_tampered_login_is_refused_where_that_can_be_seen() {
         ("/expected/redirect_uri", Value::Null),
     ] {
         let tampered = tampered(&json, path, value.clone());
-        let error = PendingSignIn::from_json(&tampered).map(drop);
-        refused(error, ErrorKind::Settings, "cannot be read");
+        let error = PendingLogin::from_json(&tampered).map(drop);
+        refused(error, ErrorKind::Configuration, "cannot be read");
     }
     for name in [
         "secret",
@@ -213,9 +220,9 @@ fn a_tampered_login_is_refused_where_that_can_be_seen() {
         "expected",
     ] {
         let without = json.replace(&format!("\"{name}\":"), "\"something\":");
-        refused(PendingSignIn::from_json(&without), ErrorKind::Settings, "cannot be read");
+        refused(PendingLogin::from_json(&without), ErrorKind::Configuration, "cannot be read");
         let twice = json.replace(&format!("\"{name}\":"), &format!("\"{name}\":null,\"{name}\":"));
-        refused(PendingSignIn::from_json(&twice), ErrorKind::Settings, "cannot be read");
+        refused(PendingLogin::from_json(&twice), ErrorKind::Configuration, "cannot be read");
     }
 }
 
@@ -225,11 +232,11 @@ fn a_tampered_jwt_login_is_refused_where_that_can_be_seen() {
         let json = pending.to_json();
         for value in ["", "x", &"A".repeat(42), &"A".repeat(44)] {
             let tampered = tampered(&json, "/jwt/awaiting/secret", Value::from(value));
-            refused(PendingJwt::from_json(&tampered), ErrorKind::Settings, "the stored sign-in was changed");
+            refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored sign-in was changed");
         }
         for value in ["", "state", "State", "error", "error_description"] {
             let tampered = tampered(&json, "/jwt/parameter", Value::from(value));
-            refused(PendingJwt::from_json(&tampered), ErrorKind::Settings, "the stored sign-in was changed");
+            refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored sign-in was changed");
         }
         for (path, value) in [
             ("/jwt/bound_by", Value::from("nothing")),
@@ -238,17 +245,17 @@ fn a_tampered_jwt_login_is_refused_where_that_can_be_seen() {
             ("/jwt/parameter", Value::Null),
             ("/jwt/awaiting/consumed", Value::from(0)),
         ] {
-            refused(PendingJwt::from_json(&tampered(&json, path, value)), ErrorKind::Settings, "cannot be read");
+            refused(PendingJwt::from_json(&tampered(&json, path, value)), ErrorKind::Configuration, "cannot be read");
         }
     }
 }
 
 #[test]
 fn a_time_that_was_tampered_with_gives_no_longer_life() {
-    let [state, ..] = made_of(&random(0));
+    let [state, ..] = made_of(0);
     for began in [0, u64::MAX, 1_700_000_600_000 + 600_000] {
         let tampered = tampered(&stored(), "/awaiting/began_at_unix_ms", Value::from(began));
-        let mut pending = PendingSignIn::from_json(&tampered).unwrap();
+        let mut pending = PendingLogin::from_json(&tampered).unwrap();
         refused(accept(&mut pending, &format!("code=c&state={state}")), ErrorKind::Expired, "10 minutes");
     }
 }
@@ -256,10 +263,10 @@ fn a_time_that_was_tampered_with_gives_no_longer_life() {
 #[test]
 fn errors_of_the_stored_form_show_nothing_of_it() {
     let json = stored();
-    let [state, verifier, nonce] = made_of(&random(0));
+    let [state, verifier, nonce] = made_of(0);
     for end in 0..json.len() {
         for broken in [json[..end].to_owned(), format!("{}7{}", &json[..end], &json[end..])] {
-            let Err(error) = PendingSignIn::from_json(&broken) else { continue };
+            let Err(error) = PendingLogin::from_json(&broken) else { continue };
             let printed = format!("{error} {error:?} {error:#?}");
             for secret in [&state, &verifier, &nonce] {
                 assert!(!printed.contains(&secret[..8]), "{printed}");

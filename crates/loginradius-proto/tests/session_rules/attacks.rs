@@ -54,7 +54,7 @@ fn a_record_under_another_generation_is_not_stuck_for_good() {
 fn a_stored_backoff_ends() {
     let mut scene = Scene::expired();
     scene.set_backoff(scene.now.wall, scene.now.wall + HOUR * 24 * 365 * 30, 1);
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     scene.pass(HOUR * 24);
     scene.responds(200, &pair("a2", "r2"));
     let end = scene.refresh();
@@ -134,7 +134,7 @@ fn what_was_started_is_read_by_another_process() {
                 (set.scope, set.token_type) = (Some(refresh.into()), Some(access.into()));
                 set.id_token = Some(refresh.into());
                 if access.is_empty() {
-                    assert_eq!(scene.start(set).kind(), ErrorKind::Settings);
+                    assert_eq!(scene.start(set).kind(), ErrorKind::Configuration);
                     continue;
                 }
                 scene.start(set.clone()).ok();

@@ -64,12 +64,12 @@ fn a_lost_response_is_tried_again_under_a_new_intent_until_the_attempts_are_used
             .replace("send r1, wait, wait", "send r1, wait")
             .replace("send r1, wait, backoff", "send r1, backoff");
         assert_eq!(log, format!("lock, load, {attempts}, backoff 4, unlock"), "{name}");
-        assert_eq!(end.kind(), ErrorKind::TryLater, "{name}");
+        assert_eq!(end.kind(), ErrorKind::Unavailable, "{name}");
         assert_eq!(end.events(), "retried, retried, retried, retried", "{name}");
         // The next process has to know that a response may have been lost.
         assert_eq!(scene.record()["intent"]["attempt"], 4, "{name}");
         assert_eq!(scene.record()["refresh_token"], "r1", "{name}");
-        assert_eq!(scene.cached(), "backing off try_later", "{name}");
+        assert_eq!(scene.cached(), "backing off unavailable", "{name}");
     }
 }
 
@@ -80,7 +80,7 @@ fn what_was_not_sent_is_tried_again_and_leaves_no_intent() {
     let end = scene.refresh();
     let attempts = "intent 1, send r1, wait, intent 1, send r1, wait, intent 1, send r1, wait, intent 1, send r1";
     assert_eq!(scene.log(), format!("lock, load, {attempts}, backoff 4, unlock"));
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert!(end.error().to_string().contains("nothing was sent"), "{}", end.error());
     assert!(scene.record()["intent"].is_null());
 }
@@ -103,7 +103,7 @@ fn the_waits_double() {
 #[test]
 fn the_waits_end_at_the_longest_one() {
     let mut scene = Scene::expired();
-    scene.policy.retry = Retry { attempts: 12, first_wait: ms(100), longest_wait: s(1) };
+    scene.policy.retry = Retry::default().with_attempts(12).with_first_wait(ms(100)).with_max_wait(s(1));
     (0..12).for_each(|_| scene.lost());
     scene.refresh();
     assert_eq!(scene.sends(), 12);
@@ -170,7 +170,7 @@ fn there_is_no_attempt_after_those_that_wait_for_the_lock_have_given_up() {
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, backoff 1, unlock");
     assert_eq!(scene.waits, [s(30)]);
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
 
     let mut scene = Scene::expired();
     scene.policy.lock_wait = ms(1_200);
@@ -185,7 +185,7 @@ fn a_wait_counts_from_the_request_if_the_driver_looked_at_its_clock_before_that(
     let mut scene = Scene::expired();
     scene.on("send", |scene| {
         scene.now.monotonic -= s(1);
-        responded(Err(Error::lost("reset")))
+        responded(Err(Error::outcome_unknown("reset")))
     });
     scene.responds(200, &pair("a2", "r2"));
     scene.refresh();
@@ -199,7 +199,7 @@ fn one_attempt_is_one_attempt() {
     scene.lost();
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     // Whatever the policy, not all callers at once.
     assert_eq!(scene.lasts("backing off"), s(1));
 }
@@ -213,7 +213,7 @@ fn the_error_says_what_happened_and_that_the_session_continues() {
     assert!(line.starts_with("Refresh Access Token: HTTP 503"), "{line}");
     assert_eq!(end.error().http_status().unwrap().as_u16(), 503);
     let error = scene.backoff_error();
-    assert_eq!((error.kind(), error.to_string()), (ErrorKind::TryLater, line));
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Unavailable, line));
 }
 
 // Retry-After
@@ -244,7 +244,7 @@ fn a_wait_longer_than_the_policys_is_for_the_next_caller() {
     scene.responds_with(429, "", &[("retry-after", "120")]);
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.error().retry_after(), Some(s(120)));
     assert_eq!(scene.lasts("backing off"), s(120));
 }
@@ -296,9 +296,9 @@ fn a_token_that_expires_while_the_request_is_out_is_not_returned() {
     scene.policy.retry = Retry::OFF;
     scene.on("send", |scene| {
         scene.pass(s(2));
-        responded(Err(Error::lost("reset")))
+        responded(Err(Error::outcome_unknown("reset")))
     });
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
 }
 
 #[test]
@@ -309,8 +309,8 @@ fn a_backoff_does_not_withhold_a_fresh_token() {
     assert_eq!(scene.refresh().token(), "a1");
     assert_eq!(scene.cached(), "fresh a1");
     scene.pass(s(30));
-    assert_eq!(scene.cached(), "backing off try_later");
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.cached(), "backing off unavailable");
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.log(), "lock, load, unlock");
 }
 
@@ -325,7 +325,7 @@ fn another_process_gets_the_stored_failure_at_once() {
     scene.memory = SessionMemory::default();
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.error().retry_after(), Some(s(40)));
     assert!(end.error().to_string().contains("HTTP 503"), "{}", end.error());
     assert_eq!(end.events(), "");
@@ -358,7 +358,7 @@ fn after_a_backoff_there_is_one_attempt_and_a_longer_backoff() {
         scene.lost();
         let end = scene.refresh();
         assert_eq!(scene.log(), format!("lock, load, intent {attempt}, send r1, backoff {attempt}, unlock"));
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         within(scene.lasts("backing off"), backoff);
     }
     scene.pass(s(10));
@@ -401,7 +401,7 @@ fn a_backoff_of_just_before_leaves_one_attempt() {
     let mut scene = Scene::expired();
     scene.set_backoff(scene.now.wall - s(12), scene.now.wall - s(2), 3);
     scene.lost();
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 4, unlock");
     within(scene.lasts("backing off"), s(4));
 }
@@ -448,7 +448,7 @@ fn a_backoff_counts_by_the_monotonic_clock_once_it_is_known() {
     scene.refresh();
     scene.now.wall -= HOUR;
     scene.now.monotonic += s(59);
-    assert_eq!(scene.cached(), "backing off try_later");
+    assert_eq!(scene.cached(), "backing off unavailable");
     scene.now.monotonic += s(1);
     assert_eq!(scene.cached(), "missing");
 }
@@ -472,9 +472,9 @@ fn a_backoff_that_cannot_be_stored_counts_in_this_process() {
         scene.responds_with(503, PAGE, &[("retry-after", "60")]);
         scene.on("hold", move |_| saved(outcome()));
         let end = scene.refresh();
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
-        assert_eq!(scene.cached(), "backing off try_later");
+        assert_eq!(scene.cached(), "backing off unavailable");
     }
 }
 
@@ -515,7 +515,7 @@ fn attempts_beyond_all_count_do_not_overflow() {
     });
     scene.set_backoff(now().wall, now().wall, u32::MAX);
     (0..4).for_each(|_| scene.lost());
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.record()["intent"]["attempt"], u32::MAX);
 }
 
@@ -636,7 +636,7 @@ fn an_intent_that_was_never_sent_is_no_lost_response() {
     });
     scene.responds(400, REJECTED);
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert!(!end.error().to_string().contains("lost"), "{}", end.error());
 }
 
@@ -649,7 +649,7 @@ fn a_process_that_is_suspended_each_time_gives_up_without_a_request() {
             None
         });
     }
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 0);
 }
 
@@ -658,13 +658,13 @@ fn a_process_that_is_suspended_each_time_gives_up_without_a_request() {
 #[test]
 fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
     for (status, body, kind) in [
-        (401, r#"{"error":"invalid_client"}"#, ErrorKind::Settings),
-        (400, r#"{"error":"unauthorized_client"}"#, ErrorKind::Settings),
-        (400, r#"{"error":"invalid_request","error_description":"client_id is missing"}"#, ErrorKind::Settings),
-        (400, r#"{"error":"unsupported_grant_type"}"#, ErrorKind::Settings),
-        (200, r#"{"error":"invalid_client"}"#, ErrorKind::Settings),
-        (403, r#"{"ErrorCode":922,"Message":"API key is invalid"}"#, ErrorKind::Settings),
-        (403, r#"{"ErrorCode":991,"Message":"The user is blocked"}"#, ErrorKind::AskUser),
+        (401, r#"{"error":"invalid_client"}"#, ErrorKind::Configuration),
+        (400, r#"{"error":"unauthorized_client"}"#, ErrorKind::Configuration),
+        (400, r#"{"error":"invalid_request","error_description":"client_id is missing"}"#, ErrorKind::Configuration),
+        (400, r#"{"error":"unsupported_grant_type"}"#, ErrorKind::Configuration),
+        (200, r#"{"error":"invalid_client"}"#, ErrorKind::Configuration),
+        (403, r#"{"ErrorCode":922,"Message":"API key is invalid"}"#, ErrorKind::Configuration),
+        (403, r#"{"ErrorCode":991,"Message":"The user is blocked"}"#, ErrorKind::UserActionRequired),
         (400, r#"{"error":"access_denied"}"#, ErrorKind::Denied),
         (400, r#"{"ErrorCode":4711,"Message":"Something new"}"#, ErrorKind::Refused),
     ] {
@@ -701,7 +701,7 @@ fn a_refusal_of_the_app_after_a_lost_response_leaves_the_intent() {
     let mut scene = Scene::expired();
     scene.lost();
     scene.responds(401, r#"{"error":"invalid_client"}"#);
-    assert_eq!(scene.refresh().kind(), ErrorKind::Settings);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Configuration);
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, intent 2, send r1, backoff 2, unlock");
     assert_eq!(scene.record()["intent"]["attempt"], 1);
 }
@@ -770,14 +770,14 @@ fn an_unsent_intent_does_not_hide_that_another_process_lost_a_response() {
         scene.pass(HOUR);
         scene.other_process(|scene| {
             scene.lost();
-            assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+            assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
         });
         scene.pass(HOUR);
         saved(Ok(()))
     });
     scene.responds(400, REJECTED);
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert!(end.error().to_string().contains("an earlier refresh were lost"), "{}", end.error());
 }
 
@@ -785,6 +785,6 @@ fn an_unsent_intent_does_not_hide_that_another_process_lost_a_response() {
 fn the_tokens_are_the_newest_also_after_a_faulty_response() {
     let mut scene = Scene::expired();
     scene.responds(200, r#"{"refresh_token":"r2"}"#);
-    assert_eq!(scene.refresh().kind(), ErrorKind::BadAnswer);
+    assert_eq!(scene.refresh().kind(), ErrorKind::InvalidResponse);
     assert_eq!(scene.memory.tokens(scene.now).unwrap().refresh_token.unwrap().expose(), "r2");
 }

@@ -54,7 +54,7 @@ fn a_lock_that_stays_taken_is_given_up() {
         scene.locked_until = Some(scene.now.monotonic + HOUR);
         let before = scene.now.monotonic;
         let end = scene.refresh();
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         assert_eq!(end.events(), "");
         let waited = scene.now.monotonic - before;
         assert!(waited >= lock_wait && waited <= lock_wait + ms(160), "{waited:?}");
@@ -122,7 +122,7 @@ fn a_lock_that_stays_taken_is_an_error_of_every_job() {
         let before = scene.stored.clone();
         scene.locked_until = Some(scene.now.monotonic + HOUR);
         let end = job(&mut scene);
-        assert_eq!(end.kind(), ErrorKind::TryLater, "{name}");
+        assert_eq!(end.kind(), ErrorKind::Unavailable, "{name}");
         assert_eq!(scene.stored, before, "{name}");
         assert!(scene.memory.save_error().is_none(), "{name}");
     }
@@ -171,10 +171,10 @@ fn callers_get_the_cached_token_for_a_moment_each_time_that_the_store_fails() {
 fn an_error_of_the_lock_is_an_error_of_the_flow() {
     for (name, job) in Scene::JOBS {
         let mut scene = Scene::expired();
-        scene.on("lock", |_| locked(Err(Error::settings("the folder of the locks cannot be written"))));
+        scene.on("lock", |_| locked(Err(Error::configuration("the folder of the locks cannot be written"))));
         let end = job(&mut scene);
         assert_eq!(scene.log(), "lock", "{name}");
-        assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
+        assert_eq!(end.kind(), ErrorKind::Configuration, "{name}");
     }
 }
 
@@ -182,7 +182,7 @@ fn an_error_of_the_lock_is_an_error_of_the_flow() {
 fn an_error_of_the_lock_leaves_a_fresh_token() {
     let mut scene = Scene::signed_in(600);
     scene.pass(s(570));
-    scene.on("lock", |_| locked(Err(Error::settings("the folder of the locks cannot be written"))));
+    scene.on("lock", |_| locked(Err(Error::configuration("the folder of the locks cannot be written"))));
     assert_eq!(scene.refresh().token(), "a1");
     assert_eq!(scene.cached(), "fresh a1");
 }
@@ -197,7 +197,7 @@ fn a_store_that_cannot_be_read_ends_nothing() {
         scene.on("load", |_| loaded(unreadable()));
         let end = job(&mut scene);
         assert_eq!(scene.log(), "lock, load, unlock", "{name}");
-        assert_eq!(end.kind(), ErrorKind::TryLater, "{name}");
+        assert_eq!(end.kind(), ErrorKind::Unavailable, "{name}");
         assert_eq!(scene.stored, before, "{name}");
         assert_eq!(end.events(), "", "{name}");
         assert!(scene.memory.tokens(scene.now).is_some(), "{name}");
@@ -233,7 +233,7 @@ fn a_damaged_record_is_only_replaced_by_a_login() {
             }
             _ => {
                 assert_eq!(scene.log(), "lock, load, unlock", "{name}");
-                assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
+                assert_eq!(end.kind(), ErrorKind::RecordDamaged, "{name}");
                 assert_eq!(scene.stored, damaged(), "{name}");
             }
         }
@@ -257,7 +257,7 @@ fn another_clients_session_is_left_as_it_is() {
         scene.memory = SessionMemory::default();
         let end = job(&mut scene);
         assert_eq!(scene.log(), "lock, load, unlock", "{name}");
-        assert_eq!(end.kind(), ErrorKind::Settings, "{name}");
+        assert_eq!(end.kind(), ErrorKind::Configuration, "{name}");
         let line = end.error().to_string();
         assert!(line.contains("`another client`") && line.contains("`my-client-id`"), "{line}");
         assert_eq!(scene.stored, before, "{name}");
@@ -363,6 +363,6 @@ fn a_process_that_is_suspended_at_each_load_gives_up() {
         });
     }
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 0);
 }

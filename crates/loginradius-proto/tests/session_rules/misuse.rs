@@ -24,7 +24,7 @@ fn stray() -> [SessionInput; 12] {
         SessionInput::Loaded(Ok(None)),
         SessionInput::Loaded(Err(LoadError::Failed(full_disk()))),
         SessionInput::Responded(Ok(response(200, pair("stray", "stray")))),
-        SessionInput::Responded(Err(Error::lost("stray"))),
+        SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
         SessionInput::Saved(Ok(())),
         SessionInput::Saved(Err(SaveError::Conflict)),
         SessionInput::Saved(Err(SaveError::Failed(full_disk()))),
@@ -59,7 +59,7 @@ fn the_end_is_returned_once() {
     assert_eq!(done(&scene, &mut flow), Ok(Some("a1".to_owned())));
     for input in stray() {
         flow.receive(input, scene.now);
-        assert_eq!(done(&scene, &mut flow), Err(ErrorKind::Finished));
+        assert_eq!(done(&scene, &mut flow), Err(ErrorKind::AlreadyCompleted));
     }
 }
 
@@ -69,12 +69,12 @@ fn an_end_that_was_returned_leaves_the_same_memory_and_no_events() {
     let mut flow = scene.refresh_flow();
     let _ = flow.step(scene.now);
     flow.receive(SessionInput::Locked(Err(full_disk())), scene.now);
-    assert_eq!(done(&scene, &mut flow), Err(ErrorKind::TryLater));
+    assert_eq!(done(&scene, &mut flow), Err(ErrorKind::Unavailable));
     let SessionStep::Done(end) = flow.step(scene.now) else { panic!("no end") };
     assert!(end.events.is_empty());
     assert_eq!(format!("{:?}", end.memory), format!("{:?}", scene.memory));
     scene.pass(HOUR);
-    assert_eq!(done(&scene, &mut flow), Err(ErrorKind::Finished));
+    assert_eq!(done(&scene, &mut flow), Err(ErrorKind::AlreadyCompleted));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_response_after_the_deadline_is_ignored() {
         None
     });
     scene.on("send", |_| None);
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 2);
     assert_eq!(scene.record()["refresh_token"], "r1");
 }
@@ -142,12 +142,12 @@ fn settings_beyond_all_measure_do_no_harm() {
         scene.policy.lock_wait = time;
         // With a timeout of nothing a request is over as soon as it is sent.
         scene.policy.timeout = time.max(ms(1));
-        scene.policy.retry = loginradius_proto::Retry { attempts: 2, first_wait: time, longest_wait: time };
+        scene.policy.retry = loginradius_proto::Retry::OFF.with_attempts(2).with_first_wait(time).with_max_wait(time);
         scene.start(tokens("a1", "r1", Some(s(600)))).ok();
         scene.pass(HOUR);
         scene.lost();
-        assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
-        assert_eq!(scene.cached(), "backing off try_later");
+        assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
+        assert_eq!(scene.cached(), "backing off unavailable");
         scene.start(tokens("b1", "q1", Some(s(600)))).ok();
         assert_eq!(scene.refresh().token(), "b1");
     }
@@ -173,6 +173,6 @@ fn a_timeout_of_nothing_ends() {
     scene.policy.timeout = Duration::ZERO;
     (0..4).for_each(|_| scene.on("send", |_| None));
     let flow = scene.refresh_flow();
-    assert_eq!(scene.drive(flow, |_, _, _| {}).kind(), ErrorKind::TryLater);
+    assert_eq!(scene.drive(flow, |_, _, _| {}).kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 4);
 }

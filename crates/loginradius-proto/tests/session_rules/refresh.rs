@@ -5,7 +5,7 @@ use std::time::Duration;
 use loginradius_proto::oauth::{AccessTokenByPassword, RequestDeviceCode};
 use loginradius_proto::session::SessionMemory;
 use loginradius_proto::{
-    AccessToken, Call, DeviceFlow, Endpoint, Error, ErrorKind, Flow, IdToken, Service, Step, TokenSet,
+    AccessToken, Call, DeviceFlow, Endpoint, Error, ErrorKind, Flow, IdToken, Seed, Service, Step, TokenSet,
 };
 
 use loginradius_testing::*;
@@ -159,7 +159,7 @@ fn no_user_is_signed_in() {
     let mut scene = Scene::empty();
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "");
 }
 
@@ -169,7 +169,7 @@ fn a_session_that_is_missing_in_the_store_is_forgotten() {
     scene.stored = None;
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     assert_eq!(scene.cached(), "missing");
 }
@@ -182,14 +182,14 @@ fn without_a_refresh_token_a_session_ends_with_its_token() {
     scene.pass(s(1));
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
 }
 
 #[test]
 fn without_a_refresh_token_a_session_ends_with_a_rejection() {
     let mut scene = Scene::with(tokens("a1", "", Some(s(600))));
     scene.memory.reject(&AccessToken::new("a1"));
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
 }
 
 // When a lifetime begins
@@ -240,11 +240,11 @@ fn a_response_that_came_after_its_lifetime_is_saved_and_not_returned() {
         responded(Ok(response(200, body)))
     });
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "rotated");
     assert_eq!(scene.record()["refresh_token"], "r2");
     // The next refresh would fare no better.
-    assert_eq!(scene.cached(), "backing off try_later");
+    assert_eq!(scene.cached(), "backing off unavailable");
     assert_eq!(scene.lasts("backing off"), s(1));
     assert_eq!(end.error().retry_after(), Some(s(1)));
     scene.pass(s(1));
@@ -266,7 +266,7 @@ fn a_token_that_expires_while_the_lock_is_given_back_is_not_returned() {
             None
         });
         let end = scene.refresh();
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         assert_eq!(scene.cached(), "missing");
     }
 }
@@ -315,7 +315,7 @@ fn a_login_counts_from_its_first_step_otherwise() {
 fn a_call_says_when_the_request_was_sent_that_got_the_response() {
     let scene = Scene::empty();
     let sent = |first_is_lost: bool| {
-        let mut call = Call::new(AccessTokenByPassword::new("user", "password"), &scene.app, 42);
+        let mut call = Call::new(AccessTokenByPassword::new("user", "password"), &scene.app, Seed(42));
         let mut now = start() + s(7);
         let Step::Send { .. } = call.step(now) else { panic!("nothing is sent") };
         let mut sent = now;
@@ -338,10 +338,10 @@ fn a_call_says_when_the_request_was_sent_that_got_the_response() {
 
 #[test]
 fn a_device_login_says_when_the_last_poll_was_sent() {
-    let app = Scene::empty().app.oauth_app("my-oauth-app");
+    let app = Scene::empty().app.with_oauth_app("my-oauth-app");
     let body = r#"{"device_code":"d","user_code":"u","verification_uri":"v","interval":5,"expires_in":600}"#;
     let grant = RequestDeviceCode::new().response(&app, response(200, body)).unwrap();
-    let mut flow = DeviceFlow::new(&app, &grant, start(), 42);
+    let mut flow = DeviceFlow::new(&app, &grant, start(), Seed(42));
     let Step::Send { .. } = flow.step(start() + s(5)) else { panic!("no poll") };
     flow.receive(Ok(response(400, r#"{"error":"authorization_pending"}"#)), start() + s(6));
     let Step::Send { .. } = flow.step(start() + s(11)) else { panic!("no second poll") };
@@ -446,7 +446,7 @@ fn a_refresh_token_that_cannot_be_used_is_an_event_and_counts_as_lost() {
         scene.responds(400, REJECTED);
         let end = scene.refresh();
         let error = end.error();
-        assert_eq!(error.kind(), ErrorKind::SignInAgain);
+        assert_eq!(error.kind(), ErrorKind::SignInRequired);
         assert!(error.to_string().contains("an earlier refresh were lost"), "{error}");
     }
 }
@@ -457,11 +457,11 @@ fn a_faulty_response_makes_other_processes_wait() {
     scene.responds(200, r#"{"refresh_token":"r2"}"#);
     let end = scene.refresh();
     let error = end.error();
-    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.retry_after().unwrap() >= s(1), "{error}");
     assert_eq!(scene.record()["hold"]["failures"], 1);
     scene.memory = SessionMemory::default();
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.log(), "lock, load, unlock");
     scene.pass(error.retry_after().unwrap());
     scene.responds(200, r#"{"refresh_token":"r3"}"#);
@@ -476,7 +476,7 @@ fn what_a_server_says_of_the_access_token_is_not_repeated() {
     scene.edit(|record| record["access_token"] = "access-a1".into());
     let end = scene.refresh();
     let error = end.error();
-    assert_eq!(error.kind(), ErrorKind::SignInAgain);
+    assert_eq!(error.kind(), ErrorKind::SignInRequired);
     assert!(!format!("{error:?}{error:#?}{}", scene.record()["refused"]).contains("access-a1"), "{error}");
 }
 
@@ -533,7 +533,7 @@ fn a_refresh_token_in_a_faulty_response_is_saved_before_the_error_is_returned() 
         scene.responds(200, body);
         let end = scene.refresh();
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock", "{body}");
-        assert_eq!(end.kind(), ErrorKind::BadAnswer, "{body}");
+        assert_eq!(end.kind(), ErrorKind::InvalidResponse, "{body}");
         assert_eq!(end.events(), "retried");
         assert!(scene.record()["intent"].is_null());
         // Not at once, and then with the new one.
@@ -569,7 +569,7 @@ fn a_faulty_response_does_not_make_a_rejected_token_fresh() {
     let mut scene = Scene::signed_in(600);
     scene.memory.reject(&AccessToken::new("a1"));
     scene.responds(200, r#"{"refresh_token":"r2"}"#);
-    assert_eq!(scene.refresh().kind(), ErrorKind::BadAnswer);
+    assert_eq!(scene.refresh().kind(), ErrorKind::InvalidResponse);
     assert!(scene.cached().starts_with("backing off"));
 }
 
@@ -617,7 +617,7 @@ fn a_rejection_is_remembered_until_there_is_another_token() {
     scene.memory.reject(&AccessToken::new("a1"));
     scene.not_sent();
     scene.policy.retry = loginradius_proto::Retry::OFF;
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     scene.pass(s(2));
     assert_eq!(scene.cached(), "missing");
 }
@@ -639,14 +639,14 @@ fn the_request_is_the_one_of_the_operation_over_a_connection_of_its_own() {
 #[test]
 fn settings_of_which_no_request_can_be_made_leave_no_intent() {
     let mut scene = Scene::expired();
-    scene.app = scene.app.clone().service(Service::site("acme.hub.loginradius.com").unwrap());
+    scene.app = scene.app.clone().with_service(Service::site("acme.hub.loginradius.com").unwrap());
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::Settings);
+    assert_eq!(end.kind(), ErrorKind::Configuration);
     assert!(scene.record()["intent"].is_null());
 
     let mut scene = Scene::signed_in(600);
-    scene.app = scene.app.clone().service(Service::site("acme.hub.loginradius.com").unwrap());
+    scene.app = scene.app.clone().with_service(Service::site("acme.hub.loginradius.com").unwrap());
     scene.pass(s(570));
     assert_eq!(scene.refresh().token(), "a1");
 }

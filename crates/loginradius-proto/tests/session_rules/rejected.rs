@@ -33,8 +33,8 @@ fn a_rejection_of_the_newest_refresh_token_ends_the_session_and_is_stored() {
         scene.responds(*status, body);
         let end = scene.refresh();
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, load, rejection r1, unlock", "{body}");
-        assert_eq!(end.kind(), ErrorKind::SignInAgain, "{body}");
-        assert!(end.error().service().is_some(), "{body}");
+        assert_eq!(end.kind(), ErrorKind::SignInRequired, "{body}");
+        assert!(end.error().api_error().is_some(), "{body}");
         assert_eq!(end.events(), "ended", "{body}");
         assert!(scene.record()["intent"].is_null() && scene.record()["hold"].is_null());
         assert_eq!(scene.cached(), "missing");
@@ -51,7 +51,7 @@ fn the_next_process_learns_of_the_end_without_a_request() {
         scene.memory = memory;
         let end = scene.refresh();
         assert_eq!(scene.log(), "lock, load, unlock");
-        assert_eq!(end.kind(), ErrorKind::SignInAgain);
+        assert_eq!(end.kind(), ErrorKind::SignInRequired);
         assert!(end.error().to_string().contains("invalid_grant"), "{}", end.error());
         assert_eq!(end.events(), "");
     }
@@ -67,7 +67,7 @@ fn another_process_with_the_tokens_in_memory_learns_of_the_end() {
     });
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     assert!(scene.memory.tokens(scene.now).is_none());
 }
@@ -114,7 +114,7 @@ fn a_rejection_without_a_lost_response_says_nothing_of_one() {
     scene.not_sent();
     scene.responds(400, REJECTED);
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert!(!end.error().to_string().contains("lost"), "{}", end.error());
     assert!(end.error().source().is_none());
 }
@@ -125,11 +125,11 @@ fn a_rejection_after_a_lost_response_says_so_and_shows_it() {
     scene.lost();
     scene.responds(400, REJECTED);
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "retried, ended");
     assert!(end.error().to_string().contains("lost"), "{}", end.error());
     let source = end.error().source().expect("the lost response").to_string();
-    assert!(source.contains("no whole answer"), "{source}");
+    assert!(source.contains("no complete response"), "{source}");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_rejection_after_an_intent_of_a_dead_process_says_so() {
     });
     scene.responds(400, REJECTED);
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert!(end.error().to_string().contains("lost"), "{}", end.error());
 }
 
@@ -217,7 +217,7 @@ fn a_newer_pair_that_is_rejected_as_well_is_the_end() {
     scene.responds(400, REJECTED);
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, load, intent 1, send r2, load, rejection r2, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_session_that_is_missing_after_a_rejection_was_signed_out() {
     });
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
 }
 
@@ -242,7 +242,7 @@ fn a_session_that_is_signing_out_after_a_rejection_has_ended() {
     });
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     // The process that signs out continues.
     assert_eq!(scene.record()["signing_out"], true);
 }
@@ -254,7 +254,7 @@ fn a_rejection_is_not_believed_before_the_store_was_looked_at() {
     scene.on("load", |_| None);
     scene.on("load", |_| loaded(unreadable()));
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     assert!(scene.record()["refused"].is_null());
     assert!(scene.memory.tokens(scene.now).is_some());
@@ -269,12 +269,12 @@ fn a_rejection_that_cannot_be_stored_is_returned_all_the_same() {
         scene.responds(400, REJECTED);
         scene.on("rejection", move |_| saved(outcome()));
         let end = scene.refresh();
-        assert_eq!(end.kind(), ErrorKind::SignInAgain);
+        assert_eq!(end.kind(), ErrorKind::SignInRequired);
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, load, rejection r1, unlock");
         // The next caller learns it from LoginRadius.
         scene.responds(400, REJECTED);
         let end = scene.refresh();
-        assert_eq!(end.kind(), ErrorKind::SignInAgain);
+        assert_eq!(end.kind(), ErrorKind::SignInRequired);
         assert_eq!(scene.sends(), 1);
     }
 }
@@ -298,10 +298,10 @@ fn the_rejection_of_an_access_token_outlives_one_that_cannot_be_stored() {
     scene.memory.reject(&AccessToken::new("a1"));
     scene.responds(400, REJECTED);
     scene.fails("rejection");
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
     scene.responds(400, REJECTED);
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
 }
 
 #[test]
@@ -309,6 +309,6 @@ fn a_rejection_ends_what_was_stored_of_failures() {
     let mut scene = Scene::expired();
     scene.set_backoff(scene.now.wall - s(12), scene.now.wall - s(2), 3);
     scene.responds(400, REJECTED);
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
     assert!(scene.record()["hold"].is_null() && scene.record()["intent"].is_null());
 }

@@ -28,7 +28,7 @@ fn an_intent_that_cannot_be_saved_costs_nothing() {
     scene.fails("intent");
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, unlock");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     assert_eq!(scene.stored, before);
     assert!(scene.memory.save_error().is_none());
@@ -95,7 +95,7 @@ fn conflicts_without_end_are_given_up() {
         });
     }
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 0);
     assert_eq!(scene.log().matches("lock, load").count(), 6);
 }
@@ -126,14 +126,14 @@ fn an_intent_that_may_have_been_saved_and_cannot_be_looked_for_is_not_sent() {
     });
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
 }
 
 #[test]
 fn intents_of_which_nothing_is_ever_known_are_given_up() {
     let mut scene = Scene::expired();
     (0..50).for_each(|_| scene.outcome_unknown("intent", false));
-    assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 0);
 }
 
@@ -165,7 +165,7 @@ fn a_sign_out_of_the_next_generation_is_not_taken_for_the_intent() {
         saved(Err(SaveError::Unknown(full_disk())))
     });
     scene.lost();
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
     assert_eq!(scene.sends(), 0, "{}", scene.log());
 }
 
@@ -196,7 +196,7 @@ fn a_pair_that_cannot_be_saved_is_returned_and_the_lock_is_retained() {
     assert_eq!(end.token(), "a2");
     assert_eq!(end.events(), "unsaved");
     assert!(scene.memory.retains_lock());
-    assert_eq!(scene.memory.save_error().expect("an error").kind(), ErrorKind::TryLater);
+    assert_eq!(scene.memory.save_error().expect("an error").kind(), ErrorKind::Unavailable);
     assert_eq!(scene.cached(), "fresh a2");
     assert_eq!(scene.record()["refresh_token"], "r1");
     assert_eq!(scene.record()["intent"]["attempt"], 1);
@@ -262,7 +262,7 @@ fn an_unsaved_token_that_has_expired_is_not_refreshed_while_it_cannot_be_saved()
     scene.fails("pair");
     let end = scene.refresh();
     assert_eq!(scene.log(), "pair r2");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     assert!(scene.memory.retains_lock());
     assert_eq!(scene.memory.tokens(scene.now).unwrap().refresh_token.unwrap().expose(), "r2");
@@ -301,7 +301,7 @@ fn another_process_waits_while_a_pair_is_unsaved() {
     scene.other_process(|scene| {
         scene.locked_until = Some(scene.now.monotonic + HOUR);
         let end = scene.refresh();
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         assert_eq!(scene.sends(), 0);
     });
 }
@@ -401,7 +401,7 @@ fn a_pair_in_conflict_with_a_sign_out_is_saved_for_it() {
     });
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, load, mark r2, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     // The process that signs out has to revoke the newest token.
     assert_eq!(scene.record()["refresh_token"], "r2");
@@ -430,7 +430,7 @@ fn a_pair_in_conflict_with_nothing_is_dropped() {
     });
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     assert_eq!(scene.stored, None);
 }
@@ -536,7 +536,7 @@ fn a_retained_pair_is_dropped_when_the_session_is_missing() {
     scene.stored = None;
     scene.pass(s(1));
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
     assert_eq!(scene.stored, None);
@@ -579,7 +579,7 @@ fn the_refresh_token_of_a_faulty_response_is_retained_if_it_cannot_be_saved() {
     scene.responds(200, r#"{"refresh_token":"r2"}"#);
     scene.fails("pair");
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "unsaved");
     assert!(scene.memory.retains_lock());
     scene.pass(s(2));
@@ -600,7 +600,7 @@ fn whatever_a_store_says_only_a_rejection_means_to_sign_in_again() {
             response(400, REJECTED),
         )
         .unwrap_err(),
-        1 => Error::lost("EIO"),
+        1 => Error::outcome_unknown("EIO"),
         2 => Error::not_sent("ENOSPC"),
         _ => loginradius_proto::Endpoint::response(
             &loginradius_proto::oauth::RefreshAccessToken::new("r"),
@@ -626,7 +626,7 @@ fn whatever_a_store_says_only_a_rejection_means_to_sign_in_again() {
                 }
             }
             let end = scene.refresh();
-            assert_eq!(end.kind(), ErrorKind::TryLater, "{step} {kind}");
+            assert_eq!(end.kind(), ErrorKind::Unavailable, "{step} {kind}");
             assert_eq!(end.events(), "", "{step}");
             // What went wrong can be seen.
             assert!(std::error::Error::source(end.error()).is_some());
@@ -638,9 +638,11 @@ fn whatever_a_store_says_only_a_rejection_means_to_sign_in_again() {
 #[test]
 fn settings_of_a_store_are_settings() {
     let mut scene = Scene::expired();
-    scene.on("load", |_| loaded(Err(LoadError::Failed(Error::settings("the folder cannot be written: change it")))));
+    scene.on("load", |_| {
+        loaded(Err(LoadError::Failed(Error::configuration("the folder cannot be written: change it"))))
+    });
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::Settings);
+    assert_eq!(end.kind(), ErrorKind::Configuration);
     assert!(end.error().to_string().contains("the folder"), "{}", end.error());
 }
 
@@ -683,7 +685,7 @@ fn a_flow_that_is_aborted_keeps_a_pair_that_is_not_stored_yet() {
             }
         }
         let end = flow.abort(holds_lock, scene.now);
-        assert_eq!(end.result.as_ref().unwrap_err().kind(), ErrorKind::TryLater);
+        assert_eq!(end.result.as_ref().unwrap_err().kind(), ErrorKind::Unavailable);
         assert_eq!(end.memory.retains_lock(), holds_lock);
         scene.locked = holds_lock;
         let _ = scene.end(end);
@@ -693,7 +695,7 @@ fn a_flow_that_is_aborted_keeps_a_pair_that_is_not_stored_yet() {
         // By a save alone.
         assert_eq!((scene.sends(), scene.record()["refresh_token"].as_str()), (0, Some("r2")));
         let SessionStep::Done(again) = flow.step(scene.now) else { panic!("it continues after its end") };
-        assert_eq!(again.result.unwrap_err().kind(), ErrorKind::Finished);
+        assert_eq!(again.result.unwrap_err().kind(), ErrorKind::AlreadyCompleted);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sign-outs, and forgetting.
 
 use loginradius_proto::session::SessionMemory;
-use loginradius_proto::{Error, ErrorKind, Retry, Service};
+use loginradius_proto::{Dialect, Error, ErrorKind, Retry, RevocationKey, Service};
 
 use loginradius_testing::*;
 
@@ -31,7 +31,7 @@ fn a_sign_out_marks_revokes_and_clears() {
     scene.on("revoke", |scene| {
         // From now on no caller gets the token.
         assert_eq!(scene.record()["signing_out"], true);
-        scene.other_process(|scene| assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain));
+        scene.other_process(|scene| assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired));
         responded(Ok(response(200, "")))
     });
     let end = scene.sign_out();
@@ -41,7 +41,7 @@ fn a_sign_out_marks_revokes_and_clears() {
     assert_eq!(scene.stored, None);
     assert_eq!(scene.cached(), "missing");
     assert!(scene.memory.tokens(scene.now).is_none());
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
 }
 
 #[test]
@@ -126,14 +126,14 @@ fn a_token_that_was_rejected_needs_no_revocation() {
 }
 
 #[test]
-fn the_key_of_the_token_is_the_policys() {
-    for (token_key, key) in [(false, "refresh_token=r1"), (true, "&token=r1")] {
+fn the_key_of_the_token_is_the_dialects() {
+    for (key, written) in [(RevocationKey::RefreshToken, "refresh_token=r1"), (RevocationKey::Token, "&token=r1")] {
         let mut scene = Scene::signed_in(600);
-        scene.policy.revoke_with_token_key = token_key;
+        scene.app = speaking(&scene.app, Dialect::new().with_revocation_key(key));
         let flow = &mut scene.sign_out_flow();
         let (request, options) = scene.run_to_request(flow);
         let body = String::from_utf8(request.body().as_bytes().to_vec()).unwrap();
-        assert!(body.ends_with(key), "{body}");
+        assert!(body.ends_with(written), "{body}");
         assert_eq!(options.deadline, scene.now.monotonic + s(30));
     }
 }
@@ -158,7 +158,7 @@ fn a_failure_is_tried_again() {
     for (status, body) in FAILURES {
         let mut scene = Scene::signed_in(600);
         scene.revokes(*status, body);
-        scene.on("revoke", |_| responded(Err(Error::lost("reset"))));
+        scene.on("revoke", |_| responded(Err(Error::outcome_unknown("reset"))));
         scene.on("revoke", |_| responded(Err(Error::not_sent("refused"))));
         scene.revokes(200, "");
         let end = scene.sign_out();
@@ -179,7 +179,7 @@ fn failures_without_end_leave_the_mark_and_the_next_sign_out_continues() {
     let end = scene.sign_out();
     let attempts = "revoke r1, wait, revoke r1, wait, revoke r1, wait, revoke r1";
     assert_eq!(scene.log(), format!("lock, load, mark r1, {attempts}, unlock"));
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert!(end.error().to_string().contains("sign out again"), "{}", end.error());
     assert!(end.error().retry_after().is_some());
     assert_eq!(end.events(), "retried, retried, retried, retried");
@@ -189,7 +189,7 @@ fn failures_without_end_leave_the_mark_and_the_next_sign_out_continues() {
     assert!(scene.memory.tokens(scene.now).is_none());
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "");
 
     scene.revokes(200, "");
@@ -208,7 +208,7 @@ fn the_mark_of_another_process_ends_the_session_here() {
     });
     scene.pass(s(570));
     let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     assert!(scene.memory.tokens(scene.now).is_none());
 }
@@ -231,15 +231,15 @@ fn a_long_wait_that_the_server_asks_for_is_left_to_the_next_sign_out() {
     scene.on("revoke", move |_| responded(Ok(unavailable)));
     let end = scene.sign_out();
     assert_eq!(scene.sends(), 1);
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.error().retry_after(), Some(s(120)));
 }
 
 #[test]
 fn another_refusal_is_returned_and_the_mark_stays() {
     for (status, body, kind) in [
-        (401, r#"{"error":"invalid_client"}"#, ErrorKind::Settings),
-        (400, r#"{"error":"invalid_request","error_description":"client_id is missing"}"#, ErrorKind::Settings),
+        (401, r#"{"error":"invalid_client"}"#, ErrorKind::Configuration),
+        (400, r#"{"error":"invalid_request","error_description":"client_id is missing"}"#, ErrorKind::Configuration),
         (400, r#"{"ErrorCode":4711,"Message":"Something new"}"#, ErrorKind::Refused),
     ] {
         let mut scene = Scene::signed_in(600);
@@ -254,9 +254,9 @@ fn another_refusal_is_returned_and_the_mark_stays() {
 #[test]
 fn settings_of_which_no_request_can_be_made_are_an_error() {
     let mut scene = Scene::signed_in(600);
-    scene.app = scene.app.clone().service(Service::site("acme.hub.loginradius.com").unwrap());
+    scene.app = scene.app.clone().with_service(Service::site("acme.hub.loginradius.com").unwrap());
     let end = scene.sign_out();
-    assert_eq!(end.kind(), ErrorKind::Settings);
+    assert_eq!(end.kind(), ErrorKind::Configuration);
     assert_eq!(scene.sends(), 0);
 }
 
@@ -268,7 +268,7 @@ fn a_mark_that_cannot_be_saved_revokes_nothing() {
     scene.fails("mark");
     let end = scene.sign_out();
     assert_eq!(scene.log(), "lock, load, mark r1, unlock");
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     // Nothing happened, then: the token is still fresh.
     assert_eq!(scene.cached(), "fresh a1");
@@ -327,9 +327,9 @@ fn a_clear_that_fails_leaves_the_mark() {
     scene.revokes(200, "");
     scene.fails("clear");
     let end = scene.sign_out();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(scene.record()["signing_out"], true);
-    assert_eq!(scene.refresh().kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
     scene.revokes(400, REJECTED);
     scene.sign_out().ok();
     assert_eq!(scene.log(), "lock, load, revoke r1, clear, unlock");
@@ -361,7 +361,7 @@ fn clears_of_which_nothing_is_ever_known_are_given_up() {
         scene.revokes(200, "");
         scene.outcome_unknown("clear", false);
     }
-    assert_eq!(scene.sign_out().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.sign_out().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.record()["signing_out"], true);
 }
 
@@ -384,7 +384,7 @@ fn an_unsaved_pair_is_in_the_store_once_it_is_marked() {
     let mut scene = Scene::unsaved();
     scene.policy.retry = Retry::OFF;
     scene.revokes(503, PAGE);
-    assert_eq!(scene.sign_out().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.sign_out().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.record()["refresh_token"], "r2");
     assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
     scene.memory = SessionMemory::default();
@@ -398,7 +398,7 @@ fn a_mark_that_cannot_be_saved_leaves_an_unsaved_pair_as_it_was() {
     let mut scene = Scene::unsaved();
     scene.fails("mark");
     let end = scene.sign_out();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     assert!(scene.memory.retains_lock());
     assert_eq!(scene.cached(), "fresh a2");
@@ -484,20 +484,20 @@ fn a_record_that_cannot_be_cleared_is_an_error() {
     let mut scene = Scene::signed_in(600);
     scene.fails("clear");
     let end = scene.forget();
-    assert_eq!(end.kind(), ErrorKind::TryLater);
+    assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     assert_eq!(scene.cached(), "fresh a1");
     let mut scene = Scene::signed_in(600);
     scene.stored = damaged();
     scene.fails("clear");
-    assert_eq!(scene.forget().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.forget().kind(), ErrorKind::Unavailable);
 }
 
 #[test]
 fn forgetting_that_fails_over_an_unsaved_pair_retains_it() {
     let mut scene = Scene::unsaved();
     scene.fails("clear");
-    assert_eq!(scene.forget().kind(), ErrorKind::TryLater);
+    assert_eq!(scene.forget().kind(), ErrorKind::Unavailable);
     assert!(scene.memory.retains_lock());
     assert_eq!(scene.cached(), "fresh a2");
 }
@@ -538,11 +538,11 @@ fn after_an_unknown_clear_the_store_is_looked_at_before_the_token_is_returned() 
         scene.outcome_unknown("clear", happened);
         scene.on("load", |_| None);
         scene.on("load", |_| loaded(unreadable()));
-        assert_eq!(scene.forget().kind(), ErrorKind::TryLater);
+        assert_eq!(scene.forget().kind(), ErrorKind::Unavailable);
         assert_eq!(scene.cached(), "missing");
         let end = scene.refresh();
         if happened {
-            assert_eq!(end.kind(), ErrorKind::SignInAgain);
+            assert_eq!(end.kind(), ErrorKind::SignInRequired);
         } else {
             assert_eq!(end.token(), "a1");
         }

@@ -53,7 +53,7 @@ fn a_login_ends_a_backoff_and_a_rejection() {
     let mut scene = Scene::expired();
     scene.responds_with(503, PAGE, &[("retry-after", "60")]);
     scene.refresh();
-    assert_eq!(scene.cached(), "backing off try_later");
+    assert_eq!(scene.cached(), "backing off unavailable");
     scene.memory.reject(&"b1".into());
     scene.start(b1()).ok();
     assert_eq!(scene.cached(), "fresh b1");
@@ -121,7 +121,7 @@ fn a_login_that_cannot_be_stored_is_an_error_and_the_memory_keeps_nothing() {
             }
             let end = scene.start(b1());
             assert_eq!(scene.log(), log, "{step}");
-            assert_eq!(end.kind(), ErrorKind::TryLater, "{step}");
+            assert_eq!(end.kind(), ErrorKind::Unavailable, "{step}");
             assert_eq!(end.events(), "", "{step}");
             assert_eq!(scene.stored, stored, "{step}");
             assert!(scene.memory.save_error().is_none() && !scene.memory.retains_lock());
@@ -177,7 +177,7 @@ fn a_login_of_which_nothing_is_ever_known_is_an_error() {
         let mut scene = before();
         (0..50).for_each(|_| scene.outcome_unknown("pair", false));
         let end = scene.start(b1());
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         assert_eq!(end.events(), "");
         assert_eq!(scene.cached(), "missing");
     }
@@ -191,12 +191,12 @@ fn after_an_unknown_save_the_store_is_looked_at_before_the_token_of_before_is_re
         scene.on("load", |_| None);
         scene.on("load", |_| loaded(unreadable()));
         let end = scene.start(b1());
-        assert_eq!(end.kind(), ErrorKind::TryLater);
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
         // Another user may be signed in by now.
         assert_eq!(scene.cached(), "missing");
         // Not even a lock that is taken, or a store that cannot be read, brings it back.
         scene.on("load", |_| loaded(unreadable()));
-        assert_eq!(scene.refresh().kind(), ErrorKind::TryLater);
+        assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
         assert_eq!(scene.cached(), "missing");
         scene.locked_until = Some(scene.now.monotonic + s(2));
         let end = scene.refresh();
@@ -344,7 +344,7 @@ fn a_login_that_is_started_again_adopts_its_backoff() {
     scene.refresh().error();
     new_process(&mut scene);
     scene.start(a1()).ok();
-    assert_eq!(scene.cached(), "backing off try_later");
+    assert_eq!(scene.cached(), "backing off unavailable");
     assert_eq!(scene.lasts("backing off"), s(60));
 }
 
@@ -360,7 +360,7 @@ fn a_login_that_is_started_again_does_not_come_back_from_a_sign_out() {
         }
         let end = scene.start(a1());
         assert_eq!(scene.log(), "lock, load, unlock");
-        assert_eq!(end.kind(), ErrorKind::SignInAgain);
+        assert_eq!(end.kind(), ErrorKind::SignInRequired);
         assert_eq!(end.events(), "");
         assert_eq!(scene.stored, stored);
         assert_eq!(scene.cached(), "missing");
@@ -379,7 +379,7 @@ fn a_login_that_is_started_again_does_not_come_back_from_a_rejection() {
         }
         let end = scene.start(a1());
         assert_eq!(scene.log(), "lock, load, unlock");
-        assert_eq!(end.kind(), ErrorKind::SignInAgain);
+        assert_eq!(end.kind(), ErrorKind::SignInRequired);
         assert!(end.error().to_string().contains("invalid_grant"), "{}", end.error());
         assert_eq!(scene.stored, stored);
         assert_eq!(scene.cached(), "missing");
@@ -409,7 +409,7 @@ fn a_login_that_was_stored_after_all_is_adopted_by_the_next_start() {
             scene.on("load", |_| loaded(unreadable()));
             saved(Err(SaveError::Unknown(full_disk())))
         });
-        assert_eq!(scene.start(b1()).kind(), ErrorKind::TryLater);
+        assert_eq!(scene.start(b1()).kind(), ErrorKind::Unavailable);
         scene.pass(HOUR);
         scene.other_process(|scene| {
             scene.responds(200, &pair("b2", "q2"));
@@ -465,7 +465,7 @@ fn a_login_stays_replaced_after_refreshes_and_failures_of_the_later_one() {
     scene.pass(HOUR);
     scene.responds(400, REJECTED);
     scene.refresh().error();
-    assert_eq!(scene.start(a1()).kind(), ErrorKind::SignInAgain);
+    assert_eq!(scene.start(a1()).kind(), ErrorKind::SignInRequired);
     assert_eq!(scene.record()["refresh_token"], "q2");
 }
 
@@ -630,7 +630,7 @@ fn a_login_that_cannot_be_stored_over_an_unsaved_pair_keeps_the_pair_and_the_loc
             _ => scene.fails("pair"),
         }
         let end = scene.start(b1());
-        assert_eq!(end.kind(), ErrorKind::TryLater, "{step}");
+        assert_eq!(end.kind(), ErrorKind::Unavailable, "{step}");
         assert_eq!(end.events(), "", "{step}");
         assert_eq!(scene.record()["refresh_token"], "r1");
         assert!(scene.memory.retains_lock());
@@ -651,7 +651,7 @@ fn a_login_that_may_be_stored_over_an_unsaved_pair_keeps_the_pair_and_the_lock()
         scene.outcome_unknown("pair", stored);
         scene.on("load", |_| None);
         scene.on("load", |_| loaded(unreadable()));
-        assert_eq!(scene.start(b1()).kind(), ErrorKind::TryLater);
+        assert_eq!(scene.start(b1()).kind(), ErrorKind::Unavailable);
         assert!(scene.memory.retains_lock());
         // It may be another user's session by now.
         assert_eq!(scene.cached(), "missing");
@@ -691,7 +691,7 @@ fn a_login_over_an_unsaved_pair_whose_lock_is_anothers_keeps_the_pair() {
     scene.memory.set_lock_lost();
     scene.locked = false;
     scene.locked_until = Some(scene.now.monotonic + HOUR);
-    assert_eq!(scene.start(b1()).kind(), ErrorKind::TryLater);
+    assert_eq!(scene.start(b1()).kind(), ErrorKind::Unavailable);
     assert!(scene.memory.save_error().is_some() && !scene.memory.retains_lock());
     assert_eq!(scene.cached(), "fresh a2");
     scene.locked_until = None;
@@ -727,7 +727,7 @@ fn a_login_that_is_started_again_keeps_its_pair_while_that_cannot_be_saved() {
             }
         }
         let end = scene.start(a1());
-        assert_eq!(end.kind(), ErrorKind::TryLater, "{step}");
+        assert_eq!(end.kind(), ErrorKind::Unavailable, "{step}");
         assert!(scene.memory.retains_lock(), "{step}");
         assert_eq!(scene.cached(), "fresh a2", "{step}");
         assert_eq!(scene.record()["refresh_token"], "r1");
@@ -761,7 +761,7 @@ fn a_login_that_is_started_again_saves_its_unsaved_pair_for_a_sign_out() {
     scene.edit(|record| record["signing_out"] = true.into());
     let end = scene.start(a1());
     assert_eq!(scene.log(), "load, mark r2, unlock");
-    assert_eq!(end.kind(), ErrorKind::SignInAgain);
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
     assert_eq!(end.events(), "ended");
     assert_eq!(scene.record()["signing_out"], true);
 }
@@ -792,7 +792,7 @@ fn a_login_without_an_access_token_is_refused() {
     let mut scene = Scene::empty();
     let end = scene.start(tokens("", "r1", Some(s(600))));
     assert_eq!(scene.log(), "");
-    assert_eq!(end.kind(), ErrorKind::Settings);
+    assert_eq!(end.kind(), ErrorKind::Configuration);
     assert_eq!(end.error().to_string(), "the access token is empty: start a session with the tokens of a login");
     assert!(scene.stored.is_none());
 }
@@ -816,7 +816,7 @@ fn a_replaced_login_that_is_started_again_does_not_lose_the_unsaved_pair_of_the_
             assert_eq!(scene.record()["refresh_token"], "r2");
             assert!(!scene.memory.retains_lock());
         } else {
-            assert_eq!(end.kind(), ErrorKind::TryLater);
+            assert_eq!(end.kind(), ErrorKind::Unavailable);
             assert_eq!(scene.record()["refresh_token"], "r1");
             assert!(scene.memory.retains_lock());
         }

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use loginradius_proto::session::{SessionInput, SessionPolicy};
-use loginradius_proto::{Body, Error, ErrorKind, Retry};
+use loginradius_proto::{Body, Error, ErrorKind, Retry, Seed};
 
 use super::coverage::Transitions;
 use super::oracle::{Oracle, Outcome, Reply};
@@ -81,12 +81,7 @@ struct Explorer {
 }
 
 fn policy() -> SessionPolicy {
-    SessionPolicy {
-        // A flow that finds the lock taken ends at once, and the next caller may come at any time.
-        lock_wait: Duration::ZERO,
-        retry: Retry { attempts: 2, ..Retry::default() },
-        ..SessionPolicy::default()
-    }
+    SessionPolicy::default().with_lock_wait(Duration::ZERO).with_retry(Retry::default().with_attempts(2))
 }
 
 /// Explores every path with at most that many faults: an operation of the store fails or has an unknown outcome, a
@@ -97,7 +92,7 @@ pub(crate) fn explore(fault_budget: u32) -> Explored {
     oracle.alive = vec![true; 4];
     let mut first = Participant::new(3, 0, false);
     let job = Job::Start { access_token, refresh_token, requested_at: None };
-    first.start(&oracle, policy(), job, 0, Moment::START);
+    first.start(&oracle, policy(), job, Seed(0), Moment::START);
     run(&mut first, &mut oracle, Moment::START);
     oracle.alive[3] = false;
 
@@ -249,7 +244,7 @@ impl State {
                 *callers_left -= 1;
                 *at = at.after(later);
                 if participant.serve_caller(oracle, *at).needs_flow {
-                    participant.start(oracle, policy(), Job::Refresh, u64::from(*callers_left), *at);
+                    participant.start(oracle, policy(), Job::Refresh, Seed(u64::from(*callers_left)), *at);
                     run_to_next_action(participant, oracle, at, in_flight);
                 }
             }
@@ -298,7 +293,7 @@ impl State {
                     _ => {
                         *fault_budget -= 1;
                         oracle.note_outcome(request, Outcome::Unknown);
-                        participant.receive(oracle, SessionInput::Responded(Err(Error::lost("reset"))), *at);
+                        participant.receive(oracle, SessionInput::Responded(Err(Error::outcome_unknown("reset"))), *at);
                     }
                 }
                 replies.retain(|(arrived, _)| *arrived != request);
@@ -322,7 +317,7 @@ impl State {
                 let served = participant.serve_caller(&mut self.oracle, *at);
                 let mut end = served.access_token.map(|_| End::Token);
                 if served.needs_flow {
-                    participant.start(&self.oracle, policy(), Job::Refresh, 7, *at);
+                    participant.start(&self.oracle, policy(), Job::Refresh, Seed(7), *at);
                     end = Some(run(participant, &mut self.oracle, *at));
                 }
                 ends.push(end);
@@ -331,7 +326,7 @@ impl State {
         let continues = ends.iter().all(|end| matches!(end, Some(End::Token)));
         let decided = |end: &Option<End>| match end {
             Some(End::Token) => true,
-            Some(End::Error(error)) => error.kind() == ErrorKind::SignInAgain,
+            Some(End::Error(error)) => error.kind() == ErrorKind::SignInRequired,
             _ => false,
         };
         assert!(continues || !must_recover, "promise 5: the session does not recover: {ends:?}");

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use loginradius_proto::session::{
-    CachedToken, Expected, LoadError, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput, SessionMemory,
-    SessionPolicy, SessionStep, StoredRecord,
+    AdoptionReason, CachedToken, Expected, LoadError, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput,
+    SessionMemory, SessionPolicy, SessionStep, StoredRecord,
 };
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, RefreshToken, TokenSet};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, RefreshToken, Seed, TokenSet};
 
 use super::oracle::{self, CANARY, LEEWAY, Oracle, Outcome, Record, number};
 use super::rng::{MINUTE, Moment, SECOND, Time, instant, monotonic};
@@ -247,7 +247,7 @@ impl Participant {
 
     // What callers do.
 
-    pub(crate) fn start(&mut self, oracle: &Oracle, policy: SessionPolicy, job: Job, seed: u64, at: Moment) {
+    pub(crate) fn start(&mut self, oracle: &Oracle, policy: SessionPolicy, job: Job, seed: Seed, at: Moment) {
         let (app, memory) = (&self.app, self.memory.clone());
         let flow = match job {
             Job::Refresh => SessionFlow::refresh(app, policy, memory, seed),
@@ -307,7 +307,7 @@ impl Participant {
             CachedToken::BackingOff(error) => {
                 oracle.coverage.cached_backing_off += 1;
                 let kind = error.kind();
-                let allowed = !matches!(kind, ErrorKind::SignInAgain | ErrorKind::Finished);
+                let allowed = !matches!(kind, ErrorKind::SignInRequired | ErrorKind::AlreadyCompleted);
                 assert!(allowed, "promise 4: backs off because of {error:?}");
                 Served { access_token: None, needs_flow: false }
             }
@@ -375,7 +375,7 @@ impl Participant {
                     panic!("promise 9: a flow continues after its end")
                 };
                 let kind = again.result.map_err(|error| error.kind());
-                assert!(matches!(kind, Err(ErrorKind::Finished)), "promise 9: two ends");
+                assert!(matches!(kind, Err(ErrorKind::AlreadyCompleted)), "promise 9: two ends");
                 assert!(again.events.is_empty(), "promise 9: events are reported twice");
                 return Next::End(self.end(oracle, end, at));
             }
@@ -416,7 +416,7 @@ impl Participant {
         fault: StoreFault,
         lease_expired: impl Fn(usize) -> bool,
     ) -> SessionInput {
-        let broken = || Error::try_later("the store is out of order", "no space left");
+        let broken = || Error::unavailable("the store is out of order", "no space left");
         let (process, name) = (self.process, self.name);
         let running = self.running.as_mut().expect("a running flow");
         match (&running.pending, fault) {
@@ -588,7 +588,7 @@ impl Participant {
         }
         let Concluded { running, result, newest, .. } = self.conclude(oracle, end, at);
         let error = result.expect_err("an aborted flow has no result");
-        assert_eq!(error.kind(), ErrorKind::TryLater, "promise 4: an aborted flow ends the session: {error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "promise 4: an aborted flow ends the session: {error}");
         if running.job == Job::SignOut && newest.is_none() {
             // With the session, the memory forgets what was rejected.
             self.rejected.clear();
@@ -652,7 +652,7 @@ impl Participant {
                 let marked = matches!(running.observed, Some(Observed::SigningOut(_)));
                 oracle.coverage.unfinished_sign_outs += u64::from(job == Job::SignOut && marked);
                 match error.kind() {
-                    ErrorKind::SignInAgain => {
+                    ErrorKind::SignInRequired => {
                         let rejected = running.rejected_refresh_token;
                         let newest_rejected = rejected.is_some() && rejected == running.stored_refresh_token;
                         let allowed = matches!(job, Job::Refresh | Job::Start { .. })
@@ -663,8 +663,8 @@ impl Participant {
                         );
                         oracle.coverage.ended_with_sign_in_again += 1;
                     }
-                    ErrorKind::TryLater => oracle.coverage.ended_with_try_later += 1,
-                    kind => assert_ne!(kind, ErrorKind::Finished, "promise 9: no end"),
+                    ErrorKind::Unavailable => oracle.coverage.ended_with_try_later += 1,
+                    kind => assert_ne!(kind, ErrorKind::AlreadyCompleted, "promise 9: no end"),
                 }
                 End::Error(error)
             }
@@ -702,14 +702,15 @@ impl Participant {
         let (mut changed, mut other_login_adopted, mut ended) = (false, false, false);
         for event in events {
             match event {
-                SessionEvent::SignedIn | SessionEvent::Rotated => changed = true,
-                SessionEvent::Adopted { other_login, .. } => {
+                SessionEvent::Started | SessionEvent::Refreshed => changed = true,
+                SessionEvent::Adopted { reason, .. } => {
+                    let other_login = *reason == AdoptionReason::OtherLogin;
                     changed = true;
                     other_login_adopted |= other_login;
                     oracle.coverage.adopted += 1;
-                    oracle.coverage.adopted_other_login += u64::from(*other_login);
+                    oracle.coverage.adopted_other_login += u64::from(other_login);
                 }
-                SessionEvent::Retried { .. } => oracle.coverage.retried += 1,
+                SessionEvent::RequestFailed { .. } => oracle.coverage.retried += 1,
                 SessionEvent::Unsaved { .. } => {
                     (changed, self.unsaved_reported) = (true, true);
                     oracle.coverage.unsaved += 1;
@@ -718,7 +719,7 @@ impl Participant {
                     changed = true;
                     oracle.coverage.saved_later += 1;
                 }
-                SessionEvent::SignedOut { .. } => ended = true,
+                SessionEvent::Ended { .. } => ended = true,
                 event => panic!("an event that the simulation does not know: {event:?}"),
             }
         }
@@ -741,13 +742,13 @@ impl Participant {
 
     /// Asserts that a start without an access token ends before it asks for anything, and changes nothing.
     pub(crate) fn check_refused_start(&self, oracle: &mut Oracle, policy: SessionPolicy, at: Moment) {
-        let mut flow = SessionFlow::start(&self.app, policy, self.memory.clone(), &TokenSet::new(""), 0);
+        let mut flow = SessionFlow::start(&self.app, policy, self.memory.clone(), &TokenSet::new(""), Seed(0));
         let before = flow.state();
         let step = flow.step(at.now());
         oracle.coverage.transitions.note(before, "time", flow.state());
         let SessionStep::Done(end) = step else { panic!("promise 9: a start without a token asks for {step:?}") };
         let error = end.result.expect_err("there is no token");
-        assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
         assert_eq!(format!("{:?}", end.memory), format!("{:?}", self.memory), "a refused start changes the memory");
     }
 
@@ -768,8 +769,10 @@ impl Participant {
             strays.extend([SessionInput::Saved(Ok(())), SessionInput::Saved(Err(SaveError::Conflict))]);
         }
         if !matches!(running.pending, PendingStep::Response { .. }) {
-            strays
-                .extend([SessionInput::Responded(Ok(response())), SessionInput::Responded(Err(Error::lost("stray")))]);
+            strays.extend([
+                SessionInput::Responded(Ok(response())),
+                SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
+            ]);
         }
         if !matches!(running.pending, PendingStep::Unlock) {
             strays.push(SessionInput::Unlocked);

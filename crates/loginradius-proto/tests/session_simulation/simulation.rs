@@ -5,7 +5,7 @@ mod network;
 use std::time::Duration;
 
 use loginradius_proto::session::{Expected, SessionInput, SessionPolicy, StoredRecord};
-use loginradius_proto::{Error, ErrorKind, Retry};
+use loginradius_proto::{Error, ErrorKind, Retry, Seed};
 use network::{Delivery, InFlight};
 
 use super::coverage::Coverage;
@@ -125,12 +125,10 @@ impl Simulation {
             clock_jump: rng.pick(&[0, 0, 5, 20]),
             damage: rng.pick(&[0, 0, 0, 0, 0, 0, 0, 2]),
         };
-        let policy = SessionPolicy {
-            early: Duration::from_secs(rng.pick(&[60, 60, 60, 0, 5])),
-            lock_wait: Duration::from_secs(rng.pick(&[30, 30, 5, 120])),
-            retry: Retry { attempts: rng.pick(&[4, 4, 2, 1]), ..Retry::default() },
-            ..SessionPolicy::default()
-        };
+        let policy = SessionPolicy::default()
+            .with_early(Duration::from_secs(rng.pick(&[60, 60, 60, 0, 5])))
+            .with_lock_wait(Duration::from_secs(rng.pick(&[30, 30, 5, 120])))
+            .with_retry(Retry::default().with_attempts(rng.pick(&[4, 4, 2, 1])));
         let mut simulation = Self {
             verbose,
             now: 0,
@@ -511,7 +509,7 @@ impl Simulation {
             Next::Wait => Phase::Wait,
             Next::Response(request) => Phase::AwaitingResponse(self.transmit(request)),
             Next::End(end) => {
-                let required = matches!(&end, End::Error(error) if error.kind() == ErrorKind::SignInAgain);
+                let required = matches!(&end, End::Error(error) if error.kind() == ErrorKind::SignInRequired);
                 if let (End::Error(_), false, Some(job @ Job::Start { .. })) = (&end, required, job) {
                     self.unstored_logins.push(UnstoredLogin { name, process: number, job });
                 }
@@ -584,7 +582,7 @@ impl Simulation {
     fn start(&mut self, index: usize, name: usize, job: Job) {
         let (at, seed) = (self.moment(index), self.rng.bits());
         let process = &mut self.processes[index];
-        process.participants[name].start(&self.oracle, self.policy, job, seed, at);
+        process.participants[name].start(&self.oracle, self.policy, job, Seed(seed), at);
         process.phases[name] = Phase::Step(self.now);
         let number = process.number;
         self.log(|| format!("process {number}/{name} begins: {job:?}"));
@@ -702,7 +700,7 @@ impl Simulation {
             self.oracle.coverage.recovered += 1;
             assert!(all_have_tokens && live, "promise 5: the session does not recover: {ends:?}");
         } else if record.is_none_or(|record| record.refresh_token.is_some()) {
-            let sign_in_again = |error: &Error| error.kind() == ErrorKind::SignInAgain;
+            let sign_in_again = |error: &Error| error.kind() == ErrorKind::SignInRequired;
             let decided = ends.iter().all(|end| match end {
                 Some(End::Token) => true,
                 Some(End::Error(error)) => sign_in_again(error),

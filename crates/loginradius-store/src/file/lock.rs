@@ -134,7 +134,7 @@ impl Locking {
         if works().map_err(|error| Self::failed(path, error))? {
             return Ok(());
         }
-        Err(Error::settings(format!(
+        Err(Error::store_refused(format!(
             "file locks exclude no one in `{}`, and two processes would send the same refresh token: choose a folder \
              on a local disk",
             printable(path.parent().unwrap_or(path)),
@@ -143,7 +143,7 @@ impl Locking {
 
     fn failed(path: &Path, error: io::Error) -> Error {
         if is_unsupported(&error) {
-            return Error::settings(format!(
+            return Error::store_refused(format!(
                 "the file system of `{}` cannot lock files ({error}), and without a lock two processes would send the \
                  same refresh token: choose a folder on a local disk",
                 printable(path),

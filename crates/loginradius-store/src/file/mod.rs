@@ -57,8 +57,8 @@ impl FileStore {
     ///
     /// # Errors
     ///
-    /// [`Error::settings`] if the folder cannot be used: it is missing, open to other users, read-only, or on a file
-    /// system without locks that exclude each other, which is checked. [`Error::try_later`] if the disk is full or
+    /// [`Error::configuration`] if the folder cannot be used: it is missing, open to other users, read-only, or on a file
+    /// system without locks that exclude each other, which is checked. [`Error::unavailable`] if the disk is full or
     /// failed.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(folder.as_ref(), &Locking::SYSTEM)
@@ -70,7 +70,7 @@ impl FileStore {
         create_folder(&folder)?;
         let found = fs::metadata(&folder).map_err(|error| failed("use the folder", &folder, error))?;
         if !found.is_dir() {
-            return Err(Error::settings(format!("`{}` is no folder: choose another one", printable(&folder))));
+            return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(&folder))));
         }
         check_owner(&folder, &found, 0o022, "700")?;
         locking.probe(&folder)?;
@@ -104,7 +104,7 @@ fn create_folder(folder: &Path) -> Result<(), Error> {
         Ok(()) => Ok(()),
         // Also a folder of a read-only file system, or of a folder where this user may not write.
         Err(error) if error.kind() == ErrorKind::AlreadyExists || folder.exists() => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::settings(format!(
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::store_refused(format!(
             "cannot create the folder `{}`, because its parent folder is not there: create that first",
             printable(folder),
         ))),
@@ -131,7 +131,7 @@ impl<D: Disk> SessionLock for FileSessionLock<D> {
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
         if record.as_bytes().len() as u64 > MAX_RECORD {
             let message = "the session is larger than 16 MiB and cannot be stored: request smaller tokens";
-            return Err(SaveError::Failed(Error::settings(message)));
+            return Err(SaveError::Failed(Error::store_refused(message)));
         }
         self.check_lock()?;
         let temporary = self.take_temporary()?;
@@ -168,7 +168,7 @@ impl<D: Disk> FileSessionLock<D> {
         let Some(file) = open_private(path, private_options().read(true))? else { return Ok(None) };
         let too_large = || {
             let path = printable(path);
-            Error::settings(format!(
+            Error::store_refused(format!(
                 "`{path}` is larger than 16 MiB, as no session is: move it away, and sign in again"
             ))
         };

@@ -55,7 +55,7 @@ fn not_a_file(path: &Path, found: &fs::Metadata) -> Error {
         kind if kind.is_dir() => "a folder",
         _ => "no regular file",
     };
-    Error::settings(format!("`{}` should be a session's file and is {what}: move it away", printable(path)))
+    Error::store_refused(format!("`{}` should be a session's file and is {what}: move it away", printable(path)))
 }
 
 /// Refuses what belongs to another user or has one of the forbidden permissions.
@@ -65,7 +65,7 @@ pub(super) fn check_owner(path: &Path, found: &fs::Metadata, forbidden: u32, mod
 
     let me = rustix::process::geteuid().as_raw();
     if found.uid() != me {
-        return Err(Error::settings(format!(
+        return Err(Error::store_refused(format!(
             "`{}` belongs to user {} and this program runs as user {me}: run it as that user, or choose a folder of \
              your own",
             printable(path),
@@ -73,7 +73,7 @@ pub(super) fn check_owner(path: &Path, found: &fs::Metadata, forbidden: u32, mod
         )));
     }
     if found.mode() & forbidden != 0 {
-        return Err(Error::settings(format!(
+        return Err(Error::store_refused(format!(
             "`{}` is open to other users (mode {:04o}): run `chmod {mode} {}`",
             printable(path),
             found.mode() & 0o7777,
@@ -92,24 +92,26 @@ pub(super) fn check_owner(_path: &Path, _found: &fs::Metadata, _forbidden: u32, 
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let line = |why: &str| format!("cannot {what} `{}`: {why}", printable(path));
     match error.kind() {
-        ErrorKind::NotFound => Error::settings(line("it or its folder does not exist; create the folder")),
-        ErrorKind::NotADirectory => Error::settings(line("there is a file where a folder should be; choose another")),
-        ErrorKind::PermissionDenied => {
-            Error::settings(line("permission denied; let this user read and write there, or choose another folder"))
+        ErrorKind::NotFound => Error::store_refused(line("it or its folder does not exist; create the folder")),
+        ErrorKind::NotADirectory => {
+            Error::store_refused(line("there is a file where a folder should be; choose another"))
         }
+        ErrorKind::PermissionDenied => Error::store_refused(line(
+            "permission denied; let this user read and write there, or choose another folder",
+        )),
         ErrorKind::ReadOnlyFilesystem => {
-            Error::settings(line("the file system is read-only; choose a folder that can be written"))
+            Error::store_refused(line("the file system is read-only; choose a folder that can be written"))
         }
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
-            Error::settings(line(&format!("{error}; choose another folder")))
+            Error::store_refused(line(&format!("{error}; choose another folder")))
         }
         ErrorKind::Unsupported => {
-            Error::settings(line("the file system cannot do that; choose a folder on a local disk"))
+            Error::store_refused(line("the file system cannot do that; choose a folder on a local disk"))
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Error::try_later(line("the disk is full, or the quota used up; make room and try again"), error)
+            Error::unavailable(line("the disk is full, or the quota used up; make room and try again"), error)
         }
-        _ => Error::try_later(line("the disk or the system failed; try again later"), error),
+        _ => Error::unavailable(line("the disk or the system failed; try again later"), error),
     }
 }
 

@@ -202,12 +202,12 @@ fn a_disk_that_fails_at_any_step_leaves_the_old_record() {
             let outcome = lock_on(&store, disk.clone()).save(&record(2), generation(old));
             match outcome {
                 Err(SaveError::Failed(error)) => {
-                    assert_eq!((error.kind(), stored(&store)), (Kind::TryLater, old), "{step}");
+                    assert_eq!((error.kind(), stored(&store)), (Kind::Unavailable, old), "{step}");
                     assert!(error.to_string().contains("the disk is full"), "{error}");
                     assert_ne!(*step, "sync_folder");
                 }
                 Err(SaveError::Unknown(error)) => {
-                    assert_eq!((error.kind(), stored(&store)), (Kind::TryLater, Some(2)), "{step}");
+                    assert_eq!((error.kind(), stored(&store)), (Kind::Unavailable, Some(2)), "{step}");
                     assert_eq!(*step, "sync_folder");
                 }
                 other => panic!("{step}: {other:?}"),
@@ -573,7 +573,7 @@ fn a_record_that_could_not_be_loaded_again_is_not_saved() {
     let large = StoredRecord::from_bytes(vec![b' '; size + 1]);
     let outcome = lock(&store).save(&large, Expected::Nothing);
     let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(error.kind(), Kind::Settings);
+    assert_eq!(error.kind(), Kind::StoreRefused);
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
     assert_eq!(files(&folder), ["session-a.lock"]);
 
@@ -592,29 +592,33 @@ fn folders_without_locks_are_refused() {
     static FIRST: AtomicBool = AtomicBool::new(true);
     let unlock: fn(&File) -> io::Result<()> = |_| Ok(());
     let rows: Vec<(&str, Locking, Kind)> = vec![
-        ("exclude no one", Locking { try_lock: |_| Ok(true), unlock }, Kind::Settings),
-        ("exclude no one", Locking { try_lock: |_| Ok(false), unlock }, Kind::Settings),
+        ("exclude no one", Locking { try_lock: |_| Ok(true), unlock }, Kind::StoreRefused),
+        ("exclude no one", Locking { try_lock: |_| Ok(false), unlock }, Kind::StoreRefused),
         // Taken once, and never free again.
-        ("exclude no one", Locking { try_lock: |_| Ok(FIRST.swap(false, Ordering::SeqCst)), unlock }, Kind::Settings),
+        (
+            "exclude no one",
+            Locking { try_lock: |_| Ok(FIRST.swap(false, Ordering::SeqCst)), unlock },
+            Kind::StoreRefused,
+        ),
         // Not by another handle either.
-        ("exclude no one", Locking { unlock, ..Locking::SYSTEM }, Kind::Settings),
+        ("exclude no one", Locking { unlock, ..Locking::SYSTEM }, Kind::StoreRefused),
         #[cfg(target_os = "linux")]
-        ("cannot lock files", Locking { try_lock: |_| error(37), unlock }, Kind::Settings), // ENOLCK
+        ("cannot lock files", Locking { try_lock: |_| error(37), unlock }, Kind::StoreRefused), // ENOLCK
         #[cfg(target_os = "linux")]
-        ("cannot lock files", Locking { try_lock: |_| error(38), unlock }, Kind::Settings), // ENOSYS
+        ("cannot lock files", Locking { try_lock: |_| error(38), unlock }, Kind::StoreRefused), // ENOSYS
         #[cfg(target_os = "linux")]
-        ("cannot lock files", Locking { try_lock: |_| error(95), unlock }, Kind::Settings), // EOPNOTSUPP
+        ("cannot lock files", Locking { try_lock: |_| error(95), unlock }, Kind::StoreRefused), // EOPNOTSUPP
         #[cfg(target_os = "linux")]
-        ("cannot lock files", Locking { unlock: |_| error(95), ..Locking::SYSTEM }, Kind::Settings),
+        ("cannot lock files", Locking { unlock: |_| error(95), ..Locking::SYSTEM }, Kind::StoreRefused),
         #[cfg(target_os = "linux")]
-        ("try again", Locking { try_lock: |_| error(5), unlock }, Kind::TryLater), // EIO
+        ("try again", Locking { try_lock: |_| error(5), unlock }, Kind::Unavailable), // EIO
     ];
     for (number, (words, locking, kind)) in rows.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         let error = FileStore::open_with(folder.path(), locking).unwrap_err();
         assert!(error.to_string().contains(words), "{number}: {error}");
         assert_eq!(error.kind(), *kind, "{number}: {error}");
-        if *kind == Kind::Settings {
+        if *kind == Kind::StoreRefused {
             assert!(error.to_string().contains("choose a folder on a local disk"), "{error}");
         }
         assert_eq!(files(&folder), [""; 0], "the probe leaves nothing");
@@ -659,17 +663,17 @@ fn a_lock_that_is_dropped_is_free_even_if_the_file_is_still_open() {
 fn what_the_user_has_to_fix_is_distinct_from_what_passes() {
     use std::io::ErrorKind::*;
     let rows = [
-        (NotFound, Kind::Settings),
-        (PermissionDenied, Kind::Settings),
-        (ReadOnlyFilesystem, Kind::Settings),
-        (NotADirectory, Kind::Settings),
-        (InvalidFilename, Kind::Settings),
-        (InvalidInput, Kind::Settings),
-        (Unsupported, Kind::Settings),
-        (StorageFull, Kind::TryLater),
-        (QuotaExceeded, Kind::TryLater),
-        (Interrupted, Kind::TryLater),
-        (Other, Kind::TryLater),
+        (NotFound, Kind::StoreRefused),
+        (PermissionDenied, Kind::StoreRefused),
+        (ReadOnlyFilesystem, Kind::StoreRefused),
+        (NotADirectory, Kind::StoreRefused),
+        (InvalidFilename, Kind::StoreRefused),
+        (InvalidInput, Kind::StoreRefused),
+        (Unsupported, Kind::StoreRefused),
+        (StorageFull, Kind::Unavailable),
+        (QuotaExceeded, Kind::Unavailable),
+        (Interrupted, Kind::Unavailable),
+        (Other, Kind::Unavailable),
     ];
     for (kind, expected) in rows {
         let error = failed("write", Path::new("/folder/a\nb"), kind.into());

@@ -80,11 +80,11 @@ enum NotRun {
 impl NotRun {
     fn into_error(self) -> Error {
         match self {
-            Self::NoRuntime => Error::settings("a FileStore needs a tokio runtime in async code: start one"),
+            Self::NoRuntime => Error::misuse("a FileStore needs a tokio runtime in async code: start one"),
             Self::Cancelled => {
-                Error::try_later("the tokio runtime is shutting down: use the store before that", "not run")
+                Error::unavailable("the tokio runtime is shutting down: use the store before that", "not run")
             }
-            Self::Panicked => Error::try_later("the session's store failed; try again later", "it panicked"),
+            Self::Panicked => Error::unavailable("the session's store failed; try again later", "it panicked"),
         }
     }
 

@@ -15,7 +15,7 @@ pub trait Transport: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::not_sent`] if the request was certainly not sent, else [`Error::lost`].
+    /// [`Error::not_sent`] if the request was certainly not sent, else [`Error::outcome_unknown`].
     fn send(
         &self,
         request: Request<Body>,
@@ -40,7 +40,7 @@ pub trait Transport: Send + Sync {
 /// use std::time::Instant;
 /// use loginradius_proto::http::{Request, Response};
 /// use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
-/// use loginradius_proto::{App, Body, Error, SendOptions, TokenSet};
+/// use loginradius_proto::{App, Body, Error, Seed, SendOptions, TokenSet};
 /// use loginradius_store::FileStore;
 /// use loginradius_store::sessions::{Transport, drive};
 ///
@@ -61,26 +61,26 @@ pub trait Transport: Send + Sync {
 /// # async fn main() -> Result<(), Error> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let folder = folder.path().join("my-program");
-/// let (app, policy) = (App::new("my-client-id").client_secret("my-client-secret"), SessionPolicy::default());
+/// let (app, policy) = (App::new("my-client-id").with_client_secret("my-client-secret"), SessionPolicy::default());
 /// let mut tokens = TokenSet::new("b8cb84c9");
 /// tokens.refresh_token = Some("a795bbb0".into());
 ///
 /// let store = FileStore::open(&folder)?;
 /// let mut lock = None;
-/// let mut start = SessionFlow::start(&app, policy, SessionMemory::default(), &tokens, 42);
+/// let mut start = SessionFlow::start(&app, policy, SessionMemory::default(), &tokens, Seed(42));
 /// let end = drive(&mut start, &store, "alice", &mut lock, &MyTransport).await;
 /// end.result?;
 ///
 /// // Later an API rejects the token.
 /// let mut memory = end.memory;
 /// memory.reject(&tokens.access_token);
-/// let mut refresh = SessionFlow::refresh(&app, policy, memory, 43);
+/// let mut refresh = SessionFlow::refresh(&app, policy, memory, Seed(43));
 /// let end = drive(&mut refresh, &store, "alice", &mut lock, &MyTransport).await;
 /// assert_eq!(end.result?.unwrap().expose(), "3f5cd6cb");
 ///
 /// // In another process.
 /// let store = FileStore::open(&folder)?;
-/// let mut refresh = SessionFlow::refresh(&app, policy, SessionMemory::default(), 44);
+/// let mut refresh = SessionFlow::refresh(&app, policy, SessionMemory::default(), Seed(44));
 /// let end = drive(&mut refresh, &store, "alice", &mut None, &MyTransport).await;
 /// assert_eq!(end.result?.unwrap().expose(), "3f5cd6cb");
 /// # Ok(())
@@ -129,5 +129,5 @@ pub async fn drive<T: Transport>(
 }
 
 fn not_locked() -> Error {
-    Error::try_later("the session's lock is not held; try again", "the memory says that a flow retained it")
+    Error::unavailable("the session's lock is not held; try again", "the memory says that a flow retained it")
 }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use loginradius_proto::session::SessionOutcome;
 use loginradius_proto::{App, Error};
 
@@ -14,13 +16,16 @@ pub trait Runtime: Transport + 'static {
 
     /// Runs a flow to its end: in place, or in a task of its own, which outlives the future of its caller.
     ///
+    /// With a deadline, the caller stops waiting at that instant, and the flow must not stop with it: run it elsewhere
+    /// then, and not in place.
+    ///
     /// If the flow panics or is dropped before its end, it is aborted: its waiters get an error, and the next caller
     /// leads another flow.
     ///
     /// # Errors
     ///
     /// If it cannot run, the error for this caller.
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error>;
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, deadline: Option<Instant>) -> Result<(), Error>;
 }
 
 /// Holds the outcome of one flow as soon as it is known. Clones share it.
@@ -28,6 +33,6 @@ pub trait OutcomeCell: Clone + Default + Send + Sync + 'static {
     /// Sets the outcome, once, and wakes all waiters.
     fn set(&self, outcome: SessionOutcome);
 
-    /// Waits for the outcome, or returns it at once if it is set.
-    fn wait(&self) -> impl Future<Output = SessionOutcome> + Send;
+    /// Waits for the outcome, or returns it at once if it is set. Returns `None` if the deadline comes first.
+    fn wait(&self, deadline: Option<Instant>) -> impl Future<Output = Option<SessionOutcome>> + Send;
 }

@@ -4,7 +4,7 @@ use loginradius_proto::session::{SessionEvent, SessionPolicy};
 
 /// The settings of [`SharedSessions`](super::SharedSessions).
 #[derive(Default)]
-#[allow(clippy::exhaustive_structs, reason = "settings are data, and are written out by those who change them")]
+#[non_exhaustive]
 pub struct SessionSettings {
     /// When a session is refreshed, and how long and how often that is tried.
     pub policy: SessionPolicy,
@@ -16,6 +16,20 @@ pub struct SessionSettings {
 ///
 /// The events of one session come one at a time and in order.
 pub type OnEvent = Box<dyn Fn(&str, &SessionEvent) + Send + Sync>;
+
+impl SessionSettings {
+    /// Sets when a session is refreshed, and how long and how often that is tried.
+    #[must_use]
+    pub fn with_policy(self, policy: SessionPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Sets the callback for events.
+    #[must_use]
+    pub fn with_on_event(self, on_event: OnEvent) -> Self {
+        Self { on_event: Some(on_event), ..self }
+    }
+}
 
 impl fmt::Debug for SessionSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

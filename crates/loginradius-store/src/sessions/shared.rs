@@ -1,9 +1,10 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::session::{Admission, CachedToken, SessionOutcome, SessionRequest, Sharing};
-use loginradius_proto::{AccessToken, Error, TokenSet};
+use loginradius_proto::{AccessToken, Error, ErrorKind, Seed, TokenSet};
 
 use super::clock::now;
 use super::leader::{Leader, run};
@@ -20,7 +21,11 @@ pub struct SharedSessions<R: Runtime>(Arc<Sessions<R>>);
 /// A session that the threads or tasks of one process share.
 ///
 /// What becomes of a flow whose callers are dropped is up to [`Runtime::lead`].
-pub struct SharedSession<R: Runtime>(Arc<Session<R>>);
+pub struct SharedSession<R: Runtime> {
+    session: Arc<Session<R>>,
+    /// How long one operation of a caller may take.
+    within: Option<Duration>,
+}
 
 impl<R: Runtime> SharedSessions<R> {
     /// Shares the sessions of that store.
@@ -31,7 +36,7 @@ impl<R: Runtime> SharedSessions<R> {
     /// Returns the session of that name. This does not use the store yet.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> SharedSession<R> {
-        SharedSession(self.0.session(name.into()))
+        SharedSession { session: self.0.session(name.into()), within: None }
     }
 
     /// [Flushes](SharedSession::flush) all sessions that are in use, one after the other.
@@ -42,7 +47,7 @@ impl<R: Runtime> SharedSessions<R> {
     pub async fn flush(&self) -> Result<(), Error> {
         let mut result = Ok(());
         for session in self.0.in_use() {
-            result = result.and(SharedSession(session).flush().await);
+            result = result.and(SharedSession { session, within: None }.flush().await);
         }
         result
     }
@@ -60,7 +65,38 @@ impl<R: Runtime> SharedSession<R> {
     /// Returns the session's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.session.name
+    }
+
+    /// Returns this session with a time for each operation of a caller. There is none by default.
+    ///
+    /// A caller whose time is over gets [`ErrorKind::DeadlineExceeded`](loginradius_proto::ErrorKind::DeadlineExceeded);
+    /// the flow that it waits for continues. If the time is zero, no flow begins.
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { session: Arc::clone(&self.session), within: Some(time) }
+    }
+
+    /// Returns whether a user is signed in. If that is not certain without a refresh, there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`access_token`](Self::access_token), if this process has not seen the session yet.
+    pub async fn is_signed_in(&self) -> Result<bool, Error> {
+        match self.access_token().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::SignInRequired => Ok(false),
+            // Nothing but that error ends a session.
+            Err(_) if self.session.memory.load().is_signed_in() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns when the access token in memory expires; `None` if there is none, or if its lifetime is unknown. This
+    /// does not use the store.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.session.memory.load().expires_at()
     }
 
     /// Gets an access token that is good now.
@@ -85,8 +121,8 @@ impl<R: Runtime> SharedSession<R> {
     /// Those of [`access_token`](Self::access_token).
     pub async fn tokens(&self) -> Result<TokenSet, Error> {
         self.access_token().await?;
-        let tokens = self.0.memory.load().tokens(now());
-        tokens.ok_or_else(|| Error::try_later("the session was signed out just now", "by another caller"))
+        let tokens = self.session.memory.load().tokens(now());
+        tokens.ok_or_else(|| Error::unavailable("the session was signed out just now", "by another caller"))
     }
 
     /// Gets another access token, because an API rejected that one.
@@ -137,12 +173,12 @@ impl<R: Runtime> SharedSession<R> {
     /// Returns why the newest tokens are in this process alone, if they are.
     #[must_use]
     pub fn save_error(&self) -> Option<Error> {
-        self.0.memory.load().save_error().cloned()
+        self.session.memory.load().save_error().cloned()
     }
 
     /// Returns the caller's outcome, if the memory has it.
     fn cached_token(&self) -> Option<Result<AccessToken, Error>> {
-        match self.0.memory.load().cached_token(now()) {
+        match self.session.memory.load().cached_token(now()) {
             CachedToken::Fresh(token) => Some(Ok(token.clone())),
             CachedToken::BackingOff(error) => Some(Err(error.clone())),
             CachedToken::RefreshDue(_) | CachedToken::Missing => None,
@@ -150,17 +186,30 @@ impl<R: Runtime> SharedSession<R> {
     }
 
     async fn token(&self, rejected: Option<&AccessToken>) -> Result<AccessToken, Error> {
-        let token = self.request(SessionRequest::Token { rejected }).await?;
-        token.ok_or_else(|| Error::try_later("the session has no access token; try again", "a refresh without one"))
+        let outcome = self.request(SessionRequest::Token { rejected }).await;
+        if let Err(error) = &outcome
+            && error.kind() == ErrorKind::DeadlineExceeded
+            && let CachedToken::Fresh(token) | CachedToken::RefreshDue(token) =
+                self.session.memory.load().cached_token(now())
+        {
+            // An early refresh takes long: the token is good meanwhile.
+            return Ok(token.clone());
+        }
+        let token = outcome?;
+        token.ok_or_else(|| Error::unavailable("the session has no access token; try again", "a refresh without one"))
     }
 
     async fn request(&self, request: SessionRequest<'_>) -> SessionOutcome {
+        let deadline = self.within.and_then(|time| Instant::now().checked_add(time));
         loop {
-            let (sharing, cell) = match self.admit(request)? {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(too_late());
+            }
+            let (sharing, cell) = match self.admit(request, deadline)? {
                 Admitted::Done(outcome) => return outcome,
                 Admitted::Wait(sharing, cell) => (sharing, cell),
             };
-            let outcome = cell.wait().await;
+            let Some(outcome) = cell.wait(deadline).await else { return Err(too_late()) };
             if sharing.is_none_or(|sharing| sharing.includes(&outcome)) {
                 return outcome;
             }
@@ -168,19 +217,19 @@ impl<R: Runtime> SharedSession<R> {
     }
 
     /// Admits a caller, and runs the flow if it leads one.
-    fn admit(&self, request: SessionRequest<'_>) -> Result<Admitted<R>, Error> {
-        let Sessions { runtime, settings, .. } = &*self.0.sessions;
-        let mut state = self.0.state();
+    fn admit(&self, request: SessionRequest<'_>, deadline: Option<Instant>) -> Result<Admitted<R>, Error> {
+        let Sessions { runtime, settings, .. } = &*self.session.sessions;
+        let mut state = self.session.state();
         let admission = state.coordinator.admit(request, runtime.app(), settings.policy, now(), seed());
-        self.0.publish(&state);
+        self.session.publish(&state);
         match admission {
             Admission::Done(outcome) => Ok(Admitted::Done(outcome)),
             Admission::Wait(sharing) => Ok(Admitted::Wait(Some(sharing), state.outcome.clone())),
             Admission::Lead(flow) => {
-                let leader = Leader::new(&self.0, flow, state.lock.take());
+                let leader = Leader::new(&self.session, flow, state.lock.take());
                 let cell = state.outcome.clone();
                 drop(state);
-                runtime.lead(run(leader))?;
+                runtime.lead(run(leader), deadline)?;
                 Ok(Admitted::Wait(None, cell))
             }
         }
@@ -194,9 +243,16 @@ enum Admitted<R: Runtime> {
     Wait(Option<Sharing>, R::OutcomeCell),
 }
 
+/// Makes the error of a caller whose time is over.
+fn too_late() -> Error {
+    Error::deadline_exceeded(
+        "the session needs longer than the program gave it: for a refresh, another process or the store; try again",
+    )
+}
+
 /// Draws a seed for a flow.
-fn seed() -> u64 {
-    RandomState::new().hash_one(())
+fn seed() -> Seed {
+    Seed(RandomState::new().hash_one(()))
 }
 
 // Not derived: that would require a runtime that can be cloned and printed.
@@ -209,7 +265,7 @@ impl<R: Runtime> Clone for SharedSessions<R> {
 
 impl<R: Runtime> Clone for SharedSession<R> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { session: Arc::clone(&self.session), within: self.within }
     }
 }
 
@@ -221,6 +277,6 @@ impl<R: Runtime> fmt::Debug for SharedSessions<R> {
 
 impl<R: Runtime> fmt::Debug for SharedSession<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedSession").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("SharedSession").field("name", &self.session.name).finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use loginradius_proto::http::{Request, Response};
 use loginradius_proto::session::{
     Expected, LoadError, SaveError, SessionFlow, SessionMemory, SessionOutcome, SessionPolicy, StoredRecord,
 };
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, Seed, SendOptions, TokenSet};
 
 use super::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport, drive};
 use crate::blocking::BlockingStore;
@@ -35,7 +35,7 @@ struct Scripted {
 impl Scripted {
     fn new(responses: impl IntoIterator<Item = Result<&'static str, Error>>) -> Self {
         Self {
-            app: App::new("my-client-id").client_secret("my-client-secret"),
+            app: App::new("my-client-id").with_client_secret("my-client-secret"),
             responses: Arc::new(Mutex::new(responses.into_iter().collect())),
             waits: Arc::default(),
             admissions: Arc::default(),
@@ -44,9 +44,9 @@ impl Scripted {
     }
 
     fn sessions(&self, store: &MemoryStore) -> SharedSessions<Self> {
-        let retry = Retry { attempts: 2, first_wait: WAIT, longest_wait: WAIT };
-        let policy = SessionPolicy { retry, ..SessionPolicy::default() };
-        SharedSessions::new(self.clone(), Box::new(store.clone()), SessionSettings { policy, on_event: None })
+        let retry = Retry::default().with_attempts(2).with_first_wait(WAIT).with_max_wait(WAIT);
+        let policy = SessionPolicy::default().with_retry(retry);
+        SharedSessions::new(self.clone(), Box::new(store.clone()), SessionSettings::default().with_policy(policy))
     }
 }
 
@@ -71,7 +71,7 @@ impl Runtime for Scripted {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
         if !self.drops_flows.load(Ordering::SeqCst) {
             ready(flow);
         }
@@ -87,8 +87,8 @@ impl OutcomeCell for Cell {
         assert!(self.0.lock().unwrap().replace(outcome).is_none(), "an outcome is set once");
     }
 
-    async fn wait(&self) -> SessionOutcome {
-        self.0.lock().unwrap().clone().expect("the flow has run")
+    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
+        Some(self.0.lock().unwrap().clone().expect("the flow has run"))
     }
 }
 
@@ -130,9 +130,9 @@ fn what_the_memory_says_is_returned_without_an_admission() {
     assert_eq!(admissions(), 1);
     assert_eq!(ready(session.access_token()).unwrap().expose(), "first");
     assert_eq!(admissions(), 1, "for a token that is fresh");
-    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::TryLater);
+    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::Unavailable);
     assert_eq!(admissions(), 2);
-    assert_eq!(kind(ready(session.access_token())), ErrorKind::TryLater);
+    assert_eq!(kind(ready(session.access_token())), ErrorKind::Unavailable);
     assert_eq!(admissions(), 2, "for the error of a backoff");
 }
 
@@ -151,8 +151,8 @@ fn a_flow_that_is_not_run_is_aborted() {
     let refreshed = r#"{"access_token":"second","refresh_token":"next"}"#;
     let (client, store, session) = started([Ok(refreshed)]);
     client.drops_flows.store(true, Ordering::SeqCst);
-    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::TryLater);
-    assert_eq!(ready(session.sign_out()).unwrap_err().kind(), ErrorKind::TryLater);
+    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::Unavailable);
+    assert_eq!(ready(session.sign_out()).unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(!is_locked(&store));
     client.drops_flows.store(false, Ordering::SeqCst);
     assert_eq!(ready(session.access_token()).unwrap().expose(), "second");
@@ -191,7 +191,7 @@ impl SessionLock for FullDiskLock {
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
         match String::from_utf8_lossy(record.as_bytes()).contains(r#""intent":"#) {
             true => self.0.save(record, expected),
-            false => Err(SaveError::Failed(Error::try_later("the disk is full", "a test"))),
+            false => Err(SaveError::Failed(Error::unavailable("the disk is full", "a test"))),
         }
     }
 
@@ -206,7 +206,7 @@ fn without_the_retained_lock_nothing_is_saved_until_the_memory_knows() {
     let mut memory = SessionMemory::default();
     memory.reject(&"first".into());
     let mut lock = None;
-    let refresh = |memory| SessionFlow::refresh(&client.app, SessionPolicy::default(), memory, 1);
+    let refresh = |memory| SessionFlow::refresh(&client.app, SessionPolicy::default(), memory, Seed(1));
     let full = BlockingStore::new(FullDisk(store.clone()));
     let end = ready(drive(&mut refresh(memory), &full, "ada", &mut lock, &client));
     assert_eq!(end.result.unwrap().unwrap().expose(), "second");

@@ -23,7 +23,7 @@ fn without_a_runtime_it_is_an_error_and_no_panic() {
     let folder = tempfile::tempdir().unwrap();
     let store = FileStore::open(folder.path()).unwrap();
     let Poll::Ready(Err(error)) = poll_once(AsyncSessionStore::try_lock(&store, "default")) else { panic!() };
-    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert_eq!(error.kind(), ErrorKind::Misuse);
     assert!(error.to_string().contains("needs a tokio runtime"), "{error}");
 
     let mut held = Builder::new_current_thread().build().unwrap().block_on(lock(&store));

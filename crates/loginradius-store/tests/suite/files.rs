@@ -98,7 +98,7 @@ fn words(error: &Error) -> String {
 
 #[track_caller]
 fn configuration(error: &Error) -> String {
-    assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error:?}");
     words(error)
 }
 

@@ -211,7 +211,7 @@ fn child_without_permissions() {
     let Some(folder) = folder() else { return };
     let set_mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     let settings = |error: &loginradius_proto::Error| {
-        assert_eq!(error.kind(), ErrorKind::Settings, "{error:?}");
+        assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error:?}");
         assert!(error.to_string().contains("let this user read and write there"), "{error}");
     };
     let store = FileStore::open(&folder).unwrap();
@@ -303,7 +303,7 @@ fn child_on_a_full_disk() {
     for _ in 0..3 {
         let outcome = lock.save(&record(2, &"x".repeat(9_000)), Expected::Generation(1));
         let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(error.kind(), ErrorKind::TryLater, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains("the disk is full, or the quota used up; make room"), "{error}");
     }
     assert_eq!(generation(lock.load()), 1);
@@ -342,7 +342,7 @@ fn child_on_a_read_only_disk() {
     for outcome in [lock.save(&record(2, "t"), Expected::Generation(1)), lock.clear(Expected::Generation(1))] {
         match outcome {
             Err(SaveError::Failed(error)) => {
-                assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+                assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error}");
                 assert!(error.to_string().contains("the file system is read-only; choose a folder"), "{error}");
             }
             other => panic!("{other:?}"),
@@ -351,7 +351,7 @@ fn child_on_a_read_only_disk() {
     assert_eq!(generation(lock.load()), 1);
     for error in [FileStore::open(&folder).err(), SessionStore::try_lock(&store, "another").err()] {
         let error = error.unwrap();
-        assert_eq!(error.kind(), ErrorKind::Settings, "{error}");
+        assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error}");
         assert!(error.to_string().contains("the file system is read-only"), "{error}");
     }
 }

@@ -28,7 +28,7 @@ impl SessionLock for SealedLock {
             Some(record) => Ok(Some(record)),
             None => Err(LoadError::Damaged {
                 generation: sealed.generation(),
-                error: Error::settings("the stored session's seal is broken: sign in again"),
+                error: Error::configuration("the stored session's seal is broken: sign in again"),
             }),
         }
     }

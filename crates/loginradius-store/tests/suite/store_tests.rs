@@ -217,7 +217,7 @@ impl SessionStore for Faulty {
             Fault::TrimsNames => name.trim_end().to_owned(),
             Fault::CutsNames => name.chars().take(255).collect(),
             Fault::CutsNamesAtNul => name.split('\0').next().unwrap().to_owned(),
-            Fault::RefusesEmptyName if name.is_empty() => return Err(Error::settings("a session needs a name")),
+            Fault::RefusesEmptyName if name.is_empty() => return Err(Error::configuration("a session needs a name")),
             _ => name.to_owned(),
         };
         let locked = if self.fault == Fault::OneLockForAll { String::new() } else { name.clone() };
@@ -279,7 +279,7 @@ fn as_float(generation: u64) -> u32 {
 }
 
 fn failed() -> SaveError {
-    SaveError::Failed(Error::try_later("it failed", "no reason"))
+    SaveError::Failed(Error::unavailable("it failed", "no reason"))
 }
 
 impl SessionLock for FaultyLock {
@@ -292,9 +292,10 @@ impl SessionLock for FaultyLock {
             }
             (Fault::EmptyIsNothing, Some(record)) if record.as_bytes().is_empty() => Ok(None),
             (Fault::ForgetsGeneration, Some(record)) => Ok(Some(StoredRecord::new(0, record.as_bytes()))),
-            (Fault::JudgesOnLoad, Some(record)) if is_damaged(&record) => {
-                Err(LoadError::Damaged { generation: record.generation(), error: Error::settings("it is no session") })
-            }
+            (Fault::JudgesOnLoad, Some(record)) if is_damaged(&record) => Err(LoadError::Damaged {
+                generation: record.generation(),
+                error: Error::configuration("it is no session"),
+            }),
             (_, found) => Ok(found),
         }
     }

@@ -34,11 +34,11 @@ impl Simulation {
         let mut fly = |arrives, response_lost| self.in_flight.push(InFlight { request, arrives, response_lost });
         match kind {
             0 => Some((self.now, Delivery::new(Err(Error::not_sent("refused")), Outcome::NotConsumed))),
-            1 => unknown(Err(Error::lost("reset"))),
+            1 => unknown(Err(Error::outcome_unknown("reset"))),
             // The connection breaks or hangs, and the request arrives nevertheless.
             2 => {
                 fly(at, true);
-                unknown(Err(Error::lost("reset")))
+                unknown(Err(Error::outcome_unknown("reset")))
             }
             3 => {
                 fly(at, true);

@@ -6,8 +6,12 @@ use super::random::RandomBytes;
 use crate::app::App;
 use crate::error::Error;
 
-/// A sign-in that begins by sending a browser to LoginRadius.
-pub trait BrowserRequest {
+/// Keeps the traits to this crate: no other implementation is checked for the promises of a callback.
+#[allow(unreachable_pub, reason = "a public trait requires it")]
+pub trait Sealed {}
+
+/// A login that begins by sending a browser to LoginRadius.
+pub trait BrowserRequest: Sealed {
     /// What waits for the callback.
     type Pending: Pending;
 
@@ -21,13 +25,13 @@ pub trait BrowserRequest {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`](crate::ErrorKind::Settings) if a setting is missing or cannot be used, or if the
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting is missing or cannot be used, or if the
     /// bytes are obviously not random.
-    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserSignIn<Self::Pending>, Error>;
+    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<Self::Pending>, Error>;
 }
 
 /// A sign-in that waits for its callback.
-pub trait Pending {
+pub trait Pending: Sealed {
     /// What the callback yields.
     type Output;
 
@@ -36,29 +40,29 @@ pub trait Pending {
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::Unrelated`](crate::ErrorKind::Unrelated): it belongs to another sign-in or to none. Go on
+    /// - [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch): it belongs to another sign-in or to none. Go on
     ///   waiting.
-    /// - [`ErrorKind::Finished`](crate::ErrorKind::Finished): it came before.
+    /// - [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted): it came before.
     /// - [`ErrorKind::Expired`](crate::ErrorKind::Expired): it came more than ten minutes after the beginning.
     /// - [`ErrorKind::Denied`](crate::ErrorKind::Denied) and others: LoginRadius refused
-    ///   ([`Error::service`]).
-    /// - [`ErrorKind::BadAnswer`](crate::ErrorKind::BadAnswer): it says something twice, or lacks what was asked
+    ///   ([`Error::api_error`]).
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): it says something twice, or lacks what was asked
     ///   for.
     fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Self::Output, Error>;
 }
 
 /// The beginning of a sign-in: where to send the browser, and what to keep.
 #[non_exhaustive]
-pub struct BrowserSignIn<P> {
+pub struct BrowserLogin<P> {
     /// The address to open or to redirect to. Keep it out of logs: who knows its state can finish the sign-in.
     pub url: String,
     /// What the callback will be given to.
     pub pending: P,
 }
 
-impl<P: fmt::Debug> fmt::Debug for BrowserSignIn<P> {
+impl<P: fmt::Debug> fmt::Debug for BrowserLogin<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.url.split('?').next().unwrap_or_default();
-        f.debug_struct("BrowserSignIn").field("url", &address).field("pending", &self.pending).finish()
+        f.debug_struct("BrowserLogin").field("url", &address).field("pending", &self.pending).finish()
     }
 }

@@ -4,14 +4,16 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::awaiting::Awaiting;
 use super::callback::Callback;
-use super::random::{is_unguessable, same};
+use super::login::{Pending, Sealed};
+use super::pending_state::PendingState;
+use super::random::{is_nonce, same};
 use super::response_type::ResponseType;
-use super::sign_in::Pending;
+use crate::api::Api;
+use crate::app::App;
 use crate::error::{Error, ErrorKind};
 use crate::oauth::AccessTokenByCode;
-use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken};
+use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken, Nonce};
 use crate::token::TokenSet;
 use crate::wire::refusal;
 
@@ -20,8 +22,8 @@ use crate::wire::refusal;
 /// It lives for ten minutes, as LoginRadius's own side does, and is consumed by the one callback that shows its
 /// state ([`Pending::accept`]). To wait in another process or request, store [`to_json`](Self::to_json), and take
 /// it out of the store before the callback is read: two copies would exchange the code twice.
-pub struct PendingSignIn {
-    awaiting: Awaiting,
+pub struct PendingLogin {
+    awaiting: PendingState,
     response_type: ResponseType,
     expected: Expected,
 }
@@ -37,13 +39,31 @@ pub(super) struct Expected {
     pub(super) issuer: Option<String>,
     #[serde(default)]
     pub(super) issuer_required: bool,
-    #[serde(default)]
-    pub(super) with_grant_type: bool,
-    #[serde(default)]
-    pub(super) without_response_type: bool,
+    #[serde(flatten)]
+    pub(super) dialect: StoredDialect,
 }
 
-/// The stored form of a [`PendingSignIn`].
+/// How the code is exchanged, for programs of before, which read it from the stored form. This one reads it from the
+/// app.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredDialect {
+    #[serde(default)]
+    with_grant_type: bool,
+    #[serde(default)]
+    without_response_type: bool,
+}
+
+impl StoredDialect {
+    pub(super) fn of(app: &App) -> Self {
+        let dialect = app.service().dialect();
+        Self {
+            with_grant_type: dialect.sends_grant_type_of_code(Api::Classic),
+            without_response_type: !dialect.sends_response_type_with_code(),
+        }
+    }
+}
+
+/// The stored form of a [`PendingLogin`].
 #[derive(Serialize, Deserialize)]
 struct Stored<A, E> {
     version: u32,
@@ -59,12 +79,11 @@ pub struct Authorized {
     code: Option<AuthorizationCode>,
     code_verifier: CodeVerifier,
     redirect_uri: String,
-    with_grant_type: bool,
-    without_response_type: bool,
+    nonce: Option<Nonce>,
     /// The access token that came through the browser, if one was asked for.
     pub tokens: Option<TokenSet>,
     /// The `id_token` that came through the browser, if one was asked for. Not verified: its nonce has to be
-    /// [`PendingSignIn::nonce`].
+    /// [`PendingLogin::nonce`].
     pub id_token: Option<IdToken>,
 }
 
@@ -73,22 +92,16 @@ impl Authorized {
     /// seconds.
     #[must_use]
     pub fn exchange(self) -> Option<AccessTokenByCode> {
-        let mut exchange = AccessTokenByCode::new(self.code?, self.redirect_uri).code_verifier(self.code_verifier);
-        if self.with_grant_type {
-            exchange = exchange.with_grant_type();
-        }
-        if self.without_response_type {
-            exchange = exchange.without_response_type();
-        }
-        Some(exchange)
+        let exchange = AccessTokenByCode::new(self.code?, self.redirect_uri).code_verifier(self.code_verifier);
+        Some(exchange.nonce(self.nonce))
     }
 }
 
-impl PendingSignIn {
+impl PendingLogin {
     const VERSION: u32 = 1;
     const NAME: &'static str = "Authorize";
 
-    pub(super) fn new(awaiting: Awaiting, response_type: ResponseType, expected: Expected) -> Self {
+    pub(super) fn new(awaiting: PendingState, response_type: ResponseType, expected: Expected) -> Self {
         Self { awaiting, response_type, expected }
     }
 
@@ -128,15 +141,17 @@ impl PendingSignIn {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`] if that is not a stored sign-in, or one of a newer version of this crate.
+    /// [`ErrorKind::Configuration`] if that is not a stored sign-in, or one of a newer version of this crate.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| Error::settings(format!("the stored sign-in {why}; begin a new one")).of(Self::NAME);
-        let stored: Stored<Awaiting, Expected> = serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
+        let refuse =
+            |why: &str| Error::configuration(format!("the stored sign-in {why}; begin a new one")).of(Self::NAME);
+        let stored: Stored<PendingState, Expected> =
+            serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
         if stored.version != Self::VERSION {
             return Err(refuse("is of another version of this crate"));
         }
         let response_type = ResponseType::named(&stored.response_type).ok_or_else(|| refuse("cannot be read"))?;
-        if !is_unguessable(stored.awaiting.secret()) || !is_unguessable(&stored.expected.code_verifier) {
+        if !is_nonce(stored.awaiting.secret()) || !is_nonce(&stored.expected.code_verifier) {
             return Err(refuse("was changed"));
         }
         Ok(Self { awaiting: stored.awaiting, response_type, expected: stored.expected })
@@ -144,7 +159,7 @@ impl PendingSignIn {
 
     fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<Authorized, Error> {
         // Two states are none.
-        self.awaiting.claim(callback.state(), now)?;
+        self.awaiting.consume(callback.state(), now)?;
         self.check_issuer(callback)?;
         let nonce = self.expected.nonce.as_deref().unwrap_or_default();
         if let Some(error) = refused(callback, &[&self.expected.code_verifier, nonce])? {
@@ -152,7 +167,7 @@ impl PendingSignIn {
         }
         let asked = |what, names: &[&'static str]| match self.response_type.asks_for(what) {
             true => one_of(callback, names, "sign in again").map(Some),
-            // What was not asked for is somebody's attempt to smuggle it in.
+            // What was not asked for is an attempt to inject it.
             false => Ok(None),
         };
         let code = asked("code", &["code"])?;
@@ -162,8 +177,7 @@ impl PendingSignIn {
             code: code.map(AuthorizationCode::new),
             code_verifier: CodeVerifier::new(self.expected.code_verifier.as_str()),
             redirect_uri: self.expected.redirect_uri.clone(),
-            with_grant_type: self.expected.with_grant_type,
-            without_response_type: self.expected.without_response_type,
+            nonce: self.expected.nonce.as_deref().map(Nonce::new),
             tokens: token.map(|token| tokens(callback, token)).transpose()?,
             id_token: id_token.map(IdToken::new),
         })
@@ -174,7 +188,7 @@ impl PendingSignIn {
         let Some(expected) = &self.expected.issuer else { return Ok(()) };
         let refuse = |why: &str| {
             let message = format!("the callback {why} (expected {expected}), so nothing of it was believed");
-            Err(Error::new(ErrorKind::BadAnswer, message))
+            Err(Error::new(ErrorKind::InvalidResponse, message))
         };
         match callback.one("iss")? {
             Some(issuer) if same(expected, issuer) => Ok(()),
@@ -185,7 +199,9 @@ impl PendingSignIn {
     }
 }
 
-impl Pending for PendingSignIn {
+impl Sealed for PendingLogin {}
+
+impl Pending for PendingLogin {
     type Output = Authorized;
 
     fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Authorized, Error> {
@@ -194,9 +210,9 @@ impl Pending for PendingSignIn {
 }
 
 /// The state and the verifier are secrets.
-impl fmt::Debug for PendingSignIn {
+impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingSignIn").field("response_type", &self.response_type).finish_non_exhaustive()
+        f.debug_struct("PendingLogin").field("response_type", &self.response_type).finish_non_exhaustive()
     }
 }
 
@@ -218,12 +234,12 @@ pub(super) fn one_of<'a>(callback: &'a Callback, names: &[&'a str], advice: &str
         let Some(value) = callback.one(name)? else { continue };
         if found.replace(value).is_some() {
             let message = format!("the callback has both {}, so nothing of it was believed", list(names, " and "));
-            return Err(Error::new(ErrorKind::BadAnswer, message));
+            return Err(Error::new(ErrorKind::InvalidResponse, message));
         }
     }
     found.ok_or_else(|| {
         let message = format!("the callback lacks {}, which was asked for; {advice}", list(names, " or "));
-        Error::new(ErrorKind::BadAnswer, message)
+        Error::new(ErrorKind::InvalidResponse, message)
     })
 }
 

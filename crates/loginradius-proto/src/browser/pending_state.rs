@@ -12,13 +12,13 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
 /// What every pending sign-in has: the value that only its own callback can show, and whether that came.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Awaiting {
+pub(super) struct PendingState {
     secret: Zeroizing<String>,
     began_at_unix_ms: u64,
     consumed: bool,
 }
 
-impl Awaiting {
+impl PendingState {
     pub(super) fn new(secret: String, now: SystemTime) -> Self {
         Self { secret: Zeroizing::new(secret), began_at_unix_ms: unix_millis(now), consumed: false }
     }
@@ -33,16 +33,16 @@ impl Awaiting {
     }
 
     /// Consumes the sign-in if `shown` is its secret.
-    pub(super) fn claim(&mut self, shown: Option<&str>, now: SystemTime) -> Result<(), Error> {
+    pub(super) fn consume(&mut self, shown: Option<&str>, now: SystemTime) -> Result<(), Error> {
         if !shown.is_some_and(|shown| same(&self.secret, shown)) {
             return Err(Error::new(
-                ErrorKind::Unrelated,
+                ErrorKind::StateMismatch,
                 "the callback does not belong to this sign-in: ignore it, and go on waiting",
             ));
         }
         if std::mem::replace(&mut self.consumed, true) {
             return Err(Error::new(
-                ErrorKind::Finished,
+                ErrorKind::AlreadyCompleted,
                 "the callback of this sign-in came before: to sign in again, begin another one",
             ));
         }

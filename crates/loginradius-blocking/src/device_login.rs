@@ -1,0 +1,168 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::{Instant, SystemTime};
+
+use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
+use loginradius_proto::{DeviceFlow, DeviceProgress, Error, Flow, PendingDevice, Step, TokenSet};
+
+use crate::cancel::Canceller;
+use crate::client::{Client, seed};
+
+/// A device login that has begun: show its code to the user, then wait for the user's decision.
+///
+/// ```no_run
+/// use loginradius_blocking::{App, Client, DeviceProgress, oauth::RequestDeviceCode};
+///
+/// # fn main() -> Result<(), loginradius_blocking::Error> {
+/// let client = Client::new(App::new("my-client-id").with_oauth_app("my-oauth-app"))?;
+/// let login = client.begin_device_login(&RequestDeviceCode::new().scope("email profile"))?;
+/// println!("Open {} and enter {}", login.grant().verification_uri, login.grant().user_code);
+///
+/// let canceller = login.canceller(); // for the thread that has the Cancel button
+/// let login = login.on_progress(|progress| match progress {
+///     DeviceProgress::Retrying { error, .. } => eprintln!("trying again: {error}"),
+///     _ => {}
+/// });
+/// let tokens = login.wait()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a login that is not waited for yields no tokens"]
+pub struct DeviceLogin {
+    client: Client,
+    flow: DeviceFlow,
+    grant: DeviceGrant,
+    on_progress: Option<OnProgress>,
+    canceller: Canceller,
+}
+
+type OnProgress = Box<dyn FnMut(&DeviceProgress) + Send>;
+
+impl DeviceLogin {
+    fn new(client: Client, flow: DeviceFlow, grant: DeviceGrant) -> Self {
+        Self { client, flow, grant, on_progress: None, canceller: Canceller::default() }
+    }
+
+    /// Returns what to show the user: the address and the code.
+    #[must_use]
+    pub fn grant(&self) -> &DeviceGrant {
+        &self.grant
+    }
+
+    /// Sets a callback for each response that decides nothing yet, and for each failure. It runs in the thread that
+    /// [waits](Self::wait).
+    pub fn on_progress(mut self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(on_progress));
+        self
+    }
+
+    /// Returns a handle that cancels the wait from another thread.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// Returns the login as it stands, to be stored and [resumed](Client::resume_device_login) later, in another
+    /// process too.
+    #[must_use]
+    pub fn pending(&self) -> PendingDevice {
+        self.flow.pending(Instant::now(), SystemTime::now())
+    }
+
+    /// Waits until the user has decided, for as long as the code is valid: half an hour, as LoginRadius documents it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled),
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`Client::within`], and what LoginRadius
+    /// says of the poll. Lost responses and servers that are out of order end nothing.
+    pub fn wait(mut self) -> Result<TokenSet, Error> {
+        loop {
+            if self.canceller.is_cancelled() {
+                return Err(Error::cancelled("the program cancelled the device login"));
+            }
+            match self.flow.step(Instant::now()) {
+                Step::Send { request, options } => {
+                    let outcome = self.client.send(request, options);
+                    self.flow.receive(outcome, Instant::now());
+                    if let (Some(progress), Some(on_progress)) = (self.flow.take_progress(), &mut self.on_progress) {
+                        on_progress(&progress);
+                    }
+                }
+                Step::Wait(until) => self.canceller.sleep_until(until),
+                Step::Done(result) => return result,
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Begins a device login: requests a code, which [`DeviceLogin::grant`] has. [`DeviceLogin::wait`] then waits for
+    /// the user's decision.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`call`](Self::call).
+    pub fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<DeviceLogin, Error> {
+        let (deadline, sent) = (self.deadline(), Instant::now());
+        let grant = self.call_by(request, deadline)?;
+        let arrived = Instant::now();
+        let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
+            .round_trip(arrived.duration_since(sent), arrived)
+            .timeout(self.timeout());
+        let flow = match deadline {
+            Some(deadline) => flow.deadline(deadline),
+            None => flow,
+        };
+        Ok(DeviceLogin::new(self.clone(), flow, grant))
+    }
+
+    /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process.
+    pub fn resume_device_login(&self, pending: &PendingDevice) -> DeviceLogin {
+        let flow = DeviceFlow::resume(self.app(), pending, Instant::now(), SystemTime::now(), seed());
+        let flow = flow.timeout(self.timeout());
+        let flow = match self.deadline() {
+            Some(deadline) => flow.deadline(deadline),
+            None => flow,
+        };
+        DeviceLogin::new(self.clone(), flow, pending.grant().clone())
+    }
+
+    /// Signs in a device: requests a code, lets `prompt` show it, and waits until the user has decided.
+    /// [`begin_device_login`](Self::begin_device_login) does the same in two steps, and can be cancelled.
+    ///
+    /// ```no_run
+    /// use loginradius_blocking::{App, Client, oauth::RequestDeviceCode};
+    ///
+    /// # fn main() -> Result<(), loginradius_blocking::Error> {
+    /// let client = Client::new(App::new("my-client-id").with_oauth_app("my-oauth-app"))?;
+    /// let tokens = client.device_login(&RequestDeviceCode::new().scope("email profile"), |grant| {
+    ///     println!("Open {} and enter {}", grant.verification_uri, grant.user_code);
+    ///     Ok(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`call`](Self::call) and [`DeviceLogin::wait`]. If `prompt` fails, the login is not waited for: the
+    /// error is [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and its source is the prompt's.
+    pub fn device_login(
+        &self,
+        request: &RequestDeviceCode,
+        prompt: impl FnOnce(&DeviceGrant) -> Result<(), Box<dyn StdError + Send + Sync>>,
+    ) -> Result<TokenSet, Error> {
+        let login = self.begin_device_login(request)?;
+        prompt(login.grant())
+            .map_err(|error| Error::cancelled("the code could not be shown to the user").with_source(error))?;
+        login.wait()
+    }
+}
+
+impl fmt::Debug for DeviceLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceLogin").field("grant", &self.grant).finish_non_exhaustive()
+    }
+}
