@@ -322,11 +322,11 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
     let mut target = options.target_or(Emulator::builder().jwt_audience(audience))?;
     let emulator = target.emulator.as_ref().ok_or("the options name a service")?;
     let mut apps = seeded::JWT_APPS.iter();
-    let app = apps.find(|app| app.algorithm.name() == cli.jwt_algorithm.name());
+    let app = apps.find(|app| app.algorithm.name() == cli.jwt_algorithm.as_str());
     let app = app.ok_or("the emulator has no JWT app of that algorithm")?;
     let key = match (app.public_key_pem, app.secret) {
-        (Some(pem), _) => Key::pem(pem)?,
-        (None, secret) => Key::secret(secret.unwrap_or_default())?,
+        (Some(pem), _) => Key::from_pem(pem)?,
+        (None, secret) => Key::from_secret(secret.unwrap_or_default())?,
     };
     let issuer = format!("{}/", emulator.base_url());
     target.app = target.app.with_jwt_app(app.name);
@@ -338,8 +338,8 @@ fn key_of(file: &Path, algorithm: Algorithm) -> Result<Key> {
     let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(match algorithm {
         // Editors end a file with a line break, which is none of the secret.
-        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => Key::secret(bytes.trim_ascii_end())?,
-        _ => Key::pem(bytes)?,
+        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => Key::from_secret(bytes.trim_ascii_end())?,
+        _ => Key::from_pem(bytes)?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use loginradius_jwt::{Algorithm, Audience, Error, Key, KeySet, MAX_TOKEN_LEN, Verified, Verifier, dangerous};
+use loginradius_jwt::{Algorithm, Audience, Error, Key, KeySet, MAX_TOKEN_LEN, VerifiedToken, Verifier, dangerous};
 use serde_json::Value;
 
 const ISSUER: &str = "https://acme.hub.loginradius.com/";
@@ -121,7 +121,7 @@ impl Setup {
             KeySet::from_json(set).expect("two keys")
         });
         static POINT: LazyLock<Key> = LazyLock::new(|| {
-            Key::pem(
+            Key::from_pem(
                 "-----BEGIN PUBLIC KEY-----
                 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV7
                 6e8Tus9uPHvRVEXH8UTNG72bfocs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==
@@ -140,13 +140,13 @@ impl Setup {
         } else if self.elliptic {
             Verifier::new(algorithm, &*POINT, ISSUER, audience)
         } else {
-            Verifier::new(algorithm, Key::secret(SECRET).expect("a secret"), ISSUER, audience)
+            Verifier::new(algorithm, Key::from_secret(SECRET).expect("a secret"), ISSUER, audience)
         };
-        let mut verifier = verifier.expect("a verifier").leeway(Duration::from_secs(self.leeway));
+        let mut verifier = verifier.expect("a verifier").with_leeway(Duration::from_secs(self.leeway));
         if self.slash_ignored {
-            verifier = verifier.issuer_slash_ignored();
+            verifier = verifier.ignore_issuer_slash();
         }
-        if self.access_token { verifier.typ("at+jwt") } else { verifier }
+        if self.access_token { verifier.with_typ("at+jwt") } else { verifier }
     }
 }
 
@@ -243,7 +243,8 @@ fn planted(text: &[u8]) -> Vec<u8> {
 fn check(setup: &Setup, token: &str, made: &[Made]) {
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
     let verifier = setup.verifier();
-    let verified = if setup.nonce { verifier.verify_nonce(token, NONCE, now) } else { verifier.verify(token, now) };
+    let verified =
+        if setup.nonce { verifier.verify_with_nonce(token, NONCE, now) } else { verifier.verify(token, now) };
     let expected = model(setup, token, made);
     let unverified = dangerous::read_without_verification(token);
     match (&verified, &expected) {
@@ -289,7 +290,7 @@ fn model(setup: &Setup, token: &str, made: &[Made]) -> Option<Expected> {
     }
     let message = format!("{header}.{payload}");
     let members = object(&decode(header)?)?;
-    if find(&members, "alg")?.text()? != setup.algorithm().name() || find(&members, "crit").is_some() {
+    if find(&members, "alg")?.text()? != setup.algorithm().as_str() || find(&members, "crit").is_some() {
         return None;
     }
     let typ = match find(&members, "typ") {
@@ -340,7 +341,7 @@ fn model(setup: &Setup, token: &str, made: &[Made]) -> Option<Expected> {
     all.then_some(Expected { key_id, claims })
 }
 
-fn same_claims(verified: &Verified, expected: &Expected) {
+fn same_claims(verified: &VerifiedToken, expected: &Expected) {
     let text = |name: &str| claim(&expected.claims, name).and_then(Json::text);
     let seconds = |name: &str| claim(&expected.claims, name).and_then(Json::seconds);
     let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("not before 1970").as_secs_f64();
@@ -350,7 +351,7 @@ fn same_claims(verified: &Verified, expected: &Expected) {
     };
     assert_eq!(Some(verified.issuer()), text("iss"));
     assert_eq!(verified.subject(), text("sub"));
-    assert_eq!(verified.id(), text("jti"));
+    assert_eq!(verified.token_id(), text("jti"));
     assert_eq!(verified.nonce(), text("nonce"));
     assert_eq!(verified.key_id(), expected.key_id.as_deref());
     let audience = claim(&expected.claims, "aud").and_then(Json::texts).unwrap_or_default();
@@ -400,21 +401,21 @@ fn key_set(text: &[u8]) {
 }
 
 fn key(text: &[u8]) {
-    match Key::pem(text) {
+    match Key::from_pem(text) {
         Ok(key) => {
             let suited = suits(|algorithm| Verifier::new(algorithm, &key, ISSUER, Audience::NotChecked));
             // One for an elliptic curve, three for RSA.
             assert!(suited == 1 || suited == 3, "{suited}");
-            assert!(Key::secret(text).is_err());
+            assert!(Key::from_secret(text).is_err());
         }
         Err(error) => one_line(&error),
     }
-    match Key::secret(text) {
+    match Key::from_secret(text) {
         Ok(key) => {
             assert!(!text.is_empty() && !text.windows(10).any(|window| window == b"-----BEGIN"));
             for algorithm in ALGORITHMS {
                 let verifier = Verifier::new(algorithm, &key, ISSUER, Audience::NotChecked);
-                assert_eq!(verifier.is_ok(), algorithm.name().starts_with("HS"), "{algorithm}");
+                assert_eq!(verifier.is_ok(), algorithm.as_str().starts_with("HS"), "{algorithm}");
             }
         }
         Err(error) => one_line(&error),
@@ -425,7 +426,7 @@ fn key(text: &[u8]) {
 fn suits(verifier: impl Fn(Algorithm) -> Result<Verifier, Error>) -> usize {
     let suiting = |algorithm: &Algorithm| match verifier(*algorithm) {
         Ok(verifier) => {
-            assert!(!algorithm.name().starts_with("HS"));
+            assert!(!algorithm.as_str().starts_with("HS"));
             let token = format!("{}.e30.AAAA", encode(format!(r#"{{"alg":"{algorithm}"}}"#).as_bytes()));
             assert!(verifier.verify(&token, UNIX_EPOCH).is_err());
             true

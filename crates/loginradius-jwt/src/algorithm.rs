@@ -3,12 +3,15 @@ use std::str::FromStr;
 
 use aws_lc_rs::{hmac, signature};
 
-use crate::error::{Check, Error};
+use crate::error::{Error, ErrorKind};
 
-/// A signature algorithm that LoginRadius offers for its JWT apps (LoginRadius, "JWT" guide).
+/// A signature algorithm that LoginRadius offers for JWT apps (LoginRadius, "JWT implementation guide").
 ///
-/// The one that the app is set to is pinned in a [`Verifier`](crate::Verifier): what a token's header says
-/// can only agree with it or be refused ([RFC 8725, section 3.1]).
+/// Each [`Verifier`](crate::Verifier) accepts exactly one, whatever a token's header asks for
+/// ([RFC 8725, section 3.1]). Use the one that the app has in the LoginRadius Dashboard; `id_token`s and M2M tokens
+/// have [`Rs256`](Self::Rs256).
+///
+/// Parsing and `Display` use the name of [RFC 7518, section 3.1], so that an algorithm can be a setting:
 ///
 /// ```
 /// use loginradius_jwt::Algorithm;
@@ -19,17 +22,19 @@ use crate::error::{Check, Error};
 /// # Ok::<(), loginradius_jwt::Error>(())
 /// ```
 ///
+/// [RFC 7518, section 3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-3.1
 /// [RFC 8725, section 3.1]: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias("alg", "rsa", "ecdsa", "hmac", "JWA"))]
 pub enum Algorithm {
-    /// HMAC with SHA-256: the app's secret verifies, and can sign too.
+    /// HMAC with SHA-256. The same secret signs and verifies.
     Hs256,
-    /// HMAC with SHA-384.
+    /// HMAC with SHA-384. The same secret signs and verifies.
     Hs384,
-    /// HMAC with SHA-512.
+    /// HMAC with SHA-512. The same secret signs and verifies.
     Hs512,
-    /// RSASSA-PKCS1-v1_5 with SHA-256. LoginRadius's `id_token`s have this one.
+    /// RSASSA-PKCS1-v1_5 with SHA-256. LoginRadius signs `id_token`s with it.
     Rs256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
     Rs384,
@@ -43,7 +48,7 @@ pub enum Algorithm {
     Es512,
 }
 
-/// How the algorithms differ for a verifier.
+/// What an algorithm verifies with.
 #[derive(Clone, Copy)]
 pub(crate) enum Family {
     Hmac(hmac::Algorithm),
@@ -64,9 +69,10 @@ impl Algorithm {
         Self::Es512,
     ];
 
-    /// The name in a token's header ([RFC 7518, section 3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1)).
+    /// Returns the name that a token's header has, such as `RS256`
+    /// ([RFC 7518, section 3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1)).
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
             Self::Hs384 => "HS384",
@@ -80,9 +86,9 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of exactly that name, if it is one of these.
+    /// Returns the algorithm of exactly that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 
     pub(crate) fn family(self) -> Family {
@@ -100,22 +106,27 @@ impl Algorithm {
     }
 }
 
+/// Writes [`as_str`](Self::as_str).
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(self.as_str())
     }
 }
 
 impl FromStr for Algorithm {
     type Err = Error;
 
-    /// Reads the exact name. There is no `none` to ask for.
+    /// Parses the exact name, in capitals.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] for any other text. That includes `none`: there is no way to accept unsigned
+    /// tokens.
     fn from_str(name: &str) -> Result<Self, Error> {
         Self::named(name).ok_or_else(|| {
             Error::new(
-                Check::Settings,
-                "not the name of an algorithm that LoginRadius signs with: it is one of HS256, HS384, HS512, RS256, \
-                 RS384, RS512, ES256, ES384 and ES512, in capitals",
+                ErrorKind::Configuration,
+                "unknown algorithm: use HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or ES512, in capitals",
             )
         })
     }
@@ -147,7 +158,7 @@ impl Curve {
         }
     }
 
-    /// The algorithm that goes with the curve: [RFC 7518, section 3.4] knows one each.
+    /// Returns the only algorithm that uses the curve ([RFC 7518, section 3.4]).
     ///
     /// [RFC 7518, section 3.4]: https://www.rfc-editor.org/rfc/rfc7518#section-3.4
     pub(crate) const fn algorithm(self) -> Algorithm {
@@ -158,7 +169,7 @@ impl Curve {
         }
     }
 
-    /// Bytes of one coordinate.
+    /// Returns the length of one coordinate, in bytes.
     pub(crate) const fn size(self) -> usize {
         match self {
             Self::P256 => 32,
@@ -167,8 +178,8 @@ impl Curve {
         }
     }
 
-    /// The form of signature that [RFC 7518, section 3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4) asks
-    /// for: both numbers at their full length, not DER.
+    /// Returns how signatures are verified: as both numbers at full length, not as DER
+    /// ([RFC 7518, section 3.4](https://www.rfc-editor.org/rfc/rfc7518#section-3.4)).
     pub(crate) fn verification(self) -> &'static signature::EcdsaVerificationAlgorithm {
         match self {
             Self::P256 => &signature::ECDSA_P256_SHA256_FIXED,

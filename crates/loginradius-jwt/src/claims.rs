@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{Check, Error};
+use crate::error::{Error, ErrorKind};
 use crate::object::{self, Fault, Members};
 
-/// The claims that are checked. A null is an absent claim: LoginRadius sends null for the standard claims that a
-/// profile has no value for (LoginRadius, "OpenID Connect", user information).
+/// The claims that this crate reads itself. A null counts as an absent claim: LoginRadius sends null for the standard
+/// claims that a profile has no value for (LoginRadius, "OpenID Connect", user information).
 #[derive(Clone, Default)]
 pub(crate) struct Claims {
     pub(crate) issuer: Option<String>,
@@ -25,27 +25,33 @@ pub(crate) struct Claims {
 impl Claims {
     pub(crate) fn read(payload: &str) -> Result<Self, Error> {
         if names_serde_internals(payload) {
-            return Err(Error::new(Check::Claims, "the claims hold a name that the JSON library keeps for itself"));
+            return Err(Error::new(
+                ErrorKind::InvalidClaims,
+                "the token's claims have a name that serde_json reserves: it cannot be read safely",
+            ));
         }
         let mut reading = Reading::default();
         match object::read(payload, &mut reading) {
             Ok(()) => Ok(reading.claims),
-            // RFC 7519, section 4 leaves the choice, and whoever took the other of the two would be deceived.
-            Err(Fault::Duplicate) => Err(Error::new(Check::Claims, "the token has a claim twice")),
+            // RFC 7519, section 4 also allows to take the last one. Then two readers could see two different tokens.
+            Err(Fault::Duplicate) => {
+                Err(Error::new(ErrorKind::InvalidClaims, "the token has two claims of the same name"))
+            }
             Err(Fault::Unreadable) => Err(reading.at.map_or_else(
-                || Error::new(Check::Claims, "the claims are not a readable JSON object"),
+                || Error::new(ErrorKind::InvalidClaims, "the token's claims are not a valid JSON object"),
                 Registered::mistyped,
             )),
         }
     }
 }
 
-/// Whether a name may be in there that serde_json takes for an instruction: its `Value` reads the text of an object
-/// with such a member as JSON of its own, and anew at every level, so that a text becomes structure and a short token
-/// overflows the stack.
+/// Returns whether the text may contain a name that serde_json reserves for itself.
+///
+/// If an object has such a member, `serde_json::Value` parses the member's text as more JSON, and does so again at
+/// each level. Text would become structure, and a short token could overflow the stack.
 fn names_serde_internals(json: &str) -> bool {
     const PREFIX: &str = "$serde_json::private::";
-    // No other escape makes a character of the prefix.
+    // Only escapes below U+0100 can make a character of the prefix.
     if !json.contains("\\u00") {
         return json.contains(PREFIX);
     }
@@ -66,7 +72,7 @@ fn names_serde_internals(json: &str) -> bool {
     plain.windows(PREFIX.len()).any(|window| window == PREFIX.as_bytes())
 }
 
-/// The claims so far, and which one is being read, so that an error can name it.
+/// The claims read so far, and the one that is being read, so that an error can name it.
 #[derive(Default)]
 struct Reading {
     claims: Claims,
@@ -100,21 +106,22 @@ impl Registered {
         })
     }
 
-    /// Never as if the claim were absent: that was CVE-2026-25537.
+    /// Makes the error for a claim of the wrong type, which must not count as absent: that was CVE-2026-25537.
     fn mistyped(self) -> Error {
-        const TIME: &str = "is not a time: it has to be a number of seconds since 1970, before the year 10000";
+        const TIME: &str =
+            "is not a time: it must be a number of seconds since 1970 (not milliseconds), before the year 10000";
         const TEXT: &str = "is not text";
-        let (check, name, what) = match self {
-            Self::Issuer => (Check::Issuer, "iss", TEXT),
-            Self::Subject => (Check::Claims, "sub", TEXT),
-            Self::Audience => (Check::Audience, "aud", "is neither text nor a list of texts"),
-            Self::Expiry => (Check::Expiry, "exp", TIME),
-            Self::NotBefore => (Check::NotBefore, "nbf", TIME),
-            Self::IssuedAt => (Check::Claims, "iat", TIME),
-            Self::Id => (Check::Claims, "jti", TEXT),
-            Self::Nonce => (Check::Nonce, "nonce", TEXT),
+        let (name, what) = match self {
+            Self::Issuer => ("iss", TEXT),
+            Self::Subject => ("sub", TEXT),
+            Self::Audience => ("aud", "is neither text nor a list of text"),
+            Self::Expiry => ("exp", TIME),
+            Self::NotBefore => ("nbf", TIME),
+            Self::IssuedAt => ("iat", TIME),
+            Self::Id => ("jti", TEXT),
+            Self::Nonce => ("nonce", TEXT),
         };
-        Error::new(check, format!("the token's claim {name} {what}"))
+        Error::new(ErrorKind::InvalidClaims, format!("the token's claim {name} {what}"))
     }
 }
 
@@ -142,16 +149,16 @@ fn time<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<SystemTime>, A::Er
     Ok(map.next_value::<Option<NumericDate>>()?.map(|date| date.0))
 }
 
-/// A `NumericDate` of RFC 7519, section 2: seconds since 1970, perhaps with a fraction.
+/// A `NumericDate` of RFC 7519, section 2: seconds since 1970, possibly with a fraction.
 struct NumericDate(SystemTime);
 
-/// The end of the year 9999. A later date is a mistake, most likely milliseconds, and would never be over.
-const LAST: Duration = Duration::from_secs(253_402_300_799);
+/// The last second of the year 9999. A later date is a mistake, most likely milliseconds, and would never pass.
+const MAX_SINCE_1970: Duration = Duration::from_secs(253_402_300_799);
 
 impl NumericDate {
     fn new<E: de::Error>(since: Option<Duration>) -> Result<Self, E> {
         since
-            .filter(|since| *since <= LAST)
+            .filter(|since| *since <= MAX_SINCE_1970)
             .and_then(|since| UNIX_EPOCH.checked_add(since))
             .map(Self)
             .ok_or_else(|| E::custom("not a time"))
@@ -178,12 +185,12 @@ impl<'de> Deserialize<'de> for NumericDate {
             }
         }
 
-        // Not `deserialize_any`, which makes a map of a number if serde_json's feature `arbitrary_precision` is on.
+        // With serde_json's feature `arbitrary_precision`, `deserialize_any` would make a map of a number.
         deserializer.deserialize_f64(Seconds)
     }
 }
 
-/// The claim `aud`: a text, or a list of texts.
+/// The claim `aud`: text, or a list of text.
 #[derive(Clone)]
 pub(crate) struct Audiences(pub(crate) Vec<String>);
 
@@ -195,7 +202,7 @@ impl<'de> Deserialize<'de> for Audiences {
             type Value = Audiences;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of texts")
+                f.write_str("text or a list of text")
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Audiences, E> {
@@ -220,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_serde_json_would_act_upon_are_refused_in_every_spelling() {
+    fn names_that_serde_json_reserves_are_refused_in_every_spelling() {
         for name in [
             "$serde_json::private::RawValue",
             "$serde_json::private::Number",
@@ -230,9 +237,9 @@ mod tests {
         ] {
             let payload = format!(r#"{{"exp":4102444800,"x":[{{"{name}":"{{\"admin\":true}}"}}]}}"#);
             let error = Claims::read(&payload).err().unwrap();
-            assert_eq!(error.check(), Check::Claims, "{name}");
+            assert_eq!(error.kind(), ErrorKind::InvalidClaims, "{name}");
         }
-        // What only looks like an escape must not hide what follows.
+        // Characters that only look like an escape must not hide the name after them.
         for blind in ["\\\\u00\u{20ac}", "\\\\u00", "\\\\u00\u{e9}", "\\\\u0", "\\\\"] {
             let payload = format!(r#"{{"a":"{blind}","x":{{"$serde_json::private::RawValue":"[]"}},"\u0062":1}}"#);
             assert!(Claims::read(&payload).is_err(), "{payload}");

@@ -1,75 +1,131 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why a token, a key or a setting was refused.
+/// The reason why a token, a key or a setting was refused.
 ///
-/// `Display` is one line for a person: what failed, and what to do. It may name what the caller set (the
-/// expected issuer), never the token, a claim's value, the secret or the key.
+/// [`kind`](Self::kind) is for the program, `Display` is for the log: one line that says what failed, the cause if
+/// it is known, and what to do. The line may name the caller's own settings, such as the expected issuer. It never
+/// shows a token, a claim's value, a secret or a key.
 ///
 /// ```
-/// use loginradius_jwt::{Check, Key};
+/// use loginradius_jwt::{ErrorKind, Key};
 ///
-/// let error = Key::secret("my-app-secret\n").unwrap_err();
-/// assert_eq!(error.check(), Check::Key);
+/// let error = Key::from_secret("my-app-secret\n").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidKey);
 /// assert!(error.to_string().contains("trim"));
 /// ```
 #[derive(Clone)]
 pub struct Error {
-    check: Check,
+    kind: ErrorKind,
     message: Cow<'static, str>,
 }
 
-/// The check that failed, roughly in the order in which they are made.
+/// The check that failed.
+///
+/// The variants are roughly in the order in which the checks are made: if a token has several faults, the first one
+/// is reported.
+///
+/// Three kinds call for an action of the program: load the JWK set again after [`UnknownKeyId`](Self::UnknownKeyId),
+/// start a new login after [`Expired`](Self::Expired), and fix the program or its settings after
+/// [`Configuration`](Self::Configuration), [`InvalidKey`](Self::InvalidKey) or [`Deserialize`](Self::Deserialize).
+/// After any other kind, refuse the token.
+///
+/// ```
+/// use loginradius_jwt::{Algorithm, ErrorKind};
+///
+/// let error = "none".parse::<Algorithm>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// assert_eq!(error.kind().as_str(), "configuration");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Check {
-    /// A setting of the verifier: an empty issuer, audience or expected nonce. No token was looked at.
-    Settings,
-    /// A key cannot be used, or does not go with the algorithm. No token was looked at.
-    Key,
+pub enum ErrorKind {
+    /// A setting is wrong: the issuer, an audience or the expected nonce is empty, or a text is not the name of an
+    /// algorithm. No token was read.
+    Configuration,
+    /// A key or a JWK set cannot be used, or does not suit the algorithm. No token was read.
+    InvalidKey,
     /// The token is longer than [`MAX_TOKEN_LEN`](crate::MAX_TOKEN_LEN).
-    Size,
-    /// The token is not three parts of base64url.
-    Format,
+    TokenTooLong,
+    /// The text is not a signed token: three parts of base64url, with dots in between
+    /// ([RFC 7515, section 3.1](https://www.rfc-editor.org/rfc/rfc7515#section-3.1)).
+    MalformedToken,
     /// The token is encrypted (a JWE), not signed.
-    Encrypted,
-    /// The header cannot be read, or asks for what is not supported (`crit`).
-    Header,
-    /// The header's `alg` is not the pinned algorithm.
-    Algorithm,
-    /// The header's `typ` is of another kind of token.
-    Type,
-    /// No key of the set has the header's `kid`. If the set may be old, load it again and verify once more.
-    KeyId,
-    /// The signature is not by the key.
-    Signature,
-    /// The claims cannot be read, or do not fit the caller's type. Everything before held.
-    Claims,
-    /// `iss` is missing or another one.
-    Issuer,
-    /// `aud` is missing or names others.
-    Audience,
-    /// `exp` is missing, unreadable or over.
-    Expiry,
-    /// `nbf` is unreadable or still to come.
-    NotBefore,
-    /// `nonce` is missing or another one: the token answers another sign-in.
-    Nonce,
+    EncryptedToken,
+    /// The header cannot be read, or requires an extension (`crit`) and none is supported.
+    InvalidHeader,
+    /// The header's `alg` is missing, or is not the verifier's algorithm.
+    AlgorithmMismatch,
+    /// The header's `typ` is that of another kind of token.
+    TypMismatch,
+    /// No key of the set has the header's `kid`. LoginRadius may have changed its keys: load the set again, and
+    /// verify the token once more.
+    UnknownKeyId,
+    /// None of the keys made the signature.
+    InvalidSignature,
+    /// The signature is valid, but the claims are not: they are not a JSON object, a claim occurs twice, a registered
+    /// claim has the wrong type, or `exp` is missing.
+    InvalidClaims,
+    /// `iss` is missing, or is not the expected issuer.
+    IssuerMismatch,
+    /// `aud` is missing, or does not contain an expected audience.
+    AudienceMismatch,
+    /// The token was valid until `exp`, which has passed.
+    Expired,
+    /// The token is valid from `nbf` on, which has not come yet.
+    NotYetValid,
+    /// `nonce` is missing, or is not the expected one: the token belongs to another login.
+    NonceMismatch,
+    /// The token can be read, but its claims do not fit the type that the program asked for.
+    Deserialize,
+}
+
+impl ErrorKind {
+    /// Returns the kind's name in lower snake case, for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::InvalidKey => "invalid_key",
+            Self::TokenTooLong => "token_too_long",
+            Self::MalformedToken => "malformed_token",
+            Self::EncryptedToken => "encrypted_token",
+            Self::InvalidHeader => "invalid_header",
+            Self::AlgorithmMismatch => "algorithm_mismatch",
+            Self::TypMismatch => "typ_mismatch",
+            Self::UnknownKeyId => "unknown_key_id",
+            Self::InvalidSignature => "invalid_signature",
+            Self::InvalidClaims => "invalid_claims",
+            Self::IssuerMismatch => "issuer_mismatch",
+            Self::AudienceMismatch => "audience_mismatch",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::NonceMismatch => "nonce_mismatch",
+            Self::Deserialize => "deserialize",
+        }
+    }
+}
+
+/// Writes [`as_str`](Self::as_str).
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 impl Error {
-    pub(crate) fn new(check: Check, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { check, message: message.into() }
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
     }
 
     pub(crate) fn key(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Check::Key, message)
+        Self::new(ErrorKind::InvalidKey, message)
     }
 
-    /// The check that failed.
+    /// Returns which check failed.
     #[must_use]
-    pub fn check(&self) -> Check {
-        self.check
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 }
 
@@ -79,7 +135,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// `{:?}`, which is what `main` prints, is the line.
+/// Writes the same line as `Display`: a `main` that returns an error prints it with `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -87,3 +143,19 @@ impl fmt::Debug for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_may_be_sent_shared_and_boxed() {
+        fn assert<T: std::error::Error + Send + Sync + 'static>() {}
+        assert::<Error>();
+    }
+
+    #[test]
+    fn a_kind_is_displayed_and_padded_as_its_name() {
+        assert_eq!(format!("{:>8}|{}", ErrorKind::Expired, ErrorKind::UnknownKeyId), " expired|unknown_key_id");
+    }
+}

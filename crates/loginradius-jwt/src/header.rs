@@ -1,15 +1,15 @@
-//! The parts of a compact JWS (RFC 7515, section 3.1) and its header (section 4).
+//! The three parts of a compact JWS (RFC 7515, section 3.1) and its header (section 4).
 
 use serde::de::{IgnoredAny, MapAccess};
 
 use crate::base64url;
-use crate::error::{Check, Error};
+use crate::error::{Error, ErrorKind};
 use crate::object::{self, Fault, Members};
 
-/// The longest token that is looked at, in bytes: 128 KiB.
+/// The length of the longest token that is read: 128 KiB, in bytes.
 ///
-/// LoginRadius's tokens have about one; servers of the web seldom take more than eight in a header. The limit
-/// bounds what a stranger's token can cost before its signature is known to be wrong.
+/// LoginRadius's tokens have about 1 KiB, and web servers seldom accept headers of more than 8 KiB. The limit bounds
+/// the time that a forged token can cost before its signature is found to be wrong.
 pub const MAX_TOKEN_LEN: usize = 128 * 1024;
 
 /// A token's three parts, still encoded.
@@ -17,14 +17,17 @@ pub(crate) struct Parts<'a> {
     pub(crate) header: &'a str,
     pub(crate) payload: &'a str,
     pub(crate) signature: &'a str,
-    /// What is signed: the header and the payload with the dot between.
+    /// The signed bytes: the header, a dot and the payload.
     pub(crate) signed: &'a str,
 }
 
 impl<'a> Parts<'a> {
     pub(crate) fn new(jwt: &'a str) -> Result<Self, Error> {
         if jwt.len() > MAX_TOKEN_LEN {
-            return Err(Error::new(Check::Size, "the token is longer than 128 KiB: LoginRadius signs no such token"));
+            return Err(Error::new(
+                ErrorKind::TokenTooLong,
+                "the token is longer than 128 KiB, and LoginRadius's have about 1 KiB: check what was passed as one",
+            ));
         }
         let parts = || {
             let (signed, signature) = jwt.rsplit_once('.')?;
@@ -34,28 +37,29 @@ impl<'a> Parts<'a> {
         parts().ok_or_else(|| {
             if jwt.bytes().filter(|byte| *byte == b'.').count() == 4 {
                 Error::new(
-                    Check::Encrypted,
-                    "the token has five parts: it is encrypted, not signed, and only signed tokens can be verified",
+                    ErrorKind::EncryptedToken,
+                    "the token has five parts, so it is encrypted (JWE): only signed tokens can be verified",
                 )
             } else {
-                format("the token is not a signed JWT, which has three parts with dots between")
+                format("this is not a signed JWT: it does not have three parts with dots in between")
             }
         })
     }
 
     pub(crate) fn decoded_payload(&self) -> Result<String, Error> {
-        let bytes = base64url::decode(self.payload)
-            .map_err(|_| format("the token's second part is not base64url: was it cut, or white space added?"))?;
-        String::from_utf8(bytes).map_err(|_| Error::new(Check::Claims, "the claims are not UTF-8"))
+        let bytes = base64url::decode(self.payload).map_err(|_| {
+            format("the token's second part is not base64url: check whether it was cut or has white space in it")
+        })?;
+        String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidClaims, "the token's claims are not UTF-8"))
     }
 }
 
 pub(crate) fn format(message: &'static str) -> Error {
-    Error::new(Check::Format, message)
+    Error::new(ErrorKind::MalformedToken, message)
 }
 
-/// What of the header counts. Keys and addresses of keys in it (`jwk`, `jku`, `x5c`, `x5u`) are never read:
-/// whoever made the token chose them (RFC 8725, section 3.10).
+/// The members of the header that matter. A key in the header (`jwk`, `x5c`) or its URL (`jku`, `x5u`) is never
+/// read: the maker of a forged token would choose it (RFC 8725, section 3.10).
 #[derive(Default)]
 pub(crate) struct Header {
     pub(crate) algorithm: Option<String>,
@@ -67,21 +71,28 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn read(parts: &Parts<'_>) -> Result<Self, Error> {
         let bytes = base64url::decode(parts.header).map_err(|_| {
-            format("the token's first part is not base64url: is there white space or a word such as Bearer before it?")
+            format(
+                "the token's first part is not base64url: remove white space and the word Bearer in front of the token",
+            )
         })?;
-        let unreadable =
-            || Error::new(Check::Header, "the token's header is not readable JSON with text for alg, typ and kid");
+        let unreadable = || {
+            Error::new(
+                ErrorKind::InvalidHeader,
+                "the token's header is not a JSON object in which alg, typ and kid are text",
+            )
+        };
         let text = std::str::from_utf8(&bytes).map_err(|_| unreadable())?;
         let mut header = Self::default();
         object::read(text, &mut header).map_err(|fault| match fault {
             Fault::Unreadable => unreadable(),
-            Fault::Duplicate => Error::new(Check::Header, "the token's header has a member twice"),
+            Fault::Duplicate => {
+                Error::new(ErrorKind::InvalidHeader, "the token's header has two members of the same name")
+            }
         })?;
         if header.critical {
             return Err(Error::new(
-                Check::Header,
-                "the token's header names extensions that must be understood (crit), and none is: \
-                 LoginRadius documents none",
+                ErrorKind::InvalidHeader,
+                "the token's header requires extensions (crit), and none is supported: LoginRadius documents none",
             ));
         }
         Ok(header)
@@ -94,7 +105,7 @@ impl<'de> Members<'de> for Header {
             "alg" => self.algorithm = Some(map.next_value()?),
             "typ" => self.typ = Some(map.next_value()?),
             "kid" => self.key_id = Some(map.next_value()?),
-            // Whatever its value is: RFC 7515, section 4.1.11.
+            // Refused whatever its value is: no extension is supported (RFC 7515, section 4.1.11).
             "crit" => {
                 map.next_value::<IgnoredAny>()?;
                 self.critical = true;

@@ -1,58 +1,64 @@
-//! Verifying the tokens that LoginRadius signs: the SSO JWT of a JWT app, the `id_token` and signed user
-//! information of OpenID Connect, access tokens that are JWTs, and M2M tokens.
+//! Verifies the tokens that LoginRadius signs: SSO JWTs, `id_token`s, signed user information, access tokens that are
+//! JWTs, and M2M tokens.
 //!
-//! A [`Verifier`] pins the algorithm, the keys, the issuer and the audience. What it accepts is a [`Verified`];
-//! nothing else makes one.
+//! Make one [`Verifier`] with the algorithm, the key, the issuer and the audience that you expect, and keep it.
+//! [`Verifier::verify`] returns a [`VerifiedToken`] or an [`Error`]; nothing else makes a `VerifiedToken`.
 //!
 //! ```
 //! use std::time::SystemTime;
-//! use loginradius_jwt::{Algorithm, Audience, Error, Key, Verifier};
+//! use loginradius_jwt::{Algorithm, Audience, Key, Verifier};
 //!
+//! // Once, at the start. All four are settings of the JWT app in the LoginRadius Dashboard.
+//! let public_key = "-----BEGIN PUBLIC KEY-----
+//! MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE62rhow4KGSnO1FF28qa1kMHTa04Q
+//! qpLlOlV+wg2cIEPcqilf3ByybFfe30iXDAS0LYsjc8P1wqK0c6q7Z4PSew==
+//! -----END PUBLIC KEY-----";
+//! let verifier = Verifier::new(
+//!     Algorithm::Es256,
+//!     Key::from_pem(public_key)?,
+//!     "https://acme.hub.loginradius.com/",
+//!     Audience::Is("my-client-id".into()),
+//! )?;
+//!
+//! // For each token.
 //! #[derive(serde::Deserialize)]
 //! struct Profile {
 //!     email: Option<String>,
 //! }
-//!
-//! // The key, the issuer and "Audiences" are those of the JWT app in LoginRadius's dashboard.
-//! fn verifier(public_key: &str) -> Result<Verifier, Error> {
-//!     Verifier::new(
-//!         Algorithm::Rs256,
-//!         Key::pem(public_key)?,
-//!         "https://acme.hub.loginradius.com/",
-//!         Audience::Is("my-client-id".into()),
-//!     )
-//! }
-//!
-//! fn signed_in(verifier: &Verifier, jwt: &str) -> Result<(Option<String>, Profile), Error> {
-//!     let token = verifier.verify(jwt, SystemTime::now())?;
-//!     Ok((token.subject().map(str::to_owned), token.claims()?))
-//! }
+//! # let jwt = "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2FjbWUuaHViLmxvZ2lucmFkaXVzLmNvbS8iLCJzdWIiOiI3MjNiMDVmODBjNjQ0NjcyYjM0OTZhMjFiN2NmMzNkYyIsImF1ZCI6Im15LWNsaWVudC1pZCIsImp0aSI6ImYzMTk3YjQwLTJkY2QtNDQyMi04NzY1LWM0MDg0NmY2MGZiNCIsImlhdCI6MTgwMDAwMDAwMCwibmJmIjoxODAwMDAwMDAwLCJleHAiOjE4MDAwMDA2MDAsImVtYWlsIjoic29tZW9uZUBleGFtcGxlLmNvbSIsImZpcnN0bmFtZSI6IkFkYSIsImxhc3RuYW1lIjoiTG92ZWxhY2UifQ.zqMbuK-hp1vqUL0MtpwJ-zf3hBqAYSD04YYN-_ASbAx7pOigT5qeWiQEN48xL3STw9I3ot5iXZ-bssMcOXCiUg";
+//! let now = SystemTime::now();
+//! # // The token of this example was valid then.
+//! # let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_800_000_100);
+//! let token = verifier.verify(jwt, now)?;
+//! let profile: Profile = token.claims()?;
+//! assert_eq!(token.subject(), Some("723b05f80c644672b3496a21b7cf33dc"));
+//! assert_eq!(profile.email.as_deref(), Some("someone@example.com"));
+//! # Ok::<(), loginradius_jwt::Error>(())
 //! ```
 //!
-//! # Which key
+//! # Which key and which algorithm
 //!
-//! | what | key | algorithm |
+//! | token | key | algorithm |
 //! | --- | --- | --- |
-//! | JWT app, HS256 and its like | [`Key::secret`]: the app's secret | as the app is set |
-//! | JWT app, RS256 or ES256 and their like | [`Key::pem`]: the public half of your own pair | as the app is set |
-//! | `id_token`, signed user information, M2M token | [`KeySet::from_json`]: the set at the `jwks_uri` | [`Algorithm::Rs256`] |
+//! | SSO JWT of an app with HS256, HS384 or HS512 | [`Key::from_secret`] with the app's secret | the app's |
+//! | SSO JWT of an app with RS256 to RS512 or ES256 to ES512 | [`Key::from_pem`] with your own public key | the app's |
+//! | `id_token`, signed user information, M2M token | [`KeySet::from_json`] with the set at the `jwks_uri` | [`Algorithm::Rs256`] |
 //!
-//! LoginRadius documents no JWK set for JWT apps.
+//! LoginRadius documents no JWK set for JWT apps ("JWT implementation guide").
 //!
-//! # What it does not do
+//! # What this crate does not do
 //!
-//! There is no I/O and no clock: load the JWK set with your own client, and pass the time. Load the set again
-//! when [`Check::KeyId`] says that a key is not in it, but not more often than every few minutes, or strangers
-//! decide how often you ask LoginRadius.
-//!
-//! A token is not a session: LoginRadius cannot take back a JWT before it expires (LoginRadius, "JWT" guide).
-//! Tokens are not remembered: whoever must take a token once only keeps its [`id`](Verified::id).
-//!
-//! The claims of OpenID Connect that only some sign-ins have (`azp`, `acr`, `auth_time`, `at_hash`) are not
-//! checked: read them with [`Verified::claims`].
-//!
-//! Encrypted tokens (JWE) are not read. LoginRadius's guide calls its JWTs encrypted here and there; they are
-//! signed.
+//! - **I/O and clocks**: you load the JWK set with your own HTTP client, and you pass the time.
+//! - **Reloading keys**: after [`ErrorKind::UnknownKeyId`], load the set again and use [`Verifier::with_keys`]. Do so
+//!   at most every few minutes: a token with a made-up `kid` causes this error too, and anyone can send many of them.
+//! - **Sessions**: LoginRadius cannot revoke a JWT ("JWT implementation guide"). It is valid until it expires, even
+//!   after a logout.
+//! - **Replay detection**: a token is accepted each time it comes. To consume each token only once, keep the
+//!   [`token_id`](VerifiedToken::token_id) until the token expires.
+//! - **Optional claims of OpenID Connect**: `azp`, `acr`, `auth_time` and `at_hash` are not checked. Read them with
+//!   [`VerifiedToken::claims`].
+//! - **Encryption**: encrypted tokens (JWE) are refused. Some pages of LoginRadius call its JWTs "encrypted"; they are
+//!   signed.
 
 mod algorithm;
 mod base64url;
@@ -66,8 +72,8 @@ mod verified;
 mod verifier;
 
 pub use algorithm::Algorithm;
-pub use error::{Check, Error};
+pub use error::{Error, ErrorKind};
 pub use header::MAX_TOKEN_LEN;
-pub use key::{Key, KeySet, Keys};
-pub use verified::Verified;
+pub use key::{Key, KeySet, TrustedKeys};
+pub use verified::VerifiedToken;
 pub use verifier::{Audience, Verifier};

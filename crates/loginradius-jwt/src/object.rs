@@ -1,27 +1,28 @@
-//! A JSON object's own members, of which each name may occur once (RFC 7515, section 4; RFC 7519, section 4).
+//! Reads the members of a JSON object, and refuses two members of the same name (RFC 7515, section 4; RFC 7519,
+//! section 4).
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// What takes the members of interest.
+/// Receives the members of an object.
 pub(crate) trait Members<'de> {
-    /// Reads the value of a member that is wanted and says `true`. Others are skipped.
+    /// Reads the value of a wanted member and returns `true`. For `false` the value is skipped.
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Why an object was not read. Nothing of its text is repeated.
+/// The reason why an object was not read. It holds nothing of the object's text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Unreadable,
-    /// A name occurs twice, in whatever spelling.
+    /// Two members have the same name, after escapes are resolved.
     Duplicate,
 }
 
 /// Reads the whole text as one object.
 ///
-/// Values that nobody wants are skipped without recursion, however deep they are.
+/// Unwanted values are skipped without recursion, however deeply they are nested.
 pub(crate) fn read<'de>(text: &'de str, members: &mut impl Members<'de>) -> Result<(), Fault> {
     let mut names = Vec::with_capacity(16);
     let mut json = serde_json::Deserializer::from_str(text);
@@ -55,7 +56,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, 'de, M> {
     }
 }
 
-/// A name as it is after its escapes are read, borrowed where it has none.
+/// A name with its escapes resolved, borrowed if it has none.
 struct Name<'de>(Cow<'de, str>);
 
 impl<'de> de::Deserialize<'de> for Name<'de> {

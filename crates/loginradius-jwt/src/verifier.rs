@@ -7,56 +7,66 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use crate::algorithm::Algorithm;
 use crate::base64url;
 use crate::claims::Claims;
-use crate::error::{Check, Error};
+use crate::error::{Error, ErrorKind};
 use crate::header::{self, Header, Parts};
-use crate::key::{Keys, Trusted};
-use crate::verified::Verified;
+use crate::key::{ParsedKeys, TrustedKeys};
+use crate::verified::VerifiedToken;
 
-/// How far two clocks may differ unless the caller says otherwise: LoginRadius's guide asks for a few seconds.
-const LEEWAY: Duration = Duration::from_secs(5);
+/// The default leeway. LoginRadius's "JWT implementation guide" asks for a few seconds.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
-/// The longest signature, that of an RSA key of 8192 bits.
+/// The length of the longest signature in bytes, that of an RSA key of 8192 bits.
 const MAX_SIGNATURE_LEN: usize = 1024;
 
-/// Verifies tokens of one issuer, signed by one algorithm.
+/// Verifies tokens of one issuer that are signed with one algorithm.
 ///
-/// The algorithm, the keys, the issuer and a word about the audience are required: RFC 8725 has the attacks on
-/// verifiers that did without one of them. Keys are parsed once, here: make one verifier and keep it. Clones
-/// share the keys.
+/// Keys are parsed by [`new`](Self::new), so make one verifier and keep it. A clone is cheap: it shares the keys.
 ///
-/// A token is accepted if all of this holds:
+/// A token is accepted if all of this is true:
 ///
-/// - it has three parts and at most 128 KiB, and its header has the pinned `alg`, the right `typ`, and no `crit`;
-/// - its signature is by the key, or by the key of the set that its `kid` selects;
-/// - `iss` is the issuer, and `aud` names the audience;
-/// - now is before `exp` + leeway, and not before `nbf` - leeway. `exp` is required;
-/// - `nonce` is the one that was sent, if [`verify_nonce`](Self::verify_nonce) is called;
-/// - no claim is there twice, and no registered claim is of another type than RFC 7519 says.
+/// - It has at most [`MAX_TOKEN_LEN`](crate::MAX_TOKEN_LEN) bytes.
+/// - Its header has the expected `alg`, the expected `typ` (by default `JWT` or none), and no `crit`.
+/// - Its signature was made by the key, or by a key of the set. If the token has a `kid`, only the keys of the set with
+///   that `kid` count.
+/// - Its claims are a JSON object without two claims of the same name, and each registered claim has the type that
+///   [RFC 7519, section 4.1] gives it.
+/// - `iss` is the expected issuer, and `aud` contains an expected audience.
+/// - `exp` is there, and the time is before `exp` + leeway. If `nbf` is there, the time is not before `nbf` - leeway.
+///   The leeway is 5 seconds by default.
+/// - With [`verify_with_nonce`](Self::verify_with_nonce): `nonce` is the expected one.
+///
+/// [RFC 8725] describes the attacks that these checks prevent.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use loginradius_jwt::{Algorithm, Audience, Check, Key, Verifier};
+/// use loginradius_jwt::{Algorithm, Audience, ErrorKind, Key, Verifier};
 ///
 /// let verifier = Verifier::new(
 ///     Algorithm::Hs256,
-///     Key::secret("an example secret of the JWT app")?,
+///     Key::from_secret("an example secret of the JWT app")?,
 ///     "https://acme.hub.loginradius.com/",
 ///     Audience::Is("my-client-id".into()),
-/// )?;
+/// )?
+/// .with_leeway(Duration::from_secs(30));
 /// # let jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2FjbWUuaHViLmxvZ2lucmFkaXVzLmNvbS8iLCJzdWIiOiI3IiwiYXVkIjoibXktY2xpZW50LWlkIiwiZXhwIjoxODAwMDAwMDAwfQ.dUjEgveKpN0OlQU2H-A5eQVg5YVQaGPMvW0m0ekGTzw";
+/// let now = SystemTime::now();
+/// # // The token of this example was valid then.
 /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_799_999_900);
-/// # // In a program: `SystemTime::now()`.
 /// let token = verifier.verify(jwt, now)?;
 /// assert_eq!(token.subject(), Some("7"));
 ///
-/// let later = token.expires_at() + Duration::from_secs(60);
-/// assert_eq!(verifier.verify(jwt, later).unwrap_err().check(), Check::Expiry);
+/// let later = token.expires_at() + Duration::from_secs(30);
+/// assert_eq!(verifier.verify(jwt, later).unwrap_err().kind(), ErrorKind::Expired);
 /// # Ok::<(), loginradius_jwt::Error>(())
 /// ```
+///
+/// [RFC 7519, section 4.1]: https://www.rfc-editor.org/rfc/rfc7519#section-4.1
+/// [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
 #[derive(Clone)]
+#[doc(alias("decode", "validate", "Validation", "jwt"))]
 pub struct Verifier {
     algorithm: Algorithm,
-    keys: Arc<Trusted>,
+    keys: Arc<ParsedKeys>,
     issuer: String,
     issuer_slash_ignored: bool,
     audience: Audience,
@@ -64,38 +74,52 @@ pub struct Verifier {
     leeway: Duration,
 }
 
-/// Whom a token has to be for: its claim `aud`.
+/// The app that a token must be made for: its claim `aud`.
 ///
-/// If nobody checks it, a token that the person gave to another app of the same issuer signs in here too
-/// ([RFC 8725, section 3.9]).
+/// Without this check your app accepts tokens that were made for another app of the same issuer, and the other app
+/// could use them to sign in to yours as the user ([RFC 8725, section 3.9]).
+///
+/// ```
+/// use loginradius_jwt::Audience;
+///
+/// let web = Audience::Is("my-client-id".into());
+/// let web_and_mobile = Audience::AnyOf(vec!["my-client-id".into(), "my-mobile-client-id".into()]);
+/// ```
 ///
 /// [RFC 8725, section 3.9]: https://www.rfc-editor.org/rfc/rfc8725#section-3.9
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[doc(alias = "aud")]
 pub enum Audience {
-    /// `aud` is or contains this text: for an `id_token` the client id, for a JWT app what its settings call
-    /// "Audiences".
+    /// `aud` is this text or a list that contains it. For an `id_token` it is the client id, for an SSO JWT one of the
+    /// "Audiences" in the app's settings.
     Is(String),
-    /// `aud` is or contains one of these.
+    /// `aud` is one of these texts or a list that contains one of them.
     AnyOf(Vec<String>),
-    /// Any `aud`, or none. For a JWT app without "Audiences" whose key signs for nobody else.
+    /// `aud` may be anything or absent. Use it only for a JWT app that has no "Audiences" and whose key is not used by
+    /// another app.
     NotChecked,
 }
 
 impl Verifier {
-    /// A verifier with a leeway of 5 seconds, for tokens without `typ` or with `JWT`.
+    /// Makes a verifier with a leeway of 5 seconds, for tokens whose `typ` is `JWT` or absent.
     ///
-    /// LoginRadius's issuer is `https://<app>.hub.loginradius.com/` for SSO JWTs, with the slash, and the
-    /// `issuer` of the discovery document for an `id_token`.
+    /// The keys are a [`Key`](crate::Key) or a [`KeySet`](crate::KeySet). The issuer of SSO JWTs is
+    /// `https://<app>.hub.loginradius.com/`, with the slash (LoginRadius, "JWT implementation guide"). The issuer of
+    /// `id_token`s is the `issuer` of the discovery document ([OpenID Connect Discovery, section 3]).
     ///
     /// # Errors
     ///
-    /// [`Check::Key`] if the keys do not go with the algorithm: an RSA key with HS256 would verify what anybody
-    /// signed. [`Check::Settings`] if the issuer or an audience is empty or has white space around, or if the
-    /// list of audiences is empty.
+    /// - [`ErrorKind::InvalidKey`] if the key does not suit the algorithm, or no key of the set does. A public key with
+    ///   HS256 is refused because it would be the secret, and anyone can sign with a public key.
+    /// - [`ErrorKind::Configuration`] if the issuer or an audience is empty, has white space around it or a control
+    ///   character in it, or if the list of audiences is empty.
+    ///
+    /// [OpenID Connect Discovery, section 3]: https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+    #[doc(alias("iss", "aud"))]
     pub fn new(
         algorithm: Algorithm,
-        keys: impl Into<Keys>,
+        keys: impl Into<TrustedKeys>,
         issuer: impl Into<String>,
         audience: Audience,
     ) -> Result<Self, Error> {
@@ -105,8 +129,8 @@ impl Verifier {
             Audience::Is(expected) => check_setting(expected, "audience")?,
             Audience::AnyOf(expected) if expected.is_empty() => {
                 return Err(Error::new(
-                    Check::Settings,
-                    "the list of audiences is empty: name one, or say `Audience::NotChecked`",
+                    ErrorKind::Configuration,
+                    "the list of expected audiences is empty: add one, or use `Audience::NotChecked`",
                 ));
             }
             Audience::AnyOf(expected) => {
@@ -116,90 +140,148 @@ impl Verifier {
         }
         Ok(Self {
             algorithm,
-            keys: Arc::new(Trusted::new(algorithm, &keys.into())?),
+            keys: Arc::new(ParsedKeys::new(algorithm, &keys.into())?),
             issuer,
             issuer_slash_ignored: false,
             audience,
             typ: None,
-            leeway: LEEWAY,
+            leeway: DEFAULT_LEEWAY,
         })
     }
 
-    /// How far the clocks of LoginRadius and this machine may differ. 5 seconds by default; more than a few
-    /// minutes make `exp` worth little.
+    /// Sets how far the clocks of LoginRadius and of this machine may differ. The default is 5 seconds.
+    ///
+    /// A token is accepted for that much longer after `exp` and earlier before `nbf`, so keep it below a few minutes
+    /// ([RFC 7519, section 4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
     #[must_use]
-    pub fn leeway(mut self, leeway: Duration) -> Self {
+    #[doc(alias("clock skew", "tolerance"))]
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Accepts an issuer that differs from the expected one by one slash at its end.
+    /// Accepts an issuer that differs from the expected one by one slash at the end. By default it is refused.
     ///
-    /// LoginRadius's documents show some issuers with it and some without. Prefer the exact one.
+    /// LoginRadius's documentation shows some issuers with the slash and some without. It is better to set the exact
+    /// issuer.
     #[must_use]
-    pub fn issuer_slash_ignored(mut self) -> Self {
+    #[doc(alias("iss", "trailing slash"))]
+    pub fn ignore_issuer_slash(mut self) -> Self {
         self.issuer_slash_ignored = true;
         self
     }
 
-    /// Requires this `typ` in the header, for example `at+jwt` for access tokens
+    /// Requires this `typ` in the header, such as `at+jwt` for access tokens
     /// ([RFC 9068, section 2.1](https://www.rfc-editor.org/rfc/rfc9068#section-2.1)).
     ///
-    /// By default `typ` is absent or `JWT`. Case and a prefix `application/` do not matter.
+    /// By default `typ` must be `JWT` or absent. Case does not matter, nor does the prefix `application/`
+    /// ([RFC 7515, section 4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
     #[must_use]
-    pub fn typ(mut self, typ: impl Into<String>) -> Self {
+    #[doc(alias = "at+jwt")]
+    pub fn with_typ(mut self, typ: impl Into<String>) -> Self {
         self.typ = Some(typ.into());
         self
     }
 
-    /// This verifier's settings with other keys: after [`Check::KeyId`] with the set loaded again, or when the
-    /// app's key was changed.
+    /// Returns a verifier with the same settings and other keys. This one is not changed.
+    ///
+    /// Use it to replace the keys after [`ErrorKind::UnknownKeyId`], or when the app's key was changed:
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use loginradius_jwt::{Error, ErrorKind, KeySet, VerifiedToken, Verifier};
+    ///
+    /// fn verify(
+    ///     verifier: &mut Verifier,
+    ///     jwt: &str,
+    ///     now: SystemTime,
+    ///     load_jwks: impl FnOnce() -> String, // an HTTP GET of the `jwks_uri`, at most every few minutes
+    /// ) -> Result<VerifiedToken, Error> {
+    ///     match verifier.verify(jwt, now) {
+    ///         Err(error) if error.kind() == ErrorKind::UnknownKeyId => {
+    ///             *verifier = verifier.with_keys(KeySet::from_json(load_jwks())?)?;
+    ///             verifier.verify(jwt, now)
+    ///         }
+    ///         result => result,
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Check::Key`] if the keys do not go with the algorithm.
-    pub fn with_keys(&self, keys: impl Into<Keys>) -> Result<Self, Error> {
-        let keys = Arc::new(Trusted::new(self.algorithm, &keys.into())?);
+    /// [`ErrorKind::InvalidKey`] if the key does not suit the algorithm, or no key of the set does.
+    #[doc(alias("rotation", "reload"))]
+    pub fn with_keys(&self, keys: impl Into<TrustedKeys>) -> Result<Self, Error> {
+        let keys = Arc::new(ParsedKeys::new(self.algorithm, &keys.into())?);
         Ok(Self { keys, ..self.clone() })
     }
 
-    /// Verifies a token at the instant `now`, in a program `SystemTime::now()`.
+    /// Verifies a token at the time `now`, which is `SystemTime::now()` except in tests.
     ///
-    /// A token with a `nonce` is accepted whatever it is: use [`verify_nonce`](Self::verify_nonce) for a sign-in
-    /// that sent one.
+    /// The token's `nonce` is not checked. If the login sent one, use [`verify_with_nonce`](Self::verify_with_nonce).
+    ///
+    /// The signature is checked before any claim is read: an error about a claim is about a token with a valid
+    /// signature.
     ///
     /// # Errors
     ///
-    /// [`Error::check`] says what did not hold. The signature is checked before any claim is read, so that an
-    /// error about a claim is about LoginRadius's own words.
-    pub fn verify(&self, jwt: &str, now: SystemTime) -> Result<Verified, Error> {
+    /// [`Error::kind`] says which check failed. After [`ErrorKind::UnknownKeyId`], load the key set again
+    /// ([`with_keys`](Self::with_keys)). After any other error, refuse the token.
+    #[doc(alias("decode", "validate"))]
+    pub fn verify(&self, jwt: &str, now: SystemTime) -> Result<VerifiedToken, Error> {
         self.check(jwt, None, now)
     }
 
-    /// Like [`verify`](Self::verify), and the token's `nonce` must be the one that this sign-in sent.
+    /// Verifies a token as [`verify`](Self::verify) does, and that its `nonce` is the one that this login sent.
+    ///
+    /// The nonce ties the token to the login: without it, an attacker could make the user's browser accept a token of
+    /// another login ([OpenID Connect Core, section 3.1.3.7]). It is compared in constant time.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// use loginradius_jwt::{Algorithm, Audience, ErrorKind, Key, Verifier};
+    ///
+    /// # let key = Key::from_secret("an example secret of the JWT app")?;
+    /// # let verifier = Verifier::new(Algorithm::Hs256, key, "https://acme.hub.loginradius.com/", Audience::NotChecked)?;
+    /// # let jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL2FjbWUuaHViLmxvZ2lucmFkaXVzLmNvbS8iLCJzdWIiOiI3IiwiYXVkIjoibXktY2xpZW50LWlkIiwiZXhwIjoxODAwMDAwMDAwLCJub25jZSI6Im4tMFM2X1d6QTJNaiJ9.uf-d6LhLEOTJ0Jb6WOw6FkkrcpzbFKR4EorUEQsHeBs";
+    /// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_799_999_900);
+    /// let sent = "n-0S6_WzA2Mj"; // kept since the login began
+    /// assert!(verifier.verify_with_nonce(jwt, sent, now).is_ok());
+    ///
+    /// let error = verifier.verify_with_nonce(jwt, "that-of-another-login", now).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NonceMismatch);
+    /// # Ok::<(), loginradius_jwt::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As of [`verify`](Self::verify); [`Check::Nonce`] if the token has no nonce or another one;
-    /// [`Check::Settings`] if the expected nonce is empty.
-    pub fn verify_nonce(&self, jwt: &str, nonce: &str, now: SystemTime) -> Result<Verified, Error> {
+    /// As for [`verify`](Self::verify), and:
+    ///
+    /// - [`ErrorKind::NonceMismatch`] if the token has no nonce or another one: start a new login.
+    /// - [`ErrorKind::Configuration`] if the expected nonce is empty.
+    ///
+    /// [OpenID Connect Core, section 3.1.3.7]: https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
+    pub fn verify_with_nonce(&self, jwt: &str, nonce: &str, now: SystemTime) -> Result<VerifiedToken, Error> {
         if nonce.is_empty() {
             return Err(Error::new(
-                Check::Settings,
-                "the expected nonce is empty: give the one that the sign-in sent, or call `verify`",
+                ErrorKind::Configuration,
+                "the expected nonce is empty: pass the one that the login sent, or call `verify`",
             ));
         }
         self.check(jwt, Some(nonce), now)
     }
 
-    fn check(&self, jwt: &str, nonce: Option<&str>, now: SystemTime) -> Result<Verified, Error> {
+    fn check(&self, jwt: &str, nonce: Option<&str>, now: SystemTime) -> Result<VerifiedToken, Error> {
         let parts = Parts::new(jwt)?;
         let header = Header::read(&parts)?;
         self.check_header(&header)?;
 
         let mut buffer = [0; MAX_SIGNATURE_LEN];
         let signature = base64url::decode_into(parts.signature, &mut buffer).map_err(|_| {
-            header::format("the token's third part is not a signature in base64url: was the token cut, or is there a line break after it?")
+            header::format(
+                "the token's third part is not a signature in base64url: check whether the token was cut or has a line \
+                 break after it",
+            )
         })?;
         self.keys.verify(header.key_id.as_deref(), parts.signed.as_bytes(), signature)?;
 
@@ -212,28 +294,31 @@ impl Verifier {
         if let Some(nonce) = nonce {
             check_nonce(nonce, claims.nonce.as_deref())?;
         }
-        Ok(Verified::new(payload, claims, issuer, expires_at, header.key_id))
+        Ok(VerifiedToken::new(payload, claims, issuer, expires_at, header.key_id))
     }
 
     fn check_header(&self, header: &Header) -> Result<(), Error> {
-        let wrong_algorithm = |message: String| Err(Error::new(Check::Algorithm, message));
+        let wrong_algorithm = |message: String| Err(Error::new(ErrorKind::AlgorithmMismatch, message));
         match header.algorithm.as_deref() {
-            Some(name) if name == self.algorithm.name() => {}
+            Some(name) if name == self.algorithm.as_str() => {}
             Some(name) if name.eq_ignore_ascii_case("none") => {
                 return wrong_algorithm(format!(
-                    "the token is not signed (alg none), and {} is pinned",
+                    "the token is not signed (alg none), and this verifier accepts only {}",
                     self.algorithm
                 ));
             }
             Some(_) => {
                 return wrong_algorithm(format!(
-                    "the token's header names another algorithm than {}, which is pinned: \
-                     see which one LoginRadius's app is set to",
+                    "the token's alg is not {}, the only one that this verifier accepts: use the algorithm of the \
+                     app's settings at LoginRadius",
                     self.algorithm
                 ));
             }
             None => {
-                return wrong_algorithm(format!("the token's header names no alg, and {} is pinned", self.algorithm));
+                return wrong_algorithm(format!(
+                    "the token's header has no alg, and this verifier accepts only {}",
+                    self.algorithm
+                ));
             }
         }
         match (self.typ.as_deref(), header.typ.as_deref()) {
@@ -241,19 +326,23 @@ impl Verifier {
             (None, Some(typ)) if same_type(typ, "JWT") => Ok(()),
             (Some(expected), Some(typ)) if same_type(typ, expected) => Ok(()),
             (None, Some(_)) => Err(Error::new(
-                Check::Type,
-                "the token's typ is not JWT, so it was made for another purpose: see `Verifier::typ`",
+                ErrorKind::TypMismatch,
+                "the token's typ is not JWT, so it is another kind of token: to accept it, use `Verifier::with_typ`",
             )),
-            (Some(_), _) => {
-                Err(Error::new(Check::Type, "the token's typ is not the one that `Verifier::typ` asks for"))
-            }
+            (Some(_), _) => Err(Error::new(
+                ErrorKind::TypMismatch,
+                "the token's typ is not the one that `Verifier::with_typ` requires, so it is another kind of token",
+            )),
         }
     }
 
     fn check_issuer(&self, issuer: Option<String>) -> Result<String, Error> {
         let expected = self.issuer.as_str();
         let Some(issuer) = issuer else {
-            return Err(Error::new(Check::Issuer, format!("the token has no issuer, and {expected} is expected")));
+            return Err(Error::new(
+                ErrorKind::IssuerMismatch,
+                format!("the token has no issuer (iss): {expected} is expected"),
+            ));
         };
         let differ_by_slash =
             issuer.strip_suffix('/') == Some(expected) || expected.strip_suffix('/') == Some(&*issuer);
@@ -261,14 +350,17 @@ impl Verifier {
             return Ok(issuer);
         }
         Err(Error::new(
-            Check::Issuer,
+            ErrorKind::IssuerMismatch,
             if differ_by_slash {
                 format!(
-                    "the token's issuer differs from {expected} by a slash at the end: \
-                     correct the setting, or see `Verifier::issuer_slash_ignored`"
+                    "the token's issuer (iss) differs from {expected} only by a slash at the end: set the exact \
+                     issuer, or use `Verifier::ignore_issuer_slash`"
                 )
             } else {
-                format!("the token's issuer is not {expected}: it was made by another app or site")
+                format!(
+                    "the token's issuer (iss) is not {expected}: it is a token of another app or site, or the setting \
+                     is wrong"
+                )
             },
         ))
     }
@@ -281,26 +373,29 @@ impl Verifier {
         };
         let wrong = match audience {
             Some(audience) if audience.iter().any(|own| expected.contains(own)) => return Ok(()),
-            Some(_) => "the token was made for another client or audience",
-            None => "the token does not say whom it is for, see the app's Audiences",
+            Some(_) => "the token was made for another app (aud)",
+            None => "the token has no audience (aud), which the app's Audiences at LoginRadius set",
         };
-        Err(Error::new(Check::Audience, format!("{wrong}: {} is expected", expected.join(" or "))))
+        Err(Error::new(ErrorKind::AudienceMismatch, format!("{wrong}: {} is expected", expected.join(" or "))))
     }
 
     fn check_expiry(&self, expires_at: Option<SystemTime>, now: SystemTime) -> Result<SystemTime, Error> {
         let Some(expires_at) = expires_at else {
-            return Err(Error::new(Check::Expiry, "the token has no expiry (exp), which every token must have"));
+            return Err(Error::new(
+                ErrorKind::InvalidClaims,
+                "the token has no expiry (exp), so it would be valid forever: only tokens that expire are accepted",
+            ));
         };
-        // An end that no clock reaches is never over.
+        // An end beyond the range of the clock never comes.
         if expires_at.checked_add(self.leeway).is_none_or(|end| now < end) {
             return Ok(expires_at);
         }
         let ago = now.duration_since(expires_at).unwrap_or_default().as_secs();
         Err(Error::new(
-            Check::Expiry,
+            ErrorKind::Expired,
             format!(
-                "the token expired {ago} s ago by this machine's clock: sign in again, \
-                 and if that does not help, see whether the clock is right"
+                "the token expired {ago} s ago by this machine's clock: start a new login; if new tokens fail too, \
+                 check the clock"
             ),
         ))
     }
@@ -312,15 +407,15 @@ impl Verifier {
         }
         let ahead = not_before.duration_since(now).unwrap_or_default().as_secs();
         Err(Error::new(
-            Check::NotBefore,
+            ErrorKind::NotYetValid,
             format!(
-                "the token is not valid for another {ahead} s by this machine's clock: see whether the clock is right"
+                "the token becomes valid in {ahead} s by this machine's clock: check the clock, which is probably slow"
             ),
         ))
     }
 }
 
-/// The settings, without keys.
+/// Shows the settings, without the keys.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
@@ -334,30 +429,39 @@ impl fmt::Debug for Verifier {
 
 fn check_setting(text: &str, what: &str) -> Result<(), Error> {
     if text.trim().is_empty() {
-        return Err(Error::new(Check::Settings, format!("the expected {what} is empty: was the setting found?")));
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            format!("the expected {what} is empty: check that the setting was found"),
+        ));
     }
     if text.chars().any(char::is_control) {
         return Err(Error::new(
-            Check::Settings,
+            ErrorKind::Configuration,
             format!("the expected {what} has a line break or another control character: remove it"),
         ));
     }
     if text.trim() != text {
-        return Err(Error::new(Check::Settings, format!("the expected {what} has white space around it: trim it")));
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            format!("the expected {what} begins or ends with white space: trim it"),
+        ));
     }
     Ok(())
 }
 
 fn check_nonce(expected: &str, nonce: Option<&str>) -> Result<(), Error> {
     let Some(nonce) = nonce else {
-        return Err(Error::new(Check::Nonce, "the token has no nonce, and the sign-in sent one: start a new sign-in"));
+        return Err(Error::new(
+            ErrorKind::NonceMismatch,
+            "the token has no nonce, and this login sent one: start a new login",
+        ));
     };
     verify_slices_are_equal(expected.as_bytes(), nonce.as_bytes()).map_err(|_| {
-        Error::new(Check::Nonce, "the token's nonce is not the one that this sign-in sent: start a new sign-in")
+        Error::new(ErrorKind::NonceMismatch, "the token's nonce is not the one that this login sent: start a new login")
     })
 }
 
-/// RFC 7515, section 4.1.9 lets a sender leave out `application/`, and media types have no case.
+/// Compares media types without case. A sender may leave out `application/` (RFC 7515, section 4.1.9).
 fn same_type(typ: &str, expected: &str) -> bool {
     fn short(typ: &str) -> &str {
         const PREFIX: &str = "application/";

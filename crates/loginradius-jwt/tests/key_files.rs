@@ -1,8 +1,8 @@
-//! What people give as a secret or a key file, and what they are told.
+//! What users pass as a secret or a key file by mistake, and the error that they get.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use loginradius_jwt::{Algorithm, Audience, Check, Key, Verifier};
+use loginradius_jwt::{Algorithm, Audience, ErrorKind, Key, Verifier};
 use serde_json::json;
 
 mod common;
@@ -13,15 +13,15 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether a public key was read, and rightly: a token that its owner signed is accepted.
+/// Checks that the public key is read, and that a token of its owner is accepted.
 fn reads(signer: &Signer, text: &str) {
-    let key = Key::pem(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    let key = Key::from_pem(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     let verifier = Verifier::new(signer.algorithm, key, ISSUER, Audience::NotChecked).expect("a verifier");
     verifier.verify(&signer.good(), now()).unwrap_or_else(|error| panic!("{text:?}: {error}"));
 }
 
 #[test]
-fn a_public_key_is_read_however_it_was_carried() {
+fn a_public_key_is_read_in_every_layout_of_its_text() {
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
         let signer = Signer::of(algorithm);
         let text = signer.pem();
@@ -41,17 +41,17 @@ fn a_public_key_is_read_however_it_was_carried() {
         reads(&signer, &format!("The key of our JWT app:\n{text}That was it.\n"));
         let body: String = text.lines().filter(|line| !line.starts_with('-')).collect();
         reads(&signer, &format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----"));
-        assert!(Key::pem(text.as_bytes()).is_ok(), "bytes as a file has them");
+        assert!(Key::from_pem(text.as_bytes()).is_ok(), "bytes as a file has them");
     }
 }
 
-/// The error about a PEM, whose words must have these.
+/// Checks that the PEM is refused, and that the message has these words.
 #[track_caller]
 fn refuses(text: impl AsRef<[u8]>, words: &[&str]) {
     let text = text.as_ref();
     let shown = String::from_utf8_lossy(text).into_owned();
-    let error = Key::pem(text).expect_err(&shown);
-    assert_eq!(error.check(), Check::Key, "{shown}");
+    let error = Key::from_pem(text).expect_err(&shown);
+    assert_eq!(error.kind(), ErrorKind::InvalidKey, "{shown}");
     let message = error.to_string();
     assert!(!message.contains('\n'), "one line: {message}");
     for word in words {
@@ -60,7 +60,7 @@ fn refuses(text: impl AsRef<[u8]>, words: &[&str]) {
 }
 
 #[test]
-fn every_other_kind_of_file_is_named_and_the_command_that_helps() {
+fn the_error_names_the_kind_of_file_and_the_command_that_converts_it() {
     let public = ["openssl pkey -in FILE -pubout", "private key"];
     refuses(pem("PRIVATE KEY", &[0x30, 0x82]), &public);
     refuses(pem("RSA PRIVATE KEY", &[0x30, 0x82]), &public);
@@ -94,7 +94,7 @@ fn every_other_kind_of_file_is_named_and_the_command_that_helps() {
 }
 
 #[test]
-fn a_damaged_file_is_told_from_another_kind() {
+fn a_damaged_file_is_distinguished_from_another_kind() {
     let text = read("rsa.pem");
     refuses(text.replace("-----END PUBLIC KEY-----\n", ""), &["END line"]);
     refuses(text.replace("END PUBLIC KEY", "END RSA PUBLIC KEY"), &["END line"]);
@@ -108,7 +108,7 @@ fn a_damaged_file_is_told_from_another_kind() {
     for missing in 1..lines.len() - 1 {
         let mut lines = lines.clone();
         lines.remove(missing);
-        assert_eq!(Key::pem(lines.join("\n")).expect_err("a line is missing").check(), Check::Key);
+        assert_eq!(Key::from_pem(lines.join("\n")).expect_err("a line is missing").kind(), ErrorKind::InvalidKey);
     }
     refuses(text.replace("PUBLIC KEY", "RSA PUBLIC KEY"), &["wrong name"]);
     refuses(read("rsa_pkcs1.pem").replace("RSA PUBLIC KEY", "PUBLIC KEY"), &["wrong name"]);
@@ -119,9 +119,9 @@ fn a_public_key_that_must_not_verify_is_refused() {
     refuses(read("rsa1024.pem"), &["1024 bits", "2048"]);
     refuses(read("rsa_pss.pem"), &["RSA-PSS"]);
     refuses(read("ed25519.pem"), &["neither RSA nor ECDSA"]);
-    refuses(read("secp256k1.pem"), &["P-256, P-384 and P-521"]);
-    assert!(Key::pem(read("rsa4096.pem")).is_ok());
-    assert!(Key::pem(read("rsa8192.pem")).is_ok());
+    refuses(read("secp256k1.pem"), &["P-256, P-384 or P-521"]);
+    assert!(Key::from_pem(read("rsa4096.pem")).is_ok());
+    assert!(Key::from_pem(read("rsa8192.pem")).is_ok());
 
     // RSAPublicKey of RFC 8017 with these numbers.
     let rsa = |n: &[u8], e: &[u8]| {
@@ -141,8 +141,8 @@ fn a_public_key_that_must_not_verify_is_refused() {
         n[0] = 0;
         n
     };
-    assert!(Key::pem(rsa(&n(256), &[1, 0, 1])).is_ok(), "the numbers that the others are changes of");
-    assert!(Key::pem(rsa(&n(1024), &[3])).is_ok());
+    assert!(Key::from_pem(rsa(&n(256), &[1, 0, 1])).is_ok(), "the numbers before they are changed");
+    assert!(Key::from_pem(rsa(&n(1024), &[3])).is_ok());
     refuses(rsa(&n(255), &[1, 0, 1]), &["2040 bits"]);
     refuses(rsa(&[&[0x7f], &n(256)[2..]].concat(), &[1, 0, 1]), &["2047 bits"]);
     refuses(rsa(&[&[1], &n(1024)[1..]].concat(), &[1, 0, 1]), &["8193 bits"]);
@@ -165,7 +165,7 @@ fn a_public_key_that_must_not_verify_is_refused() {
     let der = Signer::of(Algorithm::Es256).der();
     let (head, point) = der.split_at(der.len() - 65);
     let with = |point: &[u8]| pem("PUBLIC KEY", &[head, point].concat());
-    assert!(Key::pem(with(point)).is_ok());
+    assert!(Key::from_pem(with(point)).is_ok());
     let mut off = point.to_vec();
     off[64] ^= 1;
     refuses(with(&off), &["not on its curve"]);
@@ -175,7 +175,7 @@ fn a_public_key_that_must_not_verify_is_refused() {
     refuses(with(&[0; 65]), &["not on its curve"]);
     refuses(pem("PUBLIC KEY", &[&der[..], &[0]].concat()), &["not a public key"]);
     refuses(pem("PUBLIC KEY", &der[..der.len() - 1]), &["not a public key"]);
-    // The curve's name is P-384, the point is of P-256.
+    // The curve is named P-384, and the point is on P-256.
     let p384 =
         [0x30, 0x56, 0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22, 3, 0x42, 0];
     refuses(pem("PUBLIC KEY", &[&p384[..], point].concat()), &["not on its curve"]);
@@ -184,15 +184,15 @@ fn a_public_key_that_must_not_verify_is_refused() {
 #[test]
 fn a_secret_with_a_line_break_has_to_be_trimmed() {
     for secret in ["secret\n", "secret\r\n", "secret\r", "\nsecret", "\r\nsecret", "\n"] {
-        let error = Key::secret(secret).unwrap_err();
-        assert_eq!(error.check(), Check::Key);
+        let error = Key::from_secret(secret).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidKey);
         assert!(error.to_string().contains("trim"), "{error}");
     }
     for secret in ["s", "short", " spaces around ", "line\nbreak inside", "Zoë", SECRET, "{json}", "0,0"] {
-        assert!(Key::secret(secret).is_ok(), "{secret:?}");
+        assert!(Key::from_secret(secret).is_ok(), "{secret:?}");
     }
     for nothing in ["\u{0}", "\u{0}\u{0}\u{0}", " ", " \t "] {
-        assert!(Key::secret(nothing).unwrap_err().to_string().contains("empty"), "{nothing:?}");
+        assert!(Key::from_secret(nothing).unwrap_err().to_string().contains("empty"), "{nothing:?}");
     }
     for public in [
         "\u{feff}ssh-rsa AAAAB3NzaC1yc2E ada@example.com",
@@ -202,10 +202,10 @@ fn a_secret_with_a_line_break_has_to_be_trimmed() {
         "{'kty':'RSA','n':'x','e':'AQAB'}",
         r#"{\"kty\":\"RSA\"}"#,
     ] {
-        assert!(Key::secret(public).unwrap_err().to_string().contains("key file"), "{public:?}");
+        assert!(Key::from_secret(public).unwrap_err().to_string().contains("key file"), "{public:?}");
     }
-    assert!(Key::secret([0xff_u8, 0xfe]).is_ok(), "any bytes");
-    assert!(Key::secret("").unwrap_err().to_string().contains("empty"));
+    assert!(Key::from_secret([0xff_u8, 0xfe]).is_ok(), "any bytes");
+    assert!(Key::from_secret("").unwrap_err().to_string().contains("empty"));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_secret_that_may_be_public_is_refused() {
         add("PEM, trimmed", text.trim().as_bytes());
         add("PEM in one line", text.replace('\n', "").as_bytes());
         add("PEM with escapes", text.replace('\n', "\\n").as_bytes());
-        // What got past fast-jwt: CVE-2026-34950 and GHSA-ww5h-9m49-7xx4.
+        // fast-jwt did not find these: CVE-2026-34950 and GHSA-ww5h-9m49-7xx4.
         for before in [" ", "\n\n", "\u{feff}", "\u{200b}", "# the key\n", "// ", ".", "\0", "x"] {
             add(&format!("PEM after {before:?}"), format!("{before}{text}").as_bytes());
         }
@@ -249,8 +249,8 @@ fn a_secret_that_may_be_public_is_refused() {
     add("OpenSSH, EC", b"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAA");
     add("secret as a JWK", Signer::of(Algorithm::Hs256).jwk().to_string().as_bytes());
     for (name, secret) in secrets {
-        let error = Key::secret(&secret).expect_err(&name);
-        assert_eq!(error.check(), Check::Key, "{name}");
+        let error = Key::from_secret(&secret).expect_err(&name);
+        assert_eq!(error.kind(), ErrorKind::InvalidKey, "{name}");
         assert!(error.to_string().contains("must not verify as a secret"), "{name}: {error}");
     }
 }

@@ -1,6 +1,6 @@
 //! Which keys of a JWK set are used.
 
-use loginradius_jwt::{Algorithm, Audience, Check, KeySet, Verifier};
+use loginradius_jwt::{Algorithm, Audience, ErrorKind, KeySet, Verifier};
 use serde_json::{Map, Value, json};
 
 mod common;
@@ -10,7 +10,7 @@ fn set(keys: &[Value]) -> String {
     json!({"keys": keys}).to_string()
 }
 
-/// How many of the keys are used if one good key stands beside them.
+/// Returns how many of the keys are used, in a set that has one more good key.
 fn used(keys: &[Value]) -> usize {
     let good = json!({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"});
     KeySet::from_json(set(&[keys, &[good]].concat())).expect("a set").len() - 1
@@ -55,9 +55,9 @@ fn a_key_for_signatures_is_used_whatever_else_it_says() {
         assert_eq!(used(&[with(&rsa(), json!({"alg": alg}))]), 1, "{alg}");
     }
     for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
-        assert_eq!(used(&[with(&Signer::of(algorithm).jwk(), json!({"alg": algorithm.name()}))]), 1, "{algorithm}");
+        assert_eq!(used(&[with(&Signer::of(algorithm).jwk(), json!({"alg": algorithm.as_str()}))]), 1, "{algorithm}");
     }
-    // Some write the zero that keeps the sign: RFC 7518, section 6.3.1.1.
+    // Some encoders add a leading zero: RFC 7518, section 6.3.1.1.
     let n = decode(rsa()["n"].as_str().unwrap());
     assert_eq!(used(&[with(&rsa(), json!({"n": encode([&[0], n.as_slice()].concat())}))]), 1);
 }
@@ -127,7 +127,7 @@ fn a_key_whose_numbers_are_wrong_is_left_out() {
         json!({"e": "AQAA"}),
         json!({"e": encode([0xff; 256])}),
     ] {
-        // Unless the modulus has neither character, and the change is none.
+        // The modulus may have neither `-` nor `_`. Then nothing was replaced.
         if changes["n"] == rsa()["n"] {
             continue;
         }
@@ -170,10 +170,10 @@ fn a_key_with_a_member_twice_is_left_out() {
 }
 
 #[test]
-fn a_text_that_is_no_set_with_a_usable_key_is_refused() {
+fn text_without_a_usable_key_is_refused() {
     let refused = |text: &str, word: &str| {
         let error = KeySet::from_json(text).expect_err(text);
-        assert_eq!(error.check(), Check::Key);
+        assert_eq!(error.kind(), ErrorKind::InvalidKey);
         assert!(error.to_string().contains(word), "{text}: {error}");
     };
     for text in ["", "<html>404</html>", "[]", "null", "{", "1", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":"#] {
@@ -203,16 +203,16 @@ fn a_set_without_a_key_for_the_algorithm_is_refused() {
         if matches!(algorithm, Algorithm::Rs256 | Algorithm::Es256) {
             assert!(verifier.is_ok(), "{algorithm}");
         } else {
-            let error = verifier.expect_err(algorithm.name());
-            assert_eq!(error.check(), Check::Key, "{algorithm}");
-            assert!(error.to_string().contains(algorithm.name()), "{error}");
+            let error = verifier.expect_err(algorithm.as_str());
+            assert_eq!(error.kind(), ErrorKind::InvalidKey, "{algorithm}");
+            assert!(error.to_string().contains(algorithm.as_str()), "{error}");
         }
     }
 }
 
 #[test]
 fn all_keys_of_the_same_id_are_tried() {
-    let [first, second] = [(); 2].map(|()| Signer::stranger(Algorithm::Es384));
+    let [first, second] = [(); 2].map(|()| Signer::other(Algorithm::Es384));
     let kid = json!({"kid": "201"});
     let keys = [with(&rsa(), kid.clone()), with(&first.jwk(), kid.clone()), with(&second.jwk(), kid)];
     let keys = KeySet::from_json(set(&keys)).expect("a set");
@@ -224,21 +224,21 @@ fn all_keys_of_the_same_id_are_tried() {
 }
 
 #[test]
-fn after_an_unknown_id_the_verifier_goes_on_with_the_set_loaded_again() {
-    let [old, new] = ["1", "2"].map(|kid| (Signer::stranger(Algorithm::Es256), json!({"kid": kid})));
+fn after_an_unknown_key_id_the_verifier_continues_with_the_reloaded_set() {
+    let [old, new] = ["1", "2"].map(|kid| (Signer::other(Algorithm::Es256), json!({"kid": kid})));
     let [old_set, new_set] =
         [vec![with(&old.0.jwk(), old.1.clone())], vec![with(&old.0.jwk(), old.1), with(&new.0.jwk(), new.1)]]
             .map(|keys| KeySet::from_json(set(&keys)).expect("a set"));
     let audience = Audience::Is(common::AUDIENCE.into());
     let verifier = Verifier::new(Algorithm::Es256, old_set, ISSUER, audience).expect("a verifier");
-    let verifier = verifier.leeway(std::time::Duration::ZERO);
+    let verifier = verifier.with_leeway(std::time::Duration::ZERO);
     let token = new.0.token(r#"{"alg":"ES256","kid":"2"}"#, claims_with(json!({})));
-    assert_eq!(verifier.verify(&token, now()).unwrap_err().check(), Check::KeyId);
+    assert_eq!(verifier.verify(&token, now()).unwrap_err().kind(), ErrorKind::UnknownKeyId);
     let verifier = verifier.with_keys(new_set).expect("a verifier");
     assert!(verifier.verify(&token, now()).is_ok());
-    assert_eq!(verifier.verify(&token, common::at(600)).unwrap_err().check(), Check::Expiry, "the leeway stays");
+    assert_eq!(verifier.verify(&token, common::at(600)).unwrap_err().kind(), ErrorKind::Expired, "the leeway stays");
     let rsa = KeySet::from_json(set(&[rsa()])).expect("a set");
-    assert_eq!(verifier.with_keys(rsa).unwrap_err().check(), Check::Key);
+    assert_eq!(verifier.with_keys(rsa).unwrap_err().kind(), ErrorKind::InvalidKey);
 }
 
 #[test]

@@ -1,16 +1,16 @@
-//! No secret, token or claim's value is in what can be printed.
+//! Nothing that can be printed shows a secret, a token or a claim's value.
 
 use std::fmt::{Debug, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use loginradius_jwt::{Algorithm, Audience, Error, Key, KeySet, Keys, Verifier, dangerous};
+use loginradius_jwt::{Algorithm, Audience, Error, Key, KeySet, TrustedKeys, Verifier, dangerous};
 use serde_json::{Value, json};
 
 mod common;
 use common::{ALGORITHMS, AUDIENCE, ISSUER, Signer, at, claims_with, now, object};
 
-/// Everything that is a person's or a secret has this in it.
+/// Part of each secret and of each value about the user.
 const CANARY: &str = "canary";
 
 struct Printed(String);
@@ -29,8 +29,8 @@ impl Printed {
     }
 }
 
-/// The claims with a canary wherever the caller did not set the value.
-fn personal(changes: Value) -> String {
+/// Returns the claims with a canary in each value about the user, and with these changes.
+fn claims_with_canaries(changes: Value) -> String {
     let mut claims = json!({"sub": "canary-sub", "jti": "canary-jti", "nonce": "canary-nonce", "email": "canary@example.com", "canary": 1});
     claims.as_object_mut().expect("an object").extend(object(changes));
     claims_with(claims)
@@ -42,11 +42,11 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
     let secret = "canary-secret that is long enough for every hash of the three that there are";
     let mut tokens = Vec::new();
 
-    printed.value(&Key::secret(secret));
-    printed.value(&Keys::from(Key::secret(secret).expect("a secret")));
-    printed.error(Key::secret(format!("{secret}\n")));
-    printed.error(Key::secret(format!("-----BEGIN {secret}")));
-    printed.error(Key::secret(format!(r#"{{"kty":"oct","k":"{secret}"}}"#)));
+    printed.value(&Key::from_secret(secret));
+    printed.value(&TrustedKeys::from(Key::from_secret(secret).expect("a secret")));
+    printed.error(Key::from_secret(format!("{secret}\n")));
+    printed.error(Key::from_secret(format!("-----BEGIN {secret}")));
+    printed.error(Key::from_secret(format!(r#"{{"kty":"oct","k":"{secret}"}}"#)));
     for text in [
         secret.to_owned(),
         format!("-----BEGIN {CANARY}-----\n{CANARY}\n-----END {CANARY}-----"),
@@ -54,7 +54,7 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
         format!("-----BEGIN PUBLIC KEY-----\n{CANARY}!\n-----END PUBLIC KEY-----"),
         format!("-----BEGIN {CANARY} PRIVATE KEY-----\n-----END {CANARY} PRIVATE KEY-----"),
     ] {
-        printed.error(Key::pem(text));
+        printed.error(Key::from_pem(text));
     }
     for text in [
         secret.to_owned(),
@@ -67,7 +67,7 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
     printed.error(CANARY.parse::<Algorithm>());
     printed.error(Verifier::new(
         Algorithm::Rs256,
-        Key::secret(secret).expect("a secret"),
+        Key::from_secret(secret).expect("a secret"),
         ISSUER,
         Audience::NotChecked,
     ));
@@ -75,23 +75,23 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
     for algorithm in ALGORITHMS {
         let signer = Signer::of(algorithm);
         let signer =
-            if algorithm.name().starts_with("HS") { Signer::secret(algorithm, secret.as_bytes()) } else { signer };
+            if algorithm.as_str().starts_with("HS") { Signer::secret(algorithm, secret.as_bytes()) } else { signer };
         let verifier = signer.verifier();
         printed.value(&verifier);
         printed.value(&signer.key());
-        if !algorithm.name().starts_with("HS") {
+        if !algorithm.as_str().starts_with("HS") {
             let mut jwk = signer.jwk();
             jwk["kid"] = CANARY.into();
             let set = KeySet::from_json(json!({"keys": [jwk]}).to_string()).expect("a set");
             printed.value(&set);
-            printed.value(&Keys::from(&set));
+            printed.value(&TrustedKeys::from(&set));
             let by_set = Verifier::new(algorithm, set, ISSUER, Audience::NotChecked).expect("a verifier");
             printed.value(&by_set);
-            let header = json!({"alg": algorithm.name(), "kid": "canary-unknown"}).to_string();
-            printed.error(by_set.verify(&signer.token(header, personal(json!({}))), now()));
+            let header = json!({"alg": algorithm.as_str(), "kid": "canary-unknown"}).to_string();
+            printed.error(by_set.verify(&signer.token(header, claims_with_canaries(json!({}))), now()));
         }
 
-        let good = signer.claims(personal(json!({})));
+        let good = signer.claims(claims_with_canaries(json!({})));
         let token = verifier.verify(&good, now()).expect("verified");
         printed.value(&token);
         printed.value(&token.clone());
@@ -129,17 +129,17 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
             (json!({"nonce": null}), Some("canary-nonce")),
             (json!({"nonce": ["canary"]}), None),
         ] {
-            let jwt = signer.claims(personal(changes));
+            let jwt = signer.claims(claims_with_canaries(changes));
             printed.error(match nonce {
                 None => verifier.verify(&jwt, now()),
-                Some(nonce) => verifier.verify_nonce(&jwt, nonce, now()),
+                Some(nonce) => verifier.verify_with_nonce(&jwt, nonce, now()),
             });
             tokens.push(jwt);
         }
-        printed.error(verifier.verify_nonce(&good, "", now()));
+        printed.error(verifier.verify_with_nonce(&good, "", now()));
         printed.error(verifier.verify(&good, at(10_000)));
         printed.error(verifier.verify(&good, std::time::UNIX_EPOCH));
-        let twice = personal(json!({})).replacen('{', r#"{"canary":2,"#, 1);
+        let twice = claims_with_canaries(json!({})).replacen('{', r#"{"canary":2,"#, 1);
         for jwt in [
             format!("{good}x"),
             format!("Bearer {good}"),
@@ -154,9 +154,9 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
             signer.token(r#"{"alg":"canary"}"#, CANARY),
             signer.token(r#"{"alg":["canary"]}"#, CANARY),
             signer.token(r#"{"canary":1,"canary":2}"#, CANARY),
-            signer.token(json!({"alg": algorithm.name(), "typ": "canary"}).to_string(), CANARY),
-            signer.token(json!({"alg": algorithm.name(), "crit": ["canary"]}).to_string(), CANARY),
-            signer.token(json!({"alg": algorithm.name(), "kid": ["canary"]}).to_string(), CANARY),
+            signer.token(json!({"alg": algorithm.as_str(), "typ": "canary"}).to_string(), CANARY),
+            signer.token(json!({"alg": algorithm.as_str(), "crit": ["canary"]}).to_string(), CANARY),
+            signer.token(json!({"alg": algorithm.as_str(), "kid": ["canary"]}).to_string(), CANARY),
         ] {
             printed.error(verifier.verify(&jwt, now()));
         }
@@ -176,7 +176,7 @@ fn nothing_printed_has_a_secret_a_token_or_a_value_of_a_claim() {
             assert!(!printed.contains(&part[..16]), "{part}");
         }
     }
-    // What may be printed: the settings of the caller.
+    // The caller's own settings may be printed.
     assert!(printed.contains(ISSUER) && printed.contains(AUDIENCE));
 }
 
@@ -190,5 +190,5 @@ fn an_error_names_the_field_that_is_missing() {
     let signer = Signer::of(Algorithm::Hs256);
     let token = signer.verifier().verify(&signer.good(), now()).expect("verified");
     let error = token.claims::<Profile>().unwrap_err();
-    assert_eq!(error.to_string(), "the claims do not fit the type: the field `phone` is missing");
+    assert!(error.to_string().contains("the field `phone` is missing"), "{error}");
 }

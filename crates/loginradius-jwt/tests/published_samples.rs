@@ -1,15 +1,15 @@
-//! Tokens and key sets that others published: the examples of RFC 7515 and the samples in LoginRadius's documents.
+//! Published tokens and key sets: the examples of RFC 7515 and the samples in LoginRadius's documentation.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use loginradius_jwt::{Algorithm, Audience, Check, KeySet, Verifier, dangerous};
+use loginradius_jwt::{Algorithm, Audience, ErrorKind, KeySet, Verifier, dangerous};
 use loginradius_vectors::named;
 use serde_json::{Value, json};
 
 mod common;
 use common::encode;
 
-/// RFC 7515, appendices A.1 to A.3: the same claims, whose `exp` is this and whose `iss` is joe.
+/// The `exp` of the claims in RFC 7515, appendices A.1 to A.3. Their `iss` is joe.
 const JOE_EXPIRES: u64 = 1_300_819_380;
 const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
@@ -27,7 +27,7 @@ fn accepts_joe(verifier: &Verifier, jwt: &str) {
     assert_eq!(token.issuer(), "joe");
     assert_eq!(token.expires_at(), at(JOE_EXPIRES));
     assert_eq!(token.claims_map().expect("claims")["http://example.com/is_root"], true);
-    assert_eq!(verifier.verify(jwt, at(JOE_EXPIRES + 5)).unwrap_err().check(), Check::Expiry);
+    assert_eq!(verifier.verify(jwt, at(JOE_EXPIRES + 5)).unwrap_err().kind(), ErrorKind::Expired);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn rfc_7515_a_1_hs256() {
         common::decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
     let verifier = Verifier::new(
         Algorithm::Hs256,
-        loginradius_jwt::Key::secret(secret).expect("a secret"),
+        loginradius_jwt::Key::from_secret(secret).expect("a secret"),
         "joe",
         Audience::NotChecked,
     )
@@ -60,19 +60,19 @@ fn rfc_7515_a_3_es256() {
 }
 
 #[test]
-fn rfc_7515_a_4_es512_whose_payload_is_no_claims() {
+fn rfc_7515_a_4_es512_with_a_payload_that_is_not_claims() {
     let jwk = r#"{"kty":"EC", "crv":"P-521", "x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk", "y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}"#;
     let signature = "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
     let jwt = format!("eyJhbGciOiJFUzUxMiJ9.{}.{signature}", encode("Payload"));
-    // The signature holds, so that the claims are what fails.
+    // The signature is valid, so the claims are refused.
     let error = joe(Algorithm::Es512, jwk).verify(&jwt, at(0)).unwrap_err();
-    assert_eq!(error.check(), Check::Claims);
+    assert_eq!(error.kind(), ErrorKind::InvalidClaims);
     let error = joe(Algorithm::Es512, jwk).verify(&jwt.replace("_Jn", "_Jk"), at(0)).unwrap_err();
-    assert_eq!(error.check(), Check::Signature);
+    assert_eq!(error.kind(), ErrorKind::InvalidSignature);
 }
 
 fn sample(name: &str) -> String {
-    match named(name).response.expect("an answer").body {
+    match named(name).response.expect("a response").body {
         Value::String(jwt) => jwt,
         body => body["signature"].as_str().expect("a token").to_owned(),
     }
@@ -98,16 +98,16 @@ fn loginradius_samples_are_read_without_verification() {
 }
 
 #[test]
-fn a_loginradius_sample_whose_secret_nobody_published_does_not_verify() {
+fn a_loginradius_sample_whose_secret_is_unpublished_does_not_verify() {
     let jwt = sample("site_jwt_login_full");
-    let key = loginradius_jwt::Key::secret("an invented secret").expect("a secret");
+    let key = loginradius_jwt::Key::from_secret("an invented secret").expect("a secret");
     let issuer = "https://internal-mayank.hub.loginradius.com/";
     let verifier = Verifier::new(Algorithm::Hs256, key, issuer, Audience::NotChecked).expect("a verifier");
-    assert_eq!(verifier.verify(&jwt, at(1_745_482_000)).unwrap_err().check(), Check::Signature);
+    assert_eq!(verifier.verify(&jwt, at(1_745_482_000)).unwrap_err().kind(), ErrorKind::InvalidSignature);
 }
 
 fn jwks(name: &str) -> String {
-    named(name).response.expect("an answer").body.to_string()
+    named(name).response.expect("a response").body.to_string()
 }
 
 #[test]
@@ -116,31 +116,31 @@ fn the_published_key_of_m2m_tokens_is_used_and_is_not_that_of_the_published_id_t
     assert_eq!(set.len(), 1);
     let issuer = "https://cloud-api.loginradius.com/sso/oidc/v2/internal-apeksha/test";
     let verifier = Verifier::new(Algorithm::Rs256, set, issuer, Audience::NotChecked).expect("a verifier");
-    // Both say kid 201, so that the signature is what fails.
+    // Both have the kid 201, so the signature is refused.
     let error = verifier.verify(&sample("oidc_userinfo_signed"), at(1_601_467_000)).unwrap_err();
-    assert_eq!(error.check(), Check::Signature);
+    assert_eq!(error.kind(), ErrorKind::InvalidSignature);
 }
 
 #[test]
 fn a_published_set_whose_only_key_is_cut_short_has_no_usable_key() {
     let error = KeySet::from_json(jwks("oidc_jwks_truncated")).unwrap_err();
-    assert_eq!(error.check(), Check::Key);
+    assert_eq!(error.kind(), ErrorKind::InvalidKey);
     assert!(error.to_string().contains("none of the 1 keys"), "{error}");
 }
 
 #[test]
 fn a_published_set_with_a_key_that_is_cut_short_keeps_the_others() {
     let mut keys =
-        named("oidc_jwks_truncated").response.expect("an answer").body["keys"].as_array().expect("keys").clone();
-    keys.extend(named("m2m_jwks").response.expect("an answer").body["keys"].as_array().expect("keys").clone());
+        named("oidc_jwks_truncated").response.expect("a response").body["keys"].as_array().expect("keys").clone();
+    keys.extend(named("m2m_jwks").response.expect("a response").body["keys"].as_array().expect("keys").clone());
     assert_eq!(KeySet::from_json(json!({"keys": keys}).to_string()).expect("a set").len(), 1);
 }
 
 #[test]
-fn an_error_answer_instead_of_a_set_is_told_apart() {
+fn the_error_says_that_a_response_is_not_a_set() {
     for name in ["oidc_jwks_error_config_not_found", "oidc_jwks_error_no_permission"] {
         let error = KeySet::from_json(jwks(name)).unwrap_err();
-        assert_eq!(error.check(), Check::Key);
+        assert_eq!(error.kind(), ErrorKind::InvalidKey);
         assert!(error.to_string().contains("no member `keys`"), "{error}");
     }
 }

@@ -86,7 +86,7 @@ impl Pair {
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?));
         let (signature, our_key, key) = sign(algorithm, signed.as_bytes())?;
-        let mut validation = Validation::new(algorithm.name().parse()?);
+        let mut validation = Validation::new(algorithm.as_str().parse()?);
         validation.leeway = 5;
         validation.validate_nbf = true;
         validation.set_issuer(&[ISSUER]);
@@ -141,20 +141,20 @@ fn sign(algorithm: Algorithm, message: &[u8]) -> Result<(Vec<u8>, Key, DecodingK
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign(encoding, &random, message, &mut signature)?;
         let key = DecodingKey::from_rsa_der(pair.public_key().as_ref());
-        Ok((signature, Key::pem(pem(pair.public_key().as_der()?.as_ref()))?, key))
+        Ok((signature, Key::from_pem(pem(pair.public_key().as_der()?.as_ref()))?, key))
     };
     let ec = |signing: &'static signature::EcdsaSigningAlgorithm| -> Result<_> {
         let pair = EcdsaKeyPair::generate(signing)?;
         let signature = pair.sign(&random, message)?.as_ref().to_vec();
         let key = DecodingKey::from_ec_der(pair.public_key().as_ref());
-        Ok((signature, Key::pem(pem(pair.public_key().as_der()?.as_ref()))?, key))
+        Ok((signature, Key::from_pem(pem(pair.public_key().as_der()?.as_ref()))?, key))
     };
     let mac = |hash| -> Result<_> {
         let mut random = [0; 48];
         rand::fill(&mut random)?;
         let secret = STANDARD.encode(random);
         let signature = hmac::sign(&hmac::Key::new(hash, secret.as_bytes()), message).as_ref().to_vec();
-        Ok((signature, Key::secret(&secret)?, DecodingKey::from_secret(secret.as_bytes())))
+        Ok((signature, Key::from_secret(&secret)?, DecodingKey::from_secret(secret.as_bytes())))
     };
     match algorithm {
         Algorithm::Hs256 => mac(hmac::HMAC_SHA256),

@@ -1,4 +1,4 @@
-//! The few forms of DER that a public key comes in.
+//! Reads the two DER structures that a public key can have.
 
 use super::material::Material;
 use crate::algorithm::Curve;
@@ -17,20 +17,20 @@ const NULL: u8 = 0x05;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 
-/// Why a key was not read.
+/// The reason why a key was not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The bytes are not this structure.
+    /// The bytes are not the expected structure.
     Malformed,
-    /// RSA-PSS keys are for PS256 and its like.
+    /// An RSA-PSS key, which is for PS256, PS384 and PS512 only.
     Pss,
-    /// An elliptic curve that no algorithm of LoginRadius has.
+    /// An elliptic curve that no algorithm of LoginRadius uses.
     Curve,
-    /// Neither RSA nor an elliptic curve for ECDSA.
+    /// Neither an RSA nor an ECDSA key.
     Kind,
 }
 
-/// A `SubjectPublicKeyInfo` (RFC 5280, section 4.1), what PEM calls `PUBLIC KEY`.
+/// Reads a `SubjectPublicKeyInfo` (RFC 5280, section 4.1), `PUBLIC KEY` in PEM.
 pub(super) fn subject_public_key_info(der: &[u8]) -> Result<Material, Fault> {
     let mut info = Reader(der).only(SEQUENCE)?;
     let mut algorithm = Reader(info.take(SEQUENCE)?);
@@ -61,7 +61,7 @@ pub(super) fn subject_public_key_info(der: &[u8]) -> Result<Material, Fault> {
     }
 }
 
-/// An `RSAPublicKey` (RFC 8017, appendix A.1.1), what PEM calls `RSA PUBLIC KEY`.
+/// Reads an `RSAPublicKey` (RFC 8017, appendix A.1.1), `RSA PUBLIC KEY` in PEM.
 pub(super) fn rsa_public_key(der: &[u8]) -> Result<Material, Fault> {
     let mut key = Reader(der).only(SEQUENCE)?;
     let n = key.positive()?.to_vec();
@@ -70,23 +70,23 @@ pub(super) fn rsa_public_key(der: &[u8]) -> Result<Material, Fault> {
     Ok(Material::Rsa { n, e })
 }
 
-/// Whether all of the bytes are one DER sequence that begins as keys and certificates do.
+/// Returns whether all of the bytes are one DER sequence that begins like a key or certificate.
 pub(super) fn is_key_or_certificate(der: &[u8]) -> bool {
     let begins = |tag| Reader(der).only(SEQUENCE).is_ok_and(|mut contents| contents.take(tag).is_ok());
     begins(SEQUENCE) || begins(INTEGER)
 }
 
-/// What is still to be read.
+/// Reads DER elements. Holds the bytes that are still unread.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The contents of the next element, which must have that tag.
+    /// Reads the next element, which must have this tag, and returns its contents.
     fn take(&mut self, tag: u8) -> Result<&'a [u8], Fault> {
         let [found, first, rest @ ..] = self.0 else { return Err(Fault::Malformed) };
         if *found != tag {
             return Err(Fault::Malformed);
         }
-        // Lengths under 128 are one byte; of the others two bytes are enough for any key.
+        // A length below 128 is one byte. Of the longer forms, two bytes are enough for any key.
         let (len, rest) = match (first, rest) {
             (0..=0x7f, rest) => (usize::from(*first), rest),
             (0x81, [len @ 0x80..=0xff, rest @ ..]) => (usize::from(*len), rest),
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         Ok(contents)
     }
 
-    /// A positive integer without the zero that keeps its sign.
+    /// Reads a positive integer, and returns it without the leading zero that DER needs for the sign.
     fn positive(&mut self) -> Result<&'a [u8], Fault> {
         match self.take(INTEGER)? {
             [0, digits @ ..] if matches!(digits, [0x80..=0xff, ..]) => Ok(digits),
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader of the contents of the one element that is left.
+    /// Reads the only element that is left, and returns a reader of its contents.
     fn only(mut self, tag: u8) -> Result<Self, Fault> {
         let contents = self.take(tag)?;
         self.end()?;

@@ -1,4 +1,4 @@
-//! Tells a key in the form of a file from a secret.
+//! Recognizes key files that are given as a secret.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -7,17 +7,17 @@ use zeroize::Zeroizing;
 
 use super::der;
 
-/// Whether what was given as a secret is a key in a file's form, so that it is likely public.
+/// Returns whether a secret is a key file, so that it is likely public.
 ///
-/// Looked for anywhere: fast-jwt looked at the beginning alone, and what stood before the PEM let it through, first
-/// white space (CVE-2026-34950), then any other character (GHSA-ww5h-9m49-7xx4).
+/// The whole text is searched. fast-jwt only looked at the beginning, so a PEM was not found behind white space
+/// (CVE-2026-34950), and later behind any other character (GHSA-ww5h-9m49-7xx4).
 pub(super) fn looks_like_a_key_file(secret: &[u8]) -> bool {
     is_text_key(secret) || is_der(secret) || is_base64_key(secret)
 }
 
 fn is_text_key(text: &[u8]) -> bool {
     let has = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
-    // OpenSSH's are one line, with options before or a host's name; RFC 4716 has four hyphens.
+    // RFC 4716 has four hyphens. OpenSSH's keys are one line, possibly with options or a host name in front.
     has(b"---- BEGIN")
         || has(b"-----BEGIN")
         || [&b"\"kty\""[..], b"'kty'", b"\\\"kty\\\""].into_iter().any(has)
@@ -30,11 +30,12 @@ pub(super) fn is_ssh(text: &[u8]) -> bool {
 }
 
 fn is_der(bytes: &[u8]) -> bool {
-    // No key is shorter (Ed25519 has 44 bytes), and a short secret may be any bytes.
+    // No key is shorter than Ed25519's 44 bytes. A short secret may look like DER by chance.
     bytes.len() >= 44 && der::is_key_or_certificate(bytes)
 }
 
-/// A PEM's body without its first and last line, or a whole PEM in base64, as environment variables hold it.
+/// Returns whether the text is the body of a PEM without its first and last line, or a key file in base64, as
+/// environment variables often have it.
 fn is_base64_key(text: &[u8]) -> bool {
     const ANY: GeneralPurposeConfig = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

@@ -11,27 +11,32 @@ use crate::base64url;
 use crate::error::Error;
 use crate::object::{self, Members};
 
-/// More keys than any issuer has: a token without a key id is tried with each.
+/// The limit on the keys of a set, more than any issuer has: a token without a `kid` is tried with each of them.
 const MAX_KEYS: usize = 64;
 
-/// A JWK set ([RFC 7517, section 5]), as LoginRadius serves it for OpenID Connect and M2M apps.
+/// A JWK set ([RFC 7517, section 5]), which LoginRadius publishes at the `jwks_uri` of OpenID Connect and for M2M apps.
 ///
-/// A key that cannot be used is left out, so that one damaged key does not shut out all tokens. Left out are
-/// keys of another kind or use (`kty`, `crv`, `alg`, `use`, `key_ops`), secrets (`oct`), keys with private
-/// members, RSA keys of less than 2048 or more than 8192 bits, and keys whose numbers are unreadable or wrong.
+/// A token's `kid` selects the keys to try. A token without `kid` is tried with all keys that suit the algorithm.
 ///
-/// A token's `kid` selects the keys to try. A token without one is tried with all that suit the algorithm.
+/// Keys that cannot be used are left out, so that one damaged key does not make all tokens fail:
 ///
-/// `Debug` prints how many keys there are.
+/// - keys for another purpose or algorithm (`use`, `key_ops`, `alg`) or of another kind (`kty`, `crv`),
+/// - secrets (`oct`) and keys with private members,
+/// - RSA keys with less than 2048 bits ([RFC 7518, section 3.3]) or more than 8192,
+/// - keys with missing, damaged or impossible numbers.
+///
+/// `Debug` shows only the number of keys. Clones share the keys.
 ///
 /// [RFC 7517, section 5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
+/// [RFC 7518, section 3.3]: https://www.rfc-editor.org/rfc/rfc7518#section-3.3
 #[derive(Clone)]
+#[doc(alias("jwks", "jwk", "jwks_uri", "JwkSet"))]
 pub struct KeySet {
     keys: Arc<[Jwk]>,
 }
 
 impl KeySet {
-    /// Reads the set's JSON.
+    /// Reads the JSON of a set, which is the whole body of the HTTP response.
     ///
     /// ```
     /// use loginradius_jwt::KeySet;
@@ -44,48 +49,53 @@ impl KeySet {
     ///         {"kty": "RSA", "use": "sig", "kid": "206", "n": "nvJHvAs6aEq9w6Cb793lk9...", "e": "AQAB"}
     ///     ]}"#,
     /// )?;
-    /// assert_eq!(set.len(), 1);
+    /// assert_eq!(set.len(), 1, "the RSA key is cut short, so it is left out");
     /// # Ok::<(), loginradius_jwt::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Check::Key`](crate::Check::Key) if the text is no JWK set, if it has more than 64 keys, or if no key of it
-    /// can be used.
+    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey) if the text is not a JWK set, has more than 64 keys, or
+    /// has no key that can be used.
     pub fn from_json(jwks: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let text = std::str::from_utf8(jwks.as_ref()).map_err(|_| Error::key("the JWK set is not UTF-8"))?;
+        let text = std::str::from_utf8(jwks.as_ref()).map_err(|_| {
+            Error::key("the JWK set is not UTF-8: pass the body of the response after it is decompressed")
+        })?;
         if text.contains("-----BEGIN") {
-            return Err(Error::key("this is PEM, not a JWK set: read it with `Key::pem`"));
+            return Err(Error::key("this is PEM, not a JWK set: read it with `Key::from_pem`"));
         }
         let mut set = Set { keys: None };
         object::read(text, &mut set).map_err(|_| {
-            Error::key("the JWK set is not readable JSON: was an error page loaded instead of the set?")
+            Error::key("the JWK set is not readable JSON: check that the response was not an error page")
         })?;
         let Some(found) = set.keys else {
-            return Err(Error::key("the JWK set has no member `keys`: was an error loaded instead of the set?"));
+            return Err(Error::key(
+                "the JWK set has no member `keys`: check that the response was not an error, and that the URL is \
+                 the `jwks_uri`",
+            ));
         };
         if found.len() > MAX_KEYS {
-            return Err(Error::key("the JWK set has more than 64 keys: was the right address loaded?"));
+            return Err(Error::key("the JWK set has more than 64 keys: check that the URL is the `jwks_uri`"));
         }
         let keys: Arc<[Jwk]> = found.iter().filter_map(|key| Jwk::read(key.get())).collect();
         if keys.is_empty() {
             return Err(Error::key(format!(
-                "none of the {} keys of the JWK set can verify signatures: they are of another use, \
-                 damaged, too small or private",
+                "none of the {} keys of the JWK set can verify signatures: they are for another purpose, damaged, too \
+                 small or private; check that the URL is the `jwks_uri`",
                 found.len()
             )));
         }
         Ok(Self { keys })
     }
 
-    /// How many usable keys there are, at least one.
+    /// Returns the number of usable keys, which is at least 1.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "an empty set is not read")]
+    #[expect(clippy::len_without_is_empty, reason = "a set without usable keys is an error")]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// The keys that suit, parsed, with their ids.
+    /// Returns the keys that suit the algorithm, parsed, with their ids.
     pub(super) fn suiting(&self, algorithm: Algorithm) -> Result<Vec<Candidate>, Error> {
         let suits = |key: &Jwk| key.algorithm.is_none_or(|own| own == algorithm);
         let suiting: Vec<_> = (self.keys.iter().filter(|key| suits(key)))
@@ -93,7 +103,8 @@ impl KeySet {
             .collect();
         if suiting.is_empty() {
             return Err(Error::key(format!(
-                "none of the {} usable keys of the JWK set is for {algorithm}: see which algorithm the app signs with",
+                "none of the {} usable keys of the JWK set is for {algorithm}: use the algorithm of the app's \
+                 settings at LoginRadius",
                 self.keys.len()
             )));
         }
@@ -101,6 +112,7 @@ impl KeySet {
     }
 }
 
+/// Shows only the number of keys.
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeySet({} keys)", self.keys.len())
@@ -115,7 +127,7 @@ pub(super) struct Candidate {
 
 struct Jwk {
     id: Option<Box<str>>,
-    /// What the key says it is for. A key that says nothing suits every algorithm of its kind.
+    /// The key's `alg`. A key without `alg` suits every algorithm of its kind.
     algorithm: Option<Algorithm>,
     material: Material,
 }
@@ -134,7 +146,7 @@ impl Jwk {
         let number = |text: &Option<String>| base64url::decode(text.as_deref()?).ok();
         let material = match members.kty.as_deref()? {
             "RSA" => {
-                // RFC 7518, section 6.3.1.1 knows that some put a zero in front, which changes nothing.
+                // Some encoders add a leading zero, which changes nothing (RFC 7518, section 6.3.1.1).
                 let stripped = |number: Vec<u8>| number.into_iter().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
                 Material::Rsa { n: stripped(number(&members.n)?), e: stripped(number(&members.e)?) }
             }
@@ -175,7 +187,7 @@ impl<'de> Members<'de> for Set<'de> {
     }
 }
 
-/// The elements of an array, one more than allowed at most.
+/// The elements of an array, up to one more than allowed.
 struct Capped<'de>(Vec<&'de RawValue>);
 
 impl<'de> Deserialize<'de> for Capped<'de> {
@@ -235,7 +247,7 @@ impl<'de> Members<'de> for JwkMembers {
                 self.operations = map.next_value()?;
                 return Ok(true);
             }
-            // What a private or secret key has: RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1.
+            // Members of private and secret keys (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1).
             "d" | "p" | "q" | "dp" | "dq" | "qi" | "oth" | "k" => {
                 self.private |= map.next_value::<Option<de::IgnoredAny>>()?.is_some();
                 return Ok(true);

@@ -1,4 +1,4 @@
-//! Keys and tokens of this machine's making. Tokens of others are in `foreign/`.
+//! Keys and tokens that the tests make. Tokens that other programs signed are in `foreign/`.
 
 #![allow(dead_code, reason = "no test file uses all of it")]
 
@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 pub(crate) const ISSUER: &str = "https://acme.hub.loginradius.com/";
 pub(crate) const AUDIENCE: &str = "my-client-id";
 pub(crate) const SECRET: &str = "the secret of a JWT app that only these tests have, long enough for SHA-512";
-/// When the tokens begin, in seconds. They last 600.
+/// The time from which the tokens are valid, in seconds since 1970. They are valid for 600 seconds.
 pub(crate) const BEGIN: u64 = 1_800_000_000;
 
 pub(crate) const ALGORITHMS: [Algorithm; 9] = [
@@ -33,17 +33,17 @@ pub(crate) const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::Es512,
 ];
 
-/// That many seconds after the tokens began.
+/// Returns the time that is so many seconds after the tokens become valid.
 pub(crate) fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(BEGIN + seconds)
 }
 
-/// An instant at which the tokens are valid.
+/// Returns a time at which the tokens are valid.
 pub(crate) fn now() -> SystemTime {
     at(100)
 }
 
-/// The claims of an SSO JWT.
+/// Returns the claims of an SSO JWT.
 pub(crate) fn claims() -> Map<String, Value> {
     object(json!({
         "iss": ISSUER, "sub": "723b05f80c644672b3496a21b7cf33dc", "aud": AUDIENCE,
@@ -52,7 +52,7 @@ pub(crate) fn claims() -> Map<String, Value> {
     }))
 }
 
-/// The claims with these set, or left out where the value is [`ABSENT`].
+/// Returns the claims as JSON with these changes. A claim whose new value is [`ABSENT`] is removed.
 pub(crate) fn claims_with(changes: Value) -> String {
     let mut claims = claims();
     for (name, value) in object(changes) {
@@ -86,7 +86,7 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// What signs for one algorithm.
+/// A key that signs with one algorithm.
 #[derive(Clone)]
 pub(crate) struct Signer {
     pub(crate) algorithm: Algorithm,
@@ -101,7 +101,7 @@ enum Pair {
 }
 
 impl Signer {
-    /// The key that the tests' issuer has for the algorithm, the same for every call.
+    /// Returns the issuer's key for the algorithm, the same one for each call.
     pub(crate) fn of(algorithm: Algorithm) -> Self {
         static RSA: LazyLock<Arc<RsaKeyPair>> = LazyLock::new(rsa);
         static P256: LazyLock<Arc<EcdsaKeyPair>> = LazyLock::new(|| ec(&signature::ECDSA_P256_SHA256_FIXED_SIGNING));
@@ -122,8 +122,8 @@ impl Signer {
         Self { algorithm, pair }
     }
 
-    /// Somebody else's key for the algorithm.
-    pub(crate) fn stranger(algorithm: Algorithm) -> Self {
+    /// Makes a key for the algorithm that is not the issuer's.
+    pub(crate) fn other(algorithm: Algorithm) -> Self {
         let pair = match Self::of(algorithm).pair {
             Pair::Secret(hash, _) => {
                 Pair::Secret(hash, b"another secret that is as long as the first one was".to_vec())
@@ -138,7 +138,7 @@ impl Signer {
         Self { algorithm, pair }
     }
 
-    /// A signer with any bytes as its secret.
+    /// Makes a signer with any bytes as its secret.
     pub(crate) fn secret(algorithm: Algorithm, secret: &[u8]) -> Self {
         match Self::of(algorithm).pair {
             Pair::Secret(hash, _) => Self { algorithm, pair: Pair::Secret(hash, secret.to_vec()) },
@@ -159,41 +159,41 @@ impl Signer {
     }
 
     pub(crate) fn header(&self) -> String {
-        json!({"alg": self.algorithm.name(), "typ": "JWT"}).to_string()
+        json!({"alg": self.algorithm.as_str(), "typ": "JWT"}).to_string()
     }
 
-    /// A token with any header and payload.
+    /// Signs a token with any header and payload.
     pub(crate) fn token(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         self.token_of_parts(&encode(header), &encode(payload))
     }
 
-    /// A token whose parts are encoded already.
+    /// Signs a token whose parts are already encoded.
     pub(crate) fn token_of_parts(&self, header: &str, payload: &str) -> String {
         let signed = format!("{header}.{payload}");
         format!("{signed}.{}", encode(self.sign(signed.as_bytes())))
     }
 
-    /// A token with the usual header.
+    /// Signs a token with the usual header.
     pub(crate) fn claims(&self, payload: impl AsRef<[u8]>) -> String {
         self.token(self.header(), payload)
     }
 
-    /// A token that is accepted.
+    /// Signs a token that is accepted.
     pub(crate) fn good(&self) -> String {
         self.claims(Value::from(claims()).to_string())
     }
 
     pub(crate) fn key(&self) -> Key {
         match &self.pair {
-            Pair::Secret(_, secret) => Key::secret(secret).expect("a secret"),
-            Pair::Rsa(..) | Pair::Ec(_) => Key::pem(self.pem()).expect("a public key"),
+            Pair::Secret(_, secret) => Key::from_secret(secret).expect("a secret"),
+            Pair::Rsa(..) | Pair::Ec(_) => Key::from_pem(self.pem()).expect("a public key"),
         }
     }
 
-    /// The public key as a `SubjectPublicKeyInfo`.
+    /// Returns the public key as a `SubjectPublicKeyInfo`.
     pub(crate) fn der(&self) -> Vec<u8> {
         let der = match &self.pair {
-            Pair::Secret(..) => panic!("a secret has no public half"),
+            Pair::Secret(..) => panic!("a secret has no public key"),
             Pair::Rsa(_, pair) => pair.public_key().as_der(),
             Pair::Ec(pair) => pair.public_key().as_der(),
         };
@@ -204,7 +204,7 @@ impl Signer {
         pem("PUBLIC KEY", &self.der())
     }
 
-    /// The public key as a JWK without any optional member.
+    /// Returns the public key as a JWK without optional members.
     pub(crate) fn jwk(&self) -> Value {
         match &self.pair {
             Pair::Secret(_, secret) => json!({"kty": "oct", "k": encode(secret)}),
