@@ -5,7 +5,7 @@ use hyper::{Method, Response, StatusCode};
 
 use crate::answer::Answer;
 use crate::body::{Broken, Scripted};
-use crate::client::{self, Secret};
+use crate::client::{self, Basic, Secret};
 use crate::fault::Fault;
 use crate::operation::{Family, Operation};
 use crate::params::{self, Params};
@@ -106,7 +106,19 @@ impl<'a> Call<'a> {
                 .with(header::ALLOW, expected.as_str());
         }
         let style = self.style();
-        self.try_act(state).unwrap_or_else(|refusal| refusal.answer(style))
+        let by_header = self.takes_basic() && Basic::read(self.request.headers).is_some();
+        let answer = self.try_act(state).unwrap_or_else(|refusal| refusal.answer(style));
+        if by_header && answer.status == StatusCode::UNAUTHORIZED {
+            // RFC 6749, section 5.2.
+            return answer.with(header::WWW_AUTHENTICATE, "Basic realm=\"loginradius\"");
+        }
+        answer
+    }
+
+    /// Whether the client may authenticate by HTTP Basic. LoginRadius documents it for no URL of the emulator, but the
+    /// metadata of the site's authorization server lists `client_secret_basic`. The classic URLs read the body only.
+    fn takes_basic(&self) -> bool {
+        self.target.family == Family::Site && matches!(self.target.endpoint, Endpoint::Token | Endpoint::Revoke)
     }
 
     fn style(&self) -> Style {
@@ -123,7 +135,13 @@ impl<'a> Call<'a> {
         let family = self.target.family;
         let app = self.target.app.as_deref();
         let endpoint = self.target.endpoint;
-        let body = self.body?;
+        let takes_basic = self.takes_basic();
+        let mut body = self.body?;
+        if takes_basic
+            && let Some(basic) = Basic::read(self.request.headers)
+        {
+            body = basic?.add_to(body)?;
+        }
         if let (Some(app), false) = (app, endpoint.has_its_parameters_in_the_query()) {
             // Who calls is looked at before what is called; each operation asks for its secret later.
             client::identify(&body, Secret::Optional)?;

@@ -1,4 +1,9 @@
-//! Who is calling.
+//! Which client sends a request, and how it authenticates.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{self, HeaderMap};
+use percent_encoding::percent_decode_str;
 
 use crate::params::Params;
 use crate::random;
@@ -33,6 +38,60 @@ pub(crate) fn named(params: &Params) -> Result<(&'static str, &'static str), Ref
     seeded::CLIENTS.into_iter().find(|(known, _)| *known == id).ok_or(Refusal::ClientIdUnknown)
 }
 
+/// The client id and the secret of HTTP Basic authentication (RFC 6749, section 2.3.1; RFC 7617).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Basic {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+}
+
+impl Basic {
+    /// Reads the header `Authorization`. `None` if there is none, or if it is of another scheme.
+    pub(crate) fn read(headers: &HeaderMap) -> Option<Result<Self, Refusal>> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let value = values.next()?;
+        let repeated = values.next().is_some();
+        let value = value.to_str().unwrap_or_default();
+        let (scheme, encoded) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return None;
+        }
+        let basic = if repeated { None } else { Self::decode(encoded.trim()) };
+        // The form of a client id is wrong: LoginRadius documents no error of its own for the header.
+        Some(basic.ok_or(Refusal::ClientIdMalformed))
+    }
+
+    fn decode(encoded: &str) -> Option<Self> {
+        let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        let (id, secret) = decoded.split_once(':')?;
+        Some(Self { client_id: form_decoded(id)?, client_secret: form_decoded(secret)? })
+    }
+
+    /// Adds the credentials to the parameters of a body, which must not authenticate the client a second time (RFC
+    /// 6749, section 2.3). The body may repeat the client id.
+    pub(crate) fn add_to(self, mut body: Params) -> Result<Params, Refusal> {
+        if body.has("client_secret") {
+            return Err(Refusal::TwoAuthentications);
+        }
+        match body.optional("client_id")? {
+            Some(client_id) if client_id != self.client_id => return Err(Refusal::TwoAuthentications),
+            Some(_) => {}
+            None => {
+                body.remove("client_id");
+                body.add("client_id", self.client_id);
+            }
+        }
+        body.add("client_secret", self.client_secret);
+        Ok(body)
+    }
+}
+
+/// Decodes `application/x-www-form-urlencoded`. `None` if the result is not UTF-8.
+fn form_decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().ok().map(|decoded| decoded.into_owned())
+}
+
 /// API keys are GUIDs (LoginRadius's guide "OAuth 2.0").
 pub(crate) fn has_form_of_key(id: &str) -> bool {
     id.len() == 36
@@ -40,4 +99,48 @@ pub(crate) fn has_form_of_key(id: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn read(value: &str) -> Option<Result<Basic, Refusal>> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        Basic::read(&headers)
+    }
+
+    fn basic(credentials: &str) -> Option<Result<Basic, Refusal>> {
+        read(&format!("Basic {}", STANDARD.encode(credentials)))
+    }
+
+    #[test]
+    fn both_parts_of_basic_are_form_decoded() {
+        let expected = |client_id: &str, client_secret: &str| {
+            Some(Ok(Basic { client_id: client_id.into(), client_secret: client_secret.into() }))
+        };
+        assert_eq!(basic("id:secret"), expected("id", "secret"));
+        assert_eq!(basic("i%3Ad:a+b%2B%25%C3%A9:c"), expected("i:d", "a b+%é:c"));
+        assert_eq!(basic("id:"), expected("id", ""));
+        let lower = format!("basic  {} ", STANDARD.encode("id:secret"));
+        assert_eq!(read(&lower), expected("id", "secret"));
+    }
+
+    #[test]
+    fn a_malformed_basic_header_is_refused_and_another_scheme_is_not_read() {
+        for value in ["Basic", "Basic ", "Basic !", "Basic aWQ"] {
+            assert_eq!(read(value), Some(Err(Refusal::ClientIdMalformed)), "{value}");
+        }
+        assert_eq!(basic("no colon"), Some(Err(Refusal::ClientIdMalformed)));
+        assert_eq!(basic("id:%FF"), Some(Err(Refusal::ClientIdMalformed)));
+        assert_eq!(read("Bearer token"), None);
+        assert_eq!(Basic::read(&HeaderMap::new()), None);
+        let mut twice = HeaderMap::new();
+        twice.append(header::AUTHORIZATION, HeaderValue::from_static("Basic aWQ6c2VjcmV0"));
+        twice.append(header::AUTHORIZATION, HeaderValue::from_static("Basic aWQ6c2VjcmV0"));
+        assert_eq!(Basic::read(&twice), Some(Err(Refusal::ClientIdMalformed)));
+    }
 }

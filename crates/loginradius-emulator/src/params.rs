@@ -71,6 +71,20 @@ impl Params {
         }
     }
 
+    /// Returns whether there is a parameter of this name, empty or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| key == name)
+    }
+
+    pub(crate) fn add(&mut self, name: &str, value: String) {
+        self.entries.push((name.to_owned(), Content::Text(value)));
+    }
+
+    /// Removes every parameter of this name.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.entries.retain(|(key, _)| key != name);
+    }
+
     pub(crate) fn required(&self, name: &'static str) -> Result<&str, Refusal> {
         self.optional(name)?.ok_or(Refusal::Missing(name))
     }

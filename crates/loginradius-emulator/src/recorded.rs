@@ -45,7 +45,9 @@ pub struct Recorded {
     pub accept: Option<String>,
     /// The header `User-Agent`.
     pub user_agent: Option<String>,
-    /// `client_id`, or `apikey` of the JWT operations.
+    /// The header `Authorization`, with the secret or the token that is in it.
+    pub authorization: Option<String>,
+    /// The client id: `client_id`, `apikey` of the JWT operations, or that of HTTP Basic.
     pub client_id: Option<String>,
     /// When it had arrived whole, by the emulator's clock.
     pub at: SystemTime,
@@ -114,6 +116,7 @@ mod tests {
             content_type: None,
             accept: None,
             user_agent: None,
+            authorization: None,
             client_id: None,
             at: SystemTime::UNIX_EPOCH,
             status: None,

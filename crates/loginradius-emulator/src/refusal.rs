@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     ClientIdUnknown,
     ClientSecretMissing,
     ClientSecretWrong,
+    /// The client authenticates by HTTP Basic and in the body (RFC 6749, section 2.3).
+    TwoAuthentications,
     OAuthAppUnknown,
     /// A parameter that is required here.
     Missing(&'static str),
@@ -87,6 +89,7 @@ impl Refusal {
             Self::ClientSecretWrong => {
                 ("unauthorized_client", "The client_secret is not valid, check your client_secret again.")
             }
+            Self::TwoAuthentications => ("invalid_request", "The client must not authenticate in more than one way"),
             Self::OAuthAppUnknown => ("unauthorized_client", "The OAuth configuration not found."),
             Self::Missing(name) => {
                 let description = format!("The {name} is a required parameter");
@@ -142,6 +145,7 @@ impl Refusal {
             Self::Missing(_)
             | Self::Repeated(_)
             | Self::NotText(_)
+            | Self::TwoAuthentications
             | Self::ResponseTypeInvalid
             | Self::ResponseModeInvalid
             | Self::ChallengeInvalid(_) => codes::INVALID_REQUEST,

@@ -6,6 +6,7 @@ use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName};
 
+use crate::client::Basic;
 use crate::params::{self, Params};
 use crate::recorded::Recorded;
 
@@ -31,7 +32,8 @@ impl Whole<'_> {
         let client_id = params
             .iter()
             .find(|(name, _)| name == "client_id" || name.eq_ignore_ascii_case("apikey"))
-            .map(|(_, value)| value.clone());
+            .map(|(_, value)| value.clone())
+            .or_else(|| Some(Basic::read(self.headers)?.ok()?.client_id));
         let owned = |name| self.header(name).map(str::to_owned);
         Recorded {
             method: self.method.to_string(),
@@ -43,6 +45,7 @@ impl Whole<'_> {
             content_type: owned(header::CONTENT_TYPE),
             accept: owned(header::ACCEPT),
             user_agent: owned(header::USER_AGENT),
+            authorization: owned(header::AUTHORIZATION),
             client_id,
             at,
             status: None,

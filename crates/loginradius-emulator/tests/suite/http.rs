@@ -70,8 +70,22 @@ pub(crate) fn post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> 
 }
 
 pub(crate) fn try_post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
+    try_post_with(emulator, path, &[], fields)
+}
+
+/// Posts a form with more headers.
+pub(crate) fn post_with(emulator: &Emulator, path: &str, more: &[(&str, &str)], fields: &[(&str, &str)]) -> Reply {
+    try_post_with(emulator, path, more, fields).expect("an answer")
+}
+
+fn try_post_with(
+    emulator: &Emulator,
+    path: &str,
+    more: &[(&str, &str)],
+    fields: &[(&str, &str)],
+) -> Result<Reply, ureq::Error> {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let headers = [&[("content-type", "application/x-www-form-urlencoded")], more].concat();
     let url = format!("{}{path}", emulator.base_url());
     send("POST", &url, &headers, body.as_bytes())
 }

@@ -1,6 +1,7 @@
 //! What the emulator answers, over real connections.
 
 mod authorize;
+mod basic;
 mod browser;
 mod codes;
 mod device;
