@@ -13,7 +13,7 @@ use crate::refusal::{Refusal, Style};
 use crate::request::Whole;
 use crate::route::{Endpoint, Target};
 use crate::state::{Shared, State};
-use crate::{device, jwt, oauth, pages};
+use crate::{device, identity, jwt, oauth, pages};
 
 /// A request to an address of the API: recorded, then answered, with whatever fault is set for its operation.
 pub(crate) async fn answer(
@@ -24,7 +24,7 @@ pub(crate) async fn answer(
     let (outcome, wait, date) = {
         let mut state = shared.lock();
         let mut recorded = request.recorded(state.clock.now());
-        recorded.family = Some(target.family);
+        recorded.family = (!target.endpoint.is_identity()).then_some(target.family);
         let call = Call::read(&state, request, target);
         recorded.operation = call.operation;
         if let (Some(Operation::CodeExchange), Ok(params)) = (call.operation, &call.body) {
@@ -70,7 +70,9 @@ impl<'a> Call<'a> {
         let forms = target.endpoint != Endpoint::JwtLogin && !state.config.json_only;
         let format = params::body_format(request.headers, request.body);
         let body = match target.endpoint {
-            Endpoint::JwtToken | Endpoint::Authorize | Endpoint::JwtRedirect => Ok(Params::default()),
+            Endpoint::JwtToken | Endpoint::Authorize | Endpoint::JwtRedirect | Endpoint::Profile => {
+                Ok(Params::default())
+            }
             _ => params::body_params(format, request.body, forms),
         };
         let operation = match target.endpoint {
@@ -86,6 +88,8 @@ impl<'a> Call<'a> {
             Endpoint::JwtLogin => Some(Operation::JwtLogin),
             Endpoint::Authorize => Some(Operation::Authorize),
             Endpoint::JwtRedirect => Some(Operation::JwtRedirect),
+            Endpoint::Profile => Some(Operation::Profile),
+            Endpoint::AddEmail => Some(Operation::AddEmail),
         };
         Self {
             request,
@@ -125,6 +129,7 @@ impl<'a> Call<'a> {
         let family = self.target.family;
         match (family, self.target.endpoint) {
             (_, Endpoint::JwtToken | Endpoint::JwtLogin) => Style::Service(family),
+            (_, Endpoint::Profile | Endpoint::AddEmail) => Style::Identity,
             (_, Endpoint::DeviceCode | Endpoint::DeviceToken) => Style::OAuth(family),
             (Family::Site, _) => Style::OAuth(family),
             (Family::Classic, _) => Style::Service(family),
@@ -137,9 +142,7 @@ impl<'a> Call<'a> {
         let endpoint = self.target.endpoint;
         let takes_basic = self.takes_basic();
         let mut body = self.body?;
-        if takes_basic
-            && let Some(basic) = Basic::read(self.request.headers)
-        {
+        if takes_basic && let Some(basic) = Basic::read(self.request.headers) {
             body = basic?.add_to(body)?;
         }
         if let (Some(app), false) = (app, endpoint.has_its_parameters_in_the_query()) {
@@ -161,6 +164,8 @@ impl<'a> Call<'a> {
             (Endpoint::Revoke, _) => oauth::revoke(state, family, &body),
             (Endpoint::JwtToken, _) => jwt::by_access_token(state, family, app, &self.query),
             (Endpoint::JwtLogin, _) => jwt::by_password(state, family, app, &self.query, &body),
+            (Endpoint::Profile, _) => identity::profile(state, self.request.headers, &self.query),
+            (Endpoint::AddEmail, _) => identity::add_email(state, self.request.headers, &self.query, &body),
             (Endpoint::Authorize | Endpoint::JwtRedirect, _) => {
                 Ok(pages::sign_in::begin(state, self.request, self.target))
             }

@@ -49,7 +49,14 @@
 //! | sign-in in a browser | `GET /sso/oauth/redirect` | `GET /service/oauth/{app}/authorize` |
 //! | JWT in a browser | `GET /sso/jwt/redirect/token` | `GET /service/jwt/{app}/authorize` |
 //!
-//! The last two show pages: a person signs in, allows the application (which a JWT does not ask for), and is sent back
+//! and what a user's access token is good for, which LoginRadius has at `api.loginradius.com`:
+//!
+//! | operation | URL |
+//! |---|---|
+//! | profile | `GET /identity/v2/auth/account?apikey={key}` |
+//! | add an email address | `POST /identity/v2/auth/email?apikey={key}` |
+//!
+//! The operations in a browser show pages: a person signs in, allows the application (which a JWT does not ask for), and is sent back
 //! to it. A test does without a browser by [`Emulator::authorize`]. The pages that a person needs to let a device in
 //! begin at `/device`, which `verification_uri` names. `/` lists what is [`seeded`].
 //!
@@ -101,6 +108,7 @@ mod device;
 mod emulator;
 mod fault;
 mod grants;
+mod identity;
 mod jws;
 mod jwt;
 mod landing;

@@ -25,6 +25,11 @@ pub enum Operation {
     Authorize,
     /// A browser comes to sign in, and to leave with a JWT: the address of the application's link.
     JwtRedirect,
+    /// "Auth Read all Profiles by Token": the profile of the user whose access token is sent.
+    Profile,
+    /// "Auth Add Email". The emulator checks the request and changes nothing: its users stay as they are
+    /// [`seeded`](crate::seeded).
+    AddEmail,
 }
 
 /// The two families of LoginRadius's addresses.

@@ -33,7 +33,7 @@ pub struct Recorded {
     pub path: String,
     /// Which operation it was; `None` if the address, the method or the `grant_type` belongs to none.
     pub operation: Option<Operation>,
-    /// Which family the address belongs to.
+    /// Which family the address belongs to; `None` for the identity URLs, which are of neither.
     pub family: Option<Family>,
     /// Names and values from the query and then from the body, in order, repetitions included.
     pub params: Vec<(String, String)>,

@@ -61,6 +61,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Style {
     OAuth(Family),
     Service(Family),
+    /// LoginRadius's "Customer Identity API".
+    Identity,
 }
 
 impl Refusal {
@@ -70,9 +72,11 @@ impl Refusal {
                 Some((status, error, description)) => {
                     Answer::json(status, &json!({ "error": error, "error_description": description }))
                 }
-                None => self.service(family),
+                None => self.service(family, family == Family::Classic),
             },
-            Style::Service(family) => self.service(family),
+            Style::Service(family) => self.service(family, family == Family::Classic),
+            // LoginRadius's SDKs read all five fields there.
+            Style::Identity => self.service(Family::Site, true),
         }
     }
 
@@ -194,7 +198,7 @@ impl Refusal {
         (code.number, words)
     }
 
-    fn service(&self, family: Family) -> Answer {
+    fn service(&self, family: Family, with_provider_error: bool) -> Answer {
         let code = self.code();
         let Text { status, message, description } = code.text(family);
         let mut body = json!({
@@ -203,7 +207,7 @@ impl Refusal {
             "Message": message,
         });
         // The page "SSO API Codes" documents five fields, the samples of the site addresses show three.
-        if family == Family::Classic {
+        if with_provider_error {
             body["IsProviderError"] = Value::Bool(false);
             body["ProviderErrorResponse"] = Value::Null;
         }

@@ -9,6 +9,7 @@ use crate::params::Params;
 /// An address of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
+    /// The identity URLs are of neither family. They count as the site's here, since their texts are the same.
     pub(crate) family: Family,
     pub(crate) endpoint: Endpoint,
     /// The application in the path.
@@ -27,19 +28,26 @@ pub(crate) enum Endpoint {
     JwtLogin,
     Authorize,
     JwtRedirect,
+    Profile,
+    AddEmail,
 }
 
 impl Endpoint {
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::JwtToken | Self::Authorize | Self::JwtRedirect => Method::GET,
+            Self::JwtToken | Self::Authorize | Self::JwtRedirect | Self::Profile => Method::GET,
             _ => Method::POST,
         }
     }
 
     /// Whether who calls is said in the query. The others say it in the body.
     pub(crate) fn has_its_parameters_in_the_query(self) -> bool {
-        matches!(self, Self::JwtToken | Self::JwtLogin | Self::Authorize | Self::JwtRedirect)
+        matches!(self, Self::JwtToken | Self::JwtLogin | Self::Authorize | Self::JwtRedirect) || self.is_identity()
+    }
+
+    /// Returns whether it belongs to LoginRadius's "Customer Identity API".
+    pub(crate) fn is_identity(self) -> bool {
+        matches!(self, Self::Profile | Self::AddEmail)
     }
 }
 
@@ -66,6 +74,8 @@ pub(crate) fn find(path: &str) -> Option<Target> {
         ["sso", "jwt", "redirect", "token"] => (Family::Classic, Endpoint::JwtRedirect, None),
         ["service", "oauth", app, "authorize"] => (Family::Site, Endpoint::Authorize, Some(app)),
         ["service", "jwt", app, "authorize"] => (Family::Site, Endpoint::JwtRedirect, Some(app)),
+        ["identity", "v2", "auth", "account"] => (Family::Site, Endpoint::Profile, None),
+        ["identity", "v2", "auth", "email"] => (Family::Site, Endpoint::AddEmail, None),
         _ => return None,
     };
     let app = match app {
@@ -90,7 +100,7 @@ pub(crate) fn is_device_confirmation(path: &str, query: &str) -> bool {
 
 /// Whether a path that [`find`] does not know looks like one of the API's.
 pub(crate) fn is_api(path: &str) -> bool {
-    ["/sso/", "/api/", "/service/"].iter().any(|start| path.starts_with(start))
+    ["/sso/", "/api/", "/service/", "/identity/"].iter().any(|start| path.starts_with(start))
 }
 
 #[cfg(test)]

@@ -287,6 +287,8 @@ pub(super) fn index(state: &State) -> Markup {
         ("Sign-in in a browser", "GET /sso/oauth/redirect", "GET /service/oauth/{app}/authorize"),
         ("JWT in a browser", "GET /sso/jwt/redirect/token", "GET /service/jwt/{app}/authorize"),
     ];
+    let identity_endpoints =
+        [("Profile", "GET /identity/v2/auth/account"), ("Add email", "POST /identity/v2/auth/email")];
     let parameters = if state.config.json_only {
         let client_id = seeded::CLIENT_ID;
         format!(r#"-H 'Content-Type: application/json' -d '{{"client_id":"{client_id}"}}'"#)
@@ -365,6 +367,9 @@ pub(super) fn index(state: &State) -> Markup {
                     tbody {
                         @for (operation, classic, site) in endpoints {
                             tr { th scope="row" { (operation) } td { code { (classic) } } td { code { (site) } } }
+                        }
+                        @for (operation, url) in identity_endpoints {
+                            tr { th scope="row" { (operation) } td colspan="2" { code { (url) } } }
                         }
                     }
                 }

@@ -249,6 +249,10 @@ fn every_operation_has_its_own_faults() {
     assert_eq!(send("GET", &url("/sso/jwt/api/token"), &[], b"").unwrap().status, 502);
     emulator.fault(Operation::JwtLogin, Fault::Status(502));
     assert_eq!(send("POST", &url("/api/jwt/x/login"), &[], b"{}").unwrap().status, 502);
+    emulator.fault(Operation::Profile, Fault::Status(502));
+    assert_eq!(send("GET", &url("/identity/v2/auth/account"), &[], b"").unwrap().status, 502);
+    emulator.fault(Operation::AddEmail, Fault::Status(502));
+    assert_eq!(send("POST", &url("/identity/v2/auth/email"), &[], b"{}").unwrap().status, 502);
     assert_eq!(tokens(&emulator).status, 200);
 }
 

@@ -7,6 +7,7 @@ mod codes;
 mod device;
 mod faults;
 mod http;
+mod identity;
 mod jwt;
 mod jwt_browser;
 mod jwt_keys;
