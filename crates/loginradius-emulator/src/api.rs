@@ -1,26 +1,26 @@
 //! The API's operations: which one a request is for, what goes wrong with it, and who does it.
 
 use hyper::header;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, StatusCode};
 
-use crate::answer::Answer;
-use crate::body::{Broken, Scripted};
+use crate::body::{ConnectionClosed, ResponseBody};
 use crate::client::{self, Basic, Secret};
 use crate::fault::Fault;
 use crate::operation::{Family, Operation};
 use crate::params::{self, Params};
 use crate::refusal::{Refusal, Style};
-use crate::request::Whole;
+use crate::request::Request;
+use crate::response::Response;
 use crate::route::{Endpoint, Target};
 use crate::state::{Shared, State};
 use crate::{device, identity, jwt, oauth, pages};
 
 /// A request to an address of the API: recorded, then answered, with whatever fault is set for its operation.
-pub(crate) async fn answer(
+pub(crate) async fn respond(
     shared: &Shared,
-    request: &Whole<'_>,
+    request: &Request<'_>,
     target: &Target,
-) -> Result<Response<Scripted>, Broken> {
+) -> Result<hyper::Response<ResponseBody>, ConnectionClosed> {
     let (outcome, wait, date) = {
         let mut state = shared.lock();
         let mut recorded = request.recorded(state.clock.now());
@@ -39,9 +39,9 @@ pub(crate) async fn answer(
             Fault::Delay(time) => Some(time),
             _ => None,
         };
-        let outcome = fault.around(|| call.act(&mut state));
-        if let (Some((answer, _)), Some(recorded)) = (&outcome, state.requests.get_mut(number)) {
-            recorded.status = Some(answer.status.as_u16());
+        let outcome = fault.apply(|| call.act(&mut state));
+        if let (Some((response, _)), Some(recorded)) = (&outcome, state.requests.get_mut(number)) {
+            recorded.status = Some(response.status.as_u16());
         }
         (outcome, wait, state.clock.now())
     };
@@ -49,14 +49,14 @@ pub(crate) async fn answer(
         tokio::time::sleep(wait).await;
     }
     match outcome {
-        Some((answer, body)) => Ok(answer.respond(body, date)),
-        None => Err(Broken),
+        Some((response, body)) => Ok(response.into_http(body, date)),
+        None => Err(ConnectionClosed),
     }
 }
 
 /// A request whose parameters are read and whose operation is known, before anything is done.
 struct Call<'a> {
-    request: &'a Whole<'a>,
+    request: &'a Request<'a>,
     target: &'a Target,
     method: Method,
     operation: Option<Operation>,
@@ -65,7 +65,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn read(state: &State, request: &'a Whole<'a>, target: &'a Target) -> Self {
+    fn read(state: &State, request: &'a Request<'a>, target: &'a Target) -> Self {
         // Requests for a JWT have JSON bodies only.
         let forms = target.endpoint != Endpoint::JwtLogin && !state.config.json_only;
         let format = params::body_format(request.headers, request.body);
@@ -101,22 +101,22 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn act(self, state: &mut State) -> Answer {
+    fn act(self, state: &mut State) -> Response {
         let expected = self.target.endpoint.method();
         if self.method != expected {
             // Methods are case-sensitive (RFC 9110, section 9.1), and LoginRadius's "Acceptable Use Policy" says that
             // lower-case ones are refused.
-            return Answer::text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n")
+            return Response::text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n")
                 .with(header::ALLOW, expected.as_str());
         }
         let style = self.style();
         let by_header = self.takes_basic() && Basic::read(self.request.headers).is_some();
-        let answer = self.try_act(state).unwrap_or_else(|refusal| refusal.answer(style));
-        if by_header && answer.status == StatusCode::UNAUTHORIZED {
+        let response = self.try_act(state).unwrap_or_else(|refusal| refusal.to_response(style));
+        if by_header && response.status == StatusCode::UNAUTHORIZED {
             // RFC 6749, section 5.2.
-            return answer.with(header::WWW_AUTHENTICATE, "Basic realm=\"loginradius\"");
+            return response.with(header::WWW_AUTHENTICATE, "Basic realm=\"loginradius\"");
         }
-        answer
+        response
     }
 
     /// Whether the client may authenticate by HTTP Basic. LoginRadius documents it for no URL of the emulator, but the
@@ -136,7 +136,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn try_act(self, state: &mut State) -> Result<Answer, Refusal> {
+    fn try_act(self, state: &mut State) -> Result<Response, Refusal> {
         let family = self.target.family;
         let app = self.target.app.as_deref();
         let endpoint = self.target.endpoint;
@@ -145,7 +145,7 @@ impl<'a> Call<'a> {
         if takes_basic && let Some(basic) = Basic::read(self.request.headers) {
             body = basic?.add_to(body)?;
         }
-        if let (Some(app), false) = (app, endpoint.has_its_parameters_in_the_query()) {
+        if let (Some(app), false) = (app, endpoint.identifies_client_in_query()) {
             // Who calls is looked at before what is called; each operation asks for its secret later.
             client::identify(&body, Secret::Optional)?;
             device::known_app(app)?;
@@ -167,7 +167,7 @@ impl<'a> Call<'a> {
             (Endpoint::Profile, _) => identity::profile(state, self.request.headers, &self.query),
             (Endpoint::AddEmail, _) => identity::add_email(state, self.request.headers, &self.query, &body),
             (Endpoint::Authorize | Endpoint::JwtRedirect, _) => {
-                Ok(pages::sign_in::begin(state, self.request, self.target))
+                Ok(pages::login::begin(state, self.request, self.target))
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::bounded::{Bounded, KEPT};
+use crate::bounded::{Bounded, MAX_ENTRIES};
 use crate::clock;
 use crate::params::Params;
 use crate::random::Random;
@@ -26,7 +26,7 @@ pub(crate) struct AuthorizationCode {
     /// How often it was sent after it had become tokens.
     pub(crate) replays: u64,
     /// The sign-in that it was exchanged for.
-    pub(crate) used_for: Option<String>,
+    pub(crate) redeemed_for: Option<String>,
 }
 
 /// An authorization code, as [`Emulator::codes`](crate::Emulator::codes) shows it.
@@ -108,12 +108,12 @@ impl AuthorizationCode {
             expires: clock::later(now, LIFETIME),
             sent: 0,
             replays: 0,
-            used_for: None,
+            redeemed_for: None,
         }
     }
 
     fn state(&self, now: SystemTime) -> CodeState {
-        match self.used_for {
+        match self.redeemed_for {
             Some(_) if self.replays > 0 => CodeState::Replayed,
             Some(_) => CodeState::Exchanged,
             None if now >= self.expires => CodeState::Expired,
@@ -133,7 +133,7 @@ pub(crate) struct AuthorizationCodes {
 
 impl AuthorizationCodes {
     pub(crate) fn new() -> Self {
-        Self { codes: Bounded::new(KEPT), issued: 0, replays: 0 }
+        Self { codes: Bounded::new(MAX_ENTRIES), issued: 0, replays: 0 }
     }
 
     pub(crate) fn issue(&mut self, random: &mut Random, authorization: AuthorizationCode) -> String {
@@ -170,7 +170,7 @@ impl AuthorizationCodes {
             email: authorization.user.email.to_owned(),
             expires: authorization.expires,
             sent: authorization.sent,
-            sign_in: authorization.used_for.clone(),
+            sign_in: authorization.redeemed_for.clone(),
             state: authorization.state(now),
         });
         codes.collect()

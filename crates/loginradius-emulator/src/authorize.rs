@@ -7,32 +7,32 @@ use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::authorization_code::AuthorizationCode;
+use crate::authorization_response::{Landing, ResponseMode};
 use crate::client;
-use crate::codes;
 use crate::device;
+use crate::error_codes;
 use crate::jwt;
-use crate::landing::{Landing, ResponseMode};
+use crate::login_request::{JwtRequest, LoginRequest, OAuthRequest, ReturnTo, scope_words};
 use crate::operation::{Family, Operation};
-use crate::pages::guard;
+use crate::origin;
 use crate::params::Params;
 use crate::redirect;
 use crate::refusal::Refusal;
 use crate::route::{self, Endpoint, Target};
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
-use crate::wanted::{Back, Jwt, OAuth, Wanted, scope_words};
 
 /// Why nobody is asked to sign in.
-pub(crate) enum Problem {
+pub(crate) enum Rejection {
     /// The browser must not be sent anywhere (RFC 6749, section 4.1.2.1).
-    Here(Refusal),
+    ShownToUser(Refusal),
     /// The application is told.
-    Back(Landing),
+    SentToApplication(Landing),
 }
 
-impl From<Refusal> for Problem {
+impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
-        Self::Here(refusal)
+        Self::ShownToUser(refusal)
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn visit(
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(AuthorizeError::NotServed);
     };
-    if !guard::is_our_address(&state.address, scheme, authority.as_str()) {
+    if !origin::is_our_address(&state.address, scheme, authority.as_str()) {
         return Err(AuthorizeError::NotServed);
     }
     let query = uri.query().unwrap_or_default();
@@ -88,38 +88,38 @@ pub(crate) fn visit(
         .filter(|target| matches!(target.endpoint, Endpoint::Authorize | Endpoint::JwtRedirect))
         .filter(|_| !route::is_device_confirmation(uri.path(), query))
         .ok_or(AuthorizeError::NotServed)?;
-    let wanted = match read(state, &target, query) {
-        Ok(wanted) => wanted,
-        Err(Problem::Back(landing)) => return Ok(landing),
-        Err(Problem::Here(refusal)) => {
-            let (code, message) = refusal.in_words(target.family);
+    let login_request = match read(state, &target, query) {
+        Ok(login_request) => login_request,
+        Err(Rejection::SentToApplication(response)) => return Ok(response),
+        Err(Rejection::ShownToUser(refusal)) => {
+            let (code, message) = refusal.to_page_text(target.family);
             return Err(AuthorizeError::Refused { code, message });
         }
     };
     if user.standing != Standing::Good {
         return Err(AuthorizeError::MayNotSignIn(user.standing));
     }
-    match (allowed, &wanted) {
-        (true, _) => Ok(allow(state, &wanted, user)),
-        (false, Wanted::OAuth(wanted)) => Ok(wanted.deny()),
-        (false, Wanted::Jwt(_)) => Err(AuthorizeError::NothingToDeny),
+    match (allowed, &login_request) {
+        (true, _) => Ok(allow(state, &login_request, user)),
+        (false, LoginRequest::OAuth(request)) => Ok(request.deny()),
+        (false, LoginRequest::Jwt(_)) => Err(AuthorizeError::NothingToDeny),
     }
 }
 
 /// What the browser at such an address comes for.
-pub(crate) fn read(state: &State, target: &Target, query: &str) -> Result<Wanted, Problem> {
+pub(crate) fn read(state: &State, target: &Target, query: &str) -> Result<LoginRequest, Rejection> {
     // What is no UTF-8 could not be given back as it came.
     if percent_decode_str(query).decode_utf8().is_err() {
-        return Err(Problem::Here(Refusal::Service(codes::PARAMETER_MALFORMED)));
+        return Err(Rejection::ShownToUser(Refusal::Service(error_codes::PARAMETER_MALFORMED)));
     }
     let app = target.app.as_deref();
     match target.endpoint {
-        Endpoint::JwtRedirect => Ok(Wanted::Jwt(read_jwt(state, target.family, app, query)?)),
-        _ => read_oauth(state, target.family, app, query).map(Wanted::OAuth),
+        Endpoint::JwtRedirect => Ok(LoginRequest::Jwt(read_jwt(state, target.family, app, query)?)),
+        _ => read_oauth(state, target.family, app, query).map(LoginRequest::OAuth),
     }
 }
 
-fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<OAuth, Problem> {
+fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<OAuthRequest, Rejection> {
     let query = Params::from_form(query.as_bytes());
     let (client_id, _) = client::named(&query)?;
     // The classic address does not name one.
@@ -130,11 +130,11 @@ fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> 
 
     // From here on the application can be told what is wrong.
     let mode = response_mode(&query);
-    let back = Back {
+    let return_to = ReturnTo {
         redirect_uri: redirect_uri.to_owned(),
         mode: mode.as_ref().map_or(ResponseMode::Query, |mode| *mode),
         state: query.optional("state").ok().flatten().map(str::to_owned),
-        issuer: state.config.issuer_in_answers.then(|| state.address.issuer()),
+        issuer: state.config.issuer_in_responses.then(|| state.address.issuer()),
     };
     let details = || {
         mode?;
@@ -146,9 +146,9 @@ fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> 
     };
     match details() {
         Ok((code, token, scope, challenge)) => {
-            Ok(OAuth { family, app: app.to_owned(), client_id, scope, code, token, challenge, back })
+            Ok(OAuthRequest { family, app: app.to_owned(), client_id, scope, code, token, challenge, return_to })
         }
-        Err(refusal) => Err(Problem::Back(back.refuse(&refusal))),
+        Err(refusal) => Err(Rejection::SentToApplication(return_to.error_response(&refusal))),
     }
 }
 
@@ -197,7 +197,7 @@ fn challenge(query: &Params) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<Jwt, Refusal> {
+fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<JwtRequest, Refusal> {
     let query = Params::from_query(query);
     let (key, address) = match family {
         Family::Classic => ("apikey", "return_url"),
@@ -208,33 +208,33 @@ fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Re
     let return_url = query.optional(address).map_err(jwt::malformed)?.ok_or(Refusal::Missing(address))?;
     redirect::check(&state.config.redirect_uris, return_url)?;
     let nonce = query.optional("nonce").map_err(jwt::malformed)?.map(str::to_owned);
-    Ok(Jwt { signer, return_url: return_url.to_owned(), nonce })
+    Ok(JwtRequest { signer, return_url: return_url.to_owned(), nonce })
 }
 
 /// The user has signed in, and has allowed it if she is asked.
-pub(crate) fn allow(state: &mut State, wanted: &Wanted, user: &'static User) -> Landing {
+pub(crate) fn allow(state: &mut State, login_request: &LoginRequest, user: &'static User) -> Landing {
     let now = state.clock.now();
-    match wanted {
-        Wanted::OAuth(wanted) => {
+    match login_request {
+        LoginRequest::OAuth(request) => {
             let mut params = Vec::new();
-            if wanted.code {
-                let (challenge, scope) = (wanted.challenge.as_deref(), wanted.scope.as_deref());
-                let redirect_uri = &wanted.back.redirect_uri;
-                let code = AuthorizationCode::new(wanted.client_id, redirect_uri, challenge, scope, user, now);
+            if request.code {
+                let (challenge, scope) = (request.challenge.as_deref(), request.scope.as_deref());
+                let redirect_uri = &request.return_to.redirect_uri;
+                let code = AuthorizationCode::new(request.client_id, redirect_uri, challenge, scope, user, now);
                 params.push(("code", state.codes.issue(&mut state.random, code)));
             }
-            if wanted.token {
-                let (family, client_id) = (wanted.family, wanted.client_id);
+            if request.token {
+                let (family, client_id) = (request.family, request.client_id);
                 let began_by = Operation::Authorize;
                 let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, began_by, now);
                 params.push(("token", tokens.access_token));
             }
-            wanted.back.with(params)
+            request.return_to.response(params)
         }
-        Wanted::Jwt(wanted) => {
-            let jwt = jwt::sign(state, wanted.signer, user, wanted.nonce.as_deref());
+        LoginRequest::Jwt(request) => {
+            let jwt = jwt::sign(state, request.signer, user, request.nonce.as_deref());
             let name = state.config.jwt_response_parameter.as_str();
-            Landing::new(&wanted.return_url, state.config.jwt_response_mode, vec![(name, jwt)])
+            Landing::new(&request.return_url, state.config.jwt_response_mode, vec![(name, jwt)])
         }
     }
 }

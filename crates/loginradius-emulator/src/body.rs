@@ -11,67 +11,70 @@ use tokio::time::Sleep;
 
 /// What a body does, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum Step {
     Send(Bytes),
     Pause(Duration),
     /// So many bytes of the letter `a`.
     Fill(usize),
     /// Closes the connection.
-    Break,
+    Close,
 }
 
 /// A body that follows a script.
 #[derive(Debug)]
-pub(crate) struct Scripted {
-    acts: VecDeque<Act>,
+pub(crate) struct ResponseBody {
+    steps: VecDeque<Step>,
     sleeping: Option<Pin<Box<Sleep>>>,
 }
 
-impl Scripted {
-    pub(crate) fn new(acts: impl IntoIterator<Item = Act>) -> Self {
-        Self { acts: acts.into_iter().collect(), sleeping: None }
+impl ResponseBody {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self { steps: steps.into_iter().collect(), sleeping: None }
     }
 
-    pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self::new((!bytes.is_empty()).then_some(Act::Send(bytes)))
+    pub(crate) fn complete(bytes: Bytes) -> Self {
+        Self::new((!bytes.is_empty()).then_some(Step::Send(bytes)))
     }
 }
 
 /// The connection is closed here, because a fault says so.
 #[derive(Debug)]
-pub(crate) struct Broken;
+pub(crate) struct ConnectionClosed;
 
-impl fmt::Display for Broken {
+impl fmt::Display for ConnectionClosed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the connection is closed without a whole answer")
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for ConnectionClosed {}
 
-impl Body for Scripted {
+impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = ConnectionClosed;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionClosed>>> {
         const CHUNK: usize = 64 * 1024;
         loop {
             if let Some(sleep) = &mut self.sleeping {
                 ready!(sleep.as_mut().poll(context));
                 self.sleeping = None;
             }
-            return Poll::Ready(match self.acts.pop_front() {
+            return Poll::Ready(match self.steps.pop_front() {
                 None => None,
-                Some(Act::Send(bytes)) => Some(Ok(Frame::data(bytes))),
-                Some(Act::Fill(left)) => {
+                Some(Step::Send(bytes)) => Some(Ok(Frame::data(bytes))),
+                Some(Step::Fill(left)) => {
                     let now = left.min(CHUNK);
                     if left > now {
-                        self.acts.push_front(Act::Fill(left - now));
+                        self.steps.push_front(Step::Fill(left - now));
                     }
                     Some(Ok(Frame::data(vec![b'a'; now].into())))
                 }
-                Some(Act::Break) => Some(Err(Broken)),
-                Some(Act::Pause(pause)) => {
+                Some(Step::Close) => Some(Err(ConnectionClosed)),
+                Some(Step::Pause(pause)) => {
                     self.sleeping = Some(Box::pin(tokio::time::sleep(pause)));
                     continue;
                 }
@@ -80,13 +83,13 @@ impl Body for Scripted {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.acts.is_empty() && self.sleeping.is_none()
+        self.steps.is_empty() && self.sleeping.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.acts.iter().collect::<Vec<_>>()[..] {
+        match self.steps.iter().collect::<Vec<_>>()[..] {
             [] => SizeHint::with_exact(0),
-            [Act::Send(bytes)] => SizeHint::with_exact(bytes.len() as u64),
+            [Step::Send(bytes)] => SizeHint::with_exact(bytes.len() as u64),
             _ => SizeHint::default(),
         }
     }

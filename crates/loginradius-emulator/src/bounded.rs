@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 /// How many of most things are kept.
-pub(crate) const KEPT: usize = 10_000;
+pub(crate) const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Bounded<T> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use hyper::Uri;
 
+use crate::authorization_response::ResponseMode;
 use crate::config::Config;
 use crate::emulator::Emulator;
-use crate::landing::ResponseMode;
 use crate::redirect;
 
 /// Settings of an [`Emulator`], from [`Emulator::builder`].
@@ -190,7 +190,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn redirect_uri(mut self, uri: &str) -> io::Result<Self> {
-        if !redirect::can_be_given(uri) {
+        if !redirect::is_valid(uri) {
             let message = "a redirect URI must be absolute and without a fragment";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
@@ -202,7 +202,7 @@ impl Builder {
     /// false, as LoginRadius documents none.
     #[must_use]
     pub fn issuer_in_authorization_response(mut self, on: bool) -> Self {
-        self.config.issuer_in_answers = on;
+        self.config.issuer_in_responses = on;
         self
     }
 

@@ -22,7 +22,7 @@ pub(crate) enum Secret {
 pub(crate) fn identify(params: &Params, secret: Secret) -> Result<&'static str, Refusal> {
     let (id, expected) = named(params)?;
     match params.optional("client_secret")? {
-        Some(given) if random::same(given, expected) => Ok(id),
+        Some(given) if random::secrets_match(given, expected) => Ok(id),
         Some(_) => Err(Refusal::ClientSecretWrong),
         None if secret == Secret::Optional => Ok(id),
         None => Err(Refusal::ClientSecretMissing),
@@ -71,10 +71,10 @@ impl Basic {
     /// 6749, section 2.3). The body may repeat the client id.
     pub(crate) fn add_to(self, mut body: Params) -> Result<Params, Refusal> {
         if body.has("client_secret") {
-            return Err(Refusal::TwoAuthentications);
+            return Err(Refusal::TwoAuthenticationMethods);
         }
         match body.optional("client_id")? {
-            Some(client_id) if client_id != self.client_id => return Err(Refusal::TwoAuthentications),
+            Some(client_id) if client_id != self.client_id => return Err(Refusal::TwoAuthenticationMethods),
             Some(_) => {}
             None => {
                 body.remove("client_id");

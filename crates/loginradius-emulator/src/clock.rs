@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// 9999-12-31 00:00:00 UTC. An HTTP date (RFC 9110, section 5.6.7) has four digits for the year, so no later
 /// time can be put into an answer.
-const LATEST: u64 = 253_402_214_400;
+const MAX_UNIX_TIME: u64 = 253_402_214_400;
 
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -32,7 +32,7 @@ impl Clock {
 
 /// `time + by`, or the latest time that an answer can state.
 pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
-    let latest = UNIX_EPOCH + Duration::from_secs(LATEST);
+    let latest = UNIX_EPOCH + Duration::from_secs(MAX_UNIX_TIME);
     time.checked_add(by).map_or(latest, |sum| sum.min(latest))
 }
 

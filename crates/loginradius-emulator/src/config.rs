@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::landing::ResponseMode;
+use crate::authorization_response::ResponseMode;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -18,7 +18,7 @@ pub(crate) struct Config {
     pub(crate) jwt_response_parameter: String,
     /// If there are none, this machine's.
     pub(crate) redirect_uris: Vec<String>,
-    pub(crate) issuer_in_answers: bool,
+    pub(crate) issuer_in_responses: bool,
     /// Without a slash at its end.
     pub(crate) public_url: Option<String>,
     /// `host` or `host:port` of `public_url`.
@@ -42,7 +42,7 @@ impl Default for Config {
             jwt_response_mode: ResponseMode::Query,
             jwt_response_parameter: "token".to_owned(),
             redirect_uris: Vec::new(),
-            issuer_in_answers: false,
+            issuer_in_responses: false,
             public_url: None,
             public_host: None,
             json_only: false,

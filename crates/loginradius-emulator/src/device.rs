@@ -5,15 +5,15 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde_json::json;
 
-use crate::answer::Answer;
 use crate::client::{self, Secret};
 use crate::clock;
-use crate::codes;
+use crate::error_codes;
 use crate::grants::{Decision, Grant};
 use crate::oauth;
 use crate::operation::{Family, Operation};
 use crate::params::Params;
 use crate::refusal::Refusal;
+use crate::response::Response;
 use crate::seeded;
 use crate::state::State;
 
@@ -26,7 +26,7 @@ const SCOPES: [&str; 5] = ["email", "profile", "openid", "phone", "address"];
 const SLOWER: Duration = Duration::from_secs(5);
 
 /// "Request Device Code".
-pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Result<Answer, Refusal> {
+pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Optional)?;
     known_app(app)?;
     let scope = params.optional("scope")?;
@@ -55,14 +55,14 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
         interval,
         last_poll: None,
         polls: 0,
-        decision: Decision::Open,
+        decision: Decision::Pending,
     };
     state.grants.insert(device_code, grant);
-    Ok(Answer::json(StatusCode::OK, &body))
+    Ok(Response::json(StatusCode::OK, &body))
 }
 
 /// "Request Tokens".
-pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params) -> Result<Answer, Refusal> {
+pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Optional)?;
     known_app(app)?;
     if params.required("grant_type")? != GRANT_TYPE {
@@ -82,21 +82,21 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
     let too_early = grant.last_poll.is_some_and(|last| now < clock::later(last, grant.interval));
     grant.last_poll = Some(now);
     let user = match grant.decision {
-        Decision::Used(_) => return Err(Refusal::DeviceCodeUsed),
+        Decision::Redeemed(_) => return Err(Refusal::DeviceCodeRedeemed),
         _ if now >= grant.expires => return Err(Refusal::DeviceCodeExpired),
         Decision::Denied => return Err(Refusal::AccessDenied),
         // "A variant of authorization_pending" (RFC 8628, section 3.5): a decision is told to whoever asks.
-        Decision::Open if too_early => {
+        Decision::Pending if too_early => {
             grant.interval = grant.interval.saturating_add(SLOWER);
             state.grants.slow_downs += 1;
             return Err(Refusal::SlowDown);
         }
-        Decision::Open => return Err(Refusal::AuthorizationPending),
+        Decision::Pending => return Err(Refusal::AuthorizationPending),
         Decision::Allowed(user) => user,
     };
-    grant.decision = Decision::Used(user);
+    grant.decision = Decision::Redeemed(user);
     let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::DeviceToken, now);
-    Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
+    Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
 /// Words of [`SCOPES`], with a space between two (RFC 6749, section 3.3).
@@ -104,7 +104,7 @@ pub(crate) fn known_scope(scope: &str) -> Result<(), Refusal> {
     if scope.split(' ').all(|word| SCOPES.contains(&word)) {
         Ok(())
     } else {
-        Err(Refusal::Service(codes::INVALID_SCOPE))
+        Err(Refusal::Service(error_codes::INVALID_SCOPE))
     }
 }
 

@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 
 use crate::authorization_code::{AuthorizationCode, IssuedCode};
+use crate::authorization_response::Landing;
 use crate::authorize::{self, AuthorizeError};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::grants::{self, ApproveError, Decision, DeviceGrant};
 use crate::jws;
-use crate::landing::Landing;
 use crate::operation::{Family, Operation};
 use crate::recorded::Recorded;
 use crate::seeded::{self, User};
@@ -104,7 +104,7 @@ impl Emulator {
     }
 
     fn decide(&self, user_code: &str, decision: Decision) -> Result<(), ApproveError> {
-        let user_code = grants::normal_user_code(user_code);
+        let user_code = grants::normalize_user_code(user_code);
         let mut state = self.shared.lock();
         let now = state.clock.now();
         state.grants.decide(&user_code, decision, now)

@@ -6,9 +6,9 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderName};
 
-use crate::answer::Answer;
-use crate::body::{Act, Scripted};
+use crate::body::{ResponseBody, Step};
 use crate::operation::Operation;
+use crate::response::Response;
 
 /// Something that goes wrong with an operation.
 ///
@@ -61,14 +61,14 @@ pub enum Fault {
 
 impl Fault {
     /// The answer and what its body does; `None` if there is none. `act` does what the request asks for.
-    pub(crate) fn around(&self, act: impl FnOnce() -> Answer) -> Option<(Answer, Scripted)> {
-        let whole = |answer: Answer| {
-            let body = Scripted::whole(answer.body.clone());
-            Some((answer, body))
+    pub(crate) fn apply(&self, act: impl FnOnce() -> Response) -> Option<(Response, ResponseBody)> {
+        let whole = |response: Response| {
+            let body = ResponseBody::complete(response.body.clone());
+            Some((response, body))
         };
-        let with_length = |answer: Answer| {
-            let length = answer.body.len().to_string();
-            answer.with(header::CONTENT_LENGTH, &length)
+        let with_length = |response: Response| {
+            let length = response.body.len().to_string();
+            response.with(header::CONTENT_LENGTH, &length)
         };
         match self {
             Self::None | Self::Delay(_) => whole(act()),
@@ -78,16 +78,16 @@ impl Fault {
                 None
             }
             Self::TooManyRequests { retry_after } => {
-                let answer = Answer::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+                let response = Response::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
                 whole(match retry_after {
-                    Some(seconds) => answer.with(header::RETRY_AFTER, &seconds.to_string()),
-                    None => answer,
+                    Some(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
+                    None => response,
                 })
             }
             Self::Status(number) => {
                 let status = status(*number);
                 let text = status.canonical_reason().unwrap_or("Error");
-                whole(Answer::html(
+                whole(Response::html(
                     status,
                     format!(
                         "<!DOCTYPE html><html><head><title>{text}</title></head>\
@@ -95,46 +95,46 @@ impl Fault {
                     ),
                 ))
             }
-            Self::RedirectTo(url) => whole(Answer::empty(StatusCode::FOUND).with(header::LOCATION, url)),
+            Self::RedirectTo(url) => whole(Response::empty(StatusCode::FOUND).with(header::LOCATION, url)),
             Self::Truncated => {
-                let answer = with_length(act());
-                if answer.body.is_empty() {
+                let response = with_length(act());
+                if response.body.is_empty() {
                     return None;
                 }
-                let half = answer.body.slice(..answer.body.len() / 2);
+                let half = response.body.slice(..response.body.len() / 2);
                 // The pause lets what was written leave, before the connection is closed.
-                let pause = Act::Pause(Duration::from_millis(2));
-                Some((answer, Scripted::new([Act::Send(half), pause, Act::Break])))
+                let pause = Step::Pause(Duration::from_millis(2));
+                Some((response, ResponseBody::new([Step::Send(half), pause, Step::Close])))
             }
             Self::Oversized(bytes) => {
-                let answer =
-                    Answer::empty(StatusCode::OK).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
+                let response =
+                    Response::empty(StatusCode::OK).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
                 let (begin, end) = (r#"{"access_token":""#, r#""}"#);
                 let fill = bytes.saturating_sub(begin.len() + end.len());
-                let acts = [Act::Send(begin.into()), Act::Fill(fill), Act::Send(end.into())];
-                Some((answer, Scripted::new(acts)))
+                let steps = [Step::Send(begin.into()), Step::Fill(fill), Step::Send(end.into())];
+                Some((response, ResponseBody::new(steps)))
             }
             Self::SlowDrip { pause } => {
-                let answer = with_length(act());
-                let body = answer.body.clone();
-                let bytes = (0..body.len()).map(|place| Act::Send(body.slice(place..=place)));
-                let acts = bytes.flat_map(|byte| [Act::Pause(*pause), byte]);
-                Some((answer, Scripted::new(acts)))
+                let response = with_length(act());
+                let body = response.body.clone();
+                let bytes = (0..body.len()).map(|place| Step::Send(body.slice(place..=place)));
+                let steps = bytes.flat_map(|byte| [Step::Pause(*pause), byte]);
+                Some((response, ResponseBody::new(steps)))
             }
-            Self::EmptyOk => whole(Answer::empty(StatusCode::OK)),
+            Self::EmptyOk => whole(Response::empty(StatusCode::OK)),
             Self::WrongContentType => whole(act().with(header::CONTENT_TYPE, "text/html; charset=utf-8")),
             Self::Answer { status: number, headers, body } => {
-                let mut answer =
-                    Answer::empty(status(*number)).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
-                answer.body = body.clone().into();
+                let mut response =
+                    Response::empty(status(*number)).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
+                response.body = body.clone().into();
                 for (name, value) in headers {
                     match HeaderName::try_from(name.as_str()) {
                         // Where the body ends is hyper's to say: it takes a wrong length for a mistake in the program.
                         Ok(header::CONTENT_LENGTH | header::TRANSFER_ENCODING) | Err(_) => {}
-                        Ok(name) => answer = answer.with(name, value),
+                        Ok(name) => response = response.with(name, value),
                     }
                 }
-                whole(answer)
+                whole(response)
             }
         }
     }
@@ -150,10 +150,10 @@ fn status(number: u16) -> StatusCode {
 
 /// The faults that are set, per operation.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(HashMap<Operation, Planned>);
+pub(crate) struct Faults(HashMap<Operation, OperationFaults>);
 
 #[derive(Debug, Default)]
-struct Planned {
+struct OperationFaults {
     /// Each for so many requests, in order, before `standing`.
     next: VecDeque<(Fault, usize)>,
     standing: Option<Fault>,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::bounded::{Bounded, KEPT};
+use crate::bounded::{Bounded, MAX_ENTRIES};
 use crate::random::Random;
 use crate::seeded::User;
 
@@ -22,11 +22,11 @@ pub(crate) struct Grant {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    Open,
+    Pending,
     Allowed(&'static User),
     Denied,
     /// The tokens have been fetched.
-    Used(&'static User),
+    Redeemed(&'static User),
 }
 
 /// A device grant, as [`Emulator::device_grants`](crate::Emulator::device_grants) shows it.
@@ -94,9 +94,9 @@ impl std::error::Error for ApproveError {}
 impl Grant {
     fn state(&self, now: SystemTime) -> GrantState {
         match self.decision {
-            Decision::Used(_) => GrantState::Used,
+            Decision::Redeemed(_) => GrantState::Used,
             _ if now >= self.expires => GrantState::Expired,
-            Decision::Open => GrantState::Pending,
+            Decision::Pending => GrantState::Pending,
             Decision::Allowed(_) => GrantState::Approved,
             Decision::Denied => GrantState::Denied,
         }
@@ -117,7 +117,7 @@ pub(crate) struct Grants {
 
 impl Grants {
     pub(crate) fn new() -> Self {
-        Self { grants: Bounded::new(KEPT), device_codes: Bounded::new(KEPT), issued: 0, slow_downs: 0 }
+        Self { grants: Bounded::new(MAX_ENTRIES), device_codes: Bounded::new(MAX_ENTRIES), issued: 0, slow_downs: 0 }
     }
 
     /// Draws a user code that no device has.
@@ -141,19 +141,19 @@ impl Grants {
     }
 
     /// Finds the grant of a user code that can still be decided.
-    pub(crate) fn open(&self, user_code: &str, now: SystemTime) -> Result<&Grant, ApproveError> {
+    pub(crate) fn pending(&self, user_code: &str, now: SystemTime) -> Result<&Grant, ApproveError> {
         let device_code = self.device_codes.get(user_code);
         let grant = device_code.and_then(|code| self.grants.get(code)).ok_or(ApproveError::UnknownCode)?;
         match grant.decision {
-            Decision::Open if now >= grant.expires => Err(ApproveError::Expired),
-            Decision::Open => Ok(grant),
+            Decision::Pending if now >= grant.expires => Err(ApproveError::Expired),
+            Decision::Pending => Ok(grant),
             _ => Err(ApproveError::AlreadyDecided),
         }
     }
 
     /// Decides the grant of a user code that can still be decided.
     pub(crate) fn decide(&mut self, user_code: &str, decision: Decision, now: SystemTime) -> Result<(), ApproveError> {
-        self.open(user_code, now)?;
+        self.pending(user_code, now)?;
         let device_code = self.device_codes.get(user_code);
         if let Some(grant) = device_code.and_then(|code| self.grants.get_mut(code)) {
             grant.decision = decision;
@@ -181,7 +181,7 @@ impl Grants {
 
 /// The form in which user codes are kept, from what a person typed: case, spaces and a missing hyphen do not matter
 /// (RFC 8628, section 6.1).
-pub(crate) fn normal_user_code(typed: &str) -> String {
+pub(crate) fn normalize_user_code(typed: &str) -> String {
     let mut code: String =
         typed.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).take(16).collect();
     if code.len() > 3 {
@@ -197,9 +197,9 @@ mod tests {
     #[test]
     fn typed_codes_are_read_kindly() {
         for typed in ["CXY-Q34", "cxyq34", " cxy q34 ", "C-X-Y-Q-3-4", "cxy\u{2013}q34"] {
-            assert_eq!(normal_user_code(typed), "CXY-Q34", "{typed}");
+            assert_eq!(normalize_user_code(typed), "CXY-Q34", "{typed}");
         }
-        assert_eq!(normal_user_code(""), "");
-        assert_eq!(normal_user_code(&"x".repeat(1000)).len(), 17);
+        assert_eq!(normalize_user_code(""), "");
+        assert_eq!(normalize_user_code(&"x".repeat(1000)).len(), 17);
     }
 }

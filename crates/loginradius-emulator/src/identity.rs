@@ -6,31 +6,36 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap};
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
-use crate::codes;
+use crate::error_codes;
 use crate::jwt::{check_key, malformed};
 use crate::params::Params;
 use crate::refusal::Refusal;
+use crate::response::Response;
 use crate::seeded::{Standing, User};
 use crate::state::State;
 
 /// Performs "Auth Read all Profiles by Token".
-pub(crate) fn profile(state: &State, headers: &HeaderMap, query: &Params) -> Result<Answer, Refusal> {
+pub(crate) fn profile(state: &State, headers: &HeaderMap, query: &Params) -> Result<Response, Refusal> {
     let user = authenticated_user(state, headers, query)?;
-    Ok(Answer::json(StatusCode::OK, &profile_of(user)))
+    Ok(Response::json(StatusCode::OK, &profile_of(user)))
 }
 
 /// Performs "Auth Add Email". The emulator's users stay as they are seeded, so the profile does not change: LoginRadius
 /// does not change it before the email address is verified either.
-pub(crate) fn add_email(state: &State, headers: &HeaderMap, query: &Params, body: &Params) -> Result<Answer, Refusal> {
+pub(crate) fn add_email(
+    state: &State,
+    headers: &HeaderMap,
+    query: &Params,
+    body: &Params,
+) -> Result<Response, Refusal> {
     authenticated_user(state, headers, query)?;
     let email = body.optional("email").map_err(malformed)?;
     if !email.is_some_and(|email| email.contains('@')) {
-        return Err(Refusal::Service(codes::EMAIL_MALFORMED));
+        return Err(Refusal::Service(error_codes::EMAIL_MALFORMED));
     }
     // The page requires it, and no code in the table "Customer Identity API Codes" is about it alone.
-    body.optional("type").map_err(malformed)?.ok_or(Refusal::Service(codes::PARAMETER_MALFORMED))?;
-    Ok(Answer::json(StatusCode::OK, &json!({ "IsPosted": true })))
+    body.optional("type").map_err(malformed)?.ok_or(Refusal::Service(error_codes::PARAMETER_MALFORMED))?;
+    Ok(Response::json(StatusCode::OK, &json!({ "IsPosted": true })))
 }
 
 /// Returns the user whose access token is in the header `Authorization` (RFC 6750, section 2.1).
@@ -39,7 +44,7 @@ pub(crate) fn add_email(state: &State, headers: &HeaderMap, query: &Params, body
 /// malformed or unknown, 1060 for a missing access token, 905 and 906 for one that is invalid or expired.
 fn authenticated_user(state: &State, headers: &HeaderMap, query: &Params) -> Result<&'static User, Refusal> {
     check_key(query, "apikey")?;
-    let token = bearer_token(headers).ok_or(Refusal::Service(codes::ACCESS_TOKEN_MISSING))?;
+    let token = bearer_token(headers).ok_or(Refusal::Service(error_codes::ACCESS_TOKEN_MISSING))?;
     state.tokens.user_of_access_token(token, state.clock.now())
 }
 

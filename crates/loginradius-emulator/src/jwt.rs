@@ -3,16 +3,16 @@
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::answer::Answer;
 use crate::client::has_form_of_key;
 use crate::clock;
-use crate::codes::{self, Code};
+use crate::error_codes::{self, Code};
 use crate::jws::{self, Signer};
 use crate::oauth;
 use crate::operation::Family;
 use crate::params::Params;
 use crate::random;
 use crate::refusal::Refusal;
+use crate::response::Response;
 use crate::seeded::{self, User};
 use crate::state::State;
 
@@ -22,14 +22,16 @@ pub(crate) fn by_access_token(
     family: Family,
     app: Option<&str>,
     query: &Params,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     check_key(query, "apikey")?;
     let signer = signer(app, query)?;
-    let token =
-        query.optional("access_token").map_err(malformed)?.ok_or(Refusal::Service(codes::ACCESS_TOKEN_MISSING))?;
+    let token = query
+        .optional("access_token")
+        .map_err(malformed)?
+        .ok_or(Refusal::Service(error_codes::ACCESS_TOKEN_MISSING))?;
     let user = state.tokens.user_of_access_token(token, state.clock.now())?;
     let nonce = nonce(family, query)?;
-    Ok(answer(&sign(state, signer, user, nonce)))
+    Ok(signature_response(&sign(state, signer, user, nonce)))
 }
 
 /// "JWT Token by Email", "by Username" and "by Phone".
@@ -39,7 +41,7 @@ pub(crate) fn by_password(
     app: Option<&str>,
     query: &Params,
     body: &Params,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     check_key(query, "apikey")?;
     let signer = signer(app, query)?;
     let names = ["email", "username", "phone"];
@@ -52,16 +54,17 @@ pub(crate) fn by_password(
     let (name, value) = match given[..] {
         [one] => one,
         [] if family == Family::Classic => {
-            return Err(Refusal::Service(codes::EMAIL_OR_PHONE_MISSING));
+            return Err(Refusal::Service(error_codes::EMAIL_OR_PHONE_MISSING));
         }
-        [] => return Err(Refusal::Service(codes::IDENTIFIER_MISSING)),
+        [] => return Err(Refusal::Service(error_codes::IDENTIFIER_MISSING)),
         // Which of two would count is nowhere said.
-        _ => return Err(Refusal::Service(codes::PARAMETER_MALFORMED)),
+        _ => return Err(Refusal::Service(error_codes::PARAMETER_MALFORMED)),
     };
     if name == "email" && !value.contains('@') {
-        return Err(Refusal::Service(codes::EMAIL_MALFORMED));
+        return Err(Refusal::Service(error_codes::EMAIL_MALFORMED));
     }
-    let password = body.optional("password").map_err(malformed)?.ok_or(Refusal::Service(codes::PASSWORD_MISSING))?;
+    let password =
+        body.optional("password").map_err(malformed)?.ok_or(Refusal::Service(error_codes::PASSWORD_MISSING))?;
     let user = seeded::USERS
         .iter()
         .find(|user| match name {
@@ -69,33 +72,33 @@ pub(crate) fn by_password(
             "username" => user.username == value,
             _ => user.phone == value,
         })
-        .ok_or(Refusal::Service(codes::CREDENTIALS_INVALID))?;
-    if !random::same(user.password, password) {
+        .ok_or(Refusal::Service(error_codes::CREDENTIALS_INVALID))?;
+    if !random::secrets_match(user.password, password) {
         return Err(Refusal::Service(wrong_password(family)));
     }
-    oauth::may_sign_in(state, user)?;
+    oauth::check_standing(state, user)?;
     let nonce = nonce(family, query)?;
-    Ok(answer(&sign(state, signer, user, nonce)))
+    Ok(signature_response(&sign(state, signer, user, nonce)))
 }
 
 /// "The password is not valid." is 1198 on the page "SSO API Codes"; the site's pages name only 966.
 fn wrong_password(family: Family) -> Code {
     match family {
-        Family::Classic => codes::PASSWORD_WRONG,
-        Family::Site => codes::CREDENTIALS_INVALID,
+        Family::Classic => error_codes::PASSWORD_WRONG,
+        Family::Site => error_codes::CREDENTIALS_INVALID,
     }
 }
 
 /// The API key, in the parameter of that name.
 pub(crate) fn check_key(query: &Params, name: &str) -> Result<(), Refusal> {
-    let key = query.optional(name).map_err(malformed)?.ok_or(Refusal::Service(codes::API_KEY_MISSING))?;
+    let key = query.optional(name).map_err(malformed)?.ok_or(Refusal::Service(error_codes::API_KEY_MISSING))?;
     if !has_form_of_key(key) {
-        return Err(Refusal::Service(codes::API_KEY_INVALID));
+        return Err(Refusal::Service(error_codes::API_KEY_INVALID));
     }
     if seeded::CLIENTS.iter().any(|(known, _)| *known == key) {
         Ok(())
     } else {
-        Err(Refusal::Service(codes::API_KEY_UNAUTHORIZED))
+        Err(Refusal::Service(error_codes::API_KEY_UNAUTHORIZED))
     }
 }
 
@@ -103,14 +106,14 @@ pub(crate) fn check_key(query: &Params, name: &str) -> Result<(), Refusal> {
 pub(crate) fn signer(app: Option<&str>, query: &Params) -> Result<&'static Signer, Refusal> {
     let app = match app {
         Some(app) => app,
-        None => query.optional("jwtapp").map_err(malformed)?.ok_or(Refusal::Service(codes::JWT_APP_MISSING))?,
+        None => query.optional("jwtapp").map_err(malformed)?.ok_or(Refusal::Service(error_codes::JWT_APP_MISSING))?,
     };
-    jws::signer(app).ok_or(Refusal::Service(codes::JWT_CONFIGURATION))
+    jws::signer(app).ok_or(Refusal::Service(error_codes::JWT_CONFIGURATION))
 }
 
 /// Repetitions and values of a wrong type, in the words of these operations.
 pub(crate) fn malformed(_: Refusal) -> Refusal {
-    Refusal::Service(codes::PARAMETER_MALFORMED)
+    Refusal::Service(error_codes::PARAMETER_MALFORMED)
 }
 
 /// The classic pages know none.
@@ -122,8 +125,8 @@ fn nonce(family: Family, query: &Params) -> Result<Option<&str>, Refusal> {
 }
 
 /// The whole JWT is under the name `signature`.
-fn answer(jwt: &str) -> Answer {
-    Answer::json(StatusCode::OK, &json!({ "signature": jwt }))
+fn signature_response(jwt: &str) -> Response {
+    Response::json(StatusCode::OK, &json!({ "signature": jwt }))
 }
 
 /// A JWT as LoginRadius's "JWT Implementation Guide" describes it.

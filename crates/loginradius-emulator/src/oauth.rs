@@ -4,22 +4,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::{StatusCode, Uri};
 
-use crate::answer::Answer;
 use crate::client::{self, Secret};
 use crate::clock;
-use crate::codes;
+use crate::error_codes;
 use crate::operation::{Family, Operation};
 use crate::params::Params;
 use crate::random;
 use crate::refusal::Refusal;
+use crate::response::Response;
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
 
 /// How long a locked account stays locked, counted from now: it never opens.
-const LOCKED_FOR: std::time::Duration = std::time::Duration::from_secs(900);
+const LOCK_DURATION: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// "Access token by OAuth 2 token".
-pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
+pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
     let verifier = params.optional("code_verifier")?;
     // LoginRadius's page "PKCE": with it, the secret is optional. Whether it is used is the code's to say, and for a code
     // that does not exist the request's.
@@ -41,12 +41,12 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
         .get_mut(code)
         .filter(|authorization| authorization.client_id == client_id)
         .ok_or(Refusal::CodeUnknown)?;
-    if let Some(id) = authorization.used_for.clone() {
+    if let Some(id) = authorization.redeemed_for.clone() {
         // RFC 6749, section 4.1.2: the tokens that a reused code was exchanged for are not to be trusted any more.
         authorization.replays += 1;
         state.codes.replays += 1;
         state.tokens.end(&id);
-        return Err(Refusal::CodeUsed);
+        return Err(Refusal::CodeRedeemed);
     }
     if now >= authorization.expires {
         return Err(Refusal::CodeExpired);
@@ -67,47 +67,47 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::CodeExchange, now);
     let body = tokens.to_json(family);
     if let Some(authorization) = state.codes.get_mut(code) {
-        authorization.used_for = Some(tokens.sign_in);
+        authorization.redeemed_for = Some(tokens.sign_in);
     }
-    Ok(Answer::json(StatusCode::OK, &body))
+    Ok(Response::json(StatusCode::OK, &body))
 }
 
 /// RFC 7636, sections 4.1 and 4.6, method `S256`, which LoginRadius calls `SHA256`.
 fn verifies(verifier: &str, challenge: &str) -> bool {
     let well_formed = (43..=128).contains(&verifier.len())
         && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-    well_formed && random::same(&URL_SAFE_NO_PAD.encode(random::sha256(verifier.as_bytes())), challenge)
+    well_formed && random::secrets_match(&URL_SAFE_NO_PAD.encode(random::sha256(verifier.as_bytes())), challenge)
 }
 
 /// "Access Token by Account Password".
-pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
-    let client_id = client::identify(params, secret_of(family))?;
+pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
+    let client_id = client::identify(params, secret_rule(family))?;
     check_response_type(params)?;
     let username = params.required("username")?;
     let password = params.required("password")?;
     let user = seeded::user(username)
-        .filter(|user| random::same(user.password, password))
-        .ok_or(Refusal::Service(codes::CREDENTIALS_INVALID))?;
-    may_sign_in(state, user)?;
+        .filter(|user| random::secrets_match(user.password, password))
+        .ok_or(Refusal::Service(error_codes::CREDENTIALS_INVALID))?;
+    check_standing(state, user)?;
     let now = state.clock.now();
     let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::Password, now);
-    Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
+    Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
 /// Whether something other than the password is in the way.
-pub(crate) fn may_sign_in(state: &State, user: &User) -> Result<(), Refusal> {
+pub(crate) fn check_standing(state: &State, user: &User) -> Result<(), Refusal> {
     Err(match user.standing {
         Standing::Good => return Ok(()),
-        Standing::EmailNotVerified => Refusal::Service(codes::EMAIL_NOT_VERIFIED),
-        Standing::Blocked => Refusal::Service(codes::BLOCKED),
-        Standing::SecondFactor => Refusal::Service(codes::SECOND_FACTOR_REQUIRED),
-        Standing::Locked => Refusal::Locked(clock::later(state.clock.now(), LOCKED_FOR)),
+        Standing::EmailNotVerified => Refusal::Service(error_codes::EMAIL_NOT_VERIFIED),
+        Standing::Blocked => Refusal::Service(error_codes::BLOCKED),
+        Standing::SecondFactor => Refusal::Service(error_codes::SECOND_FACTOR_REQUIRED),
+        Standing::Locked => Refusal::Locked(clock::later(state.clock.now(), LOCK_DURATION)),
     })
 }
 
 /// "Refresh Access Token".
-pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
-    let client_id = client::identify(params, secret_of(family))?;
+pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
+    let client_id = client::identify(params, secret_rule(family))?;
     if params.required("grant_type")? != "refresh_token" {
         return Err(Refusal::GrantTypeInvalid);
     }
@@ -115,11 +115,11 @@ pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Res
     let refresh_token = params.required("refresh_token")?;
     let now = state.clock.now();
     let tokens = state.tokens.refresh(&mut state.random, family, client_id, refresh_token, now)?;
-    Ok(Answer::json(StatusCode::OK, &tokens.to_json(family)))
+    Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
 /// "Revoke Refresh Token".
-pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Result<Answer, Refusal> {
+pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Required)?;
     let refresh_token = match family {
         Family::Classic => params.required("refresh_token")?,
@@ -130,12 +130,12 @@ pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Resu
         },
     };
     state.tokens.revoke(client_id, refresh_token, state.clock.now())?;
-    Ok(Answer::empty(StatusCode::OK))
+    Ok(Response::empty(StatusCode::OK))
 }
 
 /// The classic tables require the secret of passwords and refreshes; of the site's pages one requires it and another
 /// leaves it out.
-fn secret_of(family: Family) -> Secret {
+fn secret_rule(family: Family) -> Secret {
     match family {
         Family::Classic => Secret::Required,
         Family::Site => Secret::Optional,

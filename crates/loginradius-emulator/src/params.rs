@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderMap};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::codes;
+use crate::error_codes;
 use crate::recorded::BodyFormat;
 use crate::refusal::Refusal;
 
@@ -116,10 +116,10 @@ pub(crate) fn body_format(headers: &HeaderMap, body: &[u8]) -> BodyFormat {
 /// The parameters of a body. `forms` says whether a form will do.
 pub(crate) fn body_params(format: BodyFormat, body: &[u8], forms: bool) -> Result<Params, Refusal> {
     match format {
-        BodyFormat::Json => Params::from_json(body).ok_or(Refusal::Service(codes::BODY_INVALID)),
+        BodyFormat::Json => Params::from_json(body).ok_or(Refusal::Service(error_codes::BODY_INVALID)),
         BodyFormat::Form if forms => Ok(Params::from_form(body)),
-        BodyFormat::Form => Err(Refusal::Service(codes::BODY_INVALID)),
-        BodyFormat::None | BodyFormat::Other => Err(Refusal::Service(codes::CONTENT_TYPE_UNSUPPORTED)),
+        BodyFormat::Form => Err(Refusal::Service(error_codes::BODY_INVALID)),
+        BodyFormat::None | BodyFormat::Other => Err(Refusal::Service(error_codes::CONTENT_TYPE_UNSUPPORTED)),
     }
 }
 

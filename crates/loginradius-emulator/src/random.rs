@@ -77,7 +77,7 @@ pub(crate) fn sha256(text: &[u8]) -> digest::Digest {
 
 /// Whether two secrets are equal. Digests are compared, so that the time it takes says nothing about how much
 /// of a guess is right.
-pub(crate) fn same(a: &str, b: &str) -> bool {
+pub(crate) fn secrets_match(a: &str, b: &str) -> bool {
     sha256(a.as_bytes()).as_ref() == sha256(b.as_bytes()).as_ref()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use crate::bounded::KEPT;
+use crate::bounded::MAX_ENTRIES;
 use crate::fault::Fault;
 use crate::operation::{Family, Operation};
 
@@ -78,7 +78,7 @@ impl Requests {
     pub(crate) fn record(&mut self, request: Recorded) -> u64 {
         self.number += 1;
         self.kept.push_back((self.number, request));
-        if self.kept.len() > KEPT {
+        if self.kept.len() > MAX_ENTRIES {
             self.kept.pop_front();
         }
         self.number
@@ -122,10 +122,13 @@ mod tests {
             status: None,
             fault: None,
         };
-        for number in 0..=KEPT {
+        for number in 0..=MAX_ENTRIES {
             requests.record(Recorded { path: number.to_string(), ..request.clone() });
         }
         let kept = requests.all();
-        assert_eq!((kept.len(), kept[0].path.as_str(), kept[KEPT - 1].path.as_str()), (KEPT, "1", "10000"));
+        assert_eq!(
+            (kept.len(), kept[0].path.as_str(), kept[MAX_ENTRIES - 1].path.as_str()),
+            (MAX_ENTRIES, "1", "10000")
+        );
     }
 }

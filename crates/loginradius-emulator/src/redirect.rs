@@ -18,7 +18,7 @@ pub(crate) fn check(given: &[String], uri: &str) -> Result<(), Refusal> {
 /// Whether this can be given as an address for browsers to be sent to: absolute and without a fragment (RFC 6749,
 /// section 3.1.2), of the web or of an application's own scheme, which has a period (RFC 8252, section 7.1) and so is
 /// none that browsers act upon, such as `javascript`.
-pub(crate) fn can_be_given(uri: &str) -> bool {
+pub(crate) fn is_valid(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
         return false;
     };
@@ -31,7 +31,7 @@ pub(crate) fn can_be_given(uri: &str) -> bool {
             let authority = uri.authority();
             authority.is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
         });
-    is_plain(uri) && (own_scheme || web)
+    has_only_plain_characters(uri) && (own_scheme || web)
 }
 
 /// An address of this machine, on whatever port. Compared as it is written: what is read in two ways by two programs
@@ -52,11 +52,11 @@ fn is_loopback(uri: &str) -> bool {
             rest
         }
     };
-    is_plain(uri) && (rest.is_empty() || rest.starts_with(['/', '?']))
+    has_only_plain_characters(uri) && (rest.is_empty() || rest.starts_with(['/', '?']))
 }
 
 /// Whether these are characters that an address has as they are (RFC 3986, section 2), without a fragment.
-fn is_plain(uri: &str) -> bool {
+fn has_only_plain_characters(uri: &str) -> bool {
     uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte))
 }
 
@@ -158,7 +158,7 @@ mod tests {
             "com.example.app:/done",
             "com.example.app://done",
         ] {
-            assert!(can_be_given(good), "{good}");
+            assert!(is_valid(good), "{good}");
         }
         for bad in [
             "",
@@ -180,7 +180,7 @@ mod tests {
             "1.app:/x",
             "a.b\":/x",
         ] {
-            assert!(!can_be_given(bad), "{bad}");
+            assert!(!is_valid(bad), "{bad}");
         }
     }
 }

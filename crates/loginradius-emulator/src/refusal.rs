@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::clock;
-use crate::codes::{self, Code, Text};
+use crate::error_codes::{self, Code, Text};
 use crate::operation::Family;
+use crate::response::Response;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Refusal {
     ClientSecretMissing,
     ClientSecretWrong,
     /// The client authenticates by HTTP Basic and in the body (RFC 6749, section 2.3).
-    TwoAuthentications,
+    TwoAuthenticationMethods,
     OAuthAppUnknown,
     /// A parameter that is required here.
     Missing(&'static str),
@@ -37,12 +37,12 @@ pub(crate) enum Refusal {
     ChallengeInvalid(&'static str),
     CodeUnknown,
     CodeExpired,
-    CodeUsed,
+    CodeRedeemed,
     /// The verifier of RFC 7636 is not the challenge's, or nobody asked for one.
     VerifierWrong,
     RefreshTokenInvalid,
     DeviceCodeUnknown,
-    DeviceCodeUsed,
+    DeviceCodeRedeemed,
     DeviceCodeExpired,
     AuthorizationPending,
     SlowDown,
@@ -66,11 +66,11 @@ pub(crate) enum Style {
 }
 
 impl Refusal {
-    pub(crate) fn answer(&self, style: Style) -> Answer {
+    pub(crate) fn to_response(&self, style: Style) -> Response {
         match style {
             Style::OAuth(family) => match self.oauth() {
                 Some((status, error, description)) => {
-                    Answer::json(status, &json!({ "error": error, "error_description": description }))
+                    Response::json(status, &json!({ "error": error, "error_description": description }))
                 }
                 None => self.service(family, family == Family::Classic),
             },
@@ -93,7 +93,9 @@ impl Refusal {
             Self::ClientSecretWrong => {
                 ("unauthorized_client", "The client_secret is not valid, check your client_secret again.")
             }
-            Self::TwoAuthentications => ("invalid_request", "The client must not authenticate in more than one way"),
+            Self::TwoAuthenticationMethods => {
+                ("invalid_request", "The client must not authenticate in more than one way")
+            }
             Self::OAuthAppUnknown => ("unauthorized_client", "The OAuth configuration not found."),
             Self::Missing(name) => {
                 let description = format!("The {name} is a required parameter");
@@ -121,7 +123,7 @@ impl Refusal {
             }
             Self::CodeUnknown | Self::VerifierWrong => ("invalid_grant", "The code is not valid"),
             Self::CodeExpired => ("invalid_grant", "The code has been expired"),
-            Self::CodeUsed | Self::DeviceCodeUsed => ("invalid_grant", "The code is already used"),
+            Self::CodeRedeemed | Self::DeviceCodeRedeemed => ("invalid_grant", "The code is already used"),
             Self::RefreshTokenInvalid => ("invalid_grant", "The refresh_token is not valid"),
             Self::DeviceCodeUnknown => ("invalid_grant", "The code is invalid or expired"),
             // The guide "OAuth 2.0" prints these four with an empty description.
@@ -141,39 +143,39 @@ impl Refusal {
 
     fn code(&self) -> Code {
         match self {
-            Self::ClientIdMissing => codes::API_KEY_MISSING,
-            Self::ClientIdMalformed => codes::API_KEY_INVALID,
-            Self::ClientIdUnknown => codes::INVALID_CLIENT,
-            Self::ClientSecretMissing => codes::API_SECRET_MISSING,
-            Self::ClientSecretWrong | Self::OAuthAppUnknown => codes::UNAUTHORIZED_CLIENT,
+            Self::ClientIdMissing => error_codes::API_KEY_MISSING,
+            Self::ClientIdMalformed => error_codes::API_KEY_INVALID,
+            Self::ClientIdUnknown => error_codes::INVALID_CLIENT,
+            Self::ClientSecretMissing => error_codes::API_SECRET_MISSING,
+            Self::ClientSecretWrong | Self::OAuthAppUnknown => error_codes::UNAUTHORIZED_CLIENT,
             Self::Missing(_)
             | Self::Repeated(_)
             | Self::NotText(_)
-            | Self::TwoAuthentications
+            | Self::TwoAuthenticationMethods
             | Self::ResponseTypeInvalid
             | Self::ResponseModeInvalid
-            | Self::ChallengeInvalid(_) => codes::INVALID_REQUEST,
-            Self::GrantTypeInvalid => codes::UNSUPPORTED_GRANT_TYPE,
-            Self::RedirectUriMalformed => codes::REDIRECT_URI_INVALID,
-            Self::RedirectUriMismatch => codes::REDIRECT_URI_MISMATCH,
-            Self::CodeUnknown | Self::CodeUsed => codes::CODE_INVALID,
-            Self::CodeExpired => codes::CODE_EXPIRED,
+            | Self::ChallengeInvalid(_) => error_codes::INVALID_REQUEST,
+            Self::GrantTypeInvalid => error_codes::UNSUPPORTED_GRANT_TYPE,
+            Self::RedirectUriMalformed => error_codes::REDIRECT_URI_INVALID,
+            Self::RedirectUriMismatch => error_codes::REDIRECT_URI_MISMATCH,
+            Self::CodeUnknown | Self::CodeRedeemed => error_codes::CODE_INVALID,
+            Self::CodeExpired => error_codes::CODE_EXPIRED,
             Self::VerifierWrong
             | Self::RefreshTokenInvalid
             | Self::DeviceCodeUnknown
-            | Self::DeviceCodeUsed
+            | Self::DeviceCodeRedeemed
             | Self::DeviceCodeExpired
             | Self::AuthorizationPending
             | Self::SlowDown
-            | Self::AccessDenied => codes::INVALID_GRANT,
-            Self::Locked(_) => codes::LOCKED,
+            | Self::AccessDenied => error_codes::INVALID_GRANT,
+            Self::Locked(_) => error_codes::LOCKED,
             Self::Service(code) => *code,
         }
     }
 
     /// Error and description for an application that a browser is sent back to. What has no error of OAuth's own has
     /// LoginRadius's code of that name.
-    pub(crate) fn in_redirect(&self) -> (&'static str, String) {
+    pub(crate) fn to_redirect_error(&self) -> (&'static str, String) {
         if *self == Self::AccessDenied {
             return ("access_denied", "The user has denied it".to_owned());
         }
@@ -187,7 +189,7 @@ impl Refusal {
     }
 
     /// LoginRadius's code and words for a person.
-    pub(crate) fn in_words(&self, family: Family) -> (u16, String) {
+    pub(crate) fn to_page_text(&self, family: Family) -> (u16, String) {
         let code = self.code();
         let Text { message, description, .. } = code.text(family);
         let words = match self.oauth() {
@@ -198,7 +200,7 @@ impl Refusal {
         (code.number, words)
     }
 
-    fn service(&self, family: Family, with_provider_error: bool) -> Answer {
+    fn service(&self, family: Family, with_provider_error: bool) -> Response {
         let code = self.code();
         let Text { status, message, description } = code.text(family);
         let mut body = json!({
@@ -215,6 +217,6 @@ impl Refusal {
             body["Data"] = json!({ "LoginLockedTimeout": clock::rfc3339(*until) });
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        Answer::json(status, &body)
+        Response::json(status, &body)
     }
 }

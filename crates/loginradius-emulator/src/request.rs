@@ -11,7 +11,7 @@ use crate::params::{self, Params};
 use crate::recorded::Recorded;
 
 /// A request that has arrived whole.
-pub(crate) struct Whole<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
@@ -19,7 +19,7 @@ pub(crate) struct Whole<'a> {
     pub(crate) body: &'a Bytes,
 }
 
-impl Whole<'_> {
+impl Request<'_> {
     fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -41,7 +41,7 @@ impl Endpoint {
     }
 
     /// Whether who calls is said in the query. The others say it in the body.
-    pub(crate) fn has_its_parameters_in_the_query(self) -> bool {
+    pub(crate) fn identifies_client_in_query(self) -> bool {
         matches!(self, Self::JwtToken | Self::JwtLogin | Self::Authorize | Self::JwtRedirect) || self.is_identity()
     }
 
@@ -87,7 +87,7 @@ pub(crate) fn find(path: &str) -> Option<Target> {
 }
 
 /// LoginRadius's own addresses for a browser that confirms a device (guide "OAuth 2.0", both families).
-pub(crate) fn is_confirm_address(path: &str) -> bool {
+pub(crate) fn is_device_confirm_path(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').collect();
     matches!(segments[..], ["", "sso", "oauth", _, "device", "confirm"] | ["", "service", "oauth", _, "authorize"])
 }
@@ -95,7 +95,7 @@ pub(crate) fn is_confirm_address(path: &str) -> bool {
 /// Whether a browser comes to confirm a device: the site's address for it is the one for signing in, with a
 /// `user_code`.
 pub(crate) fn is_device_confirmation(path: &str, query: &str) -> bool {
-    is_confirm_address(path) && Params::from_form(query.as_bytes()).optional("user_code") != Ok(None)
+    is_device_confirm_path(path) && Params::from_form(query.as_bytes()).optional("user_code") != Ok(None)
 }
 
 /// Whether a path that [`find`] does not know looks like one of the API's.

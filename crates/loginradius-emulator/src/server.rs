@@ -4,25 +4,25 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::answer::Answer;
-use crate::body::{Broken, Scripted};
-use crate::request::Whole;
+use crate::body::{ConnectionClosed, ResponseBody};
+use crate::request::Request;
+use crate::response::Response;
 use crate::state::Shared;
-use crate::{api, pages, route};
+use crate::{api, origin, pages, route};
 
 /// Requests are far smaller.
-const MOST_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn serve(listener: TcpListener, shared: Shared) -> Infallible {
     loop {
@@ -41,35 +41,38 @@ async fn connection(stream: TcpStream, shared: Shared) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let shared = shared.clone();
-        async move { answer(&shared, request).await }
+        async move { respond(&shared, request).await }
     });
     // An error here is a client that went away, or a fault that closed the connection.
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// `Err` closes the connection without an answer.
-async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<Scripted>, Broken> {
+async fn respond(
+    shared: &Shared,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<ResponseBody>, ConnectionClosed> {
     let (head, body) = request.into_parts();
-    if !pages::guard::is_our_host(&shared.lock().address, &head.headers, &head.uri) {
+    if !origin::is_our_host(&shared.lock().address, &head.headers, &head.uri) {
         // RFC 9110, section 15.5.20. A foreign name that resolves to this machine would let that site's scripts
         // read the answers (DNS rebinding).
-        let answer = Answer::text(
+        let response = Response::text(
             StatusCode::MISDIRECTED_REQUEST,
             "This emulator answers to 127.0.0.1, localhost and [::1] only.\n",
         );
-        return Ok(finish(shared, answer));
+        return Ok(finish(shared, response));
     }
-    let read = Limited::new(body, MOST_BODY).collect();
-    let body = match tokio::time::timeout(BODY_TIME, read).await {
+    let read = Limited::new(body, MAX_BODY_BYTES).collect();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let answer = Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too long.\n")
+            let response = Response::text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too long.\n")
                 .with(header::CONNECTION, "close");
-            return Ok(finish(shared, answer));
+            return Ok(finish(shared, response));
         }
-        Ok(Err(_)) | Err(_) => return Err(Broken),
+        Ok(Err(_)) | Err(_) => return Err(ConnectionClosed),
     };
-    let request = Whole {
+    let request = Request {
         method: &head.method,
         path: head.uri.path(),
         query: head.uri.query().unwrap_or_default(),
@@ -78,27 +81,27 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
     };
     let target = route::find(request.path).filter(|_| !route::is_device_confirmation(request.path, request.query));
     match target {
-        Some(target) => api::answer(shared, &request, &target).await,
+        Some(target) => api::respond(shared, &request, &target).await,
         None if pages::has(request.path) => {
-            let answer = pages::answer(&mut shared.lock(), &request);
-            Ok(finish(shared, answer))
+            let response = pages::respond(&mut shared.lock(), &request);
+            Ok(finish(shared, response))
         }
         None => {
-            let mut answer = Answer::text(StatusCode::NOT_FOUND, "There is nothing here.\n");
+            let mut response = Response::text(StatusCode::NOT_FOUND, "There is nothing here.\n");
             if route::is_api(request.path) {
                 let mut state = shared.lock();
                 let mut recorded = request.recorded(state.clock.now());
-                recorded.status = Some(answer.status.as_u16());
+                recorded.status = Some(response.status.as_u16());
                 state.requests.record(recorded);
             } else {
-                answer = pages::not_found();
+                response = pages::not_found();
             }
-            Ok(finish(shared, answer))
+            Ok(finish(shared, response))
         }
     }
 }
 
-fn finish(shared: &Shared, answer: Answer) -> Response<Scripted> {
-    let body = Scripted::whole(answer.body.clone());
-    answer.respond(body, shared.lock().clock.now())
+fn finish(shared: &Shared, response: Response) -> hyper::Response<ResponseBody> {
+    let body = ResponseBody::complete(response.body.clone());
+    response.into_http(body, shared.lock().clock.now())
 }

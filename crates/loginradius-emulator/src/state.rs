@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::address::Address;
 use crate::authorization_code::AuthorizationCodes;
+use crate::browsers::Browsers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fault::Faults;
 use crate::grants::Grants;
-use crate::pages::browser::Browsers;
-use crate::pages::tickets::Tickets;
+use crate::login_attempts::LoginAttempts;
 use crate::random::Random;
 use crate::recorded::Requests;
 use crate::tokens::Tokens;
@@ -26,7 +26,7 @@ pub(crate) struct State {
     /// How many JWTs were signed for a user.
     pub(crate) jwts: u64,
     pub(crate) browsers: Browsers,
-    pub(crate) tickets: Tickets,
+    pub(crate) login_attempts: LoginAttempts,
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,
 }
@@ -73,7 +73,7 @@ impl State {
             tokens: Tokens::new(&config),
             jwts: 0,
             browsers: Browsers::new(),
-            tickets: Tickets::new(),
+            login_attempts: LoginAttempts::new(),
             faults: Faults::default(),
             requests: Requests::default(),
             config,

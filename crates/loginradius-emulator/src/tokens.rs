@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::bounded::{Bounded, KEPT};
+use crate::bounded::{Bounded, MAX_ENTRIES};
 use crate::clock;
-use crate::codes;
 use crate::config::Config;
+use crate::error_codes;
 use crate::operation::{Family, Operation};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::seeded::{self, User};
 
 /// Spent refresh tokens must be remembered, to know a replay when it comes.
-const TOKENS_KEPT: usize = 200_000;
+const MAX_TOKENS: usize = 200_000;
 
 /// A sign-in and the tokens that come from it.
 ///
@@ -152,7 +152,7 @@ pub(crate) struct Tokens {
     /// By access token.
     access: Bounded<AccessToken>,
     /// Access tokens of an older round are expired, whatever their time.
-    access_round: u64,
+    access_epoch: u64,
     replayed: VecDeque<Replay>,
     /// Whether a refresh is answered with a new refresh token.
     pub(crate) rotate: bool,
@@ -181,7 +181,7 @@ struct RefreshToken {
 
 impl RefreshToken {
     /// Whether it is spent and its grace period over.
-    fn is_used_up(&self, now: SystemTime, grace: Duration) -> bool {
+    fn is_consumed(&self, now: SystemTime, grace: Duration) -> bool {
         self.spent_at.is_some_and(|spent_at| now >= clock::later(spent_at, grace))
     }
 }
@@ -191,7 +191,7 @@ struct AccessToken {
     sign_in: String,
     user: &'static User,
     expires: SystemTime,
-    round: u64,
+    epoch: u64,
 }
 
 impl Tokens {
@@ -200,10 +200,10 @@ impl Tokens {
             access_lifetime: config.access_token_lifetime,
             refresh_lifetime: config.refresh_token_lifetime,
             refresh_grace: config.refresh_grace,
-            sign_ins: Bounded::new(KEPT),
-            refresh: Bounded::new(TOKENS_KEPT),
-            access: Bounded::new(TOKENS_KEPT),
-            access_round: 0,
+            sign_ins: Bounded::new(MAX_ENTRIES),
+            refresh: Bounded::new(MAX_TOKENS),
+            access: Bounded::new(MAX_TOKENS),
+            access_epoch: 0,
             replayed: VecDeque::new(),
             rotate: true,
             issue: true,
@@ -226,7 +226,7 @@ impl Tokens {
     }
 
     pub(crate) fn expire_access_tokens(&mut self) {
-        self.access_round += 1;
+        self.access_epoch += 1;
     }
 
     /// Begins a sign-in, and gives out its first tokens.
@@ -256,10 +256,10 @@ impl Tokens {
             access_token: String::new(),
         };
         self.sign_ins.insert(id.clone(), sign_in);
-        self.give_out(random, family, &id, user, with_refresh_token, now)
+        self.issue_tokens(random, family, &id, user, with_refresh_token, now)
     }
 
-    fn give_out(
+    fn issue_tokens(
         &mut self,
         random: &mut Random,
         family: Family,
@@ -290,7 +290,7 @@ impl Tokens {
             sign_in: id.to_owned(),
             user,
             expires: clock::later(now, self.access_lifetime),
-            round: self.access_round,
+            epoch: self.access_epoch,
         };
         self.access.insert_keeping(access_token.clone(), access, |key, token| {
             lives(&token.sign_in).is_some_and(|sign_in| sign_in.access_token == key)
@@ -318,18 +318,18 @@ impl Tokens {
         refresh_token: &str,
         now: SystemTime,
     ) -> Result<TokenAnswer, Refusal> {
-        let id = self.sign_in_of(client_id, refresh_token)?;
+        let id = self.login_of(client_id, refresh_token)?;
         let token = self.refresh.get_mut(refresh_token).ok_or(Refusal::RefreshTokenInvalid)?;
         let sign_in = self.sign_ins.get_mut(&id).ok_or(Refusal::RefreshTokenInvalid)?;
         if let Some(spent_at) = token.spent_at
-            && token.is_used_up(now, self.refresh_grace)
+            && token.is_consumed(now, self.refresh_grace)
         {
             self.counts.replays += 1;
             sign_in.replays += 1;
             sign_in.live = false;
             let replay = Replay { refresh_token: refresh_token.to_owned(), sign_in: id, spent_at, at: now };
             self.replayed.push_back(replay);
-            if self.replayed.len() > KEPT {
+            if self.replayed.len() > MAX_ENTRIES {
                 self.replayed.pop_front();
             }
             return Err(Refusal::RefreshTokenInvalid);
@@ -350,13 +350,13 @@ impl Tokens {
             // A lifetime counts from the last use, as that of a successor would.
             token.expires = clock::later(now, self.refresh_lifetime);
         }
-        Ok(self.give_out(random, family, &id, user, self.rotate, now))
+        Ok(self.issue_tokens(random, family, &id, user, self.rotate, now))
     }
 
     /// Ends the sign-in of a refresh token. A token that is not good is refused, as LoginRadius's table "OpenID"
     /// has it; RFC 7009 would say 200.
     pub(crate) fn revoke(&mut self, client_id: &str, refresh_token: &str, now: SystemTime) -> Result<(), Refusal> {
-        let id = self.sign_in_of(client_id, refresh_token)?;
+        let id = self.login_of(client_id, refresh_token)?;
         if !self.is_live_refresh_token(refresh_token, now) {
             return Err(Refusal::RefreshTokenInvalid);
         }
@@ -366,7 +366,7 @@ impl Tokens {
     }
 
     /// The id of the sign-in that a refresh token comes from, if it is this client's.
-    fn sign_in_of(&self, client_id: &str, refresh_token: &str) -> Result<String, Refusal> {
+    fn login_of(&self, client_id: &str, refresh_token: &str) -> Result<String, Refusal> {
         self.refresh
             .get(refresh_token)
             .and_then(|token| self.sign_ins.get(&token.sign_in))
@@ -396,16 +396,16 @@ impl Tokens {
                 let sign_in = self.sign_ins.get(&token.sign_in);
                 sign_in.is_some_and(|sign_in| sign_in.live)
             })
-            .ok_or(Refusal::Service(codes::ACCESS_TOKEN_INVALID))?;
-        if token.round != self.access_round || now >= token.expires {
-            return Err(Refusal::Service(codes::ACCESS_TOKEN_EXPIRED));
+            .ok_or(Refusal::Service(error_codes::ACCESS_TOKEN_INVALID))?;
+        if token.epoch != self.access_epoch || now >= token.expires {
+            return Err(Refusal::Service(error_codes::ACCESS_TOKEN_EXPIRED));
         }
         Ok(token.user)
     }
 
     pub(crate) fn is_live_refresh_token(&self, token: &str, now: SystemTime) -> bool {
         self.refresh.get(token).is_some_and(|token| {
-            !token.is_used_up(now, self.refresh_grace)
+            !token.is_consumed(now, self.refresh_grace)
                 && now < token.expires
                 && self.sign_ins.get(&token.sign_in).is_some_and(|sign_in| sign_in.live)
         })
@@ -472,8 +472,8 @@ mod tests {
         let rest: Vec<_> = (0..4).map(|_| fixture.sign_in()).collect();
         assert!(fixture.tokens.refresh.get(&ended.refresh_token.unwrap()).is_none());
         assert!(fixture.tokens.access.get(&ended.access_token).is_none());
-        for answer in &rest {
-            fixture.refresh(answer);
+        for response in &rest {
+            fixture.refresh(response);
         }
     }
 }

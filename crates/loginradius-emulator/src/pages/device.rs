@@ -2,14 +2,14 @@
 
 use hyper::{Method, StatusCode};
 
-use super::browser::Outcome;
 use super::page::{foreign_form, page};
-use super::session::{Session, who_signs_in};
+use super::session::{Session, authenticate};
 use super::view;
-use crate::answer::Answer;
-use crate::grants::{ApproveError, Decision, normal_user_code};
+use crate::browsers::Outcome;
+use crate::grants::{ApproveError, Decision, normalize_user_code};
 use crate::params::Params;
-use crate::request::Whole;
+use crate::request::Request;
+use crate::response::Response;
 use crate::route;
 use crate::state::State;
 
@@ -18,11 +18,11 @@ pub(super) fn has(path: &str) -> bool {
     matches!(
         path,
         "/device" | "/device/sign-in" | "/device/confirm" | "/device/decide" | "/device/result" | "/device/sign-out"
-    ) || route::is_confirm_address(path)
+    ) || route::is_device_confirm_path(path)
 }
 
 /// Shows one of the pages, or does what its form asks for.
-pub(super) fn answer(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
+pub(super) fn respond(state: &mut State, request: &Request<'_>) -> Option<Response> {
     match *request.method {
         Method::GET | Method::HEAD => show(state, request),
         Method::POST => receive(state, request),
@@ -30,10 +30,10 @@ pub(super) fn answer(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
     }
 }
 
-fn show(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
+fn show(state: &mut State, request: &Request<'_>) -> Option<Response> {
     let query = Params::from_form(request.query.as_bytes());
     let typed = query.optional("user_code").ok().flatten().unwrap_or("");
-    let user_code = normal_user_code(typed);
+    let user_code = normalize_user_code(typed);
     Some(match request.path {
         "/device" => {
             let session = Session::open(state, request);
@@ -56,7 +56,7 @@ fn show(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
                 (Err(problem), _) => code_again(state, &session, &user_code, problem),
                 (Ok(()), None) => session.to("/device/sign-in", &user_code),
                 (Ok(()), Some(user)) => {
-                    let grant = state.grants.open(&user_code, state.clock.now()).ok()?;
+                    let grant = state.grants.pending(&user_code, state.clock.now()).ok()?;
                     let view = view::confirm(session.csrf(state), grant, user);
                     session.page(StatusCode::OK, view)
                 }
@@ -69,16 +69,16 @@ fn show(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
                 None => session.to("/device", ""),
             }
         }
-        path if route::is_confirm_address(path) && user_code.is_empty() => {
+        path if route::is_device_confirm_path(path) && user_code.is_empty() => {
             page(StatusCode::NOT_FOUND, view::note("There is no device code", "The address may be cut short."))
         }
-        path if route::is_confirm_address(path) => Answer::see_other(&format!("/device?user_code={user_code}")),
+        path if route::is_device_confirm_path(path) => Response::see_other(&format!("/device?user_code={user_code}")),
         _ => return None,
     })
 }
 
 /// A form that was sent.
-fn receive(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
+fn receive(state: &mut State, request: &Request<'_>) -> Option<Response> {
     let known = ["/device", "/device/sign-in", "/device/decide", "/device/sign-out"];
     if !known.contains(&request.path) {
         return None;
@@ -89,7 +89,7 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
         return Some(foreign_form(Some(("/device", "Start again"))));
     };
     let typed = field("user_code");
-    let user_code = normal_user_code(typed);
+    let user_code = normalize_user_code(typed);
     if let Err(problem) = check_code(state, &user_code) {
         return Some(code_again(state, &session, typed, problem));
     }
@@ -98,7 +98,7 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
         "/device" => session.to("/device/sign-in", &user_code),
         "/device/sign-in" => {
             let username = field("username");
-            match who_signs_in(username.trim(), field("password")) {
+            match authenticate(username.trim(), field("password")) {
                 Ok(user) => {
                     let session = session.restart(state, Some(user));
                     session.to("/device/confirm", &user_code)
@@ -118,12 +118,12 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
     })
 }
 
-fn decide(state: &mut State, session: &Session, user_code: &str, decision: &str) -> Answer {
+fn decide(state: &mut State, session: &Session, user_code: &str, decision: &str) -> Response {
     let Some(user) = session.user(state) else {
         return session.to("/device/sign-in", user_code);
     };
     let now = state.clock.now();
-    let app = match state.grants.open(user_code, now) {
+    let app = match state.grants.pending(user_code, now) {
         Ok(grant) => grant.app.clone(),
         Err(error) => return code_again(state, session, user_code, CodeProblem::Grant(error)),
     };
@@ -183,7 +183,7 @@ fn check_code(state: &mut State, user_code: &str) -> Result<(), CodeProblem> {
     if !state.browsers.may_try_code(now) {
         return Err(CodeProblem::TooManyWrong);
     }
-    let found = state.grants.open(user_code, now).map(|_| ());
+    let found = state.grants.pending(user_code, now).map(|_| ());
     if found == Err(ApproveError::UnknownCode) {
         state.browsers.wrong_code(now);
     }
@@ -191,7 +191,7 @@ fn check_code(state: &mut State, user_code: &str) -> Result<(), CodeProblem> {
 }
 
 /// Shows the page for entering a code, with what is wrong with this one.
-fn code_again(state: &State, session: &Session, typed: &str, problem: CodeProblem) -> Answer {
+fn code_again(state: &State, session: &Session, typed: &str, problem: CodeProblem) -> Response {
     let view = view::enter_code(session.csrf(state), typed, Some(problem.message()));
     session.page(problem.status(), view)
 }

@@ -7,8 +7,8 @@ use hyper::header::{self, HeaderName};
 use maud::Markup;
 
 use super::view;
-use crate::answer::Answer;
 use crate::random;
+use crate::response::Response;
 
 /// Nothing is loaded from elsewhere, nothing runs, nobody may frame a page.
 const CONTENT_SECURITY_POLICY: &str =
@@ -23,19 +23,19 @@ pub(super) struct Policy<'a> {
     pub(super) script: Option<&'a str>,
 }
 
-pub(super) fn page(status: StatusCode, view: Markup) -> Answer {
+pub(super) fn page(status: StatusCode, view: Markup) -> Response {
     page_with(status, view, Policy::default())
 }
 
-pub(super) fn page_with(status: StatusCode, view: Markup, policy: Policy<'_>) -> Answer {
-    protected(Answer::html(status, view.into_string()), policy)
+pub(super) fn page_with(status: StatusCode, view: Markup, policy: Policy<'_>) -> Response {
+    protected(Response::html(status, view.into_string()), policy)
 }
 
-pub(super) fn asset(content_type: &str, text: &str) -> Answer {
-    protected(Answer::text(StatusCode::OK, text).with(header::CONTENT_TYPE, content_type), Policy::default())
+pub(super) fn asset(content_type: &str, text: &str) -> Response {
+    protected(Response::text(StatusCode::OK, text).with(header::CONTENT_TYPE, content_type), Policy::default())
 }
 
-pub(super) fn protected(answer: Answer, policy: Policy<'_>) -> Answer {
+pub(super) fn protected(response: Response, policy: Policy<'_>) -> Response {
     let mut text = CONTENT_SECURITY_POLICY.to_owned();
     if let Some(scheme) = policy.form_scheme {
         text.push_str(&format!(" {scheme}:"));
@@ -43,7 +43,7 @@ pub(super) fn protected(answer: Answer, policy: Policy<'_>) -> Answer {
     if let Some(script) = policy.script {
         text.push_str(&format!("; script-src 'sha256-{}'", STANDARD.encode(random::sha256(script.as_bytes()))));
     }
-    answer
+    response
         .with(header::CONTENT_SECURITY_POLICY, &text)
         .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
         // Not `no-referrer`: with it browsers send `Origin: null` with the emulator's own forms.
@@ -52,7 +52,7 @@ pub(super) fn protected(answer: Answer, policy: Policy<'_>) -> Answer {
 }
 
 /// The answer to a form that was not sent from a page that was shown to this browser.
-pub(super) fn foreign_form(link: Option<(&str, &str)>) -> Answer {
+pub(super) fn foreign_form(link: Option<(&str, &str)>) -> Response {
     page(
         StatusCode::FORBIDDEN,
         view::start_again(

@@ -4,12 +4,14 @@ use hyper::StatusCode;
 use hyper::header;
 use maud::Markup;
 
-use super::browser::{self, Outcome};
-use super::{guard, page};
-use crate::answer::Answer;
-use crate::codes;
+use super::page;
+
+use crate::browsers::{self, Outcome};
+use crate::error_codes;
+use crate::origin;
 use crate::random;
-use crate::request::Whole;
+use crate::request::Request;
+use crate::response::Response;
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
 
@@ -23,21 +25,21 @@ pub(super) struct Session {
 
 impl Session {
     /// The browser's session, or a new one.
-    pub(super) fn open(state: &mut State, request: &Whole<'_>) -> Self {
+    pub(super) fn open(state: &mut State, request: &Request<'_>) -> Self {
         let port = state.address.port;
         let known =
-            browser::cookie(request.headers, port).filter(|id| state.browsers.get(id).is_some()).map(str::to_owned);
+            browsers::cookie(request.headers, port).filter(|id| state.browsers.get(id).is_some()).map(str::to_owned);
         let new = known.is_none();
         let id = known.unwrap_or_else(|| state.browsers.create(&mut state.random, None));
         Self { id, new, port }
     }
 
     /// The session of a browser that has sent a form, unless the form is another site's.
-    pub(super) fn of_form(state: &State, request: &Whole<'_>, csrf: &str) -> Option<Self> {
+    pub(super) fn of_form(state: &State, request: &Request<'_>, csrf: &str) -> Option<Self> {
         let port = state.address.port;
-        let id = browser::cookie(request.headers, port)?;
+        let id = browsers::cookie(request.headers, port)?;
         let browser = state.browsers.get(id)?;
-        guard::is_our_form(&state.address, request.headers, &browser.csrf, csrf).then(|| Self {
+        origin::is_our_form(&state.address, request.headers, &browser.csrf, csrf).then(|| Self {
             id: id.to_owned(),
             new: false,
             port,
@@ -63,46 +65,48 @@ impl Session {
         state.browsers.get(&self.id)?.outcome.clone()
     }
 
-    pub(super) fn page(&self, status: StatusCode, view: Markup) -> Answer {
+    pub(super) fn page(&self, status: StatusCode, view: Markup) -> Response {
         self.with_cookie(page::page(status, view))
     }
 
     /// On to another page. `user_code` is in its normal form, which needs no encoding.
-    pub(super) fn to(&self, path: &str, user_code: &str) -> Answer {
-        let answer = if user_code.is_empty() {
-            Answer::see_other(path)
+    pub(super) fn to(&self, path: &str, user_code: &str) -> Response {
+        let response = if user_code.is_empty() {
+            Response::see_other(path)
         } else {
-            Answer::see_other(&format!("{path}?user_code={user_code}"))
+            Response::see_other(&format!("{path}?user_code={user_code}"))
         };
-        self.with_cookie(answer)
+        self.with_cookie(response)
     }
 
-    pub(super) fn with_cookie(&self, answer: Answer) -> Answer {
+    pub(super) fn with_cookie(&self, response: Response) -> Response {
         if !self.new {
-            return answer;
+            return response;
         }
-        let (name, id) = (browser::cookie_name(self.port), &self.id);
+        let (name, id) = (browsers::cookie_name(self.port), &self.id);
         let cookie = format!("{name}={id}; Path=/; HttpOnly; SameSite=Lax");
-        answer.with(header::SET_COOKIE, &cookie)
+        response.with(header::SET_COOKIE, &cookie)
     }
 }
 
 /// The user, or what to tell whoever tried: LoginRadius's words, and what they mean here.
-pub(super) fn who_signs_in(username: &str, password: &str) -> Result<&'static User, String> {
-    let user = seeded::user(username).filter(|user| random::same(user.password, password));
+pub(super) fn authenticate(username: &str, password: &str) -> Result<&'static User, String> {
+    let user = seeded::user(username).filter(|user| random::secrets_match(user.password, password));
     let (code, meaning) = match user.map(|user| (user, user.standing)) {
         Some((user, Standing::Good)) => return Ok(user),
-        None => {
-            (codes::CREDENTIALS_INVALID, "This sign-in and password do not belong together. Check both and try again.")
-        }
+        None => (
+            error_codes::CREDENTIALS_INVALID,
+            "This sign-in and password do not belong together. Check both and try again.",
+        ),
         Some((_, Standing::EmailNotVerified)) => {
-            (codes::EMAIL_NOT_VERIFIED, "The email address of this account is not verified yet.")
+            (error_codes::EMAIL_NOT_VERIFIED, "The email address of this account is not verified yet.")
         }
-        Some((_, Standing::Blocked)) => (codes::BLOCKED, "Its administrator can unblock it."),
-        Some((_, Standing::Locked)) => (codes::LOCKED, "This account is locked for now. Try again later."),
-        Some((_, Standing::SecondFactor)) => {
-            (codes::SECOND_FACTOR_REQUIRED, "This account needs a second factor, which this emulator cannot ask for.")
-        }
+        Some((_, Standing::Blocked)) => (error_codes::BLOCKED, "Its administrator can unblock it."),
+        Some((_, Standing::Locked)) => (error_codes::LOCKED, "This account is locked for now. Try again later."),
+        Some((_, Standing::SecondFactor)) => (
+            error_codes::SECOND_FACTOR_REQUIRED,
+            "This account needs a second factor, which this emulator cannot ask for.",
+        ),
     };
     Err(format!("{}. {meaning}", code.site.message))
 }

@@ -2,11 +2,11 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::browser::Outcome;
+use crate::browsers::Outcome;
 use crate::grants::Grant;
+use crate::login_request::OAuthRequest;
 use crate::seeded::{self, User};
 use crate::state::State;
-use crate::wanted::OAuth;
 
 /// `title` is what the page's tab says; errors are part of it, because screen readers read it first.
 fn layout(title: &str, wide: bool, content: &Markup) -> Markup {
@@ -119,17 +119,17 @@ fn sign_in_form(action: &str, purpose: &Markup, hidden: &Hidden<'_>, username: &
     )
 }
 
-pub(super) fn consent(hidden: &Hidden<'_>, wanted: &OAuth, address: &str, user: &User) -> Markup {
-    let scopes: Vec<&str> = wanted.scopes().collect();
+pub(super) fn consent(hidden: &Hidden<'_>, request: &OAuthRequest, address: &str, user: &User) -> Markup {
+    let scopes: Vec<&str> = request.scopes().collect();
     layout(
         "Allow this application?",
         false,
         &html! {
             h1 { "Allow this application?" }
-            p { "It asks to sign in to " strong { (wanted.app) } " as you." }
+            p { "It asks to sign in to " strong { (request.app) } " as you." }
             dl {
-                dt { "Application" } dd { (wanted.app) }
-                dt { "Client id" } dd { code { (wanted.client_id) } }
+                dt { "Application" } dd { (request.app) }
+                dt { "Client id" } dd { code { (request.client_id) } }
                 dt { "It may see" } dd {
                     @if scopes.is_empty() { "nothing beyond your sign-in" } @else { (scopes.join(", ")) }
                 }

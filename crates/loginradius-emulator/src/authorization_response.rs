@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_query_that_the_address_has_is_kept() {
-        let answer = "code=a+b%26c&state=%C3%A9";
+        let response = "code=a+b%26c&state=%C3%A9";
         for (before, after) in [
             ("http://127.0.0.1/", "http://127.0.0.1/?"),
             ("http://127.0.0.1", "http://127.0.0.1?"),
@@ -94,8 +94,8 @@ mod tests {
             ("http://127.0.0.1/?a=1&", "http://127.0.0.1/?a=1&"),
             ("http://127.0.0.1/?a=%26&b", "http://127.0.0.1/?a=%26&b&"),
         ] {
-            assert_eq!(url(before, ResponseMode::Query), format!("{after}{answer}"));
-            assert_eq!(url(before, ResponseMode::Fragment), format!("{before}#{answer}"));
+            assert_eq!(url(before, ResponseMode::Query), format!("{after}{response}"));
+            assert_eq!(url(before, ResponseMode::Fragment), format!("{before}#{response}"));
             assert_eq!(url(before, ResponseMode::Post), before);
         }
     }

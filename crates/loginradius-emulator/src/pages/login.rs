@@ -3,17 +3,17 @@
 use hyper::{Method, StatusCode};
 
 use super::page::{Policy, foreign_form, page, page_with, protected};
-use super::session::{Session, who_signs_in};
-use super::tickets::SigningIn;
+use super::session::{Session, authenticate};
 use super::view;
-use crate::answer::Answer;
-use crate::authorize::{self, Problem};
-use crate::landing::Landing;
+use crate::authorization_response::Landing;
+use crate::authorize::{self, Rejection};
+use crate::login_attempts::LoginAttempt;
+use crate::login_request::LoginRequest;
 use crate::params::Params;
-use crate::request::Whole;
+use crate::request::Request;
+use crate::response::Response;
 use crate::route::Target;
 use crate::state::State;
-use crate::wanted::Wanted;
 
 /// Whether there is a page at this path.
 pub(super) fn has(path: &str) -> bool {
@@ -21,24 +21,24 @@ pub(super) fn has(path: &str) -> bool {
 }
 
 /// A browser comes from an application.
-pub(crate) fn begin(state: &mut State, request: &Whole<'_>, target: &Target) -> Answer {
+pub(crate) fn begin(state: &mut State, request: &Request<'_>, target: &Target) -> Response {
     match authorize::read(state, target, request.query) {
-        Err(Problem::Here(refusal)) => {
-            let (code, message) = refusal.in_words(target.family);
+        Err(Rejection::ShownToUser(refusal)) => {
+            let (code, message) = refusal.to_page_text(target.family);
             page(StatusCode::BAD_REQUEST, view::cannot_sign_in(code, &message))
         }
-        Err(Problem::Back(landing)) => leave(&landing),
-        Ok(wanted) => {
+        Err(Rejection::SentToApplication(response)) => return_to_application(&response),
+        Ok(login_request) => {
             let session = Session::open(state, request);
-            let signing_in = SigningIn::new(&session.id, wanted, state.clock.now());
-            let ticket = state.tickets.issue(&mut state.random, signing_in);
+            let attempt = LoginAttempt::new(&session.id, login_request, state.clock.now());
+            let ticket = state.login_attempts.issue(&mut state.random, attempt);
             show_ticket(state, &session, &ticket, StatusCode::OK, "", None)
         }
     }
 }
 
 /// One of the pages, or what happens when one of its forms is sent.
-pub(super) fn answer(state: &mut State, request: &Whole<'_>) -> Option<Answer> {
+pub(super) fn respond(state: &mut State, request: &Request<'_>) -> Option<Response> {
     match (request.method, request.path) {
         (&Method::GET | &Method::HEAD, "/authorize") => {
             let session = Session::open(state, request);
@@ -61,66 +61,66 @@ fn show_ticket(
     status: StatusCode,
     username: &str,
     problem: Option<&str>,
-) -> Answer {
-    let Some(signing_in) = state.tickets.get(ticket, &session.id, state.clock.now()) else {
-        return over(session);
+) -> Response {
+    let Some(attempt) = state.login_attempts.get(ticket, &session.id, state.clock.now()) else {
+        return attempt_is_over(session);
     };
     let hidden = [("csrf", session.csrf(state)), ("ticket", ticket)];
-    match (&signing_in.wanted, signing_in.user) {
-        (Wanted::OAuth(wanted), Some(user)) => {
-            let view = view::consent(&hidden, wanted, signing_in.wanted.address(), user);
-            session.with_cookie(page_with(status, view, leading_to(signing_in.wanted.address())))
+    match (&attempt.login_request, attempt.user) {
+        (LoginRequest::OAuth(login_request), Some(user)) => {
+            let view = view::consent(&hidden, login_request, attempt.login_request.return_url(), user);
+            session.with_cookie(page_with(status, view, policy_redirecting_to(attempt.login_request.return_url())))
         }
-        (Wanted::OAuth(wanted), None) => {
-            let view = view::sign_in_to(&hidden, &wanted.app, username, problem);
+        (LoginRequest::OAuth(login_request), None) => {
+            let view = view::sign_in_to(&hidden, &login_request.app, username, problem);
             session.page(status, view)
         }
-        (Wanted::Jwt(wanted), _) => {
-            let view = view::sign_in_to(&hidden, wanted.signer.app.name, username, problem);
-            session.with_cookie(page_with(status, view, leading_to(signing_in.wanted.address())))
+        (LoginRequest::Jwt(login_request), _) => {
+            let view = view::sign_in_to(&hidden, login_request.signer.app.name, username, problem);
+            session.with_cookie(page_with(status, view, policy_redirecting_to(attempt.login_request.return_url())))
         }
     }
 }
 
 /// A form that was sent.
-fn receive(state: &mut State, request: &Whole<'_>) -> Answer {
+fn receive(state: &mut State, request: &Request<'_>) -> Response {
     let form = Params::from_form(request.body);
     let field = |name: &str| form.optional(name).ok().flatten().unwrap_or("");
     let Some(session) = Session::of_form(state, request, field("csrf")) else {
         return foreign_form(None);
     };
     let ticket = field("ticket");
-    let Some(signing_in) = state.tickets.get(ticket, &session.id, state.clock.now()).cloned() else {
-        return over(&session);
+    let Some(attempt) = state.login_attempts.get(ticket, &session.id, state.clock.now()).cloned() else {
+        return attempt_is_over(&session);
     };
-    match (request.path, signing_in.user) {
+    match (request.path, attempt.user) {
         ("/authorize/sign-in", None) => {
             let username = field("username");
-            let user = match who_signs_in(username.trim(), field("password")) {
+            let user = match authenticate(username.trim(), field("password")) {
                 Ok(user) => user,
                 Err(problem) => {
                     return show_ticket(state, &session, ticket, StatusCode::BAD_REQUEST, username, Some(&problem));
                 }
             };
-            state.tickets.take(ticket);
-            match signing_in.wanted {
+            state.login_attempts.take(ticket);
+            match attempt.login_request {
                 // LoginRadius's guide "JWT" has no consent.
-                Wanted::Jwt(_) => leave(&authorize::allow(state, &signing_in.wanted, user)),
-                Wanted::OAuth(_) => go_on(state, SigningIn { user: Some(user), ..signing_in }),
+                LoginRequest::Jwt(_) => return_to_application(&authorize::allow(state, &attempt.login_request, user)),
+                LoginRequest::OAuth(_) => continue_with(state, LoginAttempt { user: Some(user), ..attempt }),
             }
         }
         ("/authorize/sign-out", Some(_)) => {
-            state.tickets.take(ticket);
-            go_on(state, SigningIn { user: None, ..signing_in })
+            state.login_attempts.take(ticket);
+            continue_with(state, LoginAttempt { user: None, ..attempt })
         }
         ("/authorize/decide", Some(user)) => {
-            let landing = match (field("decision"), &signing_in.wanted) {
-                ("allow", wanted) => authorize::allow(state, wanted, user),
-                ("deny", Wanted::OAuth(wanted)) => wanted.deny(),
+            let response = match (field("decision"), &attempt.login_request) {
+                ("allow", login_request) => authorize::allow(state, login_request, user),
+                ("deny", LoginRequest::OAuth(login_request)) => login_request.deny(),
                 _ => return to(ticket),
             };
-            state.tickets.take(ticket);
-            leave(&landing)
+            state.login_attempts.take(ticket);
+            return_to_application(&response)
         }
         // The form of another step.
         _ => to(ticket),
@@ -128,38 +128,38 @@ fn receive(state: &mut State, request: &Whole<'_>) -> Answer {
 }
 
 /// On to the next step.
-fn go_on(state: &mut State, signing_in: SigningIn) -> Answer {
-    let ticket = state.tickets.issue(&mut state.random, signing_in);
+fn continue_with(state: &mut State, attempt: LoginAttempt) -> Response {
+    let ticket = state.login_attempts.issue(&mut state.random, attempt);
     to(&ticket)
 }
 
 /// To the page of a ticket that exists, so of one that needs no encoding.
-fn to(ticket: &str) -> Answer {
-    Answer::see_other(&format!("/authorize?ticket={ticket}"))
+fn to(ticket: &str) -> Response {
+    Response::see_other(&format!("/authorize?ticket={ticket}"))
 }
 
 /// Back to the application.
-fn leave(landing: &Landing) -> Answer {
-    match &landing.form {
+fn return_to_application(response: &Landing) -> Response {
+    match &response.form {
         // RFC 9700, section 4.12: a 307 would carry the password along.
-        None => protected(Answer::see_other(&landing.url), Policy::default()),
+        None => protected(Response::see_other(&response.url), Policy::default()),
         Some(fields) => {
-            let policy = Policy { script: Some(view::SUBMIT), ..leading_to(&landing.url) };
-            page_with(StatusCode::OK, view::post_back(&landing.url, fields), policy)
+            let policy = Policy { script: Some(view::SUBMIT), ..policy_redirecting_to(&response.url) };
+            page_with(StatusCode::OK, view::post_back(&response.url, fields), policy)
         }
     }
 }
 
 /// Browsers apply `form-action` to where a form's answer redirects, and to where that redirects in turn, which is the
 /// application's own matter: so its scheme is allowed, and no particular host.
-fn leading_to(address: &str) -> Policy<'_> {
+fn policy_redirecting_to(address: &str) -> Policy<'_> {
     let scheme = address.split(':').next().unwrap_or_default();
     // In such a policy `http:` stands for `https:` too.
     Policy { form_scheme: Some(if scheme == "https" { "http" } else { scheme }), script: None }
 }
 
 /// Decided already, too late, or another browser's.
-fn over(session: &Session) -> Answer {
+fn attempt_is_over(session: &Session) -> Response {
     let view = view::start_again(
         "This sign-in is over",
         "It has been finished already, or it took longer than 10 minutes. Go back to the application and start it \

@@ -2,22 +2,22 @@
 
 use std::time::SystemTime;
 
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::body::Scripted;
+use crate::body::ResponseBody;
 
 /// Status, headers and body. `Date` and `Cache-Control` are set when it is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl Response {
     /// No body.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Bytes::new() }
@@ -49,8 +49,8 @@ impl Answer {
     }
 
     /// Makes what is sent: these headers, and this body, which a fault may have changed.
-    pub(crate) fn respond(self, body: Scripted, date: SystemTime) -> Response<Scripted> {
-        let mut response = Response::new(body);
+    pub(crate) fn into_http(self, body: ResponseBody, date: SystemTime) -> hyper::Response<ResponseBody> {
+        let mut response = hyper::Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         let headers = response.headers_mut();

@@ -12,8 +12,8 @@ use crate::seeded::User;
 
 /// User codes are short, so guessing them must be slow (RFC 8628, section 5.1): this many wrong ones a minute, from all
 /// browsers together, since an attacker has as many browsers as he likes.
-const WRONG_CODES: usize = 10;
-const WRONG_CODES_TIME: Duration = Duration::from_secs(60);
+const MAX_WRONG_CODES: usize = 10;
+const WRONG_CODES_WINDOW: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Browsers {
@@ -64,10 +64,10 @@ impl Browsers {
     }
 
     pub(crate) fn may_try_code(&mut self, now: SystemTime) -> bool {
-        while self.wrong_codes.front().is_some_and(|then| clock::later(*then, WRONG_CODES_TIME) <= now) {
+        while self.wrong_codes.front().is_some_and(|then| clock::later(*then, WRONG_CODES_WINDOW) <= now) {
             self.wrong_codes.pop_front();
         }
-        self.wrong_codes.len() < WRONG_CODES
+        self.wrong_codes.len() < MAX_WRONG_CODES
     }
 
     pub(crate) fn wrong_code(&mut self, now: SystemTime) {

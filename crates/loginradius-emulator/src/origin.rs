@@ -51,5 +51,5 @@ pub(crate) fn is_our_form(address: &Address, headers: &HeaderMap, csrf: &str, se
         }
         (Some(_), None) => false,
     };
-    same_site && same_origin && random::same(csrf, sent)
+    same_site && same_origin && random::secrets_match(csrf, sent)
 }

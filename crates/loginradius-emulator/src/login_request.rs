@@ -1,19 +1,19 @@
 //! What a browser comes for when a user signs in, and the way back to the application.
 
+use crate::authorization_response::{Landing, ResponseMode};
 use crate::jws::Signer;
-use crate::landing::{Landing, ResponseMode};
 use crate::operation::Family;
 use crate::refusal::Refusal;
 
 /// What a browser comes for.
 #[derive(Clone)]
-pub(crate) enum Wanted {
-    OAuth(OAuth),
-    Jwt(Jwt),
+pub(crate) enum LoginRequest {
+    OAuth(OAuthRequest),
+    Jwt(JwtRequest),
 }
 
 #[derive(Clone)]
-pub(crate) struct OAuth {
+pub(crate) struct OAuthRequest {
     pub(crate) family: Family,
     pub(crate) app: String,
     pub(crate) client_id: &'static str,
@@ -22,11 +22,11 @@ pub(crate) struct OAuth {
     pub(crate) code: bool,
     pub(crate) token: bool,
     pub(crate) challenge: Option<String>,
-    pub(crate) back: Back,
+    pub(crate) return_to: ReturnTo,
 }
 
 #[derive(Clone)]
-pub(crate) struct Jwt {
+pub(crate) struct JwtRequest {
     pub(crate) signer: &'static Signer,
     pub(crate) return_url: String,
     pub(crate) nonce: Option<String>,
@@ -34,27 +34,27 @@ pub(crate) struct Jwt {
 
 /// The way back to an application.
 #[derive(Clone)]
-pub(crate) struct Back {
+pub(crate) struct ReturnTo {
     pub(crate) redirect_uri: String,
     pub(crate) mode: ResponseMode,
     pub(crate) state: Option<String>,
     pub(crate) issuer: Option<String>,
 }
 
-impl Wanted {
+impl LoginRequest {
     /// The address that the browser leaves for.
-    pub(crate) fn address(&self) -> &str {
+    pub(crate) fn return_url(&self) -> &str {
         match self {
-            Self::OAuth(wanted) => &wanted.back.redirect_uri,
-            Self::Jwt(wanted) => &wanted.return_url,
+            Self::OAuth(login_request) => &login_request.return_to.redirect_uri,
+            Self::Jwt(login_request) => &login_request.return_url,
         }
     }
 }
 
-impl OAuth {
+impl OAuthRequest {
     /// Tells the application that the user has denied it.
     pub(crate) fn deny(&self) -> Landing {
-        self.back.refuse(&Refusal::AccessDenied)
+        self.return_to.error_response(&Refusal::AccessDenied)
     }
 
     /// The scopes that are asked for.
@@ -68,13 +68,13 @@ pub(crate) fn scope_words(scope: &str) -> Option<&str> {
     scope.split('&').next().filter(|words| !words.is_empty())
 }
 
-impl Back {
-    pub(crate) fn refuse(&self, refusal: &Refusal) -> Landing {
-        let (error, description) = refusal.in_redirect();
-        self.with(vec![("error", error.to_owned()), ("error_description", description)])
+impl ReturnTo {
+    pub(crate) fn error_response(&self, refusal: &Refusal) -> Landing {
+        let (error, description) = refusal.to_redirect_error();
+        self.response(vec![("error", error.to_owned()), ("error_description", description)])
     }
 
-    pub(crate) fn with(&self, mut params: Vec<(&str, String)>) -> Landing {
+    pub(crate) fn response(&self, mut params: Vec<(&str, String)>) -> Landing {
         params.extend(self.state.clone().map(|state| ("state", state)));
         params.extend(self.issuer.clone().map(|issuer| ("iss", issuer)));
         Landing::new(&self.redirect_uri, self.mode, params)
