@@ -1,4 +1,4 @@
-//! The addresses under which the emulator is reached: its own on this machine, and its public one.
+//! The emulator's own URL, and its public one.
 
 use crate::config::Config;
 use crate::seeded;
@@ -23,12 +23,13 @@ impl Address {
         }
     }
 
-    /// The address that people and JWTs see, without a slash at its end.
+    /// Returns the URL that users and JWTs see, without a slash at its end.
     pub(crate) fn public_url(&self) -> &str {
         self.public_url.as_deref().unwrap_or(&self.base_url)
     }
 
-    /// Who answers an authorization (RFC 9207), in the form that LoginRadius's page "Access Token Claims" shows.
+    /// Returns the issuer of authorization responses (RFC 9207), in the form on LoginRadius's page "Access Token
+    /// Claims".
     pub(crate) fn issuer(&self) -> String {
         format!("{}/service/oauth/{}", self.public_url(), seeded::OAUTH_APP)
     }

@@ -1,4 +1,4 @@
-//! The API's operations: which one a request is for, what goes wrong with it, and who does it.
+//! LoginRadius's operations: finds the one that is requested, applies its fault, and performs it.
 
 use hyper::header;
 use hyper::{Method, StatusCode};
@@ -15,7 +15,7 @@ use crate::route::{Endpoint, Target};
 use crate::state::{Shared, State};
 use crate::{device, identity, jwt, oauth, pages};
 
-/// A request to an address of the API: recorded, then answered, with whatever fault is set for its operation.
+/// Records a request, performs its operation with the fault that is set for it, and responds.
 pub(crate) async fn respond(
     shared: &Shared,
     request: &Request<'_>,
@@ -28,7 +28,7 @@ pub(crate) async fn respond(
         let call = Call::read(&state, request, target);
         recorded.operation = call.operation;
         if let (Some(Operation::CodeExchange), Ok(params)) = (call.operation, &call.body) {
-            // Here, since it has been sent whatever becomes of it.
+            // Counted before the fault, since the code has been sent whatever happens next.
             state.codes.count_sent(params);
         }
         let fault = call.operation.map_or(Fault::None, |operation| state.faults.take(operation));
@@ -54,7 +54,7 @@ pub(crate) async fn respond(
     }
 }
 
-/// A request whose parameters are read and whose operation is known, before anything is done.
+/// A request whose parameters and operation have been read.
 struct Call<'a> {
     request: &'a Request<'a>,
     target: &'a Target,
@@ -66,7 +66,7 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn read(state: &State, request: &'a Request<'a>, target: &'a Target) -> Self {
-        // Requests for a JWT have JSON bodies only.
+        // The JWT operations take JSON only.
         let forms = target.endpoint != Endpoint::JwtLogin && !state.config.json_only;
         let format = params::body_format(request.headers, request.body);
         let body = match target.endpoint {
@@ -119,8 +119,9 @@ impl<'a> Call<'a> {
         response
     }
 
-    /// Whether the client may authenticate by HTTP Basic. LoginRadius documents it for no URL of the emulator, but the
-    /// metadata of the site's authorization server lists `client_secret_basic`. The classic URLs read the body only.
+    /// Returns whether the client may authenticate by HTTP Basic. LoginRadius's pages about these operations do not
+    /// mention it, but the metadata of the site's authorization server lists `client_secret_basic`. The classic URLs
+    /// read the body only.
     fn takes_basic(&self) -> bool {
         self.target.family == Family::Site && matches!(self.target.endpoint, Endpoint::Token | Endpoint::Revoke)
     }
@@ -146,7 +147,7 @@ impl<'a> Call<'a> {
             body = basic?.add_to(body)?;
         }
         if let (Some(app), false) = (app, endpoint.identifies_client_in_query()) {
-            // Who calls is looked at before what is called; each operation asks for its secret later.
+            // The client is checked before the app; each operation checks the secret later.
             client::identify(&body, Secret::Optional)?;
             device::known_app(app)?;
         }
@@ -173,9 +174,9 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What a request to a token address asks for. The site has one address for all, so `grant_type` decides
-/// (RFC 6749, section 3.2); the classic one takes a code when `grant_type` is missing, since the page's own table for
-/// codes does not list it.
+/// Returns what a request to a token URL asks for. The site API has one URL for all, so `grant_type` decides (RFC 6749,
+/// section 3.2). The classic API takes a code if `grant_type` is missing, since LoginRadius's table for codes does not
+/// list it.
 fn token_operation(family: Family, params: &Params) -> Option<Operation> {
     match (family, params.optional("grant_type").ok()?) {
         (Family::Classic, None | Some("authorization_code")) => Some(Operation::CodeExchange),
@@ -187,7 +188,7 @@ fn token_operation(family: Family, params: &Params) -> Option<Operation> {
     }
 }
 
-/// The refusal of a token request whose [`token_operation`] is `None`.
+/// Returns the refusal of a request whose [`token_operation`] is `None`.
 fn no_token_operation(params: &Params) -> Refusal {
     if let Err(refusal) = client::identify(params, Secret::Optional) {
         return refusal;

@@ -1,4 +1,4 @@
-//! Authorization codes: what comes of a sign-in through a browser (RFC 6749, section 4.1).
+//! Authorization codes (RFC 6749, section 4.1).
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use crate::params::Params;
 use crate::random::Random;
 use crate::seeded::User;
 
-/// "The code is valid for 50 seconds", says the troubleshooting section of LoginRadius's guide "OAuth 2.0".
+/// LoginRadius's guide "OAuth 2.0", section on troubleshooting: "The code is valid for 50 seconds".
 const LIFETIME: Duration = Duration::from_secs(50);
 
 #[derive(Debug)]
@@ -21,54 +21,54 @@ pub(crate) struct AuthorizationCode {
     pub(crate) scope: Option<String>,
     pub(crate) user: &'static User,
     pub(crate) expires: SystemTime,
-    /// How often a token request named it.
+    /// How often a token request had it.
     pub(crate) sent: u64,
-    /// How often it was sent after it had become tokens.
+    /// How often it was sent after it had been redeemed.
     pub(crate) replays: u64,
-    /// The sign-in that it was exchanged for.
+    /// The id of the login that it was redeemed for.
     pub(crate) redeemed_for: Option<String>,
 }
 
-/// An authorization code, as [`Emulator::codes`](crate::Emulator::codes) shows it.
+/// An authorization code, as [`Emulator::codes`](crate::Emulator::codes) returns it.
 ///
-/// Its `Debug` leaves the code out.
+/// Its `Debug` omits the code.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IssuedCode {
     /// The code.
     pub code: String,
-    /// The client that may exchange it.
+    /// The client that may redeem it.
     pub client_id: String,
-    /// The redirect URI that must come with it.
+    /// The redirect URI that a token request must name.
     pub redirect_uri: String,
-    /// The challenge of RFC 7636, method `S256`, whose verifier must come with it.
+    /// The PKCE challenge (RFC 7636, method `S256`) whose verifier a token request must have.
     pub challenge: Option<String>,
-    /// The scope that was asked for, as it was sent.
+    /// The scope that was requested, as it was sent.
     pub scope: Option<String>,
-    /// The email address of the user who has signed in.
+    /// The email address of the user.
     pub email: String,
     /// When it expires, by the emulator's clock: 50 seconds after it was issued.
     pub expires: SystemTime,
-    /// How often a token request has named it, refused ones and those that a [`Fault`](crate::Fault) kept from being
-    /// acted upon included.
+    /// How often a token request had it. Refused requests count too, and those on which the emulator did not act
+    /// because of a [`Fault`](crate::Fault).
     pub sent: u64,
-    /// The [`SignIn::id`](crate::SignIn::id) of what it was exchanged for.
+    /// The [`SignIn::id`](crate::SignIn::id) of the login that it was redeemed for.
     pub sign_in: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: CodeState,
 }
 
-/// Where an authorization code stands.
+/// The state of an authorization code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeState {
-    /// It can be exchanged.
+    /// It can be redeemed.
     Fresh,
-    /// It has become tokens.
+    /// It has been redeemed.
     Exchanged,
-    /// It was sent again after that, which has ended the sign-in (RFC 6749, section 4.1.2).
+    /// It was sent again after it had been redeemed, which has ended the login (RFC 6749, section 4.1.2).
     Replayed,
-    /// Its time ran out.
+    /// It expired before it was redeemed.
     Expired,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Debug for IssuedCode {
 }
 
 impl AuthorizationCode {
-    /// Makes a code that is good from now on, for its lifetime.
+    /// Creates a code that is valid from now on.
     pub(crate) fn new(
         client_id: &str,
         redirect_uri: &str,
@@ -122,12 +122,12 @@ impl AuthorizationCode {
     }
 }
 
-/// The codes that were issued.
+/// The authorization codes.
 pub(crate) struct AuthorizationCodes {
     codes: Bounded<AuthorizationCode>,
     /// How many codes were issued.
     pub(crate) issued: u64,
-    /// How often a code was sent again after it had become tokens.
+    /// How often a code was sent after it had been redeemed.
     pub(crate) replays: u64,
 }
 
@@ -151,7 +151,7 @@ impl AuthorizationCodes {
         self.codes.get_mut(code)
     }
 
-    /// Counts a token request with these parameters for the code that it names.
+    /// Counts a token request with these parameters for the code that it has.
     pub(crate) fn count_sent(&mut self, params: &Params) {
         let code = params.optional("code").ok().flatten();
         if let Some(code) = code.and_then(|code| self.codes.get_mut(code)) {
@@ -159,7 +159,7 @@ impl AuthorizationCodes {
         }
     }
 
-    /// Lists the codes as tests see them, oldest first.
+    /// Returns the codes as tests see them, oldest first.
     pub(crate) fn list(&self, now: SystemTime) -> Vec<IssuedCode> {
         let codes = self.codes.iter().map(|(code, authorization)| IssuedCode {
             code: code.to_owned(),

@@ -1,34 +1,36 @@
-//! Where a browser goes when a sign-in is over, and what it carries there.
+//! Where a browser is sent after a login, and with which parameters.
 
 use std::fmt;
 
-/// How the answer to a sign-in through a browser reaches the application: LoginRadius's guide "JWT" calls it "Response
-/// Mode", OAuth `response_mode`.
+/// How an authorization response or a JWT reaches the application: OAuth's `response_mode`, and "Response Mode" of
+/// LoginRadius's guide "JWT".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseMode {
-    /// In the query of the address.
+    /// In the query of the URL.
     Query,
-    /// In the fragment of the address, which browsers keep to themselves and to scripts of the page.
+    /// In the fragment of the URL, which browsers do not send: only scripts of the page can read it.
     Fragment,
-    /// In a form that the browser posts to the address: OAuth's `form_post`.
+    /// In a form that the browser posts to the URL: OAuth's `form_post`.
     Post,
 }
 
-/// Where a browser is sent when a sign-in is over, as [`Emulator::authorize`](crate::Emulator::authorize) tells it.
+/// Where a browser is sent after a login, and with which parameters (RFC 6749, section 4.1.2), as
+/// [`Emulator::authorize`](crate::Emulator::authorize) returns it.
 ///
-/// Its `Debug` leaves the parameters out.
+/// Its `Debug` omits the parameters.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Landing {
-    /// The address: the header `Location`, or what the form is posted to.
+    /// The URL: the header `Location`, or the URL to which the form is posted.
     pub url: String,
-    /// The fields of the form that is posted there; `None` if the answer is in the address.
+    /// The fields of the form that is posted there. `None` if the parameters are in the URL.
     pub form: Option<Vec<(String, String)>>,
 }
 
 impl Landing {
-    /// `redirect_uri` has no fragment. A query that it has is kept (RFC 6749, section 3.1.2).
+    /// Adds the parameters to a redirect URI, which has no fragment. A query that it has is kept (RFC 6749, section
+    /// 3.1.2).
     pub(crate) fn new(redirect_uri: &str, mode: ResponseMode, params: Vec<(&str, String)>) -> Self {
         let encoded = || form_urlencoded::Serializer::new(String::new()).extend_pairs(&params).finish();
         match mode {
@@ -48,8 +50,8 @@ impl Landing {
         }
     }
 
-    /// The value of a parameter, wherever it is: in the form, the fragment or the query. Of several with that name it
-    /// is the last, since the answer comes after what the address had before.
+    /// Returns the value of a parameter, from the form, the fragment or the query. Of several with this name it is the
+    /// last one: the response comes after the redirect URI's own query.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<String> {
         if let Some(form) = &self.form {
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answers_parameter_is_found_wherever_it_is() {
+    fn a_parameter_of_the_response_is_found_in_every_mode() {
         for mode in [ResponseMode::Query, ResponseMode::Fragment, ResponseMode::Post] {
             let landing = Landing::new("http://127.0.0.1/?code=old&x=1", mode, vec![("code", "a b".into())]);
             assert_eq!(landing.param("code").as_deref(), Some("a b"), "{mode:?}");

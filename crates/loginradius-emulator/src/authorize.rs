@@ -1,5 +1,5 @@
-//! Signing in through a browser, without its pages: what is asked for, and what the browser takes home. LoginRadius's
-//! guides "OAuth 2.0" and "JWT"; RFC 6749, sections 4.1 and 4.2.
+//! Logins in a browser, without the pages: what an application requests, and what the browser carries back to it.
+//! LoginRadius's guides "OAuth 2.0" and "JWT"; RFC 6749, sections 4.1 and 4.2.
 
 use std::fmt;
 
@@ -22,11 +22,11 @@ use crate::route::{self, Endpoint, Target};
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
 
-/// Why nobody is asked to sign in.
+/// Why a login does not start.
 pub(crate) enum Rejection {
-    /// The browser must not be sent anywhere (RFC 6749, section 4.1.2.1).
+    /// A page shows it, and the browser is not sent back (RFC 6749, section 4.1.2.1).
     ShownToUser(Refusal),
-    /// The application is told.
+    /// The application is notified.
     SentToApplication(Landing),
 }
 
@@ -36,40 +36,40 @@ impl From<Refusal> for Rejection {
     }
 }
 
-/// Why [`Emulator::authorize`](crate::Emulator::authorize) sends nobody anywhere.
+/// Why [`Emulator::authorize`](crate::Emulator::authorize) returns no response to the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthorizeError {
-    /// It is no address at which this emulator signs people in.
+    /// The URL is none at which this emulator lets users sign in.
     NotServed,
-    /// The browser would be shown why it cannot go on, and stay: an unknown client or application, or a redirect
-    /// address that is missing or not allowed.
+    /// The browser would show an error page and not be sent back: the client or the OAuth app or JWT app is unknown, or
+    /// the redirect URI is missing or not allowed.
     Refused {
-        /// LoginRadius's code.
+        /// LoginRadius's error code.
         code: u16,
-        /// What the page says.
+        /// The text of the error page.
         message: String,
     },
-    /// The user's sign-in is not let through.
+    /// The user's [`Standing`] is not good.
     MayNotSignIn(Standing),
-    /// A JWT is given without asking, so there is nothing to deny.
+    /// The URL is that of a JWT, which asks for no consent, so the user cannot deny it.
     NothingToDeny,
 }
 
 impl fmt::Display for AuthorizeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotServed => formatter.write_str("this is no address at which the emulator signs people in"),
+            Self::NotServed => formatter.write_str("this is no URL at which the emulator lets users sign in"),
             Self::Refused { code, message } => write!(formatter, "refused with code {code}: {message}"),
             Self::MayNotSignIn(standing) => write!(formatter, "the user may not sign in: {standing}"),
-            Self::NothingToDeny => formatter.write_str("a JWT is given without asking, so it cannot be denied"),
+            Self::NothingToDeny => formatter.write_str("a JWT needs no consent, so the user cannot deny it"),
         }
     }
 }
 
 impl std::error::Error for AuthorizeError {}
 
-/// What a person with the pages does, without them.
+/// Does what a user would do with the pages.
 pub(crate) fn visit(
     state: &mut State,
     url: &str,
@@ -106,9 +106,9 @@ pub(crate) fn visit(
     }
 }
 
-/// What the browser at such an address comes for.
+/// Reads what an application requests by this query.
 pub(crate) fn read(state: &State, target: &Target, query: &str) -> Result<LoginRequest, Rejection> {
-    // What is no UTF-8 could not be given back as it came.
+    // Only UTF-8 can be sent back unchanged, as `state` must be.
     if percent_decode_str(query).decode_utf8().is_err() {
         return Err(Rejection::ShownToUser(Refusal::Service(error_codes::PARAMETER_MALFORMED)));
     }
@@ -122,13 +122,13 @@ pub(crate) fn read(state: &State, target: &Target, query: &str) -> Result<LoginR
 fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<OAuthRequest, Rejection> {
     let query = Params::from_form(query.as_bytes());
     let (client_id, _) = client::named(&query)?;
-    // The classic address does not name one.
+    // The classic URL names no OAuth app.
     let app = app.unwrap_or(seeded::OAUTH_APP);
     device::known_app(app)?;
     let redirect_uri = query.required("redirect_uri")?;
     redirect::check(&state.config.redirect_uris, redirect_uri)?;
 
-    // From here on the application can be told what is wrong.
+    // From here on the application can be notified of errors.
     let mode = response_mode(&query);
     let return_to = ReturnTo {
         redirect_uri: redirect_uri.to_owned(),
@@ -152,8 +152,8 @@ fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> 
     }
 }
 
-/// Whether a code and whether a token is asked for. In LoginRadius's guide a comma or a space is between the two; RFC
-/// 6749, section 3.1.1, leaves their order open.
+/// Returns whether a code and whether a token is requested. LoginRadius's guide separates the two by a comma or a
+/// space; RFC 6749, section 3.1.1, allows any order.
 fn response_type(value: Option<&str>) -> Result<(bool, bool), Refusal> {
     let value = value.ok_or(Refusal::Missing("response_type"))?;
     let mut words: Vec<&str> = value.split([' ', ',']).collect();
@@ -166,7 +166,7 @@ fn response_type(value: Option<&str>) -> Result<(bool, bool), Refusal> {
     }
 }
 
-/// LoginRadius documents the query for codes and tokens alike.
+/// Reads the response mode. Default: the query, for codes and tokens alike, as LoginRadius documents.
 fn response_mode(query: &Params) -> Result<ResponseMode, Refusal> {
     match query.optional("response_mode")? {
         None | Some("query") => Ok(ResponseMode::Query),
@@ -176,8 +176,8 @@ fn response_mode(query: &Params) -> Result<ResponseMode, Refusal> {
     }
 }
 
-/// LoginRadius's page "PKCE" calls RFC 7636's `S256` `SHA256`, and takes it when no method is named. `plain` is not
-/// known to it.
+/// Reads the PKCE challenge. LoginRadius's page "PKCE" calls the method `S256` of RFC 7636 `SHA256`, and it is the
+/// default there. `plain` is not supported.
 fn challenge(query: &Params) -> Result<Option<String>, Refusal> {
     let method = query.optional("code_challenge_method")?;
     if !matches!(method, None | Some("SHA256" | "S256")) {
@@ -211,7 +211,7 @@ fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Re
     Ok(JwtRequest { signer, return_url: return_url.to_owned(), nonce })
 }
 
-/// The user has signed in, and has allowed it if she is asked.
+/// Completes the login of a user who has signed in and, if asked for consent, has allowed it.
 pub(crate) fn allow(state: &mut State, login_request: &LoginRequest, user: &'static User) -> Landing {
     let now = state.clock.now();
     match login_request {

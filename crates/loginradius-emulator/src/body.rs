@@ -1,4 +1,4 @@
-//! Bodies that are sent as written, slowly, endlessly or not to their end.
+//! Response bodies, which faults may slow down, fill up or cut off.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,18 +9,18 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Sleep;
 
-/// What a body does, in order.
+/// A step of sending a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Send(Bytes),
     Pause(Duration),
-    /// So many bytes of the letter `a`.
+    /// This many bytes of the letter `a`.
     Fill(usize),
     /// Closes the connection.
     Close,
 }
 
-/// A body that follows a script.
+/// A body that is sent step by step.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     steps: VecDeque<Step>,
@@ -37,13 +37,13 @@ impl ResponseBody {
     }
 }
 
-/// The connection is closed here, because a fault says so.
+/// The connection is closed before the response is complete, because of a fault.
 #[derive(Debug)]
 pub(crate) struct ConnectionClosed;
 
 impl fmt::Display for ConnectionClosed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the connection is closed without a whole answer")
+        formatter.write_str("the connection is closed before the response is complete")
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// How many of most things are kept.
+/// The size limit of most collections.
 pub(crate) const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Bounded<T> {
     entries: HashMap<String, T>,
-    /// Keys in the order in which they came. A key is removed from both or from neither.
+    /// Keys, oldest first. A key is in both collections or in neither.
     order: VecDeque<String>,
     limit: usize,
 }
@@ -22,8 +22,8 @@ impl<T> Bounded<T> {
         self.insert_keeping(key, value, |_, _| false);
     }
 
-    /// What `keep` holds on to is not forgotten but counts as new again. It must hold on to far fewer entries than the
-    /// limit: then there always is one that can go, and it is found soon.
+    /// Inserts an entry. Entries for which `keep` is true are not removed, but count as new again. They must be far
+    /// fewer than the limit, so that there always is an entry to remove, and it is found soon.
     pub(crate) fn insert_keeping(&mut self, key: String, value: T, keep: impl Fn(&str, &T) -> bool) {
         if self.entries.insert(key.clone(), value).is_none() {
             self.order.push_back(key);
@@ -55,17 +55,17 @@ impl<T> Bounded<T> {
         Some(value)
     }
 
-    /// Values, in no order.
+    /// Iterates over the values, in no order.
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.values()
     }
 
-    /// Values, in no order.
+    /// Iterates over the values, in no order.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.values_mut()
     }
 
-    /// Entries, oldest first.
+    /// Iterates over the entries, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.order.iter().filter_map(|key| Some((key.as_str(), self.entries.get(key)?)))
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_goes_first_and_removing_leaves_nothing_behind() {
+    fn the_oldest_is_removed_first_and_removing_leaves_nothing_behind() {
         let mut map = Bounded::new(2);
         map.insert("a".into(), 1);
         map.insert("b".into(), 2);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_on_to_stays_and_the_next_oldest_goes() {
+    fn entries_to_keep_stay_and_the_next_oldest_is_removed() {
         let mut map = Bounded::new(3);
         for (number, key) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
             map.insert_keeping(key.into(), number, |key, _| key == "a");

@@ -1,4 +1,4 @@
-//! Browsers that have opened a page: a session each, in a cookie.
+//! The sessions of browsers that have opened a page. A cookie has the session's id.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
@@ -10,24 +10,24 @@ use crate::clock;
 use crate::random::Random;
 use crate::seeded::User;
 
-/// User codes are short, so guessing them must be slow (RFC 8628, section 5.1): this many wrong ones a minute, from all
-/// browsers together, since an attacker has as many browsers as he likes.
+/// User codes are short, so guessing must be slow (RFC 8628, section 5.1): at most this many wrong codes in a minute,
+/// from all browsers together, since an attacker can use many browsers.
 const MAX_WRONG_CODES: usize = 10;
 const WRONG_CODES_WINDOW: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Browsers {
     sessions: Bounded<Browser>,
-    /// When wrong user codes were entered; at most [`WRONG_CODES`].
+    /// When wrong user codes were entered, at most [`MAX_WRONG_CODES`].
     wrong_codes: VecDeque<SystemTime>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Browser {
-    /// In every form, and needed with every form that is sent.
+    /// The token against cross-site request forgery, which every form has.
     pub(crate) csrf: String,
     pub(crate) user: Option<&'static User>,
-    /// What the last decision was, and for which user code.
+    /// The last decision about a device.
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -42,8 +42,8 @@ impl Browsers {
         Self { sessions: Bounded::new(1000), wrong_codes: VecDeque::new() }
     }
 
-    /// A session with a new id and a new CSRF token. Signing in and out start one too, so that neither an id that was
-    /// planted nor a form of the former user is good for anything afterwards.
+    /// Creates a session with a new id and a new CSRF token. Signing in and out creates one too, so that an id planted
+    /// by an attacker and the forms of the previous user become invalid.
     pub(crate) fn create(&mut self, random: &mut Random, user: Option<&'static User>) -> String {
         let id = random.hex64();
         let browser = Browser { csrf: random.hex64(), user, outcome: None };
@@ -75,12 +75,12 @@ impl Browsers {
     }
 }
 
-/// The cookie's name. Cookies do not know ports, and several emulators may run on one machine.
+/// Returns the cookie's name. It has the port, because cookies are shared between the ports of a host.
 pub(crate) fn cookie_name(port: u16) -> String {
     format!("loginradius_emulator_{port}")
 }
 
-/// The session id that a browser sent.
+/// Returns the session id in a browser's cookie.
 pub(crate) fn cookie(headers: &HeaderMap, port: u16) -> Option<&str> {
     let name = cookie_name(port);
     headers

@@ -1,4 +1,4 @@
-//! Starting an emulator, with settings of one's own or without.
+//! The settings of an emulator.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::emulator::Emulator;
 use crate::redirect;
 
-/// Settings of an [`Emulator`], from [`Emulator::builder`].
+/// The settings of an [`Emulator`]. [`Emulator::builder`] returns the default ones.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Builder {
 }
 
 impl Emulator {
-    /// Starts one with the default settings on a free port.
+    /// Starts an emulator with the default settings on a free port.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Emulator {
         Self::builder().start()
     }
 
-    /// Settings for another one than the default.
+    /// Returns the default settings, to change some of them.
     #[must_use]
     pub fn builder() -> Builder {
         Builder { config: Config::default() }
@@ -50,50 +50,51 @@ impl Emulator {
 }
 
 impl Builder {
-    /// The port on 127.0.0.1. Default: 0, a free one.
+    /// Sets the port on 127.0.0.1. Default: 0, a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.config.port = port;
         self
     }
 
-    /// The least time between two polls of a device. Default: 5 seconds. It is announced in whole seconds,
-    /// rounded up; zero means that no poll is too early.
+    /// Sets the minimum time between two polls of a device. Default: 5 seconds. Responses state it in whole seconds,
+    /// rounded up. With zero, no poll is too early.
     #[must_use]
     pub fn device_interval(mut self, interval: Duration) -> Self {
         self.config.device_interval = interval;
         self
     }
 
-    /// How long a device code and its user code live. Default: 1800 seconds.
+    /// Sets the lifetime of a device code and its user code. Default: 1800 seconds.
     #[must_use]
     pub fn device_lifetime(mut self, lifetime: Duration) -> Self {
         self.config.device_lifetime = lifetime;
         self
     }
 
-    /// How long an access token lives. Default: 3600 seconds.
+    /// Sets the lifetime of an access token. Default: 3600 seconds.
     #[must_use]
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.config.access_token_lifetime = lifetime;
         self
     }
 
-    /// How long a refresh token lives that is not used. Default: 60 days, as LoginRadius's page "Refresh Token" says.
+    /// Sets the lifetime of a refresh token that is not used. Default: 60 days, as on LoginRadius's page "Refresh
+    /// Token".
     #[must_use]
     pub fn refresh_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.config.refresh_token_lifetime = lifetime;
         self
     }
 
-    /// The grace period of a spent refresh token: how long after its rotation it may be sent again. Default: zero, and
-    /// the second use is a replay at once. LoginRadius documents none; other authorization servers have one for
-    /// clients that lose an answer, or that refresh twice at the same moment.
+    /// Sets the grace period: how long after its rotation a consumed refresh token may be sent again. Default: zero, so
+    /// that sending it again is always a replay. LoginRadius documents no grace period; other authorization servers
+    /// have one for clients that lose a response or refresh twice at the same moment.
     ///
-    /// Until it is over, each refresh with the spent token is answered with one more new pair, and nothing is taken
-    /// back: the spent token's first successor, and every other token of the sign-in, is as good as before. The period
-    /// counts from the rotation and does not get longer by use; at its very end the token is a replay again, which ends
-    /// the sign-in with all its pairs. [`Emulator::graced`] counts these refreshes.
+    /// Within the grace period, each refresh with the consumed token yields one more pair of tokens, and all other
+    /// tokens of the login stay valid. The period starts at the rotation and does not get longer by use. After it,
+    /// sending the token again is a replay, which ends the login with all its pairs. [`Emulator::graced`] counts the
+    /// refreshes within the period.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,13 +114,13 @@ impl Builder {
     ///     ])
     /// };
     ///
-    /// // The answer is lost, and the client sends its token again: the sign-in lives on.
+    /// // The response is lost, and the client sends its token again: the login stays alive.
     /// emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
     /// assert!(refresh().is_err());
     /// assert!(refresh().is_ok());
     /// assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (1, 0, 1));
     ///
-    /// // Too late.
+    /// // The grace period is over.
     /// emulator.advance(Duration::from_secs(30));
     /// assert!(refresh().is_err());
     /// assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (1, 1, 0));
@@ -132,14 +133,14 @@ impl Builder {
         self
     }
 
-    /// How long a JWT lives. Default: 600 seconds, as LoginRadius's "JWT Implementation Guide" says.
+    /// Sets the lifetime of a JWT. Default: 600 seconds, as in LoginRadius's "JWT Implementation Guide".
     #[must_use]
     pub fn jwt_lifetime(mut self, lifetime: Duration) -> Self {
         self.config.jwt_lifetime = lifetime;
         self
     }
 
-    /// The claim `aud` of JWTs, a single string. Default: they have none. LoginRadius's guide "JWT" calls the setting
+    /// Sets the claim `aud` of JWTs, a single string. Default: none. LoginRadius's guide "JWT" calls this setting
     /// "Audiences".
     #[must_use]
     pub fn jwt_audience(mut self, audience: &str) -> Self {
@@ -147,30 +148,32 @@ impl Builder {
         self
     }
 
-    /// How a JWT reaches the application when a browser signs in: "Response Mode" of LoginRadius's guide "JWT".
-    /// Default: [`ResponseMode::Query`].
+    /// Sets how a JWT reaches the application after a login in a browser. LoginRadius's guide "JWT" calls this setting
+    /// "Response Mode". Default: [`ResponseMode::Query`].
     #[must_use]
     pub fn jwt_response_mode(mut self, mode: ResponseMode) -> Self {
         self.config.jwt_response_mode = mode;
         self
     }
 
-    /// The name under which a JWT reaches the application when a browser signs in. Default: `token`. LoginRadius leaves
-    /// the name to the settings of the JWT app.
+    /// Sets the name of the parameter that has the JWT after a login in a browser. Default: `token`. At LoginRadius it
+    /// is a setting of the JWT app.
     #[must_use]
     pub fn jwt_response_parameter(mut self, name: &str) -> Self {
         self.config.jwt_response_parameter = name.to_owned();
         self
     }
 
-    /// An address to which browsers may be sent after a sign-in, OAuth's or JWT's; call it once for each. It must be
-    /// asked for exactly as it is given here. Default: every `http` address of `127.0.0.1`, `localhost` and `[::1]`, on
-    /// any port and without a fragment; once an address is given, it and its like are the only ones.
+    /// Adds a redirect URI: a URI to which browsers may be sent after a login, for OAuth and for JWTs. A request must
+    /// name it exactly as it is given here.
+    ///
+    /// Default: every `http` URL of `127.0.0.1`, `localhost` and `[::1]`, with any port and without a fragment. Once a
+    /// redirect URI is added, only the added ones are allowed.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if it is not an absolute address without fragment, user name and password, of
-    /// `http`, `https` or a scheme with a period (RFC 8252, section 7.1).
+    /// [`io::ErrorKind::InvalidInput`] if `uri` is not absolute, has a fragment, a user name or a password, or if its
+    /// scheme is not `http`, `https` or one with a period (RFC 8252, section 7.1).
     ///
     /// ```
     /// use loginradius_emulator::{AuthorizeError, Emulator, seeded};
@@ -182,10 +185,10 @@ impl Builder {
     ///     emulator.base_url(),
     ///     seeded::CLIENT_ID
     /// );
-    /// let landing = emulator.authorize(&format!("{url}https://www.example.com/callback"))?;
-    /// assert!(landing.url.starts_with("https://www.example.com/callback?code="));
-    /// let elsewhere = emulator.authorize(&format!("{url}http://127.0.0.1:8080/callback"));
-    /// assert!(matches!(elsewhere, Err(AuthorizeError::Refused { code: 2014, .. })));
+    /// let response = emulator.authorize(&format!("{url}https://www.example.com/callback"))?;
+    /// assert!(response.url.starts_with("https://www.example.com/callback?code="));
+    /// let refused = emulator.authorize(&format!("{url}http://127.0.0.1:8080/callback"));
+    /// assert!(matches!(refused, Err(AuthorizeError::Refused { code: 2014, .. })));
     /// # Ok(())
     /// # }
     /// ```
@@ -198,21 +201,20 @@ impl Builder {
         Ok(self)
     }
 
-    /// Whether the answer to an authorization names [`Emulator::issuer`] as `iss` (RFC 9207), errors included. Default:
-    /// false, as LoginRadius documents none.
+    /// Sets whether authorization responses, errors included, have [`Emulator::issuer`] as `iss` (RFC 9207). Default:
+    /// false, as LoginRadius documents no `iss`.
     #[must_use]
     pub fn issuer_in_authorization_response(mut self, on: bool) -> Self {
         self.config.issuer_in_responses = on;
         self
     }
 
-    /// The address under which people reach the pages, for example that of a tunnel. It goes into
-    /// `verification_uri` and into the `iss` of JWTs, and requests that name its host are answered. Default: the
-    /// emulator's own address.
+    /// Sets the URL at which browsers reach the pages, for example that of a tunnel. It is used in `verification_uri`
+    /// and in the `iss` of JWTs, and requests may name its host. Default: [`Emulator::base_url`].
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if it is not an `http` or `https` address without path, query and fragment.
+    /// [`io::ErrorKind::InvalidInput`] if it is not an `http` or `https` URL without path, query and fragment.
     pub fn public_url(mut self, url: &str) -> io::Result<Self> {
         let invalid = || {
             let message = "the public URL must be http:// or https:// and a host, nothing more";
@@ -230,7 +232,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// Whether the OAuth operations refuse forms, with LoginRadius's code 965. Default: false, they take forms and
+    /// Sets whether the OAuth operations refuse forms, with LoginRadius's code 965. Default: false, they take forms and
     /// JSON. The JWT operations never take forms.
     #[must_use]
     pub fn json_only(mut self, json_only: bool) -> Self {
@@ -238,7 +240,7 @@ impl Builder {
         self
     }
 
-    /// Whether device answers have a `verification_uri_complete`, which LoginRadius documents as optional.
+    /// Sets whether device code responses have a `verification_uri_complete`, which LoginRadius documents as optional.
     /// Default: true.
     #[must_use]
     pub fn verification_uri_complete(mut self, complete: bool) -> Self {
@@ -246,8 +248,8 @@ impl Builder {
         self
     }
 
-    /// A clock that stands still until [`Emulator::advance`] moves it. Default: real time, which
-    /// [`Emulator::advance`] can push forward.
+    /// Stops the emulator's clock: only [`Emulator::advance`] moves it. Default: the clock follows real time, and
+    /// [`Emulator::advance`] moves it further.
     #[must_use]
     pub fn manual_clock(mut self) -> Self {
         self.config.manual_clock = true;
@@ -258,8 +260,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::AddrInUse`] if something else has the port; other kinds if the operating system refuses a
-    /// socket, a thread or random numbers.
+    /// [`io::ErrorKind::AddrInUse`] if the port is in use; other kinds if the operating system provides no socket,
+    /// thread or random numbers.
     pub fn start(self) -> io::Result<Emulator> {
         Emulator::run(self.config)
     }

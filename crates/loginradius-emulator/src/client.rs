@@ -14,11 +14,11 @@ use crate::seeded;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secret {
     Required,
-    /// It may be missing. A wrong one is refused all the same.
+    /// It may be missing, but a wrong one is refused.
     Optional,
 }
 
-/// The client of an OAuth request.
+/// Returns the client of an OAuth request, after checking its secret.
 pub(crate) fn identify(params: &Params, secret: Secret) -> Result<&'static str, Refusal> {
     let (id, expected) = named(params)?;
     match params.optional("client_secret")? {
@@ -29,7 +29,7 @@ pub(crate) fn identify(params: &Params, secret: Secret) -> Result<&'static str, 
     }
 }
 
-/// The client that a request names, and its secret.
+/// Returns the client that a request names, and its secret.
 pub(crate) fn named(params: &Params) -> Result<(&'static str, &'static str), Refusal> {
     let id = params.optional("client_id")?.ok_or(Refusal::ClientIdMissing)?;
     if !has_form_of_key(id) {
@@ -57,7 +57,7 @@ impl Basic {
             return None;
         }
         let basic = if repeated { None } else { Self::decode(encoded.trim()) };
-        // The form of a client id is wrong: LoginRadius documents no error of its own for the header.
+        // LoginRadius documents no error for the header, so it counts as a malformed client id.
         Some(basic.ok_or(Refusal::ClientIdMalformed))
     }
 
@@ -67,8 +67,8 @@ impl Basic {
         Some(Self { client_id: form_decoded(id)?, client_secret: form_decoded(secret)? })
     }
 
-    /// Adds the credentials to the parameters of a body, which must not authenticate the client a second time (RFC
-    /// 6749, section 2.3). The body may repeat the client id.
+    /// Adds the credentials to the parameters of a body. The body must not authenticate the client too (RFC 6749,
+    /// section 2.3), but may repeat the client id.
     pub(crate) fn add_to(self, mut body: Params) -> Result<Params, Refusal> {
         if body.has("client_secret") {
             return Err(Refusal::TwoAuthenticationMethods);
@@ -92,7 +92,7 @@ fn form_decoded(text: &str) -> Option<String> {
     percent_decode_str(&spaced).decode_utf8().ok().map(|decoded| decoded.into_owned())
 }
 
-/// API keys are GUIDs (LoginRadius's guide "OAuth 2.0").
+/// Returns whether this is a GUID, as API keys are (LoginRadius's guide "OAuth 2.0").
 pub(crate) fn has_form_of_key(id: &str) -> bool {
     id.len() == 36
         && id.bytes().enumerate().all(|(place, byte)| match place {

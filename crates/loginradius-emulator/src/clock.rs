@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// 9999-12-31 00:00:00 UTC. An HTTP date (RFC 9110, section 5.6.7) has four digits for the year, so no later
-/// time can be put into an answer.
+/// 9999-12-31 00:00:00 UTC. An HTTP date (RFC 9110, section 5.6.7) has four digits for the year, so a response cannot
+/// state a later time.
 const MAX_UNIX_TIME: u64 = 253_402_214_400;
 
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: SystemTime,
-    /// `None` in a manual clock. Elapsed time comes from the monotonic clock, so that nothing here goes
-    /// backwards when the machine's time is corrected.
+    /// `None` in a manual clock. Elapsed time comes from the monotonic clock, so that the time does not go backwards
+    /// when the machine's clock is corrected.
     running: Option<Instant>,
     moved: Duration,
 }
@@ -30,18 +30,19 @@ impl Clock {
     }
 }
 
-/// `time + by`, or the latest time that an answer can state.
+/// Returns `time + by`, or the latest time that a response can state.
 pub(crate) fn later(time: SystemTime, by: Duration) -> SystemTime {
     let latest = UNIX_EPOCH + Duration::from_secs(MAX_UNIX_TIME);
     time.checked_add(by).map_or(latest, |sum| sum.min(latest))
 }
 
-/// Whole seconds since 1970, as JWT claims count them (RFC 7519, section 2, "NumericDate").
+/// Returns whole seconds since 1970, as in JWT claims (RFC 7519, section 2, "NumericDate").
 pub(crate) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// RFC 3339 with milliseconds, the form of `LoginLockedTimeout` on LoginRadius's page "Auth Security Configuration".
+/// Formats a time as RFC 3339 with milliseconds, as `LoginLockedTimeout` on LoginRadius's page "Auth Security
+/// Configuration".
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -55,8 +56,8 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     )
 }
 
-/// Year, month and day of the proleptic Gregorian calendar, from days since 1970-01-01. Years are counted
-/// from March here, so that the leap day is the last of its year.
+/// Returns year, month and day of the proleptic Gregorian calendar, from days since 1970-01-01. The computation lets
+/// years begin in March, so that the leap day is the last of its year.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // since 0000-03-01
     let era = days / 146_097;
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn a_manual_clock_moves_only_by_advance() {
         let mut clock = Clock::new(true);
         let before = clock.now();
         std::thread::sleep(Duration::from_millis(2));

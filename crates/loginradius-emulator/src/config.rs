@@ -16,7 +16,7 @@ pub(crate) struct Config {
     pub(crate) jwt_audience: Option<String>,
     pub(crate) jwt_response_mode: ResponseMode,
     pub(crate) jwt_response_parameter: String,
-    /// If there are none, this machine's.
+    /// If empty, every URL of this machine.
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) issuer_in_responses: bool,
     /// Without a slash at its end.

@@ -1,4 +1,4 @@
-//! The operations of a device: "Request Device Code" and "Request Tokens" (RFC 8628).
+//! The device operations: "Request Device Code" and "Request Tokens" (RFC 8628).
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::state::State;
 
 pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// The scopes on LoginRadius's pages; "email profile" is the one for devices.
+/// The scopes on LoginRadius's pages. Devices use "email profile".
 const SCOPES: [&str; 5] = ["email", "profile", "openid", "phone", "address"];
 
-/// RFC 8628, section 3.5: after `slow_down` the interval grows by this much, for all later requests.
-const SLOWER: Duration = Duration::from_secs(5);
+/// RFC 8628, section 3.5: each `slow_down` adds this to the interval.
+const SLOW_DOWN: Duration = Duration::from_secs(5);
 
-/// "Request Device Code".
+/// Performs "Request Device Code".
 pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Optional)?;
     known_app(app)?;
@@ -61,7 +61,7 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
     Ok(Response::json(StatusCode::OK, &body))
 }
 
-/// "Request Tokens".
+/// Performs "Request Tokens".
 pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Optional)?;
     known_app(app)?;
@@ -85,9 +85,10 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
         Decision::Redeemed(_) => return Err(Refusal::DeviceCodeRedeemed),
         _ if now >= grant.expires => return Err(Refusal::DeviceCodeExpired),
         Decision::Denied => return Err(Refusal::AccessDenied),
-        // "A variant of authorization_pending" (RFC 8628, section 3.5): a decision is told to whoever asks.
+        // `slow_down` is a variant of `authorization_pending` (RFC 8628, section 3.5), so a device that polls too early
+        // still gets a decision.
         Decision::Pending if too_early => {
-            grant.interval = grant.interval.saturating_add(SLOWER);
+            grant.interval = grant.interval.saturating_add(SLOW_DOWN);
             state.grants.slow_downs += 1;
             return Err(Refusal::SlowDown);
         }
@@ -99,7 +100,7 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
     Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
-/// Words of [`SCOPES`], with a space between two (RFC 6749, section 3.3).
+/// Checks words of [`SCOPES`], separated by spaces (RFC 6749, section 3.3).
 pub(crate) fn known_scope(scope: &str) -> Result<(), Refusal> {
     if scope.split(' ').all(|word| SCOPES.contains(&word)) {
         Ok(())
@@ -112,7 +113,7 @@ pub(crate) fn known_app(app: &str) -> Result<(), Refusal> {
     if app == seeded::OAUTH_APP { Ok(()) } else { Err(Refusal::OAuthAppUnknown) }
 }
 
-/// Rounded up: who waits for what is announced has waited long enough.
+/// Rounds up, so that a device that waits for the stated time has waited long enough.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }

@@ -1,4 +1,4 @@
-//! The emulator as a test holds it: what a user does, what goes wrong, and what has happened.
+//! A running emulator, as a test uses it: it acts as the user, sets faults, and shows what has happened.
 
 use std::fmt;
 use std::io;
@@ -22,20 +22,20 @@ use crate::server;
 use crate::state::{Counters, Shared, State};
 use crate::tokens::{Replay, SignIn, TokenAnswer};
 
-/// A running emulator. It serves from a thread of its own, so it can be used from blocking and from async code, and
-/// it stops when it is dropped.
+/// A running emulator. It serves from a thread of its own, so both blocking and async code can use it, and stops when
+/// it is dropped.
 ///
 /// See the [crate's documentation](crate) for an example.
 pub struct Emulator {
     shared: Shared,
     base_url: String,
-    /// Taken when it is dropped: the server stops when the sender is gone.
+    /// Taken on drop: the server stops when the sender is gone.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Emulator {
-    /// Starts one with these settings.
+    /// Starts an emulator with these settings.
     pub(crate) fn run(config: Config) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         listener.set_nonblocking(true)?;
@@ -58,34 +58,34 @@ impl Emulator {
         Ok(Self { shared, base_url, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Its address, without a slash at the end: `http://127.0.0.1:<port>`.
+    /// Returns the emulator's base URL, without a slash at the end: `http://127.0.0.1:<port>`.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// The time on its clock.
+    /// Returns the time on the emulator's clock.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.shared.lock().clock.now()
     }
 
-    /// Moves its clock forward. The clock stops at the end of the year 9999.
+    /// Moves the emulator's clock forward. The clock stops at the end of the year 9999.
     pub fn advance(&self, by: Duration) {
         self.shared.lock().clock.advance(by);
     }
 
-    /// Allows a device, as [`seeded::ADA`] would in a browser. The code may be typed as people type: case, spaces and
-    /// the hyphen do not matter.
+    /// Approves a device grant, as [`seeded::ADA`] would in a browser. Upper or lower case, spaces and hyphens in
+    /// `user_code` do not matter, as on the page (RFC 8628, section 6.1).
     ///
     /// # Errors
     ///
-    /// [`ApproveError`] says why the code cannot be decided.
+    /// [`ApproveError`] if the grant cannot be approved.
     pub fn approve(&self, user_code: &str) -> Result<(), ApproveError> {
         self.approve_as(user_code, &seeded::ADA)
     }
 
-    /// Allows a device as another user; her standing does not matter here.
+    /// Approves a device grant as this user, whatever the user's [`Standing`](seeded::Standing) is.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Emulator {
         self.decide(user_code, Decision::Allowed(user))
     }
 
-    /// Denies a device.
+    /// Denies a device grant.
     ///
     /// # Errors
     ///
@@ -110,12 +110,13 @@ impl Emulator {
         state.grants.decide(&user_code, decision, now)
     }
 
-    /// What [`seeded::ADA`] does with the pages at such an address: she signs in and, if she is asked, allows it. It says
-    /// where her browser is sent, and sends nothing there.
+    /// Does what [`seeded::ADA`] would do with the pages at `url`: signs in and, if the page asks for consent, allows
+    /// the application. Returns where the browser would be sent, and sends nothing there.
     ///
-    /// `url` is an address of this emulator, as an application has its users open it: that of a sign-in or of a JWT, in
-    /// either family. It is looked at as the pages do, at this time of the emulator's clock, and what is told to the
-    /// application instead of a code is `Ok` too, with `error`. Faults leave it alone, and no request is recorded.
+    /// `url` is a URL of this emulator that an application opens in a browser, for an OAuth login or for a JWT, of
+    /// either API. It is checked as the pages check it, at the time of the emulator's clock. An error that is sent to
+    /// the application instead of a code is `Ok` too, with the parameter `error`. Faults do not apply, and no request
+    /// is recorded.
     ///
     /// ```
     /// use loginradius_emulator::{CodeState, Emulator, seeded};
@@ -128,18 +129,18 @@ impl Emulator {
     ///     seeded::CLIENT_ID,
     ///     "http%3A%2F%2F127.0.0.1%3A9%2Fcallback",
     /// );
-    /// let landing = emulator.authorize(&link)?;
-    /// assert!(landing.url.starts_with("http://127.0.0.1:9/callback?code="));
-    /// assert_eq!(landing.param("state").as_deref(), Some("af0"));
+    /// let response = emulator.authorize(&link)?;
+    /// assert!(response.url.starts_with("http://127.0.0.1:9/callback?code="));
+    /// assert_eq!(response.param("state").as_deref(), Some("af0"));
     ///
-    /// // The application would send the code now.
+    /// // The application would redeem the code now.
     /// let code = emulator.codes().remove(0);
     /// assert_eq!((code.sent, code.state), (0, CodeState::Fresh));
     ///
-    /// // What is wrong with a request is told to the application...
-    /// let landing = emulator.authorize(&link.replace("type=code", "type=magic"))?;
-    /// assert_eq!(landing.param("error").as_deref(), Some("invalid_request"));
-    /// // ...unless nobody knows whose it is, or where it wants to go.
+    /// // The application is notified of an error in the request...
+    /// let response = emulator.authorize(&link.replace("type=code", "type=magic"))?;
+    /// assert_eq!(response.param("error").as_deref(), Some("invalid_request"));
+    /// // ...unless the client or the redirect URI is wrong.
     /// assert!(emulator.authorize(&link.replace("127.0.0.1%3A9", "evil.example")).is_err());
     /// # Ok(())
     /// # }
@@ -147,33 +148,37 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// [`AuthorizeError`] says why the browser would not be sent anywhere.
+    /// [`AuthorizeError`] if the browser would not be sent to the application.
     pub fn authorize(&self, url: &str) -> Result<Landing, AuthorizeError> {
         self.authorize_as(url, &seeded::ADA)
     }
 
-    /// What another user does there.
+    /// Does what this user would do at `url`; see [`Emulator::authorize`].
     ///
     /// # Errors
     ///
-    /// Those of [`Emulator::authorize`]; [`AuthorizeError::MayNotSignIn`] if her [`Standing`](seeded::Standing) is not
-    /// good.
+    /// Those of [`Emulator::authorize`], and [`AuthorizeError::MayNotSignIn`] if the user's
+    /// [`Standing`](seeded::Standing) is not good.
     pub fn authorize_as(&self, url: &str, user: &'static User) -> Result<Landing, AuthorizeError> {
         authorize::visit(&mut self.shared.lock(), url, user, true)
     }
 
-    /// What [`seeded::ADA`] does who signs in there and denies it: the application is told `access_denied`.
+    /// Signs [`seeded::ADA`] in at `url` and denies the application, which is notified with `access_denied` (RFC 6749,
+    /// section 4.1.2.1).
     ///
     /// # Errors
     ///
-    /// Those of [`Emulator::authorize`]; [`AuthorizeError::NothingToDeny`] at the address of a JWT, which asks nobody.
+    /// Those of [`Emulator::authorize`], and [`AuthorizeError::NothingToDeny`] at the URL of a JWT, which asks for no
+    /// consent.
     pub fn deny_authorization(&self, url: &str) -> Result<Landing, AuthorizeError> {
         authorize::visit(&mut self.shared.lock(), url, &seeded::ADA, false)
     }
 
-    /// An authorization code, as if [`seeded::ADA`] had signed in in a browser, without an address that asks for it. It
-    /// lives 50 seconds and can be exchanged once, by this client, with this redirect URI, and with the verifier of
-    /// `pkce_challenge` (method `S256` of RFC 7636, which LoginRadius calls `SHA256`) if there is one.
+    /// Issues an authorization code, as if [`seeded::ADA`] had signed in in a browser.
+    ///
+    /// The code expires after 50 seconds and can be redeemed once: by this client, with this redirect URI, and, if
+    /// there is a `pkce_challenge`, with its verifier (RFC 7636, method `S256`, which LoginRadius calls `SHA256`). The
+    /// redirect URI is not checked.
     #[must_use]
     pub fn issue_code(&self, client_id: &str, redirect_uri: &str, pkce_challenge: Option<&str>) -> String {
         let state = &mut *self.shared.lock();
@@ -182,37 +187,37 @@ impl Emulator {
         state.codes.issue(&mut state.random, code)
     }
 
-    /// The authorization codes that were issued, oldest first. At most the last 10,000 are kept.
+    /// Returns the authorization codes that were issued, oldest first. At most the last 10,000 are kept.
     #[must_use]
     pub fn codes(&self) -> Vec<IssuedCode> {
         let state = self.shared.lock();
         state.codes.list(state.clock.now())
     }
 
-    /// What the answer to an authorization has as `iss`, if
-    /// [it has one](crate::Builder::issuer_in_authorization_response) (RFC 9207):
-    /// `<address>/service/oauth/demo-oauth-app`, the form that LoginRadius's page "Access Token Claims" shows.
+    /// Returns the `iss` of authorization responses (RFC 9207): `<base URL>/service/oauth/demo-oauth-app`, the form on
+    /// LoginRadius's page "Access Token Claims". Responses have it if
+    /// [`Builder::issuer_in_authorization_response`](crate::Builder::issuer_in_authorization_response) is on.
     #[must_use]
     pub fn issuer(&self) -> String {
         self.shared.lock().address.issuer()
     }
 
-    /// The public key of a JWT app, as `GET /keys/{jwtapp}.pem` gives it. `None` if the app is unknown or has a secret
-    /// instead.
+    /// Returns the public key of a JWT app as PEM, as `GET /keys/{jwtapp}.pem` does. `None` if the app is unknown or
+    /// has a secret instead of a key pair.
     #[must_use]
     pub fn jwt_public_key_pem(&self, app: &str) -> Option<&'static str> {
         jws::signer(app)?.app.public_key_pem
     }
 
-    /// The public key of a JWT app as a JWK set (RFC 7517), as `GET /keys/{jwtapp}/jwks` gives it. `None` if the app is
-    /// unknown or has a secret instead. Its `kid` is the app's name, which the JWTs do not have.
+    /// Returns the public key of a JWT app as a JWK set (RFC 7517), as `GET /keys/{jwtapp}/jwks` does. `None` if the
+    /// app is unknown or has a secret instead of a key pair. The key's `kid` is the app's name; JWTs have no `kid`.
     #[must_use]
     pub fn jwks(&self, app: &str) -> Option<String> {
         jws::signer(app)?.jwks().map(|set| set.to_string())
     }
 
-    /// A JWT with these claims, signed with the key of a JWT app. The claims are signed as they are, whether JSON or not.
-    /// The header has `alg` and `typ`, as LoginRadius's JWTs have. `None` if the app is unknown.
+    /// Signs a JWT with these claims and the key of a JWT app. `claims` is signed as it is, whether it is JSON or not.
+    /// The header has `alg` and `typ`, as in LoginRadius's JWTs. `None` if the app is unknown.
     ///
     /// ```
     /// use loginradius_emulator::{Emulator, seeded};
@@ -230,26 +235,26 @@ impl Emulator {
         Some(jws::signer(app)?.sign(claims))
     }
 
-    /// The same with a header of any kind: another `alg`, a `kid`, a `crit`. The signature is the one of the app's own
-    /// algorithm whatever the header says.
+    /// Signs a JWT with any header: another `alg`, a `kid`, a `crit`. The signature uses the app's own algorithm,
+    /// whatever the header says. `None` if the app is unknown.
     #[must_use]
     pub fn sign_jwt_with_header(&self, app: &str, header: &str, claims: &str) -> Option<String> {
         Some(jws::signer(app)?.sign_with_header(header, claims))
     }
 
-    /// Signs a user in without a request, as if she had sent her password with [`seeded::CLIENT_ID`] to the classic
-    /// address; her standing does not matter here. Faults leave it alone, and no request is recorded.
+    /// Signs a user in without a request, as if [`seeded::CLIENT_ID`] had sent the user's password to the classic API.
+    /// The user's [`Standing`](seeded::Standing) does not matter. Faults do not apply, and no request is recorded.
     ///
-    /// At most the last 10,000 sign-ins are kept; the tokens of older ones are refused.
+    /// At most the last 10,000 logins are kept; the tokens of older ones are refused.
     ///
     /// ```
     /// use loginradius_emulator::{Emulator, seeded};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let emulator = Emulator::start()?;
-    /// let sessions: Vec<_> = (0..32).map(|_| emulator.sign_in(&seeded::ADA)).collect();
+    /// let logins: Vec<_> = (0..32).map(|_| emulator.sign_in(&seeded::ADA)).collect();
     /// assert_eq!(emulator.live_families(), 32);
-    /// assert!(emulator.is_live_access_token(&sessions[0].access_token));
+    /// assert!(emulator.is_live_access_token(&logins[0].access_token));
     /// # Ok(())
     /// # }
     /// ```
@@ -260,16 +265,17 @@ impl Emulator {
         state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::Password, now)
     }
 
-    /// Whether a refresh is answered with a new refresh token, and spends the one that was sent. It is, until this is
-    /// called with `false`: then a refresh is answered without a refresh token, and the one that was sent remains good
-    /// for another lifetime (RFC 6749, section 6, leaves the choice to the server). What was spent before remains
-    /// spent.
+    /// Turns the rotation of refresh tokens on or off. Default: on.
+    ///
+    /// With rotation, a refresh consumes its refresh token, and the response has a new one. Without, the response has
+    /// no refresh token, and the one that was sent stays valid for another lifetime. RFC 6749, section 6, allows both.
+    /// A refresh token that was consumed before stays consumed.
     pub fn rotate_refresh_tokens(&self, rotate: bool) {
         self.shared.lock().tokens.rotate = rotate;
     }
 
-    /// Whether a sign-in is answered with a refresh token. It is, until this is called with `false`; RFC 6749,
-    /// section 5.1, has it optional. Sign-ins that have one keep it, and refreshing them stays as it is.
+    /// Sets whether a new login gets a refresh token, which is optional in RFC 6749, section 5.1. Default: true. Logins
+    /// that have one keep it, and can be refreshed as before.
     ///
     /// ```
     /// use loginradius_emulator::{Emulator, seeded};
@@ -285,59 +291,59 @@ impl Emulator {
         self.shared.lock().tokens.issue = issue;
     }
 
-    /// Every access token that is out is expired from now on, whatever its lifetime; refresh tokens live on.
+    /// Expires every access token issued so far, whatever its lifetime is. Refresh tokens stay valid.
     pub fn expire_access_tokens(&self) {
         self.shared.lock().tokens.expire_access_tokens();
     }
 
-    /// Ends every sign-in with all its tokens, as when an administrator signs everybody out. Codes and device grants
-    /// that have not become tokens yet still can. [`Counters::revocations`] does not count it.
+    /// Ends every login with all its tokens, as when an administrator signs all users out. Codes and device grants that
+    /// have not been redeemed yet still can be. [`Counters::revocations`] does not count these.
     pub fn revoke_everything(&self) {
         self.shared.lock().tokens.end_all();
     }
 
-    /// The requests to the API since the start or since [`Emulator::clear_requests`], oldest first. At most the last
-    /// 10,000 are kept.
+    /// Returns the requests to LoginRadius's URLs since the start or since [`Emulator::clear_requests`], oldest first.
+    /// At most the last 10,000 are kept.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().requests.all()
     }
 
-    /// Forgets the requests.
+    /// Removes the recorded requests.
     pub fn clear_requests(&self) {
         self.shared.lock().requests.clear();
     }
 
-    /// From now on, this goes wrong with every request for that operation. It replaces what an earlier call set, and
-    /// leaves alone what [`Emulator::fault_times`] has lined up, which goes first.
+    /// Applies a fault to every request for this operation from now on. It replaces the fault of an earlier call.
+    /// Faults queued by [`Emulator::fault_times`] come first.
     pub fn fault(&self, operation: Operation, fault: Fault) {
         self.shared.lock().faults.set(operation, fault);
     }
 
-    /// This goes wrong with the next `times` requests for that operation, after what was lined up before.
+    /// Applies a fault to the next `times` requests for this operation, after those that are queued already.
     pub fn fault_times(&self, operation: Operation, fault: Fault, times: usize) {
         self.shared.lock().faults.queue(operation, fault, times);
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults, of every operation.
     pub fn clear_faults(&self) {
         self.shared.lock().faults.clear();
     }
 
-    /// The device grants, oldest first. At most the last 10,000 are kept.
+    /// Returns the device grants, oldest first. At most the last 10,000 are kept.
     #[must_use]
     pub fn device_grants(&self) -> Vec<DeviceGrant> {
         let state = self.shared.lock();
         state.grants.list(state.clock.now())
     }
 
-    /// The sign-ins, oldest first, each with its newest tokens. At most the last 10,000 are kept.
+    /// Returns the logins, oldest first, each with its newest tokens. At most the last 10,000 are kept.
     #[must_use]
     pub fn sign_ins(&self) -> Vec<SignIn> {
         self.shared.lock().tokens.sign_ins()
     }
 
-    /// The sign-ins of the user with that email address that have not been ended.
+    /// Returns the live logins of the user with this email address, oldest first.
     #[must_use]
     pub fn sessions_of(&self, email: &str) -> Vec<SignIn> {
         let mut sign_ins = self.sign_ins();
@@ -345,61 +351,61 @@ impl Emulator {
         sign_ins
     }
 
-    /// How many sign-ins have not been ended, by a replay or by revoking.
+    /// Returns the number of live logins: those that no replay and no revocation has ended.
     #[must_use]
     pub fn live_families(&self) -> usize {
         self.shared.lock().tokens.live_sign_ins()
     }
 
-    /// Whether a refresh token would be accepted now.
+    /// Returns whether a refresh token would be accepted now.
     #[must_use]
     pub fn is_live_refresh_token(&self, token: &str) -> bool {
         let state = self.shared.lock();
         state.tokens.is_live_refresh_token(token, state.clock.now())
     }
 
-    /// Whether an access token would be accepted now.
+    /// Returns whether an access token would be accepted now.
     #[must_use]
     pub fn is_live_access_token(&self, token: &str) -> bool {
         let state = self.shared.lock();
         state.tokens.user_of_access_token(token, state.clock.now()).is_ok()
     }
 
-    /// How many refreshes were answered with tokens, the [`graced`](Emulator::graced) ones included.
-    /// [`SignIn::refreshes`] has those of one sign-in.
+    /// Returns how many refreshes succeeded, those of [`Emulator::graced`] included. [`SignIn::refreshes`] counts those
+    /// of one login.
     #[must_use]
     pub fn refreshes(&self) -> u64 {
         self.counters().refreshes
     }
 
-    /// How many refreshes were answered although their token was spent, since its
-    /// [grace period](crate::Builder::refresh_grace) was running.
+    /// Returns how many refreshes succeeded with a consumed refresh token, within its [grace
+    /// period](crate::Builder::refresh_grace).
     #[must_use]
     pub fn graced(&self) -> u64 {
         self.counters().graced
     }
 
-    /// The spent refresh tokens that were sent again out of any grace period, in the order in which they came. At most
-    /// the last 10,000 are kept.
+    /// Returns the consumed refresh tokens that were sent again after any grace period, in the order of the requests.
+    /// At most the last 10,000 are kept.
     #[must_use]
     pub fn replayed(&self) -> Vec<Replay> {
         self.shared.lock().tokens.replayed()
     }
 
-    /// How many spent refresh tokens were sent again out of any grace period. [`SignIn::replays`] has those of one
-    /// sign-in, [`Emulator::replayed`] has each.
+    /// Returns how many consumed refresh tokens were sent again after any grace period. [`SignIn::replays`] counts
+    /// those of one login, [`Emulator::replayed`] lists them.
     #[must_use]
     pub fn replays(&self) -> u64 {
         self.counters().replays
     }
 
-    /// How often things happened since the start.
+    /// Returns how often things have happened since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.lock().counters()
     }
 
-    /// The seeded users.
+    /// Returns the [`seeded`] users.
     #[must_use]
     pub fn users(&self) -> &'static [User] {
         seeded::USERS
@@ -410,7 +416,7 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, its requests would have failed already.
+            // If the thread had panicked, requests would have failed already.
             let _ = thread.join();
         }
     }

@@ -1,11 +1,11 @@
-//! LoginRadius's error codes, as its pages "SSO API Codes" and "Customer Identity API Codes" list them.
+//! LoginRadius's error codes, from its pages "SSO API Codes" and "Customer Identity API Codes".
 //!
-//! Some codes are on both pages, with other words or another meaning. The classic addresses are the subject of
-//! the first page; samples of the site addresses use the words of the second.
+//! Some codes are on both pages with different texts or meanings. The first page is about the classic API; samples of
+//! the site API have the texts of the second.
 
 use crate::operation::Family;
 
-/// An error code and what is said with it.
+/// An error code with its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Code {
     pub(crate) number: u16,
@@ -329,7 +329,7 @@ const ALL: &[Code] = &[
 mod tests {
     use super::*;
 
-    /// The fields of a line of CSV. A quote inside a quoted field is doubled.
+    /// Splits a line of CSV. A quote in a quoted field is doubled.
     fn fields(line: &str) -> Vec<String> {
         let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
         for character in line.chars() {

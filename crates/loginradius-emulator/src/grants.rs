@@ -1,4 +1,4 @@
-//! Device grants: what a device was given, and what its user has decided (RFC 8628).
+//! Device grants (RFC 8628), and the decisions of their users.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -25,57 +25,57 @@ pub(crate) enum Decision {
     Pending,
     Allowed(&'static User),
     Denied,
-    /// The tokens have been fetched.
+    /// The device has redeemed its device code.
     Redeemed(&'static User),
 }
 
-/// A device grant, as [`Emulator::device_grants`](crate::Emulator::device_grants) shows it.
+/// A device grant, as [`Emulator::device_grants`](crate::Emulator::device_grants) returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceGrant {
-    /// What the device polls with.
+    /// The code that the device polls with.
     pub device_code: String,
-    /// What the user types.
+    /// The code that the user enters.
     pub user_code: String,
-    /// The client that asked for it.
+    /// The client that requested it.
     pub client_id: String,
-    /// The scope that was asked for.
+    /// The scope that was requested, as it was sent.
     pub scope: Option<String>,
-    /// The interval as it is now: each `slow_down` has added 5 seconds.
+    /// The current minimum time between two polls. Each `slow_down` adds 5 seconds.
     pub interval: Duration,
     /// How often the device has polled.
     pub polls: u64,
     /// When it expires, by the emulator's clock.
     pub expires: SystemTime,
-    /// Where it stands.
+    /// Its state.
     pub state: GrantState,
 }
 
-/// Where a device grant stands.
+/// The state of a device grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GrantState {
-    /// Nobody has decided.
+    /// The user has not decided.
     Pending,
-    /// Allowed; the device has not fetched its tokens yet.
+    /// The user has approved it, and the device has not redeemed it yet.
     Approved,
-    /// Denied.
+    /// The user has denied it.
     Denied,
-    /// The device has its tokens.
+    /// The device has redeemed it for tokens.
     Used,
-    /// Its time ran out before the device had its tokens.
+    /// It expired before it was redeemed.
     Expired,
 }
 
-/// Why a user code cannot be approved or denied.
+/// Why a device grant cannot be approved or denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApproveError {
-    /// No device was given this code.
+    /// No device has this user code.
     UnknownCode,
-    /// The code's time has run out.
+    /// The user code has expired.
     Expired,
-    /// The code has been approved or denied already.
+    /// The grant has been approved or denied already.
     AlreadyDecided,
 }
 
@@ -103,15 +103,15 @@ impl Grant {
     }
 }
 
-/// The grants that were given out.
+/// The device grants.
 pub(crate) struct Grants {
     /// By device code.
     grants: Bounded<Grant>,
-    /// Device codes by user code. One is added for each of `grants`, so both forget the same.
+    /// Device codes by user code. Both maps get an entry for each grant, so they forget the same ones.
     device_codes: Bounded<String>,
-    /// How many device codes were given out.
+    /// How many device codes were issued.
     pub(crate) issued: u64,
-    /// How many polls were answered `slow_down`.
+    /// How many polls got `slow_down`.
     pub(crate) slow_downs: u64,
 }
 
@@ -140,7 +140,7 @@ impl Grants {
         self.grants.get_mut(device_code)
     }
 
-    /// Finds the grant of a user code that can still be decided.
+    /// Finds the pending grant of a user code.
     pub(crate) fn pending(&self, user_code: &str, now: SystemTime) -> Result<&Grant, ApproveError> {
         let device_code = self.device_codes.get(user_code);
         let grant = device_code.and_then(|code| self.grants.get(code)).ok_or(ApproveError::UnknownCode)?;
@@ -151,7 +151,7 @@ impl Grants {
         }
     }
 
-    /// Decides the grant of a user code that can still be decided.
+    /// Decides the pending grant of a user code.
     pub(crate) fn decide(&mut self, user_code: &str, decision: Decision, now: SystemTime) -> Result<(), ApproveError> {
         self.pending(user_code, now)?;
         let device_code = self.device_codes.get(user_code);
@@ -161,7 +161,7 @@ impl Grants {
         Ok(())
     }
 
-    /// Lists the grants as tests see them, oldest first.
+    /// Returns the grants as tests see them, oldest first.
     pub(crate) fn list(&self, now: SystemTime) -> Vec<DeviceGrant> {
         self.grants
             .iter()
@@ -179,8 +179,7 @@ impl Grants {
     }
 }
 
-/// The form in which user codes are kept, from what a person typed: case, spaces and a missing hyphen do not matter
-/// (RFC 8628, section 6.1).
+/// Normalizes a typed user code: case, spaces and a missing hyphen do not matter (RFC 8628, section 6.1).
 pub(crate) fn normalize_user_code(typed: &str) -> String {
     let mut code: String =
         typed.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).take(16).collect();
@@ -195,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typed_codes_are_read_kindly() {
+    fn typed_codes_are_normalized() {
         for typed in ["CXY-Q34", "cxyq34", " cxy q34 ", "C-X-Y-Q-3-4", "cxy\u{2013}q34"] {
             assert_eq!(normalize_user_code(typed), "CXY-Q34", "{typed}");
         }

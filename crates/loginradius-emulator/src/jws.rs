@@ -1,4 +1,4 @@
-//! Signatures with the keys of the JWT apps: RFC 7515, in its compact form, and RFC 7518's algorithms.
+//! Signatures with the keys of the JWT apps: RFC 7515, section 3.1, and the algorithms of RFC 7518.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::seeded::{JWT_APPS, JwtAlgorithm, JwtApp};
 
-/// A JWT app and the key that it signs with.
+/// A JWT app with its signing key.
 pub(crate) struct Signer {
     pub(crate) app: &'static JwtApp,
     key: Key,
@@ -27,31 +27,31 @@ enum Key {
     Ec(EcdsaKeyPair),
 }
 
-/// Reading an RSA key takes milliseconds, and tests start many emulators.
+/// Read once: reading an RSA key takes milliseconds, and tests start many emulators.
 static SIGNERS: LazyLock<Vec<Signer>> = LazyLock::new(|| {
     let signers = JWT_APPS.iter().filter_map(|app| Some(Signer { app, key: Key::of(app)? }));
     signers.collect()
 });
 
-/// The signer of a JWT app.
+/// Returns the signer of a JWT app.
 pub(crate) fn signer(app: &str) -> Option<&'static Signer> {
     SIGNERS.iter().find(|signer| signer.app.name == app)
 }
 
 impl Signer {
-    /// A JWT with the header that LoginRadius's have: no `kid`.
+    /// Signs a JWT with the header of LoginRadius's JWTs, which has no `kid`.
     pub(crate) fn sign(&self, claims: &str) -> String {
         self.sign_with_header(&json!({ "alg": self.app.algorithm.name(), "typ": "JWT" }).to_string(), claims)
     }
 
-    /// Both are signed as they are, JSON or not.
+    /// Signs header and claims as they are, whether they are JSON or not.
     pub(crate) fn sign_with_header(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()));
         format!("{signed}.{signature}")
     }
 
-    /// The public key as a JWK set (RFC 7517, section 5; RFC 7518, section 6). A secret is not shown.
+    /// Returns the public key as a JWK set (RFC 7517, section 5; RFC 7518, section 6). `None` if the app has a secret.
     pub(crate) fn jwks(&self) -> Option<Value> {
         let encode = |bytes: &[u8]| Value::from(URL_SAFE_NO_PAD.encode(bytes));
         let mut key = match &self.key {
@@ -65,7 +65,7 @@ impl Signer {
                 })
             }
             Key::Ec(pair) => {
-                // 4, x and y (SEC 1, section 2.3.3), both of the curve's length.
+                // The byte 4, then x and y (SEC 1, section 2.3.3), both of the curve's length.
                 let point = pair.public_key().as_ref().get(1..)?;
                 let (x, y) = point.split_at(point.len() / 2);
                 json!({ "kty": "EC", "crv": curve(self.app.algorithm)?, "x": encode(x), "y": encode(y) })
@@ -102,8 +102,8 @@ impl Key {
         }
     }
 
-    /// With keys that could be read, signing fails only for want of memory. An empty signature is then accepted by
-    /// nobody.
+    /// Signs a message. With the seeded keys this fails only if memory runs out. Then the signature is empty, and no
+    /// verifier accepts it.
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Hmac(key) => hmac::sign(key, message).as_ref().to_vec(),
@@ -122,7 +122,7 @@ impl Key {
     }
 }
 
-/// RFC 7518, sections 3.4 and 6.2.1.1.
+/// Returns the name of an algorithm's curve (RFC 7518, sections 3.4 and 6.2.1.1).
 fn curve(algorithm: JwtAlgorithm) -> Option<&'static str> {
     match algorithm {
         JwtAlgorithm::Es256 => Some("P-256"),
@@ -132,7 +132,7 @@ fn curve(algorithm: JwtAlgorithm) -> Option<&'static str> {
     }
 }
 
-/// What is between the lines of a PEM file (RFC 7468).
+/// Decodes a PEM file (RFC 7468).
 fn der(pem: &str) -> Option<Vec<u8>> {
     let text: String = pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
     STANDARD.decode(text).ok()
@@ -145,16 +145,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_app_has_a_key_and_its_public_key_is_the_one_that_is_told() {
+    fn every_app_has_a_key_and_its_public_key_is_the_seeded_one() {
         assert_eq!(SIGNERS.len(), JWT_APPS.len());
         for signer in SIGNERS.iter() {
-            let told = signer.app.public_key_pem.map(|pem| der(pem).unwrap());
+            let seeded = signer.app.public_key_pem.map(|pem| der(pem).unwrap());
             let has = match &signer.key {
                 Key::Hmac(_) => None,
                 Key::Rsa(pair, _) => Some(pair.public_key().as_der().unwrap().as_ref().to_vec()),
                 Key::Ec(pair) => Some(pair.public_key().as_der().unwrap().as_ref().to_vec()),
             };
-            assert_eq!(told, has, "{}", signer.app.name);
+            assert_eq!(seeded, has, "{}", signer.app.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! JWTs: LoginRadius's page "JWT".
+//! The JWT operations: LoginRadius's page "JWT".
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ use crate::response::Response;
 use crate::seeded::{self, User};
 use crate::state::State;
 
-/// "JWT Token": a JWT for an access token.
+/// Performs "JWT Token": issues a JWT for an access token.
 pub(crate) fn by_access_token(
     state: &mut State,
     family: Family,
@@ -34,7 +34,7 @@ pub(crate) fn by_access_token(
     Ok(signature_response(&sign(state, signer, user, nonce)))
 }
 
-/// "JWT Token by Email", "by Username" and "by Phone".
+/// Performs "JWT Token by Email", "by Username" and "by Phone".
 pub(crate) fn by_password(
     state: &mut State,
     family: Family,
@@ -57,7 +57,7 @@ pub(crate) fn by_password(
             return Err(Refusal::Service(error_codes::EMAIL_OR_PHONE_MISSING));
         }
         [] => return Err(Refusal::Service(error_codes::IDENTIFIER_MISSING)),
-        // Which of two would count is nowhere said.
+        // LoginRadius does not document which of two would count.
         _ => return Err(Refusal::Service(error_codes::PARAMETER_MALFORMED)),
     };
     if name == "email" && !value.contains('@') {
@@ -81,7 +81,8 @@ pub(crate) fn by_password(
     Ok(signature_response(&sign(state, signer, user, nonce)))
 }
 
-/// "The password is not valid." is 1198 on the page "SSO API Codes"; the site's pages name only 966.
+/// Returns the code of a wrong password: 1198 "The password is not valid." on the page "SSO API Codes"; the pages of
+/// the site API have only 966.
 fn wrong_password(family: Family) -> Code {
     match family {
         Family::Classic => error_codes::PASSWORD_WRONG,
@@ -89,7 +90,7 @@ fn wrong_password(family: Family) -> Code {
     }
 }
 
-/// The API key, in the parameter of that name.
+/// Checks the API key in the parameter of this name.
 pub(crate) fn check_key(query: &Params, name: &str) -> Result<(), Refusal> {
     let key = query.optional(name).map_err(malformed)?.ok_or(Refusal::Service(error_codes::API_KEY_MISSING))?;
     if !has_form_of_key(key) {
@@ -102,7 +103,8 @@ pub(crate) fn check_key(query: &Params, name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// `app` is the one in the site's path; the classic addresses have it in the query.
+/// Returns the signer of the requested JWT app: `app`, which is in the path of the site API, or `jwtapp` in the query
+/// of the classic API.
 pub(crate) fn signer(app: Option<&str>, query: &Params) -> Result<&'static Signer, Refusal> {
     let app = match app {
         Some(app) => app,
@@ -111,12 +113,12 @@ pub(crate) fn signer(app: Option<&str>, query: &Params) -> Result<&'static Signe
     jws::signer(app).ok_or(Refusal::Service(error_codes::JWT_CONFIGURATION))
 }
 
-/// Repetitions and values of a wrong type, in the words of these operations.
+/// Returns the code of these operations for repeated parameters and values of a wrong type.
 pub(crate) fn malformed(_: Refusal) -> Refusal {
     Refusal::Service(error_codes::PARAMETER_MALFORMED)
 }
 
-/// The classic pages know none.
+/// Reads the nonce. The pages of the classic API have none.
 fn nonce(family: Family, query: &Params) -> Result<Option<&str>, Refusal> {
     match family {
         Family::Classic => Ok(None),
@@ -124,12 +126,12 @@ fn nonce(family: Family, query: &Params) -> Result<Option<&str>, Refusal> {
     }
 }
 
-/// The whole JWT is under the name `signature`.
+/// Responds with the JWT, which LoginRadius calls `signature`.
 fn signature_response(jwt: &str) -> Response {
     Response::json(StatusCode::OK, &json!({ "signature": jwt }))
 }
 
-/// A JWT as LoginRadius's "JWT Implementation Guide" describes it.
+/// Issues a JWT as LoginRadius's "JWT Implementation Guide" describes it.
 pub(crate) fn sign(state: &mut State, signer: &Signer, user: &User, nonce: Option<&str>) -> String {
     state.jwts += 1;
     let now = state.clock.now();

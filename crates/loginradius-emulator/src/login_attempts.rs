@@ -1,4 +1,4 @@
-//! Sign-ins through a browser that are under way: a ticket each, which is in every form and good for one.
+//! Logins in a browser that are in progress. The key of each is a ticket, which is in the forms of its current page.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,18 +8,18 @@ use crate::login_request::LoginRequest;
 use crate::random::Random;
 use crate::seeded::User;
 
-/// The sign-in must be over 10 minutes after it began (LoginRadius's page "Federated SSO").
+/// A login must be complete 10 minutes after it began (LoginRadius's page "Federated SSO").
 const LIFETIME: Duration = Duration::from_secs(600);
 
 pub(crate) struct LoginAttempts(Bounded<LoginAttempt>);
 
-/// A sign-in that is under way.
+/// A login in progress.
 #[derive(Clone)]
 pub(crate) struct LoginAttempt {
-    /// The browser's session. Another browser's ticket is good for nothing.
+    /// The browser's session: a ticket is valid in this browser only.
     pub(crate) session: String,
     pub(crate) login_request: LoginRequest,
-    /// Who has signed in and is asked for consent.
+    /// The user, who has signed in and is asked for consent.
     pub(crate) user: Option<&'static User>,
     pub(crate) expires: SystemTime,
 }
@@ -35,7 +35,7 @@ impl LoginAttempts {
         Self(Bounded::new(1000))
     }
 
-    /// A new ticket. Each step has one of its own, so that the form of a step that is over is good for nothing.
+    /// Issues a ticket. Each step of a login has a new one, so that the form of an earlier step is invalid.
     pub(crate) fn issue(&mut self, random: &mut Random, attempt: LoginAttempt) -> String {
         let ticket = random.hex64();
         self.0.insert(ticket.clone(), attempt);

@@ -1,11 +1,11 @@
-//! What a browser comes for when a user signs in, and the way back to the application.
+//! What an application requests by a login in a browser, and where the response goes.
 
 use crate::authorization_response::{Landing, ResponseMode};
 use crate::jws::Signer;
 use crate::operation::Family;
 use crate::refusal::Refusal;
 
-/// What a browser comes for.
+/// What an application requests by a login in a browser.
 #[derive(Clone)]
 pub(crate) enum LoginRequest {
     OAuth(OAuthRequest),
@@ -17,7 +17,7 @@ pub(crate) struct OAuthRequest {
     pub(crate) family: Family,
     pub(crate) app: String,
     pub(crate) client_id: &'static str,
-    /// What LoginRadius passes on to its page, after an `&`, is part of it.
+    /// The scope as it was sent. LoginRadius allows parameters for its page in it, after an `&`.
     pub(crate) scope: Option<String>,
     pub(crate) code: bool,
     pub(crate) token: bool,
@@ -32,7 +32,7 @@ pub(crate) struct JwtRequest {
     pub(crate) nonce: Option<String>,
 }
 
-/// The way back to an application.
+/// Where the response to the application goes.
 #[derive(Clone)]
 pub(crate) struct ReturnTo {
     pub(crate) redirect_uri: String,
@@ -42,7 +42,7 @@ pub(crate) struct ReturnTo {
 }
 
 impl LoginRequest {
-    /// The address that the browser leaves for.
+    /// Returns the URL to which the browser is sent.
     pub(crate) fn return_url(&self) -> &str {
         match self {
             Self::OAuth(login_request) => &login_request.return_to.redirect_uri,
@@ -52,18 +52,18 @@ impl LoginRequest {
 }
 
 impl OAuthRequest {
-    /// Tells the application that the user has denied it.
+    /// Returns the response that notifies the application of the user's denial.
     pub(crate) fn deny(&self) -> Landing {
         self.return_to.error_response(&Refusal::AccessDenied)
     }
 
-    /// The scopes that are asked for.
+    /// Iterates over the requested scopes.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scope.as_deref().and_then(scope_words).into_iter().flat_map(|words| words.split(' '))
     }
 }
 
-/// A scope without the parameters for LoginRadius's page that its guide "OAuth 2.0" puts there, after an `&`.
+/// Returns a scope without the parameters for LoginRadius's page, which its guide "OAuth 2.0" puts after an `&`.
 pub(crate) fn scope_words(scope: &str) -> Option<&str> {
     scope.split('&').next().filter(|words| !words.is_empty())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use loginradius_emulator::{Emulator, ResponseMode, seeded};
 
-/// An emulator of LoginRadius's OAuth 2.0 and JWT sign-in endpoints, made from LoginRadius's public documentation.
+/// An emulator of LoginRadius's OAuth 2.0 and JWT login endpoints, made from LoginRadius's public documentation.
 /// It listens on 127.0.0.1 only.
 #[derive(Debug, Parser)]
 #[command(name = "loginradius-emulator", version)]
@@ -15,7 +15,7 @@ struct Options {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 8710)]
     port: u16,
-    /// Least time between two polls of a device, in seconds
+    /// Minimum time between two polls of a device, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     device_interval: u64,
     /// Lifetime of a device code, in seconds
@@ -27,20 +27,20 @@ struct Options {
     /// Lifetime of an unused refresh token, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5_184_000)]
     refresh_token_lifetime: u64,
-    /// Grace period of a spent refresh token, in seconds: until then it may be sent again
+    /// Grace period of a consumed refresh token, in seconds: until then it may be sent again
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     refresh_grace: u64,
     /// Lifetime of a JWT, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     jwt_lifetime: u64,
-    /// Address to which browsers may be sent after a sign-in, exactly; repeat it for more. Without it, any http
-    /// address of this machine
+    /// URL to which browsers may be sent after a login, exactly; repeat it for more. Without it, any http URL of this
+    /// machine
     #[arg(long, value_name = "URL")]
     redirect_uri: Vec<String>,
-    /// How a JWT reaches the application when a browser signs in
+    /// How a JWT reaches the application after a login in a browser
     #[arg(long, value_enum, default_value_t = Mode::Query)]
     jwt_response_mode: Mode,
-    /// Name under which a JWT reaches the application when a browser signs in
+    /// Name of the parameter that has the JWT after a login in a browser
     #[arg(long, value_name = "NAME", default_value = "token")]
     jwt_response_parameter: String,
     /// The aud of JWTs; without it, they have none
@@ -49,10 +49,10 @@ struct Options {
     /// Refuse forms at the OAuth endpoints, as LoginRadius code 965 does
     #[arg(long)]
     json_only: bool,
-    /// Leave verification_uri_complete out of device answers
+    /// Leave verification_uri_complete out of device code responses
     #[arg(long)]
     no_verification_uri_complete: bool,
-    /// Address under which people reach the pages, if it is not this machine's
+    /// URL at which browsers reach the pages, if it is not this machine's
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 }
@@ -78,9 +78,9 @@ fn main() -> ExitCode {
     let options = Options::parse();
     match start(&options) {
         Ok(emulator) => {
-            // Nobody may be reading; that is no reason to stop.
+            // The output may be closed; that is no reason to stop.
             let _ = introduce(&emulator, options.json_only);
-            // The thread of the emulator works; Ctrl-C ends the process.
+            // The emulator's thread serves; Ctrl-C ends the process.
             loop {
                 std::thread::park();
             }

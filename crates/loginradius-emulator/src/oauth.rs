@@ -1,4 +1,4 @@
-//! Codes, passwords, refreshing and revoking: LoginRadius's page "OAuth 2.0".
+//! The operations on codes, passwords and refresh tokens: LoginRadius's page "OAuth 2.0".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,14 +15,14 @@ use crate::response::Response;
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
 
-/// How long a locked account stays locked, counted from now: it never opens.
+/// How long a locked account stays locked, from each request on: it never opens.
 const LOCK_DURATION: std::time::Duration = std::time::Duration::from_secs(900);
 
-/// "Access token by OAuth 2 token".
+/// Performs "Access token by OAuth 2 token".
 pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
     let verifier = params.optional("code_verifier")?;
-    // LoginRadius's page "PKCE": with it, the secret is optional. Whether it is used is the code's to say, and for a code
-    // that does not exist the request's.
+    // LoginRadius's page "PKCE": with PKCE, the secret is optional. The code decides whether PKCE is used, or, if there
+    // is no such code, the request.
     let known = params.optional("code")?.and_then(|code| state.codes.get(code));
     let with_pkce = known.map_or(verifier.is_some(), |code| code.challenge.is_some());
     let secret = if with_pkce { Secret::Optional } else { Secret::Required };
@@ -30,7 +30,7 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     let redirect_uri = params.required("redirect_uri")?;
     check_response_type(params)?;
     if params.optional("response_type")?.or(params.optional("grant_type")?).is_none() {
-        // Something must say what is wanted, and in the page's table for codes it is this.
+        // LoginRadius's table for codes requires it; `grant_type` is as good (RFC 6749, section 4.1.3).
         return Err(Refusal::Missing("response_type"));
     }
     let code = params.required("code")?;
@@ -42,7 +42,7 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
         .filter(|authorization| authorization.client_id == client_id)
         .ok_or(Refusal::CodeUnknown)?;
     if let Some(id) = authorization.redeemed_for.clone() {
-        // RFC 6749, section 4.1.2: the tokens that a reused code was exchanged for are not to be trusted any more.
+        // RFC 6749, section 4.1.2: a replayed code revokes the tokens that it was redeemed for.
         authorization.replays += 1;
         state.codes.replays += 1;
         state.tokens.end(&id);
@@ -60,7 +60,7 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
         (Some(_), None) => return Err(Refusal::Missing("code_verifier")),
         (Some(_), Some(_)) => return Err(Refusal::VerifierWrong),
         (None, None) => {}
-        // RFC 9700, section 4.8.2: a verifier without a challenge is a downgrade.
+        // RFC 9700, section 4.8.2: a verifier without a challenge is a downgrade attack.
         (None, Some(_)) => return Err(Refusal::VerifierWrong),
     }
     let user = authorization.user;
@@ -72,14 +72,14 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
     Ok(Response::json(StatusCode::OK, &body))
 }
 
-/// RFC 7636, sections 4.1 and 4.6, method `S256`, which LoginRadius calls `SHA256`.
+/// Checks a PKCE verifier (RFC 7636, sections 4.1 and 4.6, method `S256`).
 fn verifies(verifier: &str, challenge: &str) -> bool {
     let well_formed = (43..=128).contains(&verifier.len())
         && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
     well_formed && random::secrets_match(&URL_SAFE_NO_PAD.encode(random::sha256(verifier.as_bytes())), challenge)
 }
 
-/// "Access Token by Account Password".
+/// Performs "Access Token by Account Password".
 pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, secret_rule(family))?;
     check_response_type(params)?;
@@ -94,7 +94,7 @@ pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Re
     Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
-/// Whether something other than the password is in the way.
+/// Refuses a user whose standing is not good.
 pub(crate) fn check_standing(state: &State, user: &User) -> Result<(), Refusal> {
     Err(match user.standing {
         Standing::Good => return Ok(()),
@@ -105,7 +105,7 @@ pub(crate) fn check_standing(state: &State, user: &User) -> Result<(), Refusal> 
     })
 }
 
-/// "Refresh Access Token".
+/// Performs "Refresh Access Token".
 pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, secret_rule(family))?;
     if params.required("grant_type")? != "refresh_token" {
@@ -118,12 +118,12 @@ pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Res
     Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
 }
 
-/// "Revoke Refresh Token".
+/// Performs "Revoke Refresh Token".
 pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Required)?;
     let refresh_token = match family {
         Family::Classic => params.required("refresh_token")?,
-        // Two pages of LoginRadius give the site's key two names.
+        // LoginRadius's pages about the site API have both names.
         Family::Site => match params.optional("token")? {
             Some(token) => token,
             None => params.required("refresh_token")?,
@@ -133,8 +133,8 @@ pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Resu
     Ok(Response::empty(StatusCode::OK))
 }
 
-/// The classic tables require the secret of passwords and refreshes; of the site's pages one requires it and another
-/// leaves it out.
+/// Returns whether a password or a refresh needs the client secret. LoginRadius's tables for the classic API require
+/// it; of the pages about the site API, one requires it and another omits it.
 fn secret_rule(family: Family) -> Secret {
     match family {
         Family::Classic => Secret::Required,
@@ -142,7 +142,7 @@ fn secret_rule(family: Family) -> Secret {
     }
 }
 
-/// `response_type` may be left out; one page writes it `Token`.
+/// Checks `response_type`, which is optional. One page writes it `Token`.
 pub(crate) fn check_response_type(params: &Params) -> Result<(), Refusal> {
     match params.optional("response_type")? {
         Some(response_type) if !response_type.eq_ignore_ascii_case("token") => Err(Refusal::ResponseTypeInvalid),

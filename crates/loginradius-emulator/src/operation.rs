@@ -1,14 +1,14 @@
-//! What LoginRadius's APIs do, and the two families of addresses at which they do it.
+//! The operations of LoginRadius, and the two APIs that have them.
 
-/// An operation of LoginRadius's OAuth 2.0 and JWT APIs.
+/// An operation of LoginRadius, by the title of its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
     /// "Request Device Code".
     DeviceCode,
-    /// "Request Tokens": a device asks whether its user has decided.
+    /// "Request Tokens": a device polls for the user's decision.
     DeviceToken,
-    /// "Access token by OAuth 2 token": an authorization code for tokens.
+    /// "Access token by OAuth 2 token": redeems an authorization code.
     CodeExchange,
     /// "Access Token by Account Password".
     Password,
@@ -16,28 +16,29 @@ pub enum Operation {
     Refresh,
     /// "Revoke Refresh Token".
     Revoke,
-    /// "JWT Token": by access token.
+    /// "JWT Token": a JWT for an access token.
     JwtToken,
-    /// "JWT Token by Email", "by Username", "by Phone".
+    /// "JWT Token by Email", "by Username" and "by Phone".
     JwtLogin,
-    /// A browser comes to sign in, and to leave with a code or a token: the address of the application's link. The
-    /// forms of the pages that follow are no operation.
+    /// Starts a login in a browser that yields a code or a token. Only the request for the application's link counts,
+    /// not the forms of the pages after it.
     Authorize,
-    /// A browser comes to sign in, and to leave with a JWT: the address of the application's link.
+    /// Starts a login in a browser that yields a JWT. Only the request for the application's link counts, not the forms
+    /// of the pages after it.
     JwtRedirect,
-    /// "Auth Read all Profiles by Token": the profile of the user whose access token is sent.
+    /// "Auth Read all Profiles by Token": returns the profile of the access token's user.
     Profile,
-    /// "Auth Add Email". The emulator checks the request and changes nothing: its users stay as they are
+    /// "Auth Add Email": the emulator checks the request and changes nothing, so that its users stay as they are
     /// [`seeded`](crate::seeded).
     AddEmail,
 }
 
-/// The two families of LoginRadius's addresses.
+/// One of LoginRadius's two sets of URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Family {
-    /// `/sso/...`, as at `cloud-api.loginradius.com`.
+    /// `/sso/...`, at LoginRadius on `cloud-api.loginradius.com`.
     Classic,
-    /// `/api/...` and `/service/...`, as at `<app>.hub.loginradius.com`.
+    /// `/api/...` and `/service/...`, at LoginRadius on `<app>.hub.loginradius.com`.
     Site,
 }

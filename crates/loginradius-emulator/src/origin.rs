@@ -1,4 +1,4 @@
-//! Which requests are let in: those that name this machine, and forms that come from the emulator's own pages.
+//! Checks where a request comes from: `Host` must name this machine, and forms must be the emulator's own.
 
 use hyper::Uri;
 use hyper::header::{self, HeaderMap, HeaderName};
@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderMap, HeaderName};
 use crate::address::Address;
 use crate::random;
 
-/// Whether `Host`, and the address if it is an absolute one, name this machine or the public URL.
+/// Returns whether `Host`, and the URL if it is absolute, name this machine or the public URL.
 pub(crate) fn is_our_host(address: &Address, headers: &HeaderMap, uri: &Uri) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -21,7 +21,7 @@ fn is_our_name(address: &Address, host: &str) -> bool {
     is_this_machine(address, &host) || address.public_host.as_ref() == Some(&host)
 }
 
-/// Whether these are the scheme and the host of the emulator's own address or of its public one.
+/// Returns whether these are the scheme and host of the emulator's own URL or of its public one.
 pub(crate) fn is_our_address(address: &Address, scheme: &str, host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     scheme == "http" && is_this_machine(address, &host)
@@ -34,8 +34,8 @@ fn is_this_machine(address: &Address, host: &str) -> bool {
         .any(|name| host == format!("{name}:{}", address.port) || address.port == 80 && host == *name)
 }
 
-/// Whether a form was sent by a page of this emulator: browsers say where a form comes from in `Sec-Fetch-Site` and in
-/// `Origin`, and only a page that could be read knows the session's token.
+/// Returns whether a page of this emulator has sent a form: browsers say in `Sec-Fetch-Site` and `Origin` where a form
+/// comes from, and only a page of the session has its CSRF token.
 pub(crate) fn is_our_form(address: &Address, headers: &HeaderMap, csrf: &str, sent: &str) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let same_site = match text(HeaderName::from_static("sec-fetch-site")) {

@@ -1,4 +1,4 @@
-//! Parameters as a request carries them.
+//! The parameters of a request.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use crate::error_codes;
 use crate::recorded::BodyFormat;
 use crate::refusal::Refusal;
 
-/// The value of a parameter. Only JSON knows others than text.
+/// The value of a parameter. Only JSON has values other than text.
 #[derive(Debug, Clone, PartialEq)]
 enum Content {
     Text(String),
     Other(Value),
 }
 
-/// Names and values in order, repetitions included.
+/// Names and values in order, with repetitions.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Params {
     entries: Vec<(String, Content)>,
-    /// JWT addresses: LoginRadius's own pages and SDKs write `apikey`, `apiKey`, `jwtapp`, `jwtApp`, `Nonce`.
+    /// For queries: LoginRadius's pages and SDKs write `apikey`, `apiKey`, `jwtapp`, `jwtApp`, `Nonce`.
     ignore_case: bool,
 }
 
@@ -33,12 +33,12 @@ impl Params {
         Self { entries, ignore_case: false }
     }
 
-    /// The parameters of a query whose names may be written in any case.
+    /// Reads a query, whose names may be in any case.
     pub(crate) fn from_query(text: &str) -> Self {
         Self { ignore_case: true, ..Self::from_form(text.as_bytes()) }
     }
 
-    /// `None` if it is not one JSON object.
+    /// Reads a JSON object. `None` if it is something else.
     pub(crate) fn from_json(text: &[u8]) -> Option<Self> {
         let Members(members) = serde_json::from_slice(text).ok()?;
         let entries = members
@@ -51,8 +51,7 @@ impl Params {
         Some(Self { entries, ignore_case: false })
     }
 
-    /// The value of a parameter that may be left out. An empty one, and `null`, count as left out (RFC 6749,
-    /// section 3.2).
+    /// Returns the value of an optional parameter. An empty one and `null` count as missing (RFC 6749, section 3.2).
     pub(crate) fn optional(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self
             .entries
@@ -89,7 +88,7 @@ impl Params {
         self.optional(name)?.ok_or(Refusal::Missing(name))
     }
 
-    /// Names and values for [`Recorded`](crate::Recorded); what is no text, as JSON.
+    /// Iterates over names and values for [`Recorded`](crate::Recorded). Values other than text are written as JSON.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (String, String)> {
         self.entries.iter().map(|(name, value)| match value {
             Content::Text(text) => (name.clone(), text.clone()),
@@ -98,7 +97,7 @@ impl Params {
     }
 }
 
-/// How the body is written, by its `Content-Type` alone.
+/// Returns the format of a body by its `Content-Type`.
 pub(crate) fn body_format(headers: &HeaderMap, body: &[u8]) -> BodyFormat {
     let media_type = headers
         .get(header::CONTENT_TYPE)
@@ -113,7 +112,7 @@ pub(crate) fn body_format(headers: &HeaderMap, body: &[u8]) -> BodyFormat {
     }
 }
 
-/// The parameters of a body. `forms` says whether a form will do.
+/// Reads the parameters of a body. `forms` says whether a form is allowed.
 pub(crate) fn body_params(format: BodyFormat, body: &[u8], forms: bool) -> Result<Params, Refusal> {
     match format {
         BodyFormat::Json => Params::from_json(body).ok_or(Refusal::Service(error_codes::BODY_INVALID)),
@@ -123,7 +122,7 @@ pub(crate) fn body_params(format: BodyFormat, body: &[u8], forms: bool) -> Resul
     }
 }
 
-/// The members of a JSON object, with repetitions, which `serde_json::Value` drops.
+/// The members of a JSON object with repetitions, which `serde_json::Value` drops.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_null_are_left_out_and_other_types_are_refused() {
+    fn empty_and_null_count_as_missing_and_other_types_are_refused() {
         let json = Params::from_json(br#"{"a":"","b":null,"c":5,"d":["x"]}"#).unwrap();
         assert_eq!(json.optional("a"), Ok(None));
         assert_eq!(json.optional("b"), Ok(None));

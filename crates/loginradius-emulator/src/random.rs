@@ -1,15 +1,15 @@
-//! Values that nobody can guess: tokens, codes, session ids.
+//! Values that cannot be guessed: tokens, codes, session ids.
 
 use std::io;
 
 use aws_lc_rs::{digest, hmac, rand};
 
-/// No vowels, so that no word appears by chance (RFC 8628, section 6.1), and nothing that reads like
-/// something else: no 0, 1, 2, 5 or 8, and no B, S or Z.
+/// No vowels, so that no words appear by chance (RFC 8628, section 6.1), and no characters that look alike: no 0, 1, 2,
+/// 5 or 8, and no B, S or Z.
 const USER_CODE_ALPHABET: &[u8] = b"CDFGHJKLMNPQRTVWXY34679";
 
-/// HMAC-SHA-256 of a counter under a key from the operating system: as unguessable as the key, and unlike a
-/// call into the operating system it cannot fail in the middle of a request.
+/// HMAC-SHA-256 of a counter, with a key from the operating system. It is as hard to guess as the key, and cannot fail
+/// in the middle of a request, as a call of the operating system could.
 pub(crate) struct Random {
     key: hmac::Key,
     counter: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Random {
 impl Random {
     pub(crate) fn new() -> io::Result<Self> {
         let mut key = [0; 32];
-        rand::fill(&mut key).map_err(|_| io::Error::other("there are no random numbers"))?;
+        rand::fill(&mut key).map_err(|_| io::Error::other("the operating system provides no random numbers"))?;
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), counter: 0 })
     }
 
@@ -30,7 +30,7 @@ impl Random {
         block
     }
 
-    /// A GUID (RFC 9562, version 4), the form of LoginRadius's tokens at `cloud-api.loginradius.com`.
+    /// Returns a GUID (RFC 9562, version 4), the form of tokens at `cloud-api.loginradius.com`.
     pub(crate) fn guid(&mut self) -> String {
         let block = self.block();
         let mut bytes: [u8; 16] = [0; 16];
@@ -41,22 +41,22 @@ impl Random {
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
 
-    /// 32 hexadecimal digits, the form of LoginRadius's device codes.
+    /// Returns 32 hexadecimal digits, the form of LoginRadius's device codes.
     pub(crate) fn hex32(&mut self) -> String {
         hex(&self.block()[..16])
     }
 
-    /// 64 hexadecimal digits.
+    /// Returns 64 hexadecimal digits.
     pub(crate) fn hex64(&mut self) -> String {
         hex(&self.block())
     }
 
-    /// A user code of LoginRadius's mask `***-***`.
+    /// Returns a user code of LoginRadius's form `***-***`.
     pub(crate) fn user_code(&mut self) -> String {
         let mut code = String::with_capacity(7);
         while code.len() < 7 {
             for byte in self.block() {
-                // Bytes above the last multiple of the alphabet's length would make its first letters likelier.
+                // Bytes above the last multiple of the alphabet's length would make its first letters more likely.
                 let fair = 256 - 256 % USER_CODE_ALPHABET.len();
                 if usize::from(byte) < fair && code.len() < 7 {
                     let letter = USER_CODE_ALPHABET[usize::from(byte) % USER_CODE_ALPHABET.len()];
@@ -75,8 +75,8 @@ pub(crate) fn sha256(text: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, text)
 }
 
-/// Whether two secrets are equal. Digests are compared, so that the time it takes says nothing about how much
-/// of a guess is right.
+/// Returns whether two secrets are equal. It compares digests, so that the time it takes does not reveal how much of a
+/// guess is right.
 pub(crate) fn secrets_match(a: &str, b: &str) -> bool {
     sha256(a.as_bytes()).as_ref() == sha256(b.as_bytes()).as_ref()
 }

@@ -1,4 +1,4 @@
-//! What the emulator was asked, for tests to look at.
+//! The requests that the emulator has received, for tests to look at.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -7,37 +7,38 @@ use crate::bounded::MAX_ENTRIES;
 use crate::fault::Fault;
 use crate::operation::{Family, Operation};
 
-/// How the parameters of a request's body were written.
+/// The format of a request's body, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BodyFormat {
-    /// There was no body.
+    /// No body.
     None,
     /// `application/x-www-form-urlencoded`.
     Form,
     /// `application/json`.
     Json,
-    /// Anything else, or no `Content-Type`.
+    /// Any other, or no `Content-Type`.
     Other,
 }
 
-/// A request to one of the API's addresses. Requests for pages are not recorded.
+/// A request to one of LoginRadius's URLs. Requests for the pages are not recorded.
 ///
-/// It holds parameters as they came, passwords and secrets included.
+/// It has the parameters as they were sent, passwords and secrets included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recorded {
-    /// The method, as written.
+    /// The method, as it was sent.
     pub method: String,
-    /// The path, as written and without the query.
+    /// The path, as it was sent, without the query.
     pub path: String,
-    /// Which operation it was; `None` if the address, the method or the `grant_type` belongs to none.
+    /// The operation. `None` if the path, the method or the `grant_type` belongs to none.
     pub operation: Option<Operation>,
-    /// Which family the address belongs to; `None` for the identity URLs, which are of neither.
+    /// The API that the URL belongs to. `None` for the operations at `/identity`, which belong to neither, and for
+    /// unknown URLs.
     pub family: Option<Family>,
-    /// Names and values from the query and then from the body, in order, repetitions included.
+    /// The names and values of the query and then of the body, in order and with repetitions.
     pub params: Vec<(String, String)>,
-    /// How the body was written.
+    /// The format of the body.
     pub body_format: BodyFormat,
     /// The header `Content-Type`.
     pub content_type: Option<String>,
@@ -49,23 +50,24 @@ pub struct Recorded {
     pub authorization: Option<String>,
     /// The client id: `client_id`, `apikey` of the JWT operations, or that of HTTP Basic.
     pub client_id: Option<String>,
-    /// When it had arrived whole, by the emulator's clock.
+    /// When the whole request had arrived, by the emulator's clock.
     pub at: SystemTime,
-    /// The status of the answer, which a [`Fault::Delay`] may still hold back; `None` if there is none.
+    /// The status of the response, which a [`Fault::Delay`] may still hold back. `None` if the connection is closed
+    /// without one.
     pub status: Option<u16>,
-    /// The fault that was applied to it.
+    /// The fault that was applied. `None` if there was none.
     pub fault: Option<Fault>,
 }
 
 impl Recorded {
-    /// The first value of a parameter.
+    /// Returns the first value of a parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The last requests, each with a number of its own.
+/// The last requests, each with a number.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     kept: VecDeque<(u64, Recorded)>,
@@ -74,7 +76,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Adds a request, and says which number it has.
+    /// Adds a request, and returns its number.
     pub(crate) fn record(&mut self, request: Recorded) -> u64 {
         self.number += 1;
         self.kept.push_back((self.number, request));
@@ -84,7 +86,7 @@ impl Requests {
         self.number
     }
 
-    /// Finds the request of that number, unless it has been cleared since.
+    /// Finds the request of this number, unless it has been cleared since.
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Recorded> {
         self.kept.iter_mut().rev().find(|(other, _)| *other == number).map(|(_, request)| request)
     }

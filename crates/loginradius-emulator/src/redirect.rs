@@ -1,10 +1,10 @@
-//! Which addresses a browser is sent back to.
+//! The redirect URIs that are allowed.
 
 use hyper::Uri;
 
 use crate::refusal::Refusal;
 
-/// Whether a browser may be sent to this address: one of those that were given, or, if none was, any port of this
+/// Checks that a browser may be sent to this URI: one of those that were given or, if there are none, any port of this
 /// machine (RFC 8252, section 7.3, and `localhost`).
 pub(crate) fn check(given: &[String], uri: &str) -> Result<(), Refusal> {
     let allowed = if given.is_empty() { is_loopback(uri) } else { given.iter().any(|given| given == uri) };
@@ -15,8 +15,8 @@ pub(crate) fn check(given: &[String], uri: &str) -> Result<(), Refusal> {
     Err(if absolute { Refusal::RedirectUriMismatch } else { Refusal::RedirectUriMalformed })
 }
 
-/// Whether this can be given as an address for browsers to be sent to: absolute and without a fragment (RFC 6749,
-/// section 3.1.2), of the web or of an application's own scheme, which has a period (RFC 8252, section 7.1) and so is
+/// Returns whether this can be given as a redirect URI. It must be absolute and without a fragment (RFC 6749, section
+/// 3.1.2), and of `http`, `https` or an application's own scheme. That has a period (RFC 8252, section 7.1), so it is
 /// none that browsers act upon, such as `javascript`.
 pub(crate) fn is_valid(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else {
@@ -34,8 +34,8 @@ pub(crate) fn is_valid(uri: &str) -> bool {
     has_only_plain_characters(uri) && (own_scheme || web)
 }
 
-/// An address of this machine, on whatever port. Compared as it is written: what is read in two ways by two programs
-/// is let through by neither.
+/// Returns whether this is a URL of this machine, with any port. It compares the text: a URL that two programs may
+/// parse differently is not allowed.
 fn is_loopback(uri: &str) -> bool {
     let hosts = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let Some(rest) = hosts.iter().find_map(|host| uri.strip_prefix(host)) else {
@@ -55,7 +55,7 @@ fn is_loopback(uri: &str) -> bool {
     has_only_plain_characters(uri) && (rest.is_empty() || rest.starts_with(['/', '?']))
 }
 
-/// Whether these are characters that an address has as they are (RFC 3986, section 2), without a fragment.
+/// Returns whether these are characters that a URI can have unencoded (RFC 3986, section 2), and no fragment.
 fn has_only_plain_characters(uri: &str) -> bool {
     uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte))
 }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn given_addresses_are_compared_whole_and_are_the_only_ones() {
+    fn given_uris_are_compared_exactly_and_are_the_only_ones() {
         let given = ["https://www.abc.com/callback".to_owned(), "com.example.app:/done".to_owned()];
         for good in &given {
             assert_eq!(check(&given, good), Ok(()));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_a_browser_would_act_upon_cannot_be_given() {
+    fn schemes_that_a_browser_would_act_upon_are_invalid() {
         for good in [
             "https://www.abc.com/callback",
             "http://[::1]:80/",

@@ -1,4 +1,4 @@
-//! Why a request is refused, and how each of LoginRadius's two error bodies says so.
+//! Why a request is refused, and the error response in each of LoginRadius's two formats.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::response::Response;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     ClientIdMissing,
-    /// Not even of a client id's form.
+    /// It does not even have the form of a client id.
     ClientIdMalformed,
     ClientIdUnknown,
     ClientSecretMissing,
@@ -22,23 +22,23 @@ pub(crate) enum Refusal {
     /// The client authenticates by HTTP Basic and in the body (RFC 6749, section 2.3).
     TwoAuthenticationMethods,
     OAuthAppUnknown,
-    /// A parameter that is required here.
+    /// A required parameter is missing.
     Missing(&'static str),
-    /// A parameter that is there twice (RFC 6749, section 3.2).
+    /// A parameter is repeated (RFC 6749, section 3.2).
     Repeated(String),
-    /// A parameter that is no string.
+    /// A parameter is not a string.
     NotText(String),
     GrantTypeInvalid,
     ResponseTypeInvalid,
     ResponseModeInvalid,
     RedirectUriMalformed,
     RedirectUriMismatch,
-    /// RFC 7636, section 4.4.1: a method that is not known, or no method's challenge.
+    /// RFC 7636, section 4.4.1: the method is unknown, or the challenge has the wrong form.
     ChallengeInvalid(&'static str),
     CodeUnknown,
     CodeExpired,
     CodeRedeemed,
-    /// The verifier of RFC 7636 is not the challenge's, or nobody asked for one.
+    /// The PKCE verifier does not match the challenge, or the code has no challenge.
     VerifierWrong,
     RefreshTokenInvalid,
     DeviceCodeUnknown,
@@ -47,21 +47,21 @@ pub(crate) enum Refusal {
     AuthorizationPending,
     SlowDown,
     AccessDenied,
-    /// The account is locked until then.
+    /// The account is locked until this time.
     Locked(SystemTime),
-    /// What only LoginRadius's own error body can say.
+    /// An error that only LoginRadius's own format has.
     Service(Code),
 }
 
-/// Which error body an operation answers with.
+/// The format of an operation's error responses.
 ///
-/// The device operations are documented with OAuth's body in both families, and so are the site's token
-/// operations. The classic token operations have codes of their own on the page "SSO API Codes" (2005 to 2014).
+/// The device operations are documented with OAuth's format in both APIs, and so are the token operations of the site
+/// API. Those of the classic API have codes of their own on the page "SSO API Codes" (2005 to 2014).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     OAuth(Family),
     Service(Family),
-    /// LoginRadius's "Customer Identity API".
+    /// The format of LoginRadius's "Customer Identity API".
     Identity,
 }
 
@@ -80,9 +80,9 @@ impl Refusal {
         }
     }
 
-    /// Status, error and description, in the words of the reference pages of the OAuth operations and, where
-    /// these show no example, of the table "OpenID" on the page "SSO API Codes". LoginRadius documents no statuses
-    /// here: these are the ones that its codes 2008 to 2012 have, and RFC 8628's 400 for the device errors.
+    /// Returns status, error and description, in the words of the pages about the OAuth operations or, if these have no
+    /// sample, of the table "OpenID" on the page "SSO API Codes". LoginRadius documents no statuses here: these are
+    /// those of its codes 2008 to 2012, and 400 for device errors (RFC 8628, section 3.5).
     fn oauth(&self) -> Option<(StatusCode, &'static str, String)> {
         let (error, description) = match self {
             Self::ClientIdMissing => ("invalid_request", "The client_id is a required parameter."),
@@ -173,7 +173,7 @@ impl Refusal {
         }
     }
 
-    /// Error and description for an application that a browser is sent back to. What has no error of OAuth's own has
+    /// Returns the `error` and `error_description` of an authorization response. An error that OAuth does not have is
     /// LoginRadius's code of that name.
     pub(crate) fn to_redirect_error(&self) -> (&'static str, String) {
         if *self == Self::AccessDenied {
@@ -188,7 +188,7 @@ impl Refusal {
         }
     }
 
-    /// LoginRadius's code and words for a person.
+    /// Returns LoginRadius's code, and the text of the error page.
     pub(crate) fn to_page_text(&self, family: Family) -> (u16, String) {
         let code = self.code();
         let Text { message, description, .. } = code.text(family);
@@ -208,7 +208,7 @@ impl Refusal {
             "ErrorCode": code.number,
             "Message": message,
         });
-        // The page "SSO API Codes" documents five fields, the samples of the site addresses show three.
+        // The page "SSO API Codes" documents five fields; the samples of the site API have three.
         if with_provider_error {
             body["IsProviderError"] = Value::Bool(false);
             body["ProviderErrorResponse"] = Value::Null;

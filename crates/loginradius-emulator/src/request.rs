@@ -1,4 +1,4 @@
-//! A request as it arrives, and what is recorded of it.
+//! A request, and what is recorded of it.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::client::Basic;
 use crate::params::{self, Params};
 use crate::recorded::Recorded;
 
-/// A request that has arrived whole.
+/// A request that has arrived completely.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,

@@ -1,4 +1,4 @@
-//! An answer before anything goes wrong with it.
+//! A response, before a fault is applied.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::body::ResponseBody;
 
-/// Status, headers and body. `Date` and `Cache-Control` are set when it is sent.
+/// The status, headers and body of a response. `Date` and `Cache-Control` are added when it is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -18,7 +18,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// No body.
+    /// Makes a response without a body.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Bytes::new() }
     }
@@ -35,12 +35,12 @@ impl Response {
         Self::empty(status).with_body("text/html; charset=utf-8", body.into())
     }
 
-    /// "See Other" (RFC 9110, section 15.4.4) to a path of the emulator itself.
+    /// Redirects to a path of the emulator (RFC 9110, section 15.4.4).
     pub(crate) fn see_other(path: &str) -> Self {
         Self::empty(StatusCode::SEE_OTHER).with(header::LOCATION, path)
     }
 
-    /// With a header. A value that no header can have is left out.
+    /// Sets a header. An invalid value is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -48,7 +48,7 @@ impl Response {
         self
     }
 
-    /// Makes what is sent: these headers, and this body, which a fault may have changed.
+    /// Makes the HTTP response, with this body, which a fault may have changed.
     pub(crate) fn into_http(self, body: ResponseBody, date: SystemTime) -> hyper::Response<ResponseBody> {
         let mut response = hyper::Response::new(body);
         *response.status_mut() = self.status;

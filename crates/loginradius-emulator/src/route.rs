@@ -1,4 +1,4 @@
-//! Which operation an address belongs to.
+//! The URLs of LoginRadius's operations.
 
 use hyper::Method;
 use percent_encoding::percent_decode_str;
@@ -6,13 +6,13 @@ use percent_encoding::percent_decode_str;
 use crate::operation::Family;
 use crate::params::Params;
 
-/// An address of the API.
+/// A URL of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The identity URLs are of neither family. They count as the site's here, since their texts are the same.
+    /// The operations at `/identity` belong to neither API. Here they count as the site's, whose texts are the same.
     pub(crate) family: Family,
     pub(crate) endpoint: Endpoint,
-    /// The application in the path.
+    /// The OAuth app or JWT app in the path.
     pub(crate) app: Option<String>,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Target {
 pub(crate) enum Endpoint {
     DeviceCode,
     DeviceToken,
-    /// Several operations share it; `grant_type` says which.
+    /// Several operations, told apart by `grant_type`.
     Token,
     Refresh,
     Revoke,
@@ -40,7 +40,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether who calls is said in the query. The others say it in the body.
+    /// Returns whether the client is identified in the query, not in the body.
     pub(crate) fn identifies_client_in_query(self) -> bool {
         matches!(self, Self::JwtToken | Self::JwtLogin | Self::Authorize | Self::JwtRedirect) || self.is_identity()
     }
@@ -51,7 +51,7 @@ impl Endpoint {
     }
 }
 
-/// The operation's address, or `None`. Paths are compared as they are written, applications are percent-decoded.
+/// Finds the operation of a path. The path is compared as it is written; the app in it is percent-decoded.
 pub(crate) fn find(path: &str) -> Option<Target> {
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     let (family, endpoint, app) = match segments[..] {
@@ -62,7 +62,7 @@ pub(crate) fn find(path: &str) -> Option<Target> {
         ["sso", "oauth", app, "access_token"] => (Family::Classic, Endpoint::DeviceToken, Some(app)),
         ["sso", "jwt", "api", "token"] => (Family::Classic, Endpoint::JwtToken, None),
         ["sso", "jwt", "api", "login"] => (Family::Classic, Endpoint::JwtLogin, None),
-        // One page of LoginRadius, in no menu, has `/device/code`.
+        // One of LoginRadius's pages, which no menu lists, has `/device/code`.
         ["api", "oauth", app, "device"] | ["api", "oauth", app, "device", "code"] => {
             (Family::Site, Endpoint::DeviceCode, Some(app))
         }
@@ -86,19 +86,20 @@ pub(crate) fn find(path: &str) -> Option<Target> {
     Some(Target { family, endpoint, app })
 }
 
-/// LoginRadius's own addresses for a browser that confirms a device (guide "OAuth 2.0", both families).
+/// Returns whether this is one of LoginRadius's own paths on which a browser confirms a device (guide "OAuth 2.0", both
+/// APIs).
 pub(crate) fn is_device_confirm_path(path: &str) -> bool {
     let segments: Vec<&str> = path.split('/').collect();
     matches!(segments[..], ["", "sso", "oauth", _, "device", "confirm"] | ["", "service", "oauth", _, "authorize"])
 }
 
-/// Whether a browser comes to confirm a device: the site's address for it is the one for signing in, with a
+/// Returns whether a browser comes to confirm a device. In the site API the URL for this is the one for a login, with a
 /// `user_code`.
 pub(crate) fn is_device_confirmation(path: &str, query: &str) -> bool {
     is_device_confirm_path(path) && Params::from_form(query.as_bytes()).optional("user_code") != Ok(None)
 }
 
-/// Whether a path that [`find`] does not know looks like one of the API's.
+/// Returns whether a path that [`find`] does not know looks like one of LoginRadius's.
 pub(crate) fn is_api(path: &str) -> bool {
     ["/sso/", "/api/", "/service/", "/identity/"].iter().any(|start| path.starts_with(start))
 }

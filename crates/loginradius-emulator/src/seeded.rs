@@ -1,23 +1,23 @@
-//! What exists in every emulator: clients, applications and users. All of it is invented.
+//! The clients, apps and users of every emulator. All of them are invented.
 
 use std::fmt;
 
-/// The client that tests and demonstrations use: LoginRadius's API key, OAuth's `client_id`.
+/// The client of tests and demonstrations: LoginRadius's API key, OAuth's `client_id`.
 pub const CLIENT_ID: &str = "de300000-0000-4000-8000-000000000001";
 /// The secret of [`CLIENT_ID`]: LoginRadius's API secret, OAuth's `client_secret`.
 pub const CLIENT_SECRET: &str = "de305ec2-0000-4000-8000-00000000fa4e";
-/// A second client, to see that nothing of one client can be used by another.
+/// A second client, to test that no client can use what belongs to another.
 pub const OTHER_CLIENT_ID: &str = "de300000-0000-4000-8000-000000000002";
 /// The secret of [`OTHER_CLIENT_ID`].
 pub const OTHER_CLIENT_SECRET: &str = "de305ec2-0000-4000-8000-00000002fa4e";
-/// The one OAuth application; the `OAuthName` of an address. Both clients may use it.
+/// The OAuth app, `OAuthName` in URLs. Both clients may use it.
 pub const OAUTH_APP: &str = "demo-oauth-app";
-/// The JWT application that signs with HS256: `jwtapp`. Both clients may use it, as they may the others of [`JWT_APPS`].
+/// The JWT app that signs with HS256, `jwtapp` in URLs. Both clients may use every JWT app.
 pub const JWT_APP: &str = "demo-jwt-app";
-/// The secret with which [`JWT_APP`] signs its JWTs (HS256), a plain string as LoginRadius's guide "JWT" has it.
+/// The secret with which [`JWT_APP`] signs (HS256): a plain string, as in LoginRadius's guide "JWT".
 pub const JWT_SECRET: &str = "demo-jwt-app-secret-that-protects-nothing";
 
-/// Every JWT application, [`JWT_APP`] first: one for each algorithm of LoginRadius's "JWT Implementation Guide".
+/// The JWT apps, [`JWT_APP`] first: one for each algorithm of LoginRadius's "JWT Implementation Guide".
 pub const JWT_APPS: &[JwtApp] = &[
     JwtApp::hmac(JWT_APP, JwtAlgorithm::Hs256, JWT_SECRET),
     JwtApp::hmac(
@@ -38,10 +38,11 @@ pub const JWT_APPS: &[JwtApp] = &[
     JwtApp::key_pair("demo-jwt-app-es512", JwtAlgorithm::Es512, include_str!("keys/es512.public.pem")),
 ];
 
-/// `client_id` and `client_secret` of every client.
+/// `client_id` and `client_secret` of each client.
 pub(crate) const CLIENTS: [(&str, &str); 2] = [(CLIENT_ID, CLIENT_SECRET), (OTHER_CLIENT_ID, OTHER_CLIENT_SECRET)];
 
-/// A user who can sign in. [`Emulator::approve`](crate::Emulator::approve) acts for her.
+/// A user who can sign in. [`Emulator::approve`](crate::Emulator::approve) and
+/// [`Emulator::authorize`](crate::Emulator::authorize) act as this user.
 pub const ADA: User = User {
     uid: "0da00000000040008000000000000001",
     email: "ada@example.com",
@@ -54,7 +55,7 @@ pub const ADA: User = User {
     standing: Standing::Good,
 };
 
-/// A second user who can sign in, with claims of every JSON type in her JWTs.
+/// A second user who can sign in, whose JWTs have claims of every JSON type.
 pub const GRACE: User = User {
     uid: "0da00000000040008000000000000002",
     email: "grace@example.com",
@@ -86,7 +87,7 @@ pub const UNVERIFIED: User = User {
     standing: Standing::EmailNotVerified,
 };
 
-/// A user whom the administrator has blocked: LoginRadius code 991.
+/// A user whom an administrator has blocked: LoginRadius code 991.
 pub const BLOCKED: User = User {
     uid: "0da00000000040008000000000000004",
     email: "blocked@example.com",
@@ -99,7 +100,7 @@ pub const BLOCKED: User = User {
     standing: Standing::Blocked,
 };
 
-/// A user whose account is locked for some time: LoginRadius code 1198 in its identity API's meaning.
+/// A user whose account is locked for some time: LoginRadius code 1198, as the "Customer Identity API" has it.
 pub const LOCKED: User = User {
     uid: "0da00000000040008000000000000005",
     email: "locked@example.com",
@@ -125,18 +126,18 @@ pub const SECOND_FACTOR: User = User {
     standing: Standing::SecondFactor,
 };
 
-/// Every user.
+/// All users.
 pub const USERS: &[User] = &[ADA, GRACE, UNVERIFIED, BLOCKED, LOCKED, SECOND_FACTOR];
 
-/// A seeded JWT application.
+/// A JWT app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JwtApp {
-    /// Its name: `jwtapp`.
+    /// Its name, `jwtapp` in URLs.
     pub name: &'static str,
-    /// What it signs with.
+    /// The algorithm of its signatures.
     pub algorithm: JwtAlgorithm,
-    /// The secret of HS256, HS384 and HS512, a plain string as LoginRadius's guide "JWT" has it.
+    /// The secret of HS256, HS384 and HS512: a plain string, as in LoginRadius's guide "JWT".
     pub secret: Option<&'static str>,
     /// The public key of the other algorithms: SubjectPublicKeyInfo in PEM (RFC 7468, section 13).
     pub public_key_pem: Option<&'static str>,
@@ -152,7 +153,7 @@ impl JwtApp {
     }
 }
 
-/// How a JWT is signed (RFC 7518, section 3.1).
+/// A signature algorithm of JWTs (RFC 7518, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JwtAlgorithm {
@@ -177,7 +178,7 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
-    /// The `alg` of a JWT's header.
+    /// Returns the `alg` of a JWT's header.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -200,49 +201,49 @@ impl fmt::Display for JwtAlgorithm {
     }
 }
 
-/// The JWT application of that name.
+/// Returns the JWT app of this name.
 #[must_use]
 pub fn jwt_app(name: &str) -> Option<&'static JwtApp> {
     JWT_APPS.iter().find(|app| app.name == name)
 }
 
-/// A seeded user.
+/// A user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct User {
     /// LoginRadius's `Uid`, the `sub` of a JWT.
     pub uid: &'static str,
-    /// The email address; signs in.
+    /// The email address, which the user can sign in with.
     pub email: &'static str,
-    /// The user name; signs in.
+    /// The user name, which the user can sign in with.
     pub username: &'static str,
-    /// The phone number; signs in.
+    /// The phone number, which the user can sign in with.
     pub phone: &'static str,
     /// The password.
     pub password: &'static str,
-    /// The claim `firstname`.
+    /// The first name: the claim `firstname`.
     pub first_name: &'static str,
-    /// The claim `lastname`.
+    /// The last name: the claim `lastname`.
     pub last_name: &'static str,
-    /// More claims of a JWT: a JSON object. LoginRadius puts profile fields of any JSON type there.
+    /// More claims of the user's JWTs: a JSON object. LoginRadius maps profile fields of any JSON type to claims.
     pub more_claims: &'static str,
-    /// Whether a sign-in with the right password is let through.
+    /// Whether the user may sign in with the right password.
     pub standing: Standing,
 }
 
-/// Whether a user may sign in.
+/// Whether a user may sign in with the right password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// Nothing is in the way.
+    /// The user may sign in.
     Good,
-    /// LoginRadius code 970.
+    /// The email address is not verified: LoginRadius code 970.
     EmailNotVerified,
-    /// LoginRadius code 991.
+    /// An administrator has blocked the user: LoginRadius code 991.
     Blocked,
-    /// LoginRadius code 1198, with `Data.LoginLockedTimeout`.
+    /// The account is locked: LoginRadius code 1198, with `Data.LoginLockedTimeout`.
     Locked,
-    /// LoginRadius code 1176.
+    /// A second factor is required, which the emulator cannot ask for: LoginRadius code 1176.
     SecondFactor,
 }
 
@@ -258,7 +259,9 @@ impl fmt::Display for Standing {
     }
 }
 
-/// The user whose email address, user name or phone number this is.
-pub(crate) fn user(login: &str) -> Option<&'static User> {
-    USERS.iter().find(|user| user.email.eq_ignore_ascii_case(login) || user.username == login || user.phone == login)
+/// Finds a user by email address, user name or phone number.
+pub(crate) fn user(identifier: &str) -> Option<&'static User> {
+    USERS.iter().find(|user| {
+        user.email.eq_ignore_ascii_case(identifier) || user.username == identifier || user.phone == identifier
+    })
 }

@@ -1,4 +1,4 @@
-//! From a connection to an answer.
+//! The HTTP server.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::{api, origin, pages, route};
 /// Requests are far smaller.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// How long a body may take to arrive.
+/// The time limit for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) async fn serve(listener: TcpListener, shared: Shared) -> Infallible {
@@ -30,32 +30,32 @@ pub(crate) async fn serve(listener: TcpListener, shared: Shared) -> Infallible {
             Ok((stream, _)) => {
                 tokio::spawn(connection(stream, shared.clone()));
             }
-            // Out of file descriptors, most likely: some will be given back.
+            // Most likely there are no file descriptors left; some will be released.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
 async fn connection(stream: TcpStream, shared: Shared) {
-    // Without it, a body that is sent a byte at a time waits for acknowledgements. If it fails, it is just slower.
+    // Without this, a body that is sent one byte at a time waits for acknowledgements. If it fails, it is only slower.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let shared = shared.clone();
         async move { respond(&shared, request).await }
     });
-    // An error here is a client that went away, or a fault that closed the connection.
+    // An error here means that the client closed the connection, or that a fault did.
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// `Err` closes the connection without an answer.
+/// Responds to a request. `Err` closes the connection without a response.
 async fn respond(
     shared: &Shared,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<ResponseBody>, ConnectionClosed> {
     let (head, body) = request.into_parts();
     if !origin::is_our_host(&shared.lock().address, &head.headers, &head.uri) {
-        // RFC 9110, section 15.5.20. A foreign name that resolves to this machine would let that site's scripts
-        // read the answers (DNS rebinding).
+        // RFC 9110, section 15.5.20. If a foreign name resolved to this machine, that site's scripts could read the
+        // responses (DNS rebinding).
         let response = Response::text(
             StatusCode::MISDIRECTED_REQUEST,
             "This emulator answers to 127.0.0.1, localhost and [::1] only.\n",

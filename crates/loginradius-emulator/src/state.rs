@@ -1,4 +1,4 @@
-//! What the emulator knows. Each part has a module of its own, which does not know the whole.
+//! The emulator's state. Each part is a module of its own that does not import this one.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) codes: AuthorizationCodes,
     pub(crate) tokens: Tokens,
-    /// How many JWTs were signed for a user.
+    /// How many JWTs were issued.
     pub(crate) jwts: u64,
     pub(crate) browsers: Browsers,
     pub(crate) login_attempts: LoginAttempts,
@@ -31,34 +31,35 @@ pub(crate) struct State {
     pub(crate) requests: Requests,
 }
 
-/// The state, for the thread that serves and for the test that looks.
+/// The state, shared by the server's thread and the test.
 #[derive(Clone)]
 pub(crate) struct Shared(Arc<Mutex<State>>);
 
-/// How often things happened since the start.
+/// How often things have happened since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Device codes given out.
+    /// Device codes issued.
     pub device_codes: u64,
-    /// Polls answered `slow_down`.
+    /// Polls that got `slow_down`.
     pub slow_downs: u64,
-    /// Sign-ins: device grants, codes and passwords that became tokens, browsers that were given one, and those of
-    /// [`Emulator::sign_in`](crate::Emulator::sign_in).
+    /// Logins: device grants, codes and passwords redeemed for tokens, access tokens in authorization responses, and
+    /// calls of [`Emulator::sign_in`](crate::Emulator::sign_in).
     pub sign_ins: u64,
-    /// Refreshes that were answered with tokens, `graced` included.
+    /// Refreshes that succeeded, `graced` included.
     pub refreshes: u64,
-    /// Spent refresh tokens that were sent again in their [grace period](crate::Builder::refresh_grace).
+    /// Refreshes that succeeded with a consumed refresh token, within its [grace
+    /// period](crate::Builder::refresh_grace).
     pub graced: u64,
-    /// Spent refresh tokens that were sent again later than that; each ends its sign-in.
+    /// Consumed refresh tokens that were sent again after any grace period. Each ends its login.
     pub replays: u64,
     /// Refresh tokens revoked.
     pub revocations: u64,
-    /// JWTs signed for somebody who has signed in.
+    /// JWTs issued to users.
     pub jwts: u64,
     /// Authorization codes issued.
     pub codes: u64,
-    /// Authorization codes that were sent again after they had become tokens; each ends its sign-in.
+    /// Authorization codes that were sent again after they had been redeemed. Each ends its login.
     pub code_replays: u64,
 }
 
@@ -80,7 +81,7 @@ impl State {
         })
     }
 
-    /// Collects what each part has counted.
+    /// Collects the counters of each part.
     pub(crate) fn counters(&self) -> Counters {
         let tokens = self.tokens.counts;
         Counters {
@@ -103,7 +104,7 @@ impl Shared {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Nothing that holds the lock panics; were it to, the state would still be whole enough to answer with.
+    /// Locks the state. Code that holds the lock does not panic; if it did, the state would still be consistent enough.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

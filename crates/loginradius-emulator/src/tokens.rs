@@ -1,4 +1,4 @@
-//! Sign-ins, and the tokens that come from them.
+//! Logins, and the tokens that they yield.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,36 +15,35 @@ use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::seeded::{self, User};
 
-/// Spent refresh tokens must be remembered, to know a replay when it comes.
+/// Consumed refresh tokens must be remembered, so that a replay is noticed.
 const MAX_TOKENS: usize = 200_000;
 
-/// A sign-in and the tokens that come from it.
+/// A login: one act of signing in, and the tokens that it yielded.
 ///
-/// Its `Debug` leaves the tokens out.
+/// Its `Debug` omits the tokens.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignIn {
-    /// A number of its own, in the order of sign-ins.
+    /// A number, which counts the logins.
     pub id: String,
     /// The client that may refresh it.
     pub client_id: String,
-    /// The email address of its user.
+    /// The email address of the user.
     pub email: String,
-    /// How it began: [`Operation::DeviceToken`], [`Operation::CodeExchange`], [`Operation::Password`], or
-    /// [`Operation::Authorize`] if the access token was in the answer to the browser.
+    /// The operation that created it: [`Operation::DeviceToken`], [`Operation::CodeExchange`], [`Operation::Password`],
+    /// or [`Operation::Authorize`] if the access token was in the authorization response.
     pub began_by: Operation,
-    /// How often it was refreshed, in whatever way.
+    /// How often it was refreshed, with rotation or without.
     pub refreshes: u64,
-    /// How often a refresh token of it was rotated: its refreshes without those of a spent token in its
-    /// [grace period](crate::Builder::refresh_grace) and those that
-    /// [did not rotate](crate::Emulator::rotate_refresh_tokens).
+    /// How often its refresh token was rotated. Refreshes within the [grace period](crate::Builder::refresh_grace) and
+    /// refreshes [without rotation](crate::Emulator::rotate_refresh_tokens) do not count.
     pub rotations: u64,
-    /// How often a spent refresh token of it was sent again, out of any grace period.
+    /// How often a consumed refresh token of it was sent again, after any grace period.
     pub replays: u64,
-    /// Whether its newest tokens are accepted until they expire. Revoking and replaying end it.
+    /// Whether its newest tokens are valid until they expire. A revocation or a replay ends it.
     pub live: bool,
-    /// The newest refresh token; empty if it [never had one](crate::Emulator::issue_refresh_tokens), as those that
-    /// began by [`Operation::Authorize`] never have.
+    /// The newest refresh token. Empty if it [never had one](crate::Emulator::issue_refresh_tokens), as logins that
+    /// began by [`Operation::Authorize`].
     pub refresh_token: String,
     /// The newest access token.
     pub access_token: String,
@@ -66,29 +65,29 @@ impl fmt::Debug for SignIn {
     }
 }
 
-/// The answer to a sign-in or a refresh (RFC 6749, section 5.1), as [`Emulator::sign_in`](crate::Emulator::sign_in)
-/// gives it.
+/// The response to a login or a refresh (RFC 6749, section 5.1), as [`Emulator::sign_in`](crate::Emulator::sign_in)
+/// returns it.
 ///
-/// Its `Debug` leaves the tokens out.
+/// Its `Debug` omits the tokens.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenAnswer {
-    /// The [`SignIn::id`] of the sign-in that the tokens come from. It is not on the wire.
+    /// The [`SignIn::id`] of the login. It is not in the HTTP response.
     pub sign_in: String,
     /// The access token.
     pub access_token: String,
     /// The refresh token, unless [`Emulator::issue_refresh_tokens`](crate::Emulator::issue_refresh_tokens) is off.
     pub refresh_token: Option<String>,
-    /// How long the access token lives.
+    /// The lifetime of the access token.
     pub expires_in: Duration,
 }
 
 impl TokenAnswer {
-    /// The body of the answer.
+    /// Returns the body of the HTTP response.
     pub(crate) fn to_json(&self, family: Family) -> Value {
         let mut body = json!({
             "access_token": self.access_token,
-            // As the samples of each family have it.
+            // As in the samples of each API.
             "token_type": match family {
                 Family::Classic => "access_token",
                 Family::Site => "Bearer",
@@ -113,17 +112,17 @@ impl fmt::Debug for TokenAnswer {
     }
 }
 
-/// A spent refresh token that was sent again, out of any grace period.
+/// A consumed refresh token that was sent again, after any grace period.
 ///
-/// Its `Debug` leaves the token out.
+/// Its `Debug` omits the token.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replay {
-    /// The token.
+    /// The refresh token.
     pub refresh_token: String,
-    /// The [`SignIn::id`] of the sign-in that it comes from, and that it has ended.
+    /// The [`SignIn::id`] of its login, which the replay has ended.
     pub sign_in: String,
-    /// When the token was spent, by the emulator's clock.
+    /// When the token was consumed, by the emulator's clock.
     pub spent_at: SystemTime,
     /// When it was sent again, by the emulator's clock.
     pub at: SystemTime,
@@ -140,28 +139,28 @@ impl fmt::Debug for Replay {
     }
 }
 
-/// The sign-ins, the tokens that are out, and how more of them are given out.
+/// The logins, their tokens, and the settings for new tokens.
 pub(crate) struct Tokens {
     access_lifetime: Duration,
     refresh_lifetime: Duration,
     refresh_grace: Duration,
-    /// By their id.
+    /// By login id.
     sign_ins: Bounded<SignIn>,
     /// By refresh token.
     refresh: Bounded<RefreshToken>,
     /// By access token.
     access: Bounded<AccessToken>,
-    /// Access tokens of an older round are expired, whatever their time.
+    /// Access tokens of an earlier epoch are expired, whatever their lifetime is.
     access_epoch: u64,
     replayed: VecDeque<Replay>,
-    /// Whether a refresh is answered with a new refresh token.
+    /// Whether the response to a refresh has a new refresh token.
     pub(crate) rotate: bool,
-    /// Whether a sign-in is answered with a refresh token.
+    /// Whether the response to a login has a refresh token.
     pub(crate) issue: bool,
     pub(crate) counts: TokenCounts,
 }
 
-/// How often things happened to sign-ins and their tokens; [`Counters`](crate::Counters) says what each is.
+/// How often things have happened; see [`Counters`](crate::Counters).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TokenCounts {
     pub(crate) sign_ins: u64,
@@ -180,7 +179,7 @@ struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// Whether it is spent and its grace period over.
+    /// Returns whether it is consumed and its grace period is over.
     fn is_consumed(&self, now: SystemTime, grace: Duration) -> bool {
         self.spent_at.is_some_and(|spent_at| now >= clock::later(spent_at, grace))
     }
@@ -211,12 +210,12 @@ impl Tokens {
         }
     }
 
-    /// Copies the sign-ins, oldest first.
+    /// Copies the logins, oldest first.
     pub(crate) fn sign_ins(&self) -> Vec<SignIn> {
         self.sign_ins.iter().map(|(_, sign_in)| sign_in.clone()).collect()
     }
 
-    /// Counts the sign-ins that have not been ended.
+    /// Counts the live logins.
     pub(crate) fn live_sign_ins(&self) -> usize {
         self.sign_ins.values().filter(|sign_in| sign_in.live).count()
     }
@@ -229,7 +228,7 @@ impl Tokens {
         self.access_epoch += 1;
     }
 
-    /// Begins a sign-in, and gives out its first tokens.
+    /// Creates a login, and issues its first tokens.
     pub(crate) fn sign_in(
         &mut self,
         random: &mut Random,
@@ -239,7 +238,7 @@ impl Tokens {
         began_by: Operation,
         now: SystemTime,
     ) -> TokenAnswer {
-        // RFC 6749, section 4.2.2: a browser is given no refresh token.
+        // RFC 6749, section 4.2.2: an authorization response has no refresh token.
         let with_refresh_token = self.issue && began_by != Operation::Authorize;
         self.counts.sign_ins += 1;
         let id = self.counts.sign_ins.to_string();
@@ -268,7 +267,7 @@ impl Tokens {
         with_refresh_token: bool,
         now: SystemTime,
     ) -> TokenAnswer {
-        // GUIDs in the classic samples, hexadecimal in the site's.
+        // GUIDs in the samples of the classic API, hexadecimal digits in those of the site API.
         let mut token = || match family {
             Family::Classic => random.guid(),
             Family::Site => random.hex64(),
@@ -282,8 +281,8 @@ impl Tokens {
             }
         }
 
-        // The newest tokens of a sign-in are kept, however many others are given out meanwhile: a sign-in that rests
-        // must not be ended by the work of others. As there are more tokens kept than sign-ins, something can go.
+        // The newest tokens of a live login are kept, however many tokens are issued to others meanwhile. There are
+        // more tokens kept than logins, so there always is one to remove.
         let sign_ins = &self.sign_ins;
         let lives = |id: &str| sign_ins.get(id).filter(|sign_in| sign_in.live);
         let access = AccessToken {
@@ -308,8 +307,8 @@ impl Tokens {
         TokenAnswer { sign_in: id.to_owned(), access_token, refresh_token, expires_in: self.access_lifetime }
     }
 
-    /// Rotation: the token is spent, its successor is the answer. A spent one that comes again ends the sign-in
-    /// (RFC 9700, section 4.14.2), unless its grace period is running.
+    /// Refreshes a login. With rotation the refresh token is consumed. A consumed one that is sent again after its
+    /// grace period ends the login (RFC 9700, section 4.14.2).
     pub(crate) fn refresh(
         &mut self,
         random: &mut Random,
@@ -341,20 +340,21 @@ impl Tokens {
         self.counts.refreshes += 1;
         sign_in.refreshes += 1;
         if token.spent_at.is_some() {
-            // It still counts from the rotation: otherwise it would never end for a client that keeps sending.
+            // The grace period still counts from the rotation: otherwise it would never end for a client that keeps
+            // sending.
             self.counts.graced += 1;
         } else if self.rotate {
             token.spent_at = Some(now);
             sign_in.rotations += 1;
         } else {
-            // A lifetime counts from the last use, as that of a successor would.
+            // The lifetime counts from the last use, as that of a new refresh token would.
             token.expires = clock::later(now, self.refresh_lifetime);
         }
         Ok(self.issue_tokens(random, family, &id, user, self.rotate, now))
     }
 
-    /// Ends the sign-in of a refresh token. A token that is not good is refused, as LoginRadius's table "OpenID"
-    /// has it; RFC 7009 would say 200.
+    /// Ends the login of a refresh token. An invalid token is refused, as in LoginRadius's table "OpenID"; RFC 7009,
+    /// section 2.2, would have status 200.
     pub(crate) fn revoke(&mut self, client_id: &str, refresh_token: &str, now: SystemTime) -> Result<(), Refusal> {
         let id = self.login_of(client_id, refresh_token)?;
         if !self.is_live_refresh_token(refresh_token, now) {
@@ -365,7 +365,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// The id of the sign-in that a refresh token comes from, if it is this client's.
+    /// Returns the id of a refresh token's login, if the login is this client's.
     fn login_of(&self, client_id: &str, refresh_token: &str) -> Result<String, Refusal> {
         self.refresh
             .get(refresh_token)
@@ -387,7 +387,7 @@ impl Tokens {
         }
     }
 
-    /// The user of an access token: LoginRadius codes 905 and 906 if there is none.
+    /// Returns the user of an access token. The errors are LoginRadius's codes 905 and 906.
     pub(crate) fn user_of_access_token(&self, token: &str, now: SystemTime) -> Result<&'static User, Refusal> {
         let token = self
             .access
@@ -416,7 +416,7 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    /// An emulator's tokens, of which few are kept, at a time that stands still.
+    /// Tokens of which few are kept, at a fixed time.
     struct Fixture {
         tokens: Tokens,
         random: Random,
@@ -459,7 +459,7 @@ mod tests {
         assert!(fixture.tokens.user_of_access_token(&resting.access_token, fixture.now).is_ok());
         fixture.refresh(&resting);
         fixture.refresh(&busy);
-        // What was spent long ago is forgotten, so that memory stays bounded.
+        // What was consumed long ago is forgotten, so that memory stays bounded.
         assert!(fixture.try_refresh(&first).is_err());
         assert_eq!(fixture.tokens.counts.replays, 0);
     }

@@ -1,4 +1,4 @@
-//! The pages with which a user lets a device in (RFC 8628, section 3.3).
+//! The pages on which a user approves a device (RFC 8628, section 3.3).
 
 use hyper::{Method, StatusCode};
 
@@ -13,7 +13,7 @@ use crate::response::Response;
 use crate::route;
 use crate::state::State;
 
-/// Whether there is a page at this path.
+/// Returns whether there is a page at this path.
 pub(super) fn has(path: &str) -> bool {
     matches!(
         path,
@@ -21,7 +21,7 @@ pub(super) fn has(path: &str) -> bool {
     ) || route::is_device_confirm_path(path)
 }
 
-/// Shows one of the pages, or does what its form asks for.
+/// Shows a page, or handles its form.
 pub(super) fn respond(state: &mut State, request: &Request<'_>) -> Option<Response> {
     match *request.method {
         Method::GET | Method::HEAD => show(state, request),
@@ -77,7 +77,7 @@ fn show(state: &mut State, request: &Request<'_>) -> Option<Response> {
     })
 }
 
-/// A form that was sent.
+/// Handles a form.
 fn receive(state: &mut State, request: &Request<'_>) -> Option<Response> {
     let known = ["/device", "/device/sign-in", "/device/decide", "/device/sign-out"];
     if !known.contains(&request.path) {
@@ -141,7 +141,7 @@ fn decide(state: &mut State, session: &Session, user_code: &str, decision: &str)
     session.to("/device/result", "")
 }
 
-/// Why a user code leads nowhere.
+/// Why a user code is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CodeProblem {
     Empty,
@@ -174,7 +174,7 @@ impl CodeProblem {
     }
 }
 
-/// Whether a device is waiting for this code. Every page asks here, so that guesses are counted wherever they are made.
+/// Checks that a device waits for this code. Every page calls it, so that guesses are counted on all of them.
 fn check_code(state: &mut State, user_code: &str) -> Result<(), CodeProblem> {
     let now = state.clock.now();
     if user_code.is_empty() {
@@ -190,7 +190,7 @@ fn check_code(state: &mut State, user_code: &str) -> Result<(), CodeProblem> {
     found.map_err(CodeProblem::Grant)
 }
 
-/// Shows the page for entering a code, with what is wrong with this one.
+/// Shows the page for entering a code, with an error about this one.
 fn code_again(state: &State, session: &Session, typed: &str, problem: CodeProblem) -> Response {
     let view = view::enter_code(session.csrf(state), typed, Some(problem.message()));
     session.page(problem.status(), view)

@@ -1,4 +1,4 @@
-//! The pages of a sign-in through a browser: who is it, may the application know, and back.
+//! The pages of a login in a browser: signing in, consent, and the way back to the application.
 
 use hyper::{Method, StatusCode};
 
@@ -15,12 +15,12 @@ use crate::response::Response;
 use crate::route::Target;
 use crate::state::State;
 
-/// Whether there is a page at this path.
+/// Returns whether there is a page at this path.
 pub(super) fn has(path: &str) -> bool {
     matches!(path, "/authorize" | "/authorize/sign-in" | "/authorize/decide" | "/authorize/sign-out")
 }
 
-/// A browser comes from an application.
+/// Starts a login: an application has sent the browser here.
 pub(crate) fn begin(state: &mut State, request: &Request<'_>, target: &Target) -> Response {
     match authorize::read(state, target, request.query) {
         Err(Rejection::ShownToUser(refusal)) => {
@@ -37,7 +37,7 @@ pub(crate) fn begin(state: &mut State, request: &Request<'_>, target: &Target) -
     }
 }
 
-/// One of the pages, or what happens when one of its forms is sent.
+/// Shows a page, or handles its form.
 pub(super) fn respond(state: &mut State, request: &Request<'_>) -> Option<Response> {
     match (request.method, request.path) {
         (&Method::GET | &Method::HEAD, "/authorize") => {
@@ -53,7 +53,7 @@ pub(super) fn respond(state: &mut State, request: &Request<'_>) -> Option<Respon
     }
 }
 
-/// The page of a ticket's step.
+/// Shows the page of a login's current step.
 fn show_ticket(
     state: &State,
     session: &Session,
@@ -82,7 +82,7 @@ fn show_ticket(
     }
 }
 
-/// A form that was sent.
+/// Handles a form.
 fn receive(state: &mut State, request: &Request<'_>) -> Response {
     let form = Params::from_form(request.body);
     let field = |name: &str| form.optional(name).ok().flatten().unwrap_or("");
@@ -117,31 +117,31 @@ fn receive(state: &mut State, request: &Request<'_>) -> Response {
             let response = match (field("decision"), &attempt.login_request) {
                 ("allow", login_request) => authorize::allow(state, login_request, user),
                 ("deny", LoginRequest::OAuth(login_request)) => login_request.deny(),
-                _ => return to(ticket),
+                _ => return redirect_to_ticket(ticket),
             };
             state.login_attempts.take(ticket);
             return_to_application(&response)
         }
-        // The form of another step.
-        _ => to(ticket),
+        // The form belongs to another step.
+        _ => redirect_to_ticket(ticket),
     }
 }
 
-/// On to the next step.
+/// Continues with the next step.
 fn continue_with(state: &mut State, attempt: LoginAttempt) -> Response {
     let ticket = state.login_attempts.issue(&mut state.random, attempt);
-    to(&ticket)
+    redirect_to_ticket(&ticket)
 }
 
-/// To the page of a ticket that exists, so of one that needs no encoding.
-fn to(ticket: &str) -> Response {
+/// Redirects to the page of a ticket. The ticket exists, so it needs no encoding.
+fn redirect_to_ticket(ticket: &str) -> Response {
     Response::see_other(&format!("/authorize?ticket={ticket}"))
 }
 
-/// Back to the application.
+/// Sends the browser back to the application.
 fn return_to_application(response: &Landing) -> Response {
     match &response.form {
-        // RFC 9700, section 4.12: a 307 would carry the password along.
+        // RFC 9700, section 4.12: a 307 would send the password on.
         None => protected(Response::see_other(&response.url), Policy::default()),
         Some(fields) => {
             let policy = Policy { script: Some(view::SUBMIT), ..policy_redirecting_to(&response.url) };
@@ -150,15 +150,15 @@ fn return_to_application(response: &Landing) -> Response {
     }
 }
 
-/// Browsers apply `form-action` to where a form's answer redirects, and to where that redirects in turn, which is the
-/// application's own matter: so its scheme is allowed, and no particular host.
+/// Allows a form to lead to the scheme of this URL. Browsers apply `form-action` to redirects after the form too, which
+/// the application decides, so no host is named.
 fn policy_redirecting_to(address: &str) -> Policy<'_> {
     let scheme = address.split(':').next().unwrap_or_default();
-    // In such a policy `http:` stands for `https:` too.
+    // In this policy `http:` includes `https:`.
     Policy { form_scheme: Some(if scheme == "https" { "http" } else { scheme }), script: None }
 }
 
-/// Decided already, too late, or another browser's.
+/// Shows that a login is complete, has expired, or belongs to another browser.
 fn attempt_is_over(session: &Session) -> Response {
     let view = view::start_again(
         "This sign-in is over",

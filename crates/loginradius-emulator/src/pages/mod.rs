@@ -1,5 +1,5 @@
-//! The pages with which a person lets a device in (RFC 8628, section 3.3), those with which she signs in to an
-//! application, and the page that says what this is.
+//! The pages on which a user approves a device (RFC 8628, section 3.3) or signs in to an application, and the start
+//! page.
 
 mod device;
 pub(crate) mod login;
@@ -19,12 +19,12 @@ use page::{asset, page};
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
 
-/// Whether there is a page at this path.
+/// Returns whether there is a page at this path.
 pub(crate) fn has(path: &str) -> bool {
     matches!(path, "/" | "/style.css" | "/icon.svg") || keys_of(path).is_some() || device::has(path) || login::has(path)
 }
 
-/// The JWT app whose keys are at this path, and whether they are asked for as a JWK set.
+/// Returns the JWT app whose public key is at this path, and whether the path is that of a JWK set.
 fn keys_of(path: &str) -> Option<(&str, bool)> {
     let rest = path.strip_prefix("/keys/")?;
     match rest.strip_suffix("/jwks") {
@@ -33,12 +33,12 @@ fn keys_of(path: &str) -> Option<(&str, bool)> {
     }
 }
 
-/// The page for everything else.
+/// Shows the page for unknown paths.
 pub(crate) fn not_found() -> Response {
     page(StatusCode::NOT_FOUND, view::note("There is no such page", "The address may be mistyped."))
 }
 
-/// A page, or what happens when one of its forms is sent.
+/// Shows a page, or handles its form.
 pub(crate) fn respond(state: &mut State, request: &Request<'_>) -> Response {
     let response = match *request.method {
         _ if login::has(request.path) => login::respond(state, request),
@@ -61,7 +61,7 @@ fn show(state: &State, path: &str) -> Option<Response> {
     })
 }
 
-/// The public key of a JWT app. LoginRadius documents no such address: there the key pair is the customer's.
+/// Responds with the public key of a JWT app. LoginRadius documents no such URL: there the key pair is the customer's.
 fn keys((app, is_set): (&str, bool)) -> Response {
     let signer = jws::signer(app);
     let found = if is_set {

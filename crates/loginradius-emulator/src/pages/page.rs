@@ -1,4 +1,4 @@
-//! What every page is sent with: headers that keep it from being framed, from loading anything and from running anything.
+//! The headers of every page: it cannot be framed, loads nothing from elsewhere and runs no script.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,16 +10,16 @@ use super::view;
 use crate::random;
 use crate::response::Response;
 
-/// Nothing is loaded from elsewhere, nothing runs, nobody may frame a page.
+/// Nothing is loaded from elsewhere, no script runs, no page may frame it.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-/// What a page may do more than others.
+/// Exceptions of a page's policy.
 #[derive(Default)]
 pub(super) struct Policy<'a> {
-    /// A scheme of addresses that its form may lead to.
+    /// A scheme to which its form may lead.
     pub(super) form_scheme: Option<&'a str>,
-    /// The script that runs.
+    /// A script that may run.
     pub(super) script: Option<&'a str>,
 }
 
@@ -46,12 +46,12 @@ pub(super) fn protected(response: Response, policy: Policy<'_>) -> Response {
     response
         .with(header::CONTENT_SECURITY_POLICY, &text)
         .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-        // Not `no-referrer`: with it browsers send `Origin: null` with the emulator's own forms.
+        // With `no-referrer`, browsers would send `Origin: null` with the emulator's own forms.
         .with(header::REFERRER_POLICY, "same-origin")
         .with(HeaderName::from_static("cross-origin-opener-policy"), "same-origin")
 }
 
-/// The answer to a form that was not sent from a page that was shown to this browser.
+/// Refuses a form that comes from no page shown to this browser.
 pub(super) fn foreign_form(link: Option<(&str, &str)>) -> Response {
     page(
         StatusCode::FORBIDDEN,

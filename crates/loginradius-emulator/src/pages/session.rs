@@ -1,4 +1,4 @@
-//! The session of the browser at hand, and who signs in to it.
+//! The session of the browser that sends a request.
 
 use hyper::StatusCode;
 use hyper::header;
@@ -15,16 +15,16 @@ use crate::response::Response;
 use crate::seeded::{self, Standing, User};
 use crate::state::State;
 
-/// The session of the browser at hand.
+/// The session of the browser that sends a request.
 pub(super) struct Session {
     pub(super) id: String,
-    /// Whether the browser must be told its id.
+    /// Whether the response sets the cookie.
     new: bool,
     port: u16,
 }
 
 impl Session {
-    /// The browser's session, or a new one.
+    /// Returns the browser's session, or creates one.
     pub(super) fn open(state: &mut State, request: &Request<'_>) -> Self {
         let port = state.address.port;
         let known =
@@ -34,7 +34,7 @@ impl Session {
         Self { id, new, port }
     }
 
-    /// The session of a browser that has sent a form, unless the form is another site's.
+    /// Returns the session of a browser that sends a form. `None` if the form is not the emulator's own.
     pub(super) fn of_form(state: &State, request: &Request<'_>, csrf: &str) -> Option<Self> {
         let port = state.address.port;
         let id = browsers::cookie(request.headers, port)?;
@@ -46,7 +46,7 @@ impl Session {
         })
     }
 
-    /// Another session, for another user or none.
+    /// Replaces the session by a new one, for another user or none.
     pub(super) fn restart(&self, state: &mut State, user: Option<&'static User>) -> Self {
         state.browsers.remove(&self.id);
         Self { id: state.browsers.create(&mut state.random, user), new: true, port: self.port }
@@ -69,7 +69,7 @@ impl Session {
         self.with_cookie(page::page(status, view))
     }
 
-    /// On to another page. `user_code` is in its normal form, which needs no encoding.
+    /// Redirects to a page. `user_code` is normalized, so it needs no encoding.
     pub(super) fn to(&self, path: &str, user_code: &str) -> Response {
         let response = if user_code.is_empty() {
             Response::see_other(path)
@@ -89,7 +89,7 @@ impl Session {
     }
 }
 
-/// The user, or what to tell whoever tried: LoginRadius's words, and what they mean here.
+/// Checks a user's password and standing. The error is LoginRadius's text and what it means here.
 pub(super) fn authenticate(username: &str, password: &str) -> Result<&'static User, String> {
     let user = seeded::user(username).filter(|user| random::secrets_match(user.password, password));
     let (code, meaning) = match user.map(|user| (user, user.standing)) {

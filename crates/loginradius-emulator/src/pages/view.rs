@@ -1,4 +1,4 @@
-//! The HTML of the pages. maud escapes whatever is put into it.
+//! The HTML of the pages. maud escapes all values.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -8,7 +8,7 @@ use crate::login_request::OAuthRequest;
 use crate::seeded::{self, User};
 use crate::state::State;
 
-/// `title` is what the page's tab says; errors are part of it, because screen readers read it first.
+/// Lays out a page. An error is part of `title`, because screen readers read it first.
 fn layout(title: &str, wide: bool, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
@@ -64,7 +64,7 @@ pub(super) fn enter_code(csrf: &str, user_code: &str, problem: Option<&str>) -> 
     )
 }
 
-/// Fields that a form takes along.
+/// The hidden fields of a form.
 type Hidden<'a> = [(&'a str, &'a str)];
 
 fn hidden_fields(fields: &Hidden<'_>) -> Markup {
@@ -80,7 +80,7 @@ pub(super) fn sign_in(csrf: &str, user_code: &str, username: &str, problem: Opti
 }
 
 pub(super) fn sign_in_to(hidden: &Hidden<'_>, app: &str, username: &str, problem: Option<&str>) -> Markup {
-    let purpose = html! { "to go on to " strong { (app) } };
+    let purpose = html! { "to continue to " strong { (app) } };
     sign_in_form("/authorize/sign-in", &purpose, hidden, username, problem)
 }
 
@@ -149,8 +149,8 @@ pub(super) fn consent(hidden: &Hidden<'_>, request: &OAuthRequest, address: &str
     )
 }
 
-/// The one script of the emulator: it presses the button of [`post_back`]. A field may be called `submit`, so the
-/// form's own method of that name may be hidden.
+/// The emulator's only script: it submits the form of [`post_back`]. A field named `submit` would hide the form's own
+/// method, so it is called through the prototype.
 pub(super) const SUBMIT: &str = "HTMLFormElement.prototype.submit.call(document.getElementById('back'))";
 
 pub(super) fn post_back(address: &str, fields: &[(String, String)]) -> Markup {
@@ -182,7 +182,7 @@ pub(super) fn cannot_sign_in(code: u16, message: &str) -> Markup {
                     "started with some of its own, to exactly those."
                 }
             }
-            p { "The application is not told, so you stay here. LoginRadius’s code for this is " (code) "." }
+            p { "The application is not notified, so you stay here. LoginRadius’s code for this is " (code) "." }
             p { a href="/" { "What this emulator serves" } }
         },
     )
@@ -284,7 +284,7 @@ pub(super) fn index(state: &State) -> Markup {
         ("Revoke", "POST /sso/oauth/refresh_token/revoke", "POST /api/oauth/{app}/revoke"),
         ("JWT by access token", "GET /sso/jwt/api/token", "GET /api/jwt/{app}/token"),
         ("JWT by password", "POST /sso/jwt/api/login", "POST /api/jwt/{app}/login"),
-        ("Sign-in in a browser", "GET /sso/oauth/redirect", "GET /service/oauth/{app}/authorize"),
+        ("Login in a browser", "GET /sso/oauth/redirect", "GET /service/oauth/{app}/authorize"),
         ("JWT in a browser", "GET /sso/jwt/redirect/token", "GET /service/jwt/{app}/authorize"),
     ];
     let identity_endpoints =
@@ -301,9 +301,9 @@ pub(super) fn index(state: &State) -> Markup {
         "What this is",
         true,
         &html! {
-            h1 { "An emulator of LoginRadius’s sign-in" }
+            h1 { "An emulator of LoginRadius’s login" }
             p {
-                "It answers LoginRadius’s OAuth 2.0 and JWT calls at " code { (state.address.public_url()) }
+                "It serves LoginRadius’s OAuth 2.0 and JWT operations at " code { (state.address.public_url()) }
                 ", for tests and demonstrations."
             }
             p { a href="/device" { "Connect a device" } }
