@@ -1,4 +1,4 @@
-//! What this emulator signs, verified by libraries that are not ours: `foreign/README.md` says by which, and how.
+//! The emulator's JWTs, verified by other libraries: `foreign/README.md` says by which, and how.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn tokens() -> Vec<Value> {
     serde_json::from_str(&fs::read_to_string(folder().join("tokens.json")).unwrap()).unwrap()
 }
 
-/// Signs the data anew. Verify it afterwards, as the README says.
+/// Writes newly signed JWTs, which must be verified as the README says.
 #[test]
 #[ignore = "writes tests/foreign/tokens.json"]
 fn sign_anew() {

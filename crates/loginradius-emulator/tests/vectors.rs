@@ -1,4 +1,4 @@
-//! Every sample of LoginRadius's documentation for an operation of the emulator is sent to it, and the answer is
+//! Every sample of LoginRadius's documentation for an operation of the emulator is sent to it, and the response is
 //! compared with the documented one.
 
 #[path = "suite/http.rs"]
@@ -17,7 +17,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const OPERATIONS: [&str; 8] =
     ["device_code", "device_token", "code_exchange", "password", "refresh", "revoke", "jwt_token", "jwt_login"];
 
-/// Samples of the emulator's operations that it does not answer as printed, and why.
+/// Samples of the emulator's operations to which it does not respond as printed, and why.
 const NOT_COVERED: [(&str, &str); 25] = [
     // Of the OpenID Connect API, which is none of the emulator's.
     ("oidc_classic_v2_revoke", "OpenID Connect"),
@@ -29,11 +29,11 @@ const NOT_COVERED: [(&str, &str); 25] = [
     ("oidc_refresh_capital_Id_token", "OpenID Connect"),
     ("oidc_revoke", "OpenID Connect"),
     // Another spelling than that of most pages; `Fault::Answer` can send these.
-    ("classic_device_token_success_expires_variant", "device_Code in the request, expires in the answer"),
+    ("classic_device_token_success_expires_variant", "device_Code in the request, expires in the response"),
     ("site_device_token_success_device_Code_form", "device_Code in the request"),
     ("site_code_exchange_expire_in_string", "expire_in, as a string"),
     ("site_code_exchange", "has an id_token, which needs an OpenID Connect application"),
-    // Answers that need settings or accounts which are not seeded; `Fault::Answer` can send these.
+    // Responses that need settings or accounts which are not seeded; `Fault::Answer` can send these.
     ("classic_error_1000", "a failure inside LoginRadius"),
     ("error_lr_provider_error", "a failure of a social provider"),
     ("error_lr_1132_captcha", "the lock asks for a CAPTCHA"),
@@ -46,12 +46,12 @@ const NOT_COVERED: [(&str, &str); 25] = [
     // Sent by faults.
     ("error_429_plain_text", "Fault::TooManyRequests, tested with the faults"),
     ("error_500_html", "Fault::Status, tested with the faults"),
-    // The error is documented, the operation that answers with it is not.
-    ("classic_error_901", "the JWT operations answer so; the OAuth ones say 2009 to an unknown client id"),
-    ("site_token_error_invalid_grant", "names an access_token: the answer of an exchange of access tokens"),
+    // The error is documented, the operation that responds with it is not.
+    ("classic_error_901", "the JWT operations respond so; the OAuth ones say 2009 to an unknown client id"),
+    ("site_token_error_invalid_grant", "names an access_token: the response to an exchange of access tokens"),
 ];
 
-/// What has to be done before a sample is sent, so that its answer is the documented one.
+/// What has to be done before a sample is sent, so that the response is the documented one.
 struct Stage {
     emulator: Emulator,
     client_id: String,
@@ -74,7 +74,7 @@ fn stage(vector: &Vector) -> Option<Stage> {
     if NOT_COVERED.iter().any(|(name, _)| *name == vector.name) {
         return None;
     }
-    let response = vector.response.as_ref().expect("an answer");
+    let response = vector.response.as_ref().expect("a response");
     let emulator = Emulator::builder()
         .manual_clock()
         .verification_uri_complete(response.body.get("verification_uri_complete").is_some())
@@ -151,7 +151,7 @@ fn stage(vector: &Vector) -> Option<Stage> {
             (stage.username, stage.password) = user(seeded::UNVERIFIED);
         }
         "error_lr_991_blocked" => (stage.username, stage.password) = user(seeded::BLOCKED),
-        other => panic!("nobody has said what leads to {other}"),
+        other => panic!("it is not known what leads to {other}"),
     }
     Some(stage)
 }
@@ -200,7 +200,7 @@ fn fill(stage: &Stage, body: &Value) -> Value {
     }
 }
 
-fn send(stage: &Stage, vector: &Vector) -> http::Reply {
+fn send(stage: &Stage, vector: &Vector) -> http::Response {
     let (_, rest) = vector.request.url.split_once("://").expect("an address");
     let (_, rest) = rest.split_once('/').expect("a path");
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -222,12 +222,12 @@ fn send(stage: &Stage, vector: &Vector) -> http::Reply {
         Value::String(form) => form,
         json => json.to_string(),
     };
-    http::send(&vector.request.method, &url, &headers, body.as_bytes()).expect("an answer")
+    http::send(&vector.request.method, &url, &headers, body.as_bytes()).expect("a response")
 }
 
 /// Same members, same JSON types.
-fn same_shape(documented: &Value, answered: &Value) -> bool {
-    match (documented, answered) {
+fn same_shape(documented: &Value, received: &Value) -> bool {
+    match (documented, received) {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
                 && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_shape(value, other)))
@@ -237,7 +237,7 @@ fn same_shape(documented: &Value, answered: &Value) -> bool {
 }
 
 #[test]
-fn every_documented_sample_is_answered_as_documented() {
+fn every_documented_sample_gets_the_documented_response() {
     let mut covered = 0;
     let mut not_covered = 0;
     for vector in loginradius_vectors::all() {
@@ -248,16 +248,16 @@ fn every_documented_sample_is_answered_as_documented() {
             not_covered += 1;
             continue;
         };
-        let reply = send(&stage, &vector);
-        let documented = vector.response.as_ref().expect("an answer");
+        let response = send(&stage, &vector);
+        let documented = vector.response.as_ref().expect("a response");
         let name = &vector.name;
-        assert_eq!(reply.status, documented.status, "{name}: {reply:?}");
+        assert_eq!(response.status, documented.status, "{name}: {response:?}");
         match documented.headers.get("Content-Type") {
             Some(expected) => {
-                let answered = reply.header("content-type").expect("a Content-Type");
-                assert!(answered.starts_with(expected.as_str()), "{name}: {answered}");
-                let answered = reply.json();
-                assert!(same_shape(&documented.body, &answered), "{name}: {answered}");
+                let received = response.header("content-type").expect("a Content-Type");
+                assert!(received.starts_with(expected.as_str()), "{name}: {received}");
+                let received = response.json();
+                assert!(same_shape(&documented.body, &received), "{name}: {received}");
                 if vector.kind != "ok" {
                     let words = |body: &Value| {
                         let mut body = body.clone();
@@ -265,10 +265,10 @@ fn every_documented_sample_is_answered_as_documented() {
                         body.as_object_mut().expect("an object").remove("Data");
                         body
                     };
-                    assert_eq!(words(&answered), words(&documented.body), "{name}");
+                    assert_eq!(words(&received), words(&documented.body), "{name}");
                 }
             }
-            None => assert_eq!(reply.body, "", "{name}"),
+            None => assert_eq!(response.body, "", "{name}"),
         }
         covered += 1;
     }
@@ -289,7 +289,7 @@ fn link(emulator: &Emulator, printed: &str) -> String {
 }
 
 #[test]
-fn every_documented_link_to_a_sign_in_is_taken() {
+fn every_documented_link_starts_a_login() {
     let mut seen = Vec::new();
     for vector in loginradius_vectors::all() {
         if !["authorize", "jwt_redirect"].contains(&vector.endpoint.as_str()) || vector.name.starts_with("oidc_") {
@@ -303,11 +303,11 @@ fn every_documented_link_to_a_sign_in_is_taken() {
         let address = printed("redirect_uri").or_else(|| printed("return_url")).expect("a way back");
         let emulator = Emulator::builder().redirect_uri(&address).expect("an address").start().expect("an emulator");
         let url = link(&emulator, &vector.request.url);
-        let page = http::send("GET", &url, &[], b"").expect("an answer");
+        let page = http::send("GET", &url, &[], b"").expect("a response");
         assert_eq!(page.status, 200, "{}: {page:?}", vector.name);
-        let landing = emulator.authorize(&url).expect("to be sent back");
+        let response = emulator.authorize(&url).expect("to be sent back");
         let expected = match (vector.endpoint.as_str(), &vector.response) {
-            ("jwt_redirect", _) => format!("{address}?token={}", landing.param("token").expect("a JWT")),
+            ("jwt_redirect", _) => format!("{address}?token={}", response.param("token").expect("a JWT")),
             (_, response) => {
                 let issued = emulator.codes().remove(0);
                 assert_eq!((&issued.scope, &issued.challenge), (&printed("scope"), &printed("code_challenge")));
@@ -318,7 +318,7 @@ fn every_documented_link_to_a_sign_in_is_taken() {
                 }
             }
         };
-        assert_eq!(landing.url, expected, "{}", vector.name);
+        assert_eq!(response.url, expected, "{}", vector.name);
         seen.push(vector.name);
     }
     assert_eq!(

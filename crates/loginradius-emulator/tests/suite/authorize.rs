@@ -1,4 +1,4 @@
-//! Signing in through a browser to leave with a code or a token.
+//! Logins in a browser that yield a code or a token.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use loginradius_emulator::{AuthorizeError, CodeState, Emulator, Family, Fault, L
 use sha2::{Digest as _, Sha256};
 
 use crate::browser::Browser;
-use crate::http::{Reply, get, post, send};
+use crate::http::{Response, get, post, send};
 
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:9/callback";
 pub(crate) const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
@@ -17,7 +17,7 @@ type Params<'a> = &'a [(&'a str, &'a str)];
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// Path and query of a link, with these parameters alone.
+/// Returns path and query of a link with only these parameters.
 pub(crate) fn bare_link(family: Family, params: &[(&str, &str)]) -> String {
     let path = match family {
         Family::Classic => "/sso/oauth/redirect",
@@ -27,7 +27,7 @@ pub(crate) fn bare_link(family: Family, params: &[(&str, &str)]) -> String {
     format!("{path}?{query}")
 }
 
-/// A link that asks for a code, unless these parameters say otherwise. An empty one is left out.
+/// Returns a link that requests a code, with these parameters instead of the usual ones. An empty one is left out.
 pub(crate) fn link(family: Family, params: &[(&str, &str)]) -> String {
     let mut all = vec![
         ("client_id", seeded::CLIENT_ID),
@@ -56,7 +56,7 @@ fn started() -> Emulator {
     Emulator::builder().manual_clock().start().unwrap()
 }
 
-/// Names and values after the `?` or the `#`.
+/// Returns names and values after the `?` or the `#`.
 fn pairs(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
@@ -66,7 +66,7 @@ fn names(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_person_signs_in_and_allows() {
+fn the_user_signs_in_and_allows() {
     for family in FAMILIES {
         let emulator = started();
         let path = link(family, &[("scope", "profile email"), ("code_challenge", CHALLENGE)]);
@@ -101,7 +101,7 @@ fn a_person_signs_in_and_allows() {
 }
 
 #[test]
-fn a_person_denies() {
+fn the_user_denies() {
     for family in FAMILIES {
         let emulator = started();
         let mut browser = at_consent(&emulator, &link(family, &[]));
@@ -114,7 +114,7 @@ fn a_person_denies() {
 }
 
 #[test]
-fn whoever_may_sign_in_is_told_apart_from_whoever_may_not() {
+fn users_who_may_not_sign_in_are_refused_and_others_are_not() {
     let emulator = started();
     let cases = [
         (seeded::ADA.email, "wrong", "Invalid user ID and/or password. This sign-in"),
@@ -124,7 +124,7 @@ fn whoever_may_sign_in_is_told_apart_from_whoever_may_not() {
         (seeded::BLOCKED.username, seeded::BLOCKED.password, "Your account is blocked"),
         (seeded::LOCKED.phone, seeded::LOCKED.password, "Your account has been locked"),
         (seeded::SECOND_FACTOR.email, seeded::SECOND_FACTOR.password, "Two factor authentication is enabled"),
-        // Only the right password says how an account stands.
+        // Only the right password reveals the account's standing.
         (seeded::BLOCKED.email, "wrong", "Invalid user ID and/or password"),
     ];
     let mut browser = Browser::open(&emulator, &link(Family::Classic, &[]));
@@ -134,7 +134,7 @@ fn whoever_may_sign_in_is_told_apart_from_whoever_may_not() {
         assert!(browser.page.body.contains("aria-invalid=\"true\""));
         assert!(!browser.page.body.contains(&format!("value=\"{password}\"")) || password.is_empty());
     }
-    // And the same page still lets Grace in, whichever of her names she uses.
+    // The same page still accepts Grace, by each of the user's identifiers.
     browser.sign_in(&format!(" {} ", seeded::GRACE.phone), seeded::GRACE.password);
     assert!(browser.page.body.contains("Grace Sample"));
     browser.decide("allow");
@@ -174,11 +174,11 @@ fn every_response_type_gives_what_it_names() {
     for family in FAMILIES {
         for (response_type, expected) in cases {
             let emulator = started();
-            let landing = authorize(&emulator, &link(family, &[("response_type", response_type)])).unwrap();
-            let (address, query) = landing.url.split_once('?').unwrap();
+            let response = authorize(&emulator, &link(family, &[("response_type", response_type)])).unwrap();
+            let (address, query) = response.url.split_once('?').unwrap();
             assert_eq!((address, names(query)), (CALLBACK, expected.iter().map(ToString::to_string).collect()));
             assert_eq!(emulator.codes().len(), usize::from(response_type.contains("code")));
-            let Some(token) = landing.param("token") else { continue };
+            let Some(token) = response.param("token") else { continue };
             // RFC 6749, section 4.2.2: no refresh token goes through a browser.
             let sign_in = emulator.sign_ins().remove(0);
             assert_eq!((sign_in.access_token.as_str(), sign_in.refresh_token.as_str()), (token.as_str(), ""));
@@ -191,7 +191,7 @@ fn every_response_type_gives_what_it_names() {
 }
 
 #[test]
-fn what_is_wrong_is_told_to_the_application() {
+fn the_application_is_notified_of_errors() {
     let long = "x".repeat(44);
     let cases: &[(Params<'_>, &str, &str)] = &[
         (&[("response_type", "")], "invalid_request", "The response_type is a required parameter"),
@@ -229,22 +229,22 @@ fn what_is_wrong_is_told_to_the_application() {
             let path = link(family, params);
             let expected = [("error", *error), ("error_description", *description), ("state", "a state & more")];
             let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-            let reply = get(&emulator, &path);
-            assert_eq!(reply.status, 303, "{params:?}: {reply:?}");
-            let location = reply.header("location").unwrap();
+            let response = get(&emulator, &path);
+            assert_eq!(response.status, 303, "{params:?}: {response:?}");
+            let location = response.header("location").unwrap();
             let (address, query) = location.split_once('?').unwrap();
             assert_eq!((address, pairs(query)), (CALLBACK, expected), "{params:?}");
-            assert_eq!(reply.header("cache-control"), Some("no-store"));
+            assert_eq!(response.header("cache-control"), Some("no-store"));
             // Without the browser it is the same.
-            let landing = authorize(&emulator, &path).unwrap();
-            assert_eq!((landing.url.as_str(), landing.form), (location, None));
+            let response = authorize(&emulator, &path).unwrap();
+            assert_eq!((response.url.as_str(), response.form), (location, None));
             assert_eq!(emulator.codes(), []);
         }
     }
 }
 
 #[test]
-fn a_parameter_that_is_there_twice_is_told_to_the_application() {
+fn the_application_is_notified_of_a_repeated_parameter() {
     let emulator = started();
     for name in ["response_type", "state", "scope", "code_challenge", "code_challenge_method", "response_mode"] {
         for family in FAMILIES {
@@ -260,12 +260,12 @@ fn a_parameter_that_is_there_twice_is_told_to_the_application() {
             ];
             assert!(authorize(&emulator, &bare_link(family, &all)).unwrap().param("code").is_some());
             let twice = [&all[..], &[*all.iter().find(|(other, _)| *other == name).unwrap()]].concat();
-            let landing = authorize(&emulator, &bare_link(family, &twice)).unwrap();
+            let response = authorize(&emulator, &bare_link(family, &twice)).unwrap();
             let description = format!("The {name} must not be repeated");
-            assert_eq!(landing.param("error").as_deref(), Some("invalid_request"), "{name}");
-            assert_eq!(landing.param("error_description"), Some(description));
-            // Which of two states would be the right one?
-            assert_eq!(landing.param("state").as_deref(), (name != "state").then_some("s"));
+            assert_eq!(response.param("error").as_deref(), Some("invalid_request"), "{name}");
+            assert_eq!(response.param("error_description"), Some(description));
+            // It cannot be known which state is the right one.
+            assert_eq!(response.param("state").as_deref(), (name != "state").then_some("s"));
         }
     }
 }
@@ -338,17 +338,17 @@ fn the_fragment_and_a_form_can_be_asked_for() {
     for family in FAMILIES {
         let wanted = [("response_type", "code token"), ("redirect_uri", "http://localhost:9/?a=b")];
         let fragment = [&wanted[..], &[("response_mode", "fragment")]].concat();
-        let landing = authorize(&emulator, &link(family, &fragment)).unwrap();
-        let (address, answer) = landing.url.split_once('#').unwrap();
+        let response = authorize(&emulator, &link(family, &fragment)).unwrap();
+        let (address, fragment) = response.url.split_once('#').unwrap();
         assert_eq!(
-            (address, names(answer)),
+            (address, names(fragment)),
             ("http://localhost:9/?a=b", vec!["code".into(), "token".into(), "state".into()])
         );
 
         let posted = [&wanted[..], &[("response_mode", "form_post")]].concat();
-        let landing = authorize(&emulator, &link(family, &posted)).unwrap();
-        assert_eq!(landing.url, "http://localhost:9/?a=b");
-        let form = landing.form.unwrap();
+        let response = authorize(&emulator, &link(family, &posted)).unwrap();
+        assert_eq!(response.url, "http://localhost:9/?a=b");
+        let form = response.form.unwrap();
         assert_eq!(form.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["code", "token", "state"]);
 
         let denied = emulator.deny_authorization(&format!("{}{}", emulator.base_url(), link(family, &posted))).unwrap();
@@ -358,7 +358,7 @@ fn the_fragment_and_a_form_can_be_asked_for() {
 }
 
 #[test]
-fn a_posted_answer_sends_itself_with_the_one_script_that_may_run_and_has_a_button() {
+fn a_posted_response_sends_itself_with_the_only_script_that_may_run_and_has_a_button() {
     let emulator = started();
     let mut browser = at_consent(&emulator, &link(Family::Classic, &[("response_mode", "form_post")]));
     browser.decide("allow");
@@ -392,7 +392,7 @@ fn pages_are_protected() {
         browser.sign_in(seeded::ADA.email, "wrong");
         protected(&browser.page, "form-action 'self'");
         browser.sign_in_as_ada();
-        // Browsers apply it to where the form's answer leads.
+        // Browsers apply it to redirects after the form.
         protected(&browser.page, &format!("form-action 'self' {scheme}"));
         browser.decide("allow");
         assert!(browser.location().starts_with(redirect_uri));
@@ -406,7 +406,7 @@ fn pages_are_protected() {
 }
 
 #[track_caller]
-pub(crate) fn protected(page: &Reply, form_action: &str) {
+pub(crate) fn protected(page: &Response, form_action: &str) {
     let policy = page.header("content-security-policy").expect("a policy");
     let expected = format!(
         "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; {form_action}"
@@ -434,7 +434,7 @@ fn the_back_button_issues_no_second_code() {
         let (consent, at) = (browser.page.body.clone(), browser.at.clone());
         browser.decide(decision);
         let codes = emulator.codes().len();
-        // The page may be shown from the browser's memory...
+        // The page may come from the browser's cache...
         for again in ["allow", "deny"] {
             browser.page.body.clone_from(&consent);
             browser.decide(again);
@@ -446,7 +446,7 @@ fn the_back_button_issues_no_second_code() {
         browser.page.body = sign_in_form;
         browser.sign_in_as_ada();
         browser.warns(400, "Go back to the application");
-        // ...or asked for again.
+        // ...or requested again.
         browser.go(&at);
         browser.warns(400, "Go back to the application");
         assert_eq!(emulator.codes().len(), codes);
@@ -454,7 +454,7 @@ fn the_back_button_issues_no_second_code() {
 }
 
 #[test]
-fn a_sign_in_must_be_over_within_ten_minutes() {
+fn a_login_must_be_complete_within_ten_minutes() {
     let emulator = started();
     let mut quick = Browser::open(&emulator, &link(Family::Site, &[]));
     let mut slow = Browser::open(&emulator, &link(Family::Site, &[]));
@@ -474,14 +474,14 @@ fn a_sign_in_must_be_over_within_ten_minutes() {
 }
 
 #[test]
-fn deciding_needs_a_sign_in_and_a_decision() {
+fn deciding_needs_a_signed_in_user_and_a_decision() {
     let emulator = started();
     let mut browser = Browser::open(&emulator, &link(Family::Classic, &[]));
     let hidden = browser.hidden_of("/authorize/sign-in");
     let mut fields: Vec<_> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     fields.push(("decision", "allow"));
     browser.request("POST", "/authorize/decide", &[], &fields);
-    // It is asked for first.
+    // Signing in comes first.
     browser.is_at("/authorize");
     browser.sign_in_as_ada();
     for decision in ["perhaps", "", "Allow"] {
@@ -527,7 +527,7 @@ fn forms_of_other_sites_and_of_other_browsers_are_refused() {
     let cookie = browser.cookie.take();
     browser.request("POST", "/authorize/decide", &[], &good);
     assert_eq!(browser.page.status, 403, "no cookie");
-    // A ticket is shown to its browser alone.
+    // A ticket is valid in its own browser only.
     browser.cookie = None;
     browser.go(&format!("/authorize?ticket={ticket}"));
     browser.warns(400, "Go back to the application");
@@ -538,12 +538,12 @@ fn forms_of_other_sites_and_of_other_browsers_are_refused() {
 }
 
 #[test]
-fn two_tabs_are_two_sign_ins() {
+fn two_tabs_are_two_logins() {
     let emulator = started();
     let mut browser = at_consent(&emulator, &link(Family::Classic, &[("state", "one")]));
     let one = browser.page.body.clone();
     browser.go(&link(Family::Classic, &[("state", "two")]));
-    // Each asks anew.
+    // Each asks for consent.
     browser.sign_in(seeded::GRACE.email, seeded::GRACE.password);
     browser.decide("allow");
     assert!(browser.location().ends_with("&state=two"));
@@ -639,7 +639,7 @@ fn requests_are_recorded_and_faults_are_applied() {
         browser.go(&link(family, &[("client_id", "")]));
         let requests = emulator.requests();
         let seen: Vec<_> = requests.iter().map(|request| request.status).collect();
-        // The forms are no requests to the API.
+        // The forms are not recorded.
         assert_eq!(seen, [Some(503), None, Some(302), Some(200), Some(303), Some(400)]);
         for request in &requests {
             assert_eq!((request.operation, request.family), (Some(Operation::Authorize), Some(family)));
@@ -647,7 +647,7 @@ fn requests_are_recorded_and_faults_are_applied() {
         }
         assert_eq!(requests[3].client_id.as_deref(), Some(seeded::CLIENT_ID));
         assert_eq!(requests[0].fault, Some(Fault::Status(503)));
-        // Without a browser nothing goes wrong.
+        // Faults do not apply without a browser.
         emulator.fault(Operation::Authorize, Fault::DropBefore);
         assert!(authorize(&emulator, &path).is_ok());
     }
@@ -668,8 +668,8 @@ fn only_get_leads_in() {
     let emulator = started();
     for family in FAMILIES {
         let path = link(family, &[]);
-        let reply = post(&emulator, &path, &[]);
-        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+        let response = post(&emulator, &path, &[]);
+        assert_eq!((response.status, response.header("allow")), (405, Some("GET")));
     }
     for path in ["/authorize/sign-in", "/authorize/decide", "/authorize/sign-out"] {
         assert_eq!(get(&emulator, path).status, 405, "{path}");
@@ -694,7 +694,7 @@ fn thousands_that_never_finish_do_no_harm() {
     for _ in 0..1000 {
         assert_eq!(get(&emulator, &link(Family::Classic, &[])).status, 200);
     }
-    // The oldest is forgotten, and with its session the form.
+    // The oldest session is forgotten, and its form with it.
     first.submit("/authorize/sign-in", &[("username", "ada"), ("password", seeded::ADA.password)]);
     assert!(matches!(first.page.status, 400 | 403));
     let mut last = at_consent(&emulator, &link(Family::Classic, &[]));

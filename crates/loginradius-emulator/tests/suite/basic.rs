@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use loginradius_emulator::{Emulator, Operation, seeded};
 
-use crate::http::{ID, Reply, SECRET, assert_code, assert_oauth, post_with, tokens};
+use crate::http::{ID, Response, SECRET, assert_code, assert_oauth, post_with, tokens};
 
 const CLASSIC: &str = "/sso/oauth/access_token";
 const SITE: &str = "/api/oauth/demo-oauth-app/token";
@@ -14,7 +14,7 @@ const PASSWORD: [(&str, &str); 3] =
     [("grant_type", "password"), ("username", "ada"), ("password", "ada-demo-password")];
 
 /// Posts a form with the credentials of HTTP Basic.
-fn post_as(emulator: &Emulator, path: &str, credentials: &str, fields: &[(&str, &str)]) -> Reply {
+fn post_as(emulator: &Emulator, path: &str, credentials: &str, fields: &[(&str, &str)]) -> Response {
     let header = format!("Basic {}", STANDARD.encode(credentials));
     post_with(emulator, path, &[("authorization", &header)], fields)
 }
@@ -58,14 +58,14 @@ fn basic_and_a_secret_in_the_body_at_once_are_an_invalid_request() {
     let text = "The client must not authenticate in more than one way";
     let other = ("client_id", seeded::OTHER_CLIENT_ID);
     for more in [&[SECRET][..], &[ID, SECRET], &[("client_secret", "")], &[other]] {
-        let reply = post_as(&emulator, SITE, &seeded_client(), &[&PASSWORD[..], more].concat());
-        assert_oauth(&reply, 400, "invalid_request", text);
+        let response = post_as(&emulator, SITE, &seeded_client(), &[&PASSWORD[..], more].concat());
+        assert_oauth(&response, 400, "invalid_request", text);
     }
-    let reply = post_as(&emulator, REVOKE, &seeded_client(), &[SECRET, ("token", "x")]);
-    assert_oauth(&reply, 400, "invalid_request", text);
+    let response = post_as(&emulator, REVOKE, &seeded_client(), &[SECRET, ("token", "x")]);
+    assert_oauth(&response, 400, "invalid_request", text);
     // The client id alone authenticates nothing, so it may be in both.
-    let reply = post_as(&emulator, SITE, &seeded_client(), &[&PASSWORD[..], &[ID]].concat());
-    assert_eq!(reply.status, 200, "{reply:?}");
+    let response = post_as(&emulator, SITE, &seeded_client(), &[&PASSWORD[..], &[ID]].concat());
+    assert_eq!(response.status, 200, "{response:?}");
 }
 
 #[test]
@@ -92,9 +92,10 @@ fn wrong_credentials_are_refused() {
 fn the_classic_urls_read_the_body_only() {
     let emulator = Emulator::start().unwrap();
     assert_code(&post_as(&emulator, CLASSIC, &seeded_client(), &PASSWORD), 400, 922);
-    let reply = post_as(&emulator, CLASSIC, "x:x", &[&PASSWORD[..], &[ID, SECRET]].concat());
-    assert_eq!(reply.status, 200, "{reply:?}");
+    let response = post_as(&emulator, CLASSIC, "x:x", &[&PASSWORD[..], &[ID, SECRET]].concat());
+    assert_eq!(response.status, 200, "{response:?}");
     let token = tokens(&emulator).text("refresh_token");
-    let reply = post_as(&emulator, "/sso/oauth/refresh_token/revoke", &seeded_client(), &[("refresh_token", &token)]);
-    assert_code(&reply, 400, 922);
+    let response =
+        post_as(&emulator, "/sso/oauth/refresh_token/revoke", &seeded_client(), &[("refresh_token", &token)]);
+    assert_code(&response, 400, 922);
 }

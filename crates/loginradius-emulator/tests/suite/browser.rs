@@ -2,20 +2,20 @@
 
 use loginradius_emulator::{Emulator, seeded};
 
-use crate::http::{Reply, send};
+use crate::http::{Response, send};
 
 /// It keeps its cookie, fills in forms and follows redirects, but not away from the emulator.
 pub(crate) struct Browser<'a> {
     pub(crate) emulator: &'a Emulator,
     pub(crate) cookie: Option<String>,
-    pub(crate) page: Reply,
+    pub(crate) page: Response,
     /// Path and query of the page.
     pub(crate) at: String,
 }
 
 impl<'a> Browser<'a> {
     pub(crate) fn open(emulator: &'a Emulator, path: &str) -> Self {
-        let page = Reply { status: 0, headers: Vec::new(), body: String::new() };
+        let page = Response { status: 0, headers: Vec::new(), body: String::new() };
         let mut browser = Self { emulator, cookie: None, page, at: String::new() };
         browser.go(path);
         browser
@@ -36,7 +36,7 @@ impl<'a> Browser<'a> {
             all.push(("content-type", "application/x-www-form-urlencoded"));
         }
         let url = format!("{}{path}", self.emulator.base_url());
-        self.page = send(method, &url, &all, body.as_bytes()).expect("an answer");
+        self.page = send(method, &url, &all, body.as_bytes()).expect("a response");
         self.at = path.to_owned();
         if let Some(set) = self.page.header("set-cookie") {
             assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
@@ -50,7 +50,7 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// The hidden fields of the form that leads to `action`.
+    /// Returns the hidden fields of the form that leads to `action`.
     pub(crate) fn hidden_of(&self, action: &str) -> Vec<(String, String)> {
         let start = format!("<form method=\"post\" action=\"{action}\">");
         let with_id = format!("method=\"post\" action=\"{action}\">");
@@ -70,7 +70,7 @@ impl<'a> Browser<'a> {
             .collect()
     }
 
-    /// The value of a hidden field.
+    /// Returns the value of a hidden field.
     pub(crate) fn hidden(&self, name: &str) -> String {
         let start = format!("name=\"{name}\" value=\"");
         let (_, rest) = self.page.body.split_once(&start).expect("a hidden field");
@@ -91,7 +91,7 @@ impl<'a> Browser<'a> {
         self.submit("/device", &[("user_code", user_code)]);
     }
 
-    /// On whichever page asks for it.
+    /// Signs in on the current page.
     pub(crate) fn sign_in(&mut self, username: &str, password: &str) {
         let action =
             if self.page.body.contains("\"/device/sign-in\"") { "/device/sign-in" } else { "/authorize/sign-in" };
@@ -106,7 +106,7 @@ impl<'a> Browser<'a> {
         self.submit("/authorize/decide", &[("decision", decision)]);
     }
 
-    /// Where the last answer sends it.
+    /// Returns where the last response redirects.
     #[track_caller]
     pub(crate) fn location(&self) -> String {
         assert_eq!(self.page.status, 303, "{:?}", self.page);
@@ -118,7 +118,7 @@ impl<'a> Browser<'a> {
         assert_eq!(self.at.split('?').next(), Some(path), "{}", self.page.body);
     }
 
-    /// That the page says this in an alert, with this status.
+    /// Asserts that the page has this alert and this status.
     #[track_caller]
     pub(crate) fn warns(&self, status: u16, words: &str) {
         let (_, rest) = self.page.body.split_once("role=\"alert\"").expect("an alert");

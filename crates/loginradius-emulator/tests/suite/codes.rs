@@ -1,11 +1,11 @@
-//! From the link to the tokens: codes as the sign-in through a browser issues them.
+//! From the link to the tokens: codes that a login in a browser issues.
 
 use std::time::Duration;
 
 use loginradius_emulator::{CodeState, Emulator, Family, Fault, Operation, seeded};
 
 use crate::authorize::{CALLBACK, FAMILIES, authorize, link};
-use crate::http::{ID, Reply, SECRET, assert_code, assert_oauth, post, try_post};
+use crate::http::{ID, Response, SECRET, assert_code, assert_oauth, post, try_post};
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -14,7 +14,7 @@ fn started() -> Emulator {
     Emulator::builder().manual_clock().start().unwrap()
 }
 
-/// A code for a link with these parameters besides the usual ones.
+/// Returns a code for a link with these parameters besides the usual ones.
 fn code(emulator: &Emulator, family: Family, params: &[(&str, &str)]) -> String {
     authorize(emulator, &link(family, params)).unwrap().param("code").expect("a code")
 }
@@ -26,7 +26,7 @@ fn path(family: Family) -> &'static str {
     }
 }
 
-/// The fields that each family documents, then these; an empty one of these leaves the documented one out.
+/// Returns the fields that each API documents, and then these. An empty one leaves the documented one out.
 fn fields<'a>(family: Family, code: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields = vec![ID, SECRET, ("redirect_uri", CALLBACK), ("response_type", "token"), ("code", code)];
     if family == Family::Site {
@@ -37,15 +37,15 @@ fn fields<'a>(family: Family, code: &'a str, more: &[(&'a str, &'a str)]) -> Vec
     fields
 }
 
-fn exchange(emulator: &Emulator, family: Family, code: &str, more: &[(&str, &str)]) -> Reply {
+fn exchange(emulator: &Emulator, family: Family, code: &str, more: &[(&str, &str)]) -> Response {
     post(emulator, path(family), &fields(family, code, more))
 }
 
 #[track_caller]
-fn refused(family: Family, reply: &Reply, classic: (u16, u16), site: (u16, &str, &str)) {
+fn refused(family: Family, response: &Response, classic: (u16, u16), site: (u16, &str, &str)) {
     match family {
-        Family::Classic => assert_code(reply, classic.0, classic.1),
-        _ => assert_oauth(reply, site.0, site.1, site.2),
+        Family::Classic => assert_code(response, classic.0, classic.1),
+        _ => assert_oauth(response, site.0, site.1, site.2),
     }
 }
 
@@ -116,15 +116,15 @@ fn a_code_is_bound_to_its_client_and_address() {
         let emulator = started();
         let code = code(&emulator, family, &[("redirect_uri", "http://localhost:9/a?b=c")]);
         let other = [("client_id", seeded::OTHER_CLIENT_ID), ("client_secret", seeded::OTHER_CLIENT_SECRET)];
-        let reply = exchange(&emulator, family, &code, &other);
-        refused(family, &reply, (401, 2007), (400, "invalid_grant", "The code is not valid"));
+        let response = exchange(&emulator, family, &code, &other);
+        refused(family, &response, (401, 2007), (400, "invalid_grant", "The code is not valid"));
         for elsewhere in [CALLBACK, "http://localhost:9/a?b=C", "http://localhost:9/a", "http://LOCALHOST:9/a?b=c"] {
-            let reply = exchange(&emulator, family, &code, &[("redirect_uri", elsewhere)]);
+            let response = exchange(&emulator, family, &code, &[("redirect_uri", elsewhere)]);
             let text = "The redirect_uri is not valid, check redirect_uri parameter again";
-            refused(family, &reply, (401, 2014), (400, "invalid_request", text));
+            refused(family, &response, (401, 2014), (400, "invalid_request", text));
         }
-        let reply = exchange(&emulator, family, &code, &[("redirect_uri", "http://localhost:9/a?b=c")]);
-        assert_eq!(reply.status, 200);
+        let response = exchange(&emulator, family, &code, &[("redirect_uri", "http://localhost:9/a?b=c")]);
+        assert_eq!(response.status, 200);
     }
 }
 
@@ -138,8 +138,8 @@ fn a_code_lives_fifty_seconds_from_the_decision() {
         emulator.advance(Duration::from_secs(1));
         let states: Vec<_> = emulator.codes().into_iter().map(|code| code.state).collect();
         assert_eq!(states, [CodeState::Exchanged, CodeState::Expired]);
-        let reply = exchange(&emulator, family, &late, &[]);
-        refused(family, &reply, (401, 2005), (400, "invalid_grant", "The code has been expired"));
+        let response = exchange(&emulator, family, &late, &[]);
+        refused(family, &response, (401, 2005), (400, "invalid_grant", "The code has been expired"));
     }
 }
 
@@ -153,12 +153,12 @@ fn every_name_of_the_challenges_method_means_s256_and_makes_the_secret_optional(
             let params = [&[("code_challenge", CHALLENGE)], method].concat();
             let code = code(&emulator, family, &params);
             let without_secret = |verifier| [("client_secret", ""), ("code_verifier", verifier)];
-            let reply = exchange(&emulator, family, &code, &without_secret(""));
+            let response = exchange(&emulator, family, &code, &without_secret(""));
             let text = "The code_verifier is a required parameter";
-            refused(family, &reply, (400, 2008), (400, "invalid_request", text));
+            refused(family, &response, (400, 2008), (400, "invalid_request", text));
             for wrong in [CHALLENGE, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK", "short"] {
-                let reply = exchange(&emulator, family, &code, &without_secret(wrong));
-                refused(family, &reply, (400, 2010), (400, "invalid_grant", "The code is not valid"));
+                let response = exchange(&emulator, family, &code, &without_secret(wrong));
+                refused(family, &response, (400, 2010), (400, "invalid_grant", "The code is not valid"));
             }
             assert_eq!(exchange(&emulator, family, &code, &without_secret(VERIFIER)).status, 200, "{method:?}");
         }
@@ -170,12 +170,12 @@ fn a_verifier_without_a_challenge_and_a_missing_secret_are_refused() {
     for family in FAMILIES {
         let emulator = started();
         let code = code(&emulator, family, &[]);
-        let reply = exchange(&emulator, family, &code, &[("code_verifier", VERIFIER)]);
-        refused(family, &reply, (400, 2010), (400, "invalid_grant", "The code is not valid"));
+        let response = exchange(&emulator, family, &code, &[("code_verifier", VERIFIER)]);
+        refused(family, &response, (400, 2010), (400, "invalid_grant", "The code is not valid"));
         for more in [&[("client_secret", "")][..], &[("client_secret", ""), ("code_verifier", VERIFIER)]] {
-            let reply = exchange(&emulator, family, &code, more);
+            let response = exchange(&emulator, family, &code, more);
             let text = "The client_secret is a required parameter";
-            refused(family, &reply, (400, 923), (400, "invalid_request", text));
+            refused(family, &response, (400, 923), (400, "invalid_request", text));
         }
         assert_eq!(exchange(&emulator, family, &code, &[]).status, 200);
     }

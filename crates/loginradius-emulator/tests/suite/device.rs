@@ -81,7 +81,7 @@ fn polling_too_early_slows_that_device_down_for_good() {
 }
 
 #[test]
-fn a_decision_is_told_however_early_the_poll() {
+fn a_poll_that_is_too_early_gets_a_decision() {
     let emulator = manual();
     let grant = device_code(&emulator);
     let code = grant.text("device_code");
@@ -91,13 +91,13 @@ fn a_decision_is_told_however_early_the_poll() {
 }
 
 #[test]
-fn a_denied_device_is_told_so() {
+fn a_denied_device_gets_access_denied() {
     let emulator = manual();
     let grant = device_code(&emulator);
     emulator.deny(&grant.text("user_code")).unwrap();
     for _ in 0..2 {
-        let reply = poll(&emulator, &grant.text("device_code"));
-        assert_oauth(&reply, 400, "access_denied", "");
+        let response = poll(&emulator, &grant.text("device_code"));
+        assert_oauth(&response, 400, "access_denied", "");
     }
     assert_eq!(emulator.device_grants()[0].state, GrantState::Denied);
 }
@@ -109,12 +109,12 @@ fn a_code_expires_on_the_second_pending_or_approved() {
     let approved = device_code(&emulator);
     emulator.approve(&approved.text("user_code")).unwrap();
     emulator.advance(seconds(1799));
-    let reply = poll(&emulator, &pending.text("device_code"));
-    assert_oauth(&reply, 400, "authorization_pending", "");
+    let response = poll(&emulator, &pending.text("device_code"));
+    assert_oauth(&response, 400, "authorization_pending", "");
     emulator.advance(seconds(1));
     for grant in [&pending, &approved] {
-        let reply = poll(&emulator, &grant.text("device_code"));
-        assert_oauth(&reply, 400, "expired_token", "");
+        let response = poll(&emulator, &grant.text("device_code"));
+        assert_oauth(&response, 400, "expired_token", "");
     }
     let states: Vec<_> = emulator.device_grants().iter().map(|grant| grant.state).collect();
     assert_eq!(states, [GrantState::Expired, GrantState::Expired]);
@@ -211,20 +211,20 @@ fn a_poll_needs_its_parameters() {
     let code = ("device_code", code.as_str());
     let path = "/sso/oauth/demo-oauth-app/access_token";
     let required = |name: &str| format!("The {name} is a required parameter");
-    let reply = post(&emulator, path, &[ID, code]);
-    assert_oauth(&reply, 400, "invalid_request", &required("grant_type"));
-    let reply = post(&emulator, path, &[ID, DEVICE_GRANT]);
-    assert_oauth(&reply, 400, "invalid_request", &required("device_code"));
-    let reply = post(&emulator, path, &[ID, code, ("grant_type", "password")]);
+    let response = post(&emulator, path, &[ID, code]);
+    assert_oauth(&response, 400, "invalid_request", &required("grant_type"));
+    let response = post(&emulator, path, &[ID, DEVICE_GRANT]);
+    assert_oauth(&response, 400, "invalid_request", &required("device_code"));
+    let response = post(&emulator, path, &[ID, code, ("grant_type", "password")]);
     let text = "The grant_type is not valid, check grant_type parameter again";
-    assert_oauth(&reply, 400, "unsupported_grant_type", text);
-    let reply = post(&emulator, path, &[ID, DEVICE_GRANT, ("device_code", "unknown")]);
-    assert_oauth(&reply, 400, "invalid_grant", "The code is invalid or expired");
-    let reply = post(&emulator, path, &[ID, DEVICE_GRANT, code, ("response_type", "code")]);
+    assert_oauth(&response, 400, "unsupported_grant_type", text);
+    let response = post(&emulator, path, &[ID, DEVICE_GRANT, ("device_code", "unknown")]);
+    assert_oauth(&response, 400, "invalid_grant", "The code is invalid or expired");
+    let response = post(&emulator, path, &[ID, DEVICE_GRANT, code, ("response_type", "code")]);
     let text = "The response_type must contains valid value";
-    assert_oauth(&reply, 400, "invalid_request", text);
+    assert_oauth(&response, 400, "invalid_request", text);
     // Names are exact.
-    let reply = post(&emulator, path, &[ID, DEVICE_GRANT, ("device_Code", code.1)]);
-    assert_oauth(&reply, 400, "invalid_request", &required("device_code"));
+    let response = post(&emulator, path, &[ID, DEVICE_GRANT, ("device_Code", code.1)]);
+    assert_oauth(&response, 400, "invalid_request", &required("device_code"));
     assert_eq!(get(&emulator, path).status, 405);
 }

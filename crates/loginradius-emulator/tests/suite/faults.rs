@@ -1,4 +1,4 @@
-//! What goes wrong on demand.
+//! Faults on demand.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::http::{
 
 const DEVICE: &str = "/sso/oauth/demo-oauth-app/device";
 
-/// The bytes of an answer to a request for a device code.
+/// Requests a device code, and returns the bytes of the response.
 fn raw_device_code(emulator: &Emulator) -> String {
     let form = format!("client_id={}", seeded::CLIENT_ID);
     let request = format!(
@@ -23,27 +23,27 @@ fn raw_device_code(emulator: &Emulator) -> String {
     String::from_utf8(raw(emulator, &request)).unwrap()
 }
 
-/// One request with a fault: the bytes of its answer, and how many device codes there are after it.
+/// Sends one request with a fault. Returns the bytes of the response and the number of device codes after it.
 fn once(fault: Fault) -> (String, usize) {
     let emulator = Emulator::start().unwrap();
     emulator.fault_times(Operation::DeviceCode, fault.clone(), 1);
-    let answer = raw_device_code(&emulator);
+    let response = raw_device_code(&emulator);
     let recorded = emulator.requests().remove(0);
     assert_eq!(recorded.fault, Some(fault));
-    let status = answer.get(9..12).and_then(|status| status.parse().ok());
+    let status = response.get(9..12).and_then(|status| status.parse().ok());
     assert_eq!(recorded.status, status);
     let acted = emulator.device_grants().len();
-    // Once is once.
+    // The fault applied once.
     assert!(raw_device_code(&emulator).starts_with("HTTP/1.1 200 OK\r\n"));
-    (answer, acted)
+    (response, acted)
 }
 
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").expect("a head").1
+fn body(response: &str) -> &str {
+    response.split_once("\r\n\r\n").expect("a head").1
 }
 
-fn length(answer: &str) -> usize {
-    let (_, rest) = answer.split_once("content-length: ").expect("a length");
+fn length(response: &str) -> usize {
+    let (_, rest) = response.split_once("content-length: ").expect("a length");
     rest.lines().next().unwrap().parse().unwrap()
 }
 
@@ -55,22 +55,22 @@ fn dropped_before_and_after_acting() {
 
 #[test]
 fn too_many_requests_with_and_without_a_time() {
-    let (answer, acted) = once(Fault::TooManyRequests { retry_after: None });
-    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
-    assert!(answer.contains("content-type: text/plain"));
-    assert!(!answer.contains("retry-after"));
-    assert_eq!((body(&answer), acted), ("Too many requests", 0));
-    let (answer, _) = once(Fault::TooManyRequests { retry_after: Some(7) });
-    assert!(answer.contains("retry-after: 7\r\n"), "{answer}");
+    let (response, acted) = once(Fault::TooManyRequests { retry_after: None });
+    assert!(response.starts_with("HTTP/1.1 429 "), "{response}");
+    assert!(response.contains("content-type: text/plain"));
+    assert!(!response.contains("retry-after"));
+    assert_eq!((body(&response), acted), ("Too many requests", 0));
+    let (response, _) = once(Fault::TooManyRequests { retry_after: Some(7) });
+    assert!(response.contains("retry-after: 7\r\n"), "{response}");
 }
 
 #[test]
 fn a_status_comes_with_a_page() {
     for number in [200, 403, 500, 502, 503] {
-        let (answer, acted) = once(Fault::Status(number));
-        assert!(answer.starts_with(&format!("HTTP/1.1 {number} ")), "{answer}");
-        assert!(answer.contains("content-type: text/html"));
-        assert!(body(&answer).starts_with("<!DOCTYPE html>"));
+        let (response, acted) = once(Fault::Status(number));
+        assert!(response.starts_with(&format!("HTTP/1.1 {number} ")), "{response}");
+        assert!(response.contains("content-type: text/html"));
+        assert!(body(&response).starts_with("<!DOCTYPE html>"));
         assert_eq!(acted, 0);
     }
 }
@@ -86,17 +86,17 @@ fn a_number_that_is_no_status_is_500() {
 
 #[test]
 fn a_redirect_is_sent() {
-    let (answer, acted) = once(Fault::RedirectTo("http://127.0.0.1:9/elsewhere".into()));
-    assert!(answer.starts_with("HTTP/1.1 302 "), "{answer}");
-    assert!(answer.contains("location: http://127.0.0.1:9/elsewhere\r\n"));
+    let (response, acted) = once(Fault::RedirectTo("http://127.0.0.1:9/elsewhere".into()));
+    assert!(response.starts_with("HTTP/1.1 302 "), "{response}");
+    assert!(response.contains("location: http://127.0.0.1:9/elsewhere\r\n"));
     assert_eq!(acted, 0);
 }
 
 #[test]
-fn a_truncated_answer_promises_more_than_it_sends() {
-    let (answer, acted) = once(Fault::Truncated);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    let (sent, promised) = (body(&answer).len(), length(&answer));
+fn a_truncated_response_announces_more_than_it_sends() {
+    let (response, acted) = once(Fault::Truncated);
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    let (sent, promised) = (body(&response).len(), length(&response));
     assert!(promised > 100 && sent == promised / 2, "{sent} of {promised}");
     assert_eq!(acted, 1);
     let emulator = Emulator::start().unwrap();
@@ -105,19 +105,19 @@ fn a_truncated_answer_promises_more_than_it_sends() {
 }
 
 #[test]
-fn an_oversized_answer_is_as_long_as_asked() {
+fn an_oversized_response_is_as_long_as_requested() {
     let emulator = Emulator::start().unwrap();
     let size = 3_000_000;
     emulator.fault(Operation::DeviceCode, Fault::Oversized(size));
-    let reply = post(&emulator, DEVICE, &[ID]);
-    assert_eq!((reply.status, reply.body.len()), (200, size));
-    assert!(reply.body.starts_with(r#"{"access_token":"aaa"#));
-    assert_eq!(reply.json()["access_token"].as_str().map(str::len), Some(size - 19));
+    let response = post(&emulator, DEVICE, &[ID]);
+    assert_eq!((response.status, response.body.len()), (200, size));
+    assert!(response.body.starts_with(r#"{"access_token":"aaa"#));
+    assert_eq!(response.json()["access_token"].as_str().map(str::len), Some(size - 19));
     assert_eq!(emulator.device_grants(), []);
 }
 
 #[test]
-fn an_oversized_answer_can_be_left_unread() {
+fn an_oversized_response_can_be_left_unread() {
     let emulator = Emulator::start().unwrap();
     emulator.fault(Operation::DeviceCode, Fault::Oversized(usize::MAX));
     // The client has a limit of its own.
@@ -125,21 +125,21 @@ fn an_oversized_answer_can_be_left_unread() {
 }
 
 #[test]
-fn a_slow_answer_is_whole_in_the_end() {
+fn a_slow_response_is_complete_in_the_end() {
     let emulator = Emulator::start().unwrap();
     let code = device_code(&emulator).text("device_code");
     let pause = Duration::from_millis(1);
     emulator.fault(Operation::DeviceToken, Fault::SlowDrip { pause });
     let before = Instant::now();
-    let reply = poll(&emulator, &code);
-    let bytes = u32::try_from(reply.body.len()).unwrap();
+    let response = poll(&emulator, &code);
+    let bytes = u32::try_from(response.body.len()).unwrap();
     assert!(bytes > 50 && before.elapsed() >= pause * bytes);
-    assert_oauth(&reply, 400, "authorization_pending", "");
+    assert_oauth(&response, 400, "authorization_pending", "");
     assert_eq!(emulator.device_grants()[0].polls, 1);
 }
 
 #[test]
-fn faults_fit_answers_without_a_body() {
+fn faults_apply_to_responses_without_a_body() {
     let emulator = Emulator::start().unwrap();
     let path = "/sso/oauth/refresh_token/revoke";
     let revoke = || {
@@ -163,60 +163,60 @@ fn faults_fit_answers_without_a_body() {
 }
 
 #[test]
-fn a_delayed_answer_is_acted_upon_at_once() {
+fn a_delayed_request_is_acted_upon_at_once() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
     let delay = Duration::from_millis(250);
     emulator.fault(Operation::DeviceCode, Fault::Delay(delay));
     let before = Instant::now();
     std::thread::scope(|scope| {
-        let reply = scope.spawn(|| post(&emulator, DEVICE, &[ID]));
+        let response = scope.spawn(|| post(&emulator, DEVICE, &[ID]));
         while emulator.device_grants().is_empty() {
             std::thread::yield_now();
         }
-        assert!(!reply.is_finished());
-        assert_eq!(reply.join().unwrap().status, 200);
+        assert!(!response.is_finished());
+        assert_eq!(response.join().unwrap().status, 200);
     });
     assert!(before.elapsed() >= delay);
 }
 
 #[test]
-fn empty_and_mislabelled_answers() {
-    let (answer, acted) = once(Fault::EmptyOk);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert_eq!((body(&answer), length(&answer), acted), ("", 0, 0));
-    let (answer, acted) = once(Fault::WrongContentType);
-    assert!(answer.contains("content-type: text/html"), "{answer}");
-    assert!(body(&answer).starts_with("{\"device_code\":"));
+fn empty_and_mislabelled_responses() {
+    let (response, acted) = once(Fault::EmptyOk);
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    assert_eq!((body(&response), length(&response), acted), ("", 0, 0));
+    let (response, acted) = once(Fault::WrongContentType);
+    assert!(response.contains("content-type: text/html"), "{response}");
+    assert!(body(&response).starts_with("{\"device_code\":"));
     assert_eq!(acted, 1);
 }
 
 #[test]
-fn any_documented_answer_can_be_given() {
+fn any_documented_response_can_be_sent() {
     let emulator = Emulator::start().unwrap();
     let vector = loginradius_vectors::named("error_lr_1194_data_with_access_token");
-    let response = vector.response.unwrap();
+    let documented = vector.response.unwrap();
     let fault = Fault::Answer {
-        status: response.status,
+        status: documented.status,
         headers: vec![
             ("Date".into(), "Fri, 31 Dec 1999 23:59:59 GMT".into()),
             ("X-Extra".into(), "1".into()),
             ("bad name".into(), "x".into()),
             ("X-Bad".into(), "a\nb".into()),
         ],
-        body: response.body.to_string(),
+        body: documented.body.to_string(),
     };
     emulator.fault(Operation::Password, fault);
     let fields = [ID, SECRET, ("grant_type", "password"), ("username", "ada"), ("password", "x")];
-    let reply = post(&emulator, "/sso/oauth/access_token", &fields);
-    assert_code(&reply, 403, 1194);
-    assert_eq!(reply.json(), response.body);
-    assert_eq!(reply.header("date"), Some("Fri, 31 Dec 1999 23:59:59 GMT"));
-    assert_eq!(reply.header("x-extra"), Some("1"));
-    assert_eq!(reply.header("x-bad"), None);
+    let response = post(&emulator, "/sso/oauth/access_token", &fields);
+    assert_code(&response, 403, 1194);
+    assert_eq!(response.json(), documented.body);
+    assert_eq!(response.header("date"), Some("Fri, 31 Dec 1999 23:59:59 GMT"));
+    assert_eq!(response.header("x-extra"), Some("1"));
+    assert_eq!(response.header("x-bad"), None);
 }
 
 #[test]
-fn faults_queue_up_before_the_standing_one_and_belong_to_one_operation() {
+fn faults_queue_up_before_the_persistent_one_and_belong_to_one_operation() {
     let emulator = Emulator::start().unwrap();
     emulator.fault(Operation::DeviceCode, Fault::Status(503));
     emulator.fault_times(Operation::DeviceCode, Fault::None, 1);
@@ -257,7 +257,7 @@ fn every_operation_has_its_own_faults() {
 }
 
 #[test]
-fn a_lost_refresh_spends_its_token() {
+fn a_lost_refresh_consumes_its_token() {
     let emulator = Emulator::start().unwrap();
     let token = tokens(&emulator).text("refresh_token");
     emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);

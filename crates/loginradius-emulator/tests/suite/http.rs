@@ -1,4 +1,4 @@
-//! Talking to an emulator: with a client that follows nothing and judges nothing, and byte by byte.
+//! Requests to an emulator: by an HTTP client that follows no redirect, and byte by byte.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,15 +7,15 @@ use std::time::Duration;
 use loginradius_emulator::{Emulator, seeded};
 use serde_json::Value;
 
-/// An answer.
+/// An HTTP response.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Reply {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -24,7 +24,7 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A member of the body that is a string.
+    /// Returns a member of the body that is a string.
     pub(crate) fn text(&self, name: &str) -> String {
         let body = self.json();
         body[name].as_str().unwrap_or_else(|| panic!("{name} in {self:?}")).to_owned()
@@ -42,8 +42,8 @@ pub(crate) fn agent() -> ureq::Agent {
         .into()
 }
 
-/// Sends a request; `Err` if there is no whole answer.
-pub(crate) fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Reply, ureq::Error> {
+/// Sends a request; `Err` if there is no complete response.
+pub(crate) fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, ureq::Error> {
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -57,25 +57,25 @@ pub(crate) fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8
             (name.to_string(), value)
         })
         .collect();
-    Ok(Reply { status: response.status().as_u16(), headers, body: response.body_mut().read_to_string()? })
+    Ok(Response { status: response.status().as_u16(), headers, body: response.body_mut().read_to_string()? })
 }
 
-pub(crate) fn get(emulator: &Emulator, path: &str) -> Reply {
-    send("GET", &format!("{}{path}", emulator.base_url()), &[], b"").expect("an answer")
+pub(crate) fn get(emulator: &Emulator, path: &str) -> Response {
+    send("GET", &format!("{}{path}", emulator.base_url()), &[], b"").expect("a response")
 }
 
 /// Posts a form.
-pub(crate) fn post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> Reply {
-    try_post(emulator, path, fields).expect("an answer")
+pub(crate) fn post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> Response {
+    try_post(emulator, path, fields).expect("a response")
 }
 
-pub(crate) fn try_post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
+pub(crate) fn try_post(emulator: &Emulator, path: &str, fields: &[(&str, &str)]) -> Result<Response, ureq::Error> {
     try_post_with(emulator, path, &[], fields)
 }
 
 /// Posts a form with more headers.
-pub(crate) fn post_with(emulator: &Emulator, path: &str, more: &[(&str, &str)], fields: &[(&str, &str)]) -> Reply {
-    try_post_with(emulator, path, more, fields).expect("an answer")
+pub(crate) fn post_with(emulator: &Emulator, path: &str, more: &[(&str, &str)], fields: &[(&str, &str)]) -> Response {
+    try_post_with(emulator, path, more, fields).expect("a response")
 }
 
 fn try_post_with(
@@ -83,7 +83,7 @@ fn try_post_with(
     path: &str,
     more: &[(&str, &str)],
     fields: &[(&str, &str)],
-) -> Result<Reply, ureq::Error> {
+) -> Result<Response, ureq::Error> {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let headers = [&[("content-type", "application/x-www-form-urlencoded")], more].concat();
     let url = format!("{}{path}", emulator.base_url());
@@ -91,10 +91,10 @@ fn try_post_with(
 }
 
 /// Posts JSON.
-pub(crate) fn post_json(emulator: &Emulator, path: &str, body: &Value) -> Reply {
+pub(crate) fn post_json(emulator: &Emulator, path: &str, body: &Value) -> Response {
     let headers = [("content-type", "application/json")];
     let url = format!("{}{path}", emulator.base_url());
-    send("POST", &url, &headers, body.to_string().as_bytes()).expect("an answer")
+    send("POST", &url, &headers, body.to_string().as_bytes()).expect("a response")
 }
 
 /// Sends these bytes and reads what comes until the connection is closed.
@@ -104,13 +104,13 @@ pub(crate) fn raw(emulator: &Emulator, bytes: &str) -> Vec<u8> {
     let timeout = Some(Duration::from_secs(10));
     stream.set_read_timeout(timeout).expect("a timeout");
     stream.write_all(bytes.as_bytes()).expect("to write");
-    let mut answer = Vec::new();
+    let mut received = Vec::new();
     // A connection that is reset has been closed too.
-    let _ = stream.read_to_end(&mut answer);
-    answer
+    let _ = stream.read_to_end(&mut received);
+    received
 }
 
-/// The host and port of an emulator.
+/// Returns host and port of an emulator.
 pub(crate) fn host(emulator: &Emulator) -> &str {
     emulator.base_url().trim_start_matches("http://")
 }
@@ -118,32 +118,32 @@ pub(crate) fn host(emulator: &Emulator) -> &str {
 pub(crate) const ID: (&str, &str) = ("client_id", seeded::CLIENT_ID);
 pub(crate) const SECRET: (&str, &str) = ("client_secret", seeded::CLIENT_SECRET);
 
-/// Tokens by password, from the classic address.
-pub(crate) fn tokens(emulator: &Emulator) -> Reply {
-    let reply = post(
+/// Signs in by password at the classic API.
+pub(crate) fn tokens(emulator: &Emulator) -> Response {
+    let response = post(
         emulator,
         "/sso/oauth/access_token",
         &[ID, SECRET, ("grant_type", "password"), ("username", seeded::ADA.email), ("password", seeded::ADA.password)],
     );
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply
+    assert_eq!(response.status, 200, "{response:?}");
+    response
 }
 
-/// A device grant from the classic address.
-pub(crate) fn device_code(emulator: &Emulator) -> Reply {
-    let reply = post(emulator, "/sso/oauth/demo-oauth-app/device", &[ID, ("scope", "email profile")]);
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply
+/// Requests a device code at the classic API.
+pub(crate) fn device_code(emulator: &Emulator) -> Response {
+    let response = post(emulator, "/sso/oauth/demo-oauth-app/device", &[ID, ("scope", "email profile")]);
+    assert_eq!(response.status, 200, "{response:?}");
+    response
 }
 
 pub(crate) const DEVICE_GRANT: (&str, &str) = ("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
 
-/// A poll at the classic address.
-pub(crate) fn poll(emulator: &Emulator, device_code: &str) -> Reply {
+/// Polls at the classic API.
+pub(crate) fn poll(emulator: &Emulator, device_code: &str) -> Response {
     post(emulator, "/sso/oauth/demo-oauth-app/access_token", &[ID, DEVICE_GRANT, ("device_code", device_code)])
 }
 
-pub(crate) fn refresh(emulator: &Emulator, token: &str) -> Reply {
+pub(crate) fn refresh(emulator: &Emulator, token: &str) -> Response {
     post(
         emulator,
         "/sso/oauth/access_token/refresh",
@@ -151,17 +151,17 @@ pub(crate) fn refresh(emulator: &Emulator, token: &str) -> Reply {
     )
 }
 
-/// That an answer is OAuth's error.
+/// Asserts that a response is OAuth's error.
 #[track_caller]
-pub(crate) fn assert_oauth(reply: &Reply, status: u16, error: &str, description: &str) {
+pub(crate) fn assert_oauth(response: &Response, status: u16, error: &str, description: &str) {
     let body = serde_json::json!({ "error": error, "error_description": description });
-    assert_eq!((reply.status, reply.json()), (status, body));
+    assert_eq!((response.status, response.json()), (status, body));
 }
 
-/// That an answer is LoginRadius's error.
+/// Asserts that a response is LoginRadius's error.
 #[track_caller]
-pub(crate) fn assert_code(reply: &Reply, status: u16, code: u16) {
-    let body = reply.json();
-    assert_eq!((reply.status, &body["ErrorCode"]), (status, &code.into()), "{body}");
+pub(crate) fn assert_code(response: &Response, status: u16, code: u16) {
+    let body = response.json();
+    assert_eq!((response.status, &body["ErrorCode"]), (status, &code.into()), "{body}");
     assert!(body["Message"].is_string() && body["Description"].is_string());
 }

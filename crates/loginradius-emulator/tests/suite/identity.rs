@@ -5,7 +5,7 @@ use std::time::Duration;
 use loginradius_emulator::{Emulator, Fault, Operation, seeded};
 use serde_json::{Value, json};
 
-use crate::http::{Reply, assert_code, get, post, post_with, send};
+use crate::http::{Response, assert_code, get, post, post_with, send};
 
 const PROFILE: &str = "/identity/v2/auth/account";
 const EMAIL: &str = "/identity/v2/auth/email";
@@ -14,15 +14,15 @@ fn with_key(path: &str) -> String {
     format!("{path}?apikey={}", seeded::CLIENT_ID)
 }
 
-fn try_profile(emulator: &Emulator, path: &str, authorization: &str) -> Result<Reply, ureq::Error> {
+fn try_profile(emulator: &Emulator, path: &str, authorization: &str) -> Result<Response, ureq::Error> {
     send("GET", &format!("{}{path}", emulator.base_url()), &[("authorization", authorization)], b"")
 }
 
-fn profile(emulator: &Emulator, access_token: &str) -> Reply {
+fn profile(emulator: &Emulator, access_token: &str) -> Response {
     try_profile(emulator, &with_key(PROFILE), &format!("Bearer {access_token}")).unwrap()
 }
 
-fn add_email(emulator: &Emulator, access_token: &str, content_type: &str, body: &str) -> Reply {
+fn add_email(emulator: &Emulator, access_token: &str, content_type: &str, body: &str) -> Response {
     let url = format!("{}{}", emulator.base_url(), with_key(EMAIL));
     let authorization = format!("Bearer {access_token}");
     let headers = [("authorization", authorization.as_str()), ("content-type", content_type)];
@@ -34,9 +34,9 @@ fn the_profile_is_that_of_the_user_who_signed_in() {
     let emulator = Emulator::start().unwrap();
     for user in [&seeded::ADA, &seeded::GRACE] {
         let login = emulator.sign_in(user);
-        let reply = profile(&emulator, &login.access_token);
-        assert_eq!((reply.status, reply.header("cache-control")), (200, Some("no-store")), "{reply:?}");
-        let body = reply.json();
+        let response = profile(&emulator, &login.access_token);
+        assert_eq!((response.status, response.header("cache-control")), (200, Some("no-store")), "{response:?}");
+        let body = response.json();
         let expected = [
             ("Uid", user.uid.to_owned()),
             ("ID", user.uid.to_owned()),
@@ -129,10 +129,10 @@ fn the_access_token_must_be_in_the_header_and_good() {
 #[test]
 fn the_method_is_exact() {
     let emulator = Emulator::start().unwrap();
-    let reply = post(&emulator, &with_key(PROFILE), &[]);
-    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
-    let reply = get(&emulator, &with_key(EMAIL));
-    assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
+    let response = post(&emulator, &with_key(PROFILE), &[]);
+    assert_eq!((response.status, response.header("allow")), (405, Some("GET")));
+    let response = get(&emulator, &with_key(EMAIL));
+    assert_eq!((response.status, response.header("allow")), (405, Some("POST")));
 }
 
 #[test]
@@ -157,12 +157,12 @@ fn an_email_address_can_be_posted_as_json_and_as_a_form() {
     let emulator = Emulator::start().unwrap();
     let login = emulator.sign_in(&seeded::ADA);
     let body = json!({ "email": "second@example.com", "type": "Secondary" }).to_string();
-    let reply = add_email(&emulator, &login.access_token, "application/json", &body);
-    assert_eq!((reply.status, reply.json()), (200, json!({ "IsPosted": true })));
+    let response = add_email(&emulator, &login.access_token, "application/json", &body);
+    assert_eq!((response.status, response.json()), (200, json!({ "IsPosted": true })));
     let bearer = format!("Bearer {}", login.access_token);
     let fields = [("email", "second@example.com"), ("type", "Secondary")];
-    let reply = post_with(&emulator, &with_key(EMAIL), &[("authorization", &bearer)], &fields);
-    assert_eq!((reply.status, reply.json()), (200, json!({ "IsPosted": true })));
+    let response = post_with(&emulator, &with_key(EMAIL), &[("authorization", &bearer)], &fields);
+    assert_eq!((response.status, response.json()), (200, json!({ "IsPosted": true })));
     for request in emulator.requests() {
         assert_eq!((request.operation, request.family), (Some(Operation::AddEmail), None));
         assert_eq!(request.param("email"), Some("second@example.com"));

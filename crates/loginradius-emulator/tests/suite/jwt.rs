@@ -9,7 +9,7 @@ use loginradius_emulator::{Emulator, seeded};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::http::{Reply, assert_code, get, post, post_json, tokens};
+use crate::http::{Response, assert_code, get, post, post_json, tokens};
 
 const LOGIN: &str = "/sso/jwt/api/login";
 
@@ -21,10 +21,10 @@ fn login_path() -> String {
     with_key(LOGIN, "&jwtapp=demo-jwt-app")
 }
 
-/// Header and claims, after the signature has been checked.
-fn verified(reply: &Reply) -> (Value, Value) {
-    assert_eq!(reply.status, 200, "{reply:?}");
-    let jwt = reply.text("signature");
+/// Returns header and claims, after checking the signature.
+fn verified(response: &Response) -> (Value, Value) {
+    assert_eq!(response.status, 200, "{response:?}");
+    let jwt = response.text("signature");
     let parts: Vec<&str> = jwt.split('.').collect();
     assert_eq!(parts.len(), 3);
     let mut mac = Hmac::<Sha256>::new_from_slice(seeded::JWT_SECRET.as_bytes()).unwrap();
@@ -35,12 +35,12 @@ fn verified(reply: &Reply) -> (Value, Value) {
 }
 
 #[test]
-fn a_jwt_says_who_signed_in_and_for_how_long() {
+fn a_jwt_has_the_user_and_the_lifetime() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
     let token = tokens(&emulator).text("access_token");
     let query = format!("&jwtapp=demo-jwt-app&access_token={token}");
-    let reply = get(&emulator, &with_key("/sso/jwt/api/token", &query));
-    let (header, mut claims) = verified(&reply);
+    let response = get(&emulator, &with_key("/sso/jwt/api/token", &query));
+    let (header, mut claims) = verified(&response);
     assert_eq!(header, json!({ "alg": "HS256", "typ": "JWT" }));
     let id = claims["jti"].take();
     assert_eq!(id.as_str().map(str::len), Some(36));
@@ -85,7 +85,7 @@ fn a_password_login_goes_by_email_user_name_or_phone() {
         let (_, claims) = verified(&post_json(&emulator, &login_path(), &body));
         assert_eq!(claims["sub"], grace.uid);
     }
-    // Each name takes its own kind only.
+    // Each parameter takes its own kind of identifier only.
     let body = json!({ "username": grace.email, "password": grace.password });
     assert_code(&post_json(&emulator, &login_path(), &body), 401, 966);
 }
@@ -123,18 +123,18 @@ fn keys_and_apps_must_be_known() {
 #[test]
 fn access_tokens_must_be_good() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
-    let reply = tokens(&emulator);
+    let response = tokens(&emulator);
     let ask = |token: &str| {
         let query = format!("&jwtapp=demo-jwt-app&access_token={token}");
         get(&emulator, &with_key("/sso/jwt/api/token", &query))
     };
     assert_code(&ask(""), 400, 1060);
     assert_code(&ask("unknown"), 403, 905);
-    assert_code(&ask(&reply.text("refresh_token")), 403, 905);
+    assert_code(&ask(&response.text("refresh_token")), 403, 905);
     emulator.advance(Duration::from_secs(3599));
-    assert_eq!(ask(&reply.text("access_token")).status, 200);
+    assert_eq!(ask(&response.text("access_token")).status, 200);
     emulator.advance(Duration::from_secs(1));
-    assert_code(&ask(&reply.text("access_token")), 403, 906);
+    assert_code(&ask(&response.text("access_token")), 403, 906);
     let other = tokens(&emulator);
     let revoke = [
         ("client_id", seeded::CLIENT_ID),

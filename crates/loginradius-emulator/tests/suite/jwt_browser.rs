@@ -1,4 +1,4 @@
-//! Signing in through a browser to leave with a JWT.
+//! Logins in a browser that yield a JWT.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::authorize::{CALLBACK, FAMILIES, authorize, protected};
 use crate::browser::Browser;
 use crate::http::get;
 
-/// The parameter that names the way back.
+/// Returns the parameter that has the redirect URI.
 pub(crate) fn address(family: Family) -> &'static str {
     match family {
         Family::Classic => "return_url",
@@ -19,7 +19,7 @@ pub(crate) fn address(family: Family) -> &'static str {
     }
 }
 
-/// Path and query of a link. These parameters replace the usual ones; an empty one is left out.
+/// Returns path and query of a link. These parameters replace the usual ones; an empty one is left out.
 pub(crate) fn link(family: Family, app: &str, params: &[(&str, &str)]) -> String {
     let (path, mut all) = match family {
         Family::Classic => ("/sso/jwt/redirect/token".to_owned(), vec![("apikey", seeded::CLIENT_ID), ("jwtapp", app)]),
@@ -42,7 +42,7 @@ fn claims(jwt: &str) -> Value {
 }
 
 #[test]
-fn a_person_signs_in_and_leaves_with_a_jwt() {
+fn the_user_signs_in_and_the_application_gets_a_jwt() {
     for family in FAMILIES {
         let emulator = started();
         let mut browser = Browser::open(&emulator, &link(family, seeded::JWT_APP, &[("nonce", "n-0 S6&")]));
@@ -54,7 +54,7 @@ fn a_person_signs_in_and_leaves_with_a_jwt() {
         browser.warns(400, "Your account has been locked");
         let before = browser.page.body.clone();
         browser.sign_in(seeded::GRACE.username, seeded::GRACE.password);
-        // Nobody asks whether the application may know.
+        // There is no consent.
         let location = browser.location();
         let jwt = location.strip_prefix(&format!("{CALLBACK}?token=")).expect("a JWT alone");
         let claims = claims(jwt);
@@ -75,8 +75,8 @@ fn a_jwt_has_a_nonce_only_if_one_was_sent() {
     let emulator = started();
     for family in FAMILIES {
         for (params, expected) in [(&[][..], Value::Null), (&[("nonce", "x")], "x".into())] {
-            let landing = authorize(&emulator, &link(family, seeded::JWT_APP, params)).unwrap();
-            assert_eq!(claims(&landing.param("token").unwrap())["nonce"], expected);
+            let response = authorize(&emulator, &link(family, seeded::JWT_APP, params)).unwrap();
+            assert_eq!(claims(&response.param("token").unwrap())["nonce"], expected);
         }
     }
 }
@@ -89,15 +89,15 @@ fn the_settings_say_how_the_jwt_comes_back_and_under_which_name() {
                 Emulator::builder().jwt_response_mode(mode).jwt_response_parameter("my jwt").start().unwrap();
             let back = "http://localhost:9/?tenant=a";
             let path = link(family, seeded::JWT_APP, &[(address(family), back)]);
-            let landing = authorize(&emulator, &path).unwrap();
-            let jwt = landing.param("my jwt").expect("a JWT");
+            let response = authorize(&emulator, &path).unwrap();
+            let jwt = response.param("my jwt").expect("a JWT");
             assert_eq!(claims(&jwt)["sub"], seeded::ADA.uid);
             let url = match mode {
                 ResponseMode::Query => format!("{back}&my+jwt={jwt}"),
                 ResponseMode::Fragment => format!("{back}#my+jwt={jwt}"),
                 _ => back.to_owned(),
             };
-            assert_eq!((landing.url, landing.form.is_some()), (url, mode == ResponseMode::Post));
+            assert_eq!((response.url, response.form.is_some()), (url, mode == ResponseMode::Post));
 
             let mut browser = Browser::open(&emulator, &path);
             browser.sign_in_as_ada();
@@ -114,7 +114,7 @@ fn the_settings_say_how_the_jwt_comes_back_and_under_which_name() {
 }
 
 #[test]
-fn what_is_wrong_is_told_to_the_person() {
+fn the_user_is_shown_errors() {
     let unknown = "de300000-0000-4000-8000-00000000dead";
     for family in FAMILIES {
         let key = if family == Family::Classic { "apikey" } else { "client_id" };
@@ -151,12 +151,12 @@ fn what_is_wrong_is_told_to_the_person() {
 fn names_are_read_in_any_case() {
     let emulator = started();
     let query = format!("apiKey={}&jwtApp=demo-jwt-app&Return_Url=http://127.0.0.1:9/&NONCE=n", seeded::CLIENT_ID);
-    let landing = authorize(&emulator, &format!("/sso/jwt/redirect/token?{query}")).unwrap();
-    assert_eq!(claims(&landing.param("token").unwrap())["nonce"], "n");
+    let response = authorize(&emulator, &format!("/sso/jwt/redirect/token?{query}")).unwrap();
+    assert_eq!(claims(&response.param("token").unwrap())["nonce"], "n");
 }
 
 #[test]
-fn the_sign_in_must_be_over_within_ten_minutes() {
+fn the_login_must_be_complete_within_ten_minutes() {
     let emulator = started();
     let mut browser = Browser::open(&emulator, &link(Family::Classic, seeded::JWT_APP, &[]));
     emulator.advance(Duration::from_secs(600));
@@ -183,8 +183,8 @@ fn requests_are_recorded_and_faults_are_applied() {
         let emulator = started();
         emulator.fault_times(Operation::JwtRedirect, Fault::TooManyRequests { retry_after: Some(3) }, 1);
         let path = link(family, seeded::JWT_APP, &[]);
-        let reply = get(&emulator, &path);
-        assert_eq!((reply.status, reply.header("retry-after")), (429, Some("3")));
+        let response = get(&emulator, &path);
+        assert_eq!((response.status, response.header("retry-after")), (429, Some("3")));
         assert_eq!(get(&emulator, &path).status, 200);
         let requests = emulator.requests();
         let statuses: Vec<_> = requests.iter().map(|request| request.status).collect();

@@ -75,13 +75,13 @@ fn every_algorithm_has_an_app_and_signs_wherever_a_jwt_is_given() {
     for app in seeded::JWT_APPS {
         let (name, key) = (app.name, seeded::CLIENT_ID);
         let login = json!({ "email": seeded::ADA.email, "password": seeded::ADA.password });
-        let replies = [
+        let responses = [
             get(&emulator, &format!("/sso/jwt/api/token?apikey={key}&jwtapp={name}&access_token={token}")),
             get(&emulator, &format!("/api/jwt/{name}/token?apikey={key}&access_token={token}")),
             post_json(&emulator, &format!("/sso/jwt/api/login?apikey={key}&jwtapp={name}"), &login),
             post_json(&emulator, &format!("/api/jwt/{name}/login?apikey={key}"), &login),
         ];
-        let mut jwts: Vec<_> = replies.iter().map(|reply| reply.text("signature")).collect();
+        let mut jwts: Vec<_> = responses.iter().map(|response| response.text("signature")).collect();
         for family in FAMILIES {
             jwts.push(authorize(&emulator, &link(family, name, &[])).unwrap().param("token").unwrap());
         }
@@ -112,7 +112,7 @@ fn a_test_can_have_anything_signed() {
     assert_eq!(emulator.sign_jwt("another", "{}"), None);
     assert_eq!(emulator.sign_jwt_with_header("another", "{}", "{}"), None);
     assert!(emulator.sign_jwt(seeded::JWT_APP, "no JSON").is_some());
-    // These are for attacks, and nobody's sign-in.
+    // These are not logins.
     assert_eq!(emulator.counters().jwts, 0);
 }
 
@@ -184,9 +184,9 @@ fn an_audience_is_named_if_one_is_set() {
             builder = builder.jwt_audience(audience);
         }
         let emulator = builder.start().unwrap();
-        let landing = authorize(&emulator, &link(Family::Site, "demo-jwt-app-es256", &[])).unwrap();
+        let response = authorize(&emulator, &link(Family::Site, "demo-jwt-app-es256", &[])).unwrap();
         let app = seeded::jwt_app("demo-jwt-app-es256").unwrap();
-        let (_, claims) = verified(&emulator, app, &landing.param("token").unwrap());
+        let (_, claims) = verified(&emulator, app, &response.param("token").unwrap());
         assert_eq!(claims["aud"], expected);
         assert_eq!(claims.get("aud").is_some(), audience.is_some());
     }

@@ -1,4 +1,4 @@
-//! What the emulator answers, over real connections.
+//! The emulator over real connections.
 
 mod authorize;
 mod basic;
@@ -11,9 +11,9 @@ mod identity;
 mod jwt;
 mod jwt_browser;
 mod jwt_keys;
+mod logins;
 mod pages;
 mod redirects;
 mod refusals;
 mod serving;
-mod sign_ins;
 mod tokens;

@@ -1,4 +1,4 @@
-//! The pages for a person, by their forms.
+//! The pages on which a user approves a device, by their forms.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use loginradius_emulator::seeded::{self, User};
 use loginradius_emulator::{Emulator, GrantState};
 
 use crate::browser::Browser;
-use crate::http::{ID, Reply, device_code, get, host, poll, post, send};
+use crate::http::{ID, Response, device_code, get, host, poll, post, send};
 
 fn at_confirm<'a>(emulator: &'a Emulator, user_code: &str) -> Browser<'a> {
     let mut browser = Browser::open(emulator, "/device");
@@ -16,14 +16,14 @@ fn at_confirm<'a>(emulator: &'a Emulator, user_code: &str) -> Browser<'a> {
     browser
 }
 
-fn started() -> (Emulator, Reply) {
+fn started() -> (Emulator, Response) {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
     let grant = device_code(&emulator);
     (emulator, grant)
 }
 
 #[test]
-fn a_person_lets_a_device_in() {
+fn the_user_allows_a_device() {
     let (emulator, grant) = started();
     let user_code = grant.text("user_code");
     let mut browser = Browser::open(&emulator, "/device");
@@ -52,7 +52,7 @@ fn a_person_lets_a_device_in() {
 }
 
 #[test]
-fn a_person_denies_a_device() {
+fn the_user_denies_a_device() {
     let (emulator, grant) = started();
     let mut browser = at_confirm(&emulator, &grant.text("user_code"));
     browser.submit("/device/decide", &[("decision", "deny")]);
@@ -90,8 +90,8 @@ fn a_link_with_the_code_fills_it_in() {
 fn loginradiuss_own_addresses_lead_to_the_page() {
     let (emulator, _) = started();
     for path in ["/sso/oauth/demo-oauth-app/device/confirm", "/service/oauth/demo-oauth-app/authorize"] {
-        let reply = get(&emulator, &format!("{path}?client_id=x&user_code=cxy%20q34"));
-        let to = (reply.status, reply.header("location"));
+        let response = get(&emulator, &format!("{path}?client_id=x&user_code=cxy%20q34"));
+        let to = (response.status, response.header("location"));
         assert_eq!(to, (303, Some("/device?user_code=CXY-Q34")));
     }
     assert_eq!(get(&emulator, "/sso/oauth/demo-oauth-app/device/confirm").status, 404);
@@ -143,7 +143,7 @@ fn a_wrong_password_can_be_corrected() {
 }
 
 #[test]
-fn a_user_who_may_not_sign_in_is_told_why() {
+fn a_user_who_may_not_sign_in_is_shown_why() {
     let (emulator, grant) = started();
     let mut browser = Browser::open(&emulator, "/device");
     browser.enter(&grant.text("user_code"));
@@ -160,7 +160,7 @@ fn a_user_who_may_not_sign_in_is_told_why() {
 }
 
 #[test]
-fn who_is_signed_in_stays_so_and_can_be_changed() {
+fn the_user_stays_signed_in_and_can_be_changed() {
     let (emulator, first) = started();
     let mut browser = at_confirm(&emulator, &first.text("user_code"));
     browser.submit("/device/decide", &[("decision", "allow")]);
@@ -203,7 +203,7 @@ fn a_decision_is_made_once() {
 }
 
 #[test]
-fn deciding_needs_a_sign_in_and_a_decision() {
+fn deciding_needs_a_signed_in_user_and_a_decision() {
     let (emulator, grant) = started();
     let user_code = grant.text("user_code");
     let mut browser = Browser::open(&emulator, "/device");
@@ -273,7 +273,7 @@ fn signing_in_changes_session_and_token() {
     browser.sign_in("ada", seeded::ADA.password);
     assert_ne!(browser.cookie, cookie);
     assert_ne!(browser.hidden("csrf"), csrf);
-    // The old one is nobody's.
+    // The old session has no user.
     let mut old = Browser::open(&emulator, "/device");
     old.cookie = cookie;
     old.go(&format!("/device/confirm?user_code={}", grant.text("user_code")));
@@ -322,7 +322,7 @@ fn guessing_codes_is_slow() {
 }
 
 #[test]
-fn what_people_type_is_escaped() {
+fn what_the_user_types_is_escaped() {
     let (emulator, grant) = started();
     let markup = "\"><script>alert(1)</script>&'";
     let mut browser = Browser::open(&emulator, "/device");
@@ -431,8 +431,8 @@ fn cookies_of_two_emulators_do_not_mix() {
     let (one, _) = started();
     let (two, _) = started();
     let cookie = |emulator: &Emulator| {
-        let reply = get(emulator, "/device");
-        let cookie = reply.header("set-cookie").expect("a cookie").to_owned();
+        let response = get(emulator, "/device");
+        let cookie = response.header("set-cookie").expect("a cookie").to_owned();
         cookie.split('=').next().unwrap().to_owned()
     };
     assert_ne!(cookie(&one), cookie(&two));

@@ -1,4 +1,4 @@
-//! Nobody is sent where nobody asked for, and nothing that was sent becomes markup or a header.
+//! Browsers are sent to allowed redirect URIs only, and nothing that was sent becomes markup or a header.
 
 use loginradius_emulator::{AuthorizeError, Emulator, Family, seeded};
 
@@ -9,7 +9,7 @@ use crate::jwt_browser;
 
 const MARKUP: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;";
 
-/// Not one of them is an address of this machine, however it looks.
+/// None of these is a URL of this machine.
 const ELSEWHERE: [&str; 24] = [
     "https://evil.example/",
     "//evil.example/",
@@ -50,9 +50,9 @@ fn there_is_no_open_redirect() {
                 jwt_browser::link(family, seeded::JWT_APP, &[(jwt_browser::address(family), elsewhere)]),
             ];
             for path in paths {
-                let reply = get(&emulator, &path);
-                assert_eq!((reply.status, reply.header("location")), (400, None), "{elsewhere}");
-                assert!(!reply.body.contains("evil.example") && !reply.body.contains("<form"), "{elsewhere}");
+                let response = get(&emulator, &path);
+                assert_eq!((response.status, response.header("location")), (400, None), "{elsewhere}");
+                assert!(!response.body.contains("evil.example") && !response.body.contains("<form"), "{elsewhere}");
                 let refused = authorize(&emulator, &path);
                 assert!(matches!(refused, Err(AuthorizeError::Refused { code: 2006 | 2014, .. })), "{elsewhere}");
             }
@@ -73,8 +73,8 @@ fn this_machine_is_allowed_on_every_port() {
         "http://127.0.0.1:8080?next=/x",
     ] {
         for family in FAMILIES {
-            let landing = authorize(&emulator, &link(family, &[("redirect_uri", address)])).unwrap();
-            assert!(landing.url.starts_with(address), "{landing:?}");
+            let response = authorize(&emulator, &link(family, &[("redirect_uri", address)])).unwrap();
+            assert!(response.url.starts_with(address), "{response:?}");
             let path = jwt_browser::link(family, seeded::JWT_APP, &[(jwt_browser::address(family), address)]);
             assert!(authorize(&emulator, &path).unwrap().url.starts_with(address));
         }
@@ -124,13 +124,13 @@ fn nothing_that_was_sent_becomes_markup() {
         assert!(!browser.page.body.contains("'><"));
     };
     for family in FAMILIES {
-        // What is told on the error page.
+        // On the error page.
         for name in ["client_id", "redirect_uri"] {
             let browser = Browser::open(&emulator, &link(family, &[(name, MARKUP)]));
             assert_eq!(browser.page.status, 400);
             safe(&browser);
         }
-        // What is shown or carried along on the way.
+        // On the other pages, and in the response.
         let scope = format!("profile&{MARKUP}");
         let way = "http://127.0.0.1:9/'()*,;:@!$&=";
         let params = [("state", MARKUP), ("scope", scope.as_str()), ("redirect_uri", way), (MARKUP, MARKUP)];
@@ -168,21 +168,21 @@ fn no_header_can_be_smuggled_in() {
             link(Family::Classic, &params),
             host(&emulator)
         );
-        let answer = String::from_utf8(raw(&emulator, &request)).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
-        assert!(!answer.to_ascii_lowercase().contains("set-cookie:"), "{answer}");
-        assert!(answer.contains("state=x%0D%0ASet-Cookie%3A+a%3Db"));
+        let response = String::from_utf8(raw(&emulator, &request)).unwrap();
+        assert!(response.starts_with("HTTP/1.1 303 "), "{response}");
+        assert!(!response.to_ascii_lowercase().contains("set-cookie:"), "{response}");
+        assert!(response.contains("state=x%0D%0ASet-Cookie%3A+a%3Db"));
     }
 }
 
 #[test]
-fn long_and_odd_requests_are_answered_and_do_no_harm() {
+fn long_and_odd_requests_get_a_response_and_do_no_harm() {
     let emulator = Emulator::start().unwrap();
     let tail = format!(" HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host(&emulator));
     let status = |target: &str| {
-        let answer = raw(&emulator, &format!("GET {target}{tail}"));
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        answer.get(9..12).and_then(|status| status.parse::<u16>().ok())
+        let response = raw(&emulator, &format!("GET {target}{tail}"));
+        let response = String::from_utf8_lossy(&response).into_owned();
+        response.get(9..12).and_then(|status| status.parse::<u16>().ok())
     };
     for family in FAMILIES {
         let good = link(family, &[]);
@@ -190,19 +190,19 @@ fn long_and_odd_requests_are_answered_and_do_no_harm() {
         // As long as an address can be, it is carried along.
         let long = "x".repeat(60_000);
         assert_eq!(status(&format!("{good}&y={long}")), Some(200));
-        let landing = authorize(&emulator, &link(family, &[("state", &long)])).unwrap();
-        assert_eq!(landing.param("state"), Some(long));
-        // Longer ones are refused, with an answer or by hanging up.
+        let response = authorize(&emulator, &link(family, &[("state", &long)])).unwrap();
+        assert_eq!(response.param("state"), Some(long));
+        // Longer ones are refused, with a response or by closing the connection.
         for length in [70_000, 1 << 20] {
-            let answered = status(&format!("{good}&y={}", "x".repeat(length)));
-            assert!(matches!(answered, None | Some(414 | 431)), "{answered:?}");
+            let received = status(&format!("{good}&y={}", "x".repeat(length)));
+            assert!(matches!(received, None | Some(414 | 431)), "{received:?}");
         }
         for odd in ["&", "&&&", "&=", "&=x", "&%", "&%zz=%z", "&%00=%00", "&a[]=1&a[]=2", "?x=?", "&x=1&x=2"] {
             assert_eq!(status(&format!("{good}{odd}")), Some(200), "{odd}");
         }
         for odd in ["\0", "\t", "\u{7f}"] {
-            let answered = status(&format!("{good}&x={odd}"));
-            assert!(matches!(answered, None | Some(400)), "{odd:?}: {answered:?}");
+            let received = status(&format!("{good}&x={odd}"));
+            assert!(matches!(received, None | Some(400)), "{odd:?}: {received:?}");
         }
         for odd in ["%C0%AF", "%FF", "%ED%A0%80"] {
             assert_eq!(status(&format!("{good}&x={odd}")), Some(400), "{odd}");
@@ -218,11 +218,11 @@ fn a_query_that_the_address_has_is_kept() {
     let emulator = Emulator::start().unwrap();
     for family in FAMILIES {
         let address = "http://127.0.0.1:9/callback?tenant=a%26b&empty=";
-        let landing = authorize(&emulator, &link(family, &[("redirect_uri", address), ("state", "s")])).unwrap();
+        let response = authorize(&emulator, &link(family, &[("redirect_uri", address), ("state", "s")])).unwrap();
         let code = emulator.codes().pop().unwrap();
-        assert_eq!(landing.url, format!("{address}&code={}&state=s", code.code));
+        assert_eq!(response.url, format!("{address}&code={}&state=s", code.code));
         assert_eq!(code.redirect_uri, address);
-        let landing = authorize(&emulator, &link(family, &[("response_type", "x")])).unwrap();
-        assert!(landing.url.starts_with(&format!("{CALLBACK}?error=")));
+        let response = authorize(&emulator, &link(family, &[("response_type", "x")])).unwrap();
+        assert!(response.url.starts_with(&format!("{CALLBACK}?error=")));
     }
 }

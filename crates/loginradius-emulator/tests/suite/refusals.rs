@@ -85,8 +85,8 @@ fn repeated_parameters_are_refused_in_forms_and_in_json() {
     let body = format!(r#"{{"client_id":"{0}","client_id":"{0}"}}"#, seeded::CLIENT_ID);
     let headers = [("content-type", "application/json")];
     let url = format!("{}{DEVICE}", emulator.base_url());
-    let reply = send("POST", &url, &headers, body.as_bytes()).unwrap();
-    assert_oauth(&reply, 400, "invalid_request", "The client_id must not be repeated");
+    let response = send("POST", &url, &headers, body.as_bytes()).unwrap();
+    assert_oauth(&response, 400, "invalid_request", "The client_id must not be repeated");
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn a_tenant_with_json_only_refuses_forms() {
         "/api/oauth/demo-oauth-app/revoke",
     ];
     for path in paths {
-        let reply = post(&emulator, path, &password(&[ID, SECRET]));
-        assert_code(&reply, 400, 965);
-        let message = reply.json()["Message"].as_str().unwrap().to_owned();
+        let response = post(&emulator, path, &password(&[ID, SECRET]));
+        assert_code(&response, 400, 965);
+        let message = response.json()["Message"].as_str().unwrap().to_owned();
         assert!(message.starts_with("The post body is invalid"), "{message}");
     }
     let body = json!({ "client_id": seeded::CLIENT_ID });
@@ -151,12 +151,12 @@ fn a_tenant_with_json_only_refuses_forms() {
 fn methods_are_exact() {
     let emulator = Emulator::start().unwrap();
     for path in [DEVICE, CLASSIC, SITE, "/sso/jwt/api/login"] {
-        let reply = get(&emulator, path);
-        assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")), "{path}");
+        let response = get(&emulator, path);
+        assert_eq!((response.status, response.header("allow")), (405, Some("POST")), "{path}");
     }
     for path in ["/sso/jwt/api/token", "/api/jwt/demo-jwt-app/token"] {
-        let reply = post(&emulator, path, &[]);
-        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")), "{path}");
+        let response = post(&emulator, path, &[]);
+        assert_eq!((response.status, response.header("allow")), (405, Some("GET")), "{path}");
     }
     let form = format!("client_id={}", seeded::CLIENT_ID);
     let request = |method: &str| {
@@ -195,8 +195,8 @@ fn addresses_are_exact() {
 fn a_body_that_is_too_long_is_not_read_to_its_end() {
     let emulator = Emulator::start().unwrap();
     let long = "x".repeat(100_000);
-    let reply = post(&emulator, DEVICE, &[ID, ("scope", &long)]);
-    assert_eq!(reply.status, 413);
+    let response = post(&emulator, DEVICE, &[ID, ("scope", &long)]);
+    assert_eq!(response.status, 413);
     assert_eq!(emulator.device_grants(), []);
 }
 

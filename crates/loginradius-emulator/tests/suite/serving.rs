@@ -1,4 +1,4 @@
-//! Starting, stopping, the clock, the headers of every answer, and what is recorded.
+//! Starting, stopping, the clock, the headers of every response, and what is recorded.
 
 use std::io;
 use std::net::TcpStream;
@@ -45,7 +45,7 @@ fn a_port_can_be_chosen_and_is_taken_once() {
 }
 
 #[test]
-fn the_clock_is_in_every_answer() {
+fn the_clock_is_in_every_response() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
     let start = emulator.now();
     assert_eq!(emulator.now(), start);
@@ -53,13 +53,13 @@ fn the_clock_is_in_every_answer() {
     assert_eq!(emulator.now(), start + Duration::from_secs(86_400 * 365));
     let date = httpdate::fmt_http_date(emulator.now());
     for path in ["/", "/device", "/nothing", "/sso/nothing", "/sso/oauth/demo-oauth-app/device"] {
-        let reply = get(&emulator, path);
-        assert_eq!(reply.header("date"), Some(date.as_str()), "{path}");
-        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+        let response = get(&emulator, path);
+        assert_eq!(response.header("date"), Some(date.as_str()), "{path}");
+        assert_eq!(response.header("cache-control"), Some("no-store"), "{path}");
     }
-    let reply = device_code(&emulator);
-    assert_eq!(reply.header("date"), Some(date.as_str()));
-    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+    let response = device_code(&emulator);
+    assert_eq!(response.header("date"), Some(date.as_str()));
+    assert_eq!(response.header("content-type"), Some("application/json; charset=utf-8"));
     let expires = emulator.device_grants()[0].expires;
     assert_eq!(expires, emulator.now() + Duration::from_secs(1800));
 }
@@ -96,8 +96,8 @@ fn moving_the_clock_beyond_all_dates_breaks_nothing() {
     emulator.advance(Duration::MAX);
     let poll = crate::http::poll(&emulator, &code.text("device_code"));
     crate::http::assert_oauth(&poll, 400, "expired_token", "");
-    let reply = tokens(&emulator);
-    assert_eq!(reply.header("date"), Some("Fri, 31 Dec 9999 00:00:00 GMT"));
+    let response = tokens(&emulator);
+    assert_eq!(response.header("date"), Some("Fri, 31 Dec 9999 00:00:00 GMT"));
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn hosts_other_than_this_machine_are_refused() {
     };
     let ours = ["127.0.0.1", "localhost", "LocalHost", "[::1]"];
     for name in ours {
-        let answer = ask("/", &format!("Host: {name}:{port}\r\n"));
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{name}: {answer}");
+        let response = ask("/", &format!("Host: {name}:{port}\r\n"));
+        assert!(response.starts_with("HTTP/1.1 200 "), "{name}: {response}");
     }
     let foreign = [
         format!("Host: attacker.example:{port}\r\n"),
@@ -123,13 +123,13 @@ fn hosts_other_than_this_machine_are_refused() {
     ];
     for host in foreign {
         for path in ["/", "/device", "/sso/jwt/api/token"] {
-            let answer = ask(path, &host);
-            assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
+            let response = ask(path, &host);
+            assert!(response.starts_with("HTTP/1.1 421 "), "{host}: {response}");
         }
     }
     let absolute = format!("Host: 127.0.0.1:{port}\r\n");
-    let answer = ask("http://attacker.example/", &absolute);
-    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    let response = ask("http://attacker.example/", &absolute);
+    assert!(response.starts_with("HTTP/1.1 421 "), "{response}");
     assert_eq!(emulator.requests(), []);
 }
 
@@ -158,7 +158,7 @@ fn a_public_url_is_one_more_host() {
 }
 
 #[test]
-fn requests_are_recorded_whole() {
+fn requests_are_recorded_completely() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
     let url = format!("{}/api/oauth/demo-oauth-app/device?extra=1", emulator.base_url());
     let headers = [
@@ -204,9 +204,9 @@ fn requests_are_recorded_whole() {
 fn one_connection_carries_many_requests() {
     let emulator = Emulator::start().unwrap();
     let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n", host(&emulator));
-    let answers = raw(&emulator, &format!("{request}\r\n{request}Connection: close\r\n\r\n"));
-    let answers = String::from_utf8(answers).unwrap();
-    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2);
+    let responses = raw(&emulator, &format!("{request}\r\n{request}Connection: close\r\n\r\n"));
+    let responses = String::from_utf8(responses).unwrap();
+    assert_eq!(responses.matches("HTTP/1.1 200 OK").count(), 2);
 }
 
 #[cfg(feature = "cli")]
@@ -240,17 +240,17 @@ fn the_program_introduces_itself_and_serves() {
     let path = "/sso/oauth/demo-oauth-app/device";
     let json = [("content-type", "application/json")];
     let body = format!(r#"{{"client_id":"{}"}}"#, seeded::CLIENT_ID);
-    let reply = send("POST", &format!("{url}{path}"), &json, body.as_bytes());
+    let response = send("POST", &format!("{url}{path}"), &json, body.as_bytes());
     program.kill().unwrap();
     program.wait().unwrap();
     let curl = format!("  curl -H 'Content-Type: application/json' -d '{body}' {url}{path}");
     assert!(said.contains(&curl), "{said:?}");
-    assert_eq!(reply.unwrap().json()["interval"], 7);
+    assert_eq!(response.unwrap().json()["interval"], 7);
 }
 
 #[cfg(feature = "cli")]
 #[test]
-fn the_program_has_a_grace_period_if_it_is_told_so() {
+fn the_program_has_a_grace_period_if_an_option_sets_it() {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
 
@@ -270,9 +270,9 @@ fn the_program_has_a_grace_period_if_it_is_told_so() {
             send("POST", &format!("{url}/sso/oauth/access_token{path}"), &form, format!("{client}&{body}").as_bytes())
         };
         let password = format!("grant_type=password&username=ada&password={}", seeded::ADA.password);
-        let statuses = ask("", &password).map(|reply| {
-            let refresh = format!("grant_type=refresh_token&refresh_token={}", reply.text("refresh_token"));
-            [(); 2].map(|()| ask("/refresh", &refresh).map(|reply| reply.status).ok())
+        let statuses = ask("", &password).map(|response| {
+            let refresh = format!("grant_type=refresh_token&refresh_token={}", response.text("refresh_token"));
+            [(); 2].map(|()| ask("/refresh", &refresh).map(|response| response.status).ok())
         });
         program.kill().unwrap();
         program.wait().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use loginradius_emulator::{Emulator, Operation, seeded};
 use serde_json::json;
 
-use crate::http::{ID, Reply, SECRET, assert_code, assert_oauth, post, refresh, tokens};
+use crate::http::{ID, Response, SECRET, assert_code, assert_oauth, post, refresh, tokens};
 
 const REDIRECT: &str = "https://www.example.com/callback";
 /// The example of RFC 7636, appendix B.
@@ -23,20 +23,20 @@ fn code(emulator: &Emulator, challenge: Option<&str>) -> String {
     emulator.issue_code(seeded::CLIENT_ID, REDIRECT, challenge)
 }
 
-fn exchange(emulator: &Emulator, code: &str, more: &[(&str, &str)]) -> Reply {
+fn exchange(emulator: &Emulator, code: &str, more: &[(&str, &str)]) -> Response {
     let mut fields = vec![ID, ("redirect_uri", REDIRECT), ("response_type", "token"), ("code", code)];
     fields.extend_from_slice(more);
     post(emulator, CLASSIC, &fields)
 }
 
-fn exchange_at_site(emulator: &Emulator, code: &str, more: &[(&str, &str)]) -> Reply {
+fn exchange_at_site(emulator: &Emulator, code: &str, more: &[(&str, &str)]) -> Response {
     let mut fields = vec![ID, ("redirect_uri", REDIRECT), ("grant_type", "authorization_code"), ("code", code)];
     fields.extend_from_slice(more);
     post(emulator, SITE, &fields)
 }
 
 #[test]
-fn a_code_is_exchanged_once_and_using_it_again_ends_the_sign_in() {
+fn a_code_is_redeemed_once_and_sending_it_again_ends_the_login() {
     let emulator = manual();
     let classic = code(&emulator, None);
     let first = exchange(&emulator, &classic, &[SECRET]);
@@ -60,8 +60,8 @@ fn a_code_lives_fifty_seconds() {
     assert_eq!(exchange(&emulator, &in_time, &[SECRET]).status, 200);
     emulator.advance(Duration::from_millis(1));
     assert_code(&exchange(&emulator, &late, &[SECRET]), 401, 2005);
-    let reply = exchange_at_site(&emulator, &late, &[SECRET]);
-    assert_oauth(&reply, 400, "invalid_grant", "The code has been expired");
+    let response = exchange_at_site(&emulator, &late, &[SECRET]);
+    assert_oauth(&response, 400, "invalid_grant", "The code has been expired");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_code_is_its_clients_and_its_redirect_uris_alone() {
     let fields = [&fields[..], &[("redirect_uri", "https://evil.example/")]].concat();
     let text = "The redirect_uri is not valid, check redirect_uri parameter again";
     assert_oauth(&post(&emulator, SITE, &fields), 400, "invalid_request", text);
-    // None of this has used it up.
+    // None of these requests has redeemed it.
     assert_eq!(with(REDIRECT).status, 200);
     // An app on a phone has an address of its own kind.
     let native = "com.example.app:/callback";
@@ -115,20 +115,20 @@ fn pkce_replaces_the_secret_and_cannot_be_left_out_or_added() {
     assert_eq!(exchange(&emulator, &protected, &[verifier]).status, 200);
 
     let at_site = code(&emulator, Some(CHALLENGE));
-    let reply = exchange_at_site(&emulator, &at_site, &[SECRET]);
+    let response = exchange_at_site(&emulator, &at_site, &[SECRET]);
     let text = "The code_verifier is a required parameter";
-    assert_oauth(&reply, 400, "invalid_request", text);
+    assert_oauth(&response, 400, "invalid_request", text);
     assert_eq!(exchange_at_site(&emulator, &at_site, &[SECRET, verifier]).status, 200);
 
     let plain = code(&emulator, None);
     assert_code(&exchange(&emulator, &plain, &[SECRET, verifier]), 400, 2010);
-    let reply = exchange_at_site(&emulator, &plain, &[SECRET, verifier]);
-    assert_oauth(&reply, 400, "invalid_grant", "The code is not valid");
+    let response = exchange_at_site(&emulator, &plain, &[SECRET, verifier]);
+    assert_oauth(&response, 400, "invalid_grant", "The code is not valid");
     assert_code(&exchange(&emulator, &plain, &[verifier]), 400, 923);
     assert_code(&exchange(&emulator, &plain, &[]), 400, 923);
     let text = "The client_secret is a required parameter";
-    let reply = exchange_at_site(&emulator, &plain, &[verifier]);
-    assert_oauth(&reply, 400, "invalid_request", text);
+    let response = exchange_at_site(&emulator, &plain, &[verifier]);
+    assert_oauth(&response, 400, "invalid_request", text);
     assert_eq!(exchange(&emulator, &plain, &[SECRET]).status, 200);
 }
 
@@ -156,7 +156,7 @@ fn passwords_go_with_email_user_name_or_phone() {
 }
 
 #[test]
-fn users_who_may_not_sign_in_are_told_why() {
+fn users_who_may_not_sign_in_get_the_reason() {
     let emulator = manual();
     let users = [
         (seeded::UNVERIFIED, 403, 970),
@@ -171,13 +171,13 @@ fn users_who_may_not_sign_in_are_told_why() {
                 let credentials = [("username", username), ("password", password)];
                 post(&emulator, path, &[&fields[..], &credentials].concat())
             };
-            let reply = try_with(user.email, user.password);
-            assert_code(&reply, status, code);
-            // Only who knows the password learns about the account.
+            let response = try_with(user.email, user.password);
+            assert_code(&response, status, code);
+            // Only the right password reveals the account's standing.
             assert_code(&try_with(user.email, "wrong"), 401, 966);
             assert_code(&try_with("nobody", user.password), 401, 966);
             if code == 1198 {
-                let until = reply.json()["Data"]["LoginLockedTimeout"].clone();
+                let until = response.json()["Data"]["LoginLockedTimeout"].clone();
                 let until = until.as_str().expect("a time");
                 assert!(until.starts_with("20") && until.ends_with('Z'), "{until}");
             }
@@ -187,7 +187,7 @@ fn users_who_may_not_sign_in_are_told_why() {
 }
 
 #[test]
-fn error_bodies_have_five_fields_in_the_classic_family_and_three_in_the_site() {
+fn error_bodies_have_five_fields_in_the_classic_api_and_three_in_the_site_api() {
     let emulator = manual();
     let fields = [ID, SECRET, ("grant_type", "password"), ("username", "ada"), ("password", "wrong")];
     let mut body = json!({
@@ -220,7 +220,7 @@ fn refresh_tokens_rotate() {
 }
 
 #[test]
-fn a_replayed_refresh_token_ends_its_sign_in_and_no_other() {
+fn a_replayed_refresh_token_ends_its_login_and_no_other() {
     let emulator = manual();
     let other = tokens(&emulator);
     let first = tokens(&emulator);
@@ -231,17 +231,17 @@ fn a_replayed_refresh_token_ends_its_sign_in_and_no_other() {
     assert_code(&refresh(&emulator, &first.text("refresh_token")), 400, 2010);
     assert_eq!((emulator.replays(), emulator.live_families()), (1, 1));
     assert_code(&refresh(&emulator, &third.text("refresh_token")), 400, 2010);
-    for reply in [&first, &second, &third] {
-        assert!(!emulator.is_live_access_token(&reply.text("access_token")));
+    for response in [&first, &second, &third] {
+        assert!(!emulator.is_live_access_token(&response.text("access_token")));
     }
-    // The newest had not been spent, so it was no replay.
+    // The newest had not been consumed, so it was no replay.
     assert_eq!(emulator.replays(), 1);
     assert!(emulator.is_live_access_token(&other.text("access_token")));
     assert_eq!(refresh(&emulator, &other.text("refresh_token")).status, 200);
 }
 
 #[test]
-fn of_many_who_refresh_at_once_one_wins() {
+fn of_concurrent_refreshes_one_succeeds() {
     let emulator = manual();
     let token = tokens(&emulator).text("refresh_token");
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -278,15 +278,15 @@ fn tokens_expire() {
         .refresh_token_lifetime(Duration::from_secs(600))
         .start()
         .unwrap();
-    let reply = tokens(&emulator);
-    assert_eq!(reply.json()["expires_in"], 60);
+    let response = tokens(&emulator);
+    assert_eq!(response.json()["expires_in"], 60);
     emulator.advance(Duration::from_secs(59));
-    assert!(emulator.is_live_access_token(&reply.text("access_token")));
+    assert!(emulator.is_live_access_token(&response.text("access_token")));
     emulator.advance(Duration::from_secs(1));
-    assert!(!emulator.is_live_access_token(&reply.text("access_token")));
-    // Using a refresh token gives another whole lifetime.
+    assert!(!emulator.is_live_access_token(&response.text("access_token")));
+    // Using a refresh token extends the lifetime.
     emulator.advance(Duration::from_secs(539));
-    let next = refresh(&emulator, &reply.text("refresh_token"));
+    let next = refresh(&emulator, &response.text("refresh_token"));
     assert_eq!(next.status, 200);
     emulator.advance(Duration::from_secs(600));
     assert_code(&refresh(&emulator, &next.text("refresh_token")), 400, 2010);
@@ -294,7 +294,7 @@ fn tokens_expire() {
 }
 
 #[test]
-fn revoking_ends_a_sign_in_with_an_empty_answer() {
+fn revoking_ends_a_login_with_an_empty_response() {
     let emulator = manual();
     let cases = [
         ("/sso/oauth/refresh_token/revoke", "refresh_token"),
@@ -302,12 +302,12 @@ fn revoking_ends_a_sign_in_with_an_empty_answer() {
         ("/api/oauth/demo-oauth-app/revoke", "token"),
     ];
     for (path, key) in cases {
-        let reply = tokens(&emulator);
-        let token = reply.text("refresh_token");
+        let response = tokens(&emulator);
+        let token = response.text("refresh_token");
         let fields = [ID, SECRET, (key, token.as_str())];
         let revoked = post(&emulator, path, &fields);
         assert_eq!((revoked.status, revoked.body.as_str()), (200, ""));
-        assert!(!emulator.is_live_access_token(&reply.text("access_token")));
+        assert!(!emulator.is_live_access_token(&response.text("access_token")));
         assert_code(&refresh(&emulator, &token), 400, 2010);
         let again = post(&emulator, path, &fields);
         if path.starts_with("/sso") {
@@ -329,10 +329,10 @@ fn revoking_needs_the_secret_and_a_token() {
     assert_code(&post(&emulator, classic, &[ID, token]), 400, 923);
     assert_code(&post(&emulator, classic, &[ID, SECRET]), 400, 2008);
     assert_code(&post(&emulator, classic, &[ID, SECRET, ("token", token.1)]), 400, 2008);
-    let reply = post(&emulator, site, &[ID, token]);
-    assert_oauth(&reply, 400, "invalid_request", "The client_secret is a required parameter");
-    let reply = post(&emulator, site, &[ID, SECRET]);
-    assert_oauth(&reply, 400, "invalid_request", "The refresh_token is a required parameter");
+    let response = post(&emulator, site, &[ID, token]);
+    assert_oauth(&response, 400, "invalid_request", "The client_secret is a required parameter");
+    let response = post(&emulator, site, &[ID, SECRET]);
+    assert_oauth(&response, 400, "invalid_request", "The refresh_token is a required parameter");
     assert_eq!(emulator.live_families(), 1);
 }
 
@@ -342,16 +342,16 @@ fn the_site_takes_passwords_and_refreshes_without_a_secret_but_not_with_a_wrong_
     let password = [ID, ("grant_type", "password"), ("username", "ada"), ("password", seeded::ADA.password)];
     let wrong = ("client_secret", "wrong");
     let text = "The client_secret is not valid, check your client_secret again.";
-    let reply = post(&emulator, SITE, &[&password[..], &[wrong]].concat());
-    assert_oauth(&reply, 403, "unauthorized_client", text);
-    let reply = post(&emulator, SITE, &password);
-    assert_eq!(reply.status, 200);
-    let token = reply.text("refresh_token");
+    let response = post(&emulator, SITE, &[&password[..], &[wrong]].concat());
+    assert_oauth(&response, 403, "unauthorized_client", text);
+    let response = post(&emulator, SITE, &password);
+    assert_eq!(response.status, 200);
+    let token = response.text("refresh_token");
     let refresh = [ID, ("grant_type", "refresh_token"), ("refresh_token", &token)];
-    let reply = post(&emulator, SITE, &[&refresh[..], &[wrong]].concat());
-    assert_oauth(&reply, 403, "unauthorized_client", text);
+    let response = post(&emulator, SITE, &[&refresh[..], &[wrong]].concat());
+    assert_oauth(&response, 403, "unauthorized_client", text);
     assert_eq!(post(&emulator, SITE, &refresh).status, 200);
-    // The classic family wants it always.
+    // The classic API always requires it.
     assert_code(&post(&emulator, CLASSIC, &password), 400, 923);
     assert_code(&post(&emulator, "/sso/oauth/access_token/refresh", &refresh), 400, 923);
 }

@@ -1,11 +1,11 @@
-//! What a test can set up and look at: sign-ins without requests, grace periods, servers without rotation or refresh
-//! tokens, ended sessions, replays.
+//! What a test can set up and inspect: logins without requests, grace periods, servers without rotation or refresh
+//! tokens, ended logins, replays.
 
 use std::time::Duration;
 
 use loginradius_emulator::{Emulator, Operation, TokenAnswer, seeded};
 
-use crate::http::{ID, Reply, SECRET, assert_code, device_code, get, poll, post, refresh, tokens};
+use crate::http::{ID, Response, SECRET, assert_code, device_code, get, poll, post, refresh, tokens};
 
 const GRACE: Duration = Duration::from_secs(30);
 const SITE: &str = "/api/oauth/demo-oauth-app/token";
@@ -18,18 +18,18 @@ fn with_grace() -> Emulator {
     Emulator::builder().manual_clock().refresh_grace(GRACE).start().unwrap()
 }
 
-fn refresh_token(answer: &TokenAnswer) -> &str {
-    answer.refresh_token.as_deref().expect("a refresh token")
+fn refresh_token(login: &TokenAnswer) -> &str {
+    login.refresh_token.as_deref().expect("a refresh token")
 }
 
-/// What the JWT address says to an access token.
-fn jwt(emulator: &Emulator, access_token: &str) -> Reply {
+/// Requests a JWT for an access token.
+fn jwt(emulator: &Emulator, access_token: &str) -> Response {
     let query = format!("apikey={}&jwtapp={}&access_token={access_token}", seeded::CLIENT_ID, seeded::JWT_APP);
     get(emulator, &format!("/sso/jwt/api/token?{query}"))
 }
 
 #[test]
-fn in_its_grace_period_a_spent_token_gives_new_pairs_and_takes_none_back() {
+fn in_its_grace_period_a_consumed_token_yields_new_pairs_and_revokes_none() {
     let emulator = with_grace();
     let first = tokens(&emulator);
     let spent = first.text("refresh_token");
@@ -53,13 +53,13 @@ fn in_its_grace_period_a_spent_token_gives_new_pairs_and_takes_none_back() {
         }
     }
     assert!(emulator.is_live_access_token(&first.text("access_token")));
-    // Each has successors of its own.
+    // Each can be refreshed.
     for pair in &pairs[..3] {
         assert_eq!(refresh(&emulator, &pair.text("refresh_token")).status, 200);
     }
     assert_eq!((emulator.graced(), emulator.sign_ins()[0].rotations), (3, 4));
 
-    // The period is over, however often it was made use of, and the end is everybody's.
+    // The period ends however often the token was used, and the replay ends the login with all its pairs.
     emulator.advance(Duration::from_millis(1));
     assert!(!emulator.is_live_refresh_token(&spent));
     assert_code(&refresh(&emulator, &spent), 400, 2010);
@@ -72,11 +72,11 @@ fn in_its_grace_period_a_spent_token_gives_new_pairs_and_takes_none_back() {
 }
 
 #[test]
-fn with_a_grace_period_all_who_refresh_at_once_win() {
+fn with_a_grace_period_all_concurrent_refreshes_succeed() {
     let emulator = with_grace();
-    let answer = emulator.sign_in(&seeded::ADA);
+    let login = emulator.sign_in(&seeded::ADA);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let refresh = || refresh(&emulator, refresh_token(&answer)).status;
+        let refresh = || refresh(&emulator, refresh_token(&login)).status;
         let callers: Vec<_> = (0..8).map(|_| scope.spawn(refresh)).collect();
         callers.into_iter().map(|caller| caller.join().unwrap()).collect()
     });
@@ -86,8 +86,8 @@ fn with_a_grace_period_all_who_refresh_at_once_win() {
 }
 
 #[test]
-fn a_grace_period_makes_nothing_good_that_is_not() {
-    // A token whose own time is over...
+fn a_grace_period_makes_no_invalid_token_valid() {
+    // A token that has expired...
     let emulator = Emulator::builder()
         .manual_clock()
         .refresh_token_lifetime(Duration::from_secs(10))
@@ -101,7 +101,7 @@ fn a_grace_period_makes_nothing_good_that_is_not() {
     assert_code(&refresh(&emulator, refresh_token(&spent)), 400, 2010);
     assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (0, 0, 1));
 
-    // ...or somebody else's, or of a sign-in that was ended, by a spent token that is good once more.
+    // ...or another client's, or one of a login that was revoked with a consumed token in its grace period.
     let emulator = with_grace();
     let spent = emulator.sign_in(&seeded::ADA);
     assert_eq!(refresh(&emulator, refresh_token(&spent)).status, 200);
@@ -127,13 +127,13 @@ fn without_rotation_a_refresh_has_no_refresh_token_and_the_old_one_remains() {
     emulator.rotate_refresh_tokens(false);
     let mut access_tokens = vec![first.access_token.clone()];
     for path in ["/sso/oauth/access_token/refresh", SITE, SITE] {
-        // Every use gives another whole lifetime.
+        // Every use extends the lifetime.
         emulator.advance(Duration::from_secs(599));
         let fields = [ID, SECRET, ("grant_type", "refresh_token"), ("refresh_token", token)];
-        let reply = post(&emulator, path, &fields);
-        assert_eq!((reply.status, &reply.json()["expires_in"]), (200, &60.into()));
-        assert_eq!(reply.json().get("refresh_token"), None);
-        let access_token = reply.text("access_token");
+        let response = post(&emulator, path, &fields);
+        assert_eq!((response.status, &response.json()["expires_in"]), (200, &60.into()));
+        assert_eq!(response.json().get("refresh_token"), None);
+        let access_token = response.text("access_token");
         assert!(emulator.is_live_access_token(&access_token));
         assert!(!access_tokens.contains(&access_token));
         access_tokens.push(access_token);
@@ -142,20 +142,20 @@ fn without_rotation_a_refresh_has_no_refresh_token_and_the_old_one_remains() {
     let sign_in = &emulator.sign_ins()[0];
     assert_eq!((sign_in.refreshes, sign_in.rotations, sign_in.live), (3, 0, true));
     assert_eq!((sign_in.refresh_token.as_str(), &sign_in.access_token), (token, &access_tokens[3]));
-    // A sign-in still has its refresh token.
+    // A new login still has a refresh token.
     assert!(emulator.sign_in(&seeded::ADA).refresh_token.is_some());
 
     emulator.rotate_refresh_tokens(true);
     assert_ne!(refresh(&emulator, token).text("refresh_token"), token);
     assert_eq!(emulator.replays(), 0);
-    // What is spent remains spent.
+    // A consumed token stays consumed.
     emulator.rotate_refresh_tokens(false);
     assert_code(&refresh(&emulator, token), 400, 2010);
     assert_eq!(emulator.replays(), 1);
 }
 
 #[test]
-fn sign_ins_can_be_without_a_refresh_token() {
+fn logins_can_be_without_a_refresh_token() {
     let emulator = manual();
     let before = emulator.sign_in(&seeded::GRACE);
     emulator.issue_refresh_tokens(false);
@@ -165,24 +165,24 @@ fn sign_ins_can_be_without_a_refresh_token() {
     let exchange = [ID, SECRET, ("response_type", "token"), ("code", &code)];
     let exchange = [&exchange[..], &[("redirect_uri", "https://www.example.com/")]].concat();
     let password = [ID, ("grant_type", "password"), ("username", "ada"), ("password", seeded::ADA.password)];
-    let replies = [
+    let responses = [
         tokens(&emulator),
         post(&emulator, SITE, &password),
         post(&emulator, "/sso/oauth/access_token", &exchange),
         poll(&emulator, &device.text("device_code")),
     ];
-    for reply in &replies {
-        assert_eq!((reply.status, reply.json().get("refresh_token")), (200, None));
-        assert!(emulator.is_live_access_token(&reply.text("access_token")));
+    for response in &responses {
+        assert_eq!((response.status, response.json().get("refresh_token")), (200, None));
+        assert!(emulator.is_live_access_token(&response.text("access_token")));
     }
     assert_eq!(emulator.sign_in(&seeded::ADA).refresh_token, None);
     let sessions = emulator.sessions_of(seeded::ADA.email);
     assert_eq!(sessions.len(), 5);
     assert!(sessions.iter().all(|sign_in| sign_in.refresh_token.is_empty()));
-    // An empty one is none, not one that is sent empty.
+    // Empty means that there is none.
     assert!(!emulator.is_live_refresh_token(""));
 
-    // A session that has one keeps it.
+    // A login that has one keeps it.
     let next = refresh(&emulator, refresh_token(&before)).text("refresh_token");
     assert!(emulator.is_live_refresh_token(&next));
     emulator.issue_refresh_tokens(true);
@@ -214,7 +214,7 @@ fn access_tokens_can_be_expired_at_once() {
 }
 
 #[test]
-fn everybody_can_be_signed_out() {
+fn all_users_can_be_signed_out() {
     let emulator = with_grace();
     let spent = emulator.sign_in(&seeded::ADA);
     let newer = refresh(&emulator, refresh_token(&spent));
@@ -237,38 +237,38 @@ fn everybody_can_be_signed_out() {
 }
 
 #[test]
-fn a_sign_in_needs_no_request() {
+fn a_login_needs_no_request() {
     let emulator = Emulator::builder().access_token_lifetime(Duration::from_secs(60)).manual_clock().start().unwrap();
-    // Whatever is in the user's way elsewhere.
-    let answer = emulator.sign_in(&seeded::BLOCKED);
+    // The standing does not matter.
+    let login = emulator.sign_in(&seeded::BLOCKED);
     assert_eq!(emulator.requests(), []);
-    assert_eq!(answer.expires_in, Duration::from_secs(60));
+    assert_eq!(login.expires_in, Duration::from_secs(60));
     assert_eq!(emulator.counters().sign_ins, 1);
     let sign_in = emulator.sign_ins().remove(0);
-    assert_eq!((&sign_in.id, sign_in.email.as_str()), (&answer.sign_in, seeded::BLOCKED.email));
+    assert_eq!((&sign_in.id, sign_in.email.as_str()), (&login.sign_in, seeded::BLOCKED.email));
     assert_eq!((sign_in.client_id.as_str(), sign_in.began_by), (seeded::CLIENT_ID, Operation::Password));
-    assert_eq!((&sign_in.access_token, sign_in.refresh_token.as_str()), (&answer.access_token, refresh_token(&answer)));
-    assert_eq!(jwt(&emulator, &answer.access_token).status, 200);
-    assert_eq!(refresh(&emulator, refresh_token(&answer)).status, 200);
+    assert_eq!((&sign_in.access_token, sign_in.refresh_token.as_str()), (&login.access_token, refresh_token(&login)));
+    assert_eq!(jwt(&emulator, &login.access_token).status, 200);
+    assert_eq!(refresh(&emulator, refresh_token(&login)).status, 200);
     emulator.advance(Duration::from_secs(60));
-    assert!(!emulator.is_live_access_token(&answer.access_token));
+    assert!(!emulator.is_live_access_token(&login.access_token));
 }
 
 #[test]
-fn of_ten_thousand_sign_ins_none_is_forgotten() {
+fn of_ten_thousand_logins_none_is_forgotten() {
     let emulator = manual();
-    let answers: Vec<_> = (0..10_000).map(|_| emulator.sign_in(&seeded::ADA)).collect();
+    let logins: Vec<_> = (0..10_000).map(|_| emulator.sign_in(&seeded::ADA)).collect();
     assert_eq!(emulator.live_families(), 10_000);
-    assert!(answers.iter().all(|answer| emulator.is_live_access_token(&answer.access_token)));
-    for answer in [&answers[0], &answers[9_999]] {
-        assert_eq!(refresh(&emulator, refresh_token(answer)).status, 200);
+    assert!(logins.iter().all(|login| emulator.is_live_access_token(&login.access_token)));
+    for login in [&logins[0], &logins[9_999]] {
+        assert_eq!(refresh(&emulator, refresh_token(login)).status, 200);
     }
-    // One more, and the first goes with its tokens.
-    assert!(emulator.is_live_access_token(&answers[0].access_token));
+    // One more removes the first with its tokens.
+    assert!(emulator.is_live_access_token(&logins[0].access_token));
     emulator.sign_in(&seeded::ADA);
     assert_eq!(emulator.live_families(), 10_000);
-    assert!(!emulator.is_live_access_token(&answers[0].access_token));
-    assert!(emulator.is_live_access_token(&answers[1].access_token));
+    assert!(!emulator.is_live_access_token(&logins[0].access_token));
+    assert!(emulator.is_live_access_token(&logins[1].access_token));
 }
 
 #[test]
@@ -276,20 +276,20 @@ fn every_replay_can_be_traced() {
     let emulator = with_grace();
     let [one, two, three] = [(); 3].map(|()| emulator.sign_in(&seeded::ADA));
     let started = emulator.now();
-    for answer in [&one, &two, &three] {
-        assert_eq!(refresh(&emulator, refresh_token(answer)).status, 200);
+    for login in [&one, &two, &three] {
+        assert_eq!(refresh(&emulator, refresh_token(login)).status, 200);
     }
     assert_eq!(emulator.replayed(), []);
     emulator.advance(GRACE);
-    for answer in [&two, &one, &two] {
+    for login in [&two, &one, &two] {
         emulator.advance(Duration::from_secs(1));
-        assert_code(&refresh(&emulator, refresh_token(answer)), 400, 2010);
+        assert_code(&refresh(&emulator, refresh_token(login)), 400, 2010);
     }
     let replayed = emulator.replayed();
     let expected = [(&two, 31), (&one, 32), (&two, 33)];
     assert_eq!(replayed.len(), 3);
-    for (replay, (answer, seconds)) in replayed.iter().zip(expected) {
-        assert_eq!((replay.refresh_token.as_str(), &replay.sign_in), (refresh_token(answer), &answer.sign_in));
+    for (replay, (login, seconds)) in replayed.iter().zip(expected) {
+        assert_eq!((replay.refresh_token.as_str(), &replay.sign_in), (refresh_token(login), &login.sign_in));
         assert_eq!((replay.spent_at, replay.at), (started, started + Duration::from_secs(seconds)));
     }
     let counts: Vec<_> = emulator.sign_ins().iter().map(|sign_in| (sign_in.replays, sign_in.live)).collect();
@@ -300,14 +300,14 @@ fn every_replay_can_be_traced() {
 #[test]
 fn no_token_is_in_what_debug_prints() {
     let emulator = manual();
-    let answer = emulator.sign_in(&seeded::ADA);
-    refresh(&emulator, refresh_token(&answer));
-    refresh(&emulator, refresh_token(&answer));
+    let login = emulator.sign_in(&seeded::ADA);
+    refresh(&emulator, refresh_token(&login));
+    refresh(&emulator, refresh_token(&login));
     let (sign_ins, replayed) = (emulator.sign_ins(), emulator.replayed());
-    let printed = format!("{answer:?} {sign_ins:?} {replayed:?}");
+    let printed = format!("{login:?} {sign_ins:?} {replayed:?}");
     assert_eq!((sign_ins.len(), replayed.len()), (1, 1));
     let newest = [&sign_ins[0].access_token, &sign_ins[0].refresh_token].map(String::as_str);
-    for token in [&newest[..], &[answer.access_token.as_str(), refresh_token(&answer)]].concat() {
+    for token in [&newest[..], &[login.access_token.as_str(), refresh_token(&login)]].concat() {
         assert!(!printed.contains(token), "{printed}");
     }
     for said in ["TokenAnswer", "SignIn", "Replay", seeded::ADA.email] {
