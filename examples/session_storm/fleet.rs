@@ -14,7 +14,7 @@ use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::AccessTokenByPassword;
 use loginradius_blocking::store::{FileStore, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Retry, Session, Sessions};
-use loginradius_emulator::{Emulator, Fault, Operation, SignIn, seeded};
+use loginradius_emulator::{Emulator, Fault, Login, Operation, seeded};
 use loginradius_examples::Result;
 
 use crate::journal::{History, Journal, Journaled, Seen, digest};
@@ -51,7 +51,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     let journal = Arc::new(Journal::open(&own_journal)?);
     let sessions = Sessions::builder(&client, Journaled::open(&store, &journal)?).early_refresh(Duration::ZERO).build();
     for number in 0..storm.sessions {
-        sessions.session(session_name(number)).start(&token_set(emulator.sign_in(&seeded::ADA)))?;
+        sessions.session(session_name(number)).start(&token_set(emulator.login(&seeded::ADA)))?;
     }
 
     let started = Instant::now();
@@ -122,7 +122,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
 
     report.seconds = started.elapsed().as_secs_f64();
     report.refreshes = emulator.refreshes();
-    report.graced = Some(emulator.graced());
+    report.graced = Some(emulator.grace_refreshes());
     // Without kills, what was sent was also stored.
     report.refreshes_expected = (report.kills == 0).then(|| history.stored());
     check_stored(&store, storm.sessions, &emulator, &history, &mut report)?;
@@ -163,11 +163,11 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
         let stored_record = locked.load().ok().flatten();
         match stored_record.as_ref().map(Seen::of) {
             Some(Some(Seen { token, refresh_token, .. })) => {
-                let ended = |sign_in: &SignIn| sign_in.refresh_token == refresh_token && !sign_in.live;
+                let ended = |sign_in: &Login| sign_in.refresh_token == refresh_token && !sign_in.live;
                 let accounted_for = emulator.is_live_refresh_token(&refresh_token)
                     || history.was_open_at_a_kill(&token)
                     || history.was_refused(&token)
-                    || emulator.sign_ins().iter().any(ended);
+                    || emulator.logins().iter().any(ended);
                 if !accounted_for {
                     eprintln!("{name}: the stored refresh token is spent");
                     report.lost += 1;
@@ -183,7 +183,7 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
     }
     // After a kill, the newest token of a sign-in may have been on its way to whoever was killed.
     if report.kills == 0 {
-        let live = emulator.sign_ins().into_iter().filter(|sign_in| sign_in.live);
+        let live = emulator.logins().into_iter().filter(|sign_in| sign_in.live);
         report.lost += live.filter(|sign_in| !stored.contains(&sign_in.refresh_token)).count() as u64;
     }
     let mut left: Vec<_> =
@@ -219,13 +219,13 @@ fn account(emulator: &Emulator, history: &History, report: &mut Report) {
     for replay in replayed.iter().filter(|replay| !history.explains(&replay.refresh_token)) {
         eprintln!("not explained: {replay:?}");
     }
-    for sign_in in emulator.sign_ins().iter().filter(|sign_in| !sign_in.live) {
-        let mut its = replayed.iter().filter(|replay| replay.sign_in == sign_in.id).peekable();
+    for sign_in in emulator.logins().iter().filter(|sign_in| !sign_in.live) {
+        let mut its = replayed.iter().filter(|replay| replay.login == sign_in.id).peekable();
         let explained = its.peek().is_some() && its.all(|replay| history.explains(&replay.refresh_token));
         *(if explained { &mut report.signed_out_explained } else { &mut report.signed_out }) += 1;
     }
     // Nor may a session be given up that the server has not ended.
-    let alive = emulator.sign_ins().into_iter().filter(|sign_in| sign_in.live);
+    let alive = emulator.logins().into_iter().filter(|sign_in| sign_in.live);
     report.signed_out += alive.filter(|sign_in| history.was_refused(&digest(&sign_in.refresh_token))).count() as u64;
     report.signed_out += history.over_for_no_reason();
     report.corrupt += history.corrupt;

@@ -44,7 +44,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
     let store = MemoryStore::new();
     let session = Sessions::builder(&client, store.clone()).early_refresh(Duration::ZERO).build();
     let session = session.session(session_name(0));
-    session.start(&token_set(emulator.sign_in(&seeded::ADA)))?;
+    session.start(&token_set(emulator.login(&seeded::ADA)))?;
 
     let started = Instant::now();
     let seen = Seens::default();
@@ -117,7 +117,7 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
         let client = asynchronous::Client::new(app(emulator.base_url())?)?;
         let sessions = asynchronous::Sessions::builder(&client, store.clone()).early_refresh(Duration::ZERO).build();
         let session = sessions.session(session_name(0));
-        session.start(&token_set(emulator.sign_in(&seeded::ADA))).await?;
+        session.start(&token_set(emulator.login(&seeded::ADA))).await?;
         for _ in 0..storm.expiries {
             emulator.expire_access_tokens();
             // All have the token that has ended before the first one asks for another.

@@ -1,7 +1,7 @@
 //! The app, the sessions and the tokens of every mode.
 
 use loginradius_blocking::{App, Error, Service, TokenSet};
-use loginradius_emulator::{TokenAnswer, seeded};
+use loginradius_emulator::{TokenResponse, seeded};
 
 /// The app of the emulator at that address.
 pub(crate) fn app(base_url: &str) -> Result<App, Error> {
@@ -12,7 +12,7 @@ pub(crate) fn app(base_url: &str) -> Result<App, Error> {
 }
 
 /// A sign-in at the emulator as the library has it.
-pub(crate) fn token_set(answer: TokenAnswer) -> TokenSet {
+pub(crate) fn token_set(answer: TokenResponse) -> TokenSet {
     let mut tokens = TokenSet::new(answer.access_token);
     tokens.refresh_token = answer.refresh_token.map(Into::into);
     tokens.expires_in = Some(answer.expires_in);

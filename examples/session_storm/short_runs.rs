@@ -45,7 +45,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
     let rounds = runs.div_ceil(AT_ONCE);
     let program = std::env::current_exe()?;
     for round in 0..rounds {
-        let mut tokens = token_set(emulator.sign_in(&seeded::ADA));
+        let mut tokens = token_set(emulator.login(&seeded::ADA));
         tokens.requested_at = Instant::now().checked_sub(LIFETIME - LEFT);
         session.start(&tokens)?;
         let at_once = AT_ONCE.min(runs - round * AT_ONCE);
@@ -68,7 +68,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
     report.refreshes = emulator.refreshes();
     report.refreshes_expected = Some(rounds as u64);
     report.replays = emulator.replays();
-    report.signed_out = emulator.sign_ins().iter().filter(|sign_in| !sign_in.live).count() as u64;
+    report.signed_out = emulator.logins().iter().filter(|sign_in| !sign_in.live).count() as u64;
     let mut history = History::default();
     history.read(&place.journal, false)?;
     report.corrupt = history.corrupt;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Ended, Example, command, service, text};
 use loginradius_blocking::ureq;
-use loginradius_emulator::{BodyFormat, Emulator, Family, Fault, Operation, seeded};
+use loginradius_emulator::{Api, BodyFormat, Emulator, Fault, Operation, seeded};
 use serde_json::{Value, json};
 
 /// Those that wait for somebody to press a button.
@@ -88,7 +88,7 @@ fn each_runs_with_its_own_emulator() {
 #[test]
 fn each_speaks_to_a_service() {
     thread::scope(|scope| {
-        for (family, name) in [(Family::Classic, "classic"), (Family::Site, "site")] {
+        for (family, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
             for (format, body) in [(BodyFormat::Form, "form"), (BodyFormat::Json, "json")] {
                 scope.spawn(move || {
                     for (example, emulator, ended) in all_at_services(&["--json", "--family", name, "--body", body]) {
@@ -96,7 +96,7 @@ fn each_speaks_to_a_service() {
                         assert_eq!(ended.stderr, "", "{example}");
                         assert!(ended.success, "{example}");
                         for request in emulator.requests() {
-                            assert_eq!(request.family, Some(family), "{example}");
+                            assert_eq!(request.api, Some(family), "{example}");
                             assert_eq!(request.client_id.as_deref(), Some(seeded::OTHER_CLIENT_ID), "{example}");
                             match request.operation.unwrap() {
                                 Operation::JwtToken => assert_eq!(request.body_format, BodyFormat::None),
@@ -146,13 +146,13 @@ fn environment_variables_are_options_too() {
         }
     });
     assert_eq!(run("password_login", &[]), ["tokens"]);
-    assert_eq!(emulator.sessions_of(seeded::GRACE.email).len(), 1, "the user of the environment");
+    assert_eq!(emulator.live_logins_of(seeded::GRACE.email).len(), 1, "the user of the environment");
     assert_eq!(run("authorization_code", &["--code", &code]), ["tokens"]);
     assert_eq!(run("jwt", &["--username", seeded::GRACE.username]), ["jwt", "jwt"]);
     assert_eq!(run("refresh_and_revoke", &[]), ["refreshed", "revoked"]);
     assert!(!emulator.is_live_access_token(&grant.access_token), "the token of the environment was revoked");
     for request in emulator.requests() {
-        assert_eq!(request.family, Some(Family::Site));
+        assert_eq!(request.api, Some(Api::Site));
         assert_ne!(request.body_format, BodyFormat::Form);
         assert_eq!(request.client_id.as_deref(), Some(seeded::OTHER_CLIENT_ID));
     }
@@ -161,7 +161,7 @@ fn environment_variables_are_options_too() {
     emulator.clear_requests();
     assert_eq!(run("password_login", &["--family", "classic", "--body", "form"]), ["tokens"]);
     let request = emulator.requests().remove(0);
-    assert_eq!((request.family, request.body_format), (Some(Family::Classic), BodyFormat::Form));
+    assert_eq!((request.api, request.body_format), (Some(Api::Classic), BodyFormat::Form));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn secrets_are_printed_when_asked_for_alone() {
             scope.spawn(move || {
                 for (example, emulator, ended) in all_at_services(&[json, &["--show-secrets"]].concat()) {
                     let shown = |secret: &str| assert!(ended.stdout.contains(secret), "{example}: {}", ended.stdout);
-                    let begun = emulator.sign_ins();
+                    let begun = emulator.logins();
                     if example == "jwt" {
                         let whole = |word: &str| word.starts_with("eyJ") && word.split('.').count() == 3;
                         assert_eq!(ended.stdout.split(['"', ' ', '\n']).filter(|word| whole(word)).count(), 4);
@@ -291,17 +291,17 @@ fn a_service_is_only_signed_in_to_unless_the_tour_is_asked_for() {
     let (_, emulator, ended) = at_services(&["device_login"], &["--json"]).remove(0);
     assert_eq!(ended.names(), ["prompt", "tokens"]);
     let counters = emulator.counters();
-    assert_eq!((counters.sign_ins, counters.refreshes, counters.jwts, counters.revocations), (1, 0, 0, 0));
-    assert_eq!(emulator.live_families(), 1);
+    assert_eq!((counters.logins, counters.refreshes, counters.jwts, counters.revocations), (1, 0, 0, 0));
+    assert_eq!(emulator.live_logins(), 1);
 
     let (_, emulator, ended) = at_services(&["device_login"], &["--json", "--tour", "--show-secrets"]).remove(0);
     assert_eq!(ended.names(), ["prompt", "tokens", "refreshed", "jwt", "revoked"]);
     let counters = emulator.counters();
-    assert_eq!((counters.sign_ins, counters.refreshes, counters.jwts, counters.revocations), (1, 1, 1, 1));
-    assert_eq!(emulator.live_families(), 0);
+    assert_eq!((counters.logins, counters.refreshes, counters.jwts, counters.revocations), (1, 1, 1, 1));
+    assert_eq!(emulator.live_logins(), 0);
     let events = ended.events();
     assert_ne!(events[1]["refresh_token"], events[2]["refresh_token"]);
-    assert_eq!(events[2]["refresh_token"], emulator.sign_ins()[0].refresh_token);
+    assert_eq!(events[2]["refresh_token"], emulator.logins()[0].refresh_token);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_refusal_is_told() {
             assert_eq!(ended.error().0, "denied");
         }
     }
-    assert_eq!(emulator.sign_ins(), []);
+    assert_eq!(emulator.logins(), []);
 }
 
 #[test]
@@ -607,9 +607,9 @@ fn a_session_outlives_the_program() {
     let other = ["--name", "Grace / \u{e9}\n"];
     let ended = sign_in(start(&other));
     assert_eq!(ended.names(), ["prompt", "session", "tokens"]);
-    assert_eq!(emulator.live_families(), 2);
+    assert_eq!(emulator.live_logins(), 2);
     assert_eq!(start(&[&other[..], &["--forget"]].concat()).end().names(), ["session", "forgotten"]);
-    assert_eq!(emulator.live_families(), 2, "LoginRadius was not told");
+    assert_eq!(emulator.live_logins(), 2, "LoginRadius was not told");
 
     // An outage costs nobody the session.
     thread::sleep(lifetime);
@@ -621,7 +621,7 @@ fn a_session_outlives_the_program() {
     assert_eq!(happened(&start(&[]).end()), ["rotated"]);
 
     assert_eq!(start(&["--sign-out"]).end().names(), ["session", "signed_out"]);
-    assert_eq!(emulator.live_families(), 1);
+    assert_eq!(emulator.live_logins(), 1);
     assert_eq!(start(&[]).event()["event"], "prompt");
     assert_eq!(emulator.replays(), 0);
 }
@@ -645,7 +645,7 @@ fn a_session_prints_no_secret_and_says_what_to_mend() {
             let shows: &[&str] = if shown { &["--show-secrets"] } else { &[] };
             let ended = run(&[&["--events", "--name", &name], json, shows].concat());
             assert!(ended.success, "{}{}", ended.stdout, ended.stderr);
-            let newest = emulator.sign_ins().pop().unwrap();
+            let newest = emulator.logins().pop().unwrap();
             for secret in [newest.access_token, newest.refresh_token] {
                 assert_eq!(ended.stdout.contains(&secret), shown, "{}", ended.stdout);
             }
@@ -715,7 +715,7 @@ fn a_service_signs_its_users_in_and_out() {
     assert_eq!(get(&format!("{url}/me/ada")).status(), 200);
     assert_eq!(post(&format!("{url}/logout/ada")).status(), 204);
     assert_eq!(get(&format!("{url}/me/ada")).status(), 401);
-    assert_eq!((emulator.live_families(), emulator.replays()), (0, 0));
+    assert_eq!((emulator.live_logins(), emulator.replays()), (0, 0));
 }
 
 #[test]
@@ -827,17 +827,17 @@ fn at_service(example: &str, emulator: &Emulator, options: &[&str]) -> Ended {
 }
 
 /// A sign-in of the client that the examples are given.
-fn tokens(emulator: &Emulator) -> loginradius_emulator::SignIn {
+fn tokens(emulator: &Emulator) -> loginradius_emulator::Login {
     let who = ["--username", seeded::ADA.email, "--password", seeded::ADA.password];
     let run = Example::start("password_login", &[&service(emulator)[..], &["--json"], &who].concat());
     assert!(run.end().success);
-    emulator.sign_ins().pop().unwrap()
+    emulator.logins().pop().unwrap()
 }
 
 /// Everything secret that the emulator has seen or given out.
 fn secrets(emulator: &Emulator) -> Vec<String> {
     let mut secrets: Vec<String> =
-        emulator.sign_ins().into_iter().flat_map(|sign_in| [sign_in.access_token, sign_in.refresh_token]).collect();
+        emulator.logins().into_iter().flat_map(|sign_in| [sign_in.access_token, sign_in.refresh_token]).collect();
     secrets.extend(emulator.device_grants().into_iter().map(|grant| grant.device_code));
     for request in emulator.requests() {
         for (name, value) in request.params {

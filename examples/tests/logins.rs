@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::{Example, PATIENCE, service, text};
 use loginradius_blocking::ureq;
-use loginradius_emulator::{BodyFormat, CodeState, Emulator, Family, Fault, Operation, Recorded, seeded};
+use loginradius_emulator::{Api, BodyFormat, CodeState, Emulator, Fault, Operation, RecordedRequest, seeded};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 #[test]
 fn a_desktop_signs_in() {
-    for (family, name) in [(Family::Classic, "classic"), (Family::Site, "site")] {
+    for (family, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
         for (format, body) in [(BodyFormat::Form, "form"), (BodyFormat::Json, "json")] {
             let emulator = Emulator::start().unwrap();
             let (run, url) = desktop(&emulator, &["--family", name, "--body", body, "--show-secrets"]);
@@ -34,13 +34,13 @@ fn a_desktop_signs_in() {
             let ended = run.end();
             assert_eq!(ended.names(), ["authorize", "tokens"]);
             assert!(ended.success && ended.stderr.is_empty(), "{}", ended.stderr);
-            let sign_in = emulator.sign_ins().pop().unwrap();
+            let sign_in = emulator.logins().pop().unwrap();
             let tokens = &ended.events()[1];
             assert_eq!(text(tokens, "access_token"), sign_in.access_token);
             assert_eq!(text(tokens, "refresh_token"), sign_in.refresh_token);
             let exchange = asked(&emulator, Operation::CodeExchange);
-            assert_eq!((exchange.family, exchange.body_format), (Some(family), format));
-            assert_eq!(emulator.codes()[0].state, CodeState::Exchanged);
+            assert_eq!((exchange.api, exchange.body_format), (Some(family), format));
+            assert_eq!(emulator.codes()[0].state, CodeState::Redeemed);
         }
     }
 }
@@ -94,7 +94,7 @@ fn a_desktop_is_told_that_the_person_said_no() {
     let ended = run.end();
     assert_eq!(ended.names(), ["authorize", "error"]);
     assert_eq!(ended.error().0, "denied");
-    assert_eq!(emulator.sign_ins(), []);
+    assert_eq!(emulator.logins(), []);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_desktop_exchanges_a_code_once_however_often_it_comes() {
     assert_eq!(run.end().names(), ["authorize", "tokens"]);
     assert!(Visitor::default().send(&landing, None).is_none(), "nobody waits any more");
     assert_eq!((emulator.codes()[0].sent, emulator.counters().code_replays), (1, 0));
-    assert_eq!(emulator.live_families(), 1);
+    assert_eq!(emulator.live_logins(), 1);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_desktop_prints_secrets_when_asked_for_alone() {
             let ended = run.end();
             assert!(ended.success, "{}", ended.stderr);
             let printed = ended.stdout + &ended.stderr;
-            let sign_in = emulator.sign_ins().remove(0);
+            let sign_in = emulator.logins().remove(0);
             for token in [&sign_in.access_token, &sign_in.refresh_token] {
                 assert_eq!(printed.contains(token), !shown.is_empty(), "{printed}");
             }
@@ -265,7 +265,7 @@ fn a_desktop_opens_the_persons_browser() {
 
 #[test]
 fn a_visitor_signs_in_and_out() {
-    for (family, name) in [(Family::Classic, "classic"), (Family::Site, "site")] {
+    for (family, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
         let web = Web::start(&["--family", name]);
         let visitor = Visitor::default();
         let page = visitor.get(&web.url);
@@ -273,8 +273,8 @@ fn a_visitor_signs_in_and_out() {
         assert_eq!(page.cookie(), None, "who only looks is not remembered");
 
         web.sign_in(&visitor);
-        assert_eq!(asked(&web.emulator, Operation::CodeExchange).family, Some(family));
-        assert_eq!(asked(&web.emulator, Operation::JwtToken).family, Some(family));
+        assert_eq!(asked(&web.emulator, Operation::CodeExchange).api, Some(family));
+        assert_eq!(asked(&web.emulator, Operation::JwtToken).api, Some(family));
         let page = visitor.get(&web.url);
         assert!(page.body.contains("<h1>Signed in</h1>"), "{}", page.body);
         for (claim, value) in [("sub", seeded::ADA.uid), ("email", seeded::ADA.email)] {
@@ -286,7 +286,7 @@ fn a_visitor_signs_in_and_out() {
         assert_eq!((page.status, page.location().as_str()), (303, "/"));
         assert!(visitor.cookies.borrow().is_empty(), "the cookie is still there");
         assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
-        assert_eq!((web.emulator.live_families(), web.emulator.counters().revocations), (0, 1));
+        assert_eq!((web.emulator.live_logins(), web.emulator.counters().revocations), (0, 1));
     }
 }
 
@@ -436,7 +436,7 @@ fn a_session_has_a_new_id_after_the_sign_in() {
     assert_ne!(visitor.session(), first);
     visitor.keep("web_login", &first);
     assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
-    assert_eq!(web.emulator.live_families(), 1);
+    assert_eq!(web.emulator.live_logins(), 1);
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn a_callback_works_once() {
     assert_eq!(page.cookie(), None);
     assert_eq!(visitor.session(), session);
     assert!(visitor.get(&web.url).body.contains(seeded::ADA.email), "the second callback has signed out");
-    assert_eq!((web.emulator.codes()[0].sent, web.emulator.sign_ins().len()), (1, 1));
+    assert_eq!((web.emulator.codes()[0].sent, web.emulator.logins().len()), (1, 1));
 
     // After the sign-out it does not sign in again.
     let page = visitor.get(&web.url);
@@ -480,7 +480,7 @@ fn of_the_same_callback_many_times_at_once_one_signs_in() {
     });
     answers.sort_unstable();
     assert_eq!(answers, [303, 400, 400, 400, 400, 400, 400, 400]);
-    assert_eq!((web.emulator.codes()[0].sent, web.emulator.sign_ins().len()), (1, 1));
+    assert_eq!((web.emulator.codes()[0].sent, web.emulator.logins().len()), (1, 1));
 }
 
 #[test]
@@ -516,8 +516,8 @@ fn tabs_sign_in_side_by_side() {
         assert_eq!((page.status, page.location().as_str()), (303, "/"));
         assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
     }
-    assert_eq!(web.emulator.sign_ins().len(), 2);
-    assert_eq!(web.emulator.live_families(), 1, "the tokens of the first are of no use to anybody");
+    assert_eq!(web.emulator.logins().len(), 2);
+    assert_eq!(web.emulator.live_logins(), 1, "the tokens of the first are of no use to anybody");
 
     // Two at the same instant: whichever is first, the browser has one sign-in and no more.
     let fourth = web.landing(&visitor);
@@ -534,7 +534,7 @@ fn tabs_sign_in_side_by_side() {
         [open(third), open(fourth)].map(|tab| tab.join().unwrap())
     });
     assert!(statuses.iter().all(|status| matches!(status, 303 | 400)) && statuses.contains(&303), "{statuses:?}");
-    assert_eq!(web.emulator.live_families(), 1);
+    assert_eq!(web.emulator.live_logins(), 1);
 }
 
 #[test]
@@ -606,7 +606,7 @@ fn a_jwt_that_cannot_be_verified_signs_nobody_in() {
     other_key.truncate(other_key.rfind('.').unwrap() + 1);
     web.next_answer(&other_key);
     web.fails(&visitor, 502);
-    let before = web.emulator.live_families();
+    let before = web.emulator.live_logins();
     assert_eq!(before, 1, "the tokens of those who are not signed in were not revoked");
 }
 
@@ -641,7 +641,7 @@ fn a_sign_out_takes_the_forms_own_token() {
         assert!(visitor.get(&web.url).body.contains(seeded::ADA.email), "{form:?}");
     }
     assert_eq!(visitor.get(&web.at("/logout")).status, 405, "a link signs nobody out");
-    assert_eq!(web.emulator.live_families(), 2);
+    assert_eq!(web.emulator.live_logins(), 2);
 
     // LoginRadius cannot be told: here it has ended all the same.
     web.emulator.fault(Operation::Revoke, Fault::Status(503));
@@ -721,7 +721,7 @@ fn a_web_service_prints_no_secret() {
     let page = visitor.get(&web.url);
     let key = seeded::JWT_APPS[0].secret.unwrap().to_owned();
     let mut secrets = vec![visitor.session(), page.field("csrf"), key];
-    for sign_in in web.emulator.sign_ins() {
+    for sign_in in web.emulator.logins() {
         secrets.extend([sign_in.access_token, sign_in.refresh_token]);
     }
     let exchanges = web.emulator.requests().into_iter();
@@ -808,12 +808,12 @@ impl Web {
     /// A sign-in that the person has allowed, and that comes to nothing.
     #[track_caller]
     fn fails(&self, visitor: &Visitor, status: u16) {
-        let before = self.emulator.live_families();
+        let before = self.emulator.live_logins();
         let page = visitor.get(&self.landing(visitor));
         assert_eq!(page.status, status, "{}", page.body);
         assert!(page.body.contains("href=\"/\""), "{}", page.body);
         assert_eq!(page.cookie(), None);
-        assert_eq!(self.emulator.live_families(), before, "tokens that nobody needs were not revoked");
+        assert_eq!(self.emulator.live_logins(), before, "tokens that nobody needs were not revoked");
     }
 
     /// The next JWT has these claims.
@@ -823,7 +823,7 @@ impl Web {
 
     fn next_answer(&self, jwt: &str) {
         let body = json!({ "signature": jwt }).to_string();
-        self.emulator.fault_times(Operation::JwtToken, Fault::Answer { status: 200, headers: Vec::new(), body }, 1);
+        self.emulator.fault_times(Operation::JwtToken, Fault::Respond { status: 200, headers: Vec::new(), body }, 1);
     }
 }
 
@@ -947,7 +947,7 @@ fn parameter(url: &str, name: &str) -> Option<String> {
 
 /// The last request for that.
 #[track_caller]
-fn asked(emulator: &Emulator, operation: Operation) -> Recorded {
+fn asked(emulator: &Emulator, operation: Operation) -> RecordedRequest {
     emulator.requests().into_iter().rfind(|asked| asked.operation == Some(operation)).expect("a request")
 }
 

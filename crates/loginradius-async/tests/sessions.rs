@@ -83,7 +83,7 @@ impl World {
 }
 
 fn tokens(emulator: &Emulator) -> TokenSet {
-    let answer = emulator.sign_in(&seeded::ADA);
+    let answer = emulator.login(&seeded::ADA);
     let mut tokens = TokenSet::new(answer.access_token);
     tokens.refresh_token = answer.refresh_token.map(Into::into);
     tokens.expires_in = Some(Duration::from_secs(3600));
@@ -297,7 +297,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_refresh() {
         let token = second.block_on(world.session.access_token()).unwrap();
         assert!(world.emulator.is_live_access_token(token.expose()));
         // The answer to the first refresh was lost, and the server forgave that.
-        assert_eq!(world.emulator.graced(), 1);
+        assert_eq!(world.emulator.grace_refreshes(), 1);
         second.block_on(world.session.flush()).unwrap();
         world.assert_nothing_lost();
     }
@@ -408,7 +408,7 @@ fn a_runtime_that_ends_does_not_undo_a_sign_out() {
         let result = last.block_on(world.session.access_token());
         assert_eq!(result.expect_err("a token after a sign-out").kind(), ErrorKind::SignInRequired);
         last.block_on(world.session.sign_out()).unwrap();
-        assert_eq!((world.emulator.live_families(), world.emulator.replays()), (0, 0));
+        assert_eq!((world.emulator.live_logins(), world.emulator.replays()), (0, 0));
         assert!(world.store.is_empty() && !world.store.is_locked(ADA) && world.session.save_error().is_none());
     }
 }
@@ -438,7 +438,7 @@ fn runtimes_come_and_go() {
     }
     last.block_on(world.session.flush()).unwrap();
     world.assert_nothing_lost();
-    assert_eq!(world.emulator.live_families(), 1);
+    assert_eq!(world.emulator.live_logins(), 1);
 }
 
 /// Its task ends. Whoever waits for it gets an error, and the next call works.

@@ -33,7 +33,7 @@ fn client(emulator: &Emulator) -> Client {
 }
 
 fn sign_in(session: &Session, emulator: &Emulator) -> TokenSet {
-    let answer = emulator.sign_in(&seeded::ADA);
+    let answer = emulator.login(&seeded::ADA);
     let mut tokens = TokenSet::new(answer.access_token);
     tokens.refresh_token = answer.refresh_token.map(Into::into);
     tokens.expires_in = Some(Duration::from_secs(3600));
@@ -122,7 +122,7 @@ fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
     session.flush().unwrap();
     assert_eq!(session.access_token().unwrap().expose(), token.expose());
     assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
-    assert_eq!((emulator.refreshes(), emulator.graced()), (1, 0));
+    assert_eq!((emulator.refreshes(), emulator.grace_refreshes()), (1, 0));
 }
 
 /// The same in the middle of signing out.
@@ -143,7 +143,7 @@ fn a_panic_leaves_an_unsaved_session_as_it_was() {
         assert_eq!(session.access_token().unwrap().expose(), token.expose());
         session.flush().unwrap();
         assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
-        assert_eq!((emulator.refreshes(), emulator.graced()), (1, 0));
+        assert_eq!((emulator.refreshes(), emulator.grace_refreshes()), (1, 0));
     }
 }
 
@@ -161,12 +161,12 @@ fn a_panic_does_not_undo_a_sign_out() {
         }
         store.trouble(Trouble::PanicInClear);
         catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
-        assert_eq!(emulator.live_families(), 0, "the token is revoked");
+        assert_eq!(emulator.live_logins(), 0, "the token is revoked");
         store.repair();
         assert_eq!(session.access_token().expect_err("a revoked token").kind(), ErrorKind::SignInRequired);
         session.sign_out().unwrap();
         assert!(store.is_empty() && !store.is_locked(ADA) && session.save_error().is_none());
-        assert_eq!((emulator.graced(), emulator.replays()), (0, 0));
+        assert_eq!((emulator.grace_refreshes(), emulator.replays()), (0, 0));
     }
 }
 
@@ -226,7 +226,7 @@ fn a_callback_may_use_the_session() {
     own.set(session.clone()).unwrap();
     let token = session.refresh_rejected(&old).unwrap();
     assert!(
-        used.load(Ordering::SeqCst) && emulator.is_live_access_token(token.expose()) == (emulator.live_families() > 0)
+        used.load(Ordering::SeqCst) && emulator.is_live_access_token(token.expose()) == (emulator.live_logins() > 0)
     );
     assert_eq!(session.access_token().unwrap_err().kind(), ErrorKind::SignInRequired);
     assert!(store.is_empty());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loginradius_emulator::{self as emulator, Emulator, Recorded, seeded};
+use loginradius_emulator::{self as emulator, Emulator, RecordedRequest, seeded};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
@@ -73,15 +73,15 @@ impl<A: Adapter> Cell<A> {
     }
 
     /// Checks what the emulator recorded of the one request since the last call.
-    fn recorded(&self, method: &str, classic: &str, site: &str, operation: emulator::Operation) -> Recorded {
+    fn recorded(&self, method: &str, classic: &str, site: &str, operation: emulator::Operation) -> RecordedRequest {
         let requests = self.emulator.requests();
         let [request] = requests.as_slice() else { panic!("{requests:?}") };
         let (path, api) = match self.api {
-            Api::Classic => (classic, emulator::Family::Classic),
-            _ => (site, emulator::Family::Site),
+            Api::Classic => (classic, emulator::Api::Classic),
+            _ => (site, emulator::Api::Site),
         };
         assert_eq!((request.method.as_str(), request.path.as_str()), (method, path));
-        assert_eq!((request.operation, request.family), (Some(operation), Some(api)));
+        assert_eq!((request.operation, request.api), (Some(operation), Some(api)));
         assert_eq!(request.accept.as_deref(), Some("application/json"));
         assert_eq!(request.user_agent.as_deref(), Some(USER_AGENT));
         assert_eq!(request.client_id.as_deref(), Some(seeded::CLIENT_ID));
@@ -105,7 +105,7 @@ impl<A: Adapter> Cell<A> {
     }
 }
 
-fn assert_params(request: &Recorded, params: &[(&str, &str)]) {
+fn assert_params(request: &RecordedRequest, params: &[(&str, &str)]) {
     let mut sent: Vec<(&str, &str)> = request.params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let mut wanted = params.to_vec();
     sent.sort_unstable();

@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use crate::body::{ConnectionClosed, ResponseBody};
 use crate::client::{self, Basic, Secret};
 use crate::fault::Fault;
-use crate::operation::{Family, Operation};
+use crate::operation::{Api, Operation};
 use crate::params::{self, Params};
 use crate::refusal::{Refusal, Style};
 use crate::request::Request;
@@ -24,7 +24,7 @@ pub(crate) async fn respond(
     let (outcome, wait, date) = {
         let mut state = shared.lock();
         let mut recorded = request.recorded(state.clock.now());
-        recorded.family = (!target.endpoint.is_identity()).then_some(target.family);
+        recorded.api = (!target.endpoint.is_identity()).then_some(target.api);
         let call = Call::read(&state, request, target);
         recorded.operation = call.operation;
         if let (Some(Operation::CodeExchange), Ok(params)) = (call.operation, &call.body) {
@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
             Endpoint::DeviceCode => Some(Operation::DeviceCode),
             Endpoint::DeviceToken => Some(Operation::DeviceToken),
             Endpoint::Token => match &body {
-                Ok(params) => token_operation(target.family, params),
+                Ok(params) => token_operation(target.api, params),
                 Err(_) => None,
             },
             Endpoint::Refresh => Some(Operation::Refresh),
@@ -123,22 +123,22 @@ impl<'a> Call<'a> {
     /// mention it, but the metadata of the site's authorization server lists `client_secret_basic`. The classic URLs
     /// read the body only.
     fn takes_basic(&self) -> bool {
-        self.target.family == Family::Site && matches!(self.target.endpoint, Endpoint::Token | Endpoint::Revoke)
+        self.target.api == Api::Site && matches!(self.target.endpoint, Endpoint::Token | Endpoint::Revoke)
     }
 
     fn style(&self) -> Style {
-        let family = self.target.family;
-        match (family, self.target.endpoint) {
-            (_, Endpoint::JwtToken | Endpoint::JwtLogin) => Style::Service(family),
+        let api = self.target.api;
+        match (api, self.target.endpoint) {
+            (_, Endpoint::JwtToken | Endpoint::JwtLogin) => Style::Service(api),
             (_, Endpoint::Profile | Endpoint::AddEmail) => Style::Identity,
-            (_, Endpoint::DeviceCode | Endpoint::DeviceToken) => Style::OAuth(family),
-            (Family::Site, _) => Style::OAuth(family),
-            (Family::Classic, _) => Style::Service(family),
+            (_, Endpoint::DeviceCode | Endpoint::DeviceToken) => Style::OAuth(api),
+            (Api::Site, _) => Style::OAuth(api),
+            (Api::Classic, _) => Style::Service(api),
         }
     }
 
     fn try_act(self, state: &mut State) -> Result<Response, Refusal> {
-        let family = self.target.family;
+        let api = self.target.api;
         let app = self.target.app.as_deref();
         let endpoint = self.target.endpoint;
         let takes_basic = self.takes_basic();
@@ -154,17 +154,15 @@ impl<'a> Call<'a> {
         match (endpoint, self.operation) {
             (Endpoint::DeviceCode, _) => device::request_code(state, app.unwrap_or_default(), &body),
             (Endpoint::DeviceToken, _) | (Endpoint::Token, Some(Operation::DeviceToken)) => {
-                device::poll(state, family, app.unwrap_or_default(), &body)
+                device::poll(state, api, app.unwrap_or_default(), &body)
             }
-            (Endpoint::Token, Some(Operation::CodeExchange)) => oauth::exchange_code(state, family, &body),
-            (Endpoint::Token, Some(Operation::Password)) => oauth::password(state, family, &body),
-            (Endpoint::Refresh, _) | (Endpoint::Token, Some(Operation::Refresh)) => {
-                oauth::refresh(state, family, &body)
-            }
+            (Endpoint::Token, Some(Operation::CodeExchange)) => oauth::exchange_code(state, api, &body),
+            (Endpoint::Token, Some(Operation::Password)) => oauth::password(state, api, &body),
+            (Endpoint::Refresh, _) | (Endpoint::Token, Some(Operation::Refresh)) => oauth::refresh(state, api, &body),
             (Endpoint::Token, _) => Err(no_token_operation(&body)),
-            (Endpoint::Revoke, _) => oauth::revoke(state, family, &body),
-            (Endpoint::JwtToken, _) => jwt::by_access_token(state, family, app, &self.query),
-            (Endpoint::JwtLogin, _) => jwt::by_password(state, family, app, &self.query, &body),
+            (Endpoint::Revoke, _) => oauth::revoke(state, api, &body),
+            (Endpoint::JwtToken, _) => jwt::by_access_token(state, api, app, &self.query),
+            (Endpoint::JwtLogin, _) => jwt::by_password(state, api, app, &self.query, &body),
             (Endpoint::Profile, _) => identity::profile(state, self.request.headers, &self.query),
             (Endpoint::AddEmail, _) => identity::add_email(state, self.request.headers, &self.query, &body),
             (Endpoint::Authorize | Endpoint::JwtRedirect, _) => {
@@ -177,13 +175,13 @@ impl<'a> Call<'a> {
 /// Returns what a request to a token URL asks for. The site API has one URL for all, so `grant_type` decides (RFC 6749,
 /// section 3.2). The classic API takes a code if `grant_type` is missing, since LoginRadius's table for codes does not
 /// list it.
-fn token_operation(family: Family, params: &Params) -> Option<Operation> {
-    match (family, params.optional("grant_type").ok()?) {
-        (Family::Classic, None | Some("authorization_code")) => Some(Operation::CodeExchange),
+fn token_operation(api: Api, params: &Params) -> Option<Operation> {
+    match (api, params.optional("grant_type").ok()?) {
+        (Api::Classic, None | Some("authorization_code")) => Some(Operation::CodeExchange),
         (_, Some("password")) => Some(Operation::Password),
-        (Family::Site, Some("authorization_code")) => Some(Operation::CodeExchange),
-        (Family::Site, Some("refresh_token")) => Some(Operation::Refresh),
-        (Family::Site, Some(device::GRANT_TYPE)) => Some(Operation::DeviceToken),
+        (Api::Site, Some("authorization_code")) => Some(Operation::CodeExchange),
+        (Api::Site, Some("refresh_token")) => Some(Operation::Refresh),
+        (Api::Site, Some(device::GRANT_TYPE)) => Some(Operation::DeviceToken),
         _ => None,
     }
 }

@@ -52,8 +52,8 @@ pub struct IssuedCode {
     /// How often a token request had it. Refused requests count too, and those on which the emulator did not act
     /// because of a [`Fault`](crate::Fault).
     pub sent: u64,
-    /// The [`SignIn::id`](crate::SignIn::id) of the login that it was redeemed for.
-    pub sign_in: Option<String>,
+    /// The [`Login::id`](crate::Login::id) of the login that it was redeemed for.
+    pub login: Option<String>,
     /// Its state.
     pub state: CodeState,
 }
@@ -65,7 +65,7 @@ pub enum CodeState {
     /// It can be redeemed.
     Fresh,
     /// It has been redeemed.
-    Exchanged,
+    Redeemed,
     /// It was sent again after it had been redeemed, which has ended the login (RFC 6749, section 4.1.2).
     Replayed,
     /// It expired before it was redeemed.
@@ -83,7 +83,7 @@ impl fmt::Debug for IssuedCode {
             .field("email", &self.email)
             .field("expires", &self.expires)
             .field("sent", &self.sent)
-            .field("sign_in", &self.sign_in)
+            .field("login", &self.login)
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
@@ -115,7 +115,7 @@ impl AuthorizationCode {
     fn state(&self, now: SystemTime) -> CodeState {
         match self.redeemed_for {
             Some(_) if self.replays > 0 => CodeState::Replayed,
-            Some(_) => CodeState::Exchanged,
+            Some(_) => CodeState::Redeemed,
             None if now >= self.expires => CodeState::Expired,
             None => CodeState::Fresh,
         }
@@ -170,7 +170,7 @@ impl AuthorizationCodes {
             email: authorization.user.email.to_owned(),
             expires: authorization.expires,
             sent: authorization.sent,
-            sign_in: authorization.redeemed_for.clone(),
+            login: authorization.redeemed_for.clone(),
             state: authorization.state(now),
         });
         codes.collect()

@@ -21,14 +21,14 @@ pub enum ResponseMode {
 /// Its `Debug` omits the parameters.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Landing {
+pub struct AuthorizationResponse {
     /// The URL: the header `Location`, or the URL to which the form is posted.
     pub url: String,
     /// The fields of the form that is posted there. `None` if the parameters are in the URL.
     pub form: Option<Vec<(String, String)>>,
 }
 
-impl Landing {
+impl AuthorizationResponse {
     /// Adds the parameters to a redirect URI, which has no fragment. A query that it has is kept (RFC 6749, section
     /// 3.1.2).
     pub(crate) fn new(redirect_uri: &str, mode: ResponseMode, params: Vec<(&str, String)>) -> Self {
@@ -66,11 +66,11 @@ impl Landing {
     }
 }
 
-impl fmt::Debug for Landing {
+impl fmt::Debug for AuthorizationResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.url.split(['?', '#']).next().unwrap_or_default();
         formatter
-            .debug_struct("Landing")
+            .debug_struct("AuthorizationResponse")
             .field("address", &address)
             .field("is_form", &self.form.is_some())
             .finish_non_exhaustive()
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn url(redirect_uri: &str, mode: ResponseMode) -> String {
-        Landing::new(redirect_uri, mode, vec![("code", "a b&c".into()), ("state", "é".into())]).url
+        AuthorizationResponse::new(redirect_uri, mode, vec![("code", "a b&c".into()), ("state", "é".into())]).url
     }
 
     #[test]
@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn a_parameter_of_the_response_is_found_in_every_mode() {
         for mode in [ResponseMode::Query, ResponseMode::Fragment, ResponseMode::Post] {
-            let landing = Landing::new("http://127.0.0.1/?code=old&x=1", mode, vec![("code", "a b".into())]);
+            let landing =
+                AuthorizationResponse::new("http://127.0.0.1/?code=old&x=1", mode, vec![("code", "a b".into())]);
             assert_eq!(landing.param("code").as_deref(), Some("a b"), "{mode:?}");
             assert_eq!(landing.param("state"), None);
             assert!(!format!("{landing:?}").contains("old"));

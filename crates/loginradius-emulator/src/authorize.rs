@@ -7,13 +7,13 @@ use hyper::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::authorization_code::AuthorizationCode;
-use crate::authorization_response::{Landing, ResponseMode};
+use crate::authorization_response::{AuthorizationResponse, ResponseMode};
 use crate::client;
 use crate::device;
 use crate::error_codes;
 use crate::jwt;
 use crate::login_request::{JwtRequest, LoginRequest, OAuthRequest, ReturnTo, scope_words};
-use crate::operation::{Family, Operation};
+use crate::operation::{Api, Operation};
 use crate::origin;
 use crate::params::Params;
 use crate::redirect;
@@ -27,7 +27,7 @@ pub(crate) enum Rejection {
     /// A page shows it, and the browser is not sent back (RFC 6749, section 4.1.2.1).
     ShownToUser(Refusal),
     /// The application is notified.
-    SentToApplication(Landing),
+    SentToApplication(AuthorizationResponse),
 }
 
 impl From<Refusal> for Rejection {
@@ -75,7 +75,7 @@ pub(crate) fn visit(
     url: &str,
     user: &'static User,
     allowed: bool,
-) -> Result<Landing, AuthorizeError> {
+) -> Result<AuthorizationResponse, AuthorizeError> {
     let uri: Uri = url.parse().map_err(|_| AuthorizeError::NotServed)?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(AuthorizeError::NotServed);
@@ -92,7 +92,7 @@ pub(crate) fn visit(
         Ok(login_request) => login_request,
         Err(Rejection::SentToApplication(response)) => return Ok(response),
         Err(Rejection::ShownToUser(refusal)) => {
-            let (code, message) = refusal.to_page_text(target.family);
+            let (code, message) = refusal.to_page_text(target.api);
             return Err(AuthorizeError::Refused { code, message });
         }
     };
@@ -114,12 +114,12 @@ pub(crate) fn read(state: &State, target: &Target, query: &str) -> Result<LoginR
     }
     let app = target.app.as_deref();
     match target.endpoint {
-        Endpoint::JwtRedirect => Ok(LoginRequest::Jwt(read_jwt(state, target.family, app, query)?)),
-        _ => read_oauth(state, target.family, app, query).map(LoginRequest::OAuth),
+        Endpoint::JwtRedirect => Ok(LoginRequest::Jwt(read_jwt(state, target.api, app, query)?)),
+        _ => read_oauth(state, target.api, app, query).map(LoginRequest::OAuth),
     }
 }
 
-fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<OAuthRequest, Rejection> {
+fn read_oauth(state: &State, api: Api, app: Option<&str>, query: &str) -> Result<OAuthRequest, Rejection> {
     let query = Params::from_form(query.as_bytes());
     let (client_id, _) = client::named(&query)?;
     // The classic URL names no OAuth app.
@@ -146,7 +146,7 @@ fn read_oauth(state: &State, family: Family, app: Option<&str>, query: &str) -> 
     };
     match details() {
         Ok((code, token, scope, challenge)) => {
-            Ok(OAuthRequest { family, app: app.to_owned(), client_id, scope, code, token, challenge, return_to })
+            Ok(OAuthRequest { api, app: app.to_owned(), client_id, scope, code, token, challenge, return_to })
         }
         Err(refusal) => Err(Rejection::SentToApplication(return_to.error_response(&refusal))),
     }
@@ -197,11 +197,11 @@ fn challenge(query: &Params) -> Result<Option<String>, Refusal> {
     }
 }
 
-fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Result<JwtRequest, Refusal> {
+fn read_jwt(state: &State, api: Api, app: Option<&str>, query: &str) -> Result<JwtRequest, Refusal> {
     let query = Params::from_query(query);
-    let (key, address) = match family {
-        Family::Classic => ("apikey", "return_url"),
-        Family::Site => ("client_id", "redirect_uri"),
+    let (key, address) = match api {
+        Api::Classic => ("apikey", "return_url"),
+        Api::Site => ("client_id", "redirect_uri"),
     };
     jwt::check_key(&query, key)?;
     let signer = jwt::signer(app, &query)?;
@@ -212,7 +212,7 @@ fn read_jwt(state: &State, family: Family, app: Option<&str>, query: &str) -> Re
 }
 
 /// Completes the login of a user who has signed in and, if asked for consent, has allowed it.
-pub(crate) fn allow(state: &mut State, login_request: &LoginRequest, user: &'static User) -> Landing {
+pub(crate) fn allow(state: &mut State, login_request: &LoginRequest, user: &'static User) -> AuthorizationResponse {
     let now = state.clock.now();
     match login_request {
         LoginRequest::OAuth(request) => {
@@ -224,9 +224,9 @@ pub(crate) fn allow(state: &mut State, login_request: &LoginRequest, user: &'sta
                 params.push(("code", state.codes.issue(&mut state.random, code)));
             }
             if request.token {
-                let (family, client_id) = (request.family, request.client_id);
+                let (api, client_id) = (request.api, request.client_id);
                 let began_by = Operation::Authorize;
-                let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, began_by, now);
+                let tokens = state.tokens.login(&mut state.random, api, client_id, user, began_by, now);
                 params.push(("token", tokens.access_token));
             }
             request.return_to.response(params)
@@ -234,7 +234,7 @@ pub(crate) fn allow(state: &mut State, login_request: &LoginRequest, user: &'sta
         LoginRequest::Jwt(request) => {
             let jwt = jwt::sign(state, request.signer, user, request.nonce.as_deref());
             let name = state.config.jwt_response_parameter.as_str();
-            Landing::new(&request.return_url, state.config.jwt_response_mode, vec![(name, jwt)])
+            AuthorizationResponse::new(&request.return_url, state.config.jwt_response_mode, vec![(name, jwt)])
         }
     }
 }

@@ -93,8 +93,8 @@ impl Builder {
     ///
     /// Within the grace period, each refresh with the consumed token yields one more pair of tokens, and all other
     /// tokens of the login stay valid. The period starts at the rotation and does not get longer by use. After it,
-    /// sending the token again is a replay, which ends the login with all its pairs. [`Emulator::graced`] counts the
-    /// refreshes within the period.
+    /// sending the token again is a replay, which ends the login with all its pairs. [`Emulator::grace_refreshes`]
+    /// counts the refreshes within the period.
     ///
     /// ```
     /// use std::time::Duration;
@@ -103,7 +103,7 @@ impl Builder {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let emulator = Emulator::builder().refresh_grace(Duration::from_secs(30)).manual_clock().start()?;
-    /// let token = emulator.sign_in(&seeded::ADA).refresh_token.ok_or("no refresh token")?;
+    /// let token = emulator.login(&seeded::ADA).refresh_token.ok_or("no refresh token")?;
     /// let url = format!("{}/sso/oauth/access_token/refresh", emulator.base_url());
     /// let refresh = || {
     ///     ureq::post(&url).send_form([
@@ -118,12 +118,12 @@ impl Builder {
     /// emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
     /// assert!(refresh().is_err());
     /// assert!(refresh().is_ok());
-    /// assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (1, 0, 1));
+    /// assert_eq!((emulator.grace_refreshes(), emulator.replays(), emulator.live_logins()), (1, 0, 1));
     ///
     /// // The grace period is over.
     /// emulator.advance(Duration::from_secs(30));
     /// assert!(refresh().is_err());
-    /// assert_eq!((emulator.graced(), emulator.replays(), emulator.live_families()), (1, 1, 0));
+    /// assert_eq!((emulator.grace_refreshes(), emulator.replays(), emulator.live_logins()), (1, 1, 0));
     /// # Ok(())
     /// # }
     /// ```

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::error_codes;
 use crate::grants::{Decision, Grant};
 use crate::oauth;
-use crate::operation::{Family, Operation};
+use crate::operation::{Api, Operation};
 use crate::params::Params;
 use crate::refusal::Refusal;
 use crate::response::Response;
@@ -62,7 +62,7 @@ pub(crate) fn request_code(state: &mut State, app: &str, params: &Params) -> Res
 }
 
 /// Performs "Request Tokens".
-pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params) -> Result<Response, Refusal> {
+pub(crate) fn poll(state: &mut State, api: Api, app: &str, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Optional)?;
     known_app(app)?;
     if params.required("grant_type")? != GRANT_TYPE {
@@ -96,8 +96,8 @@ pub(crate) fn poll(state: &mut State, family: Family, app: &str, params: &Params
         Decision::Allowed(user) => user,
     };
     grant.decision = Decision::Redeemed(user);
-    let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::DeviceToken, now);
-    Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
+    let tokens = state.tokens.login(&mut state.random, api, client_id, user, Operation::DeviceToken, now);
+    Ok(Response::json(StatusCode::OK, &tokens.to_json(api)))
 }
 
 /// Checks words of [`SCOPES`], separated by spaces (RFC 6749, section 3.3).

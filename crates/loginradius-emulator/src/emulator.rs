@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 
 use crate::authorization_code::{AuthorizationCode, IssuedCode};
-use crate::authorization_response::Landing;
+use crate::authorization_response::AuthorizationResponse;
 use crate::authorize::{self, AuthorizeError};
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::grants::{self, ApproveError, Decision, DeviceGrant};
 use crate::jws;
-use crate::operation::{Family, Operation};
-use crate::recorded::Recorded;
+use crate::operation::{Api, Operation};
+use crate::recorded::RecordedRequest;
 use crate::seeded::{self, User};
 use crate::server;
 use crate::state::{Counters, Shared, State};
-use crate::tokens::{Replay, SignIn, TokenAnswer};
+use crate::tokens::{Login, Replay, TokenResponse};
 
 /// A running emulator. It serves from a thread of its own, so both blocking and async code can use it, and stops when
 /// it is dropped.
@@ -149,7 +149,7 @@ impl Emulator {
     /// # Errors
     ///
     /// [`AuthorizeError`] if the browser would not be sent to the application.
-    pub fn authorize(&self, url: &str) -> Result<Landing, AuthorizeError> {
+    pub fn authorize(&self, url: &str) -> Result<AuthorizationResponse, AuthorizeError> {
         self.authorize_as(url, &seeded::ADA)
     }
 
@@ -159,7 +159,7 @@ impl Emulator {
     ///
     /// Those of [`Emulator::authorize`], and [`AuthorizeError::MayNotSignIn`] if the user's
     /// [`Standing`](seeded::Standing) is not good.
-    pub fn authorize_as(&self, url: &str, user: &'static User) -> Result<Landing, AuthorizeError> {
+    pub fn authorize_as(&self, url: &str, user: &'static User) -> Result<AuthorizationResponse, AuthorizeError> {
         authorize::visit(&mut self.shared.lock(), url, user, true)
     }
 
@@ -170,7 +170,7 @@ impl Emulator {
     ///
     /// Those of [`Emulator::authorize`], and [`AuthorizeError::NothingToDeny`] at the URL of a JWT, which asks for no
     /// consent.
-    pub fn deny_authorization(&self, url: &str) -> Result<Landing, AuthorizeError> {
+    pub fn deny_authorization(&self, url: &str) -> Result<AuthorizationResponse, AuthorizeError> {
         authorize::visit(&mut self.shared.lock(), url, &seeded::ADA, false)
     }
 
@@ -252,17 +252,17 @@ impl Emulator {
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let emulator = Emulator::start()?;
-    /// let logins: Vec<_> = (0..32).map(|_| emulator.sign_in(&seeded::ADA)).collect();
-    /// assert_eq!(emulator.live_families(), 32);
+    /// let logins: Vec<_> = (0..32).map(|_| emulator.login(&seeded::ADA)).collect();
+    /// assert_eq!(emulator.live_logins(), 32);
     /// assert!(emulator.is_live_access_token(&logins[0].access_token));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn sign_in(&self, user: &'static User) -> TokenAnswer {
+    pub fn login(&self, user: &'static User) -> TokenResponse {
         let state = &mut *self.shared.lock();
         let now = state.clock.now();
-        let (family, client_id) = (Family::Classic, seeded::CLIENT_ID);
-        state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::Password, now)
+        let (api, client_id) = (Api::Classic, seeded::CLIENT_ID);
+        state.tokens.login(&mut state.random, api, client_id, user, Operation::Password, now)
     }
 
     /// Turns the rotation of refresh tokens on or off. Default: on.
@@ -271,7 +271,7 @@ impl Emulator {
     /// no refresh token, and the one that was sent stays valid for another lifetime. RFC 6749, section 6, allows both.
     /// A refresh token that was consumed before stays consumed.
     pub fn rotate_refresh_tokens(&self, rotate: bool) {
-        self.shared.lock().tokens.rotate = rotate;
+        self.shared.lock().tokens.rotate_refresh_tokens = rotate;
     }
 
     /// Sets whether a new login gets a refresh token, which is optional in RFC 6749, section 5.1. Default: true. Logins
@@ -283,12 +283,12 @@ impl Emulator {
     /// # fn main() -> std::io::Result<()> {
     /// let emulator = Emulator::start()?;
     /// emulator.issue_refresh_tokens(false);
-    /// assert_eq!(emulator.sign_in(&seeded::ADA).refresh_token, None);
+    /// assert_eq!(emulator.login(&seeded::ADA).refresh_token, None);
     /// # Ok(())
     /// # }
     /// ```
     pub fn issue_refresh_tokens(&self, issue: bool) {
-        self.shared.lock().tokens.issue = issue;
+        self.shared.lock().tokens.issue_refresh_tokens = issue;
     }
 
     /// Expires every access token issued so far, whatever its lifetime is. Refresh tokens stay valid.
@@ -298,14 +298,14 @@ impl Emulator {
 
     /// Ends every login with all its tokens, as when an administrator signs all users out. Codes and device grants that
     /// have not been redeemed yet still can be. [`Counters::revocations`] does not count these.
-    pub fn revoke_everything(&self) {
+    pub fn end_all_logins(&self) {
         self.shared.lock().tokens.end_all();
     }
 
     /// Returns the requests to LoginRadius's URLs since the start or since [`Emulator::clear_requests`], oldest first.
     /// At most the last 10,000 are kept.
     #[must_use]
-    pub fn requests(&self) -> Vec<Recorded> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.lock().requests.all()
     }
 
@@ -339,22 +339,22 @@ impl Emulator {
 
     /// Returns the logins, oldest first, each with its newest tokens. At most the last 10,000 are kept.
     #[must_use]
-    pub fn sign_ins(&self) -> Vec<SignIn> {
-        self.shared.lock().tokens.sign_ins()
+    pub fn logins(&self) -> Vec<Login> {
+        self.shared.lock().tokens.logins()
     }
 
     /// Returns the live logins of the user with this email address, oldest first.
     #[must_use]
-    pub fn sessions_of(&self, email: &str) -> Vec<SignIn> {
-        let mut sign_ins = self.sign_ins();
-        sign_ins.retain(|sign_in| sign_in.live && sign_in.email == email);
-        sign_ins
+    pub fn live_logins_of(&self, email: &str) -> Vec<Login> {
+        let mut logins = self.logins();
+        logins.retain(|login| login.live && login.email == email);
+        logins
     }
 
     /// Returns the number of live logins: those that no replay and no revocation has ended.
     #[must_use]
-    pub fn live_families(&self) -> usize {
-        self.shared.lock().tokens.live_sign_ins()
+    pub fn live_logins(&self) -> usize {
+        self.shared.lock().tokens.live_logins()
     }
 
     /// Returns whether a refresh token would be accepted now.
@@ -371,8 +371,8 @@ impl Emulator {
         state.tokens.user_of_access_token(token, state.clock.now()).is_ok()
     }
 
-    /// Returns how many refreshes succeeded, those of [`Emulator::graced`] included. [`SignIn::refreshes`] counts those
-    /// of one login.
+    /// Returns how many refreshes succeeded, those of [`Emulator::grace_refreshes`] included. [`Login::refreshes`]
+    /// counts those of one login.
     #[must_use]
     pub fn refreshes(&self) -> u64 {
         self.counters().refreshes
@@ -381,8 +381,8 @@ impl Emulator {
     /// Returns how many refreshes succeeded with a consumed refresh token, within its [grace
     /// period](crate::Builder::refresh_grace).
     #[must_use]
-    pub fn graced(&self) -> u64 {
-        self.counters().graced
+    pub fn grace_refreshes(&self) -> u64 {
+        self.counters().grace_refreshes
     }
 
     /// Returns the consumed refresh tokens that were sent again after any grace period, in the order of the requests.
@@ -392,7 +392,7 @@ impl Emulator {
         self.shared.lock().tokens.replayed()
     }
 
-    /// Returns how many consumed refresh tokens were sent again after any grace period. [`SignIn::replays`] counts
+    /// Returns how many consumed refresh tokens were sent again after any grace period. [`Login::replays`] counts
     /// those of one login, [`Emulator::replayed`] lists them.
     #[must_use]
     pub fn replays(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Some codes are on both pages with different texts or meanings. The first page is about the classic API; samples of
 //! the site API have the texts of the second.
 
-use crate::operation::Family;
+use crate::operation::Api;
 
 /// An error code with its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,10 @@ impl Code {
         Self { number, classic: text, site: text }
     }
 
-    pub(crate) fn text(self, family: Family) -> Text {
-        match family {
-            Family::Classic => self.classic,
-            Family::Site => self.site,
+    pub(crate) fn text(self, api: Api) -> Text {
+        match api {
+            Api::Classic => self.classic,
+            Api::Site => self.site,
         }
     }
 }

@@ -50,7 +50,7 @@ pub enum Fault {
     WrongContentType,
     /// Sends this response; not acted. For responses that LoginRadius documents and that the emulator's users and
     /// settings cannot produce.
-    Answer {
+    Respond {
         /// The status. A number that is not a final status is sent as 500.
         status: u16,
         /// Headers to add or to replace. Invalid ones are left out, and so are `Content-Length` and
@@ -126,7 +126,7 @@ impl Fault {
             }
             Self::EmptyOk => complete(Response::empty(StatusCode::OK)),
             Self::WrongContentType => complete(act().with(header::CONTENT_TYPE, "text/html; charset=utf-8")),
-            Self::Answer { status: number, headers, body } => {
+            Self::Respond { status: number, headers, body } => {
                 let mut response =
                     Response::empty(status(*number)).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
                 response.body = body.clone().into();

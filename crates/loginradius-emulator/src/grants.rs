@@ -62,7 +62,7 @@ pub enum GrantState {
     /// The user has denied it.
     Denied,
     /// The device has redeemed it for tokens.
-    Used,
+    Redeemed,
     /// It expired before it was redeemed.
     Expired,
 }
@@ -94,7 +94,7 @@ impl std::error::Error for ApproveError {}
 impl Grant {
     fn state(&self, now: SystemTime) -> GrantState {
         match self.decision {
-            Decision::Redeemed(_) => GrantState::Used,
+            Decision::Redeemed(_) => GrantState::Redeemed,
             _ if now >= self.expires => GrantState::Expired,
             Decision::Pending => GrantState::Pending,
             Decision::Allowed(_) => GrantState::Approved,

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::error_codes::{self, Code};
 use crate::jws::{self, Signer};
 use crate::oauth;
-use crate::operation::Family;
+use crate::operation::Api;
 use crate::params::Params;
 use crate::random;
 use crate::refusal::Refusal;
@@ -19,7 +19,7 @@ use crate::state::State;
 /// Performs "JWT Token": issues a JWT for an access token.
 pub(crate) fn by_access_token(
     state: &mut State,
-    family: Family,
+    api: Api,
     app: Option<&str>,
     query: &Params,
 ) -> Result<Response, Refusal> {
@@ -30,14 +30,14 @@ pub(crate) fn by_access_token(
         .map_err(malformed)?
         .ok_or(Refusal::Service(error_codes::ACCESS_TOKEN_MISSING))?;
     let user = state.tokens.user_of_access_token(token, state.clock.now())?;
-    let nonce = nonce(family, query)?;
+    let nonce = nonce(api, query)?;
     Ok(signature_response(&sign(state, signer, user, nonce)))
 }
 
 /// Performs "JWT Token by Email", "by Username" and "by Phone".
 pub(crate) fn by_password(
     state: &mut State,
-    family: Family,
+    api: Api,
     app: Option<&str>,
     query: &Params,
     body: &Params,
@@ -53,7 +53,7 @@ pub(crate) fn by_password(
     }
     let (name, value) = match given[..] {
         [one] => one,
-        [] if family == Family::Classic => {
+        [] if api == Api::Classic => {
             return Err(Refusal::Service(error_codes::EMAIL_OR_PHONE_MISSING));
         }
         [] => return Err(Refusal::Service(error_codes::IDENTIFIER_MISSING)),
@@ -74,19 +74,19 @@ pub(crate) fn by_password(
         })
         .ok_or(Refusal::Service(error_codes::CREDENTIALS_INVALID))?;
     if !random::secrets_match(user.password, password) {
-        return Err(Refusal::Service(wrong_password(family)));
+        return Err(Refusal::Service(wrong_password(api)));
     }
     oauth::check_standing(state, user)?;
-    let nonce = nonce(family, query)?;
+    let nonce = nonce(api, query)?;
     Ok(signature_response(&sign(state, signer, user, nonce)))
 }
 
 /// Returns the code of a wrong password: 1198 "The password is not valid." on the page "SSO API Codes"; the pages of
 /// the site API have only 966.
-fn wrong_password(family: Family) -> Code {
-    match family {
-        Family::Classic => error_codes::PASSWORD_WRONG,
-        Family::Site => error_codes::CREDENTIALS_INVALID,
+fn wrong_password(api: Api) -> Code {
+    match api {
+        Api::Classic => error_codes::PASSWORD_WRONG,
+        Api::Site => error_codes::CREDENTIALS_INVALID,
     }
 }
 
@@ -119,10 +119,10 @@ pub(crate) fn malformed(_: Refusal) -> Refusal {
 }
 
 /// Reads the nonce. The pages of the classic API have none.
-fn nonce(family: Family, query: &Params) -> Result<Option<&str>, Refusal> {
-    match family {
-        Family::Classic => Ok(None),
-        Family::Site => query.optional("nonce").map_err(malformed),
+fn nonce(api: Api, query: &Params) -> Result<Option<&str>, Refusal> {
+    match api {
+        Api::Classic => Ok(None),
+        Api::Site => query.optional("nonce").map_err(malformed),
     }
 }
 

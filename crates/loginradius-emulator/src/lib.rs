@@ -92,8 +92,8 @@
 //! # What it does not have
 //!
 //! A browser session that lasts from one application to the next, registration and social login, OpenID Connect and its
-//! `id_token`, machine-to-machine tokens, introspection, token exchange, QR login, and TLS. [`Fault::Answer`] sends any
-//! response that is missing.
+//! `id_token`, machine-to-machine tokens, introspection, token exchange, QR login, and TLS. [`Fault::Respond`] sends
+//! any response that is missing.
 
 mod address;
 mod api;
@@ -135,13 +135,13 @@ mod state;
 mod tokens;
 
 pub use authorization_code::{CodeState, IssuedCode};
-pub use authorization_response::{Landing, ResponseMode};
+pub use authorization_response::{AuthorizationResponse, ResponseMode};
 pub use authorize::AuthorizeError;
 pub use builder::Builder;
 pub use emulator::Emulator;
 pub use fault::Fault;
 pub use grants::{ApproveError, DeviceGrant, GrantState};
-pub use operation::{Family, Operation};
-pub use recorded::{BodyFormat, Recorded};
+pub use operation::{Api, Operation};
+pub use recorded::{BodyFormat, RecordedRequest};
 pub use state::Counters;
-pub use tokens::{Replay, SignIn, TokenAnswer};
+pub use tokens::{Login, Replay, TokenResponse};

@@ -1,8 +1,8 @@
 //! What an application requests by a login in a browser, and where the response goes.
 
-use crate::authorization_response::{Landing, ResponseMode};
+use crate::authorization_response::{AuthorizationResponse, ResponseMode};
 use crate::jws::Signer;
-use crate::operation::Family;
+use crate::operation::Api;
 use crate::refusal::Refusal;
 
 /// What an application requests by a login in a browser.
@@ -14,7 +14,7 @@ pub(crate) enum LoginRequest {
 
 #[derive(Clone)]
 pub(crate) struct OAuthRequest {
-    pub(crate) family: Family,
+    pub(crate) api: Api,
     pub(crate) app: String,
     pub(crate) client_id: &'static str,
     /// The scope as it was sent. LoginRadius allows parameters for its page in it, after an `&`.
@@ -53,7 +53,7 @@ impl LoginRequest {
 
 impl OAuthRequest {
     /// Returns the response that notifies the application of the user's denial.
-    pub(crate) fn deny(&self) -> Landing {
+    pub(crate) fn deny(&self) -> AuthorizationResponse {
         self.return_to.error_response(&Refusal::AccessDenied)
     }
 
@@ -69,14 +69,14 @@ pub(crate) fn scope_words(scope: &str) -> Option<&str> {
 }
 
 impl ReturnTo {
-    pub(crate) fn error_response(&self, refusal: &Refusal) -> Landing {
+    pub(crate) fn error_response(&self, refusal: &Refusal) -> AuthorizationResponse {
         let (error, description) = refusal.to_redirect_error();
         self.response(vec![("error", error.to_owned()), ("error_description", description)])
     }
 
-    pub(crate) fn response(&self, mut params: Vec<(&str, String)>) -> Landing {
+    pub(crate) fn response(&self, mut params: Vec<(&str, String)>) -> AuthorizationResponse {
         params.extend(self.state.clone().map(|state| ("state", state)));
         params.extend(self.issuer.clone().map(|issuer| ("iss", issuer)));
-        Landing::new(&self.redirect_uri, self.mode, params)
+        AuthorizationResponse::new(&self.redirect_uri, self.mode, params)
     }
 }

@@ -7,7 +7,7 @@ use hyper::{StatusCode, Uri};
 use crate::client::{self, Secret};
 use crate::clock;
 use crate::error_codes;
-use crate::operation::{Family, Operation};
+use crate::operation::{Api, Operation};
 use crate::params::Params;
 use crate::random;
 use crate::refusal::Refusal;
@@ -19,7 +19,7 @@ use crate::state::State;
 const LOCK_DURATION: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// Performs "Access token by OAuth 2 token".
-pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
+pub(crate) fn exchange_code(state: &mut State, api: Api, params: &Params) -> Result<Response, Refusal> {
     let verifier = params.optional("code_verifier")?;
     // LoginRadius's page "PKCE": with PKCE, the secret is optional. The code decides whether PKCE is used, or, if there
     // is no such code, the request.
@@ -64,10 +64,10 @@ pub(crate) fn exchange_code(state: &mut State, family: Family, params: &Params) 
         (None, Some(_)) => return Err(Refusal::VerifierWrong),
     }
     let user = authorization.user;
-    let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::CodeExchange, now);
-    let body = tokens.to_json(family);
+    let tokens = state.tokens.login(&mut state.random, api, client_id, user, Operation::CodeExchange, now);
+    let body = tokens.to_json(api);
     if let Some(authorization) = state.codes.get_mut(code) {
-        authorization.redeemed_for = Some(tokens.sign_in);
+        authorization.redeemed_for = Some(tokens.login);
     }
     Ok(Response::json(StatusCode::OK, &body))
 }
@@ -80,8 +80,8 @@ fn verifies(verifier: &str, challenge: &str) -> bool {
 }
 
 /// Performs "Access Token by Account Password".
-pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
-    let client_id = client::identify(params, secret_rule(family))?;
+pub(crate) fn password(state: &mut State, api: Api, params: &Params) -> Result<Response, Refusal> {
+    let client_id = client::identify(params, secret_rule(api))?;
     check_response_type(params)?;
     let username = params.required("username")?;
     let password = params.required("password")?;
@@ -90,8 +90,8 @@ pub(crate) fn password(state: &mut State, family: Family, params: &Params) -> Re
         .ok_or(Refusal::Service(error_codes::CREDENTIALS_INVALID))?;
     check_standing(state, user)?;
     let now = state.clock.now();
-    let tokens = state.tokens.sign_in(&mut state.random, family, client_id, user, Operation::Password, now);
-    Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
+    let tokens = state.tokens.login(&mut state.random, api, client_id, user, Operation::Password, now);
+    Ok(Response::json(StatusCode::OK, &tokens.to_json(api)))
 }
 
 /// Refuses a user whose standing is not good.
@@ -106,25 +106,25 @@ pub(crate) fn check_standing(state: &State, user: &User) -> Result<(), Refusal> 
 }
 
 /// Performs "Refresh Access Token".
-pub(crate) fn refresh(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
-    let client_id = client::identify(params, secret_rule(family))?;
+pub(crate) fn refresh(state: &mut State, api: Api, params: &Params) -> Result<Response, Refusal> {
+    let client_id = client::identify(params, secret_rule(api))?;
     if params.required("grant_type")? != "refresh_token" {
         return Err(Refusal::GrantTypeInvalid);
     }
     check_response_type(params)?;
     let refresh_token = params.required("refresh_token")?;
     let now = state.clock.now();
-    let tokens = state.tokens.refresh(&mut state.random, family, client_id, refresh_token, now)?;
-    Ok(Response::json(StatusCode::OK, &tokens.to_json(family)))
+    let tokens = state.tokens.refresh(&mut state.random, api, client_id, refresh_token, now)?;
+    Ok(Response::json(StatusCode::OK, &tokens.to_json(api)))
 }
 
 /// Performs "Revoke Refresh Token".
-pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Result<Response, Refusal> {
+pub(crate) fn revoke(state: &mut State, api: Api, params: &Params) -> Result<Response, Refusal> {
     let client_id = client::identify(params, Secret::Required)?;
-    let refresh_token = match family {
-        Family::Classic => params.required("refresh_token")?,
+    let refresh_token = match api {
+        Api::Classic => params.required("refresh_token")?,
         // LoginRadius's pages about the site API have both names.
-        Family::Site => match params.optional("token")? {
+        Api::Site => match params.optional("token")? {
             Some(token) => token,
             None => params.required("refresh_token")?,
         },
@@ -135,10 +135,10 @@ pub(crate) fn revoke(state: &mut State, family: Family, params: &Params) -> Resu
 
 /// Returns whether a password or a refresh needs the client secret. LoginRadius's tables for the classic API require
 /// it; of the pages about the site API, one requires it and another omits it.
-fn secret_rule(family: Family) -> Secret {
-    match family {
-        Family::Classic => Secret::Required,
-        Family::Site => Secret::Optional,
+fn secret_rule(api: Api) -> Secret {
+    match api {
+        Api::Classic => Secret::Required,
+        Api::Site => Secret::Optional,
     }
 }
 

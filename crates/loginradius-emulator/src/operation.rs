@@ -36,7 +36,7 @@ pub enum Operation {
 /// One of LoginRadius's two sets of URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Family {
+pub enum Api {
     /// `/sso/...`, at LoginRadius on `cloud-api.loginradius.com`.
     Classic,
     /// `/api/...` and `/service/...`, at LoginRadius on `<app>.hub.loginradius.com`.

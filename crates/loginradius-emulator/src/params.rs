@@ -88,7 +88,8 @@ impl Params {
         self.optional(name)?.ok_or(Refusal::Missing(name))
     }
 
-    /// Iterates over names and values for [`Recorded`](crate::Recorded). Values other than text are written as JSON.
+    /// Iterates over names and values for [`RecordedRequest`](crate::RecordedRequest). Values other than text are
+    /// written as JSON.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (String, String)> {
         self.entries.iter().map(|(name, value)| match value {
             Content::Text(text) => (name.clone(), text.clone()),

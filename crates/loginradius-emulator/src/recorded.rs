@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::bounded::MAX_ENTRIES;
 use crate::fault::Fault;
-use crate::operation::{Family, Operation};
+use crate::operation::{Api, Operation};
 
 /// The format of a request's body, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,7 +26,7 @@ pub enum BodyFormat {
 /// It has the parameters as they were sent, passwords and secrets included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Recorded {
+pub struct RecordedRequest {
     /// The method, as it was sent.
     pub method: String,
     /// The path, as it was sent, without the query.
@@ -35,7 +35,7 @@ pub struct Recorded {
     pub operation: Option<Operation>,
     /// The API that the URL belongs to. `None` for the operations at `/identity`, which belong to neither, and for
     /// unknown URLs.
-    pub family: Option<Family>,
+    pub api: Option<Api>,
     /// The names and values of the query and then of the body, in order and with repetitions.
     pub params: Vec<(String, String)>,
     /// The format of the body.
@@ -59,7 +59,7 @@ pub struct Recorded {
     pub fault: Option<Fault>,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// Returns the first value of a parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
@@ -70,14 +70,14 @@ impl Recorded {
 /// The last requests, each with a number.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    kept: VecDeque<(u64, Recorded)>,
+    kept: VecDeque<(u64, RecordedRequest)>,
     /// The number of the last one.
     number: u64,
 }
 
 impl Requests {
     /// Adds a request, and returns its number.
-    pub(crate) fn record(&mut self, request: Recorded) -> u64 {
+    pub(crate) fn record(&mut self, request: RecordedRequest) -> u64 {
         self.number += 1;
         self.kept.push_back((self.number, request));
         if self.kept.len() > MAX_ENTRIES {
@@ -87,12 +87,12 @@ impl Requests {
     }
 
     /// Finds the request of this number, unless it has been cleared since.
-    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Recorded> {
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut RecordedRequest> {
         self.kept.iter_mut().rev().find(|(other, _)| *other == number).map(|(_, request)| request)
     }
 
     /// Copies all of them, oldest first.
-    pub(crate) fn all(&self) -> Vec<Recorded> {
+    pub(crate) fn all(&self) -> Vec<RecordedRequest> {
         self.kept.iter().map(|(_, request)| request.clone()).collect()
     }
 
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn the_last_requests_are_kept() {
         let mut requests = Requests::default();
-        let request = Recorded {
+        let request = RecordedRequest {
             method: "GET".to_owned(),
             path: String::new(),
             operation: None,
-            family: None,
+            api: None,
             params: Vec::new(),
             body_format: BodyFormat::None,
             content_type: None,
@@ -125,7 +125,7 @@ mod tests {
             fault: None,
         };
         for number in 0..=MAX_ENTRIES {
-            requests.record(Recorded { path: number.to_string(), ..request.clone() });
+            requests.record(RecordedRequest { path: number.to_string(), ..request.clone() });
         }
         let kept = requests.all();
         assert_eq!(

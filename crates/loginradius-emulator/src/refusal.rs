@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error_codes::{self, Code, Text};
-use crate::operation::Family;
+use crate::operation::Api;
 use crate::response::Response;
 
 /// Why a request is refused.
@@ -59,8 +59,8 @@ pub(crate) enum Refusal {
 /// API. Those of the classic API have codes of their own on the page "SSO API Codes" (2005 to 2014).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
-    OAuth(Family),
-    Service(Family),
+    OAuth(Api),
+    Service(Api),
     /// The format of LoginRadius's "Customer Identity API".
     Identity,
 }
@@ -68,15 +68,15 @@ pub(crate) enum Style {
 impl Refusal {
     pub(crate) fn to_response(&self, style: Style) -> Response {
         match style {
-            Style::OAuth(family) => match self.oauth() {
+            Style::OAuth(api) => match self.oauth() {
                 Some((status, error, description)) => {
                     Response::json(status, &json!({ "error": error, "error_description": description }))
                 }
-                None => self.service(family, family == Family::Classic),
+                None => self.service(api, api == Api::Classic),
             },
-            Style::Service(family) => self.service(family, family == Family::Classic),
+            Style::Service(api) => self.service(api, api == Api::Classic),
             // LoginRadius's SDKs read all five fields there.
-            Style::Identity => self.service(Family::Site, true),
+            Style::Identity => self.service(Api::Site, true),
         }
     }
 
@@ -189,9 +189,9 @@ impl Refusal {
     }
 
     /// Returns LoginRadius's code, and the text of the error page.
-    pub(crate) fn to_page_text(&self, family: Family) -> (u16, String) {
+    pub(crate) fn to_page_text(&self, api: Api) -> (u16, String) {
         let code = self.code();
-        let Text { message, description, .. } = code.text(family);
+        let Text { message, description, .. } = code.text(api);
         let words = match self.oauth() {
             Some((_, _, words)) => words,
             None if message == description => message.to_owned(),
@@ -200,9 +200,9 @@ impl Refusal {
         (code.number, words)
     }
 
-    fn service(&self, family: Family, with_provider_error: bool) -> Response {
+    fn service(&self, api: Api, with_provider_error: bool) -> Response {
         let code = self.code();
-        let Text { status, message, description } = code.text(family);
+        let Text { status, message, description } = code.text(api);
         let mut body = json!({
             "Description": description,
             "ErrorCode": code.number,

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap, HeaderName};
 
 use crate::client::Basic;
 use crate::params::{self, Params};
-use crate::recorded::Recorded;
+use crate::recorded::RecordedRequest;
 
 /// A request that has arrived completely.
 pub(crate) struct Request<'a> {
@@ -24,7 +24,7 @@ impl Request<'_> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    pub(crate) fn recorded(&self, at: SystemTime) -> Recorded {
+    pub(crate) fn recorded(&self, at: SystemTime) -> RecordedRequest {
         let body_format = params::body_format(self.headers, self.body);
         let query = Params::from_form(self.query.as_bytes());
         let body = params::body_params(body_format, self.body, true).unwrap_or_default();
@@ -35,11 +35,11 @@ impl Request<'_> {
             .map(|(_, value)| value.clone())
             .or_else(|| Some(Basic::read(self.headers)?.ok()?.client_id));
         let owned = |name| self.header(name).map(str::to_owned);
-        Recorded {
+        RecordedRequest {
             method: self.method.to_string(),
             path: self.path.to_owned(),
             operation: None,
-            family: None,
+            api: None,
             params,
             body_format,
             content_type: owned(header::CONTENT_TYPE),

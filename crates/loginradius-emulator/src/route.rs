@@ -3,14 +3,14 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::operation::Family;
+use crate::operation::Api;
 use crate::params::Params;
 
 /// A URL of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     /// The operations at `/identity` belong to neither API. Here they count as the site's, whose texts are the same.
-    pub(crate) family: Family,
+    pub(crate) api: Api,
     pub(crate) endpoint: Endpoint,
     /// The OAuth app or JWT app in the path.
     pub(crate) app: Option<String>,
@@ -54,28 +54,28 @@ impl Endpoint {
 /// Finds the operation of a path. The path is compared as it is written; the app in it is percent-decoded.
 pub(crate) fn find(path: &str) -> Option<Target> {
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-    let (family, endpoint, app) = match segments[..] {
-        ["sso", "oauth", "access_token"] => (Family::Classic, Endpoint::Token, None),
-        ["sso", "oauth", "access_token", "refresh"] => (Family::Classic, Endpoint::Refresh, None),
-        ["sso", "oauth", "refresh_token", "revoke"] => (Family::Classic, Endpoint::Revoke, None),
-        ["sso", "oauth", app, "device"] => (Family::Classic, Endpoint::DeviceCode, Some(app)),
-        ["sso", "oauth", app, "access_token"] => (Family::Classic, Endpoint::DeviceToken, Some(app)),
-        ["sso", "jwt", "api", "token"] => (Family::Classic, Endpoint::JwtToken, None),
-        ["sso", "jwt", "api", "login"] => (Family::Classic, Endpoint::JwtLogin, None),
+    let (api, endpoint, app) = match segments[..] {
+        ["sso", "oauth", "access_token"] => (Api::Classic, Endpoint::Token, None),
+        ["sso", "oauth", "access_token", "refresh"] => (Api::Classic, Endpoint::Refresh, None),
+        ["sso", "oauth", "refresh_token", "revoke"] => (Api::Classic, Endpoint::Revoke, None),
+        ["sso", "oauth", app, "device"] => (Api::Classic, Endpoint::DeviceCode, Some(app)),
+        ["sso", "oauth", app, "access_token"] => (Api::Classic, Endpoint::DeviceToken, Some(app)),
+        ["sso", "jwt", "api", "token"] => (Api::Classic, Endpoint::JwtToken, None),
+        ["sso", "jwt", "api", "login"] => (Api::Classic, Endpoint::JwtLogin, None),
         // One of LoginRadius's pages, which no menu lists, has `/device/code`.
         ["api", "oauth", app, "device"] | ["api", "oauth", app, "device", "code"] => {
-            (Family::Site, Endpoint::DeviceCode, Some(app))
+            (Api::Site, Endpoint::DeviceCode, Some(app))
         }
-        ["api", "oauth", app, "token"] => (Family::Site, Endpoint::Token, Some(app)),
-        ["api", "oauth", app, "revoke"] => (Family::Site, Endpoint::Revoke, Some(app)),
-        ["api", "jwt", app, "token"] => (Family::Site, Endpoint::JwtToken, Some(app)),
-        ["api", "jwt", app, "login"] => (Family::Site, Endpoint::JwtLogin, Some(app)),
-        ["sso", "oauth", "redirect"] => (Family::Classic, Endpoint::Authorize, None),
-        ["sso", "jwt", "redirect", "token"] => (Family::Classic, Endpoint::JwtRedirect, None),
-        ["service", "oauth", app, "authorize"] => (Family::Site, Endpoint::Authorize, Some(app)),
-        ["service", "jwt", app, "authorize"] => (Family::Site, Endpoint::JwtRedirect, Some(app)),
-        ["identity", "v2", "auth", "account"] => (Family::Site, Endpoint::Profile, None),
-        ["identity", "v2", "auth", "email"] => (Family::Site, Endpoint::AddEmail, None),
+        ["api", "oauth", app, "token"] => (Api::Site, Endpoint::Token, Some(app)),
+        ["api", "oauth", app, "revoke"] => (Api::Site, Endpoint::Revoke, Some(app)),
+        ["api", "jwt", app, "token"] => (Api::Site, Endpoint::JwtToken, Some(app)),
+        ["api", "jwt", app, "login"] => (Api::Site, Endpoint::JwtLogin, Some(app)),
+        ["sso", "oauth", "redirect"] => (Api::Classic, Endpoint::Authorize, None),
+        ["sso", "jwt", "redirect", "token"] => (Api::Classic, Endpoint::JwtRedirect, None),
+        ["service", "oauth", app, "authorize"] => (Api::Site, Endpoint::Authorize, Some(app)),
+        ["service", "jwt", app, "authorize"] => (Api::Site, Endpoint::JwtRedirect, Some(app)),
+        ["identity", "v2", "auth", "account"] => (Api::Site, Endpoint::Profile, None),
+        ["identity", "v2", "auth", "email"] => (Api::Site, Endpoint::AddEmail, None),
         _ => return None,
     };
     let app = match app {
@@ -83,7 +83,7 @@ pub(crate) fn find(path: &str) -> Option<Target> {
         Some(app) => Some(percent_decode_str(app).decode_utf8().ok()?.into_owned()),
         None => None,
     };
-    Some(Target { family, endpoint, app })
+    Some(Target { api, endpoint, app })
 }
 
 /// Returns whether this is one of LoginRadius's own paths on which a browser confirms a device (guide "OAuth 2.0", both

@@ -44,13 +44,13 @@ pub struct Counters {
     /// Polls that got `slow_down`.
     pub slow_downs: u64,
     /// Logins: device grants, codes and passwords redeemed for tokens, access tokens in authorization responses, and
-    /// calls of [`Emulator::sign_in`](crate::Emulator::sign_in).
-    pub sign_ins: u64,
-    /// Refreshes that succeeded, `graced` included.
+    /// calls of [`Emulator::login`](crate::Emulator::login).
+    pub logins: u64,
+    /// Refreshes that succeeded, `grace_refreshes` included.
     pub refreshes: u64,
     /// Refreshes that succeeded with a consumed refresh token, within its [grace
     /// period](crate::Builder::refresh_grace).
-    pub graced: u64,
+    pub grace_refreshes: u64,
     /// Consumed refresh tokens that were sent again after any grace period. Each ends its login.
     pub replays: u64,
     /// Refresh tokens revoked.
@@ -87,9 +87,9 @@ impl State {
         Counters {
             device_codes: self.grants.issued,
             slow_downs: self.grants.slow_downs,
-            sign_ins: tokens.sign_ins,
+            logins: tokens.logins,
             refreshes: tokens.refreshes,
-            graced: tokens.graced,
+            grace_refreshes: tokens.grace_refreshes,
             replays: tokens.replays,
             revocations: tokens.revocations,
             jwts: self.jwts,

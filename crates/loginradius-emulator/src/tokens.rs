@@ -10,7 +10,7 @@ use crate::bounded::{Bounded, MAX_ENTRIES};
 use crate::clock;
 use crate::config::Config;
 use crate::error_codes;
-use crate::operation::{Family, Operation};
+use crate::operation::{Api, Operation};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::seeded::{self, User};
@@ -23,7 +23,7 @@ const MAX_TOKENS: usize = 200_000;
 /// Its `Debug` omits the tokens.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SignIn {
+pub struct Login {
     /// A number, which counts the logins.
     pub id: String,
     /// The client that may refresh it.
@@ -49,10 +49,10 @@ pub struct SignIn {
     pub access_token: String,
 }
 
-impl fmt::Debug for SignIn {
+impl fmt::Debug for Login {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("SignIn")
+            .debug_struct("Login")
             .field("id", &self.id)
             .field("client_id", &self.client_id)
             .field("email", &self.email)
@@ -65,15 +65,15 @@ impl fmt::Debug for SignIn {
     }
 }
 
-/// The response to a login or a refresh (RFC 6749, section 5.1), as [`Emulator::sign_in`](crate::Emulator::sign_in)
+/// The response to a login or a refresh (RFC 6749, section 5.1), as [`Emulator::login`](crate::Emulator::login)
 /// returns it.
 ///
 /// Its `Debug` omits the tokens.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TokenAnswer {
-    /// The [`SignIn::id`] of the login. It is not in the HTTP response.
-    pub sign_in: String,
+pub struct TokenResponse {
+    /// The [`Login::id`] of the login. It is not in the HTTP response.
+    pub login: String,
     /// The access token.
     pub access_token: String,
     /// The refresh token, unless [`Emulator::issue_refresh_tokens`](crate::Emulator::issue_refresh_tokens) is off.
@@ -82,15 +82,15 @@ pub struct TokenAnswer {
     pub expires_in: Duration,
 }
 
-impl TokenAnswer {
+impl TokenResponse {
     /// Returns the body of the HTTP response.
-    pub(crate) fn to_json(&self, family: Family) -> Value {
+    pub(crate) fn to_json(&self, api: Api) -> Value {
         let mut body = json!({
             "access_token": self.access_token,
             // As in the samples of each API.
-            "token_type": match family {
-                Family::Classic => "access_token",
-                Family::Site => "Bearer",
+            "token_type": match api {
+                Api::Classic => "access_token",
+                Api::Site => "Bearer",
             },
             "expires_in": self.expires_in.as_secs(),
         });
@@ -101,11 +101,11 @@ impl TokenAnswer {
     }
 }
 
-impl fmt::Debug for TokenAnswer {
+impl fmt::Debug for TokenResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("TokenAnswer")
-            .field("sign_in", &self.sign_in)
+            .debug_struct("TokenResponse")
+            .field("login", &self.login)
             .field("has_refresh_token", &self.refresh_token.is_some())
             .field("expires_in", &self.expires_in)
             .finish_non_exhaustive()
@@ -120,10 +120,10 @@ impl fmt::Debug for TokenAnswer {
 pub struct Replay {
     /// The refresh token.
     pub refresh_token: String,
-    /// The [`SignIn::id`] of its login, which the replay has ended.
-    pub sign_in: String,
+    /// The [`Login::id`] of its login, which the replay has ended.
+    pub login: String,
     /// When the token was consumed, by the emulator's clock.
-    pub spent_at: SystemTime,
+    pub consumed_at: SystemTime,
     /// When it was sent again, by the emulator's clock.
     pub at: SystemTime,
 }
@@ -132,8 +132,8 @@ impl fmt::Debug for Replay {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Replay")
-            .field("sign_in", &self.sign_in)
-            .field("spent_at", &self.spent_at)
+            .field("login", &self.login)
+            .field("consumed_at", &self.consumed_at)
             .field("at", &self.at)
             .finish_non_exhaustive()
     }
@@ -145,7 +145,7 @@ pub(crate) struct Tokens {
     refresh_lifetime: Duration,
     refresh_grace: Duration,
     /// By login id.
-    sign_ins: Bounded<SignIn>,
+    logins: Bounded<Login>,
     /// By refresh token.
     refresh: Bounded<RefreshToken>,
     /// By access token.
@@ -154,40 +154,40 @@ pub(crate) struct Tokens {
     access_epoch: u64,
     replayed: VecDeque<Replay>,
     /// Whether the response to a refresh has a new refresh token.
-    pub(crate) rotate: bool,
+    pub(crate) rotate_refresh_tokens: bool,
     /// Whether the response to a login has a refresh token.
-    pub(crate) issue: bool,
+    pub(crate) issue_refresh_tokens: bool,
     pub(crate) counts: TokenCounts,
 }
 
 /// How often things have happened; see [`Counters`](crate::Counters).
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TokenCounts {
-    pub(crate) sign_ins: u64,
+    pub(crate) logins: u64,
     pub(crate) refreshes: u64,
-    pub(crate) graced: u64,
+    pub(crate) grace_refreshes: u64,
     pub(crate) replays: u64,
     pub(crate) revocations: u64,
 }
 
 #[derive(Debug)]
 struct RefreshToken {
-    sign_in: String,
+    login: String,
     expires: SystemTime,
     /// When it was rotated.
-    spent_at: Option<SystemTime>,
+    consumed_at: Option<SystemTime>,
 }
 
 impl RefreshToken {
     /// Returns whether it is consumed and its grace period is over.
-    fn is_consumed(&self, now: SystemTime, grace: Duration) -> bool {
-        self.spent_at.is_some_and(|spent_at| now >= clock::later(spent_at, grace))
+    fn is_past_grace(&self, now: SystemTime, grace: Duration) -> bool {
+        self.consumed_at.is_some_and(|consumed_at| now >= clock::later(consumed_at, grace))
     }
 }
 
 #[derive(Debug)]
 struct AccessToken {
-    sign_in: String,
+    login: String,
     user: &'static User,
     expires: SystemTime,
     epoch: u64,
@@ -199,25 +199,25 @@ impl Tokens {
             access_lifetime: config.access_token_lifetime,
             refresh_lifetime: config.refresh_token_lifetime,
             refresh_grace: config.refresh_grace,
-            sign_ins: Bounded::new(MAX_ENTRIES),
+            logins: Bounded::new(MAX_ENTRIES),
             refresh: Bounded::new(MAX_TOKENS),
             access: Bounded::new(MAX_TOKENS),
             access_epoch: 0,
             replayed: VecDeque::new(),
-            rotate: true,
-            issue: true,
+            rotate_refresh_tokens: true,
+            issue_refresh_tokens: true,
             counts: TokenCounts::default(),
         }
     }
 
     /// Copies the logins, oldest first.
-    pub(crate) fn sign_ins(&self) -> Vec<SignIn> {
-        self.sign_ins.iter().map(|(_, sign_in)| sign_in.clone()).collect()
+    pub(crate) fn logins(&self) -> Vec<Login> {
+        self.logins.iter().map(|(_, login)| login.clone()).collect()
     }
 
     /// Counts the live logins.
-    pub(crate) fn live_sign_ins(&self) -> usize {
-        self.sign_ins.values().filter(|sign_in| sign_in.live).count()
+    pub(crate) fn live_logins(&self) -> usize {
+        self.logins.values().filter(|login| login.live).count()
     }
 
     pub(crate) fn replayed(&self) -> Vec<Replay> {
@@ -229,20 +229,20 @@ impl Tokens {
     }
 
     /// Creates a login, and issues its first tokens.
-    pub(crate) fn sign_in(
+    pub(crate) fn login(
         &mut self,
         random: &mut Random,
-        family: Family,
+        api: Api,
         client_id: &str,
         user: &'static User,
         began_by: Operation,
         now: SystemTime,
-    ) -> TokenAnswer {
+    ) -> TokenResponse {
         // RFC 6749, section 4.2.2: an authorization response has no refresh token.
-        let with_refresh_token = self.issue && began_by != Operation::Authorize;
-        self.counts.sign_ins += 1;
-        let id = self.counts.sign_ins.to_string();
-        let sign_in = SignIn {
+        let with_refresh_token = self.issue_refresh_tokens && began_by != Operation::Authorize;
+        self.counts.logins += 1;
+        let id = self.counts.logins.to_string();
+        let login = Login {
             id: id.clone(),
             client_id: client_id.to_owned(),
             email: user.email.to_owned(),
@@ -254,57 +254,57 @@ impl Tokens {
             refresh_token: String::new(),
             access_token: String::new(),
         };
-        self.sign_ins.insert(id.clone(), sign_in);
-        self.issue_tokens(random, family, &id, user, with_refresh_token, now)
+        self.logins.insert(id.clone(), login);
+        self.issue_tokens(random, api, &id, user, with_refresh_token, now)
     }
 
     fn issue_tokens(
         &mut self,
         random: &mut Random,
-        family: Family,
+        api: Api,
         id: &str,
         user: &'static User,
         with_refresh_token: bool,
         now: SystemTime,
-    ) -> TokenAnswer {
+    ) -> TokenResponse {
         // GUIDs in the samples of the classic API, hexadecimal digits in those of the site API.
-        let mut token = || match family {
-            Family::Classic => random.guid(),
-            Family::Site => random.hex64(),
+        let mut token = || match api {
+            Api::Classic => random.guid(),
+            Api::Site => random.hex64(),
         };
         let access_token = token();
         let refresh_token = with_refresh_token.then(token);
-        if let Some(sign_in) = self.sign_ins.get_mut(id) {
-            sign_in.access_token.clone_from(&access_token);
+        if let Some(login) = self.logins.get_mut(id) {
+            login.access_token.clone_from(&access_token);
             if let Some(refresh_token) = &refresh_token {
-                sign_in.refresh_token.clone_from(refresh_token);
+                login.refresh_token.clone_from(refresh_token);
             }
         }
 
         // The newest tokens of a live login are kept, however many tokens are issued to others meanwhile. There are
         // more tokens kept than logins, so there always is one to remove.
-        let sign_ins = &self.sign_ins;
-        let lives = |id: &str| sign_ins.get(id).filter(|sign_in| sign_in.live);
+        let logins = &self.logins;
+        let lives = |id: &str| logins.get(id).filter(|login| login.live);
         let access = AccessToken {
-            sign_in: id.to_owned(),
+            login: id.to_owned(),
             user,
             expires: clock::later(now, self.access_lifetime),
             epoch: self.access_epoch,
         };
         self.access.insert_keeping(access_token.clone(), access, |key, token| {
-            lives(&token.sign_in).is_some_and(|sign_in| sign_in.access_token == key)
+            lives(&token.login).is_some_and(|login| login.access_token == key)
         });
         if let Some(refresh_token) = &refresh_token {
             let refresh = RefreshToken {
-                sign_in: id.to_owned(),
+                login: id.to_owned(),
                 expires: clock::later(now, self.refresh_lifetime),
-                spent_at: None,
+                consumed_at: None,
             };
             self.refresh.insert_keeping(refresh_token.clone(), refresh, |key, token| {
-                lives(&token.sign_in).is_some_and(|sign_in| sign_in.refresh_token == key)
+                lives(&token.login).is_some_and(|login| login.refresh_token == key)
             });
         }
-        TokenAnswer { sign_in: id.to_owned(), access_token, refresh_token, expires_in: self.access_lifetime }
+        TokenResponse { login: id.to_owned(), access_token, refresh_token, expires_in: self.access_lifetime }
     }
 
     /// Refreshes a login. With rotation the refresh token is consumed. A consumed one that is sent again after its
@@ -312,45 +312,45 @@ impl Tokens {
     pub(crate) fn refresh(
         &mut self,
         random: &mut Random,
-        family: Family,
+        api: Api,
         client_id: &str,
         refresh_token: &str,
         now: SystemTime,
-    ) -> Result<TokenAnswer, Refusal> {
+    ) -> Result<TokenResponse, Refusal> {
         let id = self.login_of(client_id, refresh_token)?;
         let token = self.refresh.get_mut(refresh_token).ok_or(Refusal::RefreshTokenInvalid)?;
-        let sign_in = self.sign_ins.get_mut(&id).ok_or(Refusal::RefreshTokenInvalid)?;
-        if let Some(spent_at) = token.spent_at
-            && token.is_consumed(now, self.refresh_grace)
+        let login = self.logins.get_mut(&id).ok_or(Refusal::RefreshTokenInvalid)?;
+        if let Some(consumed_at) = token.consumed_at
+            && token.is_past_grace(now, self.refresh_grace)
         {
             self.counts.replays += 1;
-            sign_in.replays += 1;
-            sign_in.live = false;
-            let replay = Replay { refresh_token: refresh_token.to_owned(), sign_in: id, spent_at, at: now };
+            login.replays += 1;
+            login.live = false;
+            let replay = Replay { refresh_token: refresh_token.to_owned(), login: id, consumed_at, at: now };
             self.replayed.push_back(replay);
             if self.replayed.len() > MAX_ENTRIES {
                 self.replayed.pop_front();
             }
             return Err(Refusal::RefreshTokenInvalid);
         }
-        if !sign_in.live || now >= token.expires {
+        if !login.live || now >= token.expires {
             return Err(Refusal::RefreshTokenInvalid);
         }
-        let user = seeded::user(&sign_in.email).ok_or(Refusal::RefreshTokenInvalid)?;
+        let user = seeded::user(&login.email).ok_or(Refusal::RefreshTokenInvalid)?;
         self.counts.refreshes += 1;
-        sign_in.refreshes += 1;
-        if token.spent_at.is_some() {
+        login.refreshes += 1;
+        if token.consumed_at.is_some() {
             // The grace period still counts from the rotation: otherwise it would never end for a client that keeps
             // sending.
-            self.counts.graced += 1;
-        } else if self.rotate {
-            token.spent_at = Some(now);
-            sign_in.rotations += 1;
+            self.counts.grace_refreshes += 1;
+        } else if self.rotate_refresh_tokens {
+            token.consumed_at = Some(now);
+            login.rotations += 1;
         } else {
             // The lifetime counts from the last use, as that of a new refresh token would.
             token.expires = clock::later(now, self.refresh_lifetime);
         }
-        Ok(self.issue_tokens(random, family, &id, user, self.rotate, now))
+        Ok(self.issue_tokens(random, api, &id, user, self.rotate_refresh_tokens, now))
     }
 
     /// Ends the login of a refresh token. An invalid token is refused, as in LoginRadius's table "OpenID"; RFC 7009,
@@ -369,21 +369,21 @@ impl Tokens {
     fn login_of(&self, client_id: &str, refresh_token: &str) -> Result<String, Refusal> {
         self.refresh
             .get(refresh_token)
-            .and_then(|token| self.sign_ins.get(&token.sign_in))
-            .filter(|sign_in| sign_in.client_id == client_id)
-            .map(|sign_in| sign_in.id.clone())
+            .and_then(|token| self.logins.get(&token.login))
+            .filter(|login| login.client_id == client_id)
+            .map(|login| login.id.clone())
             .ok_or(Refusal::RefreshTokenInvalid)
     }
 
     pub(crate) fn end(&mut self, id: &str) {
-        if let Some(sign_in) = self.sign_ins.get_mut(id) {
-            sign_in.live = false;
+        if let Some(login) = self.logins.get_mut(id) {
+            login.live = false;
         }
     }
 
     pub(crate) fn end_all(&mut self) {
-        for sign_in in self.sign_ins.values_mut() {
-            sign_in.live = false;
+        for login in self.logins.values_mut() {
+            login.live = false;
         }
     }
 
@@ -393,8 +393,8 @@ impl Tokens {
             .access
             .get(token)
             .filter(|token| {
-                let sign_in = self.sign_ins.get(&token.sign_in);
-                sign_in.is_some_and(|sign_in| sign_in.live)
+                let login = self.logins.get(&token.login);
+                login.is_some_and(|login| login.live)
             })
             .ok_or(Refusal::Service(error_codes::ACCESS_TOKEN_INVALID))?;
         if token.epoch != self.access_epoch || now >= token.expires {
@@ -405,9 +405,9 @@ impl Tokens {
 
     pub(crate) fn is_live_refresh_token(&self, token: &str, now: SystemTime) -> bool {
         self.refresh.get(token).is_some_and(|token| {
-            !token.is_consumed(now, self.refresh_grace)
+            !token.is_past_grace(now, self.refresh_grace)
                 && now < token.expires
-                && self.sign_ins.get(&token.sign_in).is_some_and(|sign_in| sign_in.live)
+                && self.logins.get(&token.login).is_some_and(|login| login.live)
         })
     }
 }
@@ -431,27 +431,27 @@ mod tests {
             Self { tokens, random: Random::new().unwrap(), now: SystemTime::now() }
         }
 
-        fn sign_in(&mut self) -> TokenAnswer {
+        fn login(&mut self) -> TokenResponse {
             let Self { tokens, random, now } = self;
-            tokens.sign_in(random, Family::Classic, seeded::CLIENT_ID, &seeded::ADA, Operation::Password, *now)
+            tokens.login(random, Api::Classic, seeded::CLIENT_ID, &seeded::ADA, Operation::Password, *now)
         }
 
-        fn try_refresh(&mut self, token: &TokenAnswer) -> Result<TokenAnswer, Refusal> {
+        fn try_refresh(&mut self, token: &TokenResponse) -> Result<TokenResponse, Refusal> {
             let Self { tokens, random, now } = self;
             let token = token.refresh_token.as_deref().unwrap();
-            tokens.refresh(random, Family::Classic, seeded::CLIENT_ID, token, *now)
+            tokens.refresh(random, Api::Classic, seeded::CLIENT_ID, token, *now)
         }
 
-        fn refresh(&mut self, token: &TokenAnswer) -> TokenAnswer {
+        fn refresh(&mut self, token: &TokenResponse) -> TokenResponse {
             self.try_refresh(token).unwrap_or_else(|_| panic!("refused"))
         }
     }
 
     #[test]
-    fn a_sign_in_that_rests_is_not_ended_by_the_refreshes_of_others() {
+    fn a_login_at_rest_is_not_ended_by_the_refreshes_of_others() {
         let mut fixture = Fixture::new();
-        let resting = fixture.sign_in();
-        let first = fixture.sign_in();
+        let resting = fixture.login();
+        let first = fixture.login();
         let mut busy = first.clone();
         for _ in 0..20 {
             busy = fixture.refresh(&busy);
@@ -465,11 +465,11 @@ mod tests {
     }
 
     #[test]
-    fn the_tokens_of_ended_sign_ins_are_forgotten_first() {
+    fn the_tokens_of_ended_logins_are_forgotten_first() {
         let mut fixture = Fixture::new();
-        let ended = fixture.sign_in();
+        let ended = fixture.login();
         fixture.tokens.end_all();
-        let rest: Vec<_> = (0..4).map(|_| fixture.sign_in()).collect();
+        let rest: Vec<_> = (0..4).map(|_| fixture.login()).collect();
         assert!(fixture.tokens.refresh.get(&ended.refresh_token.unwrap()).is_none());
         assert!(fixture.tokens.access.get(&ended.access_token).is_none());
         for response in &rest {

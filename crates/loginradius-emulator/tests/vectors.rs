@@ -28,12 +28,12 @@ const NOT_COVERED: [(&str, &str); 25] = [
     ("oidc_password", "OpenID Connect"),
     ("oidc_refresh_capital_Id_token", "OpenID Connect"),
     ("oidc_revoke", "OpenID Connect"),
-    // Another spelling than that of most pages; `Fault::Answer` can send these.
+    // Another spelling than that of most pages; `Fault::Respond` can send these.
     ("classic_device_token_success_expires_variant", "device_Code in the request, expires in the response"),
     ("site_device_token_success_device_Code_form", "device_Code in the request"),
     ("site_code_exchange_expire_in_string", "expire_in, as a string"),
     ("site_code_exchange", "has an id_token, which needs an OpenID Connect application"),
-    // Responses that need settings or accounts which are not seeded; `Fault::Answer` can send these.
+    // Responses that need settings or accounts which are not seeded; `Fault::Respond` can send these.
     ("classic_error_1000", "a failure inside LoginRadius"),
     ("error_lr_provider_error", "a failure of a social provider"),
     ("error_lr_1132_captcha", "the lock asks for a CAPTCHA"),

@@ -122,7 +122,7 @@ async fn a_code_works_once() {
     browser.goto(&address).await;
     browser.enter_code(&code).await;
     assert!(browser.text("[role=alert]").await.starts_with("This code has already been used."));
-    assert_eq!(emulator.sign_ins().len(), 1);
+    assert_eq!(emulator.logins().len(), 1);
     browser.close().await;
 }
 
@@ -142,7 +142,7 @@ async fn going_back_does_not_allow_again() {
         shown.click().await.unwrap();
     }
     assert!(browser.text("[role=alert]").await.starts_with("This code has already been used."));
-    assert_eq!(emulator.sign_ins().len(), 1);
+    assert_eq!(emulator.logins().len(), 1);
     browser.close().await;
 }
 
@@ -176,7 +176,7 @@ async fn an_expired_code() {
     assert!(browser.text("[role=alert]").await.starts_with("This code has expired."));
     let (kind, _) = device.end().error();
     assert_eq!(kind, "sign_in_again");
-    assert_eq!(emulator.sign_ins(), []);
+    assert_eq!(emulator.logins(), []);
     browser.close().await;
 }
 
@@ -197,8 +197,8 @@ async fn signing_in_as_somebody_else() {
     browser.press("#allow").await;
     assert_eq!(browser.outcome().await, "allowed");
     device.allowed(&["tokens"]);
-    assert_eq!(emulator.sign_ins().len(), 1);
-    assert_eq!(emulator.sessions_of(GRACE.email).len(), 1);
+    assert_eq!(emulator.logins().len(), 1);
+    assert_eq!(emulator.live_logins_of(GRACE.email).len(), 1);
     browser.close().await;
 }
 

@@ -145,7 +145,7 @@ async fn signing_out() {
     browser.press("#allow").await;
     browser.press("#sign-out").await;
     browser.shows("Welcome").await;
-    assert_eq!(web.emulator.live_families(), 0);
+    assert_eq!(web.emulator.live_logins(), 0);
     browser.client.back().await.unwrap();
     assert!(!browser.text("body").await.contains(ADA.email), "the page was kept");
     browser.close().await;
@@ -172,7 +172,7 @@ async fn two_tabs_of_a_web_service() {
     browser.sign_in(&ADA).await;
     browser.press("#allow").await;
     assert!(browser.text("#claims").await.contains(ADA.email));
-    assert_eq!(web.emulator.live_families(), 1, "the sign-in of the other tab was not ended");
+    assert_eq!(web.emulator.live_logins(), 1, "the sign-in of the other tab was not ended");
     browser.close().await;
 }
 
@@ -259,8 +259,8 @@ impl Web {
 #[track_caller]
 fn once(emulator: &Emulator) {
     let [code] = &emulator.codes()[..] else { panic!("{:?}", emulator.codes()) };
-    assert_eq!((code.sent, code.state), (1, CodeState::Exchanged));
-    assert_eq!((emulator.sign_ins().len(), emulator.live_families()), (1, 1));
+    assert_eq!((code.sent, code.state), (1, CodeState::Redeemed));
+    assert_eq!((emulator.logins().len(), emulator.live_logins()), (1, 1));
 }
 
 impl Browser {

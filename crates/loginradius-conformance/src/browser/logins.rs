@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loginradius_emulator::{CodeState, Emulator, Fault, Landing, Operation, ResponseMode};
+use loginradius_emulator::{AuthorizationResponse, CodeState, Emulator, Fault, Operation, ResponseMode};
 use loginradius_proto::browser::{AuthorizationRequest, JwtRedirect, ResponseType};
 use loginradius_proto::{Api, Error, ErrorKind, Nonce, TokenSet};
 
@@ -26,7 +26,7 @@ fn login<A: Adapter>(
     emulator: &Emulator,
     api: Api,
     request: impl FnOnce(&str) -> AuthorizationRequest,
-    decide: impl FnOnce(&str) -> Landing + Send,
+    decide: impl FnOnce(&str) -> AuthorizationResponse + Send,
 ) -> Login {
     let client = A::new(app(emulator, api), &Settings::attempts(3)).unwrap();
     let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
@@ -54,7 +54,7 @@ fn allowed<A: Adapter>() {
         assert!(emulator.is_live_access_token(login.result.unwrap().access_token.expose()));
         assert_signed_in(&login.page);
         let codes = emulator.codes();
-        assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Exchanged));
+        assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Redeemed));
         assert!(codes[0].challenge.is_some());
     }
 }

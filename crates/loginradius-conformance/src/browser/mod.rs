@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loginradius_emulator::{Emulator, Landing, Operation};
+use loginradius_emulator::{AuthorizationResponse, Emulator, Operation};
 use loginradius_proto::Error;
 use loginradius_proto::browser::{AuthorizationRequest, PendingLogin, ResponseType};
 
@@ -192,7 +192,7 @@ pub(crate) fn post(target: &str, body: &str) -> String {
 }
 
 /// Where the emulator sends its browser: there it goes.
-pub(crate) fn follow(landing: &Landing) -> Page {
+pub(crate) fn follow(landing: &AuthorizationResponse) -> Page {
     let tab = Tab::open(port(&landing.url));
     tab.send(match &landing.form {
         None => get(target(&landing.url)),

@@ -138,7 +138,7 @@ fn a_code_becomes_tokens<A: Adapter>() {
             assert!(world.emulator.is_live_refresh_token(tokens.refresh_token.as_ref().unwrap().expose()));
             assert!(tokens.requested_at.is_some());
             let codes = world.emulator.codes();
-            assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Exchanged));
+            assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Redeemed));
             assert_eq!(codes[0].scope.as_deref(), Some("profile email"));
             let requests = world.emulator.requests();
             let [exchange] = requests.as_slice() else { panic!("{requests:?}") };
@@ -242,7 +242,7 @@ fn anothers_code_is_good_for_nothing<A: Adapter>() {
         let callback = Callback::from_query(&query).unwrap();
         let error = world.client.complete_browser_login(&mut thief.pending, &callback).unwrap_err();
         assert!(error.api_error().is_some(), "{error:?}");
-        assert_eq!(world.emulator.live_families(), 0);
+        assert_eq!(world.emulator.live_logins(), 0);
     }
 }
 
@@ -345,7 +345,7 @@ fn an_echoed_code_is_not_shown<A: Adapter>() {
     for (status, name) in [(400, "error_description"), (500, "error_description"), (403, "Description")] {
         let (mut pending, callback, code) = world.called_back();
         let body = format!(r#"{{"error":"invalid_grant","ErrorCode":908,"{name}":"the code {code} is bad"}}"#);
-        world.emulator.fault(Operation::CodeExchange, Fault::Answer { status, headers: Vec::new(), body });
+        world.emulator.fault(Operation::CodeExchange, Fault::Respond { status, headers: Vec::new(), body });
         let before = world.exchanges();
         assert_clean(&world.client.complete_browser_login(&mut pending, &callback).unwrap_err(), &code);
         assert_eq!(world.exchanges() - before, 1, "{status}");

@@ -188,7 +188,7 @@ fn another_login_replaces_the_first<A: Adapter>() {
     assert_eq!((world.store.len(), world.asked_to_refresh()), (1, 0));
     world.events.expect(ADA, &["signed in", "signed in"]);
     let token = session.refresh_rejected(&grace.access_token).unwrap();
-    assert_eq!(world.emulator.sessions_of(seeded::GRACE.email)[0].access_token, token.expose());
+    assert_eq!(world.emulator.live_logins_of(seeded::GRACE.email)[0].access_token, token.expose());
 }
 
 fn without_a_refresh_token<A: Adapter>() {

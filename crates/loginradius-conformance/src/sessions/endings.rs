@@ -20,7 +20,7 @@ fn signing_out<A: Adapter>() {
     let other = world.session(ADA);
     let (bob, bobs) = world.signed_in("bob", Age::Good);
     session.sign_out().unwrap();
-    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 1));
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_logins()), (1, 1));
     assert!(world.store.json(ADA).is_none());
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_kind(other.access_token(), ErrorKind::SignInRequired);
@@ -80,7 +80,7 @@ fn signing_out_without_a_network<A: Adapter>() {
 
     world.emulator.clear_faults();
     other.sign_out().unwrap();
-    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_logins()), (1, 0));
     assert!(world.store.is_empty());
     session.sign_out().unwrap();
     assert_eq!(world.asked(Operation::Revoke), 2);
@@ -114,7 +114,7 @@ fn forgetting<A: Adapter>() {
 fn signing_out_of_what_is_over<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Good);
-    world.emulator.revoke_everything();
+    world.emulator.end_all_logins();
     session.sign_out().unwrap();
     assert!(world.store.is_empty());
     assert_eq!((world.asked(Operation::Revoke), world.emulator.replays()), (1, 0));
@@ -128,7 +128,7 @@ fn revoking_with_the_key_token<A: Adapter>() {
         let refresh_token = world.store.refresh_token(ADA);
         // The emulator's classic address knows the one key alone.
         let body = String::new();
-        world.emulator.fault(Operation::Revoke, Fault::Answer { status: 200, headers: Vec::new(), body });
+        world.emulator.fault(Operation::Revoke, Fault::Respond { status: 200, headers: Vec::new(), body });
         session.sign_out().unwrap();
         let requests = world.emulator.requests();
         assert_eq!(requests[0].param(key), refresh_token.as_deref());
@@ -148,7 +148,7 @@ fn signing_out_waits_for_a_refresh<A: Adapter>() {
         refresh.join().unwrap().expect("it came first");
     });
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
-    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_logins()), (1, 0));
     assert_eq!((world.emulator.replays(), world.asked_to_refresh()), (0, 1));
     assert!(world.store.is_empty());
 }
@@ -181,7 +181,7 @@ fn the_server_ends_everything<A: Adapter>() {
     let (sessions, events) = world.another_process();
     let other = sessions.session(ADA);
     assert_token(other.access_token(), &token);
-    world.emulator.revoke_everything();
+    world.emulator.end_all_logins();
     assert_token(session.access_token(), &token);
 
     let errors = at_once(20, |_| assert_kind(session.refresh_rejected(&token), ErrorKind::SignInRequired).to_string());
@@ -205,7 +205,7 @@ fn the_server_ends_everything<A: Adapter>() {
 fn another_person_signs_in_elsewhere<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
-    world.emulator.revoke_everything();
+    world.emulator.end_all_logins();
     let (sessions, _) = world.another_process();
     let grace = tokens_of(&world.emulator, &seeded::GRACE);
     sessions.session(ADA).start(&grace).unwrap();

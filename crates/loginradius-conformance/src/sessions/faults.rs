@@ -16,7 +16,7 @@ use crate::store::Store;
 
 /// What goes wrong, and whether the server has rotated the token nevertheless.
 fn faults() -> Vec<(Fault, bool)> {
-    let answer = |status, body: &str| (Fault::Answer { status, headers: Vec::new(), body: body.to_owned() }, false);
+    let answer = |status, body: &str| (Fault::Respond { status, headers: Vec::new(), body: body.to_owned() }, false);
     let mut all: Vec<_> = [301, 400, 401, 403, 404, 408, 500, 502, 503, 504]
         .into_iter()
         .map(|status| (Fault::Status(status), false))
@@ -72,7 +72,7 @@ fn no_failure_ends_a_session<A: Adapter>() {
         world.events.expect(session.name(), &["signed in", "retried", "rotated"]);
     }
     let rotated = faults.iter().filter(|(_, rotated)| *rotated).count();
-    assert_eq!(world.emulator.graced(), rotated as u64);
+    assert_eq!(world.emulator.grace_refreshes(), rotated as u64);
 }
 
 /// A token that has life in it is used meanwhile.
@@ -154,7 +154,7 @@ fn wrong_settings_do_not_end_a_session<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     let body = r#"{"error":"invalid_client","error_description":"no"}"#.to_owned();
-    world.emulator.fault(Operation::Refresh, Fault::Answer { status: 401, headers: Vec::new(), body });
+    world.emulator.fault(Operation::Refresh, Fault::Respond { status: 401, headers: Vec::new(), body });
     assert_kind(session.access_token(), ErrorKind::Configuration);
     assert_kind(session.access_token(), ErrorKind::Configuration);
     assert_eq!(world.asked_to_refresh(), 1);
@@ -175,7 +175,7 @@ fn a_lost_answer_with_grace<A: Adapter>() {
         let (session, _) = world.signed_in(ADA, Age::Over);
         world.emulator.fault_times(Operation::Refresh, fault, 1);
         assert!(world.is_live(&session.access_token().unwrap()));
-        assert_eq!((world.asked_to_refresh(), world.emulator.graced()), (2, 1));
+        assert_eq!((world.asked_to_refresh(), world.emulator.grace_refreshes()), (2, 1));
         world.events.expect(ADA, &["signed in", "retried", "rotated"]);
         world.assert_nothing_lost(ADA);
     }

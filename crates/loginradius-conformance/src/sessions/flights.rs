@@ -142,7 +142,7 @@ fn refresh_rejected_joins_the_refresh_of_another<A: Adapter>() {
 fn refresh_rejected_joins_the_refusal_of_another<A: Adapter>() {
     let world = World::<A>::new();
     let (session, old) = world.signed_in(ADA, Age::Over);
-    world.emulator.revoke_everything();
+    world.emulator.end_all_logins();
     world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
     let locks = world.store.counts().locks;
     thread::scope(|scope| {

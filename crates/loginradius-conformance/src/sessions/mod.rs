@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_emulator::seeded::{self, User};
-use loginradius_emulator::{self as emulator, Emulator, Operation, TokenAnswer};
+use loginradius_emulator::{self as emulator, Emulator, Operation, TokenResponse};
 use loginradius_proto::session::{AdoptionReason, EndReason, SessionEvent};
 use loginradius_proto::{AccessToken, Api, Dialect, Error, ErrorKind, RefreshToken, TokenSet};
 
@@ -139,15 +139,15 @@ impl<A: Adapter> World<A> {
 
 /// The tokens of a sign-in of Ada's.
 fn tokens(emulator: &Emulator, age: Age) -> TokenSet {
-    token_set(&emulator.sign_in(&seeded::ADA), age)
+    token_set(&emulator.login(&seeded::ADA), age)
 }
 
 /// The tokens of a sign-in of that user's.
 fn tokens_of(emulator: &Emulator, user: &'static User) -> TokenSet {
-    token_set(&emulator.sign_in(user), Age::Good)
+    token_set(&emulator.login(user), Age::Good)
 }
 
-fn token_set(answer: &TokenAnswer, age: Age) -> TokenSet {
+fn token_set(answer: &TokenResponse, age: Age) -> TokenSet {
     let seconds = match age {
         Age::Good => 0,
         Age::Early => 95,

@@ -97,7 +97,7 @@ fn programs_that_end_at_once<A: Adapter>() {
         world.age(if number % 2 == 0 { 3550 } else { 3700 });
     }
     assert_eq!((world.emulator.refreshes(), world.emulator.replays()), (PROGRAMS, 0));
-    assert_eq!(world.emulator.live_families(), 1);
+    assert_eq!(world.emulator.live_logins(), 1);
     // And one more, which is this one.
     world.sessions::<A>().session(ADA).access_token().unwrap();
 }
@@ -141,7 +141,7 @@ fn a_program_that_dies_in_a_refresh<A: Adapter>() {
             let error = super::assert_kind(result, loginradius_proto::ErrorKind::SignInRequired);
             assert!(error.to_string().contains("the tokens of an earlier refresh were lost"), "{error}");
         }
-        assert_eq!((world.emulator.graced(), world.emulator.replays()), if grace { (1, 0) } else { (0, 1) });
+        assert_eq!((world.emulator.grace_refreshes(), world.emulator.replays()), if grace { (1, 0) } else { (0, 1) });
     }
 }
 
@@ -171,7 +171,7 @@ fn handles_to_one_folder<A: Adapter>() {
     assert!(all.iter().all(|token| token.expose() == all[0].expose()));
     assert_eq!((world.emulator.refreshes(), world.emulator.requests().len()), (1, 1));
     second.session(ADA).sign_out().unwrap();
-    assert_eq!(world.emulator.live_families(), 0);
+    assert_eq!(world.emulator.live_logins(), 0);
     super::assert_kind(first.session(ADA).access_token(), loginradius_proto::ErrorKind::SignInRequired);
 }
 

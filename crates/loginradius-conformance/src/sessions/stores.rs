@@ -135,7 +135,7 @@ fn signing_out_of_an_unsaved_session<A: Adapter>() {
     assert_eq!(world.asked(Operation::Revoke), 0);
     world.store.repair();
     session.sign_out().unwrap();
-    assert_eq!((world.emulator.counters().revocations, world.emulator.live_families()), (1, 0));
+    assert_eq!((world.emulator.counters().revocations, world.emulator.live_logins()), (1, 0));
     assert!(world.store.is_empty() && !world.store.is_locked(ADA));
     assert!(session.save_error().is_none());
     assert_kind(session.access_token(), ErrorKind::SignInRequired);

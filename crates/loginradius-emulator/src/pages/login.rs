@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 use super::page::{Policy, foreign_form, page, page_with, protected};
 use super::session::{Session, authenticate};
 use super::view;
-use crate::authorization_response::Landing;
+use crate::authorization_response::AuthorizationResponse;
 use crate::authorize::{self, Rejection};
 use crate::login_attempts::LoginAttempt;
 use crate::login_request::LoginRequest;
@@ -24,7 +24,7 @@ pub(super) fn has(path: &str) -> bool {
 pub(crate) fn begin(state: &mut State, request: &Request<'_>, target: &Target) -> Response {
     match authorize::read(state, target, request.query) {
         Err(Rejection::ShownToUser(refusal)) => {
-            let (code, message) = refusal.to_page_text(target.family);
+            let (code, message) = refusal.to_page_text(target.api);
             page(StatusCode::BAD_REQUEST, view::cannot_sign_in(code, &message))
         }
         Err(Rejection::SentToApplication(response)) => return_to_application(&response),
@@ -139,7 +139,7 @@ fn redirect_to_ticket(ticket: &str) -> Response {
 }
 
 /// Sends the browser back to the application.
-fn return_to_application(response: &Landing) -> Response {
+fn return_to_application(response: &AuthorizationResponse) -> Response {
     match &response.form {
         // RFC 9700, section 4.12: a 307 would send the password on.
         None => protected(Response::see_other(&response.url), Policy::default()),

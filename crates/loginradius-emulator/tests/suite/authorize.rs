@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use loginradius_emulator::{AuthorizeError, CodeState, Emulator, Family, Fault, Landing, Operation, seeded};
+use loginradius_emulator::{Api, AuthorizationResponse, AuthorizeError, CodeState, Emulator, Fault, Operation, seeded};
 use sha2::{Digest as _, Sha256};
 
 use crate::browser::Browser;
 use crate::http::{Response, get, post, send};
 
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:9/callback";
-pub(crate) const FAMILIES: [Family; 2] = [Family::Classic, Family::Site];
+pub(crate) const APIS: [Api; 2] = [Api::Classic, Api::Site];
 /// Parameters of a link.
 type Params<'a> = &'a [(&'a str, &'a str)];
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// Returns path and query of a link with only these parameters.
-pub(crate) fn bare_link(family: Family, params: &[(&str, &str)]) -> String {
-    let path = match family {
-        Family::Classic => "/sso/oauth/redirect",
+pub(crate) fn bare_link(api: Api, params: &[(&str, &str)]) -> String {
+    let path = match api {
+        Api::Classic => "/sso/oauth/redirect",
         _ => "/service/oauth/demo-oauth-app/authorize",
     };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
@@ -28,7 +28,7 @@ pub(crate) fn bare_link(family: Family, params: &[(&str, &str)]) -> String {
 }
 
 /// Returns a link that requests a code, with these parameters instead of the usual ones. An empty one is left out.
-pub(crate) fn link(family: Family, params: &[(&str, &str)]) -> String {
+pub(crate) fn link(api: Api, params: &[(&str, &str)]) -> String {
     let mut all = vec![
         ("client_id", seeded::CLIENT_ID),
         ("redirect_uri", CALLBACK),
@@ -37,10 +37,10 @@ pub(crate) fn link(family: Family, params: &[(&str, &str)]) -> String {
     ];
     all.retain(|(name, _)| !params.iter().any(|(other, _)| other == name));
     all.extend(params.iter().filter(|(_, value)| !value.is_empty()));
-    bare_link(family, &all)
+    bare_link(api, &all)
 }
 
-pub(crate) fn authorize(emulator: &Emulator, path: &str) -> Result<Landing, AuthorizeError> {
+pub(crate) fn authorize(emulator: &Emulator, path: &str) -> Result<AuthorizationResponse, AuthorizeError> {
     emulator.authorize(&format!("{}{path}", emulator.base_url()))
 }
 
@@ -67,9 +67,9 @@ fn names(text: &str) -> Vec<String> {
 
 #[test]
 fn the_user_signs_in_and_allows() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = started();
-        let path = link(family, &[("scope", "profile email"), ("code_challenge", CHALLENGE)]);
+        let path = link(api, &[("scope", "profile email"), ("code_challenge", CHALLENGE)]);
         let mut browser = Browser::open(&emulator, &path);
         for text in ["name=\"viewport\"", seeded::OAUTH_APP, seeded::ADA.email, seeded::ADA.password] {
             assert!(browser.page.body.contains(text), "{text}: {}", browser.page.body);
@@ -95,16 +95,16 @@ fn the_user_signs_in_and_allows() {
         assert_eq!(code.scope.as_deref(), Some("profile email"));
         assert_eq!(code.email, seeded::ADA.email);
         assert_eq!(code.expires, emulator.now() + Duration::from_secs(50));
-        assert_eq!((code.sent, code.sign_in, code.state), (0, None, CodeState::Fresh));
-        assert_eq!((emulator.counters().codes, emulator.counters().sign_ins), (1, 0));
+        assert_eq!((code.sent, code.login, code.state), (0, None, CodeState::Fresh));
+        assert_eq!((emulator.counters().codes, emulator.counters().logins), (1, 0));
     }
 }
 
 #[test]
 fn the_user_denies() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = started();
-        let mut browser = at_consent(&emulator, &link(family, &[]));
+        let mut browser = at_consent(&emulator, &link(api, &[]));
         browser.decide("deny");
         let expected =
             format!("{CALLBACK}?error=access_denied&error_description=The+user+has+denied+it&state=a+state+%26+more");
@@ -127,7 +127,7 @@ fn users_who_may_not_sign_in_are_refused_and_others_are_not() {
         // Only the right password reveals the account's standing.
         (seeded::BLOCKED.email, "wrong", "Invalid user ID and/or password"),
     ];
-    let mut browser = Browser::open(&emulator, &link(Family::Classic, &[]));
+    let mut browser = Browser::open(&emulator, &link(Api::Classic, &[]));
     for (username, password, words) in cases {
         browser.sign_in(username, password);
         browser.warns(400, words);
@@ -144,7 +144,7 @@ fn users_who_may_not_sign_in_are_refused_and_others_are_not() {
 #[test]
 fn another_account_can_be_used_and_the_first_ones_form_is_over() {
     let emulator = started();
-    let mut browser = at_consent(&emulator, &link(Family::Site, &[]));
+    let mut browser = at_consent(&emulator, &link(Api::Site, &[]));
     let of_ada = browser.hidden_of("/authorize/decide");
     browser.submit("/authorize/sign-out", &[]);
     browser.sign_in(seeded::GRACE.email, seeded::GRACE.password);
@@ -171,18 +171,18 @@ fn every_response_type_gives_what_it_names() {
         ("code,token", &["code", "token", "state"]),
         ("token,code", &["code", "token", "state"]),
     ];
-    for family in FAMILIES {
+    for api in APIS {
         for (response_type, expected) in cases {
             let emulator = started();
-            let response = authorize(&emulator, &link(family, &[("response_type", response_type)])).unwrap();
+            let response = authorize(&emulator, &link(api, &[("response_type", response_type)])).unwrap();
             let (address, query) = response.url.split_once('?').unwrap();
             assert_eq!((address, names(query)), (CALLBACK, expected.iter().map(ToString::to_string).collect()));
             assert_eq!(emulator.codes().len(), usize::from(response_type.contains("code")));
             let Some(token) = response.param("token") else { continue };
             // RFC 6749, section 4.2.2: no refresh token goes through a browser.
-            let sign_in = emulator.sign_ins().remove(0);
-            assert_eq!((sign_in.access_token.as_str(), sign_in.refresh_token.as_str()), (token.as_str(), ""));
-            assert_eq!((sign_in.began_by, sign_in.email.as_str()), (Operation::Authorize, seeded::ADA.email));
+            let login = emulator.logins().remove(0);
+            assert_eq!((login.access_token.as_str(), login.refresh_token.as_str()), (token.as_str(), ""));
+            assert_eq!((login.began_by, login.email.as_str()), (Operation::Authorize, seeded::ADA.email));
             assert!(emulator.is_live_access_token(&token));
             let query = format!("?apikey={}&jwtapp=demo-jwt-app&access_token={token}", seeded::CLIENT_ID);
             assert_eq!(get(&emulator, &format!("/sso/jwt/api/token{query}")).status, 200);
@@ -223,10 +223,10 @@ fn the_application_is_notified_of_errors() {
             "The code_challenge is not valid",
         ),
     ];
-    for family in FAMILIES {
+    for api in APIS {
         for (params, error, description) in cases {
             let emulator = started();
-            let path = link(family, params);
+            let path = link(api, params);
             let expected = [("error", *error), ("error_description", *description), ("state", "a state & more")];
             let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             let response = get(&emulator, &path);
@@ -247,7 +247,7 @@ fn the_application_is_notified_of_errors() {
 fn the_application_is_notified_of_a_repeated_parameter() {
     let emulator = started();
     for name in ["response_type", "state", "scope", "code_challenge", "code_challenge_method", "response_mode"] {
-        for family in FAMILIES {
+        for api in APIS {
             let all = [
                 ("client_id", seeded::CLIENT_ID),
                 ("redirect_uri", CALLBACK),
@@ -258,9 +258,9 @@ fn the_application_is_notified_of_a_repeated_parameter() {
                 ("code_challenge_method", "S256"),
                 ("response_mode", "query"),
             ];
-            assert!(authorize(&emulator, &bare_link(family, &all)).unwrap().param("code").is_some());
+            assert!(authorize(&emulator, &bare_link(api, &all)).unwrap().param("code").is_some());
             let twice = [&all[..], &[*all.iter().find(|(other, _)| *other == name).unwrap()]].concat();
-            let response = authorize(&emulator, &bare_link(family, &twice)).unwrap();
+            let response = authorize(&emulator, &bare_link(api, &twice)).unwrap();
             let description = format!("The {name} must not be repeated");
             assert_eq!(response.param("error").as_deref(), Some("invalid_request"), "{name}");
             assert_eq!(response.param("error_description"), Some(description));
@@ -281,18 +281,18 @@ fn without_a_client_an_application_or_a_way_back_the_browser_stays() {
         (&[("redirect_uri", "https://evil.example/")], 2014, "The redirect_uri is not valid"),
         (&[("redirect_uri", "javascript:alert(1)")], 2006, "The redirect_uri is not valid"),
     ];
-    for family in FAMILIES {
+    for api in APIS {
         for (params, code, words) in cases {
             let emulator = started();
-            stays(&emulator, &link(family, params), *code, words);
+            stays(&emulator, &link(api, params), *code, words);
         }
         for (name, value) in [("client_id", seeded::CLIENT_ID), ("redirect_uri", CALLBACK)] {
-            let path = format!("{}&{name}={value}", link(family, &[]));
+            let path = format!("{}&{name}={value}", link(api, &[]));
             stays(&started(), &path, 2008, &format!("The {name} must not be repeated"));
         }
-        stays(&started(), &format!("{}&x=%FF", link(family, &[])), 908, "A parameter is not formatted correctly");
+        stays(&started(), &format!("{}&x=%FF", link(api, &[])), 908, "A parameter is not formatted correctly");
     }
-    let path = link(Family::Site, &[]).replace("demo-oauth-app", "another");
+    let path = link(Api::Site, &[]).replace("demo-oauth-app", "another");
     stays(&started(), &path, 2011, "The OAuth configuration not found.");
 }
 
@@ -317,14 +317,14 @@ fn state_is_given_back_as_it_came_and_only_if_it_came() {
     let emulator = started();
     let given = ["a b+c%20d&e=f?g#h/i", "\"'><script>", "é\u{202e}\u{1f600}", "\r\nSet-Cookie: a=b", "\0\u{7f}\t", " "];
     for mode in ["query", "fragment", "form_post"] {
-        for family in FAMILIES {
+        for api in APIS {
             for state in given {
-                let path = link(family, &[("state", state), ("response_mode", mode)]);
+                let path = link(api, &[("state", state), ("response_mode", mode)]);
                 assert_eq!(authorize(&emulator, &path).unwrap().param("state").as_deref(), Some(state), "{mode}");
-                let refused = link(family, &[("state", state), ("response_mode", mode), ("response_type", "")]);
+                let refused = link(api, &[("state", state), ("response_mode", mode), ("response_type", "")]);
                 assert_eq!(authorize(&emulator, &refused).unwrap().param("state").as_deref(), Some(state));
             }
-            let path = link(family, &[("state", ""), ("response_mode", mode)]);
+            let path = link(api, &[("state", ""), ("response_mode", mode)]);
             for path in [path.clone(), format!("{path}&state=")] {
                 assert_eq!(authorize(&emulator, &path).unwrap().param("state"), None);
             }
@@ -335,10 +335,10 @@ fn state_is_given_back_as_it_came_and_only_if_it_came() {
 #[test]
 fn the_fragment_and_a_form_can_be_asked_for() {
     let emulator = started();
-    for family in FAMILIES {
+    for api in APIS {
         let wanted = [("response_type", "code token"), ("redirect_uri", "http://localhost:9/?a=b")];
         let fragment = [&wanted[..], &[("response_mode", "fragment")]].concat();
-        let response = authorize(&emulator, &link(family, &fragment)).unwrap();
+        let response = authorize(&emulator, &link(api, &fragment)).unwrap();
         let (address, fragment) = response.url.split_once('#').unwrap();
         assert_eq!(
             (address, names(fragment)),
@@ -346,12 +346,12 @@ fn the_fragment_and_a_form_can_be_asked_for() {
         );
 
         let posted = [&wanted[..], &[("response_mode", "form_post")]].concat();
-        let response = authorize(&emulator, &link(family, &posted)).unwrap();
+        let response = authorize(&emulator, &link(api, &posted)).unwrap();
         assert_eq!(response.url, "http://localhost:9/?a=b");
         let form = response.form.unwrap();
         assert_eq!(form.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["code", "token", "state"]);
 
-        let denied = emulator.deny_authorization(&format!("{}{}", emulator.base_url(), link(family, &posted))).unwrap();
+        let denied = emulator.deny_authorization(&format!("{}{}", emulator.base_url(), link(api, &posted))).unwrap();
         assert_eq!(denied.param("error").as_deref(), Some("access_denied"));
         assert!(denied.form.is_some());
     }
@@ -360,7 +360,7 @@ fn the_fragment_and_a_form_can_be_asked_for() {
 #[test]
 fn a_posted_response_sends_itself_with_the_only_script_that_may_run_and_has_a_button() {
     let emulator = started();
-    let mut browser = at_consent(&emulator, &link(Family::Classic, &[("response_mode", "form_post")]));
+    let mut browser = at_consent(&emulator, &link(Api::Classic, &[("response_mode", "form_post")]));
     browser.decide("allow");
     assert_eq!(browser.page.status, 200);
     let code = emulator.codes().remove(0).code;
@@ -387,7 +387,7 @@ fn pages_are_protected() {
         .unwrap();
     let cases = [("https://www.abc.com/callback", "http:"), ("com.example.app:/done", "com.example.app:")];
     for (redirect_uri, scheme) in cases {
-        let mut browser = Browser::open(&emulator, &link(Family::Site, &[("redirect_uri", redirect_uri)]));
+        let mut browser = Browser::open(&emulator, &link(Api::Site, &[("redirect_uri", redirect_uri)]));
         protected(&browser.page, "form-action 'self'");
         browser.sign_in(seeded::ADA.email, "wrong");
         protected(&browser.page, "form-action 'self'");
@@ -401,7 +401,7 @@ fn pages_are_protected() {
         browser.go("/authorize?ticket=x");
         protected(&browser.page, "form-action 'self'");
     }
-    let refused = get(&emulator, &link(Family::Site, &[("redirect_uri", "http://127.0.0.1/")]));
+    let refused = get(&emulator, &link(Api::Site, &[("redirect_uri", "http://127.0.0.1/")]));
     protected(&refused, "form-action 'self'");
 }
 
@@ -428,7 +428,7 @@ pub(crate) fn protected(page: &Response, form_action: &str) {
 fn the_back_button_issues_no_second_code() {
     for decision in ["allow", "deny"] {
         let emulator = started();
-        let mut browser = Browser::open(&emulator, &link(Family::Classic, &[]));
+        let mut browser = Browser::open(&emulator, &link(Api::Classic, &[]));
         let sign_in_form = browser.page.body.clone();
         browser.sign_in_as_ada();
         let (consent, at) = (browser.page.body.clone(), browser.at.clone());
@@ -456,9 +456,9 @@ fn the_back_button_issues_no_second_code() {
 #[test]
 fn a_login_must_be_complete_within_ten_minutes() {
     let emulator = started();
-    let mut quick = Browser::open(&emulator, &link(Family::Site, &[]));
-    let mut slow = Browser::open(&emulator, &link(Family::Site, &[]));
-    let mut slower = Browser::open(&emulator, &link(Family::Site, &[]));
+    let mut quick = Browser::open(&emulator, &link(Api::Site, &[]));
+    let mut slow = Browser::open(&emulator, &link(Api::Site, &[]));
+    let mut slower = Browser::open(&emulator, &link(Api::Site, &[]));
     quick.sign_in_as_ada();
     emulator.advance(Duration::from_secs(599));
     // Signing in gives no more time.
@@ -476,7 +476,7 @@ fn a_login_must_be_complete_within_ten_minutes() {
 #[test]
 fn deciding_needs_a_signed_in_user_and_a_decision() {
     let emulator = started();
-    let mut browser = Browser::open(&emulator, &link(Family::Classic, &[]));
+    let mut browser = Browser::open(&emulator, &link(Api::Classic, &[]));
     let hidden = browser.hidden_of("/authorize/sign-in");
     let mut fields: Vec<_> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     fields.push(("decision", "allow"));
@@ -499,8 +499,8 @@ fn deciding_needs_a_signed_in_user_and_a_decision() {
 #[test]
 fn forms_of_other_sites_and_of_other_browsers_are_refused() {
     let emulator = started();
-    let mut browser = at_consent(&emulator, &link(Family::Classic, &[]));
-    let another = at_consent(&emulator, &link(Family::Classic, &[]));
+    let mut browser = at_consent(&emulator, &link(Api::Classic, &[]));
+    let another = at_consent(&emulator, &link(Api::Classic, &[]));
     let (csrf, ticket) = (browser.hidden("csrf"), browser.hidden("ticket"));
     let (other_csrf, other_ticket) = (another.hidden("csrf"), another.hidden("ticket"));
     let ours = emulator.base_url().to_owned();
@@ -540,9 +540,9 @@ fn forms_of_other_sites_and_of_other_browsers_are_refused() {
 #[test]
 fn two_tabs_are_two_logins() {
     let emulator = started();
-    let mut browser = at_consent(&emulator, &link(Family::Classic, &[("state", "one")]));
+    let mut browser = at_consent(&emulator, &link(Api::Classic, &[("state", "one")]));
     let one = browser.page.body.clone();
-    browser.go(&link(Family::Classic, &[("state", "two")]));
+    browser.go(&link(Api::Classic, &[("state", "two")]));
     // Each asks for consent.
     browser.sign_in(seeded::GRACE.email, seeded::GRACE.password);
     browser.decide("allow");
@@ -560,13 +560,13 @@ fn the_issuer_is_named_if_that_is_switched_on() {
     let emulator = Emulator::builder().issuer_in_authorization_response(true).start().unwrap();
     let issuer = format!("{}/service/oauth/demo-oauth-app", emulator.base_url());
     assert_eq!(emulator.issuer(), issuer);
-    for family in FAMILIES {
+    for api in APIS {
         let params: [&[(&str, &str)]; 3] = [&[], &[("response_type", "")], &[("response_mode", "form_post")]];
         for params in params {
-            assert_eq!(authorize(&emulator, &link(family, params)).unwrap().param("iss").as_ref(), Some(&issuer));
-            assert_eq!(authorize(&silent, &link(family, params)).unwrap().param("iss"), None);
+            assert_eq!(authorize(&emulator, &link(api, params)).unwrap().param("iss").as_ref(), Some(&issuer));
+            assert_eq!(authorize(&silent, &link(api, params)).unwrap().param("iss"), None);
         }
-        let url = format!("{}{}", emulator.base_url(), link(family, &[]));
+        let url = format!("{}{}", emulator.base_url(), link(api, &[]));
         assert_eq!(emulator.deny_authorization(&url).unwrap().param("iss").as_ref(), Some(&issuer));
     }
 }
@@ -576,7 +576,7 @@ fn the_scope_may_carry_parameters_for_the_page() {
     let emulator = started();
     for scope in ["profile&action=login&registration_url=https%3A%2F%2Fwww.abc.com", "&action=login&regSource=<script>"]
     {
-        let mut browser = at_consent(&emulator, &link(Family::Site, &[("scope", scope)]));
+        let mut browser = at_consent(&emulator, &link(Api::Site, &[("scope", scope)]));
         assert!(!browser.page.body.contains("action=login"));
         browser.decide("allow");
         assert_eq!(emulator.codes().pop().unwrap().scope.as_deref(), Some(scope));
@@ -586,13 +586,13 @@ fn the_scope_may_carry_parameters_for_the_page() {
 #[test]
 fn the_driver_knows_only_addresses_of_its_emulator() {
     let emulator = started();
-    let good = format!("{}{}", emulator.base_url(), link(Family::Classic, &[]));
+    let good = format!("{}{}", emulator.base_url(), link(Api::Classic, &[]));
     assert!(emulator.authorize(&good).is_ok());
     assert!(emulator.authorize(&good.replace("127.0.0.1:", "localhost:")).is_ok());
     let bad = [
         String::new(),
         "nonsense".to_owned(),
-        link(Family::Classic, &[]),
+        link(Api::Classic, &[]),
         good.replace("http:", "https:"),
         good.replacen("127.0.0.1", "127.0.0.2", 1),
         good.replacen("http://", "http://user@", 1),
@@ -601,7 +601,7 @@ fn the_driver_knows_only_addresses_of_its_emulator() {
         good.replace("/sso/oauth/redirect", "/device"),
         good.replace("/sso/oauth/redirect", "/service/oauth//authorize"),
         // Where a device is confirmed.
-        format!("{}{}&user_code=CXY-Q34", emulator.base_url(), link(Family::Site, &[])),
+        format!("{}{}&user_code=CXY-Q34", emulator.base_url(), link(Api::Site, &[])),
         format!("{good}&x={}", "x".repeat(70_000)),
     ];
     for url in &bad {
@@ -616,16 +616,16 @@ fn the_driver_knows_only_addresses_of_its_emulator() {
     }
     assert_eq!(emulator.requests(), []);
     let public = Emulator::builder().public_url("https://login.example.test").unwrap().start().unwrap();
-    let path = link(Family::Classic, &[]);
+    let path = link(Api::Classic, &[]);
     assert!(public.authorize(&format!("https://login.example.test{path}")).is_ok());
     assert!(public.authorize(&format!("http://login.example.test{path}")).is_err());
 }
 
 #[test]
 fn requests_are_recorded_and_faults_are_applied() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = started();
-        let path = link(family, &[]);
+        let path = link(api, &[]);
         emulator.fault_times(Operation::Authorize, Fault::Status(503), 1);
         emulator.fault_times(Operation::Authorize, Fault::DropBefore, 1);
         emulator.fault_times(Operation::Authorize, Fault::RedirectTo("http://127.0.0.1:9/elsewhere".into()), 1);
@@ -635,14 +635,14 @@ fn requests_are_recorded_and_faults_are_applied() {
         assert_eq!(statuses(), 302);
         let mut browser = at_consent(&emulator, &path);
         browser.decide("allow");
-        browser.go(&link(family, &[("response_type", "")]));
-        browser.go(&link(family, &[("client_id", "")]));
+        browser.go(&link(api, &[("response_type", "")]));
+        browser.go(&link(api, &[("client_id", "")]));
         let requests = emulator.requests();
         let seen: Vec<_> = requests.iter().map(|request| request.status).collect();
         // The forms are not recorded.
         assert_eq!(seen, [Some(503), None, Some(302), Some(200), Some(303), Some(400)]);
         for request in &requests {
-            assert_eq!((request.operation, request.family), (Some(Operation::Authorize), Some(family)));
+            assert_eq!((request.operation, request.api), (Some(Operation::Authorize), Some(api)));
             assert_eq!(request.param("redirect_uri"), Some(CALLBACK));
         }
         assert_eq!(requests[3].client_id.as_deref(), Some(seeded::CLIENT_ID));
@@ -656,18 +656,18 @@ fn requests_are_recorded_and_faults_are_applied() {
 #[test]
 fn a_user_code_makes_it_a_devices_confirmation_only_where_one_is_confirmed() {
     let emulator = started();
-    let with_code = |family| get(&emulator, &format!("{}&user_code=CXY-Q34", link(family, &[])));
-    assert_eq!(with_code(Family::Site).header("location"), Some("/device?user_code=CXY-Q34"));
+    let with_code = |api| get(&emulator, &format!("{}&user_code=CXY-Q34", link(api, &[])));
+    assert_eq!(with_code(Api::Site).header("location"), Some("/device?user_code=CXY-Q34"));
     assert_eq!(emulator.requests(), []);
-    assert_eq!(with_code(Family::Classic).status, 200);
+    assert_eq!(with_code(Api::Classic).status, 200);
     assert_eq!(emulator.requests()[0].operation, Some(Operation::Authorize));
 }
 
 #[test]
 fn only_get_leads_in() {
     let emulator = started();
-    for family in FAMILIES {
-        let path = link(family, &[]);
+    for api in APIS {
+        let path = link(api, &[]);
         let response = post(&emulator, &path, &[]);
         assert_eq!((response.status, response.header("allow")), (405, Some("GET")));
     }
@@ -690,14 +690,14 @@ fn only_get_leads_in() {
 #[test]
 fn thousands_that_never_finish_do_no_harm() {
     let emulator = started();
-    let mut first = Browser::open(&emulator, &link(Family::Classic, &[]));
+    let mut first = Browser::open(&emulator, &link(Api::Classic, &[]));
     for _ in 0..1000 {
-        assert_eq!(get(&emulator, &link(Family::Classic, &[])).status, 200);
+        assert_eq!(get(&emulator, &link(Api::Classic, &[])).status, 200);
     }
     // The oldest session is forgotten, and its form with it.
     first.submit("/authorize/sign-in", &[("username", "ada"), ("password", seeded::ADA.password)]);
     assert!(matches!(first.page.status, 400 | 403));
-    let mut last = at_consent(&emulator, &link(Family::Classic, &[]));
+    let mut last = at_consent(&emulator, &link(Api::Classic, &[]));
     last.decide("allow");
     assert_eq!(emulator.codes().len(), 1);
 }

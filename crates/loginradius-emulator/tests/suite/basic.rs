@@ -85,7 +85,7 @@ fn wrong_credentials_are_refused() {
     let text = "The client_secret is a required parameter";
     let empty = post_as(&emulator, REVOKE, &format!("{}:", seeded::CLIENT_ID), &[("token", "x")]);
     assert_oauth(&empty, 400, "invalid_request", text);
-    assert_eq!(emulator.live_families(), 0);
+    assert_eq!(emulator.live_logins(), 0);
 }
 
 #[test]

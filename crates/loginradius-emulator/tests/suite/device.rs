@@ -30,12 +30,12 @@ fn a_device_gets_tokens_once_its_user_has_allowed_it() {
     assert_eq!(tokens.text("access_token").len(), 36);
     assert!(emulator.is_live_access_token(&tokens.text("access_token")));
     assert!(emulator.is_live_refresh_token(&tokens.text("refresh_token")));
-    assert_eq!(emulator.sessions_of(seeded::ADA.email).len(), 1);
+    assert_eq!(emulator.live_logins_of(seeded::ADA.email).len(), 1);
 
     let again = poll(&emulator, &code);
     assert_oauth(&again, 400, "invalid_grant", "The code is already used");
-    assert_eq!(emulator.device_grants()[0].state, GrantState::Used);
-    assert_eq!(emulator.counters().sign_ins, 1);
+    assert_eq!(emulator.device_grants()[0].state, GrantState::Redeemed);
+    assert_eq!(emulator.counters().logins, 1);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_site_gives_hexadecimal_bearer_tokens() {
     let access = tokens.text("access_token");
     assert_eq!(access.len(), 64);
     assert!(access.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    assert_eq!(emulator.sessions_of(seeded::GRACE.email).len(), 1);
+    assert_eq!(emulator.live_logins_of(seeded::GRACE.email).len(), 1);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn faults_apply_to_responses_without_a_body() {
         Fault::WrongContentType,
         Fault::Status(204),
         Fault::Oversized(0),
-        Fault::Answer { status: 200, headers: vec![("content-length".into(), "1000".into())], body: "{}".into() },
+        Fault::Respond { status: 200, headers: vec![("content-length".into(), "1000".into())], body: "{}".into() },
     ] {
         emulator.fault(Operation::Revoke, fault.clone());
         assert!(revoke().is_ok(), "{fault:?}");
@@ -195,7 +195,7 @@ fn any_documented_response_can_be_sent() {
     let emulator = Emulator::start().unwrap();
     let vector = loginradius_vectors::named("error_lr_1194_data_with_access_token");
     let documented = vector.response.unwrap();
-    let fault = Fault::Answer {
+    let fault = Fault::Respond {
         status: documented.status,
         headers: vec![
             ("Date".into(), "Fri, 31 Dec 1999 23:59:59 GMT".into()),
@@ -263,9 +263,9 @@ fn a_lost_refresh_consumes_its_token() {
     emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
     let fields = [ID, SECRET, ("grant_type", "refresh_token"), ("refresh_token", &token)];
     assert!(try_post(&emulator, "/sso/oauth/access_token/refresh", &fields).is_err());
-    let sign_in = &emulator.sign_ins()[0];
-    assert_eq!(sign_in.rotations, 1);
-    assert!(emulator.is_live_refresh_token(&sign_in.refresh_token));
+    let login = &emulator.logins()[0];
+    assert_eq!(login.rotations, 1);
+    assert!(emulator.is_live_refresh_token(&login.refresh_token));
     assert_code(&refresh(&emulator, &token), 400, 2010);
-    assert_eq!((emulator.replays(), emulator.live_families()), (1, 0));
+    assert_eq!((emulator.replays(), emulator.live_logins()), (1, 0));
 }

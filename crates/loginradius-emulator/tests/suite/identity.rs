@@ -33,7 +33,7 @@ fn add_email(emulator: &Emulator, access_token: &str, content_type: &str, body: 
 fn the_profile_is_that_of_the_user_who_signed_in() {
     let emulator = Emulator::start().unwrap();
     for user in [&seeded::ADA, &seeded::GRACE] {
-        let login = emulator.sign_in(user);
+        let login = emulator.login(user);
         let response = profile(&emulator, &login.access_token);
         assert_eq!((response.status, response.header("cache-control")), (200, Some("no-store")), "{response:?}");
         let body = response.json();
@@ -53,18 +53,18 @@ fn the_profile_is_that_of_the_user_who_signed_in() {
         assert_eq!(body["Email"], json!([{ "Type": "Primary", "Value": user.email }]));
         assert_eq!(body["EmailVerified"], json!(true));
     }
-    let unverified = emulator.sign_in(&seeded::UNVERIFIED);
+    let unverified = emulator.login(&seeded::UNVERIFIED);
     assert_eq!(profile(&emulator, &unverified.access_token).json()["EmailVerified"], json!(false));
 }
 
 #[test]
 fn a_request_for_the_profile_is_recorded() {
     let emulator = Emulator::start().unwrap();
-    let login = emulator.sign_in(&seeded::ADA);
+    let login = emulator.login(&seeded::ADA);
     profile(&emulator, &login.access_token);
     get(&emulator, "/identity/v2/auth/access_token");
     let requests = emulator.requests();
-    assert_eq!((requests[0].operation, requests[0].family), (Some(Operation::Profile), None));
+    assert_eq!((requests[0].operation, requests[0].api), (Some(Operation::Profile), None));
     assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("GET", PROFILE));
     assert_eq!(requests[0].client_id.as_deref(), Some(seeded::CLIENT_ID));
     assert_eq!(requests[0].authorization, Some(format!("Bearer {}", login.access_token)));
@@ -76,7 +76,7 @@ fn a_request_for_the_profile_is_recorded() {
 #[test]
 fn the_api_key_must_be_known() {
     let emulator = Emulator::start().unwrap();
-    let bearer = format!("Bearer {}", emulator.sign_in(&seeded::ADA).access_token);
+    let bearer = format!("Bearer {}", emulator.login(&seeded::ADA).access_token);
     let with = |query: &str| try_profile(&emulator, &format!("{PROFILE}{query}"), &bearer).unwrap();
     assert_code(&with(""), 400, 922);
     assert_code(&with("?apikey="), 400, 922);
@@ -91,7 +91,7 @@ fn the_api_key_must_be_known() {
 #[test]
 fn the_access_token_must_be_in_the_header_and_good() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
-    let login = emulator.sign_in(&seeded::ADA);
+    let login = emulator.login(&seeded::ADA);
     assert_code(&get(&emulator, &with_key(PROFILE)), 400, 1060);
     let in_query = format!("{}&access_token={}", with_key(PROFILE), login.access_token);
     assert_code(&get(&emulator, &in_query), 400, 1060);
@@ -118,11 +118,11 @@ fn the_access_token_must_be_in_the_header_and_good() {
     assert_eq!(profile(&emulator, &login.access_token).status, 200);
     emulator.advance(Duration::from_secs(1));
     assert_code(&profile(&emulator, &login.access_token), 403, 906);
-    let next = emulator.sign_in(&seeded::ADA);
+    let next = emulator.login(&seeded::ADA);
     emulator.expire_access_tokens();
     assert_code(&profile(&emulator, &next.access_token), 403, 906);
-    let next = emulator.sign_in(&seeded::ADA);
-    emulator.revoke_everything();
+    let next = emulator.login(&seeded::ADA);
+    emulator.end_all_logins();
     assert_code(&profile(&emulator, &next.access_token), 403, 905);
 }
 
@@ -138,7 +138,7 @@ fn the_method_is_exact() {
 #[test]
 fn faults_apply_to_the_profile() {
     let emulator = Emulator::start().unwrap();
-    let login = emulator.sign_in(&seeded::ADA);
+    let login = emulator.login(&seeded::ADA);
     emulator.fault_times(Operation::Profile, Fault::Status(503), 1);
     emulator.fault_times(Operation::Profile, Fault::TooManyRequests { retry_after: Some(7) }, 1);
     emulator.fault_times(Operation::Profile, Fault::DropBefore, 1);
@@ -155,7 +155,7 @@ fn faults_apply_to_the_profile() {
 #[test]
 fn an_email_address_can_be_posted_as_json_and_as_a_form() {
     let emulator = Emulator::start().unwrap();
-    let login = emulator.sign_in(&seeded::ADA);
+    let login = emulator.login(&seeded::ADA);
     let body = json!({ "email": "second@example.com", "type": "Secondary" }).to_string();
     let response = add_email(&emulator, &login.access_token, "application/json", &body);
     assert_eq!((response.status, response.json()), (200, json!({ "IsPosted": true })));
@@ -164,7 +164,7 @@ fn an_email_address_can_be_posted_as_json_and_as_a_form() {
     let response = post_with(&emulator, &with_key(EMAIL), &[("authorization", &bearer)], &fields);
     assert_eq!((response.status, response.json()), (200, json!({ "IsPosted": true })));
     for request in emulator.requests() {
-        assert_eq!((request.operation, request.family), (Some(Operation::AddEmail), None));
+        assert_eq!((request.operation, request.api), (Some(Operation::AddEmail), None));
         assert_eq!(request.param("email"), Some("second@example.com"));
     }
 }
@@ -172,7 +172,7 @@ fn an_email_address_can_be_posted_as_json_and_as_a_form() {
 #[test]
 fn adding_an_email_address_is_refused_as_documented() {
     let emulator = Emulator::builder().manual_clock().start().unwrap();
-    let token = emulator.sign_in(&seeded::ADA).access_token;
+    let token = emulator.login(&seeded::ADA).access_token;
     let post_json = |token: &str, body: &Value| add_email(&emulator, token, "application/json", &body.to_string());
     let good = json!({ "email": "second@example.com", "type": "Secondary" });
     assert_code(&post_json("x", &good), 403, 905);

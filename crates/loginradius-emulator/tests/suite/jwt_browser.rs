@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use loginradius_emulator::{AuthorizeError, Emulator, Family, Fault, Operation, ResponseMode, seeded};
+use loginradius_emulator::{Api, AuthorizeError, Emulator, Fault, Operation, ResponseMode, seeded};
 use serde_json::Value;
 
-use crate::authorize::{CALLBACK, FAMILIES, authorize, protected};
+use crate::authorize::{APIS, CALLBACK, authorize, protected};
 use crate::browser::Browser;
 use crate::http::get;
 
 /// Returns the parameter that has the redirect URI.
-pub(crate) fn address(family: Family) -> &'static str {
-    match family {
-        Family::Classic => "return_url",
+pub(crate) fn address(api: Api) -> &'static str {
+    match api {
+        Api::Classic => "return_url",
         _ => "redirect_uri",
     }
 }
 
 /// Returns path and query of a link. These parameters replace the usual ones; an empty one is left out.
-pub(crate) fn link(family: Family, app: &str, params: &[(&str, &str)]) -> String {
-    let (path, mut all) = match family {
-        Family::Classic => ("/sso/jwt/redirect/token".to_owned(), vec![("apikey", seeded::CLIENT_ID), ("jwtapp", app)]),
+pub(crate) fn link(api: Api, app: &str, params: &[(&str, &str)]) -> String {
+    let (path, mut all) = match api {
+        Api::Classic => ("/sso/jwt/redirect/token".to_owned(), vec![("apikey", seeded::CLIENT_ID), ("jwtapp", app)]),
         _ => (format!("/service/jwt/{app}/authorize"), vec![("client_id", seeded::CLIENT_ID)]),
     };
-    all.push((address(family), CALLBACK));
+    all.push((address(api), CALLBACK));
     all.retain(|(name, _)| !params.iter().any(|(other, _)| other == name));
     all.extend(params.iter().filter(|(_, value)| !value.is_empty()));
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
@@ -43,9 +43,9 @@ fn claims(jwt: &str) -> Value {
 
 #[test]
 fn the_user_signs_in_and_the_application_gets_a_jwt() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = started();
-        let mut browser = Browser::open(&emulator, &link(family, seeded::JWT_APP, &[("nonce", "n-0 S6&")]));
+        let mut browser = Browser::open(&emulator, &link(api, seeded::JWT_APP, &[("nonce", "n-0 S6&")]));
         assert!(browser.page.body.contains(seeded::JWT_APP));
         protected(&browser.page, "form-action 'self' http:");
         browser.sign_in(seeded::ADA.email, "wrong");
@@ -73,9 +73,9 @@ fn the_user_signs_in_and_the_application_gets_a_jwt() {
 #[test]
 fn a_jwt_has_a_nonce_only_if_one_was_sent() {
     let emulator = started();
-    for family in FAMILIES {
+    for api in APIS {
         for (params, expected) in [(&[][..], Value::Null), (&[("nonce", "x")], "x".into())] {
-            let response = authorize(&emulator, &link(family, seeded::JWT_APP, params)).unwrap();
+            let response = authorize(&emulator, &link(api, seeded::JWT_APP, params)).unwrap();
             assert_eq!(claims(&response.param("token").unwrap())["nonce"], expected);
         }
     }
@@ -83,12 +83,12 @@ fn a_jwt_has_a_nonce_only_if_one_was_sent() {
 
 #[test]
 fn the_settings_say_how_the_jwt_comes_back_and_under_which_name() {
-    for family in FAMILIES {
+    for api in APIS {
         for mode in [ResponseMode::Query, ResponseMode::Fragment, ResponseMode::Post] {
             let emulator =
                 Emulator::builder().jwt_response_mode(mode).jwt_response_parameter("my jwt").start().unwrap();
             let back = "http://localhost:9/?tenant=a";
-            let path = link(family, seeded::JWT_APP, &[(address(family), back)]);
+            let path = link(api, seeded::JWT_APP, &[(address(api), back)]);
             let response = authorize(&emulator, &path).unwrap();
             let jwt = response.param("my jwt").expect("a JWT");
             assert_eq!(claims(&jwt)["sub"], seeded::ADA.uid);
@@ -116,18 +116,18 @@ fn the_settings_say_how_the_jwt_comes_back_and_under_which_name() {
 #[test]
 fn the_user_is_shown_errors() {
     let unknown = "de300000-0000-4000-8000-00000000dead";
-    for family in FAMILIES {
-        let key = if family == Family::Classic { "apikey" } else { "client_id" };
+    for api in APIS {
+        let key = if api == Api::Classic { "apikey" } else { "client_id" };
         let cases = [
-            (link(family, seeded::JWT_APP, &[(key, "")]), 922),
-            (link(family, seeded::JWT_APP, &[(key, "key")]), 920),
-            (link(family, seeded::JWT_APP, &[(key, unknown)]), 901),
-            (link(family, "another", &[]), 1180),
-            (link(family, seeded::JWT_APP, &[(address(family), "")]), 2008),
-            (link(family, seeded::JWT_APP, &[(address(family), "https://evil.example/")]), 2014),
-            (link(family, seeded::JWT_APP, &[(address(family), "javascript:alert(1)")]), 2006),
-            (link(family, seeded::JWT_APP, &[("nonce", "1"), ("Nonce", "2")]), 908),
-            (format!("{}&x=%FF", link(family, seeded::JWT_APP, &[])), 908),
+            (link(api, seeded::JWT_APP, &[(key, "")]), 922),
+            (link(api, seeded::JWT_APP, &[(key, "key")]), 920),
+            (link(api, seeded::JWT_APP, &[(key, unknown)]), 901),
+            (link(api, "another", &[]), 1180),
+            (link(api, seeded::JWT_APP, &[(address(api), "")]), 2008),
+            (link(api, seeded::JWT_APP, &[(address(api), "https://evil.example/")]), 2014),
+            (link(api, seeded::JWT_APP, &[(address(api), "javascript:alert(1)")]), 2006),
+            (link(api, seeded::JWT_APP, &[("nonce", "1"), ("Nonce", "2")]), 908),
+            (format!("{}&x=%FF", link(api, seeded::JWT_APP, &[])), 908),
         ];
         for (path, expected) in cases {
             let emulator = started();
@@ -142,7 +142,7 @@ fn the_user_is_shown_errors() {
         }
     }
     let emulator = started();
-    let without_app = link(Family::Classic, seeded::JWT_APP, &[("jwtapp", "")]);
+    let without_app = link(Api::Classic, seeded::JWT_APP, &[("jwtapp", "")]);
     let refused = authorize(&emulator, &without_app);
     assert!(matches!(refused, Err(AuthorizeError::Refused { code: 1196, .. })), "{refused:?}");
 }
@@ -158,7 +158,7 @@ fn names_are_read_in_any_case() {
 #[test]
 fn the_login_must_be_complete_within_ten_minutes() {
     let emulator = started();
-    let mut browser = Browser::open(&emulator, &link(Family::Classic, seeded::JWT_APP, &[]));
+    let mut browser = Browser::open(&emulator, &link(Api::Classic, seeded::JWT_APP, &[]));
     emulator.advance(Duration::from_secs(600));
     browser.sign_in_as_ada();
     browser.warns(400, "it took longer than 10 minutes");
@@ -168,8 +168,8 @@ fn the_login_must_be_complete_within_ten_minutes() {
 #[test]
 fn there_is_nothing_to_deny() {
     let emulator = started();
-    for family in FAMILIES {
-        let url = format!("{}{}", emulator.base_url(), link(family, seeded::JWT_APP, &[]));
+    for api in APIS {
+        let url = format!("{}{}", emulator.base_url(), link(api, seeded::JWT_APP, &[]));
         assert_eq!(emulator.deny_authorization(&url), Err(AuthorizeError::NothingToDeny));
         let blocked = emulator.authorize_as(&url, &seeded::BLOCKED);
         assert_eq!(blocked, Err(AuthorizeError::MayNotSignIn(seeded::Standing::Blocked)));
@@ -179,17 +179,17 @@ fn there_is_nothing_to_deny() {
 
 #[test]
 fn requests_are_recorded_and_faults_are_applied() {
-    for family in FAMILIES {
+    for api in APIS {
         let emulator = started();
         emulator.fault_times(Operation::JwtRedirect, Fault::TooManyRequests { retry_after: Some(3) }, 1);
-        let path = link(family, seeded::JWT_APP, &[]);
+        let path = link(api, seeded::JWT_APP, &[]);
         let response = get(&emulator, &path);
         assert_eq!((response.status, response.header("retry-after")), (429, Some("3")));
         assert_eq!(get(&emulator, &path).status, 200);
         let requests = emulator.requests();
         let statuses: Vec<_> = requests.iter().map(|request| request.status).collect();
         assert_eq!(statuses, [Some(429), Some(200)]);
-        assert_eq!((requests[1].operation, requests[1].family), (Some(Operation::JwtRedirect), Some(family)));
+        assert_eq!((requests[1].operation, requests[1].api), (Some(Operation::JwtRedirect), Some(api)));
         assert_eq!(requests[1].client_id.as_deref(), Some(seeded::CLIENT_ID));
     }
 }
@@ -199,7 +199,7 @@ fn no_name_of_the_parameter_becomes_markup_or_keeps_the_form_from_being_sent() {
     for name in ["\"><script>alert(1)</script>", "submit"] {
         let emulator =
             Emulator::builder().jwt_response_mode(ResponseMode::Post).jwt_response_parameter(name).start().unwrap();
-        let mut browser = Browser::open(&emulator, &link(Family::Site, seeded::JWT_APP, &[]));
+        let mut browser = Browser::open(&emulator, &link(Api::Site, seeded::JWT_APP, &[]));
         browser.sign_in_as_ada();
         assert_eq!(browser.hidden_of(CALLBACK)[0].0, name);
         assert_eq!(browser.page.body.matches("<script").count(), 1);

@@ -9,10 +9,10 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use loginradius_emulator::seeded::{self, JwtAlgorithm, JwtApp};
-use loginradius_emulator::{Emulator, Family};
+use loginradius_emulator::{Api, Emulator};
 use serde_json::{Value, json};
 
-use crate::authorize::{FAMILIES, authorize};
+use crate::authorize::{APIS, authorize};
 use crate::http::{get, post_json, tokens};
 use crate::jwt_browser::link;
 
@@ -82,8 +82,8 @@ fn every_algorithm_has_an_app_and_signs_wherever_a_jwt_is_given() {
             post_json(&emulator, &format!("/api/jwt/{name}/login?apikey={key}"), &login),
         ];
         let mut jwts: Vec<_> = responses.iter().map(|response| response.text("signature")).collect();
-        for family in FAMILIES {
-            jwts.push(authorize(&emulator, &link(family, name, &[])).unwrap().param("token").unwrap());
+        for api in APIS {
+            jwts.push(authorize(&emulator, &link(api, name, &[])).unwrap().param("token").unwrap());
         }
         for jwt in jwts {
             let (header, claims) = verified(&emulator, app, &jwt);
@@ -184,7 +184,7 @@ fn an_audience_is_named_if_one_is_set() {
             builder = builder.jwt_audience(audience);
         }
         let emulator = builder.start().unwrap();
-        let response = authorize(&emulator, &link(Family::Site, "demo-jwt-app-es256", &[])).unwrap();
+        let response = authorize(&emulator, &link(Api::Site, "demo-jwt-app-es256", &[])).unwrap();
         let app = seeded::jwt_app("demo-jwt-app-es256").unwrap();
         let (_, claims) = verified(&emulator, app, &response.param("token").unwrap());
         assert_eq!(claims["aud"], expected);
@@ -195,7 +195,7 @@ fn an_audience_is_named_if_one_is_set() {
 #[test]
 fn a_profile_may_have_claims_of_any_json_type() {
     let emulator = Emulator::start().unwrap();
-    let url = format!("{}{}", emulator.base_url(), link(Family::Classic, seeded::JWT_APP, &[]));
+    let url = format!("{}{}", emulator.base_url(), link(Api::Classic, seeded::JWT_APP, &[]));
     let jwt = emulator.authorize_as(&url, &seeded::GRACE).unwrap().param("token").unwrap();
     let (_, claims) = verified(&emulator, &seeded::JWT_APPS[0], &jwt);
     let seen = [claims["company"].is_null(), claims["roles"].is_array(), claims["address"]["postal_code"].is_null()];

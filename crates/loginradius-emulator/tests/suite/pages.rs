@@ -45,7 +45,7 @@ fn the_user_allows_a_device() {
     browser.is_at("/device/result");
     assert!(browser.page.body.contains("id=\"result\" data-outcome=\"allowed\""));
     assert_eq!(poll(&emulator, &grant.text("device_code")).status, 200);
-    assert_eq!(emulator.sessions_of(seeded::ADA.email).len(), 1);
+    assert_eq!(emulator.live_logins_of(seeded::ADA.email).len(), 1);
     // Reloading changes nothing.
     browser.go("/device/result");
     assert!(browser.page.body.contains("data-outcome=\"allowed\""));
@@ -175,7 +175,7 @@ fn the_user_stays_signed_in_and_can_be_changed() {
     assert!(browser.page.body.contains("Grace Sample"));
     browser.submit("/device/decide", &[("decision", "allow")]);
     assert_eq!(poll(&emulator, &second.text("device_code")).status, 200);
-    assert_eq!(emulator.sessions_of(seeded::GRACE.email).len(), 1);
+    assert_eq!(emulator.live_logins_of(seeded::GRACE.email).len(), 1);
 }
 
 #[test]

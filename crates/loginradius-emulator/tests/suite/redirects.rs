@@ -1,8 +1,8 @@
 //! Browsers are sent to allowed redirect URIs only, and nothing that was sent becomes markup or a header.
 
-use loginradius_emulator::{AuthorizeError, Emulator, Family, seeded};
+use loginradius_emulator::{Api, AuthorizeError, Emulator, seeded};
 
-use crate::authorize::{CALLBACK, FAMILIES, at_consent, authorize, bare_link, link};
+use crate::authorize::{APIS, CALLBACK, at_consent, authorize, bare_link, link};
 use crate::browser::Browser;
 use crate::http::{get, host, raw};
 use crate::jwt_browser;
@@ -41,13 +41,13 @@ const ELSEWHERE: [&str; 24] = [
 fn there_is_no_open_redirect() {
     let emulator = Emulator::start().unwrap();
     for elsewhere in ELSEWHERE {
-        for family in FAMILIES {
+        for api in APIS {
             let paths = [
-                link(family, &[("redirect_uri", elsewhere)]),
+                link(api, &[("redirect_uri", elsewhere)]),
                 // What else is wrong must not matter.
-                link(family, &[("redirect_uri", elsewhere), ("response_type", "")]),
-                link(family, &[("redirect_uri", elsewhere), ("response_mode", "form_post")]),
-                jwt_browser::link(family, seeded::JWT_APP, &[(jwt_browser::address(family), elsewhere)]),
+                link(api, &[("redirect_uri", elsewhere), ("response_type", "")]),
+                link(api, &[("redirect_uri", elsewhere), ("response_mode", "form_post")]),
+                jwt_browser::link(api, seeded::JWT_APP, &[(jwt_browser::address(api), elsewhere)]),
             ];
             for path in paths {
                 let response = get(&emulator, &path);
@@ -72,10 +72,10 @@ fn this_machine_is_allowed_on_every_port() {
         "http://[::1]",
         "http://127.0.0.1:8080?next=/x",
     ] {
-        for family in FAMILIES {
-            let response = authorize(&emulator, &link(family, &[("redirect_uri", address)])).unwrap();
+        for api in APIS {
+            let response = authorize(&emulator, &link(api, &[("redirect_uri", address)])).unwrap();
             assert!(response.url.starts_with(address), "{response:?}");
-            let path = jwt_browser::link(family, seeded::JWT_APP, &[(jwt_browser::address(family), address)]);
+            let path = jwt_browser::link(api, seeded::JWT_APP, &[(jwt_browser::address(api), address)]);
             assert!(authorize(&emulator, &path).unwrap().url.starts_with(address));
         }
     }
@@ -89,9 +89,9 @@ fn addresses_that_were_given_are_the_only_ones() {
         builder = builder.redirect_uri(address).unwrap();
     }
     let emulator = builder.start().unwrap();
-    for family in FAMILIES {
+    for api in APIS {
         for address in given {
-            let mut browser = at_consent(&emulator, &link(family, &[("redirect_uri", address)]));
+            let mut browser = at_consent(&emulator, &link(api, &[("redirect_uri", address)]));
             browser.decide("allow");
             let joint = if address.contains('?') { '&' } else { '?' };
             assert!(browser.location().starts_with(&format!("{address}{joint}code=")), "{}", browser.location());
@@ -106,7 +106,7 @@ fn addresses_that_were_given_are_the_only_ones() {
             "http://127.0.0.1:7/only/",
             "http://127.0.0.1:8/only",
         ] {
-            let refused = authorize(&emulator, &link(family, &[("redirect_uri", elsewhere)]));
+            let refused = authorize(&emulator, &link(api, &[("redirect_uri", elsewhere)]));
             assert!(matches!(refused, Err(AuthorizeError::Refused { .. })), "{elsewhere}");
         }
     }
@@ -123,10 +123,10 @@ fn nothing_that_was_sent_becomes_markup() {
         assert!(!browser.page.body.contains("<script") && !browser.page.body.contains("<img"), "{}", browser.page.body);
         assert!(!browser.page.body.contains("'><"));
     };
-    for family in FAMILIES {
+    for api in APIS {
         // On the error page.
         for name in ["client_id", "redirect_uri"] {
-            let browser = Browser::open(&emulator, &link(family, &[(name, MARKUP)]));
+            let browser = Browser::open(&emulator, &link(api, &[(name, MARKUP)]));
             assert_eq!(browser.page.status, 400);
             safe(&browser);
         }
@@ -134,7 +134,7 @@ fn nothing_that_was_sent_becomes_markup() {
         let scope = format!("profile&{MARKUP}");
         let way = "http://127.0.0.1:9/'()*,;:@!$&=";
         let params = [("state", MARKUP), ("scope", scope.as_str()), ("redirect_uri", way), (MARKUP, MARKUP)];
-        let mut browser = Browser::open(&emulator, &link(family, &params));
+        let mut browser = Browser::open(&emulator, &link(api, &params));
         safe(&browser);
         browser.sign_in(MARKUP, MARKUP);
         browser.warns(400, "Invalid user ID");
@@ -146,7 +146,7 @@ fn nothing_that_was_sent_becomes_markup() {
         let location = browser.location();
         assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte)), "{location}");
     }
-    let path = link(Family::Site, &[("state", MARKUP), ("response_mode", "form_post"), ("response_type", "")]);
+    let path = link(Api::Site, &[("state", MARKUP), ("response_mode", "form_post"), ("response_type", "")]);
     let page = get(&emulator, &path);
     assert_eq!(page.status, 200);
     assert!(page.body.contains("value=\"&quot;'&gt;&lt;script&gt;alert(1)&lt;/script&gt;"), "{}", page.body);
@@ -165,7 +165,7 @@ fn no_header_can_be_smuggled_in() {
         let params = [("state", state), ("response_type", ""), ("response_mode", mode)];
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            link(Family::Classic, &params),
+            link(Api::Classic, &params),
             host(&emulator)
         );
         let response = String::from_utf8(raw(&emulator, &request)).unwrap();
@@ -184,13 +184,13 @@ fn long_and_odd_requests_get_a_response_and_do_no_harm() {
         let response = String::from_utf8_lossy(&response).into_owned();
         response.get(9..12).and_then(|status| status.parse::<u16>().ok())
     };
-    for family in FAMILIES {
-        let good = link(family, &[]);
+    for api in APIS {
+        let good = link(api, &[]);
         assert_eq!(status(&good), Some(200));
         // As long as an address can be, it is carried along.
         let long = "x".repeat(60_000);
         assert_eq!(status(&format!("{good}&y={long}")), Some(200));
-        let response = authorize(&emulator, &link(family, &[("state", &long)])).unwrap();
+        let response = authorize(&emulator, &link(api, &[("state", &long)])).unwrap();
         assert_eq!(response.param("state"), Some(long));
         // Longer ones are refused, with a response or by closing the connection.
         for length in [70_000, 1 << 20] {
@@ -208,7 +208,7 @@ fn long_and_odd_requests_get_a_response_and_do_no_harm() {
             assert_eq!(status(&format!("{good}&x={odd}")), Some(400), "{odd}");
         }
         let many: Vec<_> = (0..5000).map(|_| ("client_id", "x")).collect();
-        assert_eq!(get(&emulator, &bare_link(family, &many)).status, 400);
+        assert_eq!(get(&emulator, &bare_link(api, &many)).status, 400);
     }
     assert_eq!(get(&emulator, "/").status, 200);
 }
@@ -216,13 +216,13 @@ fn long_and_odd_requests_get_a_response_and_do_no_harm() {
 #[test]
 fn a_query_that_the_address_has_is_kept() {
     let emulator = Emulator::start().unwrap();
-    for family in FAMILIES {
+    for api in APIS {
         let address = "http://127.0.0.1:9/callback?tenant=a%26b&empty=";
-        let response = authorize(&emulator, &link(family, &[("redirect_uri", address), ("state", "s")])).unwrap();
+        let response = authorize(&emulator, &link(api, &[("redirect_uri", address), ("state", "s")])).unwrap();
         let code = emulator.codes().pop().unwrap();
         assert_eq!(response.url, format!("{address}&code={}&state=s", code.code));
         assert_eq!(code.redirect_uri, address);
-        let response = authorize(&emulator, &link(family, &[("response_type", "x")])).unwrap();
+        let response = authorize(&emulator, &link(api, &[("response_type", "x")])).unwrap();
         assert!(response.url.starts_with(&format!("{CALLBACK}?error=")));
     }
 }

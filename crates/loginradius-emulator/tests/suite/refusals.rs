@@ -38,7 +38,7 @@ fn clients_must_be_known_and_prove_it() {
     let other_app = post(&emulator, "/api/oauth/other/token", &password(&[ID]));
     let text = "The OAuth configuration not found.";
     assert_oauth(&other_app, 403, "unauthorized_client", text);
-    assert_eq!(emulator.sign_ins(), []);
+    assert_eq!(emulator.logins(), []);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use loginradius_emulator::{BodyFormat, Emulator, Family, Fault, Operation, seeded};
+use loginradius_emulator::{Api, BodyFormat, Emulator, Fault, Operation, seeded};
 
 use crate::http::{ID, device_code, get, host, post, raw, send, tokens};
 
@@ -172,7 +172,7 @@ fn requests_are_recorded_completely() {
     assert_eq!(recorded.method, "POST");
     assert_eq!(recorded.path, "/api/oauth/demo-oauth-app/device");
     assert_eq!(recorded.operation, Some(Operation::DeviceCode));
-    assert_eq!(recorded.family, Some(Family::Site));
+    assert_eq!(recorded.api, Some(Api::Site));
     let pairs: Vec<_> = recorded.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected = [("extra", "1"), ("client_id", seeded::CLIENT_ID), ("scope", "email profile"), ("scope", "x&y")];
     assert_eq!(pairs, expected);
@@ -189,7 +189,7 @@ fn requests_are_recorded_completely() {
     let recorded = emulator.requests().pop().unwrap();
     assert_eq!(recorded.client_id.as_deref(), Some(seeded::CLIENT_ID));
     assert_eq!(recorded.body_format, BodyFormat::None);
-    assert_eq!(recorded.family, Some(Family::Classic));
+    assert_eq!(recorded.api, Some(Api::Classic));
 
     post(&emulator, "/sso/unknown", &[ID]);
     get(&emulator, "/device");

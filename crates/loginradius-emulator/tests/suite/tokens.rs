@@ -40,10 +40,10 @@ fn a_code_is_redeemed_once_and_sending_it_again_ends_the_login() {
     let emulator = manual();
     let classic = code(&emulator, None);
     let first = exchange(&emulator, &classic, &[SECRET]);
-    assert_eq!((first.status, emulator.live_families()), (200, 1));
-    assert_eq!(emulator.sign_ins()[0].began_by, Operation::CodeExchange);
+    assert_eq!((first.status, emulator.live_logins()), (200, 1));
+    assert_eq!(emulator.logins()[0].began_by, Operation::CodeExchange);
     assert_code(&exchange(&emulator, &classic, &[SECRET]), 401, 2007);
-    assert_eq!(emulator.live_families(), 0);
+    assert_eq!(emulator.live_logins(), 0);
     assert!(!emulator.is_live_access_token(&first.text("access_token")));
 
     let site = code(&emulator, None);
@@ -152,7 +152,7 @@ fn passwords_go_with_email_user_name_or_phone() {
         let fields = [ID, SECRET, ("grant_type", "password"), ("username", username), ("password", ada.password)];
         assert_eq!(post(&emulator, CLASSIC, &fields).status, 200, "{username}");
     }
-    assert_eq!(emulator.sessions_of(ada.email).len(), 4);
+    assert_eq!(emulator.live_logins_of(ada.email).len(), 4);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn users_who_may_not_sign_in_get_the_reason() {
             }
         }
     }
-    assert_eq!(emulator.sign_ins(), []);
+    assert_eq!(emulator.logins(), []);
 }
 
 #[test]
@@ -211,12 +211,12 @@ fn refresh_tokens_rotate() {
         assert!(!emulator.is_live_refresh_token(&token));
         token = next.text("refresh_token");
         assert!(emulator.is_live_refresh_token(&token));
-        let sign_in = &emulator.sign_ins()[0];
-        assert_eq!((sign_in.rotations, &sign_in.refresh_token), (rotations, &token));
+        let login = &emulator.logins()[0];
+        assert_eq!((login.rotations, &login.refresh_token), (rotations, &token));
     }
     assert_eq!(emulator.counters().refreshes, 3);
     assert_eq!(emulator.replays(), 0);
-    assert_eq!(emulator.live_families(), 1);
+    assert_eq!(emulator.live_logins(), 1);
 }
 
 #[test]
@@ -226,10 +226,10 @@ fn a_replayed_refresh_token_ends_its_login_and_no_other() {
     let first = tokens(&emulator);
     let second = refresh(&emulator, &first.text("refresh_token"));
     let third = refresh(&emulator, &second.text("refresh_token"));
-    assert_eq!(emulator.live_families(), 2);
+    assert_eq!(emulator.live_logins(), 2);
 
     assert_code(&refresh(&emulator, &first.text("refresh_token")), 400, 2010);
-    assert_eq!((emulator.replays(), emulator.live_families()), (1, 1));
+    assert_eq!((emulator.replays(), emulator.live_logins()), (1, 1));
     assert_code(&refresh(&emulator, &third.text("refresh_token")), 400, 2010);
     for response in [&first, &second, &third] {
         assert!(!emulator.is_live_access_token(&response.text("access_token")));
@@ -249,7 +249,7 @@ fn of_concurrent_refreshes_one_succeeds() {
         callers.into_iter().map(|caller| caller.join().unwrap()).collect()
     });
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-    assert_eq!((emulator.replays(), emulator.live_families()), (7, 0));
+    assert_eq!((emulator.replays(), emulator.live_logins()), (7, 0));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn revoking_needs_the_secret_and_a_token() {
     assert_oauth(&response, 400, "invalid_request", "The client_secret is a required parameter");
     let response = post(&emulator, site, &[ID, SECRET]);
     assert_oauth(&response, 400, "invalid_request", "The refresh_token is a required parameter");
-    assert_eq!(emulator.live_families(), 1);
+    assert_eq!(emulator.live_logins(), 1);
 }
 
 #[test]
