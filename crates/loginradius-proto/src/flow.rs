@@ -219,8 +219,13 @@ pub struct Call<E: Endpoint> {
 
 #[derive(Debug)]
 enum State<T> {
-    /// To be sent at once, or at an instant.
-    Waiting(Option<Instant>),
+    /// To be sent at once.
+    Ready,
+    /// To be sent again, after that failure.
+    Waiting {
+        until: Instant,
+        failure: Error,
+    },
     AwaitingResponse {
         sent: Instant,
         deadline: Instant,
@@ -239,7 +244,7 @@ impl<E: Endpoint> Call<E> {
             deadline: None,
             jitter: Jitter::new(seed),
             attempts: 0,
-            state: State::Waiting(None),
+            state: State::Ready,
         }
     }
 
@@ -269,8 +274,11 @@ impl<E: Endpoint> Call<E> {
 
     fn send(&mut self, now: Instant) -> Step<E::Response> {
         if self.deadline.is_some_and(|deadline| now >= deadline) {
-            self.state = State::Done(None);
-            return Step::Done(Err(too_late().of(self.endpoint.name())));
+            let error = match std::mem::replace(&mut self.state, State::Done(None)) {
+                State::Waiting { failure, .. } => self.final_error(failure),
+                _ => too_late().of(self.endpoint.name()),
+            };
+            return Step::Done(Err(error));
         }
         match request_of(&self.endpoint, &self.app) {
             Ok(request) => {
@@ -295,17 +303,18 @@ impl<E: Endpoint> Call<E> {
         self.state = match result {
             Ok(response) => State::Done(Some(Ok(response))),
             Err(error) => match self.next_attempt(&error, now) {
-                Some(at) => State::Waiting(Some(at)),
-                None => {
-                    let error = error.of(self.endpoint.name()).to(self.app.service());
-                    let error = match self.attempts {
-                        0 | 1 => error,
-                        attempts => error.with_note(format!("{attempts} attempts were made")),
-                    };
-                    State::Done(Some(Err(error)))
-                }
+                Some(until) => State::Waiting { until, failure: error },
+                None => State::Done(Some(Err(self.final_error(error)))),
             },
         };
+    }
+
+    fn final_error(&self, error: Error) -> Error {
+        let error = error.of(self.endpoint.name()).to(self.app.service());
+        match self.attempts {
+            0 | 1 => error,
+            attempts => error.with_note(format!("{attempts} attempts were made")),
+        }
     }
 
     /// Returns when to make the next attempt; `None` if there must be none.
@@ -345,8 +354,8 @@ impl<E: Endpoint> Flow for Call<E> {
             self.outcome(Err(Error::unanswered()), sent, now);
         }
         match &mut self.state {
-            State::Waiting(Some(until)) if now < *until => Step::Wait(*until),
-            State::Waiting(_) => self.send(now),
+            State::Waiting { until, .. } if now < *until => Step::Wait(*until),
+            State::Ready | State::Waiting { .. } => self.send(now),
             State::AwaitingResponse { deadline, .. } => Step::Wait(*deadline),
             State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::already_completed()))),
         }
