@@ -15,12 +15,16 @@ mod cases;
 #[doc(hidden)]
 pub mod child;
 mod connecting;
+mod deadlines;
 mod device_login;
+mod device_login_handle;
+mod dialects;
 mod environment;
 mod faults;
 mod matrix;
 mod misbehaviour;
 mod operations;
+mod own_endpoints;
 mod proxies;
 mod receiver;
 mod server;
@@ -43,13 +47,21 @@ pub use canary::cases as canary_cases;
 #[doc(hidden)]
 pub use connecting::cases as connecting_cases;
 #[doc(hidden)]
+pub use deadlines::cases as deadlines_cases;
+#[doc(hidden)]
 pub use device_login::cases as device_login_cases;
+#[doc(hidden)]
+pub use device_login_handle::cases as device_login_handle_cases;
+#[doc(hidden)]
+pub use dialects::cases as dialects_cases;
 #[doc(hidden)]
 pub use environment::cases as environment_cases;
 #[doc(hidden)]
 pub use matrix::cases as matrix_cases;
 #[doc(hidden)]
 pub use misbehaviour::cases as misbehaviour_cases;
+#[doc(hidden)]
+pub use own_endpoints::cases as own_endpoints_cases;
 #[doc(hidden)]
 pub use proxies::cases as proxies_cases;
 #[doc(hidden)]
@@ -99,6 +111,18 @@ macro_rules! suite {
             mod logins {
                 $crate::browser_logins!($adapter);
             }
+        }
+        mod deadlines {
+            $crate::deadlines!($adapter);
+        }
+        mod device_login_handle {
+            $crate::device_login_handle!($adapter);
+        }
+        mod dialects {
+            $crate::dialects!($adapter);
+        }
+        mod own_endpoints {
+            $crate::own_endpoints!($adapter);
         }
         mod environment {
             $crate::environment!($adapter);

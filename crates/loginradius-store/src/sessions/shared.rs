@@ -191,6 +191,7 @@ impl<R: Runtime> SharedSession<R> {
             && error.kind() == ErrorKind::DeadlineExceeded
             && let CachedToken::Fresh(token) | CachedToken::RefreshDue(token) =
                 self.session.memory.load().cached_token(now())
+            && rejected.is_none_or(|rejected| rejected.expose() != token.expose())
         {
             // An early refresh takes long: the token is good meanwhile.
             return Ok(token.clone());
