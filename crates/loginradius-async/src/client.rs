@@ -192,7 +192,8 @@ impl Client {
         }
     }
 
-    /// Drives a flow to its end, over [`send`](Self::send).
+    /// Drives a flow to its end, over [`send`](Self::send). It takes as long as the flow says, whatever
+    /// [`within`](Self::within) is.
     ///
     /// # Errors
     ///
