@@ -94,10 +94,11 @@ impl SessionMemory {
         })
     }
 
-    /// Returns whether a user is signed in, as far as this memory knows.
+    /// Returns whether this memory knows that a user is signed in. It does not know that before a flow has loaded the
+    /// record, nor after a start, a sign-out or a forget that may or may not have been done.
     #[must_use]
     pub fn is_signed_in(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.record.status == Status::Active)
+        !self.stale && self.known.as_ref().is_some_and(|known| known.record.status == Status::Active)
     }
 
     /// Returns when the access token expires; `None` if there is none, or if its lifetime is unknown.

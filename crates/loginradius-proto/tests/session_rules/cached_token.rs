@@ -140,6 +140,39 @@ fn tokens_say_what_is_left_of_the_lifetime_by_the_clock_that_says_less() {
     assert_eq!(tokens.requested_at, Some(scene.now.monotonic));
 }
 
+#[test]
+fn a_user_is_signed_in_until_the_session_ends_whether_the_token_is_good_or_not() {
+    assert!(!Scene::empty().memory.is_signed_in());
+    let mut scene = Scene::expired();
+    assert!(scene.memory.is_signed_in());
+    scene.memory.reject(&AccessToken::new("a1"));
+    assert!(scene.memory.is_signed_in());
+    scene.policy.retry.attempts = 1;
+    scene.lost();
+    assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
+    assert!(scene.memory.is_signed_in());
+    scene.pass(HOUR);
+    scene.responds(400, REJECTED);
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
+    assert!(!scene.memory.is_signed_in());
+}
+
+#[test]
+fn a_token_expires_when_its_lifetime_counted_from_its_request_is_over() {
+    assert_eq!(Scene::empty().memory.expires_at(), None);
+    assert_eq!(Scene::with(tokens("a1", "r1", None)).memory.expires_at(), None);
+    let mut scene = Scene::signed_in(600);
+    let end = scene.now.wall + s(600);
+    scene.pass(s(100));
+    assert_eq!(scene.memory.expires_at(), Some(end));
+    // Another process reads the same from the store.
+    scene.memory = Default::default();
+    assert_eq!(scene.refresh().token(), "a1");
+    assert_eq!(scene.memory.expires_at(), Some(end));
+    scene.forget().ok();
+    assert_eq!(scene.memory.expires_at(), None);
+}
+
 // Two clocks
 
 #[test]

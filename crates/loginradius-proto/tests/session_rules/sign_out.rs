@@ -540,6 +540,7 @@ fn after_an_unknown_clear_the_store_is_looked_at_before_the_token_is_returned() 
         scene.on("load", |_| loaded(unreadable()));
         assert_eq!(scene.forget().kind(), ErrorKind::Unavailable);
         assert_eq!(scene.cached(), "missing");
+        assert!(!scene.memory.is_signed_in());
         let end = scene.refresh();
         if happened {
             assert_eq!(end.kind(), ErrorKind::SignInRequired);

@@ -194,6 +194,7 @@ fn after_an_unknown_save_the_store_is_looked_at_before_the_token_of_before_is_re
         assert_eq!(end.kind(), ErrorKind::Unavailable);
         // Another user may be signed in by now.
         assert_eq!(scene.cached(), "missing");
+        assert!(!scene.memory.is_signed_in());
         // Not even a lock that is taken, or a store that cannot be read, brings it back.
         scene.on("load", |_| loaded(unreadable()));
         assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);

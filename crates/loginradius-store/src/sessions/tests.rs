@@ -3,7 +3,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::session::{
@@ -14,7 +14,7 @@ use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, Seed, S
 use super::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport, drive};
 use crate::blocking::BlockingStore;
 use crate::memory::MemoryStore;
-use crate::store::{SessionLock, SessionStore};
+use crate::store::{AsyncSessionStore, SessionLock, SessionStore};
 
 /// The wait between two attempts, of which the jitter takes up to a quarter off.
 const WAIT: Duration = Duration::from_millis(40);
@@ -43,10 +43,10 @@ impl Scripted {
         }
     }
 
-    fn sessions(&self, store: &MemoryStore) -> SharedSessions<Self> {
+    fn sessions(&self, store: impl AsyncSessionStore) -> SharedSessions<Self> {
         let retry = Retry::default().with_attempts(2).with_first_wait(WAIT).with_max_wait(WAIT);
         let policy = SessionPolicy::default().with_retry(retry);
-        SharedSessions::new(self.clone(), Box::new(store.clone()), SessionSettings::default().with_policy(policy))
+        SharedSessions::new(self.clone(), Box::new(store), SessionSettings::default().with_policy(policy))
     }
 }
 
@@ -110,7 +110,7 @@ fn started(
     responses: impl IntoIterator<Item = Result<&'static str, Error>>,
 ) -> (Scripted, MemoryStore, SharedSession<Scripted>) {
     let (client, store) = (Scripted::new(responses), MemoryStore::new());
-    let session = client.sessions(&store).session("ada");
+    let session = client.sessions(store.clone()).session("ada");
     ready(session.start(&tokens())).unwrap();
     (client, store, session)
 }
@@ -161,7 +161,7 @@ fn a_flow_that_is_not_run_is_aborted() {
 #[test]
 fn a_session_that_no_caller_has_is_forgotten() {
     let (client, store) = (Scripted::new([]), MemoryStore::new());
-    let sessions = client.sessions(&store);
+    let sessions = client.sessions(store.clone());
     let session = sessions.session("ada");
     let _other = sessions.session("bob");
     ready(session.start(&tokens())).unwrap();
@@ -171,6 +171,131 @@ fn a_session_that_no_caller_has_is_forgotten() {
     drop(session);
     assert_eq!(sessions.known(), 1);
 }
+
+// Whether a user is signed in, and until when the token is good
+
+#[test]
+fn a_user_is_signed_in_from_the_start_to_the_sign_out() {
+    let (client, store) = (Scripted::new([Ok("{}")]), MemoryStore::new());
+    let session = client.sessions(store.clone()).session("ada");
+    assert!(!ready(session.is_signed_in()).unwrap());
+    ready(session.start(&tokens())).unwrap();
+    assert!(ready(session.is_signed_in()).unwrap());
+    // Another process loads the record first.
+    assert!(ready(client.sessions(store).session("ada").is_signed_in()).unwrap());
+    ready(session.sign_out()).unwrap();
+    assert!(!ready(session.is_signed_in()).unwrap());
+}
+
+#[test]
+fn a_user_is_not_signed_in_after_a_rejection() {
+    let (_, _, session) = started([Ok(r#"{"error":"invalid_grant"}"#)]);
+    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::SignInRequired);
+    assert!(!ready(session.is_signed_in()).unwrap());
+}
+
+#[test]
+fn a_user_is_signed_in_while_login_radius_cannot_be_reached() {
+    let not_sent = || Err(Error::not_sent("off"));
+    let (client, store, session) = started([not_sent(), not_sent()]);
+    assert_eq!(kind(ready(session.refresh_rejected(&"first".into()))), ErrorKind::Unavailable);
+    assert_eq!(kind(ready(session.access_token())), ErrorKind::Unavailable);
+    assert!(ready(session.is_signed_in()).unwrap());
+
+    // Another process loads the record, and the access token has expired.
+    let mut expired = tokens();
+    expired.expires_in = Some(Duration::from_millis(1));
+    ready(client.sessions(store.clone()).session("bob").start(&expired)).unwrap();
+    std::thread::sleep(Duration::from_millis(2));
+    client.responses.lock().unwrap().extend([not_sent(), not_sent()]);
+    assert!(ready(client.sessions(store).session("bob").is_signed_in()).unwrap());
+}
+
+#[test]
+fn whether_a_user_is_signed_in_is_an_error_if_the_store_fails_before_it_is_known() {
+    let store = Unreliable::default();
+    let session = Scripted::new([]).sessions(BlockingStore::new(store.clone())).session("ada");
+    store.fails.store(true, Ordering::SeqCst);
+    assert_eq!(ready(session.is_signed_in()).unwrap_err().kind(), ErrorKind::Unavailable);
+    store.fails.store(false, Ordering::SeqCst);
+    ready(session.start(&tokens())).unwrap();
+    store.fails.store(true, Ordering::SeqCst);
+    assert!(ready(session.is_signed_in()).unwrap(), "the token in memory is good");
+    store.fails.store(false, Ordering::SeqCst);
+    // The record may be there or not, and the store does not say which.
+    assert_eq!(ready(session.forget()).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(ready(session.is_signed_in()).unwrap_err().kind(), ErrorKind::Unavailable);
+    store.fails.store(false, Ordering::SeqCst);
+    assert!(ready(session.is_signed_in()).unwrap(), "the record is there");
+}
+
+#[test]
+fn the_time_at_which_the_token_expires_is_known_from_the_first_load_to_the_end() {
+    const LIFETIME: Duration = Duration::from_secs(600);
+    let (client, store) = (Scripted::new([]), MemoryStore::new());
+    let session = client.sessions(store.clone()).session("ada");
+    assert_eq!(session.expires_at(), None);
+    // A record has whole milliseconds.
+    let earliest = SystemTime::now() + LIFETIME - Duration::from_millis(1);
+    let mut tokens = tokens();
+    tokens.expires_in = Some(LIFETIME);
+    ready(session.start(&tokens)).unwrap();
+    let expires_at = session.expires_at().unwrap();
+    assert!(expires_at >= earliest && expires_at <= SystemTime::now() + LIFETIME, "{expires_at:?}");
+
+    let in_another_process = client.sessions(store).session("ada");
+    assert_eq!(in_another_process.expires_at(), None, "this does not use the store");
+    ready(in_another_process.access_token()).unwrap();
+    assert_eq!(in_another_process.expires_at(), Some(expires_at));
+    ready(session.forget()).unwrap();
+    assert_eq!(session.expires_at(), None);
+}
+
+#[test]
+fn an_unknown_lifetime_has_no_end() {
+    let (_, _, session) = started([]);
+    assert_eq!(session.expires_at(), None);
+}
+
+/// A store that loads nothing while it fails. A clear makes it fail, and has an unknown outcome.
+#[derive(Clone, Default)]
+struct Unreliable {
+    store: MemoryStore,
+    fails: Arc<AtomicBool>,
+}
+
+struct UnreliableLock(Box<dyn SessionLock>, Arc<AtomicBool>);
+
+impl SessionStore for Unreliable {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        let lock = SessionStore::try_lock(&self.store, name)?;
+        Ok(lock.map(|lock| Box::new(UnreliableLock(lock, self.fails.clone())) as _))
+    }
+}
+
+impl SessionLock for UnreliableLock {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err(LoadError::Failed(broken()));
+        }
+        self.0.load()
+    }
+
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        self.0.save(record, expected)
+    }
+
+    fn clear(&mut self, _: Expected) -> Result<(), SaveError> {
+        self.1.store(true, Ordering::SeqCst);
+        Err(SaveError::Unknown(broken()))
+    }
+}
+
+fn broken() -> Error {
+    Error::unavailable("the connection to the database broke; try again later", "a test")
+}
+
+// The retained lock
 
 /// A store on which only an intent to refresh can be saved.
 struct FullDisk(MemoryStore);
