@@ -19,6 +19,8 @@ mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod within_tests;
 
 pub use drive::{Transport, drive};
 pub use runtime::{OutcomeCell, Runtime};

@@ -191,9 +191,10 @@ impl<R: Runtime> SharedSession<R> {
             && error.kind() == ErrorKind::DeadlineExceeded
             && let CachedToken::Fresh(token) | CachedToken::RefreshDue(token) =
                 self.session.memory.load().cached_token(now())
+            // The memory learns of a rejection only when no flow is in flight.
             && rejected.is_none_or(|rejected| rejected.expose() != token.expose())
         {
-            // An early refresh takes long: the token is good meanwhile.
+            // As during an early refresh: the token is good until that ends.
             return Ok(token.clone());
         }
         let token = outcome?;
@@ -204,13 +205,13 @@ impl<R: Runtime> SharedSession<R> {
         let deadline = self.within.and_then(|time| Instant::now().checked_add(time));
         loop {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(too_late());
+                return Err(deadline_exceeded());
             }
             let (sharing, cell) = match self.admit(request, deadline)? {
                 Admitted::Done(outcome) => return outcome,
                 Admitted::Wait(sharing, cell) => (sharing, cell),
             };
-            let Some(outcome) = cell.wait(deadline).await else { return Err(too_late()) };
+            let Some(outcome) = cell.wait(deadline).await else { return Err(deadline_exceeded()) };
             if sharing.is_none_or(|sharing| sharing.includes(&outcome)) {
                 return outcome;
             }
@@ -245,9 +246,10 @@ enum Admitted<R: Runtime> {
 }
 
 /// Makes the error of a caller whose time is over.
-fn too_late() -> Error {
+fn deadline_exceeded() -> Error {
     Error::deadline_exceeded(
-        "the session needs longer than the program gave it: for a refresh, another process or the store; try again",
+        "the time that the program gave is over before the session got what it needs from LoginRadius, the store or \
+         another process: try again",
     )
 }
 
