@@ -43,7 +43,7 @@ fn older(name: &str) -> StoredRecord {
     StoredRecord::from_bytes(*json)
 }
 
-/// The tokens of those records' login.
+/// Makes the tokens of those records' login.
 fn login() -> TokenSet {
     let mut tokens = tokens("a1", "r1", Some(s(600)));
     tokens.scope = Some("openid email".into());
@@ -52,7 +52,7 @@ fn login() -> TokenSet {
     tokens
 }
 
-/// A process that does what led to the record of that name.
+/// Makes a process do what led to the record of that name.
 fn newer(name: &str) -> Scene {
     let mut scene = Scene::empty();
     scene.policy.retry = Retry::OFF;
@@ -87,7 +87,7 @@ fn newer(name: &str) -> Scene {
     scene
 }
 
-/// Records of this program that have every member between them.
+/// Makes records of this program that have every member between them.
 fn full() -> Vec<StoredRecord> {
     let failed = || {
         let mut scene = Scene::empty();
@@ -129,7 +129,7 @@ fn text(record: &StoredRecord) -> &str {
     std::str::from_utf8(record.as_bytes()).expect("text")
 }
 
-/// What a refresh makes of a record, which stays as it is.
+/// Refreshes a session with that record, which has to stay as it is.
 #[track_caller]
 fn read(record: &StoredRecord) -> End {
     let mut scene = Scene::empty();
@@ -141,13 +141,13 @@ fn read(record: &StoredRecord) -> End {
     end
 }
 
-/// Whether a record is refused as damaged.
+/// Returns whether a record is refused as damaged.
 #[track_caller]
 fn is_damaged(record: &StoredRecord) -> bool {
-    read(record).result.is_err_and(|error| error.to_string().contains("damaged"))
+    read(record).result.is_err_and(|error| error.kind() == ErrorKind::RecordDamaged)
 }
 
-/// A record is a newer program's: no job uses it, and none writes over it.
+/// Expects that a record is a newer program's: no job uses it, and none writes over it.
 #[track_caller]
 fn assert_left_alone(record: &StoredRecord) {
     for (name, job) in Scene::JOBS {
@@ -355,7 +355,7 @@ fn an_older_programs_record_is_replaced_by_one_with_a_checksum() {
     assert_eq!(record.generation(), older("login").generation() + 2);
 }
 
-/// An older program takes every member that it does not know for none.
+/// An older program ignores every member that it does not know.
 #[test]
 fn an_older_program_finds_all_that_it_knows_in_a_record_of_this_one() {
     for (name, json) in OLDER {
@@ -367,7 +367,7 @@ fn an_older_program_finds_all_that_it_knows_in_a_record_of_this_one() {
                 assert!(record[number].as_u64().is_some_and(|number| number < 1 << 53));
                 record[number] = Value::Null;
             }
-            // The texts are for people.
+            // Programs only print these texts.
             for text in ["/hold/failure", "/refused"] {
                 if let Some(text) = record.pointer_mut(text) {
                     assert!(text.is_string());
@@ -410,7 +410,7 @@ fn an_unknown_member_without_a_checksum_is_damage() {
             assert!(is_damaged(&StoredRecord::from_bytes(with(json, member))), "{member}");
         }
     }
-    // Inside as well.
+    // The same for a member within a member.
     let (_, json) = OLDER[3];
     for (before, after) in
         [(r#""attempt":1"#, r#""attempt":1,"color":"blue""#), (r#""failures":1"#, r#""failures":1,"color":"blue""#)]
@@ -444,7 +444,7 @@ fn another_version_under_a_checksum_is_a_newer_programs() {
     let newer = StoredRecord::from_bytes(sealed(&json));
     assert_eq!(newer.generation(), record.generation());
     assert_left_alone(&newer);
-    // Whatever else that version changes.
+    // Whatever else the other version has.
     assert_left_alone(&StoredRecord::from_bytes(sealed(r#"{"version":2,"generation":7,"access_token":["a1"]}"#)));
     assert_left_alone(&StoredRecord::from_bytes(format!("{}\n", sealed(&json))));
 }

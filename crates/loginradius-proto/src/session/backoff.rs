@@ -20,7 +20,7 @@ pub(super) struct BackoffPolicy {
 impl BackoffPolicy {
     /// The shortest time between the attempts of two callers, whatever the policy.
     pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
-    /// The longest `Retry-After` that is obeyed: a session must not be lost to a wrong header.
+    /// The maximum of a `Retry-After` that is obeyed: a session must not be lost to a wrong header.
     const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 
     pub(super) fn new(retry: Retry) -> Self {
@@ -70,9 +70,9 @@ impl Backoff {
         if self.is_from_the_future(wall) {
             return None;
         }
-        let longest = self.until.duration_since(self.since).ok()?.min(BackoffPolicy::MAX_BACKOFF);
-        let end = self.since.checked_add(longest)?;
-        end.duration_since(wall).ok().filter(|left| !left.is_zero()).map(|left| left.min(longest))
+        let length = self.until.duration_since(self.since).ok()?.min(BackoffPolicy::MAX_BACKOFF);
+        let end = self.since.checked_add(length)?;
+        end.duration_since(wall).ok().filter(|left| !left.is_zero()).map(|left| left.min(length))
     }
 
     /// Returns whether a wrong clock wrote it, so that it does not count.

@@ -58,7 +58,7 @@ pub struct Coordinator {
 #[non_exhaustive]
 pub enum SessionRequest<'a> {
     /// To get a good access token, other than the one that an API rejected. If its end is near, the first caller leads
-    /// a refresh, and the others get it as it is.
+    /// a refresh, and the others get that token at once.
     Token {
         /// The token that an API rejected, if this is about one.
         rejected: Option<&'a AccessToken>,
@@ -157,7 +157,7 @@ impl Coordinator {
         self.events.extend(events);
         self.memory = Arc::new(memory);
         match self.in_flight.take() {
-            // Only the save matters.
+            // A flush is about the save, not about the token.
             Some(InFlight::Flush) => self.memory.save_error().cloned().map_or(Ok(None), Err),
             _ => result,
         }
@@ -334,7 +334,7 @@ mod tests {
     }
 
     /// Shows an outcome in one word.
-    fn said(outcome: &SessionOutcome) -> String {
+    fn shown(outcome: &SessionOutcome) -> String {
         match outcome {
             Ok(Some(token)) => token.expose().to_owned(),
             Ok(None) => "nothing".to_owned(),
@@ -344,7 +344,7 @@ mod tests {
 
     fn admitted(admission: &Admission) -> String {
         match admission {
-            Admission::Done(outcome) => said(outcome),
+            Admission::Done(outcome) => shown(outcome),
             Admission::Lead(_) => "leads".to_owned(),
             Admission::Wait(_) => "waits".to_owned(),
         }
@@ -501,7 +501,7 @@ mod tests {
             let mut coordinator = coordinator(memory("a"));
             let _ = lead(&mut coordinator, request, DUE);
             let outcome = coordinator.complete(end(memory("new"), result.clone(), Vec::new()));
-            assert_eq!(said(&outcome), said(&result), "{request:?}");
+            assert_eq!(shown(&outcome), shown(&result), "{request:?}");
             assert_eq!(published(&coordinator, DUE).as_deref(), Some("new"), "{request:?}");
         }
     }
@@ -583,7 +583,7 @@ mod tests {
         for (memory, result, expected) in rows {
             let mut coordinator = coordinator(unsaved("a"));
             let _ = lead(&mut coordinator, SessionRequest::Flush, FRESH);
-            assert_eq!(said(&coordinator.complete(end(memory, result, Vec::new()))), expected);
+            assert_eq!(shown(&coordinator.complete(end(memory, result, Vec::new()))), expected);
         }
     }
 

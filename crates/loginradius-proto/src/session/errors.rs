@@ -3,19 +3,19 @@
 use crate::error::{Error, ErrorKind};
 
 pub(super) fn lock_taken() -> Error {
-    try_later("another process has the session's lock, for a refresh or for unsaved tokens; try again later")
+    unavailable("another process has the session's lock, for a refresh or for unsaved tokens; try again later")
 }
 
 pub(super) fn aborted() -> Error {
-    Error::unavailable("the session's flow was aborted; try again", "its thread or task did not reach its end")
+    Error::unavailable("the session's flow was aborted; try again", "its thread panicked, or its task was dropped")
 }
 
 pub(super) fn changed_by_others() -> Error {
-    try_later("other processes keep changing the session; try again later")
+    unavailable("other processes keep changing the session; try again later")
 }
 
 pub(super) fn too_short() -> Error {
-    try_later("the access token's lifetime ended before it could be used; try again")
+    unavailable("the access token's lifetime ended before it could be used; try again")
 }
 
 pub(super) fn no_access_token() -> Error {
@@ -30,7 +30,7 @@ pub(super) fn too_long() -> Error {
 
 pub(super) fn no_refresh_token(from_the_future: bool) -> Error {
     if from_the_future {
-        return try_later(
+        return unavailable(
             "by this machine's clock, the access token comes from the future, and the session has no refresh token: \
              correct the clock",
         );
@@ -52,6 +52,6 @@ pub(super) fn printable(text: &str, max_length: usize) -> String {
     text.chars().take(max_length).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-fn try_later(message: &str) -> Error {
+fn unavailable(message: &str) -> Error {
     Error::new(ErrorKind::Unavailable, message)
 }

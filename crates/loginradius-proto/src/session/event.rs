@@ -12,11 +12,11 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// A login was started whose tokens are stored now, or were already.
+    /// A session was started: the login's tokens are stored now, or were stored already.
     Started,
     /// The session was refreshed, and the new tokens were stored.
     Refreshed,
-    /// The record holds other tokens than this process knew: they are used from now on.
+    /// The record holds other tokens than those that this process knew. They are used from now on.
     #[non_exhaustive]
     Adopted {
         /// Where they come from.
@@ -51,7 +51,7 @@ pub enum SessionEvent {
 pub enum AdoptionReason {
     /// Another process has refreshed the same login.
     Refreshed,
-    /// There was another login, and so perhaps of another user.
+    /// There was another login, perhaps another user's.
     OtherLogin,
 }
 

@@ -265,7 +265,7 @@ impl SessionFlow {
 
     /// Begins again at the lock, because another process changed the record or the lock may be lost.
     fn restart(&mut self, now: Now) {
-        if self.lock.restart_budget_spent() {
+        if self.lock.restart_budget_is_used_up() {
             return self.store_failed(changed_by_others(), now);
         }
         self.lock.suspension.reset();
@@ -357,8 +357,8 @@ impl SessionFlow {
         }
     }
 
-    /// Whether the caller has asked for the stored tokens later than the record says: a server may answer a login with
-    /// the tokens of the one before, with a new lifetime.
+    /// Returns whether the stored tokens were requested again, later than the record says: a server may respond to a
+    /// login with the tokens of the previous one, with a new lifetime.
     fn is_renewed_by_login(&self, stored: &SessionRecord) -> bool {
         let Job::Start(login) = &self.job else { return false };
         stored.status == Status::Active && !matches!(self.unsettled, Unsettled::Pair(_)) && login.renews(stored)
@@ -476,7 +476,7 @@ impl SessionFlow {
     }
 
     fn send(&mut self, attempt: Attempt, now: Now) -> Option<SessionStep> {
-        // Since the save the process was suspended, and another one may have the lock.
+        // The process was suspended since the save, and another one may have the lock.
         if self.lock.suspension.was_suspended() || now.since(attempt.since) > self.policy.timeout {
             if let Job::Refresh(_) = self.job {
                 self.unsettled = Unsettled::UnsentIntent(attempt);
@@ -569,7 +569,7 @@ impl SessionFlow {
         self.backoff.may_retry(wait) && self.lock.has_time(after(now.monotonic, wait))
     }
 
-    /// Ends the session: its newest refresh token was rejected, and only signing in again helps.
+    /// Ends the session: its newest refresh token was rejected, and only a new login helps.
     fn rejected(&mut self, attempt: Attempt, error: Error, stored: SessionRecord) {
         let status = Status::Rejected(error.to_string());
         let note = "the tokens of an earlier refresh were lost, with its response or with its process";
@@ -604,7 +604,7 @@ impl SessionFlow {
     // Saving.
 
     fn save_intent(&mut self, stored: SessionRecord, token: RefreshToken, now: Now) {
-        // If the settings allow no request, no intent must be left behind.
+        // No intent must be left behind if the settings allow no request.
         if let Err(error) = RefreshAccessToken::new(token.clone()).request(&self.app) {
             return self.finish_with_cached_or(error, now);
         }
@@ -648,7 +648,7 @@ impl SessionFlow {
                 self.state = State::Ready(attempt);
             }
             (None, Ok(())) => self.signed_out(true),
-            // If it is not stored, other processes find out for themselves.
+            // If it is not stored, other processes send and find out for themselves.
             (Some(Write::Backoff(_, wait, error)), _) => {
                 self.memory.backoff = Some(KnownBackoff::new(wait, error.clone(), now));
                 self.finish_with_cached_or(error, now);
@@ -676,7 +676,7 @@ impl SessionFlow {
                 self.restart(now);
             }
             SaveError::Failed(error) => self.store_failed(error, now),
-            SaveError::Unknown(error) if self.lock.restart_budget_spent() => self.store_failed(error, now),
+            SaveError::Unknown(error) if self.lock.restart_budget_is_used_up() => self.store_failed(error, now),
             SaveError::Unknown(_) => {}
         }
     }
@@ -707,7 +707,7 @@ impl SessionFlow {
             // The lock was retained for a long time, and may be lost by now.
             (Job::Refresh(_), None) if pair.retention.is_some() => self.restart(now),
             (Job::Refresh(_), None) => {
-                // The next refresh would fare no better.
+                // The next refresh would yield no longer lifetime.
                 let wait = BackoffPolicy::MIN_BACKOFF;
                 let error = too_short().with_retry_after(wait);
                 self.memory.backoff = Some(KnownBackoff::new(wait, error.clone(), now));
@@ -720,7 +720,7 @@ impl SessionFlow {
     fn login_is_saved(&mut self, record: &SessionRecord, now: Now) {
         let Job::Start(login) = &self.job else { return };
         let requested_at = login.requested_at_of(record);
-        // Also a login that yields the token again does not make good what an API rejected.
+        // A token that an API rejected stays rejected, also if the login yielded it again.
         let SessionMemory { known, rejected, .. } = std::mem::take(&mut self.memory);
         self.memory = SessionMemory { known, ..SessionMemory::default() };
         self.remember(record, requested_at, now);
@@ -733,7 +733,7 @@ impl SessionFlow {
 
     /// Ends after a failure of the store: no token was consumed, or the new pair stays in the memory.
     fn store_failed(&mut self, error: Error, now: Now) {
-        // Only a rejection may say "sign in again", whatever the kind of a store's error.
+        // Only a rejection may end the session, whatever the kind of a store's error.
         let error = match error.kind() {
             ErrorKind::Configuration
             | ErrorKind::Misuse

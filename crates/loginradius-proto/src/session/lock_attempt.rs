@@ -7,7 +7,7 @@ use crate::jitter::{Jitter, after, doubled};
 #[derive(Debug, Clone, Default)]
 pub(super) struct LockAttempt {
     hold: Hold,
-    /// When a flow stops waiting for another holder; `None` before its first step.
+    /// When a flow gives up waiting for another holder; `None` before its first step.
     deadline: Option<Instant>,
     /// How often another process had the lock.
     tries: u32,
@@ -38,8 +38,8 @@ impl LockAttempt {
     const MAX_WAIT: Duration = Duration::from_millis(160);
 
     /// Sets the deadline for getting the lock, from now on.
-    pub(super) fn begin(&mut self, now: Instant, patience: Duration) {
-        self.deadline = Some(after(now, patience));
+    pub(super) fn begin(&mut self, now: Instant, lock_wait: Duration) {
+        self.deadline = Some(after(now, lock_wait));
     }
 
     pub(super) fn set_held(&mut self, held: bool) {
@@ -78,7 +78,7 @@ impl LockAttempt {
     }
 
     /// Counts a restart. Returns whether it is one too many.
-    pub(super) fn restart_budget_spent(&mut self) -> bool {
+    pub(super) fn restart_budget_is_used_up(&mut self) -> bool {
         self.restarts += 1;
         self.restarts > Self::MAX_RESTARTS
     }
@@ -92,7 +92,7 @@ impl LockAttempt {
         self.conflicts = Self::MAX_CONFLICTS;
     }
 
-    /// Forgets the conflicts before a rotation: only those after it tell whether the lock still excludes others.
+    /// Forgets the conflicts before a rotation: only later ones show that the lock does not exclude others any more.
     pub(super) fn forget_conflicts(&mut self) {
         self.conflicts = 0;
     }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn restarts_are_counted() {
         let mut lock = LockAttempt::default();
-        let spent: Vec<_> = (0..7).map(|_| lock.restart_budget_spent()).collect();
-        assert_eq!(spent, [false, false, false, false, false, true, true]);
+        let used_up: Vec<_> = (0..7).map(|_| lock.restart_budget_is_used_up()).collect();
+        assert_eq!(used_up, [false, false, false, false, false, true, true]);
     }
 }

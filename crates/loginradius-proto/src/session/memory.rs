@@ -9,8 +9,8 @@ use crate::jitter::{Jitter, after};
 use crate::secret::AccessToken;
 use crate::token::TokenSet;
 
-/// What this process knows of a session: a plain value that one [`SessionFlow`](super::SessionFlow) leaves to the next,
-/// and that tells at any moment, without a lock or the store, whether its token is fresh.
+/// What this process knows of a session: a plain value that one [`SessionFlow`](super::SessionFlow) leaves to the next.
+/// It has a good token or not at any moment, without a lock and without the store.
 ///
 /// ```
 /// # use std::time::{Instant, SystemTime};
@@ -121,8 +121,8 @@ impl SessionMemory {
         self.unsaved.as_ref().is_some_and(UnsavedPair::retains_lock)
     }
 
-    /// Notes that the [retained](Self::retains_lock) lock is not held any more. A driver that does not know it may
-    /// leave this out: the next save is a conflict then.
+    /// Notes that the [retained](Self::retains_lock) lock is not held any more. Without this call the next save is a
+    /// conflict, and the flow takes the lock again.
     pub fn set_lock_lost(&mut self) {
         if let Some(retention) = self.unsaved.as_mut().and_then(|pair| pair.retention.as_mut()) {
             retention.holds_lock = false;

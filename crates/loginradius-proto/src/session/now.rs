@@ -14,7 +14,7 @@ pub(super) const CLOCK_LEEWAY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "a machine has these two clocks")]
 pub struct Now {
-    /// For waits. It never goes back, and may stop while the machine sleeps.
+    /// For waits. It never goes back, and may stand still while the machine is suspended.
     pub monotonic: Instant,
     /// For what is stored. It may be set forward and back.
     pub wall: SystemTime,

@@ -123,7 +123,7 @@ impl Tokens {
     }
 
     pub(super) fn same_refresh_token(&self, other: &Self) -> bool {
-        // Both are the session's own: the time that the comparison takes tells an attacker nothing.
+        // Both are the session's own: the time of the comparison reveals nothing to an attacker.
         let text = |tokens: &Self| tokens.refresh_token.as_ref().map(|token| Zeroizing::new(token.expose().to_owned()));
         text(self) == text(other)
     }
@@ -245,8 +245,8 @@ impl SessionRecord {
         Self { status, intent: None, backoff: None, ..self.into_next() }
     }
 
-    /// Returns whether one is the other, saved and loaded again. The generation alone does not tell: another process
-    /// may have replaced the same record.
+    /// Returns whether one is the other, saved and loaded again. The same generation is not enough: another process may
+    /// have replaced the same record.
     pub(super) fn same_save(&self, other: &Self) -> bool {
         self.encode() == other.encode()
     }

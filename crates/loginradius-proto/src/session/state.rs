@@ -138,7 +138,7 @@ impl Login {
         Tokens::new(self.tokens.clone(), wall)
     }
 
-    /// Whether these are the tokens of the record, and were asked for later than it says.
+    /// Returns whether these are the tokens of the record, and were requested later than it says.
     pub(super) fn renews(&self, record: &SessionRecord) -> bool {
         let tokens = self.stored_tokens();
         let age = tokens.obtained_at.duration_since(record.tokens.obtained_at).unwrap_or_default();
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn a_login_renews_the_same_tokens_if_it_was_requested_more_than_a_second_later() {
         let app = App::new("my-client-id");
-        let login = |access: &str, later: u64, tells_when: bool| {
+        let login = |access: &str, later: u64, has_requested_at: bool| {
             let mut tokens = TokenSet::new(access);
             let at = Now::new(now().monotonic + ms(later), now().wall + ms(later));
-            tokens.requested_at = tells_when.then_some(at.monotonic);
+            tokens.requested_at = has_requested_at.then_some(at.monotonic);
             Login { id: LoginId::of(&tokens), tokens, requested_at: Some(at), seed: Seed(1) }
         };
         let record = login("a1", 0, true).record(&app);

@@ -120,8 +120,8 @@ mod tests {
     fn debug_names_each_step_and_input_without_what_they_carry() {
         let mut request = Request::get("https://api.example/path?token=t0k3n").body(Body::default()).unwrap();
         request.headers_mut().insert("cookie", "t0k3n".parse().unwrap());
-        let mut answered = response(204, "t0k3n");
-        answered.headers_mut().insert("set-cookie", "t0k3n".parse().unwrap());
+        let mut responded = response(204, "t0k3n");
+        responded.headers_mut().insert("set-cookie", "t0k3n".parse().unwrap());
         let (record, expected) = (StoredRecord::new(7, *b"t0k3n"), Expected::Generation(6));
         let saved = r#"Save { record: StoredRecord { generation: 7, bytes: 5 }, expected: Generation(6) }"#;
         let steps = [
@@ -141,7 +141,7 @@ mod tests {
         let inputs = [
             (SessionInput::Locked(Ok(true)), "Locked(Ok(true))"),
             (SessionInput::Loaded(Ok(Some(record))), "Loaded(Ok(Some(StoredRecord { generation: 7, bytes: 5 })))"),
-            (SessionInput::Responded(Ok(answered)), "Responded(204 No Content)"),
+            (SessionInput::Responded(Ok(responded)), "Responded(204 No Content)"),
             (SessionInput::Saved(Err(SaveError::Conflict)), "Saved(Err(Conflict))"),
             (SessionInput::Unlocked, "Unlocked"),
         ];

@@ -96,7 +96,7 @@ impl Expected {
     }
 }
 
-/// Why a load did not tell what is stored.
+/// Why a load yielded no record although there may be one.
 ///
 /// An [`Error`] becomes [`Failed`](Self::Failed) by `?`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -108,10 +108,11 @@ pub enum LoadError {
     Damaged {
         /// The generation for [`Expected::Damaged`].
         generation: u64,
-        /// Where it is, and what to do about it.
+        /// An [`Error::record_damaged`] that says where the record is, and what to do about it.
         error: Error,
     },
-    /// There may be a record, and it could not be read now or has to stay as it is.
+    /// There may be a record, and it could not be read, or must not be replaced. [`Error::unavailable`] if that passes,
+    /// [`Error::store_refused`] if the user has to fix something.
     #[error(transparent)]
     Failed(#[from] Error),
 }
@@ -124,7 +125,7 @@ pub enum LoadError {
 #[allow(clippy::exhaustive_enums, reason = "a flow and a store agree on every outcome there is")]
 pub enum SaveError {
     /// Something else is stored than was expected, or the lock is not held any more. Nothing was changed.
-    #[error("something else is stored than was expected")]
+    #[error("the session's record is not the expected one; load it again")]
     Conflict,
     /// It was certainly not done: what was stored before still is.
     #[error(transparent)]

@@ -30,10 +30,10 @@ impl SuspensionDetector {
 
 /// Returns how long a flow may stand still before that counts as a suspension.
 pub(super) fn suspension_threshold(policy: &SessionPolicy, awaits_response: bool) -> Duration {
-    let longest = policy.timeout.max(policy.retry.max_wait);
+    let limit = policy.timeout.max(policy.retry.max_wait);
     // Socket timeouts fire late, on Linux by up to an eighth.
-    let lateness = if awaits_response { (longest / 4).saturating_add(Duration::from_secs(1)) } else { Duration::ZERO };
-    longest.saturating_add(lateness)
+    let lateness = if awaits_response { (limit / 4).saturating_add(Duration::from_secs(1)) } else { Duration::ZERO };
+    limit.saturating_add(lateness)
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
             (0, 0, false),
             (30, 30, false),
             (31, 30, true),
-            // A monotonic clock that stops in sleep.
+            // A monotonic clock that stands still while the machine is suspended.
             (0, 31, true),
             // A wall clock that is set back.
             (30, 0, false),
@@ -71,7 +71,7 @@ mod tests {
             SessionPolicy::default().with_timeout(timeout).with_retry(retry)
         };
         let rows = [
-            // The timeout, the longest wait, the threshold, and while a response is awaited.
+            // The timeout, `max_wait`, the threshold, and that while a response is awaited.
             (s(30), s(10), s(30), ms(38_500)),
             (s(4), s(10), s(10), ms(13_500)),
             (Duration::MAX, s(10), Duration::MAX, Duration::MAX),

@@ -46,7 +46,7 @@ pub(super) enum Verdict {
 /// Compares an unsaved pair with what the store holds.
 pub(super) fn reconcile(pair: &UnsavedPair, stored: &SessionRecord) -> Verdict {
     let same_login = stored.login == pair.record.login;
-    // A server that does not rotate returns the same refresh token, so that one alone does not tell the pairs apart.
+    // A server that does not rotate returns the same refresh token, which then does not distinguish the pairs.
     let holds_consumed =
         stored.tokens.same_refresh_token(&pair.consumed) && !stored.tokens.same_pair(&pair.record.tokens);
     let holds_new = stored.tokens.same_refresh_token(&pair.record.tokens);
@@ -134,7 +134,7 @@ mod tests {
             ("the consumed tokens", 1, ("a1", "r1"), [Overwrite, Overwrite, Overwrite]),
             ("the pair, with something added", 1, ("a2", "r2"), [Superseded, Ended, Ended]),
             ("what came after the pair", 1, ("a3", "r3"), [Superseded, Ended, Superseded]),
-            // A faulty response can leave the access token of before beside the new refresh token.
+            // After a faulty response the previous access token is stored beside the new refresh token.
             ("half of the pair", 1, ("a1", "r2"), [Superseded, Ended, Ended]),
             ("another login", 2, ("b1", "s1"), [Superseded, Superseded, Superseded]),
             ("another login with the consumed token", 2, ("a1", "r1"), [Superseded, Superseded, Superseded]),

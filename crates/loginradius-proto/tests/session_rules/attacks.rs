@@ -1,13 +1,13 @@
-//! What an attacker tried, or an unlucky day brings: odd tokens, stores and responses.
+//! Unusual tokens, stores and responses, as an attacker or an accident may bring them.
 
 use loginradius_proto::session::{SessionInput, SessionMemory, StoredRecord};
 use loginradius_proto::{ErrorKind, TokenSet};
 
 use loginradius_testing::*;
 
-/// A server may answer a new login with the access token of before, which is good again.
+/// A server may respond to a new login with the previous access token, which is good again.
 #[test]
-fn a_login_that_yields_the_access_token_of_before_is_good_again() {
+fn a_login_that_yields_the_earlier_access_token_is_good_again() {
     for same_process in [true, false] {
         let mut scene = Scene::with(tokens("a1", "", Some(s(600))));
         scene.pass(HOUR);
@@ -68,7 +68,7 @@ fn an_input_prints_no_header_of_a_response() {
     assert!(!format!("{input:?}").contains("s3cret"), "{input:?}");
 }
 
-/// What a server says beside a pair that cannot be used whole.
+/// A server's texts, beside a pair of which a part cannot be used.
 #[test]
 fn an_error_shows_none_of_the_tokens_of_its_response() {
     let mut shown = Vec::new();
@@ -88,7 +88,7 @@ fn an_error_shows_none_of_the_tokens_of_its_response() {
         let record = scene.record();
         let result = end.result.map(drop);
         let printed = format!("{result:?} {:?} {:?} {record}", end.events, scene.memory);
-        // The record holds the tokens as tokens.
+        // The record holds the tokens by design: only its texts are searched.
         let in_record = record["hold"]["failure"].as_str().or(record["refused"].as_str()).unwrap_or_default();
         let printed = printed.replace(&record.to_string(), in_record);
         shown.extend(printed.contains("S3CRET").then(|| format!("{status} {body}: {in_record}")));

@@ -17,7 +17,7 @@ fn without_early(lifetime: Option<Duration>) -> Scene {
 // When a refresh is due, and the end
 
 #[test]
-fn nothing_known_is_looked_up() {
+fn an_empty_memory_has_no_token() {
     assert_eq!(Scene::empty().cached(), "missing");
     assert!(Scene::empty().memory.tokens(now()).is_none());
 }
@@ -37,7 +37,7 @@ fn a_token_is_fresh_then_due_then_expired() {
 
 #[test]
 fn a_refresh_is_due_a_minute_or_a_tenth_before_the_end_and_up_to_a_quarter_of_it_earlier() {
-    for (lifetime, least, most) in [
+    for (lifetime, min, max) in [
         (s(1), ms(100), ms(125)),
         (s(100), s(10), ms(12_500)),
         (s(600), s(60), s(75)),
@@ -55,8 +55,8 @@ fn a_refresh_is_due_a_minute_or_a_tenth_before_the_end_and_up_to_a_quarter_of_it
             .collect();
         let (first, last) = (*margins.iter().min().unwrap(), *margins.iter().max().unwrap());
         // An instant is looked for by the millisecond.
-        assert!(first + ms(1) >= least && last <= most + ms(1), "{lifetime:?}: {first:?} to {last:?}");
-        assert!(first < least + (most - least) / 10 && last > most - (most - least) / 10, "no jitter at {lifetime:?}");
+        assert!(first + ms(1) >= min && last <= max + ms(1), "{lifetime:?}: {first:?} to {last:?}");
+        assert!(first < min + (max - min) / 10 && last > max - (max - min) / 10, "no jitter at {lifetime:?}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_lifetime_that_is_unknown_lasts_until_the_token_is_rejected() {
 }
 
 #[test]
-fn a_huge_lifetime_is_a_long_one() {
+fn a_huge_lifetime_does_not_overflow() {
     for lifetime in [Duration::MAX, s(u64::MAX), s(u64::MAX / 1000), s(u64::from(u32::MAX) * 1000)] {
         let mut scene = Scene::with(tokens("a1", "r1", Some(lifetime)));
         scene.pass(s(10 * 365 * 86_400));
@@ -124,7 +124,7 @@ fn a_lifetime_below_a_millisecond_is_not_unknown() {
 }
 
 #[test]
-fn tokens_say_what_is_left_of_the_lifetime_by_the_clock_that_says_less() {
+fn expires_in_is_what_is_left_by_the_clock_that_is_ahead() {
     let mut scene = Scene::signed_in(600);
     let left = |scene: &Scene| scene.memory.tokens(scene.now).unwrap().expires_in;
     scene.pass(s(100));
@@ -177,7 +177,7 @@ fn a_token_expires_when_its_lifetime_counted_from_its_request_is_over() {
 
 #[test]
 fn a_token_expires_by_the_wall_clock_alone() {
-    // So it is after a suspension that stops the monotonic clock.
+    // As after a suspension in which the monotonic clock stands still.
     let mut scene = Scene::signed_in(600);
     scene.now.wall += s(599);
     assert_eq!(scene.cached(), "refresh due a1");
@@ -239,7 +239,7 @@ fn a_clock_set_an_hour_forth_or_back_costs_one_refresh() {
 }
 
 #[test]
-fn a_clock_set_back_without_a_refresh_token_has_to_be_set_right() {
+fn without_a_refresh_token_a_clock_that_was_set_back_is_an_error() {
     let mut scene = Scene::with(tokens("a1", "", Some(s(600))));
     scene.now.wall -= HOUR;
     let end = scene.refresh();
@@ -247,7 +247,7 @@ fn a_clock_set_back_without_a_refresh_token_has_to_be_set_right() {
     assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert!(end.error().to_string().contains("clock"), "{}", end.error());
     assert_eq!(end.events(), "");
-    // And once it is right, the token is as fresh as before.
+    // Once the clock is corrected, the token is as fresh as before.
     scene.now.wall += HOUR;
     assert_eq!(scene.cached(), "fresh a1");
     assert_eq!(scene.refresh().token(), "a1");
@@ -277,7 +277,7 @@ fn a_process_without_memory_counts_by_the_wall_clock_of_the_record() {
 }
 
 #[test]
-fn another_look_into_the_store_does_not_make_a_token_live_longer() {
+fn loading_a_token_again_does_not_make_it_live_longer() {
     let mut scene = without_early(Some(s(600)));
     scene.pass(s(500));
     // A clock that was set back by less than the leeway would make it younger.

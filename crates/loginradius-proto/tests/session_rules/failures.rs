@@ -7,16 +7,16 @@ use loginradius_proto::{Error, ErrorKind, Retry};
 
 use loginradius_testing::*;
 
-/// Between three quarters of that and that.
+/// Expects that wait, of which the jitter takes up to a quarter off.
 #[track_caller]
-fn within(wait: Duration, longest: Duration) {
-    assert!(wait >= longest * 3 / 4 && wait <= longest, "{wait:?}, not up to {longest:?}");
+fn expect_jittered(wait: Duration, full: Duration) {
+    assert!(wait >= full * 3 / 4 && wait <= full, "{wait:?} of {full:?}");
 }
 
 type Outcome = (&'static str, fn(&mut Scene));
 
 /// Outcomes that leave unknown whether the token was consumed.
-const LOST: &[Outcome] = &[
+const UNKNOWN: &[Outcome] = &[
     ("lost", Scene::lost),
     ("no response", |scene| {
         scene.policy.timeout = s(2);
@@ -53,8 +53,8 @@ const LOST: &[Outcome] = &[
 // Trying again
 
 #[test]
-fn a_lost_response_is_tried_again_under_a_new_intent_until_the_attempts_are_used_up() {
-    for (name, outcome) in LOST {
+fn a_request_of_unknown_outcome_is_sent_again_under_a_new_intent_until_the_attempts_are_used_up() {
+    for (name, outcome) in UNKNOWN {
         let mut scene = Scene::expired();
         (0..4).for_each(|_| outcome(&mut scene));
         let end = scene.refresh();
@@ -74,7 +74,7 @@ fn a_lost_response_is_tried_again_under_a_new_intent_until_the_attempts_are_used
 }
 
 #[test]
-fn what_was_not_sent_is_tried_again_and_leaves_no_intent() {
+fn a_request_that_was_not_sent_is_sent_again_and_leaves_no_intent() {
     let mut scene = Scene::expired();
     (0..4).for_each(|_| scene.not_sent());
     let end = scene.refresh();
@@ -86,33 +86,33 @@ fn what_was_not_sent_is_tried_again_and_leaves_no_intent() {
 }
 
 #[test]
-fn the_waits_double() {
+fn the_waits_between_attempts_double() {
     let mut scene = Scene::expired();
     (0..4).for_each(|_| scene.lost());
     let end = scene.refresh();
     assert_eq!(scene.waits.len(), 3);
-    for (wait, longest) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
-        within(*wait, longest);
+    for (wait, full) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
+        expect_jittered(*wait, full);
     }
     let lasts = scene.lasts("backing off");
-    within(lasts, s(4));
+    expect_jittered(lasts, s(4));
     let retry_after = end.error().retry_after().expect("a wait");
     assert!(retry_after <= lasts && lasts - retry_after < ms(2), "{retry_after:?}, {lasts:?}");
 }
 
 #[test]
-fn the_waits_end_at_the_longest_one() {
+fn the_waits_grow_up_to_max_wait() {
     let mut scene = Scene::expired();
     scene.policy.retry = Retry::default().with_attempts(12).with_first_wait(ms(100)).with_max_wait(s(1));
     (0..12).for_each(|_| scene.lost());
     scene.refresh();
     assert_eq!(scene.sends(), 12);
-    within(scene.waits[10], s(1));
-    within(scene.lasts("backing off"), s(1));
+    expect_jittered(scene.waits[10], s(1));
+    expect_jittered(scene.lasts("backing off"), s(1));
 }
 
 #[test]
-fn an_attempt_that_works_ends_it() {
+fn a_successful_attempt_ends_the_retries() {
     let mut scene = Scene::expired();
     scene.lost();
     scene.not_sent();
@@ -127,7 +127,7 @@ fn an_attempt_that_works_ends_it() {
 }
 
 #[test]
-fn lost_responses_are_counted_and_others_are_not() {
+fn an_intent_counts_attempts_of_unknown_outcome_alone() {
     let mut scene = Scene::expired();
     scene.not_sent();
     scene.lost();
@@ -149,7 +149,7 @@ fn a_request_without_a_response_ends_at_its_deadline() {
     assert_eq!(end.token(), "a2");
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, wait, intent 2, send r1, pair r2, unlock");
     assert_eq!(scene.waits[0], s(7));
-    within(scene.waits[1], ms(500));
+    expect_jittered(scene.waits[1], ms(500));
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn a_response_before_the_deadline_is_in_time() {
 }
 
 #[test]
-fn there_is_no_attempt_after_those_that_wait_for_the_lock_have_given_up() {
-    // With the defaults one request without a response takes all the time there is.
+fn no_attempt_begins_after_lock_wait() {
+    // By default one request without a response takes as long as `lock_wait`.
     let mut scene = Scene::expired();
     scene.on("send", |_| None);
     let end = scene.refresh();
@@ -193,14 +193,14 @@ fn a_wait_counts_from_the_request_if_the_driver_looked_at_its_clock_before_that(
 }
 
 #[test]
-fn one_attempt_is_one_attempt() {
+fn a_policy_without_retries_sends_once() {
     let mut scene = Scene::expired();
     scene.policy.retry = Retry::OFF;
     scene.lost();
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock");
     assert_eq!(end.kind(), ErrorKind::Unavailable);
-    // Whatever the policy, not all callers at once.
+    // Whatever the policy, callers do not all send at once.
     assert_eq!(scene.lasts("backing off"), s(1));
 }
 
@@ -219,7 +219,7 @@ fn the_error_says_what_happened_and_that_the_session_continues() {
 // Retry-After
 
 #[test]
-fn a_wait_that_the_server_asks_for_is_obeyed() {
+fn a_retry_after_is_obeyed() {
     for status in [429, 503] {
         let mut scene = Scene::expired();
         scene.responds_with(status, PAGE, &[("retry-after", "7")]);
@@ -230,16 +230,16 @@ fn a_wait_that_the_server_asks_for_is_obeyed() {
 }
 
 #[test]
-fn a_short_wait_does_not_make_attempts_more_frequent() {
+fn a_short_retry_after_does_not_make_attempts_more_frequent() {
     let mut scene = Scene::expired();
     scene.responds_with(429, "", &[("retry-after", "0")]);
     scene.responds(200, &pair("a2", "r2"));
     scene.refresh();
-    within(scene.waits[0], ms(500));
+    expect_jittered(scene.waits[0], ms(500));
 }
 
 #[test]
-fn a_wait_longer_than_the_policys_is_for_the_next_caller() {
+fn a_retry_after_over_max_wait_is_left_to_the_next_caller() {
     let mut scene = Scene::expired();
     scene.responds_with(429, "", &[("retry-after", "120")]);
     let end = scene.refresh();
@@ -250,7 +250,7 @@ fn a_wait_longer_than_the_policys_is_for_the_next_caller() {
 }
 
 #[test]
-fn a_wait_of_a_year_is_an_hour() {
+fn a_retry_after_counts_for_an_hour_at_most() {
     for seconds in ["31536000", "18446744073709551615", "3601"] {
         let mut scene = Scene::expired();
         scene.responds_with(503, PAGE, &[("retry-after", seconds)]);
@@ -272,7 +272,7 @@ fn a_wait_of_a_year_is_an_hour() {
 
 #[test]
 fn a_fresh_token_is_returned_after_one_attempt() {
-    for (name, outcome) in LOST {
+    for (name, outcome) in UNKNOWN {
         let mut scene = Scene::signed_in(600);
         scene.pass(s(570));
         outcome(&mut scene);
@@ -329,7 +329,7 @@ fn another_process_gets_the_stored_failure_at_once() {
     assert_eq!(end.error().retry_after(), Some(s(40)));
     assert!(end.error().to_string().contains("HTTP 503"), "{}", end.error());
     assert_eq!(end.events(), "");
-    // And the callers after it do not even look.
+    // Later callers do not even load the record.
     assert_eq!(scene.lasts("backing off"), s(40));
     scene.pass(s(40));
     assert_eq!(scene.cached(), "missing");
@@ -359,7 +359,7 @@ fn after_a_backoff_there_is_one_attempt_and_a_longer_backoff() {
         let end = scene.refresh();
         assert_eq!(scene.log(), format!("lock, load, intent {attempt}, send r1, backoff {attempt}, unlock"));
         assert_eq!(end.kind(), ErrorKind::Unavailable);
-        within(scene.lasts("backing off"), backoff);
+        expect_jittered(scene.lasts("backing off"), backoff);
     }
     scene.pass(s(10));
     scene.responds(200, &pair("a2", "r2"));
@@ -381,7 +381,7 @@ fn after_a_success_failures_are_counted_anew() {
     (0..4).for_each(|_| scene.lost());
     scene.refresh();
     assert_eq!(scene.sends(), 4);
-    within(scene.waits[0], ms(500));
+    expect_jittered(scene.waits[0], ms(500));
 }
 
 #[test]
@@ -393,17 +393,17 @@ fn a_backoff_of_long_ago_does_not_count() {
     scene.responds(200, &pair("a2", "r2"));
     assert_eq!(scene.refresh().token(), "a2");
     assert_eq!(scene.sends(), 2);
-    within(scene.waits[0], ms(500));
+    expect_jittered(scene.waits[0], ms(500));
 }
 
 #[test]
-fn a_backoff_of_just_before_leaves_one_attempt() {
+fn after_a_recent_backoff_there_is_one_attempt() {
     let mut scene = Scene::expired();
     scene.set_backoff(scene.now.wall - s(12), scene.now.wall - s(2), 3);
     scene.lost();
     assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 4, unlock");
-    within(scene.lasts("backing off"), s(4));
+    expect_jittered(scene.lasts("backing off"), s(4));
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_backoff_from_the_future_does_not_count() {
     scene.responds(200, &pair("a2", "r2"));
     assert_eq!(scene.refresh().token(), "a2");
     assert_eq!(scene.sends(), 2);
-    within(scene.waits[0], ms(500));
+    expect_jittered(scene.waits[0], ms(500));
 }
 
 #[test]
@@ -481,7 +481,7 @@ fn a_backoff_that_cannot_be_stored_counts_in_this_process() {
 // An intent that a process left
 
 #[test]
-fn the_intent_of_a_dead_process_is_counted_on() {
+fn attempts_are_counted_on_from_the_intent_of_a_dead_process() {
     let mut scene = Scene::expired();
     scene.edit(|record| {
         record["intent"] = serde_json::json!({ "at_unix_ms": Scene::millis(now().wall), "attempt": 3 });
@@ -508,7 +508,7 @@ fn the_intent_of_a_dead_process_stays_if_the_next_one_is_not_sent() {
 }
 
 #[test]
-fn attempts_beyond_all_count_do_not_overflow() {
+fn the_count_of_attempts_does_not_overflow() {
     let mut scene = Scene::expired();
     scene.edit(|record| {
         record["intent"] = serde_json::json!({ "at_unix_ms": u64::MAX, "attempt": u32::MAX });
@@ -533,7 +533,7 @@ fn a_token_of_a_dead_process_is_returned_while_it_is_fresh() {
 // Suspended between the intent and the request
 
 #[test]
-fn an_intent_that_grew_old_is_not_sent_and_the_flow_begins_again_at_the_lock() {
+fn with_an_old_intent_nothing_is_sent_and_the_flow_begins_again_at_the_lock() {
     for which in ["both clocks", "the wall clock", "the monotonic clock"] {
         for step in ["intent", "lock"] {
             let mut scene = Scene::expired();
@@ -570,7 +570,7 @@ fn an_intent_that_grew_old_is_not_sent_and_the_flow_begins_again_at_the_lock() {
 }
 
 #[test]
-fn an_intent_of_the_age_of_a_timeout_may_be_sent() {
+fn an_intent_as_old_as_the_timeout_is_not_too_old() {
     let mut scene = Scene::expired();
     scene.on("intent", |scene| {
         scene.pass(s(30));
@@ -628,7 +628,7 @@ fn a_suspended_process_waits_for_a_lock_that_became_anothers() {
 }
 
 #[test]
-fn an_intent_that_was_never_sent_is_no_lost_response() {
+fn an_unsent_intent_is_no_unknown_outcome() {
     let mut scene = Scene::expired();
     scene.on("intent", |scene| {
         scene.pass(s(31));
@@ -676,7 +676,7 @@ fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
         assert_eq!(end.events(), "retried", "{body}");
         assert!(scene.record()["intent"].is_null(), "{body}");
         assert!(scene.record()["refused"].is_null(), "{body}");
-        // Not all callers at once, and then again: the settings may have been corrected.
+        // One caller sends again after a wait: the settings may have been corrected.
         assert_eq!(scene.lasts("backing off"), s(1), "{body}");
         assert_eq!(scene.backoff_error().kind(), kind, "{body}");
         scene.pass(s(1));
@@ -735,7 +735,7 @@ fn an_intent_that_is_found_after_an_unknown_save_is_as_old_as_that() {
 }
 
 #[test]
-fn an_intent_that_grew_old_in_short_pauses_is_not_sent() {
+fn an_intent_grows_old_in_short_pauses_too() {
     let mut scene = Scene::expired();
     scene.on("intent", |scene| {
         scene.pass(s(20));
@@ -749,7 +749,7 @@ fn an_intent_that_grew_old_in_short_pauses_is_not_sent() {
 }
 
 #[test]
-fn a_process_that_was_suspended_between_two_attempts_looks_again_before_the_next() {
+fn a_process_that_was_suspended_between_two_attempts_loads_again_before_the_next() {
     let mut scene = Scene::expired();
     scene.not_sent();
     let mut flow = scene.refresh_flow();

@@ -13,9 +13,9 @@ fn a_taken_lock_is_waited_for_with_waits_that_grow() {
     scene.locked_until = Some(scene.now.monotonic + s(2));
     scene.responds(200, &pair("a2", "r2"));
     assert_eq!(scene.refresh().token(), "a2");
-    let longest = [5, 10, 20, 40, 80, 160, 160, 160].map(ms);
-    for (wait, longest) in scene.waits.iter().zip(longest) {
-        assert!(*wait >= longest * 3 / 4 && *wait <= longest, "{:?}", scene.waits);
+    let full = [5, 10, 20, 40, 80, 160, 160, 160].map(ms);
+    for (wait, full) in scene.waits.iter().zip(full) {
+        assert!(*wait >= full * 3 / 4 && *wait <= full, "{:?}", scene.waits);
     }
     assert!(scene.waits.iter().all(|wait| *wait <= ms(160)));
     let waited = scene.now.monotonic - (start() + HOUR);
@@ -108,7 +108,7 @@ fn a_taken_lock_does_not_end_a_sign_out() {
 }
 
 #[test]
-fn a_taken_lock_does_not_keep_a_session_from_being_forgotten() {
+fn a_taken_lock_does_not_end_a_forget() {
     let mut scene = Scene::signed_in(600);
     scene.locked_until = Some(scene.now.monotonic + s(2));
     scene.forget().ok();
@@ -337,14 +337,14 @@ fn a_suspension_during_an_attempt_to_lock_is_noticed_however_often_the_flow_is_s
 
 #[test]
 fn a_pause_of_a_timeout_is_no_suspension_nor_is_a_clock_set_back() {
-    for sleep in [|scene: &mut Scene| scene.pass(s(30)), |scene: &mut Scene| scene.now.wall -= HOUR] {
+    for pause in [|scene: &mut Scene| scene.pass(s(30)), |scene: &mut Scene| scene.now.wall -= HOUR] {
         let mut scene = Scene::expired();
         scene.on("lock", move |scene| {
-            sleep(scene);
+            pause(scene);
             None
         });
         scene.on("load", move |scene| {
-            sleep(scene);
+            pause(scene);
             None
         });
         scene.responds(200, &pair("a2", "r2"));

@@ -1,4 +1,4 @@
-//! What a driver does wrong. `Scene::run` gives stray inputs and asks for each step again, too.
+//! What a driver may do wrong. `Scene::run` gives stray inputs too, and asks for each step twice.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn a_response_after_the_deadline_is_ignored() {
     scene.policy.timeout = s(5);
     scene.on("send", |_| None);
     scene.on("wait", |scene| {
-        // Over the deadline; then it comes while the flow waits for its next attempt.
+        // The response comes after the deadline, while the flow waits for its next attempt.
         scene.pass(s(5));
         scene.on("wait", |_| responded(Ok(response(200, pair("late", "late")))));
         None
@@ -135,12 +135,12 @@ fn a_clone_of_a_flow_continues_by_itself() {
 }
 
 #[test]
-fn settings_beyond_all_measure_do_no_harm() {
+fn extreme_settings_do_not_overflow() {
     for time in [Duration::ZERO, Duration::MAX] {
         let mut scene = Scene::empty();
         scene.policy.early = time;
         scene.policy.lock_wait = time;
-        // With a timeout of nothing a request is over as soon as it is sent.
+        // With a timeout of zero a request is over as soon as it is sent.
         scene.policy.timeout = time.max(ms(1));
         scene.policy.retry = loginradius_proto::Retry::OFF.with_attempts(2).with_first_wait(time).with_max_wait(time);
         scene.start(tokens("a1", "r1", Some(s(600)))).ok();
@@ -154,7 +154,7 @@ fn settings_beyond_all_measure_do_no_harm() {
 }
 
 #[test]
-fn a_clock_before_1970_does_no_harm() {
+fn a_wall_clock_before_1970_is_no_panic() {
     let mut scene = Scene::empty();
     scene.now.wall = std::time::SystemTime::UNIX_EPOCH - HOUR;
     scene.start(tokens("a1", "r1", Some(s(600)))).ok();
@@ -168,7 +168,7 @@ fn a_clock_before_1970_does_no_harm() {
 }
 
 #[test]
-fn a_timeout_of_nothing_ends() {
+fn a_flow_with_a_timeout_of_zero_ends() {
     let mut scene = Scene::expired();
     scene.policy.timeout = Duration::ZERO;
     (0..4).for_each(|_| scene.on("send", |_| None));

@@ -1,4 +1,4 @@
-//! Refreshes that nothing is in the way of.
+//! Refreshes in which nothing fails.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn an_adopted_pair_that_has_expired_is_refreshed() {
 }
 
 #[test]
-fn the_first_look_into_the_store_is_no_event() {
+fn the_first_load_is_no_event() {
     let mut scene = Scene::signed_in(600);
     scene.memory = SessionMemory::default();
     let end = scene.refresh();
@@ -91,7 +91,7 @@ fn the_first_look_into_the_store_is_no_event() {
 }
 
 #[test]
-fn a_first_look_that_finds_an_expired_token_refreshes_it() {
+fn an_expired_token_of_the_first_load_is_refreshed() {
     let mut scene = Scene::expired();
     scene.memory = SessionMemory::default();
     scene.responds(200, &pair("a2", "r2"));
@@ -112,7 +112,7 @@ fn a_token_is_refreshed_early_and_the_caller_gets_the_new_one() {
 }
 
 #[test]
-fn a_token_that_is_fresh_and_not_due_is_only_looked_up() {
+fn a_fresh_token_is_loaded_and_not_refreshed() {
     let mut scene = Scene::signed_in(600);
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, unlock");
@@ -142,7 +142,7 @@ fn generations_begin_again_after_the_last_one() {
 }
 
 #[test]
-fn another_login_has_another_number_and_a_refresh_keeps_it() {
+fn another_login_has_another_id_and_a_refresh_keeps_it() {
     let mut scene = Scene::expired();
     let number = scene.record()["sign_in"].clone();
     scene.responds(200, &pair("a2", "r2"));
@@ -222,7 +222,7 @@ fn a_driver_that_looks_at_its_clock_late_or_early_does_not_make_it_longer() {
     let mut scene = Scene::expired();
     scene.policy.early = Duration::ZERO;
     scene.on("send", |scene| {
-        // Another thread looked at the clock before the request went out.
+        // Another thread read its clock before the request was sent.
         scene.now.monotonic -= s(1);
         responded(Ok(response(200, pair("a2", "r2"))))
     });
@@ -243,7 +243,7 @@ fn a_response_that_came_after_its_lifetime_is_saved_and_not_returned() {
     assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "rotated");
     assert_eq!(scene.record()["refresh_token"], "r2");
-    // The next refresh would fare no better.
+    // The next refresh would yield no longer lifetime.
     assert_eq!(scene.cached(), "backing off unavailable");
     assert_eq!(scene.lasts("backing off"), s(1));
     assert_eq!(end.error().retry_after(), Some(s(1)));
@@ -254,7 +254,7 @@ fn a_response_that_came_after_its_lifetime_is_saved_and_not_returned() {
 }
 
 #[test]
-fn a_token_that_expires_while_the_lock_is_given_back_is_not_returned() {
+fn a_token_that_expires_while_the_lock_is_released_is_not_returned() {
     for refresh in [true, false] {
         let mut scene = Scene::signed_in(600);
         if refresh {
@@ -351,7 +351,7 @@ fn a_device_login_says_when_the_last_poll_was_sent() {
 }
 
 #[test]
-fn an_operation_without_a_flow_does_not_know_when() {
+fn an_operation_without_a_flow_has_no_time_of_its_request() {
     let scene = Scene::empty();
     let operation = AccessTokenByPassword::new("user", "password");
     assert_eq!(operation.response(&scene.app, response(200, pair("a1", "r1"))).unwrap().requested_at, None);
@@ -502,7 +502,7 @@ fn what_a_response_does_not_say_stays_and_what_it_says_counts() {
     scene.responds(200, body);
     scene.refresh();
     assert_eq!(now(&scene), ["email profile", "Bearer", "e30.2"]);
-    // And that is what the store has.
+    // The store has the same.
     scene.memory = SessionMemory::default();
     scene.refresh();
     assert_eq!(now(&scene), ["email profile", "Bearer", "e30.2"]);
@@ -536,7 +536,7 @@ fn a_refresh_token_in_a_faulty_response_is_saved_before_the_error_is_returned() 
         assert_eq!(end.kind(), ErrorKind::InvalidResponse, "{body}");
         assert_eq!(end.events(), "retried");
         assert!(scene.record()["intent"].is_null());
-        // Not at once, and then with the new one.
+        // The next refresh waits for the end of the backoff, and sends the new token.
         assert!(scene.cached().starts_with("backing off"), "{}", scene.cached());
         assert!(scene.lasts("backing off") >= s(1));
         scene.pass(s(1) + scene.lasts("backing off"));
@@ -637,7 +637,7 @@ fn the_request_is_the_one_of_the_operation_over_a_connection_of_its_own() {
 }
 
 #[test]
-fn settings_of_which_no_request_can_be_made_leave_no_intent() {
+fn a_configuration_that_allows_no_request_leaves_no_intent() {
     let mut scene = Scene::expired();
     scene.app = scene.app.clone().with_service(Service::site("acme.hub.loginradius.com").unwrap());
     let end = scene.refresh();

@@ -1,4 +1,4 @@
-//! Rejections of the refresh token: the end, or another process was faster.
+//! Rejections of the refresh token: the session ends, or another process has refreshed it.
 
 use std::error::Error as _;
 
@@ -18,7 +18,7 @@ const REJECTIONS: &[(u16, &str)] = &[
     (400, r#"{"ErrorCode":1217,"Message":"The refresh token is expired"}"#),
 ];
 
-/// What another process does that has the lock in between.
+/// Refreshes the session, as another process does that has the lock in between.
 fn rotates(scene: &mut Scene) {
     scene.responds(200, &pair("a2", "r2"));
     assert_eq!(scene.refresh().token(), "a2");
@@ -73,7 +73,7 @@ fn another_process_with_the_tokens_in_memory_learns_of_the_end() {
 }
 
 #[test]
-fn signing_in_again_helps() {
+fn a_login_after_a_rejection_begins_a_new_session() {
     let mut scene = Scene::expired();
     scene.responds(400, REJECTED);
     scene.refresh();
@@ -248,7 +248,7 @@ fn a_session_that_is_signing_out_after_a_rejection_has_ended() {
 }
 
 #[test]
-fn a_rejection_is_not_believed_before_the_store_was_looked_at() {
+fn a_rejection_does_not_end_the_session_before_the_record_is_loaded() {
     let mut scene = Scene::expired();
     scene.responds(400, REJECTED);
     scene.on("load", |_| None);

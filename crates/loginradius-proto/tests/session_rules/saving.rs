@@ -1,4 +1,4 @@
-//! Saves that do not work.
+//! Saves that fail, are in conflict, or have an unknown outcome.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use loginradius_proto::{AccessToken, Error, ErrorKind};
 
 use loginradius_testing::*;
 
-/// Another process saved the same again.
+/// Lets another process save the same again.
 fn changed(scene: &mut Scene) {
     scene.edit(|record| record["generation"] = (record["generation"].as_u64().unwrap() + 10).into());
 }
@@ -130,7 +130,7 @@ fn an_intent_that_may_have_been_saved_and_cannot_be_looked_for_is_not_sent() {
 }
 
 #[test]
-fn intents_of_which_nothing_is_ever_known_are_given_up() {
+fn intents_whose_saves_stay_unknown_are_given_up() {
     let mut scene = Scene::expired();
     (0..50).for_each(|_| scene.outcome_unknown("intent", false));
     assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
@@ -203,7 +203,7 @@ fn a_pair_that_cannot_be_saved_is_returned_and_the_lock_is_retained() {
 }
 
 #[test]
-fn a_pair_is_saved_later_and_the_lock_given_back() {
+fn a_pair_is_saved_later_and_the_lock_released() {
     let mut scene = Scene::unsaved();
     scene.pass(s(1));
     assert_eq!(scene.cached(), "refresh due a2");
@@ -227,9 +227,9 @@ fn the_save_is_tried_again_after_waits_that_double_up_to_a_minute() {
     scene.fails("pair");
     let mut end = scene.refresh();
     let mut events = vec![end.events()];
-    for longest in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+    for full in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
         let wait = scene.lasts("fresh");
-        assert!(wait >= s(longest) * 3 / 4 && wait <= s(longest) + ms(1), "{wait:?}, not up to {longest} s");
+        assert!(wait >= s(full) * 3 / 4 && wait <= s(full) + ms(1), "{wait:?} of {full} s");
         scene.pass(wait);
         scene.fails("pair");
         end = scene.refresh();
@@ -349,7 +349,7 @@ fn a_pair_that_may_have_been_saved_and_cannot_be_looked_for_is_retained() {
 }
 
 #[test]
-fn a_pair_of_which_nothing_is_ever_known_is_retained() {
+fn a_pair_whose_saves_stay_unknown_is_retained() {
     let mut scene = Scene::expired();
     scene.responds(200, &pair("a2", "r2"));
     (0..50).for_each(|_| scene.outcome_unknown("pair", false));
@@ -477,7 +477,7 @@ fn a_new_pair_outlives_a_conflict_and_a_taken_lock() {
 }
 
 #[test]
-fn a_lock_that_was_given_back_is_not_retained() {
+fn a_lock_that_was_released_is_not_retained() {
     let mut scene = Scene::unsaved();
     scene.pass(s(2));
     for _ in 0..2 {
@@ -589,10 +589,10 @@ fn the_refresh_token_of_a_faulty_response_is_retained_if_it_cannot_be_saved() {
     assert_eq!(end.token(), "a3");
 }
 
-// Strange stores
+// Errors of stores
 
 #[test]
-fn whatever_a_store_says_only_a_rejection_means_to_sign_in_again() {
+fn no_error_of_a_store_ends_the_session() {
     let strange = |kind: u8| match kind {
         0 => loginradius_proto::Endpoint::response(
             &loginradius_proto::oauth::RefreshAccessToken::new("r"),
@@ -628,7 +628,7 @@ fn whatever_a_store_says_only_a_rejection_means_to_sign_in_again() {
             let end = scene.refresh();
             assert_eq!(end.kind(), ErrorKind::Unavailable, "{step} {kind}");
             assert_eq!(end.events(), "", "{step}");
-            // What went wrong can be seen.
+            // The store's error is the source.
             assert!(std::error::Error::source(end.error()).is_some());
             assert!(scene.memory.tokens(scene.now).is_some(), "{step}");
         }
@@ -636,14 +636,44 @@ fn whatever_a_store_says_only_a_rejection_means_to_sign_in_again() {
 }
 
 #[test]
-fn settings_of_a_store_are_settings() {
-    let mut scene = Scene::expired();
-    scene.on("load", |_| {
-        loaded(Err(LoadError::Failed(Error::configuration("the folder cannot be written: change it"))))
-    });
-    let end = scene.refresh();
-    assert_eq!(end.kind(), ErrorKind::Configuration);
-    assert!(end.error().to_string().contains("the folder"), "{}", end.error());
+fn an_error_that_the_user_or_the_program_can_act_on_keeps_its_kind() {
+    let errors = [
+        Error::configuration("the client id is another one: set it"),
+        Error::misuse("there is no runtime: start one"),
+        Error::record_damaged("the seal is broken: restore the record"),
+        Error::store_refused("the folder cannot be written: change its mode"),
+        Error::unavailable("the disk is full: make room", "ENOSPC"),
+    ];
+    for error in errors {
+        for step in ["lock", "load", "load damaged", "intent", "clear"] {
+            let mut scene = Scene::expired();
+            let of_store = error.clone();
+            let end = match step {
+                "lock" => {
+                    scene.on(step, move |_| locked(Err(of_store)));
+                    scene.refresh()
+                }
+                "load" => {
+                    scene.on(step, move |_| loaded(Err(LoadError::Failed(of_store))));
+                    scene.refresh()
+                }
+                "load damaged" => {
+                    scene.on("load", move |_| loaded(Err(LoadError::Damaged { generation: 7, error: of_store })));
+                    scene.refresh()
+                }
+                "intent" => {
+                    scene.on(step, move |_| saved(Err(SaveError::Failed(of_store))));
+                    scene.refresh()
+                }
+                _ => {
+                    scene.on(step, move |_| saved(Err(SaveError::Failed(of_store))));
+                    scene.forget()
+                }
+            };
+            assert_eq!((end.kind(), end.error().to_string()), (error.kind(), error.to_string()), "{step}");
+            assert!(scene.memory.is_signed_in(), "{step}");
+        }
+    }
 }
 
 #[test]
@@ -692,7 +722,7 @@ fn a_flow_that_is_aborted_keeps_a_pair_that_is_not_stored_yet() {
         assert_eq!(scene.cached(), "fresh a2");
         scene.pass(s(60));
         assert_eq!(scene.refresh().token(), "a2");
-        // By a save alone.
+        // The next flow only saves it.
         assert_eq!((scene.sends(), scene.record()["refresh_token"].as_str()), (0, Some("r2")));
         let SessionStep::Done(again) = flow.step(scene.now) else { panic!("it continues after its end") };
         assert_eq!(again.result.unwrap_err().kind(), ErrorKind::AlreadyCompleted);

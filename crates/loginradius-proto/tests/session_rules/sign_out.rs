@@ -5,7 +5,7 @@ use loginradius_proto::{Dialect, Error, ErrorKind, Retry, RevocationKey, Service
 
 use loginradius_testing::*;
 
-/// What servers say of a token that is not valid any more.
+/// Responses to a revocation whose token is not valid any more.
 const GONE: &[(u16, &str)] = &[
     (400, REJECTED),
     (400, r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#),
@@ -154,7 +154,7 @@ fn a_token_that_is_not_valid_any_more_counts_as_revoked() {
 }
 
 #[test]
-fn a_failure_is_tried_again() {
+fn a_revocation_that_failed_is_sent_again() {
     for (status, body) in FAILURES {
         let mut scene = Scene::signed_in(600);
         scene.revokes(*status, body);
@@ -166,8 +166,8 @@ fn a_failure_is_tried_again() {
         assert_eq!(scene.log(), format!("lock, load, mark r1, {attempts}, clear, unlock"), "{status} {body}");
         end.ok();
         assert_eq!(end.events(), "retried, retried, retried, signed out");
-        for (wait, longest) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
-            assert!(*wait >= longest * 3 / 4 && *wait <= longest, "{wait:?}");
+        for (wait, full) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
+            assert!(*wait >= full * 3 / 4 && *wait <= full, "{wait:?}");
         }
     }
 }
@@ -225,7 +225,7 @@ fn a_response_is_waited_for_until_the_deadline() {
 }
 
 #[test]
-fn a_long_wait_that_the_server_asks_for_is_left_to_the_next_sign_out() {
+fn a_retry_after_over_max_wait_is_left_to_the_next_sign_out() {
     let mut scene = Scene::signed_in(600);
     let unavailable = response_with(429, "", &[("retry-after", "120")]);
     scene.on("revoke", move |_| responded(Ok(unavailable)));
@@ -252,7 +252,7 @@ fn another_refusal_is_returned_and_the_mark_stays() {
 }
 
 #[test]
-fn settings_of_which_no_request_can_be_made_are_an_error() {
+fn a_configuration_that_allows_no_request_is_an_error() {
     let mut scene = Scene::signed_in(600);
     scene.app = scene.app.clone().with_service(Service::site("acme.hub.loginradius.com").unwrap());
     let end = scene.sign_out();
@@ -270,7 +270,7 @@ fn a_mark_that_cannot_be_saved_revokes_nothing() {
     assert_eq!(scene.log(), "lock, load, mark r1, unlock");
     assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
-    // Nothing happened, then: the token is still fresh.
+    // Nothing was revoked, and the token is still fresh.
     assert_eq!(scene.cached(), "fresh a1");
 }
 
@@ -355,7 +355,7 @@ fn a_clear_that_may_have_happened_is_looked_for() {
 }
 
 #[test]
-fn clears_of_which_nothing_is_ever_known_are_given_up() {
+fn clears_whose_outcomes_stay_unknown_are_given_up() {
     let mut scene = Scene::signed_in(600);
     for _ in 0..50 {
         scene.revokes(200, "");
@@ -503,7 +503,7 @@ fn forgetting_that_fails_over_an_unsaved_pair_retains_it() {
 }
 
 #[test]
-fn forgetting_what_changes_is_begun_again() {
+fn a_forget_in_conflict_begins_again() {
     let mut scene = Scene::expired();
     scene.on("clear", |scene| {
         scene.other_process(|scene| {
@@ -518,7 +518,7 @@ fn forgetting_what_changes_is_begun_again() {
 }
 
 #[test]
-fn forgetting_of_which_nothing_is_known_is_looked_for() {
+fn a_clear_of_unknown_outcome_for_a_forget_is_looked_for() {
     for (happened, log) in
         [(true, "lock, load, clear, load, unlock"), (false, "lock, load, clear, load, clear, unlock")]
     {
@@ -532,7 +532,7 @@ fn forgetting_of_which_nothing_is_known_is_looked_for() {
 }
 
 #[test]
-fn after_an_unknown_clear_the_store_is_looked_at_before_the_token_is_returned() {
+fn after_an_unknown_clear_no_token_is_returned_before_the_record_is_loaded() {
     for happened in [true, false] {
         let mut scene = Scene::signed_in(600);
         scene.outcome_unknown("clear", happened);
@@ -560,7 +560,8 @@ fn a_revocation_without_a_response_is_sent_again_under_the_same_mark() {
     assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, wait, wait, revoke r1, clear, unlock");
 }
 
-/// An unsaved pair of a session that another process has begun to sign out, and whose mark could not be saved.
+/// Begins with an unsaved pair of a session that another process has begun to sign out, and that could not be saved
+/// with the mark.
 fn unsaved_with_a_mark() -> Scene {
     let mut scene = Scene::unsaved();
     scene.edit(|record| {

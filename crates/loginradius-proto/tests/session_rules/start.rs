@@ -5,17 +5,17 @@ use loginradius_proto::{ErrorKind, TokenSet};
 
 use loginradius_testing::*;
 
-/// The tokens of a login after the one of `Scene::signed_in`.
+/// Makes the tokens of a login after the one of `Scene::signed_in`.
 fn b1() -> TokenSet {
     tokens("b1", "q1", Some(s(600)))
 }
 
-/// The tokens of the login of `Scene::signed_in`.
+/// Makes the tokens of the login of `Scene::signed_in`.
 fn a1() -> TokenSet {
     tokens("a1", "r1", Some(s(600)))
 }
 
-/// A process that begins now.
+/// Lets a new process take the place of this one.
 fn new_process(scene: &mut Scene) {
     scene.memory = SessionMemory::default();
 }
@@ -142,7 +142,7 @@ fn a_login_that_cannot_be_stored_is_an_error_and_the_memory_keeps_nothing() {
 }
 
 #[test]
-fn a_login_that_cannot_be_stored_leaves_the_session_of_before() {
+fn a_login_that_cannot_be_stored_leaves_the_earlier_session() {
     let mut scene = Scene::signed_in(600);
     scene.fails("pair");
     scene.start(b1()).error();
@@ -172,7 +172,7 @@ fn a_login_that_may_have_been_stored_is_looked_for() {
 }
 
 #[test]
-fn a_login_of_which_nothing_is_ever_known_is_an_error() {
+fn a_login_whose_saves_stay_unknown_is_an_error() {
     for before in [Scene::empty, || Scene::signed_in(600)] {
         let mut scene = before();
         (0..50).for_each(|_| scene.outcome_unknown("pair", false));
@@ -184,7 +184,7 @@ fn a_login_of_which_nothing_is_ever_known_is_an_error() {
 }
 
 #[test]
-fn after_an_unknown_save_the_store_is_looked_at_before_the_token_of_before_is_returned() {
+fn after_an_unknown_save_no_token_is_returned_before_the_record_is_loaded() {
     for stored in [true, false] {
         let mut scene = Scene::signed_in(600);
         scene.outcome_unknown("pair", stored);
@@ -209,7 +209,7 @@ fn after_an_unknown_save_the_store_is_looked_at_before_the_token_of_before_is_re
 
 #[test]
 fn a_login_whose_save_was_unknown_counts_from_when_it_was_requested() {
-    // This process knows nothing, or what the login has become before its record was damaged.
+    // This process knows nothing, or the login's newer tokens from before its record was damaged.
     for refreshed in [false, true] {
         let mut scene = Scene::empty();
         scene.policy.early = std::time::Duration::ZERO;
@@ -402,7 +402,7 @@ fn a_login_that_two_processes_start_at_a_time_is_stored_once() {
 
 #[test]
 fn a_login_that_was_stored_after_all_is_adopted_by_the_next_start() {
-    // It was stored, but its process could not tell; then another process found it there.
+    // It was stored, but its process did not learn that; then another process found it there.
     for same_process in [true, false] {
         let mut scene = Scene::empty();
         scene.on("pair", |scene| {
@@ -610,7 +610,7 @@ fn a_damaged_record_that_was_damaged_again_is_not_replaced_unseen() {
 // Over a pair that could not be saved
 
 #[test]
-fn a_login_replaces_an_unsaved_pair_and_gives_its_lock_back() {
+fn a_login_replaces_an_unsaved_pair_and_releases_its_lock() {
     let mut scene = Scene::unsaved();
     let end = scene.start(b1());
     assert_eq!(scene.log(), "load, pair q1, unlock");

@@ -230,7 +230,7 @@ fn whether_a_user_is_signed_in_is_an_error_if_the_store_fails_before_it_is_known
 }
 
 #[test]
-fn the_time_at_which_the_token_expires_is_known_from_the_first_load_to_the_end() {
+fn the_end_of_the_token_is_known_from_the_first_load_to_the_end_of_the_session() {
     const LIFETIME: Duration = Duration::from_secs(600);
     let (client, store) = (Scripted::new([]), MemoryStore::new());
     let session = client.sessions(store.clone()).session("ada");
