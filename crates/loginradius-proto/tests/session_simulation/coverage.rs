@@ -95,7 +95,7 @@ coverage! {
     rotations at_least 10_000,
     /// Responses that rejected the refresh token.
     rejections at_least 1_000,
-    /// Consumed tokens that reached the server, by what had become of the earlier request.
+    /// Consumed tokens that reached the server, by why they were sent again.
     replays_after_lost_response at_least 1_000,
     replays_after_kill at_least 50,
     replays_after_lost_lock at_least 2,
@@ -127,12 +127,12 @@ coverage! {
     cached_backing_off at_least 2_000,
     adopted at_least 5_000,
     adopted_other_login at_least 2_000,
-    retried at_least 5_000,
+    requests_failed at_least 5_000,
     unsaved at_least 2_000,
     saved_later at_least 1_000,
     /// Flows that ended with that error.
-    ended_with_sign_in_again at_least 10_000,
-    ended_with_try_later at_least 10_000,
+    ended_with_sign_in_required at_least 10_000,
+    ended_with_unavailable at_least 10_000,
     failed_saves at_least 5_000,
     unknown_saves at_least 5_000,
     late_saves at_least 500,

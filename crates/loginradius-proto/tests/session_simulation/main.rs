@@ -1,12 +1,13 @@
-//! Deterministic simulation of sessions: thousands of random runs, and every path through a small model.
+//! Deterministic simulation testing of sessions: thousands of random runs, and every path through a model of two
+//! processes.
 //!
 //! A run has a server that rotates refresh tokens and ends a login whose consumed token arrives again, a store with
-//! locks, a network, and up to four processes on up to two machines, each with its callers. Requests and responses
-//! are lost, or arrive after the process has given up. Saves fail, or succeed although the store reports that it does
-//! not know. Processes are killed and suspended between any two steps, and flows aborted. Clocks are set forward and back.
-//! Users log in, sign out, are forgotten, and stop half way. In some runs a lock lasts as long as its process, like that
-//! of a file; in others it is a lease, which a process loses while it is suspended. At the end of each run all faults
-//! stop, and every session that can be recovered has to recover. The session flow promises that
+//! locks, a network, and up to four processes on up to two machines, each with its callers. Requests and responses are
+//! lost, or arrive after the process has given up. Saves fail, or have an unknown outcome, done or not. Processes are
+//! killed and suspended between any two steps, and flows aborted. Clocks are set forward and back. Users log in and sign
+//! out, and sessions are forgotten; some of that is left unfinished. In some runs a lock lasts as long as its process,
+//! like that of a file; in others it is a lease, which a process loses while it is suspended. At the end of each run all
+//! faults end, and every session that can be recovered has to recover. The session flow promises that
 //!
 //! 1. a consumed token reaches the server only if the response to an earlier request with it was lost, or if its
 //!    outcome could not be saved because the process died or lost its lock;
@@ -28,11 +29,11 @@
 //!
 //! `oracle` knows what is true: the server, the store and every request. It asserts the promises that concern several
 //! processes. `participant` is what one process has of one session, and asserts the promises that a single flow can
-//! break. `simulation` is a random run, `model_check` the small model, `rng` the random numbers and the clocks, and
-//! `coverage` counts what happened.
+//! break. `simulation` is a random run, `model_check` explores the model, `rng` is the random number generator and the
+//! clocks, and `coverage` counts what happened.
 //!
 //! `SIM_RUNS=100000` makes that many runs. A failure names its seed, and `SIM_SEED=1234` repeats that run alone and
-//! logs every step. `FAULT_BUDGET=3` allows that many faults on each path through the small model.
+//! logs every step. `FAULT_BUDGET=3` allows that many faults on each path through the model.
 
 mod coverage;
 mod model_check;
@@ -102,7 +103,7 @@ fn run(seed: u64) -> Result<Coverage, String> {
 #[test]
 fn no_path_through_the_model_breaks_a_promise() {
     let fault_budget = variable("FAULT_BUDGET").unwrap_or(if cfg!(debug_assertions) { 1 } else { 3 });
-    let explored = model_check::explore(u32::try_from(fault_budget).expect("a small number"));
+    let explored = model_check::explore(u32::try_from(fault_budget).expect("a number of 32 bits"));
     println!("fault_budget={fault_budget} {explored:?}");
     explored.transitions.assert_as_documented(false);
     assert!(explored.states > 5_000 && explored.recovered > 100 && explored.ended > 100, "{explored:?}");

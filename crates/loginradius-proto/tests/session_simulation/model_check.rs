@@ -1,5 +1,5 @@
-//! A small model, and every path through it: two processes, one expired token under one name, and a third process that
-//! comes after them.
+//! Every path through a model: two processes, one expired token under one name, and a third process that comes after
+//! them.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -302,7 +302,7 @@ impl State {
         }
     }
 
-    /// Lets a third process start, and every process ask for tokens without faults. Says whether the session continues.
+    /// Lets a third process start, and every process ask for tokens without faults. Returns whether the session continues.
     fn recover(mut self) -> bool {
         let third = Participant::new(2, 0, false);
         let third = Process { participant: third, at: self.processes[0].at, callers_left: 0, killed: false };

@@ -179,13 +179,14 @@ impl Record {
         self.access_token.expect("an access token of this simulation")
     }
 
-    /// Whether it backs off now, by that wall clock. A backoff from the future was written by a clock that was wrong.
+    /// Returns whether it backs off now, by that wall clock. A backoff from the future was written by a clock that was
+    /// wrong.
     pub(crate) fn backs_off(&self, at: Moment) -> bool {
         self.backoff
             .is_some_and(|backoff| backoff.since_unix_ms <= at.wall + LEEWAY && at.wall < backoff.not_before_unix_ms)
     }
 
-    /// Whether its tokens may be used.
+    /// Returns whether its tokens may be used.
     pub(crate) fn is_active(&self) -> bool {
         !self.signing_out && self.rejected.is_none()
     }
@@ -268,7 +269,7 @@ impl Oracle {
         self.refresh_tokens.len() - 1
     }
 
-    /// Whether the server accepts that refresh token, which no request has consumed.
+    /// Returns whether the server accepts that refresh token, which no request has consumed.
     pub(crate) fn is_live(&self, refresh_token: usize) -> bool {
         let refresh_token = &self.refresh_tokens[refresh_token];
         refresh_token.consumed.is_none() && self.logins[refresh_token.login].accepted_by_server
@@ -303,7 +304,7 @@ impl Oracle {
         Reply::Pair { access_token, refresh_token: next }
     }
 
-    /// Promise 1: of two requests with one token, the later one was sent when the outcome of the earlier one was
+    /// Asserts promise 1: of two requests with one token, the later one was sent when the outcome of the earlier one was
     /// unknown or could not be saved.
     fn check_replay(&mut self, request: usize, consumer: usize) {
         let later = &self.requests[request.max(consumer)];
@@ -320,7 +321,7 @@ impl Oracle {
 
     // Requests.
 
-    /// Takes a request that a process sends; returns its number.
+    /// Notes a request that a process sends; returns its number.
     pub(crate) fn send(
         &mut self,
         process: usize,
@@ -395,7 +396,7 @@ impl Oracle {
 
     // The store.
 
-    /// Tries to take the lock. `lease_expired` says whether a holder was suspended for too long to keep a lease.
+    /// Tries to take the lock. `lease_expired` returns whether a holder was suspended for too long to keep its lease.
     pub(crate) fn lock(&mut self, process: usize, name: usize, lease_expired: impl Fn(usize) -> bool) -> bool {
         let holder = self.slots[name].lock_holder;
         assert_ne!(holder, Some(process), "promise 9: process {process} asks for the lock that it holds");
@@ -457,7 +458,7 @@ impl Oracle {
             && damaged == self.is_damaged(name)
     }
 
-    /// Saves a record, if the store holds what is expected; says whether it does.
+    /// Saves a record, if the store holds what is expected; returns whether it does.
     pub(crate) fn save(&mut self, process: usize, name: usize, stored: &StoredRecord, expected: Expected) -> bool {
         let record = Record::of_flow(stored);
         let login = self.check_origin(name, &record);
@@ -468,7 +469,7 @@ impl Oracle {
         self.check_replacement(name, login);
         let empty = self.slots[name].stored.is_none();
         let Login { cleared, exempt, was_stored, start_unconfirmed, replaced, .. } = &mut self.logins[login];
-        // A caller whose start had an unknown outcome cannot tell a sign-out since from a save that failed.
+        // After a start of unknown outcome, a sign-out since then looks to the caller like a save that failed.
         let allowed = !*cleared || record.signing_out || *start_unconfirmed;
         assert!(allowed, "promise 6: a session that was signed out is stored again");
         *exempt |= *start_unconfirmed && *was_stored && empty;
@@ -499,7 +500,7 @@ impl Oracle {
         true
     }
 
-    /// Promise 10: all parts of a record come from one login under that name. Returns that login.
+    /// Asserts promise 10: all parts of a record come from one login under that name. Returns that login.
     fn check_origin(&mut self, name: usize, record: &Record) -> usize {
         let login = self.access_tokens[record.access_token()].login;
         assert_eq!(self.logins[login].name, name, "promise 10: a record under another name");
@@ -511,7 +512,7 @@ impl Oracle {
         login
     }
 
-    /// Promise 11: a login that a later one has replaced stays replaced.
+    /// Asserts promise 11: a login that a later one has replaced stays replaced.
     fn check_replacement(&mut self, name: usize, login: usize) {
         let Some(old) = self.stored_login(name).filter(|old| *old != login) else {
             if self.slots[name].record.is_none() {
@@ -526,7 +527,7 @@ impl Oracle {
         self.logins[old].replaced = true;
     }
 
-    /// Promises 4, 5, 6 and 9, for a record that is saved over another one.
+    /// Asserts promises 4, 5, 6 and 9, for a record that is saved over another one.
     fn check_successor(&self, old: &Record, new: &Record) {
         assert_ne!(old.generation, new.generation, "promise 9: a save that looks like the one before");
         if old.login_id != new.login_id {
@@ -541,7 +542,7 @@ impl Oracle {
         }
     }
 
-    /// Removes a record, if the store holds what is expected; says whether it does. With `revoked`, a request must have
+    /// Removes a record, if the store holds what is expected; returns whether it does. With `revoked`, a request must have
     /// revoked its refresh token before. With a `target`, only the record of that login may be removed.
     pub(crate) fn clear(
         &mut self,

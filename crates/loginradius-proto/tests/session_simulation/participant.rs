@@ -315,7 +315,7 @@ impl Participant {
         }
     }
 
-    /// Takes note that an API rejected the token. Says whether a flow has to get another one.
+    /// Notes that an API rejected the token. Returns whether a flow has to get another one.
     pub(crate) fn reject(&mut self, oracle: &mut Oracle, access_token: usize, at: Moment) -> bool {
         let newest = self.access_token(at);
         let is_newest = self.memory.reject(&AccessToken::new(access_token_text(access_token)));
@@ -345,7 +345,7 @@ impl Participant {
                 let issued = &mut oracle.access_tokens[access_token];
                 issued.counted_anew |= issued.requested_at.is_some() && requested_at.is_none();
                 issued.requested_at.get_or_insert(requested);
-                // Without the caller's word, the lifetime counts from each start.
+                // If the caller does not know that, the lifetime counts from each start.
                 self.note_lifetime(oracle, access_token, requested_at.is_some(), requested.monotonic, 0);
             }
         }
@@ -494,7 +494,7 @@ impl Participant {
         oracle.coverage.transitions.note(before, kind, running.flow.state());
     }
 
-    /// Takes note of what a response means, before the flow receives it.
+    /// Notes what a response means, before the flow receives it.
     pub(crate) fn note_response(&mut self, oracle: &mut Oracle, request: usize, outcome: Outcome, meaning: Meaning) {
         oracle.note_outcome(request, outcome);
         let sent = &oracle.requests[request];
@@ -582,7 +582,7 @@ impl Participant {
         }
         let end = running.flow.abort(self.holds_lock, at.now());
         if !end.memory.retains_lock() {
-            // A lock that was taken and not handed over is released as well.
+            // A lock that was taken and not retained is released as well.
             oracle.unlock(self.process, self.name);
             self.holds_lock = false;
         }
@@ -607,8 +607,8 @@ impl Participant {
         let other_login_adopted = self.check_events(oracle, &running, &end.events, at);
         self.check_observed(oracle, &running, at);
         let newest = self.access_token(at);
-        // A token that leaves the memory may be loaded again. Then only the wall clock tells its age, and only another
-        // rejection by an API makes it bad.
+        // A token that leaves the memory may be loaded again. Then its age is known by the wall clock alone, and only
+        // another rejection by an API makes it bad.
         self.lifetime_bounds.retain(|bound| newest == Some(bound.access_token));
         self.rejected.retain(|rejected| newest.is_none_or(|newest| newest == *rejected));
         Concluded { running, result: end.result, newest, other_login_adopted }
@@ -661,9 +661,9 @@ impl Participant {
                             allowed,
                             "promise 4: the session ended, and its newest token was not rejected: {error}"
                         );
-                        oracle.coverage.ended_with_sign_in_again += 1;
+                        oracle.coverage.ended_with_sign_in_required += 1;
                     }
-                    ErrorKind::Unavailable => oracle.coverage.ended_with_try_later += 1,
+                    ErrorKind::Unavailable => oracle.coverage.ended_with_unavailable += 1,
                     kind => assert_ne!(kind, ErrorKind::AlreadyCompleted, "promise 9: no end"),
                 }
                 End::Error(error)
@@ -691,7 +691,7 @@ impl Participant {
         assert!(allowed, "promise 6: a token of login {login} is good, and the store has {observed:?}");
     }
 
-    /// Asserts that each change is reported. Says whether another login was adopted.
+    /// Asserts that each change is reported. Returns whether another login was adopted.
     fn check_events(
         &mut self,
         oracle: &mut Oracle,
@@ -710,7 +710,7 @@ impl Participant {
                     oracle.coverage.adopted += 1;
                     oracle.coverage.adopted_other_login += u64::from(other_login);
                 }
-                SessionEvent::RequestFailed { .. } => oracle.coverage.retried += 1,
+                SessionEvent::RequestFailed { .. } => oracle.coverage.requests_failed += 1,
                 SessionEvent::Unsaved { .. } => {
                     (changed, self.unsaved_reported) = (true, true);
                     oracle.coverage.unsaved += 1;
@@ -789,7 +789,7 @@ impl Participant {
     }
 }
 
-/// Asserts promise 5 for a session whose participants are idle. Says whether it has to recover, because the server
+/// Asserts promise 5 for a session whose participants are idle. Returns whether it has to recover, because the server
 /// accepts the newest token.
 pub(crate) fn must_recover<'a>(
     oracle: &mut Oracle,

@@ -14,7 +14,7 @@ pub(crate) const HOUR: Time = 60 * MINUTE;
 /// The present moment by both clocks of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// It never goes back, and may stop while its machine sleeps.
+    /// It never goes back, and may stand still while its machine is suspended.
     pub(crate) monotonic: Time,
     /// Milliseconds since 1970. It may be set forward and back.
     pub(crate) wall: Time,
@@ -63,14 +63,14 @@ impl Rng {
         min + self.bits() % (max - min + 1)
     }
 
-    /// Is true that often in a thousand times.
-    pub(crate) fn permille(&mut self, chance: u64) -> bool {
-        self.bits() % 1000 < chance
+    /// Returns true with that probability, in permille.
+    pub(crate) fn permille(&mut self, probability: u64) -> bool {
+        self.bits() % 1000 < probability
     }
 
-    /// Is true that often in a hundred times.
-    pub(crate) fn percent(&mut self, chance: u64) -> bool {
-        self.permille(chance * 10)
+    /// Returns true with that probability, in percent.
+    pub(crate) fn percent(&mut self, probability: u64) -> bool {
+        self.permille(probability * 10)
     }
 
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {

@@ -5,7 +5,7 @@ mod network;
 use std::time::Duration;
 
 use loginradius_proto::session::{Expected, SessionInput, SessionPolicy, StoredRecord};
-use loginradius_proto::{Error, ErrorKind, Retry, Seed};
+use loginradius_proto::{ErrorKind, Retry, Seed};
 use network::{Delivery, InFlight};
 
 use super::coverage::Coverage;
@@ -15,7 +15,7 @@ use super::rng::{HOUR, MINUTE, Moment, Rng, SECOND, Time};
 
 /// A lease outlives every response that may still arrive, but not a long suspension.
 const LEASE: Time = MINUTE;
-/// How often each process asks for a token, once the faults have stopped.
+/// How often each process asks for a token after the end of all faults.
 const RECOVERY_ROUNDS: u32 = 5;
 
 /// A process, with one participant for each name.
@@ -27,7 +27,7 @@ struct Process {
     phases: Vec<Phase>,
     /// Whether a caller was asked to sign in again, by name.
     sign_in_required: Vec<bool>,
-    /// For how long its monotonic clock has stopped.
+    /// For how long its monotonic clock stood still.
     clock_lag: Time,
     suspension: Option<Suspension>,
 }
@@ -36,7 +36,7 @@ struct Process {
 struct Suspension {
     since: Time,
     until: Time,
-    stops_monotonic_clock: bool,
+    pauses_monotonic_clock: bool,
 }
 
 /// What happens at a participant next, and when.
@@ -103,10 +103,10 @@ pub(crate) struct Simulation {
     unstored_logins: Vec<UnstoredLogin>,
     fault_rates: FaultRates,
     process_faults: ProcessFaults,
-    /// Every save fails, until the faults stop.
+    /// Every save fails, until the end of all faults.
     store_is_read_only: bool,
     server_rotates: bool,
-    faults_stopped: bool,
+    faults_ended: bool,
     /// How the flow ended that ended last.
     last_end: Option<End>,
 }
@@ -143,7 +143,7 @@ impl Simulation {
             process_faults,
             store_is_read_only: rng.percent(3),
             server_rotates: !rng.percent(7),
-            faults_stopped: false,
+            faults_ended: false,
             last_end: None,
             rng,
         };
@@ -177,7 +177,7 @@ impl Simulation {
             );
             self.oracle.coverage.read_only_stores += 1;
         }
-        self.stop_faults_and_recover();
+        self.end_faults_and_recover();
         self.oracle.coverage.runs += 1;
         self.oracle.coverage
     }
@@ -293,9 +293,9 @@ impl Simulation {
         self.log(|| format!("the fault rates are {:?}", self.fault_rates));
     }
 
-    /// Perhaps disturbs a process before its next step. Says whether that step is not made.
+    /// Perhaps disturbs a process before its next step. Returns whether that step is not made.
     fn inject_process_fault(&mut self, index: usize) -> bool {
-        if self.faults_stopped {
+        if self.faults_ended {
             return false;
         }
         if self.rng.permille(15) {
@@ -347,11 +347,11 @@ impl Simulation {
         self.start_process();
     }
 
-    /// Perhaps drops the driver of a flow, between any two steps or during one. Says whether it did.
+    /// Perhaps drops the driver of a flow, between any two steps or during one. Returns whether it did.
     fn abort_flow(&mut self, index: usize, name: usize) -> bool {
         let running = self.processes[index].participants[name].running.as_ref();
         let Some(job) = running.map(|running| running.job) else { return false };
-        if self.faults_stopped || !self.rng.permille(self.process_faults.abort) {
+        if self.faults_ended || !self.rng.permille(self.process_faults.abort) {
             return false;
         }
         self.resume(index);
@@ -373,11 +373,11 @@ impl Simulation {
 
     fn suspend(&mut self, index: usize) {
         let duration = self.rng.pick(&[20 * SECOND, 45 * SECOND, LEASE + SECOND, 5 * MINUTE, HOUR, HOUR]);
-        // With leases the monotonic clock runs on: with both clocks wrong, no process could know that its lease has
-        // expired.
-        let stops_monotonic_clock = !self.oracle.has_leases && self.rng.percent(30);
+        // With leases the monotonic clock continues: if both clocks were wrong, no process could know that its lease
+        // has expired.
+        let pauses_monotonic_clock = !self.oracle.has_leases && self.rng.percent(30);
         let process = &mut self.processes[index];
-        process.suspension = Some(Suspension { since: self.now, until: self.now + duration, stops_monotonic_clock });
+        process.suspension = Some(Suspension { since: self.now, until: self.now + duration, pauses_monotonic_clock });
         let number = process.number;
         self.oracle.coverage.suspensions += 1;
         self.log(|| format!("process {number} is suspended for {} s", duration / SECOND));
@@ -387,7 +387,7 @@ impl Simulation {
     fn resume(&mut self, index: usize) {
         let process = &mut self.processes[index];
         if let Some(suspension) = process.suspension.take() {
-            process.clock_lag += if suspension.stops_monotonic_clock { self.now - suspension.since } else { 0 };
+            process.clock_lag += if suspension.pauses_monotonic_clock { self.now - suspension.since } else { 0 };
         }
     }
 
@@ -476,7 +476,7 @@ impl Simulation {
             PendingStep::Save(..) | PendingStep::Clear(_) => self.random_store_fault(saves),
             _ => StoreFault::None,
         };
-        // Only over another record: no store could tell a late save into an empty slot from a new login.
+        // Only over another record: into an empty slot, a late save looks like a new login to every store.
         if let (StoreFault::NotDoneUnknown, PendingStep::Save(record, expected @ Expected::Generation(_))) =
             (fault, pending)
             && !self.store_is_read_only
@@ -533,19 +533,19 @@ impl Simulation {
         let at = self.moment(index);
         let unsaved = self.processes[index].participants[name].has_unsaved_pair();
         // Signing out and logging in with an unsaved pair would be rare otherwise.
-        let wish = if unsaved && self.rng.percent(10) { self.rng.pick(&[0, 3, 4]) } else { self.rng.within(0, 99) };
+        let choice = if unsaved && self.rng.percent(10) { self.rng.pick(&[0, 3, 4]) } else { self.rng.within(0, 99) };
         let sign_in_required = std::mem::take(&mut self.processes[index].sign_in_required[name]);
         let participant = &mut self.processes[index].participants[name];
-        let job = match wish {
+        let job = match choice {
             0..=2 => Some(Job::SignOut),
             3 => Some(Job::Forget),
             4..=7 if !participant.is_other_app => return self.log_in(index, name),
-            // A user who is asked to sign in again mostly does.
+            // A user who is asked to sign in again often does.
             8..=60 if sign_in_required && !participant.is_other_app => return self.log_in(index, name),
             // An API has rejected the token; or it has rejected an older one, which the caller kept.
             8..=15 => {
                 let newest = participant.access_token(at);
-                let rejected = newest.map(|newest| newest.saturating_sub(usize::from(wish == 8)));
+                let rejected = newest.map(|newest| newest.saturating_sub(usize::from(choice == 8)));
                 let needs_flow = rejected.is_some_and(|rejected| participant.reject(&mut self.oracle, rejected, at));
                 needs_flow.then_some(Job::Refresh)
             }
@@ -557,19 +557,19 @@ impl Simulation {
         }
     }
 
-    /// Starts a login again whose first start failed, in this process or another one, as most callers do. Says whether
+    /// Starts a login again whose first start failed, in this process or another one, as a caller should. Returns whether
     /// it did.
     fn start_again(&mut self, index: usize, name: usize) -> bool {
         let process = &self.processes[index];
         let unstored = self.unstored_logins.iter().position(|unstored| unstored.name == name);
         let Some(unstored) = unstored.filter(|_| !process.participants[name].is_other_app) else { return false };
         let number = process.number;
-        if !self.faults_stopped && self.rng.percent(50) {
+        if !self.faults_ended && self.rng.percent(50) {
             return false;
         }
         let UnstoredLogin { process, job, .. } = self.unstored_logins.swap_remove(unstored);
         let Job::Start { access_token, refresh_token, requested_at } = job else { return false };
-        if !self.faults_stopped && self.rng.percent(10) {
+        if !self.faults_ended && self.rng.percent(10) {
             return false;
         }
         self.oracle.coverage.logins_started_again += 1;
@@ -598,7 +598,7 @@ impl Simulation {
     }
 
     fn random_lifetime(&mut self) -> Option<Time> {
-        if self.faults_stopped {
+        if self.faults_ended {
             return Some(600 * SECOND);
         }
         let minutes = self.rng.pick(&[1, 10, 10, 10, 60]) * MINUTE;
@@ -607,10 +607,10 @@ impl Simulation {
 
     // The end.
 
-    /// Stops the faults, runs every flow to its end, and lets every session recover that can.
-    fn stop_faults_and_recover(&mut self) {
-        self.log(|| "the faults stop".to_owned());
-        (self.faults_stopped, self.store_is_read_only, self.fault_rates) = (true, false, FaultRates::default());
+    /// Ends the faults, runs every flow to its end, and lets every session recover that can.
+    fn end_faults_and_recover(&mut self) {
+        self.log(|| "the faults end".to_owned());
+        (self.faults_ended, self.store_is_read_only, self.fault_rates) = (true, false, FaultRates::default());
         (0..self.processes.len()).for_each(|index| self.resume(index));
         for index in 0..self.processes.len() {
             for name in 0..self.oracle.slots.len() {
@@ -700,10 +700,9 @@ impl Simulation {
             self.oracle.coverage.recovered += 1;
             assert!(all_have_tokens && live, "promise 5: the session does not recover: {ends:?}");
         } else if record.is_none_or(|record| record.refresh_token.is_some()) {
-            let sign_in_again = |error: &Error| error.kind() == ErrorKind::SignInRequired;
             let decided = ends.iter().all(|end| match end {
                 Some(End::Token) => true,
-                Some(End::Error(error)) => sign_in_again(error),
+                Some(End::Error(error)) => error.kind() == ErrorKind::SignInRequired,
                 _ => false,
             });
             assert!(decided, "promise 5: neither a token nor the end of the session: {ends:?}");

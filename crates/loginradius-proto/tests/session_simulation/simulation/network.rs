@@ -124,7 +124,7 @@ impl Simulation {
         let access_text = access_token_text(access_token);
         let complete = format!(r#"{{"access_token":"{access_text}"{lifetime}{rotated}}}"#);
         let rotation = refresh_token.map_or(Outcome::NotConsumed, Outcome::Unsaved);
-        let fault = if self.faults_stopped { 39 } else { self.rng.within(0, 39) };
+        let fault = if self.faults_ended { 39 } else { self.rng.within(0, 39) };
         let (body, outcome, meaning) = match fault {
             // The access token cannot be read.
             0 | 1 if refresh_token.is_some() => {
