@@ -1,6 +1,6 @@
 //! Where sessions of LoginRadius live between runs.
 //!
-//! A session's tokens change with every refresh, which consumes the old refresh token: a program that loses the new one
+//! A session's tokens change with every refresh, which consumes the old refresh token. A program that loses the new one
 //! needs a new login, and a program that sends the old one again may end the session for all others. So a store is more
 //! than a file. It [locks](SessionStore::try_lock), so that a session has one holder at a time; it
 //! [saves](SessionLock::save) durably, by compare-and-swap on the record's generation; and it says of each save whether
@@ -54,12 +54,12 @@
 //! | What is saved outlives a loss of power. | The folder is flushed too, before the save is done. If that fails, the outcome is [`Unknown`](SaveError::Unknown), and no record is loaded before a flush succeeds. |
 //! | [`Failed`](SaveError::Failed) means that the old record is still there, on a full disk too. | The old record is not touched before the rename. If it is not certain whether the rename was done, the outcome is `Unknown`. |
 //! | A session has one holder at a time: one process, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] checks that such locks work. |
-//! | No update is lost even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
-//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused, with an error that says what to do. Links are not followed. |
-//! | No record is lost because it could not be read. | The bytes are kept as they are. Only a login replaces a damaged record, and keeps a copy of it. |
+//! | No update is lost, even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
+//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused, by an [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) that says what to do. Links are not followed. |
+//! | No record is lost because it could not be read. | The bytes are kept as they are, and the session's error is an [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged) that says where. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
 //! A save flushes twice, and makes the same system calls however many sessions there are. Only a clear lists the
-//! folder. A file larger than 16 MiB is no session, and is neither loaded nor replaced.
+//! folder. A file larger than 16 MiB is no session: it is refused, and neither loaded nor replaced.
 //!
 //! A save replaces the file of the record, so that on Unix a record of mode 0400 is replaced by one of mode 0600: to
 //! protect a record from its own user, protect the folder.
@@ -71,17 +71,17 @@
 //!
 //! # Programs of two versions
 //!
-//! During an upgrade, programs of two versions share a store. They use the same files and lock files, and so exclude each
-//! other. What they make of each other's records is
-//! [a table of the core](loginradius_proto::session#the-record). Of each other's temporary files:
+//! During an upgrade, programs of two versions share a store. They use the same files and lock files, and so exclude
+//! each other. What they make of each other's records is [a table of the core](loginradius_proto::session#the-record).
+//! Of each other's temporary files:
 //!
 //! | file | outcome |
 //! | --- | --- |
 //! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. A clear removes it, and so does the older program's next save or clear. |
 //! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it; older programs leave it where it is. |
 //!
-//! Older programs do not know the second lock: with one of them, an update may be lost if the lock file is removed during
-//! a save.
+//! Older programs do not know the second lock: with one of them, an update may be lost if the lock file is removed
+//! during a save.
 //!
 //! # A store of your own
 //!
@@ -147,7 +147,7 @@
 //!   the length of the lease prevents it.
 //! - **A wrapper that seals records**, by encrypting them, works over any store. It makes the inner record of the
 //!   sealed bytes ([`StoredRecord::from_bytes`]), translates the expected generation into the inner one, and returns
-//!   [`LoadError::Damaged`] for a broken seal.
+//!   [`LoadError::Damaged`] with [`Error::record_damaged`](loginradius_proto::Error::record_damaged) for a broken seal.
 //!
 //! The same store over a map instead of a database:
 //!

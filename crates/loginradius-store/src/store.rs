@@ -20,7 +20,9 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::configuration`] if the user has to fix something, and the message says what; else [`Error::unavailable`].
+    /// [`Error::store_refused`] if the user has to fix something, and the message says what; [`Error::unavailable`] if
+    /// that may pass by itself. These two kinds, [`Error::configuration`] and [`Error::misuse`] reach the caller of a
+    /// session as they are; an error of another kind becomes the source of an unavailable one.
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error>;
 }
 
@@ -32,8 +34,8 @@ pub trait SessionLock: Send {
     ///
     /// | error | when |
     /// | --- | --- |
-    /// | [`LoadError::Failed`] | There may be a record, and it could not be read now. `?` makes this of an [`Error`]. |
-    /// | [`LoadError::Damaged`] | Only from a wrapper that seals records, where a seal is broken. A store that keeps bytes returns them, whatever they are. |
+    /// | [`LoadError::Failed`] | There may be a record, and it could not be read, with an error as that of [`SessionStore::try_lock`]. `?` makes this of an [`Error`]. |
+    /// | [`LoadError::Damaged`] | Only from a wrapper that seals records, where a seal is broken, with [`Error::record_damaged`]. A store that keeps bytes returns them, whatever they are. |
     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError>;
 
     /// Saves the record in place of what is expected, durably: it outlives a loss of power. Whatever happens, the old
@@ -113,5 +115,5 @@ pub trait AsyncSessionLock: Send {
     }
 }
 
-/// What the methods of the async traits return, so that a store can be chosen at run time.
+/// A boxed future, which the methods of the async traits return, so that a store can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

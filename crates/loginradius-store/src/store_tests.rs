@@ -157,7 +157,7 @@ async fn names_are_kept_apart<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
         let expected = named(name);
         let detail = format!("of {}, loaded through another handle", show(name));
         keep_stored(lock.load().await, &expected, "a record is there under its own name", &detail);
-        // Every other one, so that the last round sees what clearing did to the rest.
+        // Every second one, so that the last round shows what clearing did to the rest.
         if index % 2 == 0 {
             keep_done(lock.clear(generation(&expected)).await, "a clear");
         }
@@ -610,7 +610,7 @@ fn is_same(found: &StoredRecord, expected: &StoredRecord) -> bool {
     found.generation() == expected.generation() && found.as_bytes() == expected.as_bytes()
 }
 
-// What is wrong, in words.
+// Messages of broken promises.
 
 #[track_caller]
 fn broken(promise: &str, detail: &str) -> ! {

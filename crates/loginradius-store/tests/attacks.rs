@@ -1,4 +1,4 @@
-//! Shared sessions and stores that are dropped, that panic, or that get more than they can keep.
+//! Shared sessions and stores that are dropped, that panic, that wait, or that get more than they can keep.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -382,7 +382,7 @@ fn a_panic_while_the_lock_is_dropped_leaves_no_caller_waiting() {
     store.set(Fault::PanicInDrop);
     drop(first);
     store.set(Fault::None);
-    assert!(waiting.join().unwrap(), "the caller waits for ever");
+    assert!(waiting.join().unwrap(), "the caller gets no outcome");
 }
 
 /// Callers who ask for a token of a session that is missing lead one flow after the other.
@@ -415,10 +415,6 @@ fn a_login_is_stored_in_time_while_other_threads_ask_for_a_token() {
     assert!(waited < Duration::from_secs(2), "waited {waited:?} for {overtaken} calls");
 }
 
-// Locks
-
-// Events
-
 // Files
 
 const MIB: usize = 1 << 20;
@@ -436,7 +432,7 @@ fn a_login_that_was_stored_can_be_refreshed_and_signed_out() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::new([pair("a2", "r2"), String::from("{}")]);
     let session = sessions(&server, FileStore::open(folder.path()).unwrap()).session("ada");
-    // To refuse such a login from the beginning is fine.
+    // It may also be refused from the beginning.
     if ready(session.start(&huge_tokens(262))).is_ok() {
         let refreshed = ready(session.refresh_rejected(&"a1".into()));
         let signed_out = ready(session.sign_out());

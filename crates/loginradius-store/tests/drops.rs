@@ -85,8 +85,8 @@ struct Dropping {
     app: App,
     /// How often a flow is polled before it is dropped.
     polls: Arc<AtomicUsize>,
-    /// The tokens of the refreshes whose responses were given to the flow.
-    answered: Arc<Mutex<Vec<String>>>,
+    /// The refresh tokens of the requests whose responses the flow got.
+    responded: Arc<Mutex<Vec<String>>>,
     sent: Arc<Mutex<Vec<String>>>,
 }
 
@@ -100,7 +100,7 @@ impl Transport for Dropping {
         }
         self.sent.lock().unwrap().push(token.clone());
         yields().await;
-        self.answered.lock().unwrap().push(token);
+        self.responded.lock().unwrap().push(token);
         let next = self.sent.lock().unwrap().len() + 1;
         let body = format!(r#"{{"access_token":"a{next}","refresh_token":"r{next}"}}"#);
         Ok(Response::new(Body::from(body)))
@@ -157,11 +157,11 @@ fn tokens(number: usize) -> TokenSet {
 
 const ALL: usize = usize::MAX;
 
-fn world() -> (Dropping, Yielding, SharedSession<Dropping>) {
+fn started() -> (Dropping, Yielding, SharedSession<Dropping>) {
     let client = Dropping {
         app: App::new("my-client-id").with_client_secret("my-client-secret"),
         polls: Arc::new(AtomicUsize::new(ALL)),
-        answered: Arc::default(),
+        responded: Arc::default(),
         sent: Arc::default(),
     };
     let wait = Duration::from_millis(1);
@@ -184,7 +184,7 @@ fn a_flow_that_is_dropped_at_any_await_leaves_no_lock_and_the_next_one_works() {
     let mut lost = Vec::new();
     for (unsaved, job) in [false, true].into_iter().flat_map(|unsaved| (0..5).map(move |job| (unsaved, job))) {
         for polls in 0..60 {
-            let (client, store, session) = world();
+            let (client, store, session) = started();
             if unsaved {
                 store.full.store(1, Ordering::SeqCst);
                 assert_eq!(ready(session.refresh_rejected(&"a1".into())).unwrap().expose(), "a2");
@@ -202,7 +202,7 @@ fn a_flow_that_is_dropped_at_any_await_leaves_no_lock_and_the_next_one_works() {
             let what = format!("unsaved {unsaved}, job {job}, {polls} polls: {outcome:?}");
             client.polls.store(ALL, Ordering::SeqCst);
             assert!(!is_locked(&store) || session.save_error().is_some(), "{what}");
-            let answered = client.answered.lock().unwrap().clone();
+            let responded = client.responded.lock().unwrap().clone();
             let sent = client.sent.lock().unwrap().len();
             let result = ready(session.access_token());
             let after = client.sent.lock().unwrap()[sent..].to_vec();
@@ -215,9 +215,9 @@ fn a_flow_that_is_dropped_at_any_await_leaves_no_lock_and_the_next_one_works() {
             }
             ready(session.flush()).unwrap();
             assert!(!is_locked(&store), "{what}: {:?}", session.save_error());
-            let again: Vec<_> = after.iter().filter(|token| answered.contains(token)).collect();
-            // A pair of which the process knew, and that is lost with the flow.
-            lost.extend((!again.is_empty()).then(|| format!("{what}: sent again {again:?}, answered {answered:?}")));
+            let again: Vec<_> = after.iter().filter(|token| responded.contains(token)).collect();
+            // The process had the response, and its pair was lost with the flow.
+            lost.extend((!again.is_empty()).then(|| format!("{what}: sent again {again:?}, responded {responded:?}")));
             if outcome.is_ok() && polls > 40 {
                 break;
             }

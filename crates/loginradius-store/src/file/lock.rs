@@ -73,7 +73,7 @@ impl Drop for LockedFile {
 
 /// How files are locked, so that the probe can be tested against file systems on which locks do not work.
 pub(super) struct Locking {
-    /// Whether it was free.
+    /// Takes the lock of the file; `false` if it was not free.
     pub(super) try_lock: fn(&File) -> io::Result<bool>,
     pub(super) unlock: fn(&File) -> io::Result<()>,
 }
@@ -135,8 +135,8 @@ impl Locking {
             return Ok(());
         }
         Err(Error::store_refused(format!(
-            "file locks exclude no one in `{}`, and two processes would send the same refresh token: choose a folder \
-             on a local disk",
+            "file locks do not exclude each other in `{}`, and two processes would send the same refresh token: choose \
+             a folder on a local disk",
             printable(path.parent().unwrap_or(path)),
         )))
     }

@@ -53,13 +53,14 @@ impl FileStore {
     /// files. Others may *read* it, as most folders permit: they see the names of the sessions, but no token. A folder
     /// that is created here is open to its owner alone.
     ///
-    /// This blocks on the disk, also in async code; once at the start of a program that does no harm.
+    /// This blocks on the disk, also in async code: call it once, at the start of the program.
     ///
     /// # Errors
     ///
-    /// [`Error::configuration`] if the folder cannot be used: it is missing, open to other users, read-only, or on a file
-    /// system without locks that exclude each other, which is checked. [`Error::unavailable`] if the disk is full or
-    /// failed.
+    /// - [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) if the folder cannot be used: its
+    ///   parent is missing, it is open to other users, read-only, or on a file system without locks that exclude each
+    ///   other, which is checked. The message says what to do.
+    /// - [`ErrorKind::Unavailable`](loginradius_proto::ErrorKind::Unavailable) if the disk is full or failed.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(folder.as_ref(), &Locking::SYSTEM)
     }

@@ -467,7 +467,7 @@ fn interrupt(at: usize, act: fn(&mut FileSessionLock, u64) -> Result<(), SaveErr
     let second = second.lock().unwrap().take().unwrap();
     match first {
         Ok(()) => assert!(second.found == 2 || !second.done, "an update was lost: {second:?}"),
-        Err(SaveError::Conflict) => assert!(second.done, "no one saved"),
+        Err(SaveError::Conflict) => assert!(second.done, "neither was saved"),
         other => panic!("{other:?}"),
     }
     (folder, store, second)
@@ -592,16 +592,16 @@ fn folders_without_locks_are_refused() {
     static FIRST: AtomicBool = AtomicBool::new(true);
     let unlock: fn(&File) -> io::Result<()> = |_| Ok(());
     let rows: Vec<(&str, Locking, Kind)> = vec![
-        ("exclude no one", Locking { try_lock: |_| Ok(true), unlock }, Kind::StoreRefused),
-        ("exclude no one", Locking { try_lock: |_| Ok(false), unlock }, Kind::StoreRefused),
+        ("do not exclude each other", Locking { try_lock: |_| Ok(true), unlock }, Kind::StoreRefused),
+        ("do not exclude each other", Locking { try_lock: |_| Ok(false), unlock }, Kind::StoreRefused),
         // Taken once, and never free again.
         (
-            "exclude no one",
+            "do not exclude each other",
             Locking { try_lock: |_| Ok(FIRST.swap(false, Ordering::SeqCst)), unlock },
             Kind::StoreRefused,
         ),
         // Not by another handle either.
-        ("exclude no one", Locking { unlock, ..Locking::SYSTEM }, Kind::StoreRefused),
+        ("do not exclude each other", Locking { unlock, ..Locking::SYSTEM }, Kind::StoreRefused),
         #[cfg(target_os = "linux")]
         ("cannot lock files", Locking { try_lock: |_| error(37), unlock }, Kind::StoreRefused), // ENOLCK
         #[cfg(target_os = "linux")]

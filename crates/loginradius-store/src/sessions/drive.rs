@@ -11,7 +11,7 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore};
 ///
 /// A transport for blocking code blocks its thread, and its futures are ready at their first poll.
 pub trait Transport: Send + Sync {
-    /// Sends a request once, and returns the response at any HTTP status. It stops at [`SendOptions::deadline`].
+    /// Sends a request once, and returns the response at any HTTP status, or an error at [`SendOptions::deadline`].
     ///
     /// # Errors
     ///
@@ -26,7 +26,7 @@ pub trait Transport: Send + Sync {
     fn sleep_until(&self, until: Instant) -> impl Future<Output = ()> + Send;
 }
 
-/// Drives a flow to its end: the flow decides, and this carries out its steps.
+/// Drives a flow to its end: the flow decides, and this performs its steps.
 ///
 /// `lock` is the store's lock if an earlier flow of this session
 /// [retained](loginradius_proto::session::SessionMemory::retains_lock) it, and `None` otherwise. Afterwards it is the
@@ -105,7 +105,7 @@ pub async fn drive<T: Transport>(
             }),
             SessionStep::Save { record, expected } => SessionInput::Saved(match lock {
                 Some(lock) => lock.save(&record, expected).await,
-                None => Err(SaveError::Conflict), // so that the flow takes the lock again
+                None => Err(SaveError::Conflict), // The flow takes the lock again.
             }),
             SessionStep::Clear { expected } => SessionInput::Saved(match lock {
                 Some(lock) => lock.clear(expected).await,

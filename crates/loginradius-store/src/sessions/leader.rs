@@ -43,7 +43,7 @@ impl<R: Runtime> Leader<R> {
         self.session.retain(&state);
         let _announcement = Announcement { cell: std::mem::take(&mut state.outcome), outcome: Some(outcome) };
         drop(state);
-        // Before a caller learns the outcome, and may want the lock.
+        // Released before a caller learns the outcome: it may want the lock.
         drop(lock);
     }
 }

@@ -6,9 +6,9 @@
 //! | drive one [`SessionFlow`](loginradius_proto::session::SessionFlow) over a transport of your own | [`drive`] |
 //! | share sessions among the threads or tasks of a process, over a transport of your own | [`SharedSessions`], for a [`Runtime`] |
 //!
-//! Nothing here decides. A flow says in which order the lock is taken, the record loaded and saved, and the request
-//! sent; a [`Coordinator`](loginradius_proto::session::Coordinator) says which caller leads a flow, and which callers
-//! share its outcome.
+//! The decisions are made in the core. A flow says in which order the lock is taken, the record loaded and saved, and
+//! the request sent; a [`Coordinator`](loginradius_proto::session::Coordinator) says which caller leads a flow, and
+//! which callers share its outcome. Here is how long a caller waits for it ([`SharedSession::within`]).
 
 mod clock;
 mod drive;

@@ -130,6 +130,6 @@ impl<R: Runtime> Drop for Session<R> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic leaves nothing half done: no code of a store, a transport or a callback runs under these mutexes.
+    // A panic leaves nothing unfinished: no code of a store, a transport or a callback runs under these mutexes.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

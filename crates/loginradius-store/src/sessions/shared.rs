@@ -23,7 +23,7 @@ pub struct SharedSessions<R: Runtime>(Arc<Sessions<R>>);
 /// What becomes of a flow whose callers are dropped is up to [`Runtime::lead`].
 pub struct SharedSession<R: Runtime> {
     session: Arc<Session<R>>,
-    /// How long one operation of a caller may take.
+    /// How long a caller waits for one operation.
     within: Option<Duration>,
 }
 
@@ -68,25 +68,28 @@ impl<R: Runtime> SharedSession<R> {
         &self.session.name
     }
 
-    /// Returns this session with a time for each operation of a caller. There is none by default.
+    /// Returns a handle of this session that waits no longer than that for each operation. By default there is no limit
+    /// but the flow's own ([`SessionFlow`](loginradius_proto::session::SessionFlow#how-long-a-flow-takes)).
     ///
-    /// A caller whose time is over gets [`ErrorKind::DeadlineExceeded`](loginradius_proto::ErrorKind::DeadlineExceeded);
-    /// the flow that it waits for continues. If the time is zero, no flow begins.
+    /// A caller whose time is over gets the token in memory, if that is good and not the rejected one, and otherwise
+    /// [`ErrorKind::DeadlineExceeded`](loginradius_proto::ErrorKind::DeadlineExceeded). The flow that it waited for
+    /// continues, and later callers get its outcome. If the time is zero, no flow begins.
     #[must_use]
     pub fn within(&self, time: Duration) -> Self {
         Self { session: Arc::clone(&self.session), within: Some(time) }
     }
 
-    /// Returns whether a user is signed in. If that is not certain without a refresh, there is one.
+    /// Returns whether a user is signed in. Without a good token in memory, it gets one to find out.
     ///
     /// # Errors
     ///
-    /// Those of [`access_token`](Self::access_token), if this process has not seen the session yet.
+    /// Those of [`access_token`](Self::access_token), if the memory
+    /// [does not know](loginradius_proto::session::SessionMemory::is_signed_in).
     pub async fn is_signed_in(&self) -> Result<bool, Error> {
         match self.access_token().await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::SignInRequired => Ok(false),
-            // Nothing but that error ends a session.
+            // No other error ends a session.
             Err(_) if self.session.memory.load().is_signed_in() => Ok(true),
             Err(error) => Err(error),
         }
@@ -106,7 +109,8 @@ impl<R: Runtime> SharedSession<R> {
     ///
     /// # Errors
     ///
-    /// Those of [`SessionFlow::refresh`](loginradius_proto::session::SessionFlow::refresh).
+    /// Those of [`SessionFlow::refresh`](loginradius_proto::session::SessionFlow::refresh), and the one of
+    /// [`within`](Self::within).
     pub async fn access_token(&self) -> Result<AccessToken, Error> {
         match self.cached_token() {
             Some(result) => result,

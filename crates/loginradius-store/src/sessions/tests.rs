@@ -141,7 +141,7 @@ fn a_flow_waits_as_long_as_it_says() {
     let refreshed = r#"{"access_token":"second","refresh_token":"next"}"#;
     let (client, _, session) = started([Err(Error::not_sent("off")), Ok(refreshed)]);
     assert_eq!(ready(session.refresh_rejected(&"first".into())).unwrap().expose(), "second");
-    // A single wait: after too short a sleep the flow would wait again.
+    // A single wait: after one that is too short the flow would wait again.
     let waits = client.waits.lock().unwrap();
     assert!(waits.len() == 1 && waits[0] > WAIT / 2, "{waits:?}");
 }
@@ -339,7 +339,7 @@ fn without_the_retained_lock_nothing_is_saved_until_the_memory_knows() {
 
     drop(lock);
     let mut end = ready(drive(&mut refresh(end.memory), &store, "ada", &mut None, &client));
-    assert!(end.memory.save_error().is_some(), "it is not said to be saved");
+    assert!(end.memory.save_error().is_some(), "a save without the lock is no save");
     end.memory.set_lock_lost();
     let end = ready(drive(&mut refresh(end.memory), &store, "ada", &mut None, &client));
     assert!(end.memory.save_error().is_none() && !is_locked(&store));

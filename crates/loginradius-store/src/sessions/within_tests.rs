@@ -1,5 +1,5 @@
-//! What a caller with a time gets, and what continues without that caller. Flows with a deadline run on threads here, as
-//! in `loginradius-blocking`, and wait for the test where they wait for LoginRadius or the store.
+//! What a caller with a time gets, and what continues without that caller. Flows with a deadline run on threads here,
+//! as in `loginradius-blocking`, and wait for the test where they wait for LoginRadius or the store.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -197,7 +197,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// The tokens of a login: an access token that is good for 100 s since its request.
+/// Makes the tokens of a login, whose access token is good for 100 s from its request.
 fn tokens(age: Duration) -> TokenSet {
     let mut tokens = TokenSet::new("first");
     tokens.refresh_token = Some("refresh".into());

@@ -58,7 +58,7 @@ fn lock(store: &FileStore) -> Box<dyn SessionLock> {
     SessionStore::try_lock(store, "default").unwrap().expect("the lock is free")
 }
 
-/// Opening a named pipe waits for its other end, unless the options say otherwise.
+/// Acts on a thread, because opening a named pipe may wait for its other end.
 fn in_time<T: Send + 'static>(store: FileStore, act: fn(&mut dyn SessionLock) -> T) -> T {
     let (done, outcome) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -97,7 +97,7 @@ fn words(error: &Error) -> String {
 }
 
 #[track_caller]
-fn configuration(error: &Error) -> String {
+fn refused(error: &Error) -> String {
     assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error:?}");
     words(error)
 }
@@ -105,7 +105,7 @@ fn configuration(error: &Error) -> String {
 #[track_caller]
 fn load_failed(outcome: Result<Option<StoredRecord>, LoadError>) -> String {
     match outcome {
-        Err(LoadError::Failed(error)) => configuration(&error),
+        Err(LoadError::Failed(error)) => refused(&error),
         other => panic!("{other:?}"),
     }
 }
@@ -113,14 +113,14 @@ fn load_failed(outcome: Result<Option<StoredRecord>, LoadError>) -> String {
 #[track_caller]
 fn save_failed(outcome: Result<(), SaveError>) -> String {
     match outcome {
-        Err(SaveError::Failed(error)) => configuration(&error),
+        Err(SaveError::Failed(error)) => refused(&error),
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
 fn open_failed(folder: impl AsRef<Path>) -> String {
-    configuration(&FileStore::open(folder).unwrap_err())
+    refused(&FileStore::open(folder).unwrap_err())
 }
 
 #[track_caller]
@@ -208,7 +208,7 @@ fn what_belongs_to_another_user_is_refused() {
     assert!(fixture.record().exists());
 
     chown(fixture.path("session-default.lock"), Some(65534), None).unwrap();
-    let line = configuration(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
+    let line = refused(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
     assert!(line.contains("belongs to user 65534"), "{line}");
     chown(fixture.folder.path(), Some(65534), None).unwrap();
     assert!(open_failed(fixture.folder.path()).contains("belongs to user 65534"));
@@ -236,7 +236,7 @@ fn a_folder_that_is_gone_is_not_taken_for_no_session() {
     // Begin again at the lock, which then says what is wrong.
     assert!(matches!(lock.save(&record(2, CANARY), Expected::Generation(1)), Err(SaveError::Conflict)));
     drop(lock);
-    configuration(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
+    refused(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
     fs::rename(&away, fixture.folder.path()).unwrap();
     assert_eq!(generation(fixture.lock().load()), 1);
 }
@@ -507,7 +507,7 @@ fn what_is_no_lock_file_is_refused() {
     for (put, words) in rows {
         let fixture = Fixture::new();
         put(&fixture.path("session-default.lock"));
-        let line = configuration(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
+        let line = refused(&SessionStore::try_lock(&fixture.store, "default").err().unwrap());
         assert!(line.contains(words), "{line}");
         assert_eq!(fixture.files(), ["session-default.lock"], "nothing was created through a link");
         if words.contains("chmod") {

@@ -31,7 +31,7 @@ fn child(test: &str, folder: &Path) -> Command {
     command
 }
 
-/// `None` where the ignored tests are run by themselves: they are no tests without their parent.
+/// Returns the child's folder; `None` where the ignored tests are run by themselves, without their parent.
 fn folder() -> Option<PathBuf> {
     std::env::var_os(FOLDER).map(PathBuf::from)
 }
@@ -67,11 +67,11 @@ fn try_count_up(store: &FileStore) -> Result<u64, SaveError> {
 
 /// Waits for a child, and returns what it printed.
 fn succeeded(mut child: Child) -> String {
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(child.wait().unwrap().success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
-    said
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    assert!(child.wait().unwrap().success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
+    output
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn four_processes_lose_no_update_while_their_lock_file_is_removed() {
     assert!(removed > 10 && conflicts > 0, "this tested nothing");
 }
 
-fn number(said: &str, before: &str) -> u32 {
-    said.lines().find_map(|line| line.strip_prefix(before)).unwrap().parse().unwrap()
+fn number(output: &str, before: &str) -> u32 {
+    output.lines().find_map(|line| line.strip_prefix(before)).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn the_lock_ends_with_its_process_and_is_not_inherited() {
 fn child_without_permissions() {
     let Some(folder) = folder() else { return };
     let set_mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    let settings = |error: &loginradius_proto::Error| {
+    let refused = |error: &loginradius_proto::Error| {
         assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error:?}");
         assert!(error.to_string().contains("let this user read and write there"), "{error}");
     };
@@ -219,19 +219,19 @@ fn child_without_permissions() {
     let mut lock = wait_for_lock(&store);
 
     set_mode(&folder, 0o500);
-    settings(&FileStore::open(&folder).unwrap_err());
-    settings(&FileStore::open(folder.join("new")).unwrap_err());
-    settings(&SessionStore::try_lock(&store, "another").err().unwrap());
+    refused(&FileStore::open(&folder).unwrap_err());
+    refused(&FileStore::open(folder.join("new")).unwrap_err());
+    refused(&SessionStore::try_lock(&store, "another").err().unwrap());
     for outcome in [lock.save(&record(2, "t"), Expected::Generation(1)), lock.clear(Expected::Generation(1))] {
         let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
-        settings(&error);
+        refused(&error);
     }
     assert_eq!(generation(lock.load()), 1);
 
     set_mode(&folder, 0o700);
     set_mode(&folder.join("session-default.json"), 0o000);
     let Err(LoadError::Failed(error)) = lock.load() else { panic!() };
-    settings(&error);
+    refused(&error);
     let outcome = lock.save(&record(2, "t"), Expected::Nothing);
     assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
     set_mode(&folder.join("session-default.json"), 0o600);
@@ -239,7 +239,7 @@ fn child_without_permissions() {
 
     set_mode(&folder, 0o000);
     let Err(LoadError::Failed(error)) = lock.load() else { panic!() };
-    settings(&error);
+    refused(&error);
     set_mode(&folder, 0o700);
     assert_eq!(generation(lock.load()), 2);
 }
@@ -271,7 +271,8 @@ fn missing_permissions_are_for_the_user_to_fix() {
 
 // Disks of their own, which take a mount: in a namespace that ends with the child.
 
-/// Whether this machine lets a test mount; else the same is tested step by step inside of the crate alone.
+/// Runs a child's test on a disk of its own, if this machine lets a test mount one. The tests within the crate make
+/// each step fail anyway.
 fn with_disk(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let user = if is_root() { "-m" } else { "-mr" };

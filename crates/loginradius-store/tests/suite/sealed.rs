@@ -28,7 +28,7 @@ impl SessionLock for SealedLock {
             Some(record) => Ok(Some(record)),
             None => Err(LoadError::Damaged {
                 generation: sealed.generation(),
-                error: Error::configuration("the stored session's seal is broken: sign in again"),
+                error: Error::record_damaged("the stored session's seal is broken: sign in again"),
             }),
         }
     }
@@ -61,7 +61,7 @@ impl SealedLock {
     }
 }
 
-/// The generation, the bytes in disguise, and their sum. A real seal is authenticated encryption.
+/// Seals a record: its generation, its bytes in disguise, and their sum. A real seal is authenticated encryption.
 fn seal(record: &StoredRecord) -> StoredRecord {
     let mut bytes = record.generation().to_be_bytes().to_vec();
     bytes.extend(record.as_bytes().iter().map(|byte| byte ^ 0x5a));

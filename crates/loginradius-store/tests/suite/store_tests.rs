@@ -217,7 +217,7 @@ impl SessionStore for Faulty {
             Fault::TrimsNames => name.trim_end().to_owned(),
             Fault::CutsNames => name.chars().take(255).collect(),
             Fault::CutsNamesAtNul => name.split('\0').next().unwrap().to_owned(),
-            Fault::RefusesEmptyName if name.is_empty() => return Err(Error::configuration("a session needs a name")),
+            Fault::RefusesEmptyName if name.is_empty() => return Err(Error::store_refused("a session needs a name")),
             _ => name.to_owned(),
         };
         let locked = if self.fault == Fault::OneLockForAll { String::new() } else { name.clone() };
@@ -294,7 +294,7 @@ impl SessionLock for FaultyLock {
             (Fault::ForgetsGeneration, Some(record)) => Ok(Some(StoredRecord::new(0, record.as_bytes()))),
             (Fault::JudgesOnLoad, Some(record)) if is_damaged(&record) => Err(LoadError::Damaged {
                 generation: record.generation(),
-                error: Error::configuration("it is no session"),
+                error: Error::record_damaged("it is no session"),
             }),
             (_, found) => Ok(found),
         }
@@ -370,7 +370,7 @@ impl SessionLock for FaultyLock {
 }
 
 impl FaultyLock {
-    /// What this store makes of bytes.
+    /// Returns what this store makes of bytes.
     fn as_stored(&self, bytes: &[u8]) -> Vec<u8> {
         match self.store.fault {
             Fault::TearsLongRecords => bytes[..bytes.len().min(65_535)].to_vec(),
