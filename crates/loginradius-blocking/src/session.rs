@@ -95,8 +95,8 @@ impl SessionsBuilder {
 
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
-    /// The events of one session come one at a time and in order, from threads that use the session, whose callers may
-    /// have their results already. The callback may use the session.
+    /// The events of one session come one at a time and in order, from the threads that make its refreshes and changes,
+    /// whose callers may have their results already. The callback may use the session.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self
@@ -118,7 +118,8 @@ impl fmt::Debug for SessionsBuilder {
 ///
 /// Cloning it is cheap, and so is keeping ten thousand of them. Threads share one refresh: the first one that needs it
 /// makes it, and the others wait for its result, or continue with the old token if that is still good. Nothing runs in
-/// the background: a refresh is made by a thread that waits for it.
+/// the background: a refresh is made by the thread that needs it, or for a caller with a [time](Self::within) by a
+/// thread of its own.
 ///
 /// If a thread panics, in a store or a callback, that is like a crash of this thread alone: the others get an error,
 /// and the next call continues from what is stored.
@@ -132,13 +133,14 @@ impl Session {
         self.0.name()
     }
 
-    /// Returns this session with a time for each of its operations. There is none by default: an operation takes as long
-    /// as the [policy](SessionPolicy) allows, which is some minutes at worst.
+    /// Returns a handle of this session that waits no longer than that for each operation. By default there is no limit
+    /// but those of the [policy](SessionPolicy), by which an operation takes six minutes at worst.
     ///
-    /// A caller whose time is over gets [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded), or the
-    /// access token that is still good.
-    /// Whatever needs more than the memory then runs in a thread of its own, which continues when the caller's time is
-    /// over.
+    /// When the time is over, an access token that is still good is returned, as during an early refresh. Otherwise the
+    /// error is [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). What was begun continues in a
+    /// thread of its own, and later callers get its result: to learn what became of a [`start`](Self::start), a
+    /// [`sign_out`](Self::sign_out) or a [`forget`](Self::forget), call it again. With a time of zero nothing is begun,
+    /// and a caller gets what is in memory.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -153,11 +155,13 @@ impl Session {
         Self(self.0.within(time))
     }
 
-    /// Returns whether a user is signed in. If that is not certain without a refresh, there is one.
+    /// Returns whether a user is signed in. Without a good access token in memory, it gets one to find out.
     ///
     /// # Errors
     ///
-    /// Those of [`access_token`](Self::access_token), if this process has not used the session yet.
+    /// Those of [`access_token`](Self::access_token), if this process does not know: it has not loaded the session yet,
+    /// or a start, a sign-out or a forget may or may not have been done. A user who was signed in stays so while
+    /// LoginRadius cannot be reached.
     pub fn is_signed_in(&self) -> Result<bool, Error> {
         ready(self.0.is_signed_in())?
     }
@@ -178,10 +182,16 @@ impl Session {
     /// - [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired): no user is signed in, or LoginRadius has
     ///   ended the session. No other error ends it.
     /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): LoginRadius, the network or the store does not
-    ///   work now. The session has not ended; [`Error::retry_after`] says when to try again.
-    /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): a setting has to be fixed, and the
-    ///   message says which. Nothing is lost.
-    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) and others, for what else LoginRadius may respond.
+    ///   work now. [`Error::retry_after`] says when to try again.
+    /// - [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded): the time of [`within`](Self::within) is
+    ///   over.
+    /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) and
+    ///   [`ErrorKind::StoreRefused`](crate::ErrorKind::StoreRefused): a setting, or something about the store, has to
+    ///   be fixed, and the message says what. Nothing is lost.
+    /// - [`ErrorKind::RecordDamaged`](crate::ErrorKind::RecordDamaged): the record cannot be read, and the message says
+    ///   where it is. A [`start`](Self::start) replaces it and keeps a copy.
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) and others, for what else LoginRadius may
+    ///   respond.
     pub fn access_token(&self) -> Result<AccessToken, Error> {
         ready(self.0.access_token())?
     }
