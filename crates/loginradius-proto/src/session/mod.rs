@@ -6,8 +6,8 @@
 //! [`Coordinator`] shares their outcomes among threads and tasks.
 //!
 //! One loss cannot be prevented: a process that dies, or a response that is lost, after LoginRadius consumed a refresh
-//! token and before the next one is stored. [What goes wrong and what comes of it](SessionFlow#when-something-goes-wrong)
-//! has each case.
+//! token and before the next one is stored. The tables of
+//! [what may go wrong](SessionFlow#when-something-goes-wrong) have each case.
 //!
 //! # The record
 //!
@@ -31,7 +31,9 @@
 //! | cut off, anywhere | damaged | damaged | `every_truncation_is_damage` |
 //! | with the checksum of another record | damaged | reads it | `the_checksum_of_another_record_is_damage` |
 //!
-//! A damaged record stays until it is restored, forgotten, or replaced by a login, which keeps a copy of it
+//! The error for a damaged record is an [`ErrorKind::RecordDamaged`](crate::ErrorKind::RecordDamaged) that says where
+//! it is, and for a newer program's record an [`ErrorKind::Configuration`](crate::ErrorKind::Configuration). A damaged
+//! record stays until it is restored, forgotten, or replaced by a login, which keeps a copy of it
 //! ([`Expected::Damaged`]).
 
 mod attempt;

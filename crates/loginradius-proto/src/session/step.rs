@@ -44,7 +44,8 @@ pub enum SessionStep {
     },
     /// Release the lock: [`SessionInput::Unlocked`].
     Unlock,
-    /// The end. It is returned once; after that its result is [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted).
+    /// The end. It is returned once; after that its result is
+    /// [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted).
     Done(SessionEnd),
 }
 

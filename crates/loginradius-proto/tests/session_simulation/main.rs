@@ -4,10 +4,10 @@
 //! A run has a server that rotates refresh tokens and ends a login whose consumed token arrives again, a store with
 //! locks, a network, and up to four processes on up to two machines, each with its callers. Requests and responses are
 //! lost, or arrive after the process has given up. Saves fail, or have an unknown outcome, done or not. Processes are
-//! killed and suspended between any two steps, and flows aborted. Clocks are set forward and back. Users log in and sign
-//! out, and sessions are forgotten; some of that is left unfinished. In some runs a lock lasts as long as its process,
-//! like that of a file; in others it is a lease, which a process loses while it is suspended. At the end of each run all
-//! faults end, and every session that can be recovered has to recover. The session flow promises that
+//! killed and suspended between any two steps, and flows aborted. Clocks are set forward and back. Users log in and
+//! sign out, and sessions are forgotten; some of that is left unfinished. In some runs a lock lasts as long as its
+//! process, like that of a file; in others it is a lease, which a process loses while it is suspended. At the end of
+//! each run all faults end, and every session that can be recovered has to recover. The session flow promises that
 //!
 //! 1. a consumed token reaches the server only if the response to an earlier request with it was lost, or if its
 //!    outcome could not be saved because the process died or lost its lock;

@@ -302,7 +302,8 @@ impl State {
         }
     }
 
-    /// Lets a third process start, and every process ask for tokens without faults. Returns whether the session continues.
+    /// Lets a third process start, and every process ask for tokens without faults. Returns whether the session
+    /// continues.
     fn recover(mut self) -> bool {
         let third = Participant::new(2, 0, false);
         let third = Process { participant: third, at: self.processes[0].at, callers_left: 0, killed: false };

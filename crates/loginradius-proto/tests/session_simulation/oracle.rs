@@ -304,8 +304,8 @@ impl Oracle {
         Reply::Pair { access_token, refresh_token: next }
     }
 
-    /// Asserts promise 1: of two requests with one token, the later one was sent when the outcome of the earlier one was
-    /// unknown or could not be saved.
+    /// Asserts promise 1: of two requests with one token, the later one was sent when the outcome of the earlier one
+    /// was unknown or could not be saved.
     fn check_replay(&mut self, request: usize, consumer: usize) {
         let later = &self.requests[request.max(consumer)];
         match later.excuse {
@@ -542,8 +542,8 @@ impl Oracle {
         }
     }
 
-    /// Removes a record, if the store holds what is expected; returns whether it does. With `revoked`, a request must have
-    /// revoked its refresh token before. With a `target`, only the record of that login may be removed.
+    /// Removes a record, if the store holds what is expected; returns whether it does. With `revoked`, a request must
+    /// have revoked its refresh token before. With a `target`, only the record of that login may be removed.
     pub(crate) fn clear(
         &mut self,
         process: usize,

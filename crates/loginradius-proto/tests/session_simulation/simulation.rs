@@ -557,8 +557,8 @@ impl Simulation {
         }
     }
 
-    /// Starts a login again whose first start failed, in this process or another one, as a caller should. Returns whether
-    /// it did.
+    /// Starts a login again whose first start failed, in this process or another one, as a caller should. Returns
+    /// whether it did.
     fn start_again(&mut self, index: usize, name: usize) -> bool {
         let process = &self.processes[index];
         let unstored = self.unstored_logins.iter().position(|unstored| unstored.name == name);
