@@ -249,7 +249,7 @@ async fn a_save_is_conditional<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) 
 
     keep_done(lock.save(&second, Expected::Generation(FIRST)).await, "a save over the expected generation");
     keep_stored(lock.load().await, &second, KEPT, "in place of an older one");
-    let promise = "a save that expects a generation of before is a conflict";
+    let promise = "a save that expects an earlier generation is a conflict";
     for (what, record) in [
         ("of the record before", &first),
         ("of the next record", &session(SECOND + 1, "third")),
@@ -297,7 +297,7 @@ async fn a_clear_is_conditional<S: AsyncSessionStore>(open: &impl Fn(&str) -> S)
     let mut lock = take(&other, "default").await;
     keep_nothing(lock.load().await, CLEARED, "another handle found something");
     keep_done_or_conflict(lock.clear(Expected::Generation(FIRST)).await, "a second clear");
-    let promise = "where nothing is stored any more, a save that expects the generation of before is a conflict";
+    let promise = "where nothing is stored any more, a save that expects the earlier generation is a conflict";
     keep_conflict(
         lock.save(&session(FIRST + 1, "late"), Expected::Generation(FIRST)).await,
         promise,

@@ -270,7 +270,7 @@ mod tests {
         Now::new(now().monotonic + s(seconds), now().wall + s(seconds))
     }
 
-    /// A good token, one whose end is near, one that has expired, by when it is looked at.
+    /// A good token, one whose end is near, one that has expired, by the time of the request.
     const FRESH: u64 = 10;
     const DUE: u64 = LIFETIME - 10;
     const EXPIRED: u64 = LIFETIME;

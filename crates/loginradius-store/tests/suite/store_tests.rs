@@ -132,7 +132,7 @@ impl Fault {
         (Self::LastWriteWins, "expects nothing, over a record, is a conflict"),
         (Self::SavesOverAnythingIfNothingIsExpected, "expects nothing, over a record, is a conflict"),
         (Self::SavesOverDamagedIfNothingIsExpected, "expects nothing, over a damaged record, is a conflict"),
-        (Self::RecognizesGenerationAlone, "a generation of before is a conflict (of another record"),
+        (Self::RecognizesGenerationAlone, "an earlier generation is a conflict (of another record"),
         (Self::OnlyHigherGenerations, "changed, without an error"),
         (Self::ConflictWritesAnyway, "a conflict changes nothing"),
         (Self::ClearsAlways, "a clear that expects nothing, over a record, is a conflict"),
