@@ -210,6 +210,8 @@ impl Faulty {
     }
 }
 
+const BUSY: std::time::Duration = std::time::Duration::from_millis(30);
+
 impl SessionStore for Faulty {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
         let name = match self.fault {
@@ -223,7 +225,8 @@ impl SessionStore for Faulty {
         let locked = if self.fault == Fault::OneLockForAll { String::new() } else { name.clone() };
         if self.fault == Fault::RacyLock {
             let free = self.locks(|shared| !shared.locked.contains(&locked));
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            // Long enough for another thread on a machine that is busy, here and while the lock is held.
+            std::thread::sleep(BUSY);
             self.locks(|shared| shared.locked.extend(free.then(|| locked.clone())));
             return Ok(free.then(|| Box::new(FaultyLock { store: self.clone(), name, locked }) as _));
         }
@@ -288,6 +291,10 @@ impl SessionLock for FaultyLock {
         match (self.store.fault, found) {
             (Fault::UnlocksOnLoad, found) => {
                 self.unlock();
+                Ok(found)
+            }
+            (Fault::RacyLock, found) => {
+                std::thread::sleep(BUSY);
                 Ok(found)
             }
             (Fault::EmptyIsNothing, Some(record)) if record.as_bytes().is_empty() => Ok(None),
