@@ -81,7 +81,7 @@ async fn futures_are_send() {
 
 /// Bound outside of it and inside, in the future that the runtime blocks on and in a task.
 #[test]
-fn on_every_runtime() {
+fn a_login_works_on_every_runtime() {
     let emulator = Emulator::start().unwrap();
     for runtime in runtimes() {
         let client = Client::new(app(emulator.base_url())).unwrap();
@@ -102,7 +102,7 @@ fn on_every_runtime() {
 }
 
 #[tokio::test]
-async fn two_logins_in_one_task() {
+async fn two_logins_can_share_a_task() {
     let emulator = Emulator::start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
     let (one, other) = tokio::join!(login(&client, &emulator), login(&client, &emulator));
@@ -138,7 +138,7 @@ fn a_dropped_receiver_frees_its_port() {
 
 /// However far it came: its code is not sent by a second call.
 #[tokio::test]
-async fn a_dropped_exchange_is_not_made_up_for() {
+async fn a_dropped_exchange_is_not_retried() {
     let emulator = Emulator::start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
     let mut finished = 0;
@@ -172,7 +172,7 @@ async fn polled<F: Future>(mut polls: usize, future: F) -> Option<F::Output> {
 
 /// Dropped at any poll between opening the page and the tokens: the port is free, and nothing goes on.
 #[tokio::test]
-async fn a_dropped_login_leaves_nothing_behind() {
+async fn a_dropped_login_leaves_nothing_running() {
     let emulator = Emulator::start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
     let mut finished = 0;
@@ -211,7 +211,7 @@ async fn a_dropped_login_leaves_nothing_behind() {
 
 /// While it waits, the thread is free for others.
 #[tokio::test]
-async fn others_run_meanwhile() {
+async fn other_futures_run_during_the_wait() {
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(200));
     let client = Client::new(App::new("my-client-id")).unwrap();
     let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();

@@ -41,7 +41,7 @@ async fn futures_are_send() {
 
 /// The server learns at once, and nothing is sent again.
 #[tokio::test]
-async fn a_dropped_call_stops() {
+async fn a_dropped_call_closes_its_connection() {
     let (seen, arrived) = mpsc::channel();
     let server = Server::start(move |peer| {
         if peer.request().is_some() {
@@ -64,7 +64,7 @@ async fn a_dropped_call_stops() {
 
 /// Dropped between two attempts.
 #[tokio::test]
-async fn a_dropped_call_is_not_sent_again() {
+async fn a_call_that_is_dropped_between_attempts_is_not_retried() {
     let server = Server::start(|peer| drop(peer.request()));
     let retry = Retry::default()
         .with_attempts(5)
@@ -79,7 +79,7 @@ async fn a_dropped_call_is_not_sent_again() {
 
 /// Dropped while a poll is out.
 #[tokio::test]
-async fn a_dropped_device_login_polls_no_more() {
+async fn a_dropped_device_login_stops_polling() {
     let (polled, arrived) = mpsc::channel();
     let server = Server::start(move |peer| {
         while let Some(request) = peer.request() {
@@ -108,7 +108,7 @@ async fn a_dropped_device_login_polls_no_more() {
 }
 
 #[tokio::test]
-async fn two_device_logins_in_one_task() {
+async fn two_device_logins_can_share_a_task() {
     let emulator =
         Emulator::builder().device_interval(Duration::ZERO).device_lifetime(Duration::from_secs(4)).start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
@@ -125,7 +125,7 @@ async fn two_device_logins_in_one_task() {
 
 /// A client outlives the runtime that it was first used on.
 #[test]
-fn a_client_goes_from_runtime_to_runtime() {
+fn a_client_can_be_used_on_several_runtimes() {
     let emulator = Emulator::start().unwrap();
     let client = Client::builder(app(emulator.base_url())).build().unwrap();
     for _ in 0..2 {

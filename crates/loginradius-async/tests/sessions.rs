@@ -119,7 +119,7 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 
 /// The suite's own store is one for async code, too.
 #[tokio::test]
-async fn the_suites_store() {
+async fn the_suites_store_is_an_async_store() {
     let storages = Mutex::new(HashMap::<String, Store>::new());
     store_tests::check_async(|storage| storages.lock().unwrap().entry(storage.to_owned()).or_default().clone()).await;
 }
@@ -197,7 +197,7 @@ async fn a_dropped_caller_does_not_stop_the_refresh_on_one_thread() {
 
 /// Nobody waits any more, nobody even holds the session: what was gained is stored all the same.
 #[tokio::test]
-async fn the_pair_is_saved_when_all_callers_are_gone() {
+async fn the_pair_is_saved_after_all_callers_are_dropped() {
     let World { emulator, client, store, sessions, session, token } = World::new().await;
     emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(50)));
     let old = store.refresh_token(ADA);
@@ -216,7 +216,7 @@ async fn the_pair_is_saved_when_all_callers_are_gone() {
 
 /// Who waits along with one who is dropped still gets the token.
 #[tokio::test]
-async fn who_waits_along_is_not_dropped() {
+async fn a_waiter_outlives_a_dropped_leader() {
     let world = World::new().await;
     world.delay(60);
     let first = timeout(Duration::from_millis(20), world.session.refresh_rejected(&world.token));
@@ -232,7 +232,7 @@ async fn who_waits_along_is_not_dropped() {
 
 /// Signing in and out come to their end as well.
 #[tokio::test]
-async fn signing_in_and_out_come_to_their_end() {
+async fn dropped_starts_and_sign_outs_complete() {
     let world = World::new().await;
     let newer = tokens(&world.emulator);
     assert!(poll_once(world.session.start(&newer)).is_none());
@@ -248,7 +248,7 @@ async fn signing_in_and_out_come_to_their_end() {
 
 /// A token that is there is there; whatever needs a task says what is missing.
 #[test]
-fn outside_a_runtime() {
+fn only_a_fresh_token_is_returned_outside_a_runtime() {
     let runtime = current_thread();
     let world = runtime.block_on(World::new());
     let session = &world.session;
@@ -274,7 +274,7 @@ fn outside_a_runtime() {
 
 /// That is like a crash, and the next runtime goes on from what is stored.
 #[test]
-fn a_runtime_that_ends_in_the_middle_of_a_refresh() {
+fn a_runtime_that_ends_during_a_refresh_wakes_the_waiters() {
     for (first, second) in [(multi_thread(), current_thread()), (current_thread(), multi_thread())] {
         let world = second.block_on(World::graceful());
         world.delay(150);
@@ -305,7 +305,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_refresh() {
 
 /// Like a crash, too, in that other processes get the lock.
 #[test]
-fn a_runtime_that_ends_leaves_no_lock_behind() {
+fn a_runtime_that_ends_releases_the_lock() {
     let (first, second) = (multi_thread(), current_thread());
     let world = second.block_on(World::graceful());
     world.delay(100);
@@ -324,7 +324,7 @@ fn a_runtime_that_ends_leaves_no_lock_behind() {
 /// A store whose unlocking takes its time, and a runtime that ends meanwhile: the lock of an unsaved pair is gone, and
 /// the session does not go on believing that it has it.
 #[test]
-fn a_runtime_that_ends_while_it_unlocks() {
+fn a_runtime_that_ends_during_an_unlock_retains_no_lock() {
     let last = current_thread();
     for what in 0..4 {
         let world = last.block_on(World::new());
@@ -353,7 +353,7 @@ fn a_runtime_that_ends_while_it_unlocks() {
 
 /// A task that panics while it saves costs no tokens that are in memory alone, and not their lock.
 #[tokio::test]
-async fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
+async fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     let world = World::new().await;
     world.store.trouble(Trouble::FullAfterIntent);
     let token = world.session.refresh_rejected(&world.token).await.unwrap();
@@ -369,7 +369,7 @@ async fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
 
 /// A sign-out that a runtime's end breaks off costs no tokens that are in memory alone, and not their lock.
 #[test]
-fn a_runtime_that_ends_in_the_middle_of_signing_out() {
+fn a_runtime_that_ends_during_a_sign_out_keeps_the_unsaved_pair() {
     let (first, last) = (multi_thread(), current_thread());
     let world = last.block_on(World::new());
     world.store.trouble(Trouble::FullAfterIntent);
@@ -415,7 +415,7 @@ fn a_runtime_that_ends_does_not_undo_a_sign_out() {
 
 /// A runtime ends at any point of a refresh, over and over again: the session always goes on.
 #[test]
-fn runtimes_come_and_go() {
+fn a_session_outlives_its_runtimes() {
     let last = current_thread();
     let world = last.block_on(World::graceful());
     world.delay(1);
@@ -443,7 +443,7 @@ fn runtimes_come_and_go() {
 
 /// Its task ends. Whoever waits for it gets an error, and the next call works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_panics_leaves_nobody_waiting() {
+async fn a_panic_in_the_store_leaves_no_caller_waiting() {
     for trouble in [Trouble::PanicInLock, Trouble::PanicInLoad, Trouble::PanicInSave] {
         let world = World::graceful().await;
         world.delay(50);
@@ -473,7 +473,7 @@ async fn a_store_that_panics_leaves_nobody_waiting() {
 
 /// It takes its own task along, and nothing else.
 #[tokio::test]
-async fn a_callback_that_panics_takes_nothing_along() {
+async fn a_panic_in_a_callback_ends_its_own_task_only() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let world = World::with(Emulator::start().unwrap(), |builder| {
@@ -494,7 +494,7 @@ async fn a_callback_that_panics_takes_nothing_along() {
 
 /// A store whose unlocking takes a request gets to make it.
 #[tokio::test]
-async fn locks_are_given_back_by_a_call() {
+async fn locks_are_released_by_an_awaited_unlock() {
     let world = World::new().await;
     let token = world.session.refresh_rejected(&world.token).await.unwrap();
     world.store.trouble(Trouble::FullAfterIntent);
@@ -511,7 +511,7 @@ async fn locks_are_given_back_by_a_call() {
 
 /// Without tokio's clock and sockets nothing works, but nobody waits for ever, and nothing is lost.
 #[test]
-fn a_runtime_without_its_drivers() {
+fn a_runtime_without_drivers_loses_nothing() {
     let whole = current_thread();
     let world = whole.block_on(World::graceful());
     let bare = Builder::new_current_thread().build().unwrap();
@@ -524,7 +524,7 @@ fn a_runtime_without_its_drivers() {
 
 /// Each request of a runtime that is built, used for one token, and dropped at once.
 #[test]
-fn short_programs_lose_nothing() {
+fn short_runtimes_lose_nothing() {
     const PROGRAMS: u64 = 100;
     let world = current_thread().block_on(World::new());
     let mut token = world.token.clone();

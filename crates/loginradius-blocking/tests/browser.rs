@@ -24,7 +24,7 @@ fn pending(receiver: &LoopbackReceiver) -> PendingLogin {
 }
 
 #[test]
-fn another_thread_cancels() {
+fn another_thread_can_cancel_the_wait() {
     let mut best = Duration::MAX;
     for _ in 0..5 {
         let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
@@ -46,7 +46,7 @@ fn another_thread_cancels() {
 }
 
 #[test]
-fn cancelled_before_it_waits() {
+fn a_receiver_may_be_cancelled_before_it_waits() {
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
     let port: u16 = receiver.redirect_uri().split([':', '/']).nth(4).unwrap().parse().unwrap();
     let mut pending = pending(&receiver);
@@ -62,7 +62,7 @@ fn cancelled_before_it_waits() {
 
 /// Each ends its own receiver alone.
 #[test]
-fn cancellers_do_not_mix() {
+fn a_canceller_ends_its_own_receiver_only() {
     let [one, other] = [(); 2].map(|()| LoopbackReceiver::bind(0, "/callback").unwrap());
     let (mut of_one, mut of_other) = (pending(&one), pending(&other));
     one.canceller().cancel();
@@ -73,7 +73,7 @@ fn cancellers_do_not_mix() {
 
 /// While a sign-in is open in the browser.
 #[test]
-fn a_login_is_cancelled() {
+fn an_open_login_can_be_cancelled() {
     let emulator = Emulator::start().unwrap();
     let app = App::new(seeded::CLIENT_ID).with_service(Service::classic_at(emulator.base_url()).unwrap());
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();

@@ -43,7 +43,7 @@ fn sign_in(session: &Session, emulator: &Emulator) -> TokenSet {
 
 /// The thread itself panics, as its store told it to. The others get an error, and the next call works.
 #[test]
-fn a_store_that_panics_leaves_nobody_waiting() {
+fn a_panic_in_the_store_leaves_no_caller_waiting() {
     for trouble in [Trouble::PanicInLock, Trouble::PanicInLoad, Trouble::PanicInSave] {
         let (emulator, store) = (emulator(), Store::new());
         let sessions = Sessions::new(&client(&emulator), store.clone());
@@ -83,7 +83,7 @@ fn a_store_that_panics_leaves_nobody_waiting() {
 
 /// A panic gives the store's lock back to other processes, unless the store holds a consumed token.
 #[test]
-fn a_panic_leaves_no_lock_behind() {
+fn a_panic_releases_the_lock_unless_the_pair_is_unsaved() {
     for trouble in [Trouble::PanicInLoad, Trouble::PanicInSave] {
         let (emulator, store) = (emulator(), Store::new());
         let client = client(&emulator);
@@ -107,7 +107,7 @@ fn a_panic_leaves_no_lock_behind() {
 
 /// Nor does one cost the tokens that are in memory alone, and their lock.
 #[test]
-fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
+fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     let (emulator, store) = (emulator(), Store::new());
     let sessions = Sessions::new(&client(&emulator), store.clone());
     let session = sessions.session(ADA);
@@ -127,7 +127,7 @@ fn a_panic_while_saving_leaves_an_unsaved_session_as_it_was() {
 
 /// The same in the middle of signing out.
 #[test]
-fn a_panic_leaves_an_unsaved_session_as_it_was() {
+fn a_panic_in_a_sign_out_keeps_the_unsaved_pair() {
     for trouble in [Trouble::PanicInLoad, Trouble::PanicInSave] {
         let (emulator, store) = (emulator(), Store::new());
         let sessions = Sessions::new(&client(&emulator), store.clone());
@@ -172,7 +172,7 @@ fn a_panic_does_not_undo_a_sign_out() {
 
 /// It takes its own thread along, and nothing else.
 #[test]
-fn a_callback_that_panics_takes_nothing_along() {
+fn a_panic_in_a_callback_ends_its_own_thread_only() {
     let (emulator, store) = (emulator(), Store::new());
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -204,7 +204,7 @@ fn a_callback_that_panics_takes_nothing_along() {
 
 /// A callback may use the very session that it is told of.
 #[test]
-fn a_callback_may_use_the_session() {
+fn a_callback_may_use_its_session() {
     let (emulator, store) = (emulator(), Store::new());
     let own: Arc<OnceLock<Session>> = Arc::default();
     let used = Arc::new(AtomicBool::new(false));

@@ -13,7 +13,7 @@ const _: () = is_sent::<ClientBuilder>();
 const _: () = is_shared::<Error>();
 
 #[test]
-fn clones_work_at_the_same_time() {
+fn clones_in_many_threads_get_their_own_responses() {
     let server = Server::answering(|request| {
         let length = request.body.len();
         let body = format!(r#"{{"access_token":"{}"}}"#, String::from_utf8_lossy(&request.body));

@@ -24,7 +24,7 @@ fn error<A: Adapter>(url: &str, settings: &Settings) -> Error {
     (Operation::<A>::refresh().call)(&client).unwrap_err()
 }
 
-fn refused<A: Adapter>() {
+fn a_refused_connection_means_not_sent_and_is_retried<A: Adapter>() {
     for operation in Operation::<A>::all() {
         let client = A::new(app(REFUSED), &Settings::attempts(3)).unwrap();
         let error = (operation.call)(&client).unwrap_err();
@@ -34,14 +34,14 @@ fn refused<A: Adapter>() {
     }
 }
 
-fn refused_with_tls<A: Adapter>() {
+fn a_refused_tls_connection_means_not_sent<A: Adapter>() {
     let error = error::<A>(&REFUSED.replace("http", "https"), &Settings::default());
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
 }
 
 /// A name that is reserved for not being found (RFC 6761, section 6.4). A machine without a resolver may
 /// take its time to say so, and then it is the connect timeout that says it.
-fn unknown_name<A: Adapter>() {
+fn an_unknown_host_means_not_sent<A: Adapter>() {
     if child::argument().is_none() {
         child::again("", &[]);
         return;
@@ -53,7 +53,7 @@ fn unknown_name<A: Adapter>() {
 
 /// Connections wait in a queue until they are accepted; in a full one a new one is not even refused. How
 /// a queue is filled differs from system to system.
-fn connect_timeout<A: Adapter>() {
+fn a_connect_timeout_means_not_sent<A: Adapter>() {
     if !cfg!(target_os = "linux") {
         return;
     }
@@ -75,7 +75,7 @@ fn connect_timeout<A: Adapter>() {
     assert!((timeout / 2..timeout * 10).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
-fn trusted_certificate<A: Adapter>() {
+fn a_trusted_certificate_is_accepted<A: Adapter>() {
     let tls = Tls::of(&["localhost", "127.0.0.1"]);
     let server = tls.server();
     let client = A::new(app(&server.https_url()), &settings(&tls)).unwrap();
@@ -87,7 +87,7 @@ fn trusted_certificate<A: Adapter>() {
     (Operation::<A>::jwt().call)(&A::new(app(&localhost), &settings(&tls)).unwrap()).unwrap();
 }
 
-fn untrusted_certificate<A: Adapter>() {
+fn an_untrusted_certificate_means_not_sent<A: Adapter>() {
     let (tls, other) = (Tls::of(&["127.0.0.1"]), Tls::of(&["127.0.0.1"]));
     let server = tls.server();
     for settings in [Settings::default(), settings(&other)] {
@@ -98,7 +98,7 @@ fn untrusted_certificate<A: Adapter>() {
 }
 
 /// The roots that the builder was given are the only ones, even where the system has been told of more.
-fn roots_in_place_of_the_systems<A: Adapter>() {
+fn own_roots_replace_the_systems_roots<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
     if let Some(url) = child::argument() {
         let error = error::<A>(&url, &settings(&tls));
@@ -115,7 +115,7 @@ fn roots_in_place_of_the_systems<A: Adapter>() {
     assert_eq!(server.requests().len(), 0);
 }
 
-fn certificate_of_another_name<A: Adapter>() {
+fn a_certificate_for_another_name_means_not_sent<A: Adapter>() {
     let tls = Tls::of(&["acme.example.com"]);
     let server = tls.server();
     let error = error::<A>(&server.https_url(), &settings(&tls));
@@ -123,7 +123,7 @@ fn certificate_of_another_name<A: Adapter>() {
 }
 
 /// The client is refused while both sides still shake hands.
-fn client_certificate_wanted_with_tls_1_2<A: Adapter>() {
+fn a_missing_client_certificate_in_tls_1_2_is_an_error<A: Adapter>() {
     let tls = Tls::wanting_a_client_certificate(&TLS12);
     let server = tls.server();
     let error = error::<A>(&server.https_url(), &settings(&tls));
@@ -132,7 +132,7 @@ fn client_certificate_wanted_with_tls_1_2<A: Adapter>() {
 }
 
 /// The client learns that it is refused after its handshake is over, when the request may be on its way.
-fn client_certificate_wanted_with_tls_1_3<A: Adapter>() {
+fn a_missing_client_certificate_in_tls_1_3_means_outcome_unknown<A: Adapter>() {
     let tls = Tls::wanting_a_client_certificate(&TLS13);
     let server = tls.server();
     let error = error::<A>(&server.https_url(), &settings(&tls));
@@ -144,7 +144,7 @@ fn assert_unsure(error: &Error) {
     assert!(matches!(error.kind(), ErrorKind::NotSent | ErrorKind::OutcomeUnknown), "{error:?}");
 }
 
-fn closed_in_the_handshake<A: Adapter>() {
+fn a_close_in_the_handshake_is_an_error<A: Adapter>() {
     // At once, after the greeting, and in the middle of an answer to it.
     for answer in [None, Some(&b""[..]), Some(b"\x16\x03\x03\x00\x7a\x02\x00")] {
         let server = Server::start(move |peer| {
@@ -159,7 +159,7 @@ fn closed_in_the_handshake<A: Adapter>() {
     assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
 }
 
-fn plain_http_where_tls_should_be<A: Adapter>() {
+fn plain_http_in_the_handshake_is_an_error<A: Adapter>() {
     let server = Server::start(|peer| {
         let _ = peer.stream().read(&mut [0; 16]);
         let _ = peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
@@ -168,7 +168,7 @@ fn plain_http_where_tls_should_be<A: Adapter>() {
 }
 
 /// Nothing but an alert that refuses the greeting.
-fn handshake_refused<A: Adapter>() {
+fn an_alert_in_the_handshake_means_not_sent<A: Adapter>() {
     let server = Server::start(|peer| {
         let _ = peer.stream().read(&mut [0; 16]);
         let _ = peer.send(&[21, 3, 3, 0, 2, 2, 40]);
@@ -178,7 +178,7 @@ fn handshake_refused<A: Adapter>() {
 }
 
 /// A server that takes the connection and then says nothing is waited for no longer than for connecting.
-fn silence_in_the_handshake<A: Adapter>() {
+fn silence_in_the_handshake_ends_at_the_connect_timeout<A: Adapter>() {
     let server = Server::start(|peer| peer.wait());
     let settings = Settings { connect_timeout: Duration::from_millis(100), ..Settings::default() };
     let client = A::new(app(&server.https_url()), &settings).unwrap();
@@ -189,7 +189,7 @@ fn silence_in_the_handshake<A: Adapter>() {
 }
 
 /// Once the handshake is over, the request may have arrived.
-fn closed_after_the_handshake<A: Adapter>() {
+fn a_close_after_the_handshake_means_outcome_unknown<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
     let at_once = tls.serve(|_, _| ());
     let after_the_request = tls.serve(|stream, peer| {
@@ -205,7 +205,7 @@ fn closed_after_the_handshake<A: Adapter>() {
 }
 
 /// The same with bytes that are no TLS.
-fn garbage_after_the_request<A: Adapter>() {
+fn bytes_that_are_not_tls_mean_outcome_unknown<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
     let server = tls.serve(|stream, peer| {
         if let Some(request) = read_request(stream, peer.number()) {
@@ -218,20 +218,20 @@ fn garbage_after_the_request<A: Adapter>() {
 }
 
 cases!(($) connecting connecting_cases {
-    refused,
-    refused_with_tls,
-    unknown_name,
-    connect_timeout,
-    trusted_certificate,
-    untrusted_certificate,
-    roots_in_place_of_the_systems,
-    certificate_of_another_name,
-    client_certificate_wanted_with_tls_1_2,
-    client_certificate_wanted_with_tls_1_3,
-    closed_in_the_handshake,
-    plain_http_where_tls_should_be,
-    handshake_refused,
-    silence_in_the_handshake,
-    closed_after_the_handshake,
-    garbage_after_the_request,
+    a_refused_connection_means_not_sent_and_is_retried,
+    a_refused_tls_connection_means_not_sent,
+    an_unknown_host_means_not_sent,
+    a_connect_timeout_means_not_sent,
+    a_trusted_certificate_is_accepted,
+    an_untrusted_certificate_means_not_sent,
+    own_roots_replace_the_systems_roots,
+    a_certificate_for_another_name_means_not_sent,
+    a_missing_client_certificate_in_tls_1_2_is_an_error,
+    a_missing_client_certificate_in_tls_1_3_means_outcome_unknown,
+    a_close_in_the_handshake_is_an_error,
+    plain_http_in_the_handshake_is_an_error,
+    an_alert_in_the_handshake_means_not_sent,
+    silence_in_the_handshake_ends_at_the_connect_timeout,
+    a_close_after_the_handshake_means_outcome_unknown,
+    bytes_that_are_not_tls_mean_outcome_unknown,
 });

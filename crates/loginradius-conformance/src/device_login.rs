@@ -40,21 +40,21 @@ impl<A: Adapter> Login<A> {
 /// Long enough for every sign-in here, and soon over for an adapter that never learns of its end.
 const LIFETIME: Duration = Duration::from_secs(4);
 
-fn approved<A: Adapter>() {
+fn an_approved_login_yields_tokens<A: Adapter>() {
     let login = Login::<A>::new(Api::Classic, LIFETIME);
     let (tokens, polls) = login.run(|emulator, code| emulator.approve(code).unwrap());
     assert!(login.emulator.is_live_access_token(tokens.unwrap().access_token.expose()));
     assert_eq!(polls, 1);
 }
 
-fn denied<A: Adapter>() {
+fn a_denied_login_ends_as_denied<A: Adapter>() {
     let login = Login::<A>::new(Api::Site, LIFETIME);
     let (result, polls) = login.run(|emulator, code| emulator.deny(code).unwrap());
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(polls, 1);
 }
 
-fn expired_by_the_servers_count<A: Adapter>() {
+fn a_login_expires_by_the_servers_clock<A: Adapter>() {
     let login = Login::<A>::new(Api::Classic, LIFETIME);
     let (result, polls) = login.run(|emulator, _| emulator.advance(LIFETIME));
     let error = result.unwrap_err();
@@ -63,7 +63,7 @@ fn expired_by_the_servers_count<A: Adapter>() {
     assert_eq!(polls, 1);
 }
 
-fn expired_by_this_machines_count<A: Adapter>() {
+fn a_login_expires_by_this_machines_clock<A: Adapter>() {
     let login = Login::<A>::new(Api::Site, Duration::from_secs(1));
     let (result, polls) = login.run(|_, _| ());
     let error = result.unwrap_err();
@@ -72,7 +72,7 @@ fn expired_by_this_machines_count<A: Adapter>() {
     assert_eq!(polls, 0);
 }
 
-fn refused_at_once<A: Adapter>() {
+fn a_refused_device_code_prompts_no_user<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let app = app(&emulator, Api::Classic).with_oauth_app("no-such-app");
     let client = A::new(app, &Settings::default()).unwrap();
@@ -82,9 +82,9 @@ fn refused_at_once<A: Adapter>() {
 }
 
 cases!(($) device_login device_login_cases {
-    approved,
-    denied,
-    expired_by_the_servers_count,
-    expired_by_this_machines_count,
-    refused_at_once,
+    an_approved_login_yields_tokens,
+    a_denied_login_ends_as_denied,
+    a_login_expires_by_the_servers_clock,
+    a_login_expires_by_this_machines_clock,
+    a_refused_device_code_prompts_no_user,
 });

@@ -7,7 +7,7 @@ use crate::operations::success;
 use crate::proxies::{all_go_direct, assert_connects, refused_by_proxy, refusing_proxy};
 use crate::server::{Server, json};
 
-fn loopback_goes_past_the_proxy<A: Adapter>() {
+fn loopback_bypasses_the_environments_proxy<A: Adapter>() {
     if let Some(url) = child::argument() {
         all_go_direct::<A>(&url, &Settings::default());
         return;
@@ -24,7 +24,7 @@ fn proxies(proxy: &Server) -> [(&'static str, String); 6] {
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"].map(|name| (name, proxy.url()))
 }
 
-fn elsewhere_goes_through_the_proxy<A: Adapter>() {
+fn other_hosts_go_through_the_environments_proxy<A: Adapter>() {
     if child::argument().is_some() {
         refused_by_proxy::<A>(&Settings::attempts(2));
         return;
@@ -36,6 +36,6 @@ fn elsewhere_goes_through_the_proxy<A: Adapter>() {
 }
 
 cases!(($) environment environment_cases {
-    loopback_goes_past_the_proxy,
-    elsewhere_goes_through_the_proxy,
+    loopback_bypasses_the_environments_proxy,
+    other_hosts_go_through_the_environments_proxy,
 });

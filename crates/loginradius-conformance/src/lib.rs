@@ -35,13 +35,13 @@ mod store;
 mod tls;
 
 #[doc(hidden)]
-pub use browser::guests::cases as browser_guests_cases;
+pub use browser::begin_and_complete::cases as browser_begin_and_complete_cases;
 #[doc(hidden)]
-pub use browser::logins::cases as browser_logins_cases;
+pub use browser::desktop_logins::cases as browser_desktop_logins_cases;
+#[doc(hidden)]
+pub use browser::peers::cases as browser_peers_cases;
 #[doc(hidden)]
 pub use browser::receivers::cases as browser_receivers_cases;
-#[doc(hidden)]
-pub use browser::sign_ins::cases as browser_sign_ins_cases;
 #[doc(hidden)]
 pub use canary::cases as canary_cases;
 #[doc(hidden)]
@@ -71,9 +71,9 @@ pub use sessions::endings::cases as session_endings_cases;
 #[doc(hidden)]
 pub use sessions::faults::cases as session_faults_cases;
 #[doc(hidden)]
-pub use sessions::flights::cases as session_flights_cases;
+pub use sessions::processes::cases as session_processes_cases;
 #[doc(hidden)]
-pub use sessions::programs::cases as session_programs_cases;
+pub use sessions::single_flight::cases as session_single_flight_cases;
 #[doc(hidden)]
 pub use sessions::stores::cases as session_stores_cases;
 #[doc(hidden)]
@@ -99,17 +99,17 @@ macro_rules! suite {
             $crate::device_login!($adapter);
         }
         mod browser {
-            mod sign_ins {
-                $crate::browser_sign_ins!($adapter);
+            mod begin_and_complete {
+                $crate::browser_begin_and_complete!($adapter);
             }
             mod receivers {
                 $crate::browser_receivers!($adapter);
             }
-            mod guests {
-                $crate::browser_guests!($adapter);
+            mod peers {
+                $crate::browser_peers!($adapter);
             }
-            mod logins {
-                $crate::browser_logins!($adapter);
+            mod desktop_logins {
+                $crate::browser_desktop_logins!($adapter);
             }
         }
         mod deadlines {
@@ -134,8 +134,8 @@ macro_rules! suite {
             mod basics {
                 $crate::session_basics!($adapter);
             }
-            mod flights {
-                $crate::session_flights!($adapter);
+            mod single_flight {
+                $crate::session_single_flight!($adapter);
             }
             mod faults {
                 $crate::session_faults!($adapter);
@@ -146,8 +146,8 @@ macro_rules! suite {
             mod endings {
                 $crate::session_endings!($adapter);
             }
-            mod programs {
-                $crate::session_programs!($adapter);
+            mod processes {
+                $crate::session_processes!($adapter);
             }
         }
         $crate::own_client!($adapter);

@@ -45,16 +45,16 @@ fn check<A: Adapter>(operations: &[Operation<A>], fault: Fault, kind: ErrorKind)
     }
 }
 
-fn closes_before_answering<A: Adapter>() {
+fn a_close_after_the_request_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::Close, ErrorKind::OutcomeUnknown);
 }
 
-fn resets_after_the_request<A: Adapter>() {
+fn a_reset_after_the_request_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::Reset, ErrorKind::OutcomeUnknown);
 }
 
 /// The request may be under way by then, unless the reset is so early that connecting fails.
-fn resets_before_the_request<A: Adapter>() {
+fn a_reset_before_the_request_means_not_sent_only_while_connecting<A: Adapter>() {
     let server = Server::start(|peer| peer.reset());
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for _ in 0..20 {
@@ -68,67 +68,67 @@ fn resets_before_the_request<A: Adapter>() {
     }
 }
 
-fn closes_before_the_request<A: Adapter>() {
+fn a_close_before_the_request_means_outcome_unknown<A: Adapter>() {
     let server = Server::start(|_| ());
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
     assert_eq!((error.kind(), server.connections()), (ErrorKind::OutcomeUnknown, 1), "{error:?}");
 }
 
-fn closes_after_half_a_header<A: Adapter>() {
+fn half_a_header_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::HalfAHeader, ErrorKind::OutcomeUnknown);
 }
 
-fn body_shorter_than_its_length<A: Adapter>() {
+fn a_body_shorter_than_its_length_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::ShortBody, ErrorKind::OutcomeUnknown);
 }
 
-fn chunks_without_an_end<A: Adapter>() {
+fn a_missing_last_chunk_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::NoLastChunk, ErrorKind::OutcomeUnknown);
 }
 
-fn chunks_with_garbage<A: Adapter>() {
+fn a_malformed_chunk_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::BadChunk, ErrorKind::OutcomeUnknown);
 }
 
-fn garbage_instead_of_http<A: Adapter>() {
+fn bytes_that_are_not_http_mean_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::Garbage, ErrorKind::OutcomeUnknown);
 }
 
-fn status_line_that_is_none<A: Adapter>() {
+fn a_malformed_status_line_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::BadStatusLine, ErrorKind::OutcomeUnknown);
 }
 
-fn length_that_is_none<A: Adapter>() {
+fn a_negative_length_means_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::BadLength, ErrorKind::OutcomeUnknown);
 }
 
-fn lengths_that_differ<A: Adapter>() {
+fn two_different_lengths_mean_outcome_unknown<A: Adapter>() {
     each_operation::<A>(Fault::TwoLengths, ErrorKind::OutcomeUnknown);
 }
 
-fn huge_header<A: Adapter>() {
+fn a_header_of_a_mebibyte_means_outcome_unknown<A: Adapter>() {
     check::<A>(&[Operation::refresh(), Operation::jwt()], Fault::LongHeader, ErrorKind::OutcomeUnknown);
 }
 
-fn header_without_an_end<A: Adapter>() {
+fn an_endless_header_is_not_read_until_the_timeout<A: Adapter>() {
     stops_reading::<A>(Fault::EndlessHeader);
 }
 
-fn html_at_502<A: Adapter>() {
+fn html_at_502_means_unavailable<A: Adapter>() {
     each_operation::<A>(Fault::Html(502), ErrorKind::Unavailable);
 }
 
-fn html_at_404<A: Adapter>() {
+fn html_at_404_means_invalid_response<A: Adapter>() {
     each_operation::<A>(Fault::Html(404), ErrorKind::InvalidResponse);
 }
 
-fn html_at_200<A: Adapter>() {
+fn html_at_200_means_invalid_response<A: Adapter>() {
     each_operation::<A>(Fault::Html(200), ErrorKind::InvalidResponse);
 }
 
 /// 101 is no answer to a request that asked for no upgrade.
-fn upgrade_that_nobody_asked_for<A: Adapter>() {
+fn an_unrequested_upgrade_is_an_error<A: Adapter>() {
     let server = misbehaving(Fault::Upgrade, "");
     let client = A::new(app(&server.url()), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
@@ -151,23 +151,23 @@ fn redirect<A: Adapter>(status: u16) {
     assert_eq!(elsewhere.connections(), 0, "a redirect was followed");
 }
 
-fn redirect_301<A: Adapter>() {
+fn a_301_is_not_followed<A: Adapter>() {
     redirect::<A>(301);
 }
 
-fn redirect_302<A: Adapter>() {
+fn a_302_is_not_followed<A: Adapter>() {
     redirect::<A>(302);
 }
 
-fn redirect_303<A: Adapter>() {
+fn a_303_is_not_followed<A: Adapter>() {
     redirect::<A>(303);
 }
 
-fn redirect_307<A: Adapter>() {
+fn a_307_is_not_followed<A: Adapter>() {
     redirect::<A>(307);
 }
 
-fn redirect_308<A: Adapter>() {
+fn a_308_is_not_followed<A: Adapter>() {
     redirect::<A>(308);
 }
 
@@ -190,15 +190,15 @@ fn takes_too_long<A: Adapter>(fault: Fault) {
     }
 }
 
-fn never_answers<A: Adapter>() {
+fn silence_ends_at_the_timeout<A: Adapter>() {
     takes_too_long::<A>(Fault::Silence);
 }
 
-fn header_byte_by_byte<A: Adapter>() {
+fn a_slow_header_ends_at_the_timeout<A: Adapter>() {
     takes_too_long::<A>(Fault::SlowHeader);
 }
 
-fn body_byte_by_byte<A: Adapter>() {
+fn a_slow_body_ends_at_the_timeout<A: Adapter>() {
     takes_too_long::<A>(Fault::SlowBody);
 }
 
@@ -217,15 +217,15 @@ fn stops_reading<A: Adapter>(fault: Fault) {
     assert!(server.written() < 40 << 20, "{} bytes were taken", server.written());
 }
 
-fn ten_mebibytes<A: Adapter>() {
+fn a_body_of_ten_mebibytes_is_not_read_to_its_end<A: Adapter>() {
     stops_reading::<A>(Fault::Long);
 }
 
-fn chunks_for_ever<A: Adapter>() {
+fn endless_chunks_are_not_read_until_the_timeout<A: Adapter>() {
     stops_reading::<A>(Fault::Endless);
 }
 
-fn gzip_is_read<A: Adapter>() {
+fn a_gzip_body_is_decompressed<A: Adapter>() {
     let server = Server::answering(|_| compressed(&gzip(success().as_bytes())));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
@@ -234,7 +234,7 @@ fn gzip_is_read<A: Adapter>() {
 }
 
 /// Ten kilobytes that would be ten megabytes are an answer that is too long.
-fn gzip_bomb<A: Adapter>() {
+fn a_gzip_bomb_means_outcome_unknown<A: Adapter>() {
     let server = Server::answering(|_| compressed(&gzip(&vec![b' '; 10 << 20])));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
@@ -242,7 +242,7 @@ fn gzip_bomb<A: Adapter>() {
     }
 }
 
-fn gzip_cut_short<A: Adapter>() {
+fn a_truncated_gzip_body_means_outcome_unknown<A: Adapter>() {
     let server = Server::answering(|_| {
         let whole = gzip(success().as_bytes());
         compressed(&whole[..whole.len() / 2])
@@ -265,7 +265,7 @@ fn compressed(body: &[u8]) -> Vec<u8> {
 }
 
 /// The limit itself is no error, and one byte more is.
-fn a_mebibyte_to_the_byte<A: Adapter>() {
+fn a_body_may_have_a_mebibyte_and_no_byte_more<A: Adapter>() {
     for (more, kind) in [(0, None), (1, Some(ErrorKind::OutcomeUnknown))] {
         for chunked in [false, true] {
             let server = Server::answering(move |_| {
@@ -288,7 +288,7 @@ fn a_mebibyte_to_the_byte<A: Adapter>() {
     }
 }
 
-fn empty_answer<A: Adapter>() {
+fn an_empty_response_is_a_success_for_a_revocation_only<A: Adapter>() {
     let (revoke, others): (Vec<_>, Vec<_>) =
         Operation::<A>::all().into_iter().partition(|operation| operation.name == "revoke");
     check::<A>(&others, Fault::Empty, ErrorKind::InvalidResponse);
@@ -318,13 +318,13 @@ fn succeeds<A: Adapter>(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
     }
 }
 
-fn content_type_does_not_matter<A: Adapter>() {
+fn any_content_type_is_accepted<A: Adapter>() {
     for header in ["Content-Type: text/html; charset=x-unknown\r\n", "Content-Type: ;;\r\n", ""] {
         succeeds::<A>(move || answer("200 OK", header, &success()));
     }
 }
 
-fn interim_answers_are_passed_over<A: Adapter>() {
+fn interim_responses_are_skipped<A: Adapter>() {
     for interim in ["100 Continue", "102 Processing", "103 Early Hints"] {
         succeeds::<A>(move || {
             let hint = if interim.starts_with("103") { "Link: </a.css>; rel=preload\r\n" } else { "" };
@@ -335,13 +335,13 @@ fn interim_answers_are_passed_over<A: Adapter>() {
     }
 }
 
-fn body_that_ends_with_the_connection<A: Adapter>() {
+fn a_body_may_end_with_the_connection<A: Adapter>() {
     succeeds::<A>(|| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", success()).into_bytes());
     succeeds::<A>(|| format!("HTTP/1.0 200 OK\r\n\r\n{}", success()).into_bytes());
 }
 
 /// What follows an answer is not the answer to the next request.
-fn leftovers_are_dropped<A: Adapter>() {
+fn bytes_after_a_response_are_not_the_next_response<A: Adapter>() {
     let server = Server::answering(|request| {
         let mut answers = json("200 OK", &success());
         if request.connection == 1 {
@@ -361,7 +361,7 @@ fn leftovers_are_dropped<A: Adapter>() {
 }
 
 /// The body of an error is read at every status.
-fn error_bodies_are_read<A: Adapter>() {
+fn error_bodies_are_read_at_every_status<A: Adapter>() {
     let next = Arc::new(Mutex::new(Vec::new()));
     let answers = Arc::clone(&next);
     let server = Server::answering(move |_| answers.lock().unwrap().clone());
@@ -387,7 +387,7 @@ fn error_bodies_are_read<A: Adapter>() {
 }
 
 /// LoginRadius's refusal of a request is final, also for what may be repeated.
-fn refusals_are_not_repeated<A: Adapter>() {
+fn a_refused_request_is_not_retried<A: Adapter>() {
     let server = Server::answering(|_| json("401 Unauthorized", r#"{"error":"invalid_client"}"#));
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
     for operation in Operation::<A>::all() {
@@ -413,7 +413,7 @@ fn retry_after_is_read<A: Adapter>() {
 }
 
 /// A failure that passes.
-fn second_attempt_succeeds<A: Adapter>() {
+fn a_retry_may_succeed<A: Adapter>() {
     let server = Server::start(|peer| {
         while let Some(request) = peer.request() {
             if request.connection == 1 {
@@ -429,7 +429,7 @@ fn second_attempt_succeeds<A: Adapter>() {
 
 /// A connection that the server closes as it gets its second request: what must not be lost has one of
 /// its own, the rest is sent again.
-fn kept_connection_dies_with_the_next_request<A: Adapter>() {
+fn a_connection_that_closes_on_reuse_fails_no_operation<A: Adapter>() {
     let server = Server::start(|peer| {
         if peer.request().is_some() && peer.send(&json("200 OK", &success())).is_ok() {
             peer.request();
@@ -448,7 +448,7 @@ fn kept_connection_dies_with_the_next_request<A: Adapter>() {
 }
 
 /// The same, but closed while nobody was looking.
-fn kept_connection_dies_idle<A: Adapter>() {
+fn a_connection_that_closes_while_idle_fails_no_operation<A: Adapter>() {
     let server = Server::start(|peer| {
         if peer.request().is_some() {
             let _ = peer.send(&json("200 OK", &success()));
@@ -466,7 +466,7 @@ fn kept_connection_dies_idle<A: Adapter>() {
 }
 
 /// What may be repeated is not made to connect anew each time.
-fn connections_are_kept<A: Adapter>() {
+fn connections_are_reused<A: Adapter>() {
     let server = Server::answering(|_| json("200 OK", &success()));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for _ in 0..3 {
@@ -477,7 +477,7 @@ fn connections_are_kept<A: Adapter>() {
 }
 
 /// A request says what it must and nothing more: no `Expect`, no `Referer`, no cookie, no body on a `GET`.
-fn headers_are_few<A: Adapter>() {
+fn requests_have_no_unexpected_headers<A: Adapter>() {
     const KNOWN: [&str; 8] = [
         "host",
         "accept",
@@ -507,7 +507,7 @@ fn headers_are_few<A: Adapter>() {
 }
 
 /// A flow of an app at another address than the client's is refused before anything is sent.
-fn flow_of_another_address<A: Adapter>() {
+fn a_flow_to_another_address_is_refused<A: Adapter>() {
     let (here, there) = (Server::answering(|_| Vec::new()), Server::answering(|_| Vec::new()));
     let client = A::new(app(&here.url()), &Settings::attempts(3)).unwrap();
     let refresh = RefreshAccessToken::new("r");
@@ -520,7 +520,7 @@ fn flow_of_another_address<A: Adapter>() {
 }
 
 /// A flow's own timeout counts, not the client's.
-fn flow_with_a_timeout_of_its_own<A: Adapter>() {
+fn a_flow_may_have_a_shorter_timeout<A: Adapter>() {
     let server = misbehaving(Fault::Silence, "");
     let app = app(&server.url());
     let client = A::new(app.clone(), &Settings::default()).unwrap();
@@ -531,7 +531,7 @@ fn flow_with_a_timeout_of_its_own<A: Adapter>() {
 }
 
 /// A flow that would wait longer than the client is held to the client's timeout.
-fn flow_within_the_clients_timeout<A: Adapter>() {
+fn a_flow_cannot_exceed_the_clients_timeout<A: Adapter>() {
     let server = misbehaving(Fault::Silence, "");
     let app = app(&server.url());
     let client = A::new(app.clone(), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
@@ -542,52 +542,52 @@ fn flow_within_the_clients_timeout<A: Adapter>() {
 }
 
 cases!(($) misbehaviour misbehaviour_cases {
-    closes_before_answering,
-    closes_before_the_request,
-    resets_after_the_request,
-    resets_before_the_request,
-    closes_after_half_a_header,
-    body_shorter_than_its_length,
-    chunks_without_an_end,
-    chunks_with_garbage,
-    garbage_instead_of_http,
-    status_line_that_is_none,
-    length_that_is_none,
-    lengths_that_differ,
-    huge_header,
-    header_without_an_end,
-    html_at_502,
-    html_at_404,
-    html_at_200,
-    upgrade_that_nobody_asked_for,
-    redirect_301,
-    redirect_302,
-    redirect_303,
-    redirect_307,
-    redirect_308,
-    never_answers,
-    header_byte_by_byte,
-    body_byte_by_byte,
-    ten_mebibytes,
-    chunks_for_ever,
-    a_mebibyte_to_the_byte,
-    gzip_is_read,
-    gzip_bomb,
-    gzip_cut_short,
-    empty_answer,
-    content_type_does_not_matter,
-    interim_answers_are_passed_over,
-    body_that_ends_with_the_connection,
-    leftovers_are_dropped,
-    error_bodies_are_read,
-    refusals_are_not_repeated,
+    a_close_after_the_request_means_outcome_unknown,
+    a_close_before_the_request_means_outcome_unknown,
+    a_reset_after_the_request_means_outcome_unknown,
+    a_reset_before_the_request_means_not_sent_only_while_connecting,
+    half_a_header_means_outcome_unknown,
+    a_body_shorter_than_its_length_means_outcome_unknown,
+    a_missing_last_chunk_means_outcome_unknown,
+    a_malformed_chunk_means_outcome_unknown,
+    bytes_that_are_not_http_mean_outcome_unknown,
+    a_malformed_status_line_means_outcome_unknown,
+    a_negative_length_means_outcome_unknown,
+    two_different_lengths_mean_outcome_unknown,
+    a_header_of_a_mebibyte_means_outcome_unknown,
+    an_endless_header_is_not_read_until_the_timeout,
+    html_at_502_means_unavailable,
+    html_at_404_means_invalid_response,
+    html_at_200_means_invalid_response,
+    an_unrequested_upgrade_is_an_error,
+    a_301_is_not_followed,
+    a_302_is_not_followed,
+    a_303_is_not_followed,
+    a_307_is_not_followed,
+    a_308_is_not_followed,
+    silence_ends_at_the_timeout,
+    a_slow_header_ends_at_the_timeout,
+    a_slow_body_ends_at_the_timeout,
+    a_body_of_ten_mebibytes_is_not_read_to_its_end,
+    endless_chunks_are_not_read_until_the_timeout,
+    a_body_may_have_a_mebibyte_and_no_byte_more,
+    a_gzip_body_is_decompressed,
+    a_gzip_bomb_means_outcome_unknown,
+    a_truncated_gzip_body_means_outcome_unknown,
+    an_empty_response_is_a_success_for_a_revocation_only,
+    any_content_type_is_accepted,
+    interim_responses_are_skipped,
+    a_body_may_end_with_the_connection,
+    bytes_after_a_response_are_not_the_next_response,
+    error_bodies_are_read_at_every_status,
+    a_refused_request_is_not_retried,
     retry_after_is_read,
-    second_attempt_succeeds,
-    kept_connection_dies_with_the_next_request,
-    kept_connection_dies_idle,
-    connections_are_kept,
-    headers_are_few,
-    flow_of_another_address,
-    flow_with_a_timeout_of_its_own,
-    flow_within_the_clients_timeout,
+    a_retry_may_succeed,
+    a_connection_that_closes_on_reuse_fails_no_operation,
+    a_connection_that_closes_while_idle_fails_no_operation,
+    connections_are_reused,
+    requests_have_no_unexpected_headers,
+    a_flow_to_another_address_is_refused,
+    a_flow_may_have_a_shorter_timeout,
+    a_flow_cannot_exceed_the_clients_timeout,
 });

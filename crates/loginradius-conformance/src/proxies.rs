@@ -30,7 +30,7 @@ pub(crate) fn all_go_direct<A: Adapter>(url: &str, settings: &Settings) {
     }
 }
 
-fn loopback_goes_past_the_builders_proxy<A: Adapter>() {
+fn loopback_bypasses_the_builders_proxy<A: Adapter>() {
     let proxy = refusing_proxy();
     let server = Server::answering(|_| json("200 OK", &success()));
     all_go_direct::<A>(&server.url(), &with_proxy(&proxy.url()));
@@ -38,7 +38,7 @@ fn loopback_goes_past_the_builders_proxy<A: Adapter>() {
 }
 
 /// The proxy resolves the name; its refusal means that nothing was sent.
-fn elsewhere_goes_through_the_builders_proxy<A: Adapter>() {
+fn other_hosts_go_through_the_builders_proxy<A: Adapter>() {
     let proxy = refusing_proxy();
     refused_by_proxy::<A>(&with_proxy(&proxy.url()));
     assert_connects(&proxy, 2);
@@ -62,12 +62,12 @@ pub(crate) fn assert_connects(proxy: &Server, times: usize) {
     }
 }
 
-fn proxy_that_is_not_there<A: Adapter>() {
+fn an_unreachable_proxy_means_not_sent<A: Adapter>() {
     refused_by_proxy::<A>(&with_proxy(REFUSED));
 }
 
 /// The password of a proxy goes to the proxy.
-fn proxy_with_a_password<A: Adapter>() {
+fn the_proxys_password_goes_to_the_proxy<A: Adapter>() {
     let proxy = refusing_proxy();
     refused_by_proxy::<A>(&with_proxy(&proxy.url().replace("://", "://user:secret@")));
     let request = &proxy.requests()[0];
@@ -76,7 +76,7 @@ fn proxy_with_a_password<A: Adapter>() {
 }
 
 /// A proxy that does its work: the request arrives, inside of TLS.
-fn proxy_that_connects<A: Adapter>() {
+fn a_request_reaches_its_server_through_the_proxy<A: Adapter>() {
     let tls = Tls::of(&["acme.invalid"]);
     let server = tls.server();
     let address = server.url().replace("http://", "");
@@ -110,9 +110,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
 }
 
 cases!(($) proxies proxies_cases {
-    loopback_goes_past_the_builders_proxy,
-    elsewhere_goes_through_the_builders_proxy,
-    proxy_that_is_not_there,
-    proxy_with_a_password,
-    proxy_that_connects,
+    loopback_bypasses_the_builders_proxy,
+    other_hosts_go_through_the_builders_proxy,
+    an_unreachable_proxy_means_not_sent,
+    the_proxys_password_goes_to_the_proxy,
+    a_request_reaches_its_server_through_the_proxy,
 });

@@ -7,7 +7,7 @@ use crate::cases::cases;
 use crate::operations::{Operation, REFUSED, app, success};
 use crate::server::{Server, json};
 
-fn unusable_settings<A: Adapter>() {
+fn unusable_settings_are_refused<A: Adapter>() {
     let refused = |settings| A::new(app(REFUSED), &settings).unwrap_err();
     let default = Settings::default;
     for error in [
@@ -21,7 +21,7 @@ fn unusable_settings<A: Adapter>() {
 }
 
 /// Without one of the user's own, the `User-Agent` names the adapter and its version.
-fn user_agent_by_default<A: Adapter>() {
+fn the_default_user_agent_names_the_adapter<A: Adapter>() {
     let server = Server::answering(|_| json("200 OK", &success()));
     (Operation::<A>::refresh().call)(&A::new(app(&server.url()), &Settings::default()).unwrap()).unwrap();
     let head = server.requests()[0].head.to_ascii_lowercase();
@@ -30,6 +30,6 @@ fn user_agent_by_default<A: Adapter>() {
 }
 
 cases!(($) settings settings_cases {
-    unusable_settings,
-    user_agent_by_default,
+    unusable_settings_are_refused,
+    the_default_user_agent_names_the_adapter,
 });

@@ -1,10 +1,10 @@
 //! Sign-ins through a browser: their beginning, their callback, and the receiver of callbacks on this machine. The
 //! browser is a bare socket here, for real ones do things that an HTTP library hides.
 
-pub(crate) mod guests;
-pub(crate) mod logins;
+pub(crate) mod begin_and_complete;
+pub(crate) mod desktop_logins;
+pub(crate) mod peers;
 pub(crate) mod receivers;
-pub(crate) mod sign_ins;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

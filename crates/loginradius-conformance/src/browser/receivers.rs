@@ -15,7 +15,7 @@ use crate::cases::cases;
 use crate::receiver::Receiver;
 use crate::sessions::at_once;
 
-fn a_port_of_its_own_or_a_free_one<A: Adapter>() {
+fn a_receiver_listens_on_a_given_port_or_on_a_free_one<A: Adapter>() {
     let [one, other] = [(); 2].map(|()| A::Receiver::bind(0, "/callback").unwrap());
     assert_ne!(one.redirect_uri(), other.redirect_uri());
     let wanted = free_port();
@@ -25,7 +25,7 @@ fn a_port_of_its_own_or_a_free_one<A: Adapter>() {
     assert_free(wanted);
 }
 
-fn a_taken_port_is_a_clear_error<A: Adapter>() {
+fn a_taken_port_is_a_configuration_error_that_names_it<A: Adapter>() {
     let receiver = A::Receiver::bind(0, "/callback").unwrap();
     let port = port(receiver.redirect_uri());
     let error = A::Receiver::bind(port, "/callback").unwrap_err();
@@ -33,7 +33,7 @@ fn a_taken_port_is_a_clear_error<A: Adapter>() {
     assert!(error.to_string().contains(&port.to_string()), "{error}");
 }
 
-fn paths<A: Adapter>() {
+fn only_plain_paths_can_be_bound<A: Adapter>() {
     for path in ["/", "/callback", "/a/b/c.html", "/~x-y_z.1"] {
         let receiver = A::Receiver::bind(0, path).unwrap();
         assert!(receiver.redirect_uri().ends_with(path));
@@ -46,7 +46,7 @@ fn paths<A: Adapter>() {
 }
 
 /// Nobody from outside reaches it, nor by another of this machine's addresses.
-fn it_listens_on_one_address<A: Adapter>() {
+fn a_receiver_listens_on_127_0_0_1_alone<A: Adapter>() {
     let Waiting { receiver, place, .. } = Waiting::<A>::new();
     let mut others = vec![IpAddr::from(Ipv6Addr::LOCALHOST), IpAddr::from(Ipv4Addr::new(127, 0, 0, 2))];
     // What this machine would be called from outside, if it has an outside. No packet is sent for that.
@@ -62,7 +62,7 @@ fn it_listens_on_one_address<A: Adapter>() {
     drop(receiver);
 }
 
-fn the_callback<A: Adapter>() {
+fn the_page_of_the_callback_is_not_stored<A: Adapter>() {
     let page = Waiting::<A>::new().succeeds(|place| place.visit(&place.callback(TOKEN)));
     assert_signed_in(&page);
     for header in ["Cache-Control: no-store", "Referrer-Policy: no-referrer", "Connection: close"] {
@@ -71,14 +71,14 @@ fn the_callback<A: Adapter>() {
 }
 
 /// It may come before anybody waits: the port is open from the beginning.
-fn a_callback_that_comes_first<A: Adapter>() {
+fn a_callback_may_come_before_the_wait<A: Adapter>() {
     let waiting = Waiting::<A>::new();
     let tab = waiting.place.tab();
     tab.send(get(&waiting.place.callback(TOKEN)));
     assert_signed_in(&waiting.succeeds(move |_| tab.page()));
 }
 
-fn a_refusal_ends_it<A: Adapter>() {
+fn an_error_in_the_callback_ends_the_wait<A: Adapter>() {
     let met = Waiting::<A>::new().meet(|place| {
         assert_not_signed_in(&place.visit(&format!("/callback?error=access_denied&state={}", place.state)));
     });
@@ -90,7 +90,7 @@ fn a_refusal_ends_it<A: Adapter>() {
     assert_eq!(met.result.unwrap_err().kind(), ErrorKind::InvalidResponse);
 }
 
-fn another_state_and_then_the_right_one<A: Adapter>() {
+fn a_callback_with_another_state_does_not_end_the_wait<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let wrong = "A".repeat(43);
         for query in [
@@ -111,7 +111,7 @@ fn another_state_and_then_the_right_one<A: Adapter>() {
     });
 }
 
-fn what_is_no_callback_is_answered<A: Adapter>() {
+fn other_requests_get_an_error_response<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let callback = place.callback("evil");
         let status = |request: String| {
@@ -142,7 +142,7 @@ fn what_is_no_callback_is_answered<A: Adapter>() {
 }
 
 /// The answer to `HEAD` has no content: RFC 9110, section 9.3.2.
-fn a_look_at_the_head_is_no_callback<A: Adapter>() {
+fn a_head_request_is_no_callback<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         for target in ["/favicon.ico", &place.callback("evil")] {
             let tab = place.tab();
@@ -157,7 +157,7 @@ fn a_look_at_the_head_is_no_callback<A: Adapter>() {
 }
 
 /// LoginRadius posts a form in some settings; it may come in pieces.
-fn a_form<A: Adapter>() {
+fn a_callback_may_be_a_form_in_pieces<A: Adapter>() {
     let page = Waiting::<A>::new().succeeds(|place| {
         let request = post("/callback", &format!("token={TOKEN}&state={}", place.state));
         let (head, body) = request.split_at(request.len() - 50);
@@ -171,7 +171,7 @@ fn a_form<A: Adapter>() {
 }
 
 /// The state may stand in the address that a form is posted to.
-fn a_form_whose_address_has_the_state<A: Adapter>() {
+fn the_state_of_a_form_may_be_in_its_address<A: Adapter>() {
     let page = Waiting::<A>::new().succeeds(|place| {
         let tab = place.tab();
         tab.send(post(&format!("/callback?state={}", place.state), &format!("token={TOKEN}")));
@@ -180,7 +180,7 @@ fn a_form_whose_address_has_the_state<A: Adapter>() {
     assert_signed_in(&page);
 }
 
-fn http_1_0<A: Adapter>() {
+fn a_callback_over_http_1_0_is_accepted<A: Adapter>() {
     let page = Waiting::<A>::new().succeeds(|place| {
         let tab = place.tab();
         tab.send(format!("GET {} HTTP/1.0\r\n\r\n", place.callback(TOKEN)));
@@ -190,7 +190,7 @@ fn http_1_0<A: Adapter>() {
 }
 
 /// RFC 9112, section 3.2.2: every server takes them.
-fn a_target_with_its_address<A: Adapter>() {
+fn a_callback_in_absolute_form_is_accepted<A: Adapter>() {
     let page = Waiting::<A>::new().succeeds(|place| {
         let address = format!("http://127.0.0.1:{}", place.port);
         assert_eq!(place.visit(&format!("{address}/favicon.ico")).status, 404);
@@ -199,7 +199,7 @@ fn a_target_with_its_address<A: Adapter>() {
     assert_signed_in(&page);
 }
 
-fn a_callback_byte_by_byte<A: Adapter>() {
+fn a_callback_may_come_byte_by_byte<A: Adapter>() {
     let page = Waiting::<A>::new().succeeds(|place| {
         let tab = place.tab();
         for byte in get(&place.callback(TOKEN)).bytes() {
@@ -212,7 +212,7 @@ fn a_callback_byte_by_byte<A: Adapter>() {
 }
 
 /// A JWT with a whole profile fits.
-fn a_long_callback<A: Adapter>() {
+fn a_callback_of_200_kib_is_accepted<A: Adapter>() {
     let long = "t".repeat(200 << 10);
     for form in [false, true] {
         let met = Waiting::<A>::new().meet(|place| {
@@ -228,7 +228,7 @@ fn a_long_callback<A: Adapter>() {
 }
 
 /// The user opens the address of the callback again: from the history, or by a second press of a button.
-fn a_callback_twice<A: Adapter>() {
+fn a_repeated_callback_is_refused<A: Adapter>() {
     let [first, second] = Waiting::<A>::new().succeeds(|place| {
         let tabs = [place.tab(), place.tab()];
         let [first, second] = tabs.map(|tab| {
@@ -242,7 +242,7 @@ fn a_callback_twice<A: Adapter>() {
 }
 
 /// Two callbacks at the same moment: one of them is the one, and its page says so.
-fn two_callbacks_race<A: Adapter>() {
+fn one_of_two_simultaneous_callbacks_wins<A: Adapter>() {
     for _ in 0..20 {
         let met = Waiting::<A>::new().meet(|place| {
             let tabs = [place.tab(), place.tab()];
@@ -263,7 +263,7 @@ fn two_callbacks_race<A: Adapter>() {
 }
 
 /// Only then may the program go on, and end. A slow browser and one that sends more than was read get it too.
-fn the_last_page_arrives<A: Adapter>() {
+fn the_wait_lasts_until_the_page_has_arrived<A: Adapter>() {
     let met = Waiting::<A>::new().meet(|place| {
         let tab = place.tab();
         tab.send(get(&place.callback(TOKEN)));
@@ -279,7 +279,7 @@ fn the_last_page_arrives<A: Adapter>() {
 }
 
 /// But not for ever.
-fn a_browser_that_never_closes<A: Adapter>() {
+fn a_browser_that_never_closes_does_not_block_the_result<A: Adapter>() {
     let tab = Waiting::<A>::new().succeeds(|place| {
         let tab = place.tab();
         tab.send(get(&place.callback(TOKEN)));
@@ -290,7 +290,7 @@ fn a_browser_that_never_closes<A: Adapter>() {
 
 const TIMEOUT: Duration = Duration::from_millis(200);
 
-fn nobody_comes<A: Adapter>() {
+fn the_wait_ends_at_its_timeout<A: Adapter>() {
     let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
     let start = Instant::now();
     let error = receiver.timeout(TIMEOUT).receive(&mut pending).unwrap_err();
@@ -301,7 +301,7 @@ fn nobody_comes<A: Adapter>() {
 }
 
 /// The same with guests of every kind, who come all the time.
-fn nobody_of_many_brings_it<A: Adapter>() {
+fn other_requests_do_not_extend_the_timeout<A: Adapter>() {
     let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
     let silent: Vec<_> = (0..6).map(|_| place.tab()).collect();
     let is_over = AtomicBool::new(false);
@@ -328,14 +328,14 @@ fn nobody_of_many_brings_it<A: Adapter>() {
 }
 
 /// No clock can count to its end.
-fn the_longest_timeout<A: Adapter>() {
+fn the_longest_timeout_does_not_overflow<A: Adapter>() {
     let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
     let visitor = thread::spawn(move || place.finish());
     receiver.timeout(Duration::MAX).receive(&mut pending).unwrap();
     visitor.join().unwrap();
 }
 
-fn the_program_gives_up<A: Adapter>() {
+fn a_cancelled_wait_ends_and_frees_its_port<A: Adapter>() {
     let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
     let silent = place.tab();
     let start = Instant::now();
@@ -347,7 +347,7 @@ fn the_program_gives_up<A: Adapter>() {
     assert_free(place.port);
 }
 
-fn the_port_is_free_afterwards<A: Adapter>() {
+fn the_port_is_free_after_the_callback<A: Adapter>() {
     let waiting = Waiting::<A>::new();
     let port = waiting.place.port;
     waiting.succeeds(super::Place::finish);
@@ -357,29 +357,29 @@ fn the_port_is_free_afterwards<A: Adapter>() {
 }
 
 cases!(($) browser_receivers browser_receivers_cases {
-    a_port_of_its_own_or_a_free_one,
-    a_taken_port_is_a_clear_error,
-    paths,
-    it_listens_on_one_address,
-    the_callback,
-    a_callback_that_comes_first,
-    a_refusal_ends_it,
-    another_state_and_then_the_right_one,
-    what_is_no_callback_is_answered,
-    a_look_at_the_head_is_no_callback,
-    a_form,
-    a_form_whose_address_has_the_state,
-    http_1_0,
-    a_target_with_its_address,
-    a_callback_byte_by_byte,
-    a_long_callback,
-    a_callback_twice,
-    two_callbacks_race,
-    the_last_page_arrives,
-    a_browser_that_never_closes,
-    nobody_comes,
-    nobody_of_many_brings_it,
-    the_longest_timeout,
-    the_program_gives_up,
-    the_port_is_free_afterwards,
+    a_receiver_listens_on_a_given_port_or_on_a_free_one,
+    a_taken_port_is_a_configuration_error_that_names_it,
+    only_plain_paths_can_be_bound,
+    a_receiver_listens_on_127_0_0_1_alone,
+    the_page_of_the_callback_is_not_stored,
+    a_callback_may_come_before_the_wait,
+    an_error_in_the_callback_ends_the_wait,
+    a_callback_with_another_state_does_not_end_the_wait,
+    other_requests_get_an_error_response,
+    a_head_request_is_no_callback,
+    a_callback_may_be_a_form_in_pieces,
+    the_state_of_a_form_may_be_in_its_address,
+    a_callback_over_http_1_0_is_accepted,
+    a_callback_in_absolute_form_is_accepted,
+    a_callback_may_come_byte_by_byte,
+    a_callback_of_200_kib_is_accepted,
+    a_repeated_callback_is_refused,
+    one_of_two_simultaneous_callbacks_wins,
+    the_wait_lasts_until_the_page_has_arrived,
+    a_browser_that_never_closes_does_not_block_the_result,
+    the_wait_ends_at_its_timeout,
+    other_requests_do_not_extend_the_timeout,
+    the_longest_timeout_does_not_overflow,
+    a_cancelled_wait_ends_and_frees_its_port,
+    the_port_is_free_after_the_callback,
 });

@@ -15,7 +15,7 @@ use crate::cases::cases;
 use crate::session::{OnEvent, Session, SessionSettings, Sessions};
 use crate::store::{Store, Trouble};
 
-fn a_sign_in_is_stored_and_handed_out<A: Adapter>() {
+fn a_login_is_stored_and_its_token_returned<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     assert_eq!(session.name(), ADA);
@@ -28,7 +28,7 @@ fn a_sign_in_is_stored_and_handed_out<A: Adapter>() {
 }
 
 /// As long as the token is good, nobody else is asked, and so nobody else's trouble matters.
-fn a_good_token_comes_from_memory<A: Adapter>() {
+fn a_fresh_token_comes_from_memory<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     let before = world.store.counts();
@@ -41,7 +41,7 @@ fn a_good_token_comes_from_memory<A: Adapter>() {
     assert_eq!(world.store.counts(), before);
 }
 
-fn another_process_finds_the_token<A: Adapter>() {
+fn another_process_loads_the_token<A: Adapter>() {
     let world = World::<A>::new();
     let (_, token) = world.signed_in(ADA, Age::Good);
     let (sessions, events) = world.another_process();
@@ -52,7 +52,7 @@ fn another_process_finds_the_token<A: Adapter>() {
     events.expect(ADA, &[]);
 }
 
-fn a_token_that_is_over_is_refreshed<A: Adapter>() {
+fn an_expired_token_is_refreshed<A: Adapter>() {
     let world = World::<A>::new();
     let (session, old) = world.signed_in(ADA, Age::Over);
     let token = session.access_token().unwrap();
@@ -69,7 +69,7 @@ fn a_token_that_is_over_is_refreshed<A: Adapter>() {
 }
 
 /// By this machine's clock, and without a hand in it.
-fn a_token_is_refreshed_when_its_time_comes<A: Adapter>() {
+fn a_token_expires_by_this_machines_clock<A: Adapter>() {
     let lifetime = Duration::from_secs(1);
     let world = World::<A>::with(
         |builder| builder.access_token_lifetime(lifetime),
@@ -85,7 +85,7 @@ fn a_token_is_refreshed_when_its_time_comes<A: Adapter>() {
     world.assert_nothing_lost(ADA);
 }
 
-fn all_tokens_are_to_be_had<A: Adapter>() {
+fn all_tokens_are_returned<A: Adapter>() {
     let world = World::<A>::new();
     let mut first = tokens(&world.emulator, Age::Over);
     first.scope = Some("email profile".to_owned());
@@ -103,7 +103,7 @@ fn all_tokens_are_to_be_had<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
-fn nobody_is_signed_in<A: Adapter>() {
+fn no_login_means_sign_in_required<A: Adapter>() {
     let world = World::<A>::new();
     let session = world.session(ADA);
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
@@ -118,7 +118,7 @@ fn nobody_is_signed_in<A: Adapter>() {
     assert!(!world.store.is_locked(ADA));
 }
 
-fn names_do_not_meet<A: Adapter>() {
+fn different_names_are_different_sessions<A: Adapter>() {
     let world = World::<A>::new();
     let long = "n".repeat(5000);
     let names = ["", " ", "a", "A", "a/b", "a\\b", "../a", "a\0b", "\u{e9}", "e\u{301}", "a:b", "CON", "a.json", &long];
@@ -133,7 +133,7 @@ fn names_do_not_meet<A: Adapter>() {
     assert_eq!(world.store.len(), names.len());
 }
 
-fn one_name_is_one_session<A: Adapter>() {
+fn equal_names_are_one_session<A: Adapter>() {
     let world = World::<A>::new();
     let other = world.session(ADA);
     let (_, token) = world.signed_in(ADA, Age::Good);
@@ -145,7 +145,7 @@ fn one_name_is_one_session<A: Adapter>() {
 }
 
 /// A long chain of refreshes, each by the process that did not make the last one.
-fn two_processes_take_turns<A: Adapter>() {
+fn two_processes_refresh_in_turns<A: Adapter>() {
     let world = World::<A>::new();
     let (one, mut token) = world.signed_in(ADA, Age::Good);
     let (sessions, events) = world.another_process();
@@ -191,7 +191,7 @@ fn another_login_replaces_the_first<A: Adapter>() {
     assert_eq!(world.emulator.live_logins_of(seeded::GRACE.email)[0].access_token, token.expose());
 }
 
-fn without_a_refresh_token<A: Adapter>() {
+fn no_refresh_token_means_sign_in_required_at_expiry<A: Adapter>() {
     let world = World::<A>::new();
     world.emulator.issue_refresh_tokens(false);
     let (session, token) = world.signed_in("good", Age::Good);
@@ -207,7 +207,7 @@ fn without_a_refresh_token<A: Adapter>() {
     assert_eq!(world.emulator.requests().len(), 0);
 }
 
-fn without_rotation<A: Adapter>() {
+fn a_response_without_rotation_keeps_the_refresh_token<A: Adapter>() {
     let world = World::<A>::new();
     world.emulator.rotate_refresh_tokens(false);
     let (session, mut token) = world.signed_in(ADA, Age::Over);
@@ -222,7 +222,7 @@ fn without_rotation<A: Adapter>() {
 }
 
 /// Neither handed out nor overwritten: somebody has mixed up two apps.
-fn a_session_of_another_app_is_left_alone<A: Adapter>() {
+fn another_apps_session_is_neither_used_nor_changed<A: Adapter>() {
     let world = World::<A>::new();
     world.signed_in(ADA, Age::Over);
     let before = world.store.json(ADA);
@@ -237,7 +237,7 @@ fn a_session_of_another_app_is_left_alone<A: Adapter>() {
 }
 
 /// Tokens whose lifetime is unknown are good until an API refuses them.
-fn an_unknown_lifetime<A: Adapter>() {
+fn a_token_of_unknown_lifetime_is_used_until_it_is_rejected<A: Adapter>() {
     let world = World::<A>::new();
     let mut tokens = tokens(&world.emulator, Age::Good);
     tokens.expires_in = None;
@@ -251,7 +251,7 @@ fn an_unknown_lifetime<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
-fn ten_thousand_sessions<A: Adapter>() {
+fn ten_thousand_sessions_keep_their_own_tokens<A: Adapter>() {
     const ALL: usize = 10_000;
     let world = World::<A>::new();
     let name = |number: usize| format!("user {number}");
@@ -272,7 +272,7 @@ fn ten_thousand_sessions<A: Adapter>() {
 
 /// Handles come and go in other threads, and whoever has one has the one session of that name all the time: nobody
 /// has to look into the store again.
-fn handles_come_and_go<A: Adapter>() {
+fn handles_in_other_threads_share_one_session<A: Adapter>() {
     let world = World::<A>::new();
     drop(world.signed_in(ADA, Age::Good));
     let (sessions, done) = (&world.sessions, &AtomicBool::new(false));
@@ -299,7 +299,7 @@ fn handles_come_and_go<A: Adapter>() {
 }
 
 /// A session is known as long as somebody holds it, and so are all of them together.
-fn what_nobody_holds_is_forgotten<A: Adapter>() {
+fn a_session_without_handles_is_dropped_from_memory<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     let other = session.clone();
@@ -329,7 +329,7 @@ fn what_nobody_holds_is_forgotten<A: Adapter>() {
 }
 
 /// What the client was told of time and patience holds for its sessions, too.
-fn the_policy_is_the_clients<A: Adapter>() {
+fn sessions_have_their_clients_policy<A: Adapter>() {
     let retry = Retry::default()
         .with_attempts(3)
         .with_first_wait(Duration::from_millis(5))
@@ -351,7 +351,7 @@ fn the_policy_is_the_clients<A: Adapter>() {
 }
 
 /// The session's requests are those of its client: its address, its app, its format.
-fn the_requests_are_the_clients<A: Adapter>() {
+fn sessions_send_their_clients_requests<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     let refresh_token = world.store.refresh_token(ADA);
@@ -365,25 +365,25 @@ fn the_requests_are_the_clients<A: Adapter>() {
 }
 
 cases!(($) session_basics session_basics_cases {
-    a_sign_in_is_stored_and_handed_out,
-    a_good_token_comes_from_memory,
-    another_process_finds_the_token,
-    a_token_that_is_over_is_refreshed,
-    a_token_is_refreshed_when_its_time_comes,
-    all_tokens_are_to_be_had,
-    nobody_is_signed_in,
-    names_do_not_meet,
-    one_name_is_one_session,
-    two_processes_take_turns,
+    a_login_is_stored_and_its_token_returned,
+    a_fresh_token_comes_from_memory,
+    another_process_loads_the_token,
+    an_expired_token_is_refreshed,
+    a_token_expires_by_this_machines_clock,
+    all_tokens_are_returned,
+    no_login_means_sign_in_required,
+    different_names_are_different_sessions,
+    equal_names_are_one_session,
+    two_processes_refresh_in_turns,
     a_newer_pair_is_adopted,
     another_login_replaces_the_first,
-    without_a_refresh_token,
-    without_rotation,
-    a_session_of_another_app_is_left_alone,
-    an_unknown_lifetime,
-    ten_thousand_sessions,
-    handles_come_and_go,
-    what_nobody_holds_is_forgotten,
-    the_policy_is_the_clients,
-    the_requests_are_the_clients,
+    no_refresh_token_means_sign_in_required_at_expiry,
+    a_response_without_rotation_keeps_the_refresh_token,
+    another_apps_session_is_neither_used_nor_changed,
+    a_token_of_unknown_lifetime_is_used_until_it_is_rejected,
+    ten_thousand_sessions_keep_their_own_tokens,
+    handles_in_other_threads_share_one_session,
+    a_session_without_handles_is_dropped_from_memory,
+    sessions_have_their_clients_policy,
+    sessions_send_their_clients_requests,
 });

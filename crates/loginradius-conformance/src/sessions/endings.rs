@@ -14,7 +14,7 @@ use crate::store::Trouble;
 
 const SLOW: Duration = Duration::from_millis(150);
 
-fn signing_out<A: Adapter>() {
+fn signing_out_revokes_and_clears<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Good);
     let other = world.session(ADA);
@@ -36,7 +36,7 @@ fn signing_out<A: Adapter>() {
 }
 
 /// Another process learns of it as soon as it looks into the store.
-fn signing_out_elsewhere<A: Adapter>() {
+fn a_sign_out_in_another_process_ends_the_session<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     let (sessions, events) = world.another_process();
@@ -50,7 +50,7 @@ fn signing_out_elsewhere<A: Adapter>() {
 }
 
 /// From its beginning on, nobody gets the token, however slow the server is.
-fn while_signing_out<A: Adapter>() {
+fn no_token_is_returned_during_a_sign_out<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     world.emulator.fault(Operation::Revoke, Fault::Delay(SLOW));
@@ -65,7 +65,7 @@ fn while_signing_out<A: Adapter>() {
 }
 
 /// The session is marked: nobody gets its token any more, and signing out can be completed later.
-fn signing_out_without_a_network<A: Adapter>() {
+fn a_sign_out_without_a_network_can_be_completed_later<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     let (sessions, _) = world.another_process();
@@ -87,7 +87,7 @@ fn signing_out_without_a_network<A: Adapter>() {
 }
 
 /// If not even the mark can be stored, nothing has happened.
-fn signing_out_without_a_store<A: Adapter>() {
+fn a_sign_out_without_a_store_changes_nothing<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     world.store.trouble(Trouble::Full);
@@ -100,7 +100,7 @@ fn signing_out_without_a_store<A: Adapter>() {
     assert!(world.store.is_empty());
 }
 
-fn forgetting<A: Adapter>() {
+fn forgetting_clears_without_a_request<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     session.forget().unwrap();
@@ -111,7 +111,7 @@ fn forgetting<A: Adapter>() {
 }
 
 /// What the server does not know any more need not be revoked.
-fn signing_out_of_what_is_over<A: Adapter>() {
+fn signing_out_of_an_ended_login_succeeds<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Good);
     world.emulator.end_all_logins();
@@ -120,7 +120,7 @@ fn signing_out_of_what_is_over<A: Adapter>() {
     assert_eq!((world.asked(Operation::Revoke), world.emulator.replays()), (1, 0));
 }
 
-fn revoking_with_the_key_token<A: Adapter>() {
+fn a_revocation_uses_the_key_of_its_dialect<A: Adapter>() {
     use RevocationKey::{RefreshToken, Token};
     for (name, key, other) in [(RefreshToken, "refresh_token", "token"), (Token, "token", "refresh_token")] {
         let world = World::<A>::speaking(Dialect::new().with_revocation_key(name));
@@ -154,7 +154,7 @@ fn signing_out_waits_for_a_refresh<A: Adapter>() {
 }
 
 /// A sign-in that comes while a refresh is running is not lost to it, in whatever process it is.
-fn signing_in_during_a_refresh<A: Adapter>() {
+fn a_login_during_a_refresh_is_not_lost<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     let another = world.client.sessions(world.store.clone(), &SessionSettings::default()).session(ADA);
@@ -175,7 +175,7 @@ fn signing_in_during_a_refresh<A: Adapter>() {
 }
 
 /// The access token lives on until its end, as LoginRadius has it; then only a new sign-in helps.
-fn the_server_ends_everything<A: Adapter>() {
+fn a_login_that_the_server_ended_means_sign_in_required<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     let (sessions, events) = world.another_process();
@@ -202,7 +202,7 @@ fn the_server_ends_everything<A: Adapter>() {
 }
 
 /// Another process signs in as somebody else: whoever goes on with that is told.
-fn another_person_signs_in_elsewhere<A: Adapter>() {
+fn another_users_login_is_adopted_and_notified<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     world.emulator.end_all_logins();
@@ -239,7 +239,7 @@ fn flushing_waits_for_a_refresh<A: Adapter>() {
 }
 
 /// A session that was flushed can be used again.
-fn flushing_ends_nothing<A: Adapter>() {
+fn a_flushed_session_can_be_used_again<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Good);
     session.flush().unwrap();
@@ -252,7 +252,7 @@ fn flushing_ends_nothing<A: Adapter>() {
 
 /// A program that asks for a token, in the last minutes of the old one or after them, and ends at once: over and
 /// over again.
-fn short_programs_lose_nothing<A: Adapter>() {
+fn short_processes_lose_nothing<A: Adapter>() {
     const PROGRAMS: u32 = 100;
     let world = World::<A>::new();
     world.signed_in(ADA, Age::Good);
@@ -273,19 +273,19 @@ fn short_programs_lose_nothing<A: Adapter>() {
 }
 
 cases!(($) session_endings session_endings_cases {
-    signing_out,
-    signing_out_elsewhere,
-    while_signing_out,
-    signing_out_without_a_network,
-    signing_out_without_a_store,
-    forgetting,
-    signing_out_of_what_is_over,
-    revoking_with_the_key_token,
+    signing_out_revokes_and_clears,
+    a_sign_out_in_another_process_ends_the_session,
+    no_token_is_returned_during_a_sign_out,
+    a_sign_out_without_a_network_can_be_completed_later,
+    a_sign_out_without_a_store_changes_nothing,
+    forgetting_clears_without_a_request,
+    signing_out_of_an_ended_login_succeeds,
+    a_revocation_uses_the_key_of_its_dialect,
     signing_out_waits_for_a_refresh,
-    signing_in_during_a_refresh,
-    the_server_ends_everything,
-    another_person_signs_in_elsewhere,
+    a_login_during_a_refresh_is_not_lost,
+    a_login_that_the_server_ended_means_sign_in_required,
+    another_users_login_is_adopted_and_notified,
     flushing_waits_for_a_refresh,
-    flushing_ends_nothing,
-    short_programs_lose_nothing,
+    a_flushed_session_can_be_used_again,
+    short_processes_lose_nothing,
 });

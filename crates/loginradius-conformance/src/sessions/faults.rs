@@ -76,7 +76,7 @@ fn no_failure_ends_a_session<A: Adapter>() {
 }
 
 /// A token that has life in it is used meanwhile.
-fn no_failure_costs_a_good_token<A: Adapter>() {
+fn no_failure_costs_an_unexpired_token<A: Adapter>() {
     let world = World::<A>::graceful(&Settings { timeout: Duration::from_millis(60), ..Settings::default() });
     for (number, (fault, _)) in faults().into_iter().enumerate() {
         let name = format!("{number} {fault:?}");
@@ -89,7 +89,7 @@ fn no_failure_costs_a_good_token<A: Adapter>() {
     }
 }
 
-fn it_is_tried_again_for_the_same_caller<A: Adapter>() {
+fn a_refresh_is_retried_for_the_same_caller<A: Adapter>() {
     let world = World::<A>::attempts(4);
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault_times(Operation::Refresh, Fault::DropBefore, 1);
@@ -101,7 +101,7 @@ fn it_is_tried_again_for_the_same_caller<A: Adapter>() {
     world.assert_nothing_lost(ADA);
 }
 
-fn the_attempts_come_to_an_end<A: Adapter>() {
+fn retries_end_with_the_clients_attempts<A: Adapter>() {
     let world = World::<A>::attempts(3);
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault(Operation::Refresh, Fault::DropBefore);
@@ -114,7 +114,7 @@ fn the_attempts_come_to_an_end<A: Adapter>() {
 }
 
 /// A server's wish is obeyed: by those who come later, by other processes, and not for ever.
-fn the_server_says_how_long_to_wait<A: Adapter>() {
+fn retry_after_is_obeyed_up_to_an_hour<A: Adapter>() {
     let world = World::<A>::attempts(4);
     for (asked, expected) in [(120, 120), (10_000_000, 3600)] {
         let name = asked.to_string();
@@ -136,7 +136,7 @@ fn the_server_says_how_long_to_wait<A: Adapter>() {
     }
 }
 
-fn nobody_is_there<A: Adapter>() {
+fn a_refresh_that_was_not_sent_leaves_no_intent<A: Adapter>() {
     let client = A::new(app(REFUSED), &Settings::default()).unwrap();
     let store = Store::new();
     let session = client.sessions(store.clone(), &SessionSettings::default()).session(ADA);
@@ -150,7 +150,7 @@ fn nobody_is_there<A: Adapter>() {
 }
 
 /// Somebody has to mend the app's settings, and then the session goes on.
-fn wrong_settings_do_not_end_a_session<A: Adapter>() {
+fn a_configuration_error_does_not_end_a_session<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     let body = r#"{"error":"invalid_client","error_description":"no"}"#.to_owned();
@@ -165,7 +165,7 @@ fn wrong_settings_do_not_end_a_session<A: Adapter>() {
 }
 
 /// The answer to a refresh is lost, and the server forgives that.
-fn a_lost_answer_with_grace<A: Adapter>() {
+fn a_lost_response_is_recovered_within_the_servers_grace<A: Adapter>() {
     for fault in [Fault::DropAfter, Fault::Truncated] {
         let world = World::<A>::with(
             |builder| builder.refresh_grace(Duration::from_secs(60)),
@@ -182,7 +182,7 @@ fn a_lost_answer_with_grace<A: Adapter>() {
 }
 
 /// It does not. That cannot be helped, but told: it is the one replay that a session makes, and the last.
-fn a_lost_answer_without_grace<A: Adapter>() {
+fn a_lost_response_without_grace_means_sign_in_required<A: Adapter>() {
     let world = World::<A>::attempts(2);
     let (session, _) = world.signed_in(ADA, Age::Over);
     let spent = world.store.refresh_token(ADA).unwrap();
@@ -203,7 +203,7 @@ fn a_lost_answer_without_grace<A: Adapter>() {
 }
 
 /// The same over two processes: what the first one lost, the second one explains.
-fn an_answer_that_another_process_lost<A: Adapter>() {
+fn a_response_that_another_process_lost_is_the_errors_cause<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault_times(Operation::Refresh, Fault::DropAfter, 1);
@@ -216,7 +216,7 @@ fn an_answer_that_another_process_lost<A: Adapter>() {
 }
 
 /// A new refresh token is not lost with the fault of the answer that it came in.
-fn a_faulty_answer_does_not_cost_its_refresh_token<A: Adapter>() {
+fn an_invalid_response_does_not_cost_its_refresh_token<A: Adapter>() {
     let server = Server::answering(|_| json("200 OK", r#"{"refresh_token":"second"}"#));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     let store = Store::new();
@@ -231,7 +231,7 @@ fn a_faulty_answer_does_not_cost_its_refresh_token<A: Adapter>() {
 }
 
 /// A server that keeps silent takes a caller's timeout, and no longer.
-fn a_silent_server_takes_the_timeout<A: Adapter>() {
+fn a_silent_server_is_waited_for_until_the_timeout<A: Adapter>() {
     let server = Server::start(|peer| {
         peer.request();
         peer.wait();
@@ -251,15 +251,15 @@ fn a_silent_server_takes_the_timeout<A: Adapter>() {
 
 cases!(($) session_faults session_faults_cases {
     no_failure_ends_a_session,
-    no_failure_costs_a_good_token,
-    it_is_tried_again_for_the_same_caller,
-    the_attempts_come_to_an_end,
-    the_server_says_how_long_to_wait,
-    nobody_is_there,
-    wrong_settings_do_not_end_a_session,
-    a_lost_answer_with_grace,
-    a_lost_answer_without_grace,
-    an_answer_that_another_process_lost,
-    a_faulty_answer_does_not_cost_its_refresh_token,
-    a_silent_server_takes_the_timeout,
+    no_failure_costs_an_unexpired_token,
+    a_refresh_is_retried_for_the_same_caller,
+    retries_end_with_the_clients_attempts,
+    retry_after_is_obeyed_up_to_an_hour,
+    a_refresh_that_was_not_sent_leaves_no_intent,
+    a_configuration_error_does_not_end_a_session,
+    a_lost_response_is_recovered_within_the_servers_grace,
+    a_lost_response_without_grace_means_sign_in_required,
+    a_response_that_another_process_lost_is_the_errors_cause,
+    an_invalid_response_does_not_cost_its_refresh_token,
+    a_silent_server_is_waited_for_until_the_timeout,
 });

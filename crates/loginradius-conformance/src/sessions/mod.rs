@@ -4,8 +4,8 @@
 pub(crate) mod basics;
 pub(crate) mod endings;
 pub(crate) mod faults;
-pub(crate) mod flights;
-pub(crate) mod programs;
+pub(crate) mod processes;
+pub(crate) mod single_flight;
 pub(crate) mod stores;
 
 use std::sync::{Arc, Barrier, Mutex, PoisonError};

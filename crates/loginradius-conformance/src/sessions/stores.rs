@@ -34,7 +34,7 @@ fn assert_is_unsaved(session: &impl Session) -> Error {
 }
 
 /// What was spent stays locked up, and what was gained is used and stored later.
-fn a_pair_that_cannot_be_saved<A: Adapter>() {
+fn an_unsaved_pair_is_used_and_retains_the_lock<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
     let error = assert_is_unsaved(&session);
@@ -67,7 +67,7 @@ fn a_pair_that_cannot_be_saved<A: Adapter>() {
 }
 
 /// Without anybody's doing but a caller's who wants a token, once in a while.
-fn the_next_call_saves_what_is_unsaved<A: Adapter>() {
+fn a_later_call_saves_an_unsaved_pair<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
     let saves = world.store.counts().saves;
@@ -87,7 +87,7 @@ fn the_next_call_saves_what_is_unsaved<A: Adapter>() {
 }
 
 /// It is kept for whoever asks for that name again.
-fn an_unsaved_session_outlives_its_handles<A: Adapter>() {
+fn an_unsaved_pair_outlives_its_handles<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
     drop(session);
@@ -110,7 +110,7 @@ fn an_unsaved_session_outlives_its_handles<A: Adapter>() {
 }
 
 /// The pair that is in memory alone is refreshed only after it was saved.
-fn an_unsaved_pair_is_not_spent<A: Adapter>() {
+fn an_unsaved_pair_is_saved_before_it_is_redeemed<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
     assert_kind(session.refresh_rejected(&token), ErrorKind::Unavailable);
@@ -124,7 +124,7 @@ fn an_unsaved_pair_is_not_spent<A: Adapter>() {
 }
 
 /// With tokens in memory alone, signing out revokes those, and not the spent one.
-fn signing_out_of_an_unsaved_session<A: Adapter>() {
+fn signing_out_revokes_an_unsaved_pair<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = unsaved(&world);
     // If not even that can be stored, everything is as it was.
@@ -144,7 +144,7 @@ fn signing_out_of_an_unsaved_session<A: Adapter>() {
 }
 
 /// The tokens of another sign-in count for more than an old pair that was never stored.
-fn signing_in_over_an_unsaved_session<A: Adapter>() {
+fn a_login_replaces_an_unsaved_pair<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = unsaved(&world);
     world.store.repair();
@@ -159,7 +159,7 @@ fn signing_in_over_an_unsaved_session<A: Adapter>() {
     world.events.expect(ADA, &["signed in", "unsaved", "signed in"]);
 }
 
-fn flushing_saves_all_that_is_unsaved<A: Adapter>() {
+fn flushing_saves_every_unsaved_pair<A: Adapter>() {
     let world = World::<A>::new();
     let names = ["a", "b", "c"];
     let all: Vec<_> = names.iter().map(|name| world.signed_in(name, Age::Over).0).collect();
@@ -192,7 +192,7 @@ fn flushing_saves_all_that_is_unsaved<A: Adapter>() {
 }
 
 /// The caller has the tokens still, and starts the session again.
-fn a_login_that_cannot_be_stored<A: Adapter>() {
+fn a_login_that_cannot_be_saved_is_not_kept<A: Adapter>() {
     for trouble in [Trouble::Full, Trouble::Lock, Trouble::Load, Trouble::DoubtAndLoss] {
         let world = World::<A>::new();
         world.store.trouble(trouble);
@@ -213,7 +213,7 @@ fn a_login_that_cannot_be_stored<A: Adapter>() {
 }
 
 /// The store keeps a login and says that it may not have: the start looks, and does not store it twice.
-fn a_login_that_may_be_stored<A: Adapter>() {
+fn a_login_whose_save_is_unknown_is_saved_once<A: Adapter>() {
     let world = World::<A>::new();
     world.store.trouble(Trouble::Doubt);
     let (session, token) = world.signed_in(ADA, Age::Good);
@@ -223,7 +223,7 @@ fn a_login_that_may_be_stored<A: Adapter>() {
 }
 
 /// A login that is started twice is the same login, with what has become of it since.
-fn a_login_that_is_started_twice<A: Adapter>() {
+fn a_login_that_is_started_twice_is_one_login<A: Adapter>() {
     let world = World::<A>::new();
     let session = world.session(ADA);
     let tokens = tokens(&world.emulator, Age::Over);
@@ -240,7 +240,7 @@ fn a_login_that_is_started_twice<A: Adapter>() {
 }
 
 /// What cannot be written down is not begun.
-fn an_intent_that_cannot_be_saved<A: Adapter>() {
+fn nothing_is_sent_without_a_saved_intent<A: Adapter>() {
     let world = World::<A>::new();
     let (over, _) = world.signed_in("over", Age::Over);
     let (early, token) = world.signed_in("early", Age::Early);
@@ -256,7 +256,7 @@ fn an_intent_that_cannot_be_saved<A: Adapter>() {
 }
 
 /// What is in memory may be spent already: nothing is refreshed from it.
-fn a_store_that_cannot_be_read<A: Adapter>() {
+fn nothing_is_sent_if_the_store_cannot_be_read<A: Adapter>() {
     for trouble in [Trouble::Load, Trouble::Lock] {
         let world = World::<A>::new();
         let (over, _) = world.signed_in("over", Age::Over);
@@ -275,7 +275,7 @@ fn a_store_that_cannot_be_read<A: Adapter>() {
 }
 
 /// The store does not know whether it has stored what it was told to.
-fn a_store_in_doubt<A: Adapter>() {
+fn an_unknown_save_loses_no_pair<A: Adapter>() {
     // It has: then nothing is lost, and nothing sent twice.
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
@@ -304,7 +304,7 @@ fn a_store_in_doubt<A: Adapter>() {
 }
 
 /// Another process has the lock.
-fn a_lock_that_another_has<A: Adapter>() {
+fn a_held_lock_is_waited_for_as_long_as_set<A: Adapter>() {
     let wait = Duration::from_millis(120);
     let world = World::<A>::sessions(&SessionSettings { lock_wait: Some(wait), ..SessionSettings::default() });
     let (session, _) = world.signed_in(ADA, Age::Over);
@@ -322,7 +322,7 @@ fn a_lock_that_another_has<A: Adapter>() {
 }
 
 /// Who has a good token does not wait for whoever gets the next one.
-fn a_lock_that_another_has_while_the_token_is_good<A: Adapter>() {
+fn a_held_lock_does_not_delay_an_unexpired_token<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Early);
     let locked = lock(&world);
@@ -334,7 +334,7 @@ fn a_lock_that_another_has_while_the_token_is_good<A: Adapter>() {
 }
 
 /// A lock that comes free is taken, and what its holder did is what counts.
-fn waiting_for_another_process<A: Adapter>() {
+fn a_waiting_process_adopts_the_holders_pair<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     let other = world.client.sessions(world.store.clone(), &SessionSettings::default()).session(ADA);
@@ -351,7 +351,7 @@ fn waiting_for_another_process<A: Adapter>() {
 }
 
 /// Whatever a session does, it gives the lock back.
-fn locks_are_given_back<A: Adapter>() {
+fn every_operation_releases_the_lock<A: Adapter>() {
     let world = World::<A>::with(
         |builder| builder.refresh_grace(Duration::from_secs(60)),
         &Settings::attempts(2),
@@ -377,21 +377,21 @@ fn locks_are_given_back<A: Adapter>() {
 }
 
 cases!(($) session_stores session_stores_cases {
-    a_pair_that_cannot_be_saved,
-    the_next_call_saves_what_is_unsaved,
-    an_unsaved_session_outlives_its_handles,
-    an_unsaved_pair_is_not_spent,
-    signing_out_of_an_unsaved_session,
-    signing_in_over_an_unsaved_session,
-    flushing_saves_all_that_is_unsaved,
-    a_login_that_cannot_be_stored,
-    a_login_that_may_be_stored,
-    a_login_that_is_started_twice,
-    an_intent_that_cannot_be_saved,
-    a_store_that_cannot_be_read,
-    a_store_in_doubt,
-    a_lock_that_another_has,
-    a_lock_that_another_has_while_the_token_is_good,
-    waiting_for_another_process,
-    locks_are_given_back,
+    an_unsaved_pair_is_used_and_retains_the_lock,
+    a_later_call_saves_an_unsaved_pair,
+    an_unsaved_pair_outlives_its_handles,
+    an_unsaved_pair_is_saved_before_it_is_redeemed,
+    signing_out_revokes_an_unsaved_pair,
+    a_login_replaces_an_unsaved_pair,
+    flushing_saves_every_unsaved_pair,
+    a_login_that_cannot_be_saved_is_not_kept,
+    a_login_whose_save_is_unknown_is_saved_once,
+    a_login_that_is_started_twice_is_one_login,
+    nothing_is_sent_without_a_saved_intent,
+    nothing_is_sent_if_the_store_cannot_be_read,
+    an_unknown_save_loses_no_pair,
+    a_held_lock_is_waited_for_as_long_as_set,
+    a_held_lock_does_not_delay_an_unexpired_token,
+    a_waiting_process_adopts_the_holders_pair,
+    every_operation_releases_the_lock,
 });

@@ -13,7 +13,7 @@ use crate::cases::cases;
 use crate::sessions::at_once;
 
 /// Browsers open connections ahead of time, and leave them open.
-fn six_that_say_nothing<A: Adapter>() {
+fn silent_connections_do_not_block_the_callback<A: Adapter>() {
     let all = Waiting::<A>::new().succeeds(|place| {
         let six = || (0..6).map(|_| place.tab()).collect::<Vec<_>>();
         let mut all = six();
@@ -30,7 +30,7 @@ fn six_that_say_nothing<A: Adapter>() {
 }
 
 /// More than a receiver wants at the same time. They would be patient for longer than anybody waits for a page.
-fn two_hundred_that_say_nothing<A: Adapter>() {
+fn two_hundred_silent_connections_do_not_block_the_callback<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, place.port));
         // A full queue may leave some of them outside.
@@ -41,7 +41,7 @@ fn two_hundred_that_say_nothing<A: Adapter>() {
     });
 }
 
-fn two_hundred_that_ask<A: Adapter>() {
+fn two_hundred_requests_at_once_get_their_responses<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let pages = at_once(200, |number| place.visit(if number % 2 == 0 { "/favicon.ico" } else { "/callback" }));
         assert_eq!(pages.iter().filter(|page| page.status == 404).count(), 100);
@@ -51,7 +51,7 @@ fn two_hundred_that_ask<A: Adapter>() {
 }
 
 /// One sends a byte now and then; nobody waits for it.
-fn a_slow_one<A: Adapter>() {
+fn a_slow_request_does_not_block_the_callback<A: Adapter>() {
     let is_over = AtomicBool::new(false);
     Waiting::<A>::new().succeeds(|place| {
         thread::scope(|scope| {
@@ -73,7 +73,7 @@ fn a_slow_one<A: Adapter>() {
 }
 
 /// They send without pause, and read nothing.
-fn some_that_never_stop<A: Adapter>() {
+fn endless_requests_do_not_block_the_callback<A: Adapter>() {
     let is_over = AtomicBool::new(false);
     Waiting::<A>::new().succeeds(|place| {
         thread::scope(|scope| {
@@ -92,7 +92,7 @@ fn some_that_never_stop<A: Adapter>() {
     });
 }
 
-fn half_a_request<A: Adapter>() {
+fn unfinished_requests_do_not_block_the_callback<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let callback = get(&place.callback("half"));
         let form = super::post("/callback", &format!("token=half&state={}", place.state));
@@ -111,7 +111,7 @@ fn half_a_request<A: Adapter>() {
     });
 }
 
-fn one_that_never_reads<A: Adapter>() {
+fn peers_that_never_read_do_not_block_the_callback<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let tabs = ["/favicon.ico", "/callback", "/"].map(|target| {
             let tab = place.tab();
@@ -124,7 +124,7 @@ fn one_that_never_reads<A: Adapter>() {
     });
 }
 
-fn some_that_reset<A: Adapter>() {
+fn resets_do_not_block_the_callback<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let callback = get(&place.callback("half"));
         for sent in ["", &callback[..20], &callback[..callback.len() - 2], &get("/favicon.ico")] {
@@ -140,7 +140,7 @@ fn some_that_reset<A: Adapter>() {
 }
 
 /// The callback counts, whether its browser stays or not.
-fn a_callback_whose_browser_is_gone<A: Adapter>() {
+fn a_callback_counts_without_its_browser<A: Adapter>() {
     for reset in [false, true] {
         Waiting::<A>::new().succeeds(|place| {
             let tab = place.tab();
@@ -155,7 +155,7 @@ fn a_callback_whose_browser_is_gone<A: Adapter>() {
 }
 
 /// It is refused before it is over, and the refusal is read all the same.
-fn a_mebibyte<A: Adapter>() {
+fn a_request_of_a_mebibyte_is_refused<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let long = "a".repeat(1 << 20);
         for request in [
@@ -172,7 +172,7 @@ fn a_mebibyte<A: Adapter>() {
     });
 }
 
-fn a_header_without_an_end<A: Adapter>() {
+fn a_header_that_is_too_long_is_refused<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let tab = place.tab();
         tab.send(get(&place.callback("evil")).trim_end());
@@ -188,7 +188,7 @@ fn a_header_without_an_end<A: Adapter>() {
 }
 
 /// Whoever asked before the callback gets a page, if the callback comes in the same moment.
-fn one_who_asks_together_with_the_callback<A: Adapter>() {
+fn a_request_beside_the_callback_gets_its_response<A: Adapter>() {
     let waiting = Waiting::<A>::new();
     let (other, callback) = (waiting.place.tab(), waiting.place.tab());
     other.send(get("/favicon.ico"));
@@ -199,7 +199,7 @@ fn one_who_asks_together_with_the_callback<A: Adapter>() {
 }
 
 /// While the last page is on its way, nobody else is left to wait.
-fn late_ones_are_sent_away<A: Adapter>() {
+fn other_connections_are_closed_after_the_callback<A: Adapter>() {
     Waiting::<A>::new().succeeds(|place| {
         let (silent, half) = (place.tab(), place.tab());
         half.send(&get(&place.callback("half"))[..20]);
@@ -218,18 +218,18 @@ fn late_ones_are_sent_away<A: Adapter>() {
     });
 }
 
-cases!(($) browser_guests browser_guests_cases {
-    six_that_say_nothing,
-    two_hundred_that_say_nothing,
-    two_hundred_that_ask,
-    a_slow_one,
-    some_that_never_stop,
-    half_a_request,
-    one_that_never_reads,
-    some_that_reset,
-    a_callback_whose_browser_is_gone,
-    a_mebibyte,
-    a_header_without_an_end,
-    one_who_asks_together_with_the_callback,
-    late_ones_are_sent_away,
+cases!(($) browser_peers browser_peers_cases {
+    silent_connections_do_not_block_the_callback,
+    two_hundred_silent_connections_do_not_block_the_callback,
+    two_hundred_requests_at_once_get_their_responses,
+    a_slow_request_does_not_block_the_callback,
+    endless_requests_do_not_block_the_callback,
+    unfinished_requests_do_not_block_the_callback,
+    peers_that_never_read_do_not_block_the_callback,
+    resets_do_not_block_the_callback,
+    a_callback_counts_without_its_browser,
+    a_request_of_a_mebibyte_is_refused,
+    a_header_that_is_too_long_is_refused,
+    a_request_beside_the_callback_gets_its_response,
+    other_connections_are_closed_after_the_callback,
 });

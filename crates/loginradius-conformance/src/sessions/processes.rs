@@ -79,7 +79,7 @@ fn start(argument: &str) -> Child {
 }
 
 /// A program asks for a token while the old one is about to end, gets it, and ends at once: time and again.
-fn programs_that_end_at_once<A: Adapter>() {
+fn processes_that_exit_at_once_lose_nothing<A: Adapter>() {
     if let Some(argument) = child::argument() {
         program::<A>(&argument);
     }
@@ -103,7 +103,7 @@ fn programs_that_end_at_once<A: Adapter>() {
 }
 
 /// Many programs that start together make one refresh.
-fn programs_that_start_together<A: Adapter>() {
+fn processes_that_start_together_cause_one_refresh<A: Adapter>() {
     if let Some(argument) = child::argument() {
         program::<A>(&argument);
     }
@@ -119,7 +119,7 @@ fn programs_that_start_together<A: Adapter>() {
 
 /// A program that dies with the answer on its way has lost it. Whoever comes next is told so, or gets a token from a
 /// server that forgives it.
-fn a_program_that_dies_in_a_refresh<A: Adapter>() {
+fn a_process_killed_in_a_refresh_leaves_no_lock<A: Adapter>() {
     if let Some(argument) = child::argument() {
         program::<A>(&argument);
     }
@@ -146,7 +146,7 @@ fn a_program_that_dies_in_a_refresh<A: Adapter>() {
 }
 
 /// Every text is a name, and no two meet, on disks that take `a` for `A` as well.
-fn names_do_not_meet_in_files<A: Adapter>() {
+fn different_names_are_different_files<A: Adapter>() {
     let world = World::new();
     let long = "n".repeat(5000);
     let names = ["", " ", "a", "A", "a/b", "a\\b", "../a", "a\0b", "\u{e9}", "e\u{301}", "a:b", "CON", "a.json", &long];
@@ -163,7 +163,7 @@ fn names_do_not_meet_in_files<A: Adapter>() {
 }
 
 /// What one handle to the folder has refreshed, every other one finds.
-fn handles_to_one_folder<A: Adapter>() {
+fn stores_over_one_folder_share_a_refresh<A: Adapter>() {
     let world = World::new();
     let (first, second) = (world.sessions::<A>(), world.sessions::<A>());
     first.session(ADA).start(&tokens(&world.emulator, Age::Over)).unwrap();
@@ -175,10 +175,10 @@ fn handles_to_one_folder<A: Adapter>() {
     super::assert_kind(first.session(ADA).access_token(), loginradius_proto::ErrorKind::SignInRequired);
 }
 
-cases!(($) session_programs session_programs_cases {
-    programs_that_end_at_once,
-    programs_that_start_together,
-    a_program_that_dies_in_a_refresh,
-    names_do_not_meet_in_files,
-    handles_to_one_folder,
+cases!(($) session_processes session_processes_cases {
+    processes_that_exit_at_once_lose_nothing,
+    processes_that_start_together_cause_one_refresh,
+    a_process_killed_in_a_refresh_leaves_no_lock,
+    different_names_are_different_files,
+    stores_over_one_folder_share_a_refresh,
 });

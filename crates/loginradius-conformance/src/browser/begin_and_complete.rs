@@ -77,7 +77,7 @@ fn assert_kind<T>(result: Result<T, Error>, kind: ErrorKind) -> Error {
 }
 
 /// A thousand sign-ins have nothing in common that somebody could guess.
-fn every_sign_in_is_made_anew<A: Adapter>() {
+fn state_nonce_and_challenge_never_repeat<A: Adapter>() {
     let world = World::<A>::new(Api::Site);
     let request = AuthorizationRequest::new(REDIRECT_URI).scope("openid");
     let mut seen = HashSet::new();
@@ -94,7 +94,7 @@ fn every_sign_in_is_made_anew<A: Adapter>() {
     assert!(world.emulator.requests().is_empty(), "a beginning sends nothing");
 }
 
-fn sign_ins_begin_at_the_clients_service<A: Adapter>() {
+fn a_login_begins_at_the_clients_service<A: Adapter>() {
     for (api, oauth, jwt) in [
         (Api::Classic, "/sso/oauth/redirect?", "/sso/jwt/redirect/token?"),
         (Api::Site, "/service/oauth/demo-oauth-app/authorize?", "/service/jwt/demo-jwt-app/authorize?"),
@@ -125,7 +125,7 @@ fn unusable_requests_are_refused<A: Adapter>() {
 }
 
 /// A code is exchanged once, with the verifier and with a secret if there is one.
-fn a_code_becomes_tokens<A: Adapter>() {
+fn a_code_is_redeemed_once_for_tokens<A: Adapter>() {
     for api in APIS {
         for with_secret in [true, false] {
             let world = World::<A>::with(Emulator::builder(), &Settings::default(), |emulator| match with_secret {
@@ -159,7 +159,7 @@ fn public_app(emulator: &Emulator, api: Api) -> App {
 }
 
 /// In the callback, without a request.
-fn a_token_comes_with_the_callback<A: Adapter>() {
+fn a_token_in_the_callback_needs_no_request<A: Adapter>() {
     for api in APIS {
         let world = World::<A>::new(api);
         let request = AuthorizationRequest::new(REDIRECT_URI).response_type(ResponseType::Token);
@@ -172,7 +172,7 @@ fn a_token_comes_with_the_callback<A: Adapter>() {
 }
 
 /// The exchange gives a refresh token too, which the browser must not see.
-fn of_a_code_and_a_token_the_code_counts<A: Adapter>() {
+fn a_code_beside_a_token_is_redeemed<A: Adapter>() {
     for api in APIS {
         let world = World::<A>::new(api);
         let request = AuthorizationRequest::new(REDIRECT_URI).response_type(ResponseType::CodeToken);
@@ -187,7 +187,7 @@ fn of_a_code_and_a_token_the_code_counts<A: Adapter>() {
     }
 }
 
-fn an_id_token_alone_is_no_access<A: Adapter>() {
+fn an_id_token_alone_means_misuse<A: Adapter>() {
     let world = World::<A>::new(Api::Classic);
     let request = AuthorizationRequest::new(REDIRECT_URI).scope("openid").response_type(ResponseType::IdToken);
     let mut sign_in = world.begin_with(&request);
@@ -197,7 +197,7 @@ fn an_id_token_alone_is_no_access<A: Adapter>() {
     assert!(world.emulator.requests().is_empty());
 }
 
-fn a_person_may_say_no<A: Adapter>() {
+fn a_denied_login_ends_as_denied<A: Adapter>() {
     for api in APIS {
         let world = World::<A>::new(api);
         let mut sign_in = world.begin();
@@ -212,7 +212,7 @@ fn a_person_may_say_no<A: Adapter>() {
 }
 
 /// Somebody else's callback sends nothing, and does not end the sign-in.
-fn another_sign_ins_callback_changes_nothing<A: Adapter>() {
+fn another_logins_callback_changes_nothing<A: Adapter>() {
     let world = World::<A>::new(Api::Classic);
     let (mut pending, callback, code) = world.called_back();
     let (mut other_pending, others, _) = world.called_back();
@@ -233,7 +233,7 @@ fn another_sign_ins_callback_changes_nothing<A: Adapter>() {
 }
 
 /// A code that was stolen and brought to another sign-in is good for nothing: PKCE.
-fn anothers_code_is_good_for_nothing<A: Adapter>() {
+fn another_logins_code_cannot_be_redeemed<A: Adapter>() {
     for api in APIS {
         let world = World::<A>::new(api);
         let (_, _, stolen) = world.called_back();
@@ -246,7 +246,7 @@ fn anothers_code_is_good_for_nothing<A: Adapter>() {
     }
 }
 
-fn a_callback_counts_once<A: Adapter>() {
+fn a_callback_completes_its_login_once<A: Adapter>() {
     let world = World::<A>::new(Api::Classic);
     let (mut pending, callback, _) = world.called_back();
     let tokens = world.client.complete_browser_login(&mut pending, &callback).unwrap();
@@ -258,7 +258,7 @@ fn a_callback_counts_once<A: Adapter>() {
     world.assert_live(&tokens);
 }
 
-fn a_stored_sign_in_goes_on<A: Adapter>() {
+fn a_stored_login_can_be_completed_by_another_client<A: Adapter>() {
     let world = World::<A>::new(Api::Site);
     let (pending, callback, _) = world.called_back();
     let stored = pending.to_json();
@@ -269,7 +269,7 @@ fn a_stored_sign_in_goes_on<A: Adapter>() {
 }
 
 /// The code is perhaps spent: it is not sent again, and not by another call either.
-fn a_lost_exchange_is_not_repeated<A: Adapter>() {
+fn a_lost_exchange_is_not_retried<A: Adapter>() {
     let faults = [Fault::DropBefore, Fault::DropAfter, Fault::Truncated];
     let world = World::<A>::attempts(3);
     for (number, fault) in faults.into_iter().enumerate() {
@@ -287,7 +287,7 @@ fn a_lost_exchange_is_not_repeated<A: Adapter>() {
 }
 
 /// Nobody listens at first. The exchange is sent once somebody does.
-fn an_exchange_that_was_not_sent_is_repeated<A: Adapter>() {
+fn an_exchange_that_was_not_sent_is_retried<A: Adapter>() {
     let port = free_port();
     let service = Service::classic_at(&format!("http://127.0.0.1:{port}")).unwrap();
     let wait = Duration::from_millis(20);
@@ -306,7 +306,7 @@ fn an_exchange_that_was_not_sent_is_repeated<A: Adapter>() {
     assert_eq!(asked(&late.join().unwrap(), Operation::CodeExchange), 1);
 }
 
-fn nobody_listens<A: Adapter>() {
+fn an_unreachable_server_means_not_sent<A: Adapter>() {
     let world = World::<A>::attempts(2);
     let (mut pending, callback, code) = world.called_back();
     drop(world.emulator);
@@ -315,7 +315,7 @@ fn nobody_listens<A: Adapter>() {
     assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
 }
 
-fn an_expired_code_asks_for_another_sign_in<A: Adapter>() {
+fn an_expired_code_means_sign_in_required<A: Adapter>() {
     for api in APIS {
         let world = World::<A>::new(api);
         let (mut pending, callback, code) = world.called_back();
@@ -340,7 +340,7 @@ fn a_refused_code_is_not_sent_again<A: Adapter>() {
 }
 
 /// A server that repeats what it was sent.
-fn an_echoed_code_is_not_shown<A: Adapter>() {
+fn a_code_that_the_server_echoes_is_not_shown<A: Adapter>() {
     let world = World::<A>::attempts(3);
     for (status, name) in [(400, "error_description"), (500, "error_description"), (403, "Description")] {
         let (mut pending, callback, code) = world.called_back();
@@ -373,24 +373,24 @@ fn another_issuers_callback_sends_nothing<A: Adapter>() {
     assert_eq!(world.exchanges(), 1);
 }
 
-cases!(($) browser_sign_ins browser_sign_ins_cases {
-    every_sign_in_is_made_anew,
-    sign_ins_begin_at_the_clients_service,
+cases!(($) browser_begin_and_complete browser_begin_and_complete_cases {
+    state_nonce_and_challenge_never_repeat,
+    a_login_begins_at_the_clients_service,
     unusable_requests_are_refused,
-    a_code_becomes_tokens,
-    a_token_comes_with_the_callback,
-    of_a_code_and_a_token_the_code_counts,
-    an_id_token_alone_is_no_access,
-    a_person_may_say_no,
-    another_sign_ins_callback_changes_nothing,
-    anothers_code_is_good_for_nothing,
-    a_callback_counts_once,
-    a_stored_sign_in_goes_on,
-    a_lost_exchange_is_not_repeated,
-    an_exchange_that_was_not_sent_is_repeated,
-    nobody_listens,
-    an_expired_code_asks_for_another_sign_in,
+    a_code_is_redeemed_once_for_tokens,
+    a_token_in_the_callback_needs_no_request,
+    a_code_beside_a_token_is_redeemed,
+    an_id_token_alone_means_misuse,
+    a_denied_login_ends_as_denied,
+    another_logins_callback_changes_nothing,
+    another_logins_code_cannot_be_redeemed,
+    a_callback_completes_its_login_once,
+    a_stored_login_can_be_completed_by_another_client,
+    a_lost_exchange_is_not_retried,
+    an_exchange_that_was_not_sent_is_retried,
+    an_unreachable_server_means_not_sent,
+    an_expired_code_means_sign_in_required,
     a_refused_code_is_not_sent_again,
-    an_echoed_code_is_not_shown,
+    a_code_that_the_server_echoes_is_not_shown,
     another_issuers_callback_sends_nothing,
 });

@@ -38,7 +38,7 @@ fn fifty_callers_cause_one_refresh<A: Adapter>() {
     world.assert_nothing_lost(ADA);
 }
 
-fn fifty_callers_get_one_error<A: Adapter>() {
+fn fifty_callers_share_one_error<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Over);
     world.emulator.fault(Operation::Refresh, Fault::Status(503));
@@ -47,7 +47,7 @@ fn fifty_callers_get_one_error<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
-fn a_hundred_callers_with_a_dead_token_cause_one_refresh<A: Adapter>() {
+fn a_hundred_callers_with_a_rejected_token_cause_one_refresh<A: Adapter>() {
     let world = World::<A>::new();
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.expire_access_tokens();
@@ -63,7 +63,7 @@ fn a_hundred_callers_with_a_dead_token_cause_one_refresh<A: Adapter>() {
 }
 
 /// From then on nobody gets it, not even while its refresh fails.
-fn a_dead_token_is_not_handed_out_again<A: Adapter>() {
+fn a_rejected_token_is_not_returned_again<A: Adapter>() {
     let world = World::<A>::new();
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.fault(Operation::Refresh, Fault::DropBefore);
@@ -76,7 +76,7 @@ fn a_dead_token_is_not_handed_out_again<A: Adapter>() {
 }
 
 /// The same while the refresh is on its way: who asks for a token then waits for the new one.
-fn a_dead_token_is_not_handed_out_meanwhile<A: Adapter>() {
+fn a_rejected_token_is_not_returned_during_its_refresh<A: Adapter>() {
     let world = World::<A>::new();
     let (session, dead) = world.signed_in(ADA, Age::Good);
     world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
@@ -89,7 +89,7 @@ fn a_dead_token_is_not_handed_out_meanwhile<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
-fn an_older_token_refreshes_nothing<A: Adapter>() {
+fn rejecting_an_older_token_refreshes_nothing<A: Adapter>() {
     let world = World::<A>::new();
     let (session, first) = world.signed_in(ADA, Age::Good);
     let second = session.refresh_rejected(&first).unwrap();
@@ -109,7 +109,7 @@ fn an_older_token_refreshes_nothing<A: Adapter>() {
 }
 
 /// Those who come at the very end of a refresh see what it brought: the store is not asked once more.
-fn nobody_comes_between_a_refresh_and_its_result<A: Adapter>() {
+fn a_caller_at_the_end_of_a_refresh_gets_its_result<A: Adapter>() {
     let world = World::<A>::new();
     world.emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(5)));
     for round in 0..25 {
@@ -122,7 +122,7 @@ fn nobody_comes_between_a_refresh_and_its_result<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 25);
 }
 
-fn refresh_rejected_joins_the_refresh_of_another<A: Adapter>() {
+fn refresh_rejected_joins_the_refresh_of_another_caller<A: Adapter>() {
     for age in [Age::Over, Age::Early] {
         let world = World::<A>::new();
         let (session, old) = world.signed_in(ADA, age);
@@ -139,7 +139,7 @@ fn refresh_rejected_joins_the_refresh_of_another<A: Adapter>() {
 }
 
 /// And its error: nobody looks into the store for that once more.
-fn refresh_rejected_joins_the_refusal_of_another<A: Adapter>() {
+fn refresh_rejected_shares_the_error_of_another_caller<A: Adapter>() {
     let world = World::<A>::new();
     let (session, old) = world.signed_in(ADA, Age::Over);
     world.emulator.end_all_logins();
@@ -155,7 +155,7 @@ fn refresh_rejected_joins_the_refusal_of_another<A: Adapter>() {
 }
 
 /// An early refresh that fails ends with the old token, and that is no answer to whom it has failed.
-fn joining_does_not_bring_back_the_token_that_failed<A: Adapter>() {
+fn joining_a_failed_refresh_does_not_return_the_rejected_token<A: Adapter>() {
     let world = World::<A>::graceful(&Settings { timeout: SLOW, ..Settings::default() });
     let (session, old) = world.signed_in(ADA, Age::Early);
     world.emulator.fault(Operation::Refresh, Fault::SlowDrip { pause: Duration::from_millis(20) });
@@ -168,7 +168,7 @@ fn joining_does_not_bring_back_the_token_that_failed<A: Adapter>() {
     assert_eq!(world.asked_to_refresh(), 1);
 }
 
-fn the_same_token_again_does_not_loop<A: Adapter>() {
+fn a_refresh_that_yields_the_same_token_does_not_loop<A: Adapter>() {
     let server = Server::answering(|_| {
         thread::sleep(SLOW);
         json("200 OK", r#"{"access_token":"same","expires_in":3600,"refresh_token":"next"}"#)
@@ -187,7 +187,7 @@ fn the_same_token_again_does_not_loop<A: Adapter>() {
     assert!(requests <= 3, "{requests} requests for one dead token");
 }
 
-fn early_one_waits_and_the_others_go_on<A: Adapter>() {
+fn only_the_leader_waits_for_an_early_refresh<A: Adapter>() {
     let world = World::<A>::new();
     let (session, old) = world.signed_in(ADA, Age::Early);
     world.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
@@ -218,7 +218,7 @@ fn early_refresh_can_be_turned_off<A: Adapter>() {
 }
 
 /// The old token, and no second attempt at once: neither here nor in another process.
-fn an_early_refresh_that_fails_changes_nothing<A: Adapter>() {
+fn a_failed_early_refresh_keeps_the_old_token<A: Adapter>() {
     let world = World::<A>::new();
     let (session, token) = world.signed_in(ADA, Age::Early);
     world.emulator.fault(Operation::Refresh, Fault::Status(503));
@@ -271,7 +271,7 @@ fn eight_processes_cause_one_refresh<A: Adapter>() {
 }
 
 /// Everything at once, for a while: whatever comes of it, no token is spent twice.
-fn a_crowd_replays_nothing<A: Adapter>() {
+fn concurrent_callers_replay_nothing<A: Adapter>() {
     let world = World::<A>::new();
     let (one, _) = world.signed_in(ADA, Age::Over);
     let (sessions, _) = world.another_process();
@@ -295,7 +295,7 @@ fn a_crowd_replays_nothing<A: Adapter>() {
 }
 
 /// A callback that takes its time keeps nobody from the token.
-fn events_come_after_the_token<A: Adapter>() {
+fn a_slow_callback_does_not_delay_the_token<A: Adapter>() {
     let (told, hears) = mpsc::channel();
     let (goes_on, waits) = mpsc::channel::<()>();
     let waits = Mutex::new(waits);
@@ -323,7 +323,7 @@ fn events_come_after_the_token<A: Adapter>() {
 }
 
 /// What happened first is told first, also if it takes its time to be told.
-fn events_come_in_order<A: Adapter>() {
+fn events_are_notified_in_order<A: Adapter>() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tells = Arc::clone(&told);
     let on_event: OnEvent = Arc::new(move |_, event| {
@@ -346,7 +346,7 @@ fn events_come_in_order<A: Adapter>() {
 }
 
 /// A refresh begins for a caller that waits for it, never by itself.
-fn nothing_runs_by_itself<A: Adapter>() {
+fn no_refresh_begins_without_a_caller<A: Adapter>() {
     let world = World::<A>::new();
     let (session, _) = world.signed_in(ADA, Age::Early);
     world.client.idle(Duration::from_millis(150));
@@ -356,25 +356,25 @@ fn nothing_runs_by_itself<A: Adapter>() {
     assert_eq!(world.emulator.requests().len(), 0);
 }
 
-cases!(($) session_flights session_flights_cases {
+cases!(($) session_single_flight session_single_flight_cases {
     fifty_callers_cause_one_refresh,
-    fifty_callers_get_one_error,
-    a_hundred_callers_with_a_dead_token_cause_one_refresh,
-    a_dead_token_is_not_handed_out_again,
-    a_dead_token_is_not_handed_out_meanwhile,
-    an_older_token_refreshes_nothing,
-    nobody_comes_between_a_refresh_and_its_result,
-    refresh_rejected_joins_the_refresh_of_another,
-    refresh_rejected_joins_the_refusal_of_another,
-    joining_does_not_bring_back_the_token_that_failed,
-    the_same_token_again_does_not_loop,
-    early_one_waits_and_the_others_go_on,
+    fifty_callers_share_one_error,
+    a_hundred_callers_with_a_rejected_token_cause_one_refresh,
+    a_rejected_token_is_not_returned_again,
+    a_rejected_token_is_not_returned_during_its_refresh,
+    rejecting_an_older_token_refreshes_nothing,
+    a_caller_at_the_end_of_a_refresh_gets_its_result,
+    refresh_rejected_joins_the_refresh_of_another_caller,
+    refresh_rejected_shares_the_error_of_another_caller,
+    joining_a_failed_refresh_does_not_return_the_rejected_token,
+    a_refresh_that_yields_the_same_token_does_not_loop,
+    only_the_leader_waits_for_an_early_refresh,
     early_refresh_can_be_turned_off,
-    an_early_refresh_that_fails_changes_nothing,
+    a_failed_early_refresh_keeps_the_old_token,
     sessions_do_not_wait_for_each_other,
     eight_processes_cause_one_refresh,
-    a_crowd_replays_nothing,
-    events_come_after_the_token,
-    events_come_in_order,
-    nothing_runs_by_itself,
+    concurrent_callers_replay_nothing,
+    a_slow_callback_does_not_delay_the_token,
+    events_are_notified_in_order,
+    no_refresh_begins_without_a_caller,
 });

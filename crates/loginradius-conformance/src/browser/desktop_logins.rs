@@ -47,7 +47,7 @@ fn request(redirect_uri: &str) -> AuthorizationRequest {
     AuthorizationRequest::new(redirect_uri).scope("profile")
 }
 
-fn allowed<A: Adapter>() {
+fn an_allowed_login_yields_tokens<A: Adapter>() {
     for api in APIS {
         let emulator = Emulator::start().unwrap();
         let login = login::<A>(&emulator, api, request, |url| emulator.authorize(url).unwrap());
@@ -59,7 +59,7 @@ fn allowed<A: Adapter>() {
     }
 }
 
-fn denied<A: Adapter>() {
+fn a_denied_login_ends_as_denied<A: Adapter>() {
     for api in APIS {
         let emulator = Emulator::start().unwrap();
         let login = login::<A>(&emulator, api, request, |url| emulator.deny_authorization(url).unwrap());
@@ -70,7 +70,7 @@ fn denied<A: Adapter>() {
 }
 
 /// "OAuth 2.0 Form Post Response Mode".
-fn a_code_by_a_form<A: Adapter>() {
+fn a_code_may_come_in_a_form<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let request = |uri: &str| request(uri).parameter("response_mode", "form_post");
     let login = login::<A>(&emulator, Api::Site, request, |url| emulator.authorize(url).unwrap());
@@ -78,7 +78,7 @@ fn a_code_by_a_form<A: Adapter>() {
     assert_signed_in(&login.page);
 }
 
-fn a_token_without_an_exchange<A: Adapter>() {
+fn a_token_in_the_callback_needs_no_request<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let request = |uri: &str| request(uri).response_type(ResponseType::Token);
     let login = login::<A>(&emulator, Api::Classic, request, |url| emulator.authorize(url).unwrap());
@@ -87,7 +87,7 @@ fn a_token_without_an_exchange<A: Adapter>() {
 }
 
 /// The page cannot know of it any more, but the program does.
-fn a_lost_exchange<A: Adapter>() {
+fn a_lost_exchange_means_outcome_unknown<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     emulator.fault(Operation::CodeExchange, Fault::DropAfter);
     let login = login::<A>(&emulator, Api::Site, request, |url| emulator.authorize(url).unwrap());
@@ -97,7 +97,7 @@ fn a_lost_exchange<A: Adapter>() {
 }
 
 /// Found out before anything is opened, or else the browser would come back to nobody.
-fn another_redirect_address<A: Adapter>() {
+fn another_redirect_uri_opens_nothing<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
     let (this, other) = (A::Receiver::bind(0, "/callback").unwrap(), A::Receiver::bind(0, "/callback").unwrap());
@@ -130,7 +130,7 @@ fn an_unusable_request_opens_nothing<A: Adapter>() {
     assert_free(port);
 }
 
-fn nobody_comes_back<A: Adapter>() {
+fn a_login_without_a_callback_expires<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
     let timeout = Duration::from_millis(150);
@@ -168,33 +168,33 @@ fn jwt<A: Adapter>(api: Api, mode: ResponseMode) {
     assert_eq!(received.nonce.as_ref().map(Nonce::expose), nonce);
 }
 
-fn jwt_by_query_and_nonce<A: Adapter>() {
+fn a_jwt_in_the_query_is_matched_by_its_nonce<A: Adapter>() {
     jwt::<A>(Api::Site, ResponseMode::Query);
 }
 
-fn jwt_by_form_and_nonce<A: Adapter>() {
+fn a_jwt_in_a_form_is_matched_by_its_nonce<A: Adapter>() {
     jwt::<A>(Api::Site, ResponseMode::Post);
 }
 
-fn jwt_by_query_and_state<A: Adapter>() {
+fn a_jwt_in_the_query_is_matched_by_its_state<A: Adapter>() {
     jwt::<A>(Api::Classic, ResponseMode::Query);
 }
 
-fn jwt_by_form_and_state<A: Adapter>() {
+fn a_jwt_in_a_form_is_matched_by_its_state<A: Adapter>() {
     jwt::<A>(Api::Classic, ResponseMode::Post);
 }
 
-cases!(($) browser_logins browser_logins_cases {
-    allowed,
-    denied,
-    a_code_by_a_form,
-    a_token_without_an_exchange,
-    a_lost_exchange,
-    another_redirect_address,
+cases!(($) browser_desktop_logins browser_desktop_logins_cases {
+    an_allowed_login_yields_tokens,
+    a_denied_login_ends_as_denied,
+    a_code_may_come_in_a_form,
+    a_token_in_the_callback_needs_no_request,
+    a_lost_exchange_means_outcome_unknown,
+    another_redirect_uri_opens_nothing,
     an_unusable_request_opens_nothing,
-    nobody_comes_back,
-    jwt_by_query_and_nonce,
-    jwt_by_form_and_nonce,
-    jwt_by_query_and_state,
-    jwt_by_form_and_state,
+    a_login_without_a_callback_expires,
+    a_jwt_in_the_query_is_matched_by_its_nonce,
+    a_jwt_in_a_form_is_matched_by_its_nonce,
+    a_jwt_in_the_query_is_matched_by_its_state,
+    a_jwt_in_a_form_is_matched_by_its_state,
 });
