@@ -1,5 +1,4 @@
-//! Sign-ins through a browser as futures: they are `Send`, run on any runtime, and leave nothing behind when they are
-//! dropped.
+//! Browser logins as futures: they are `Send`, run on any runtime, and leave nothing behind when they are dropped.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
-const fn is_sent<T: Send + Sync + 'static>() {}
-const _: () = is_sent::<LoopbackReceiver>();
+const fn assert_send_and_sync<T: Send + Sync + 'static>() {}
+const _: () = assert_send_and_sync::<LoopbackReceiver>();
 
-fn is_send<F: Future + Send>(future: F) -> F {
+fn require_send<F: Future + Send>(future: F) -> F {
     future
 }
 
@@ -32,13 +31,13 @@ fn runtimes() -> [Runtime; 2] {
     ]
 }
 
-/// The host and port, and the target, of an address.
+/// Returns the host with the port, and the request target, of a URL.
 fn parts(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("http://").unwrap();
     rest.split_at(rest.find('/').unwrap())
 }
 
-/// What a browser does that is sent there.
+/// Requests a URL as a browser does, and reads the response.
 async fn visit(url: &str) -> String {
     let (host, target) = parts(url);
     let mut stream = TcpStream::connect(host).await.unwrap();
@@ -51,7 +50,7 @@ async fn visit(url: &str) -> String {
 
 fn assert_free(redirect_uri: &str) {
     let (host, _) = parts(redirect_uri);
-    assert!(std::net::TcpStream::connect(host).is_err(), "somebody listens still");
+    assert!(std::net::TcpStream::connect(host).is_err(), "the port is still open");
     let port: u16 = host.rsplit(':').next().unwrap().parse().unwrap();
     drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free"));
 }
@@ -70,16 +69,16 @@ async fn login(client: &Client, emulator: &Emulator) -> Result<TokenSet, Error> 
 async fn futures_are_send() {
     let emulator = Emulator::start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
-    is_send(login(&client, &emulator)).await.unwrap();
-    let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
-    let callback = Callback::from_url(&emulator.authorize(&sign_in.url).unwrap().url).unwrap();
-    is_send(client.complete_browser_login(&mut sign_in.pending, &callback)).await.unwrap();
+    require_send(login(&client, &emulator)).await.unwrap();
+    let mut login = client.begin_browser_login(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
+    let callback = Callback::from_url(&emulator.authorize(&login.url).unwrap().url).unwrap();
+    require_send(client.complete_browser_login(&mut login.pending, &callback)).await.unwrap();
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(1));
-    let error = is_send(receiver.receive(&mut sign_in.pending)).await.unwrap_err();
+    let error = require_send(receiver.receive(&mut login.pending)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
 }
 
-/// Bound outside of it and inside, in the future that the runtime blocks on and in a task.
+/// With a receiver that is bound outside of the runtime or inside, in the main future and in a task.
 #[test]
 fn a_login_works_on_every_runtime() {
     let emulator = Emulator::start().unwrap();
@@ -90,10 +89,10 @@ fn a_login_works_on_every_runtime() {
 
         let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
         let request = AuthorizationRequest::new(receiver.redirect_uri());
-        let mut sign_in = client.begin_browser_login(&request).unwrap();
-        let landing = emulator.authorize(&sign_in.url).unwrap();
+        let mut login = client.begin_browser_login(&request).unwrap();
+        let landing = emulator.authorize(&login.url).unwrap();
         let authorized = runtime.block_on(async {
-            let task = tokio::spawn(async move { receiver.receive(&mut sign_in.pending).await });
+            let task = tokio::spawn(async move { receiver.receive(&mut login.pending).await });
             assert!(visit(&landing.url).await.contains("Back to the program"));
             task.await.unwrap().unwrap()
         });
@@ -109,7 +108,7 @@ async fn two_logins_can_share_a_task() {
     assert_ne!(one.unwrap().access_token.expose(), other.unwrap().access_token.expose());
 }
 
-/// With guests in every phase.
+/// And closes the connections of its peers, whether they have sent a request or not.
 #[test]
 fn a_dropped_receiver_frees_its_port() {
     for runtime in runtimes() {
@@ -119,15 +118,16 @@ fn a_dropped_receiver_frees_its_port() {
             let (host, _) = parts(&redirect_uri);
             let mut pending = pending(&redirect_uri);
             let mut silent = TcpStream::connect(host).await.unwrap();
-            let mut asks = TcpStream::connect(host).await.unwrap();
-            asks.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut requesting = TcpStream::connect(host).await.unwrap();
+            requesting.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
             assert!(timeout(Duration::from_millis(50), receiver.receive(&mut pending)).await.is_err());
             assert_free(&redirect_uri);
-            // Its guests are not left behind either.
             let closed = timeout(Duration::from_secs(2), silent.read(&mut [0; 16])).await;
-            assert!(matches!(closed.expect("it is open still"), Ok(0) | Err(_)));
+            assert!(matches!(closed.expect("the connection is still open"), Ok(0) | Err(_)));
             let mut page = Vec::new();
-            let _ = timeout(Duration::from_secs(2), asks.read_to_end(&mut page)).await.expect("it is open still");
+            let _ = timeout(Duration::from_secs(2), requesting.read_to_end(&mut page))
+                .await
+                .expect("the connection is still open");
         });
     }
     fn pending(redirect_uri: &str) -> PendingLogin {
@@ -136,19 +136,19 @@ fn a_dropped_receiver_frees_its_port() {
     }
 }
 
-/// However far it came: its code is not sent by a second call.
+/// A second call does not send the code, after whichever poll the first one was dropped.
 #[tokio::test]
 async fn a_dropped_exchange_is_not_retried() {
     let emulator = Emulator::start().unwrap();
     let client = Client::new(app(emulator.base_url())).unwrap();
     let mut finished = 0;
     for polls in 1..60 {
-        let mut sign_in =
+        let mut login =
             client.begin_browser_login(&AuthorizationRequest::new("http://127.0.0.1:8400/callback")).unwrap();
-        let callback = Callback::from_url(&emulator.authorize(&sign_in.url).unwrap().url).unwrap();
+        let callback = Callback::from_url(&emulator.authorize(&login.url).unwrap().url).unwrap();
         finished +=
-            u32::from(polled(polls, client.complete_browser_login(&mut sign_in.pending, &callback)).await.is_some());
-        let error = client.complete_browser_login(&mut sign_in.pending, &callback).await.unwrap_err();
+            u32::from(polled(polls, client.complete_browser_login(&mut login.pending, &callback)).await.is_some());
+        let error = client.complete_browser_login(&mut login.pending, &callback).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyCompleted);
         assert!(emulator.codes().last().unwrap().sent <= 1);
     }
@@ -156,7 +156,7 @@ async fn a_dropped_exchange_is_not_retried() {
     assert_eq!(emulator.counters().code_replays, 0);
 }
 
-/// The future's result, or `None` if it has none after so many polls.
+/// Polls a future so many times at most. Returns its result, if it has one by then.
 async fn polled<F: Future>(mut polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
@@ -170,7 +170,7 @@ async fn polled<F: Future>(mut polls: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-/// Dropped at any poll between opening the page and the tokens: the port is free, and nothing goes on.
+/// Whichever poll it is dropped after: its port is free, the browser is not left waiting, and no code is sent later.
 #[tokio::test]
 async fn a_dropped_login_leaves_nothing_running() {
     let emulator = Emulator::start().unwrap();
@@ -186,7 +186,7 @@ async fn a_dropped_login_leaves_nothing_running() {
             let (host, target) = parts(&landing.url);
             let (host, head) = (host.to_owned(), format!("GET {target} HTTP/1.1\r\n\r\n"));
             browser = Some(tokio::spawn(async move {
-                // Refused, if it is over already.
+                // Refused if the login is dropped already.
                 let Ok(mut stream) = TcpStream::connect(host).await else { return };
                 for piece in [&head[..10], &head[10..]] {
                     let _ = stream.write_all(piece.as_bytes()).await;
@@ -203,18 +203,18 @@ async fn a_dropped_login_leaves_nothing_running() {
     }
     assert!((1..59).contains(&finished), "{finished} of 59");
     let exchanges =
-        || emulator.requests().iter().filter(|seen| seen.operation == Some(Operation::CodeExchange)).count();
+        || emulator.requests().iter().filter(|request| request.operation == Some(Operation::CodeExchange)).count();
     let before = exchanges();
     sleep(Duration::from_millis(50)).await;
     assert_eq!(exchanges(), before);
 }
 
-/// While it waits, the thread is free for others.
+/// On the same thread.
 #[tokio::test]
 async fn other_futures_run_during_the_wait() {
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(200));
     let client = Client::new(App::new("my-client-id")).unwrap();
-    let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();
+    let mut login = client.begin_browser_login(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();
     let start = Instant::now();
     let mut ticks = 0;
     let others = async {
@@ -224,8 +224,8 @@ async fn other_futures_run_during_the_wait() {
         }
     };
     let error = tokio::select! {
-        received = receiver.receive(&mut sign_in.pending) => received.unwrap_err(),
-        () = others => unreachable!("they never end"),
+        received = receiver.receive(&mut login.pending) => received.unwrap_err(),
+        () = others => unreachable!("an endless loop"),
     };
     assert_eq!(error.kind(), ErrorKind::Expired);
     assert!(ticks > 5, "{ticks} in {:?}", start.elapsed());

@@ -1,4 +1,4 @@
-//! Futures: they are `Send`, stop when they are dropped, and share a thread.
+//! The client's futures: they are `Send`, stop when they are dropped, and can share a thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -11,13 +11,13 @@ use loginradius_conformance::Server;
 use loginradius_conformance::emulator::{Emulator, seeded};
 use tokio::time::{sleep, timeout};
 
-const fn is_shared<T: Send + Sync + Clone + 'static>() {}
-const fn is_sent<T: Send + 'static>() {}
-const _: () = is_shared::<Client>();
-const _: () = is_sent::<ClientBuilder>();
-const _: () = is_shared::<Error>();
+const fn assert_shared<T: Send + Sync + Clone + 'static>() {}
+const fn assert_send<T: Send + 'static>() {}
+const _: () = assert_shared::<Client>();
+const _: () = assert_send::<ClientBuilder>();
+const _: () = assert_shared::<Error>();
 
-fn is_send(_: &impl Send) {}
+fn assert_future_send(_: &impl Send) {}
 
 fn app(url: &str) -> App {
     App::new(seeded::CLIENT_ID)
@@ -31,18 +31,18 @@ fn app(url: &str) -> App {
 async fn futures_are_send() {
     let client = Client::new(app("http://127.0.0.1:1")).unwrap();
     let operation = RefreshAccessToken::new("r");
-    is_send(&client.call(&operation));
-    is_send(&client.device_login(&RequestDeviceCode::new(), |_| Ok(())));
-    is_send(&async { client.run::<DeviceFlow>(unreachable()).await });
+    assert_future_send(&client.call(&operation));
+    assert_future_send(&client.device_login(&RequestDeviceCode::new(), |_| Ok(())));
+    assert_future_send(&async { client.run::<DeviceFlow>(unreachable()).await });
     fn unreachable() -> DeviceFlow {
         unreachable!("never polled")
     }
 }
 
-/// The server learns at once, and nothing is sent again.
+/// At once, and nothing is sent again.
 #[tokio::test]
 async fn a_dropped_call_closes_its_connection() {
-    let (seen, arrived) = mpsc::channel();
+    let (seen, events) = mpsc::channel();
     let server = Server::start(move |peer| {
         if peer.request().is_some() {
             seen.send("request").unwrap();
@@ -58,11 +58,10 @@ async fn a_dropped_call_closes_its_connection() {
     let operation = JwtByAccessToken::new("a");
     assert!(timeout(Duration::from_millis(100), client.call(&operation)).await.is_err());
     sleep(Duration::from_millis(60)).await;
-    assert_eq!(arrived.try_iter().collect::<Vec<_>>(), ["request", "closed"]);
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), ["request", "closed"]);
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
 }
 
-/// Dropped between two attempts.
 #[tokio::test]
 async fn a_call_that_is_dropped_between_attempts_is_not_retried() {
     let server = Server::start(|peer| drop(peer.request()));
@@ -77,20 +76,20 @@ async fn a_call_that_is_dropped_between_attempts_is_not_retried() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// Dropped while a poll is out.
+/// At once, even while it waits for the response to a poll.
 #[tokio::test]
 async fn a_dropped_device_login_stops_polling() {
-    let (polled, arrived) = mpsc::channel();
+    let (seen, events) = mpsc::channel();
     let server = Server::start(move |peer| {
         while let Some(request) = peer.request() {
             if request.head.starts_with("POST /sso/oauth/demo-oauth-app/device ") {
                 let body = r#"{"device_code":"d","user_code":"u","verification_uri":"https://a.b/","interval":1}"#;
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                peer.send(answer.as_bytes()).unwrap();
+                let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                peer.send(response.as_bytes()).unwrap();
             } else {
-                polled.send("poll").unwrap();
+                seen.send("poll").unwrap();
                 peer.wait();
-                polled.send("closed").unwrap();
+                seen.send("closed").unwrap();
             }
         }
     });
@@ -103,7 +102,7 @@ async fn a_dropped_device_login_stops_polling() {
     });
     assert!(timeout(Duration::from_millis(1150), login).await.is_err());
     sleep(Duration::from_millis(60)).await;
-    assert_eq!(arrived.try_iter().collect::<Vec<_>>(), ["poll", "closed"]);
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), ["poll", "closed"]);
     assert_eq!((server.requests().len(), prompts.into_inner()), (2, 1));
 }
 
@@ -120,10 +119,10 @@ async fn two_device_logins_can_share_a_task() {
     );
     assert!(emulator.is_live_access_token(one.unwrap().access_token.expose()));
     assert_eq!(other.unwrap_err().kind(), loginradius_async::ErrorKind::Denied);
-    assert!(start.elapsed() < Duration::from_millis(1900), "one waited for the other: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(1900), "one has waited for the other: {:?}", start.elapsed());
 }
 
-/// A client outlives the runtime that it was first used on.
+/// One after the other.
 #[test]
 fn a_client_can_be_used_on_several_runtimes() {
     let emulator = Emulator::start().unwrap();

@@ -1,4 +1,4 @@
-//! Sessions, futures and runtimes: what is dropped, what ends, what panics.
+//! Sessions with futures that are dropped, runtimes that end, and tasks that panic.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -13,39 +13,39 @@ use loginradius_async::{
     TokenSet,
 };
 use loginradius_conformance::emulator::{Emulator, Fault, Operation, seeded};
-use loginradius_conformance::{Store, Trouble};
+use loginradius_conformance::{Store, StoreFault};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-const fn is_shared<T: Send + Sync + Clone + 'static>() {}
-const fn is_sent<T: Send + 'static>() {}
-const _: () = is_shared::<Sessions>();
-const _: () = is_shared::<Session>();
-const _: () = is_sent::<SessionsBuilder>();
-const _: () = is_shared::<SessionEvent>();
+const fn assert_shared<T: Send + Sync + Clone + 'static>() {}
+const fn assert_send<T: Send + 'static>() {}
+const _: () = assert_shared::<Sessions>();
+const _: () = assert_shared::<Session>();
+const _: () = assert_send::<SessionsBuilder>();
+const _: () = assert_shared::<SessionEvent>();
 
-fn is_send(_: &impl Send) {}
+fn assert_future_send(_: &impl Send) {}
 
 const ADA: &str = "ada";
 
 /// Ada's session, its server and its store.
-struct World {
+struct Fixture {
     emulator: Emulator,
     client: Client,
     store: Store,
     sessions: Sessions,
     session: Session,
-    /// Her first access token, which is good.
+    /// The first access token, which is fresh.
     token: AccessToken,
 }
 
-impl World {
+impl Fixture {
     async fn new() -> Self {
         Self::with(Emulator::builder().start().unwrap(), |builder| builder).await
     }
 
-    /// With a server that forgives lost answers, as the end of a runtime costs one.
+    /// Lets the server accept a consumed refresh token once more, because the end of a runtime can lose a response.
     async fn graceful() -> Self {
         let emulator = Emulator::builder().refresh_grace(Duration::from_secs(60)).start().unwrap();
         Self::with(emulator, |builder| builder).await
@@ -67,25 +67,25 @@ impl World {
         self.emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(millis)));
     }
 
-    /// Another process over the same store, which does not wait for locks for long.
+    /// Makes the session of another process over the same store, which waits for locks for 50 ms only.
     fn another_process(&self) -> Session {
         let builder = Sessions::builder(&self.client, self.store.clone());
         builder.lock_wait(Duration::from_millis(50)).build().session(ADA)
     }
 
-    /// The newest refresh token is stored, and nobody has the lock.
+    /// Checks that nothing was replayed, that the newest refresh token is stored, and that the lock is free.
     fn assert_nothing_lost(&self) {
         let stored = self.store.refresh_token(ADA).unwrap();
-        assert!(self.emulator.is_live_refresh_token(&stored), "the stored refresh token is none of the server's");
+        assert!(self.emulator.is_live_refresh_token(&stored), "the stored refresh token is not the server's newest");
         assert_eq!(self.emulator.replays(), 0);
-        assert!(!self.store.is_locked(ADA), "the lock was not given back");
+        assert!(!self.store.is_locked(ADA), "the lock was not released");
     }
 }
 
 fn tokens(emulator: &Emulator) -> TokenSet {
-    let answer = emulator.login(&seeded::ADA);
-    let mut tokens = TokenSet::new(answer.access_token);
-    tokens.refresh_token = answer.refresh_token.map(Into::into);
+    let response = emulator.login(&seeded::ADA);
+    let mut tokens = TokenSet::new(response.access_token);
+    tokens.refresh_token = response.refresh_token.map(Into::into);
     tokens.expires_in = Some(Duration::from_secs(3600));
     tokens
 }
@@ -109,7 +109,7 @@ async fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Polls it once, and drops it unless that is enough.
+/// Polls a future once and drops it. Returns its result, if it has one by then.
 fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
@@ -117,7 +117,6 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// The suite's own store is one for async code, too.
 #[tokio::test]
 async fn the_suites_store_is_an_async_store() {
     let storages = Mutex::new(HashMap::<String, Store>::new());
@@ -126,79 +125,79 @@ async fn the_suites_store_is_an_async_store() {
 
 #[tokio::test]
 async fn futures_are_send() {
-    let World { sessions, session, token, emulator, .. } = &World::new().await;
-    is_send(&session.access_token());
-    is_send(&session.tokens());
-    is_send(&session.refresh_rejected(token));
-    is_send(&session.start(&tokens(emulator)));
-    is_send(&session.sign_out());
-    is_send(&session.forget());
-    is_send(&session.flush());
-    is_send(&sessions.flush());
+    let Fixture { sessions, session, token, emulator, .. } = &Fixture::new().await;
+    assert_future_send(&session.access_token());
+    assert_future_send(&session.tokens());
+    assert_future_send(&session.refresh_rejected(token));
+    assert_future_send(&session.start(&tokens(emulator)));
+    assert_future_send(&session.sign_out());
+    assert_future_send(&session.forget());
+    assert_future_send(&session.flush());
+    assert_future_send(&sessions.flush());
 }
 
-/// On one thread, and on several.
+/// On a runtime of one thread and on one of several.
 #[test]
 fn fifty_tasks_cause_one_refresh() {
     for runtime in [current_thread(), multi_thread()] {
         runtime.block_on(async {
-            let world = World::new().await;
-            world.delay(100);
+            let fixture = Fixture::new().await;
+            fixture.delay(100);
             let mut tasks = JoinSet::new();
             for _ in 0..50 {
-                let (session, token) = (world.session.clone(), world.token.clone());
+                let (session, token) = (fixture.session.clone(), fixture.token.clone());
                 tasks.spawn(async move { session.refresh_rejected(&token).await.unwrap() });
             }
             let all = tasks.join_all().await;
-            let token = world.session.access_token().await.unwrap();
+            let token = fixture.session.access_token().await.unwrap();
             assert!(all.iter().all(|other| other.expose() == token.expose()));
-            assert_eq!((world.emulator.requests().len(), world.emulator.refreshes()), (1, 1));
-            world.assert_nothing_lost();
+            assert_eq!((fixture.emulator.requests().len(), fixture.emulator.refreshes()), (1, 1));
+            fixture.assert_nothing_lost();
         });
     }
 }
 
-/// At whatever point its caller goes away, the refresh comes to its end.
+/// At whatever point the caller's future is dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_caller_does_not_stop_the_refresh() {
     const ROUNDS: u64 = 120;
-    let world = World::new().await;
-    world.delay(2);
-    let mut token = world.token.clone();
+    let fixture = Fixture::new().await;
+    fixture.delay(2);
+    let mut token = fixture.token.clone();
     let mut dropped = 0;
     for round in 0..ROUNDS {
         let after = Duration::from_micros(round * 7919 % 8000);
-        dropped += u32::from(timeout(after, world.session.refresh_rejected(&token)).await.is_err());
-        world.session.flush().await.unwrap();
-        let next = world.session.access_token().await.unwrap();
-        assert!(next.expose() != token.expose(), "the refresh went with its caller, after {after:?}");
-        world.assert_nothing_lost();
+        dropped += u32::from(timeout(after, fixture.session.refresh_rejected(&token)).await.is_err());
+        fixture.session.flush().await.unwrap();
+        let next = fixture.session.access_token().await.unwrap();
+        assert!(next.expose() != token.expose(), "the refresh stopped with its caller, after {after:?}");
+        fixture.assert_nothing_lost();
         token = next;
     }
     assert!(dropped > 10, "{dropped} callers were dropped");
-    assert_eq!(world.emulator.refreshes(), ROUNDS);
-    assert!(world.emulator.is_live_access_token(token.expose()));
+    assert_eq!(fixture.emulator.refreshes(), ROUNDS);
+    assert!(fixture.emulator.is_live_access_token(token.expose()));
 }
 
-/// The same on one thread, where nothing goes on but what somebody waits for.
+/// There a task runs only while the thread waits for something.
 #[tokio::test]
 async fn a_dropped_caller_does_not_stop_the_refresh_on_one_thread() {
-    let world = World::new().await;
-    world.delay(2);
-    let mut token = world.token.clone();
+    let fixture = Fixture::new().await;
+    fixture.delay(2);
+    let mut token = fixture.token.clone();
     for round in 0..40 {
-        let _ = timeout(Duration::from_micros(round * 7919 % 8000), world.session.refresh_rejected(&token)).await;
-        token = world.session.refresh_rejected(&token).await.unwrap();
-        world.session.flush().await.unwrap();
-        world.assert_nothing_lost();
+        let _ = timeout(Duration::from_micros(round * 7919 % 8000), fixture.session.refresh_rejected(&token)).await;
+        token = fixture.session.refresh_rejected(&token).await.unwrap();
+        fixture.session.flush().await.unwrap();
+        fixture.assert_nothing_lost();
     }
-    assert_eq!(world.emulator.refreshes(), 40);
+    assert_eq!(fixture.emulator.refreshes(), 40);
 }
 
-/// Nobody waits any more, nobody even holds the session: what was gained is stored all the same.
+/// And after all handles to the session and its client are dropped.
 #[tokio::test]
 async fn the_pair_is_saved_after_all_callers_are_dropped() {
-    let World { emulator, client, store, sessions, session, token } = World::new().await;
+    let Fixture { emulator, client, store, sessions, session, token } = Fixture::new().await;
     emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(50)));
     let old = store.refresh_token(ADA);
     let mut callers = JoinSet::new();
@@ -214,269 +213,264 @@ async fn the_pair_is_saved_after_all_callers_are_dropped() {
     assert_eq!((emulator.refreshes(), emulator.replays()), (1, 0));
 }
 
-/// Who waits along with one who is dropped still gets the token.
 #[tokio::test]
 async fn a_waiter_outlives_a_dropped_leader() {
-    let world = World::new().await;
-    world.delay(60);
-    let first = timeout(Duration::from_millis(20), world.session.refresh_rejected(&world.token));
+    let fixture = Fixture::new().await;
+    fixture.delay(60);
+    let first = timeout(Duration::from_millis(20), fixture.session.refresh_rejected(&fixture.token));
     let second = async {
         sleep(Duration::from_millis(5)).await;
-        world.session.refresh_rejected(&world.token).await
+        fixture.session.refresh_rejected(&fixture.token).await
     };
     let (first, second) = tokio::join!(first, second);
     assert!(first.is_err());
-    assert!(world.emulator.is_live_access_token(second.unwrap().expose()));
-    assert_eq!(world.emulator.refreshes(), 1);
+    assert!(fixture.emulator.is_live_access_token(second.unwrap().expose()));
+    assert_eq!(fixture.emulator.refreshes(), 1);
 }
 
-/// Signing in and out come to their end as well.
 #[tokio::test]
 async fn dropped_starts_and_sign_outs_complete() {
-    let world = World::new().await;
-    let newer = tokens(&world.emulator);
-    assert!(poll_once(world.session.start(&newer)).is_none());
-    world.session.flush().await.unwrap();
-    assert_eq!(world.session.access_token().await.unwrap().expose(), newer.access_token.expose());
-    world.assert_nothing_lost();
+    let fixture = Fixture::new().await;
+    let newer = tokens(&fixture.emulator);
+    assert!(poll_once(fixture.session.start(&newer)).is_none());
+    fixture.session.flush().await.unwrap();
+    assert_eq!(fixture.session.access_token().await.unwrap().expose(), newer.access_token.expose());
+    fixture.assert_nothing_lost();
 
-    assert!(poll_once(world.session.sign_out()).is_none());
-    world.session.flush().await.unwrap();
-    assert_eq!(world.session.access_token().await.unwrap_err().kind(), ErrorKind::SignInRequired);
-    assert_eq!((world.emulator.counters().revocations, world.store.len()), (1, 0));
+    assert!(poll_once(fixture.session.sign_out()).is_none());
+    fixture.session.flush().await.unwrap();
+    assert_eq!(fixture.session.access_token().await.unwrap_err().kind(), ErrorKind::SignInRequired);
+    assert_eq!((fixture.emulator.counters().revocations, fixture.store.len()), (1, 0));
 }
 
-/// A token that is there is there; whatever needs a task says what is missing.
+/// Every call that needs a task is an error that says so.
 #[test]
 fn only_a_fresh_token_is_returned_outside_a_runtime() {
     let runtime = current_thread();
-    let world = runtime.block_on(World::new());
-    let session = &world.session;
-    assert_eq!(poll_once(session.access_token()).unwrap().unwrap().expose(), world.token.expose());
+    let fixture = runtime.block_on(Fixture::new());
+    let session = &fixture.session;
+    assert_eq!(poll_once(session.access_token()).unwrap().unwrap().expose(), fixture.token.expose());
     let check = |error: Error| {
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains("tokio runtime"), "{error}");
     };
-    check(poll_once(session.refresh_rejected(&world.token)).unwrap().unwrap_err());
+    check(poll_once(session.refresh_rejected(&fixture.token)).unwrap().unwrap_err());
     check(poll_once(session.access_token()).unwrap().unwrap_err());
     check(poll_once(session.tokens()).unwrap().unwrap_err());
-    check(poll_once(session.start(&tokens(&world.emulator))).unwrap().unwrap_err());
+    check(poll_once(session.start(&tokens(&fixture.emulator))).unwrap().unwrap_err());
     check(poll_once(session.sign_out()).unwrap().unwrap_err());
     check(poll_once(session.forget()).unwrap().unwrap_err());
     poll_once(session.flush()).unwrap().unwrap();
-    poll_once(world.sessions.flush()).unwrap().unwrap();
-    assert_eq!(world.emulator.requests().len(), 0);
-    // Nothing of it stays.
-    assert!(world.emulator.is_live_access_token(runtime.block_on(session.access_token()).unwrap().expose()));
-    assert_eq!(world.emulator.refreshes(), 1);
-    world.assert_nothing_lost();
+    poll_once(fixture.sessions.flush()).unwrap().unwrap();
+    assert_eq!(fixture.emulator.requests().len(), 0);
+    // Inside a runtime the session works.
+    assert!(fixture.emulator.is_live_access_token(runtime.block_on(session.access_token()).unwrap().expose()));
+    assert_eq!(fixture.emulator.refreshes(), 1);
+    fixture.assert_nothing_lost();
 }
 
-/// That is like a crash, and the next runtime goes on from what is stored.
+/// They get an error. The next call continues from what is stored, as after a crash.
 #[test]
 fn a_runtime_that_ends_during_a_refresh_wakes_the_waiters() {
     for (first, second) in [(multi_thread(), current_thread()), (current_thread(), multi_thread())] {
-        let world = second.block_on(World::graceful());
-        world.delay(150);
-        let (session, token) = (world.session.clone(), world.token.clone());
-        let waits = first.spawn(async move { session.refresh_rejected(&token).await });
-        // On a runtime of one thread a task needs somebody who drives it.
-        first.block_on(async { assert!(eventually(|| world.emulator.requests().len() == 1).await) });
-        let (session, token) = (world.session.clone(), world.token.clone());
-        let joins = second.spawn(async move { session.refresh_rejected(&token).await });
+        let fixture = second.block_on(Fixture::graceful());
+        fixture.delay(150);
+        let (session, token) = (fixture.session.clone(), fixture.token.clone());
+        let leader = first.spawn(async move { session.refresh_rejected(&token).await });
+        // On a runtime of one thread a task runs only while the thread waits.
+        first.block_on(async { assert!(eventually(|| fixture.emulator.requests().len() == 1).await) });
+        let (session, token) = (fixture.session.clone(), fixture.token.clone());
+        let waiter = second.spawn(async move { session.refresh_rejected(&token).await });
         second.block_on(async { sleep(Duration::from_millis(20)).await });
         drop(first);
         let since = Instant::now();
-        // Who waits from elsewhere is not left alone.
-        let error = second.block_on(joins).unwrap().unwrap_err();
+        let error = second.block_on(waiter).unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-        assert!(second.block_on(waits).is_err(), "its task ended with its runtime");
+        assert!(second.block_on(leader).is_err(), "the task outlives its runtime");
         assert!(since.elapsed() < Duration::from_millis(100), "{:?}", since.elapsed());
 
-        world.emulator.clear_faults();
-        let token = second.block_on(world.session.access_token()).unwrap();
-        assert!(world.emulator.is_live_access_token(token.expose()));
-        // The answer to the first refresh was lost, and the server forgave that.
-        assert_eq!(world.emulator.grace_refreshes(), 1);
-        second.block_on(world.session.flush()).unwrap();
-        world.assert_nothing_lost();
+        fixture.emulator.clear_faults();
+        let token = second.block_on(fixture.session.access_token()).unwrap();
+        assert!(fixture.emulator.is_live_access_token(token.expose()));
+        // The response to the first refresh was lost, and the server accepted the consumed token once more.
+        assert_eq!(fixture.emulator.grace_refreshes(), 1);
+        second.block_on(fixture.session.flush()).unwrap();
+        fixture.assert_nothing_lost();
     }
 }
 
-/// Like a crash, too, in that other processes get the lock.
+/// Another process gets it, as after a crash.
 #[test]
 fn a_runtime_that_ends_releases_the_lock() {
     let (first, second) = (multi_thread(), current_thread());
-    let world = second.block_on(World::graceful());
-    world.delay(100);
-    let (session, token) = (world.session.clone(), world.token.clone());
+    let fixture = second.block_on(Fixture::graceful());
+    fixture.delay(100);
+    let (session, token) = (fixture.session.clone(), fixture.token.clone());
     first.spawn(async move { session.refresh_rejected(&token).await });
-    second.block_on(async { assert!(eventually(|| world.emulator.requests().len() == 1).await) });
+    second.block_on(async { assert!(eventually(|| fixture.emulator.requests().len() == 1).await) });
     drop(first);
-    world.emulator.clear_faults();
-    assert!(!world.store.is_locked(ADA), "no other process gets at the session");
-    let token = second.block_on(world.another_process().refresh_rejected(&world.token)).unwrap();
-    // Nor does the first one think that it still has it.
-    assert_eq!(second.block_on(world.session.access_token()).unwrap().expose(), token.expose());
-    world.assert_nothing_lost();
+    fixture.emulator.clear_faults();
+    assert!(!fixture.store.is_locked(ADA), "the lock outlives its runtime");
+    let token = second.block_on(fixture.another_process().refresh_rejected(&fixture.token)).unwrap();
+    // The session works without the lock that it had.
+    assert_eq!(second.block_on(fixture.session.access_token()).unwrap().expose(), token.expose());
+    fixture.assert_nothing_lost();
 }
 
-/// A store whose unlocking takes its time, and a runtime that ends meanwhile: the lock of an unsaved pair is gone, and
-/// the session does not go on believing that it has it.
+/// The lock of an unsaved pair is gone with the runtime, and the session must not count on it.
 #[test]
 fn a_runtime_that_ends_during_an_unlock_retains_no_lock() {
     let last = current_thread();
-    for what in 0..4 {
-        let world = last.block_on(World::new());
-        world.store.trouble(Trouble::FullAfterIntent);
-        last.block_on(world.session.refresh_rejected(&world.token)).unwrap();
-        assert!(world.session.save_error().is_some());
-        world.store.trouble(Trouble::StuckInUnlock);
+    for operation in 0..4 {
+        let fixture = last.block_on(Fixture::new());
+        fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+        last.block_on(fixture.session.refresh_rejected(&fixture.token)).unwrap();
+        assert!(fixture.session.save_error().is_some());
+        fixture.store.set_fault(StoreFault::UnlockHangs);
         let first = current_thread();
-        assert!(first.block_on(async { timeout(Duration::from_millis(20), world.session.flush()).await }).is_err());
+        assert!(first.block_on(async { timeout(Duration::from_millis(20), fixture.session.flush()).await }).is_err());
         drop(first);
-        world.store.repair();
-        assert!(!world.store.is_locked(ADA));
+        fixture.store.clear_fault();
+        assert!(!fixture.store.is_locked(ADA));
         last.block_on(async {
-            match what {
-                0 => world.session.flush().await.unwrap(),
-                1 => world.session.sign_out().await.unwrap(),
-                2 => world.session.forget().await.unwrap(),
-                _ => world.session.start(&tokens(&world.emulator)).await.unwrap(),
+            match operation {
+                0 => fixture.session.flush().await.unwrap(),
+                1 => fixture.session.sign_out().await.unwrap(),
+                2 => fixture.session.forget().await.unwrap(),
+                _ => fixture.session.start(&tokens(&fixture.emulator)).await.unwrap(),
             }
         });
-        assert!(world.session.save_error().is_none());
-        assert!(!world.store.is_locked(ADA));
-        assert_eq!(world.emulator.replays(), 0);
+        assert!(fixture.session.save_error().is_none());
+        assert!(!fixture.store.is_locked(ADA));
+        assert_eq!(fixture.emulator.replays(), 0);
     }
 }
 
-/// A task that panics while it saves costs no tokens that are in memory alone, and not their lock.
+/// And the lock with it.
 #[tokio::test]
 async fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
-    let world = World::new().await;
-    world.store.trouble(Trouble::FullAfterIntent);
-    let token = world.session.refresh_rejected(&world.token).await.unwrap();
-    world.store.trouble(Trouble::PanicInSave);
-    assert_eq!(world.session.flush().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(world.session.save_error().is_some(), "the new pair is lost");
-    assert!(world.store.is_locked(ADA), "others may send the spent token");
-    world.store.repair();
-    world.session.flush().await.unwrap();
-    assert_eq!(world.session.access_token().await.unwrap().expose(), token.expose());
-    world.assert_nothing_lost();
+    let fixture = Fixture::new().await;
+    fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+    let token = fixture.session.refresh_rejected(&fixture.token).await.unwrap();
+    fixture.store.set_fault(StoreFault::PanicInSave);
+    assert_eq!(fixture.session.flush().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(fixture.session.save_error().is_some(), "the new pair is lost");
+    assert!(fixture.store.is_locked(ADA), "another process could send the consumed token");
+    fixture.store.clear_fault();
+    fixture.session.flush().await.unwrap();
+    assert_eq!(fixture.session.access_token().await.unwrap().expose(), token.expose());
+    fixture.assert_nothing_lost();
 }
 
-/// A sign-out that a runtime's end breaks off costs no tokens that are in memory alone, and not their lock.
+/// And the lock with it.
 #[test]
 fn a_runtime_that_ends_during_a_sign_out_keeps_the_unsaved_pair() {
     let (first, last) = (multi_thread(), current_thread());
-    let world = last.block_on(World::new());
-    world.store.trouble(Trouble::FullAfterIntent);
-    let token = last.block_on(world.session.refresh_rejected(&world.token)).unwrap();
-    world.store.trouble(Trouble::StuckInLoad);
-    let session = world.session.clone();
-    let loads = world.store.counts().loads;
+    let fixture = last.block_on(Fixture::new());
+    fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+    let token = last.block_on(fixture.session.refresh_rejected(&fixture.token)).unwrap();
+    fixture.store.set_fault(StoreFault::LoadHangs);
+    let session = fixture.session.clone();
+    let loads = fixture.store.counts().loads;
     first.spawn(async move { session.sign_out().await });
-    assert!(last.block_on(eventually(|| world.store.counts().loads > loads)));
+    assert!(last.block_on(eventually(|| fixture.store.counts().loads > loads)));
     drop(first);
-    assert!(world.session.save_error().is_some(), "the new pair is lost");
-    assert!(world.store.is_locked(ADA), "others may send the spent token");
-    world.store.repair();
-    assert_eq!(last.block_on(world.session.access_token()).unwrap().expose(), token.expose());
-    last.block_on(world.session.flush()).unwrap();
-    world.assert_nothing_lost();
+    assert!(fixture.session.save_error().is_some(), "the new pair is lost");
+    assert!(fixture.store.is_locked(ADA), "another process could send the consumed token");
+    fixture.store.clear_fault();
+    assert_eq!(last.block_on(fixture.session.access_token()).unwrap().expose(), token.expose());
+    last.block_on(fixture.session.flush()).unwrap();
+    fixture.assert_nothing_lost();
 }
 
-/// Once a sign-out has left its mark, the end of its runtime does not bring the token back.
+/// Once the record is marked as signing out, its token is not returned again.
 #[test]
 fn a_runtime_that_ends_does_not_undo_a_sign_out() {
     for unsaved in [false, true] {
         let (first, last) = (multi_thread(), current_thread());
-        let world = last.block_on(World::new());
+        let fixture = last.block_on(Fixture::new());
         if unsaved {
-            world.store.trouble(Trouble::FullAfterIntent);
-            last.block_on(world.session.refresh_rejected(&world.token)).unwrap();
-            world.store.repair();
+            fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+            last.block_on(fixture.session.refresh_rejected(&fixture.token)).unwrap();
+            fixture.store.clear_fault();
         }
-        let before = world.emulator.requests().len();
-        world.emulator.fault_times(Operation::Revoke, Fault::Delay(Duration::from_millis(200)), 1);
-        let session = world.session.clone();
+        let before = fixture.emulator.requests().len();
+        fixture.emulator.fault_times(Operation::Revoke, Fault::Delay(Duration::from_millis(200)), 1);
+        let session = fixture.session.clone();
         first.spawn(async move { session.sign_out().await });
-        assert!(last.block_on(eventually(|| world.emulator.requests().len() > before)));
+        assert!(last.block_on(eventually(|| fixture.emulator.requests().len() > before)));
         drop(first);
-        let result = last.block_on(world.session.access_token());
+        let result = last.block_on(fixture.session.access_token());
         assert_eq!(result.expect_err("a token after a sign-out").kind(), ErrorKind::SignInRequired);
-        last.block_on(world.session.sign_out()).unwrap();
-        assert_eq!((world.emulator.live_logins(), world.emulator.replays()), (0, 0));
-        assert!(world.store.is_empty() && !world.store.is_locked(ADA) && world.session.save_error().is_none());
+        last.block_on(fixture.session.sign_out()).unwrap();
+        assert_eq!((fixture.emulator.live_logins(), fixture.emulator.replays()), (0, 0));
+        assert!(fixture.store.is_empty() && !fixture.store.is_locked(ADA) && fixture.session.save_error().is_none());
     }
 }
 
-/// A runtime ends at any point of a refresh, over and over again: the session always goes on.
+/// Sixty runtimes end at different points of a refresh, and the next call always continues.
 #[test]
 fn a_session_outlives_its_runtimes() {
     let last = current_thread();
-    let world = last.block_on(World::graceful());
-    world.delay(1);
-    let mut token = world.token.clone();
+    let fixture = last.block_on(Fixture::graceful());
+    fixture.delay(1);
+    let mut token = fixture.token.clone();
     for round in 0..60 {
         let runtime = multi_thread();
-        let (session, dead) = (world.session.clone(), token.clone());
-        runtime.spawn(async move { session.refresh_rejected(&dead).await });
+        let (session, rejected) = (fixture.session.clone(), token.clone());
+        runtime.spawn(async move { session.refresh_rejected(&rejected).await });
         std::thread::sleep(Duration::from_micros(round * 7919 % 6000));
         runtime.shutdown_background();
-        let patience = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + Duration::from_secs(2);
         token = loop {
-            match last.block_on(world.session.refresh_rejected(&token)) {
+            match last.block_on(fixture.session.refresh_rejected(&token)) {
                 Ok(token) => break token,
-                // What was broken off is tried again.
-                Err(error) => assert!(error.kind() == ErrorKind::Unavailable && Instant::now() < patience, "{error:?}"),
+                // The refresh that was cut off is retried.
+                Err(error) => assert!(error.kind() == ErrorKind::Unavailable && Instant::now() < deadline, "{error:?}"),
             }
         };
-        assert!(world.emulator.is_live_access_token(token.expose()));
+        assert!(fixture.emulator.is_live_access_token(token.expose()));
     }
-    last.block_on(world.session.flush()).unwrap();
-    world.assert_nothing_lost();
-    assert_eq!(world.emulator.live_logins(), 1);
+    last.block_on(fixture.session.flush()).unwrap();
+    fixture.assert_nothing_lost();
+    assert_eq!(fixture.emulator.live_logins(), 1);
 }
 
-/// Its task ends. Whoever waits for it gets an error, and the next call works.
+/// The panic ends the task. The callers that wait for it get an error, and the next call works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_the_store_leaves_no_caller_waiting() {
-    for trouble in [Trouble::PanicInLock, Trouble::PanicInLoad, Trouble::PanicInSave] {
-        let world = World::graceful().await;
-        world.delay(50);
-        world.store.trouble(trouble);
+    for fault in [StoreFault::PanicInLock, StoreFault::PanicInLoad, StoreFault::PanicInSave] {
+        let fixture = Fixture::graceful().await;
+        fixture.delay(50);
+        fixture.store.set_fault(fault);
         let mut tasks = JoinSet::new();
         for _ in 0..8 {
-            let (session, token) = (world.session.clone(), world.token.clone());
+            let (session, token) = (fixture.session.clone(), fixture.token.clone());
             tasks.spawn(async move { session.refresh_rejected(&token).await });
         }
-        let results = timeout(Duration::from_secs(5), tasks.join_all()).await.expect("nobody waits for ever");
+        let results = timeout(Duration::from_secs(5), tasks.join_all()).await.expect("a caller waits for ever");
         for result in results {
-            let error = result.expect_err("nobody has got a token");
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{trouble:?}: {error:?}");
+            let error = result.expect_err("a token in spite of the panic");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{fault:?}: {error:?}");
         }
-        world.store.repair();
-        world.emulator.clear_faults();
-        // Of a pair that could not be stored the lock is retained, so that no other process sends what was consumed.
-        let unsaved = matches!(trouble, Trouble::PanicInSave);
-        assert_eq!(world.store.is_locked(ADA), unsaved, "{trouble:?}");
-        assert_eq!(world.session.save_error().is_some(), unsaved, "{trouble:?}");
-        let token = world.session.access_token().await.unwrap();
-        assert!(world.emulator.is_live_access_token(token.expose()) && token.expose() != world.token.expose());
-        world.session.flush().await.unwrap();
-        world.assert_nothing_lost();
+        fixture.store.clear_fault();
+        fixture.emulator.clear_faults();
+        // An unsaved pair retains the lock, so that no other process sends the consumed token.
+        let unsaved = matches!(fault, StoreFault::PanicInSave);
+        assert_eq!(fixture.store.is_locked(ADA), unsaved, "{fault:?}");
+        assert_eq!(fixture.session.save_error().is_some(), unsaved, "{fault:?}");
+        let token = fixture.session.access_token().await.unwrap();
+        assert!(fixture.emulator.is_live_access_token(token.expose()) && token.expose() != fixture.token.expose());
+        fixture.session.flush().await.unwrap();
+        fixture.assert_nothing_lost();
     }
 }
 
-/// It takes its own task along, and nothing else.
 #[tokio::test]
 async fn a_panic_in_a_callback_ends_its_own_task_only() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let world = World::with(Emulator::start().unwrap(), |builder| {
+    let fixture = Fixture::with(Emulator::start().unwrap(), |builder| {
         builder.on_event(move |_, event| {
             if let SessionEvent::Refreshed = event {
                 counted.fetch_add(1, Ordering::SeqCst);
@@ -485,54 +479,54 @@ async fn a_panic_in_a_callback_ends_its_own_task_only() {
         })
     })
     .await;
-    let token = world.session.refresh_rejected(&world.token).await.unwrap();
-    let next = world.session.refresh_rejected(&token).await.unwrap();
-    assert!(world.emulator.is_live_access_token(next.expose()) && next.expose() != token.expose());
+    let token = fixture.session.refresh_rejected(&fixture.token).await.unwrap();
+    let next = fixture.session.refresh_rejected(&token).await.unwrap();
+    assert!(fixture.emulator.is_live_access_token(next.expose()) && next.expose() != token.expose());
     assert!(eventually(|| calls.load(Ordering::SeqCst) == 2).await);
-    world.assert_nothing_lost();
+    fixture.assert_nothing_lost();
 }
 
-/// A store whose unlocking takes a request gets to make it.
+/// So a store may need a request to unlock.
 #[tokio::test]
 async fn locks_are_released_by_an_awaited_unlock() {
-    let world = World::new().await;
-    let token = world.session.refresh_rejected(&world.token).await.unwrap();
-    world.store.trouble(Trouble::FullAfterIntent);
-    world.session.refresh_rejected(&token).await.unwrap();
-    assert!(world.session.save_error().is_some());
-    let counts = world.store.counts();
+    let fixture = Fixture::new().await;
+    let token = fixture.session.refresh_rejected(&fixture.token).await.unwrap();
+    fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+    fixture.session.refresh_rejected(&token).await.unwrap();
+    assert!(fixture.session.save_error().is_some());
+    let counts = fixture.store.counts();
     assert_eq!((counts.locks, counts.unlocks), (3, 2), "the lock of an unsaved pair is kept");
-    world.store.repair();
-    world.session.flush().await.unwrap();
-    world.session.sign_out().await.unwrap();
-    let counts = world.store.counts();
+    fixture.store.clear_fault();
+    fixture.session.flush().await.unwrap();
+    fixture.session.sign_out().await.unwrap();
+    let counts = fixture.store.counts();
     assert_eq!((counts.locks, counts.unlocks), (4, 4));
 }
 
-/// Without tokio's clock and sockets nothing works, but nobody waits for ever, and nothing is lost.
+/// Without tokio's clock and sockets every call fails, but none waits for ever.
 #[test]
 fn a_runtime_without_drivers_loses_nothing() {
     let whole = current_thread();
-    let world = whole.block_on(World::graceful());
+    let fixture = whole.block_on(Fixture::graceful());
     let bare = Builder::new_current_thread().build().unwrap();
-    let error = bare.block_on(world.session.refresh_rejected(&world.token)).unwrap_err();
+    let error = bare.block_on(fixture.session.refresh_rejected(&fixture.token)).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Configuration), "{error:?}");
-    let token = whole.block_on(world.session.access_token()).unwrap();
-    assert!(world.emulator.is_live_access_token(token.expose()));
-    world.assert_nothing_lost();
+    let token = whole.block_on(fixture.session.access_token()).unwrap();
+    assert!(fixture.emulator.is_live_access_token(token.expose()));
+    fixture.assert_nothing_lost();
 }
 
-/// Each request of a runtime that is built, used for one token, and dropped at once.
+/// A hundred runtimes, each used for one token and dropped.
 #[test]
 fn short_runtimes_lose_nothing() {
-    const PROGRAMS: u64 = 100;
-    let world = current_thread().block_on(World::new());
-    let mut token = world.token.clone();
-    for _ in 0..PROGRAMS {
+    const RUNTIMES: u64 = 100;
+    let fixture = current_thread().block_on(Fixture::new());
+    let mut token = fixture.token.clone();
+    for _ in 0..RUNTIMES {
         let runtime = current_thread();
-        token = runtime.block_on(world.another_process().refresh_rejected(&token)).unwrap();
+        token = runtime.block_on(fixture.another_process().refresh_rejected(&token)).unwrap();
         drop(runtime);
-        world.assert_nothing_lost();
+        fixture.assert_nothing_lost();
     }
-    assert_eq!(world.emulator.refreshes(), PROGRAMS);
+    assert_eq!(fixture.emulator.refreshes(), RUNTIMES);
 }

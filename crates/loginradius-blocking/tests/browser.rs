@@ -1,4 +1,4 @@
-//! A receiver and its canceller, on threads.
+//! Receivers and their cancellers, on threads.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
@@ -8,15 +8,15 @@ use loginradius_blocking::browser::{AuthorizationRequest, PendingLogin};
 use loginradius_blocking::{App, Canceller, Client, ErrorKind, LoopbackReceiver, Service};
 use loginradius_conformance::emulator::{Emulator, seeded};
 
-const fn is_sent<T: Send + 'static>() {}
-const fn is_shared<T: Send + Sync + Clone + 'static>() {}
-const _: () = is_sent::<LoopbackReceiver>();
-const _: () = is_shared::<Canceller>();
+const fn assert_send<T: Send + 'static>() {}
+const fn assert_shared<T: Send + Sync + Clone + 'static>() {}
+const _: () = assert_send::<LoopbackReceiver>();
+const _: () = assert_shared::<Canceller>();
 
-/// At best.
-const A_MOMENT: Duration = Duration::from_millis(100);
-/// On a busy machine.
-const BUSY: Duration = Duration::from_secs(2);
+/// The longest time that the fastest of several attempts may take.
+const MAX_BEST: Duration = Duration::from_millis(100);
+/// The longest time that any attempt may take, on a busy machine.
+const MAX_ANY: Duration = Duration::from_secs(2);
 
 fn pending(receiver: &LoopbackReceiver) -> PendingLogin {
     let client = Client::new(App::new("my-client-id")).unwrap();
@@ -30,7 +30,7 @@ fn another_thread_can_cancel_the_wait() {
         let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
         let mut pending = pending(&receiver);
         let canceller = receiver.canceller();
-        let cancels = thread::spawn(move || {
+        let cancelling = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
             canceller.clone().cancel();
             Instant::now()
@@ -38,11 +38,11 @@ fn another_thread_can_cancel_the_wait() {
         let error = receiver.receive(&mut pending).unwrap_err();
         let ended = Instant::now();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
-        let late = ended.saturating_duration_since(cancels.join().unwrap());
-        assert!(late < BUSY, "{late:?}");
-        best = best.min(late);
+        let delay = ended.saturating_duration_since(cancelling.join().unwrap());
+        assert!(delay < MAX_ANY, "{delay:?}");
+        best = best.min(delay);
     }
-    assert!(best < A_MOMENT, "{best:?}");
+    assert!(best < MAX_BEST, "{best:?}");
 }
 
 #[test]
@@ -54,24 +54,23 @@ fn a_receiver_may_be_cancelled_before_it_waits() {
     canceller.cancel();
     let start = Instant::now();
     assert_eq!(receiver.receive(&mut pending).unwrap_err().kind(), ErrorKind::Cancelled);
-    assert!(start.elapsed() < BUSY);
+    assert!(start.elapsed() < MAX_ANY);
     drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free"));
-    // Nobody is there any more.
+    // There is no receiver any more, and that is no error.
     canceller.cancel();
 }
 
-/// Each ends its own receiver alone.
 #[test]
 fn a_canceller_ends_its_own_receiver_only() {
     let [one, other] = [(); 2].map(|()| LoopbackReceiver::bind(0, "/callback").unwrap());
-    let (mut of_one, mut of_other) = (pending(&one), pending(&other));
+    let (mut pending_one, mut pending_other) = (pending(&one), pending(&other));
     one.canceller().cancel();
-    assert_eq!(one.receive(&mut of_one).unwrap_err().kind(), ErrorKind::Cancelled);
-    let error = other.timeout(Duration::from_millis(50)).receive(&mut of_other).unwrap_err();
+    assert_eq!(one.receive(&mut pending_one).unwrap_err().kind(), ErrorKind::Cancelled);
+    let error = other.timeout(Duration::from_millis(50)).receive(&mut pending_other).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
 }
 
-/// While a sign-in is open in the browser.
+/// While the browser is at LoginRadius's page.
 #[test]
 fn an_open_login_can_be_cancelled() {
     let emulator = Emulator::start().unwrap();

@@ -1,4 +1,4 @@
-//! Nothing that can be printed shows a secret. In a process of its own, for the logger is the process's.
+//! Nothing that can be printed shows a secret. A test binary of its own, because it sets the process's logger.
 
 mod adapter;
 

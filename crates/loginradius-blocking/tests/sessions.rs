@@ -1,4 +1,4 @@
-//! Sessions and threads: what a panic does, and what a callback may do.
+//! Sessions and threads: what a panic leaves behind, and what a callback may do.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,18 +10,18 @@ use loginradius_blocking::{
     App, Client, Error, ErrorKind, Retry, Service, Session, SessionEvent, Sessions, SessionsBuilder, TokenSet,
 };
 use loginradius_conformance::emulator::{Emulator, Fault, Operation, seeded};
-use loginradius_conformance::{Store, Trouble};
+use loginradius_conformance::{Store, StoreFault};
 
-const fn is_shared<T: Send + Sync + Clone + 'static>() {}
-const fn is_sent<T: Send + 'static>() {}
-const _: () = is_shared::<Sessions>();
-const _: () = is_shared::<Session>();
-const _: () = is_sent::<SessionsBuilder>();
-const _: () = is_shared::<SessionEvent>();
+const fn assert_shared<T: Send + Sync + Clone + 'static>() {}
+const fn assert_send<T: Send + 'static>() {}
+const _: () = assert_shared::<Sessions>();
+const _: () = assert_shared::<Session>();
+const _: () = assert_send::<SessionsBuilder>();
+const _: () = assert_shared::<SessionEvent>();
 
 const ADA: &str = "ada";
 
-/// A server that forgives lost answers, as a panic in the wrong place costs one.
+/// Starts a server that accepts a consumed refresh token once more, because a panic can lose a response.
 fn emulator() -> Emulator {
     Emulator::builder().refresh_grace(Duration::from_secs(60)).start().unwrap()
 }
@@ -33,24 +33,24 @@ fn client(emulator: &Emulator) -> Client {
 }
 
 fn sign_in(session: &Session, emulator: &Emulator) -> TokenSet {
-    let answer = emulator.login(&seeded::ADA);
-    let mut tokens = TokenSet::new(answer.access_token);
-    tokens.refresh_token = answer.refresh_token.map(Into::into);
+    let response = emulator.login(&seeded::ADA);
+    let mut tokens = TokenSet::new(response.access_token);
+    tokens.refresh_token = response.refresh_token.map(Into::into);
     tokens.expires_in = Some(Duration::from_secs(3600));
     session.start(&tokens).unwrap();
     tokens
 }
 
-/// The thread itself panics, as its store told it to. The others get an error, and the next call works.
+/// The store's panic ends the thread that called it. The others get an error, and the next call works.
 #[test]
 fn a_panic_in_the_store_leaves_no_caller_waiting() {
-    for trouble in [Trouble::PanicInLock, Trouble::PanicInLoad, Trouble::PanicInSave] {
+    for fault in [StoreFault::PanicInLock, StoreFault::PanicInLoad, StoreFault::PanicInSave] {
         let (emulator, store) = (emulator(), Store::new());
         let sessions = Sessions::new(&client(&emulator), store.clone());
         let session = sessions.session(ADA);
         let old = sign_in(&session, &emulator).access_token;
-        store.trouble(trouble);
-        // Time for the others to come.
+        store.set_fault(fault);
+        // The delay lets the other threads join the refresh.
         emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(100)));
         let since = Instant::now();
         let barrier = Barrier::new(8);
@@ -65,81 +65,81 @@ fn a_panic_in_the_store_leaves_no_caller_waiting() {
                 .collect();
             threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
-        assert!(since.elapsed() < Duration::from_secs(5), "{trouble:?}: {:?}", since.elapsed());
-        assert!(results.iter().any(Result::is_err), "{trouble:?}: nobody was told of the panic");
+        assert!(since.elapsed() < Duration::from_secs(5), "{fault:?}: {:?}", since.elapsed());
+        assert!(results.iter().any(Result::is_err), "{fault:?}: no thread has panicked");
         for result in results.into_iter().flatten() {
-            let error = result.expect_err("nobody has got a token");
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{trouble:?}: {error:?}");
+            let error = result.expect_err("a token in spite of the panic");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{fault:?}: {error:?}");
         }
-        store.repair();
+        store.clear_fault();
         emulator.clear_faults();
         let token = session.access_token().unwrap();
         assert!(emulator.is_live_access_token(token.expose()) && token.expose() != old.expose());
         session.flush().unwrap();
-        assert!(!store.is_locked(ADA), "{trouble:?}");
+        assert!(!store.is_locked(ADA), "{fault:?}");
         assert_eq!(emulator.replays(), 0);
     }
 }
 
-/// A panic gives the store's lock back to other processes, unless the store holds a consumed token.
+/// An unsaved pair retains it, because the store has a consumed token.
 #[test]
 fn a_panic_releases_the_lock_unless_the_pair_is_unsaved() {
-    for trouble in [Trouble::PanicInLoad, Trouble::PanicInSave] {
+    for fault in [StoreFault::PanicInLoad, StoreFault::PanicInSave] {
         let (emulator, store) = (emulator(), Store::new());
         let client = client(&emulator);
         let sessions = Sessions::new(&client, store.clone());
         let session = sessions.session(ADA);
         let old = sign_in(&session, &emulator).access_token;
-        store.trouble(trouble);
+        store.set_fault(fault);
         catch_unwind(AssertUnwindSafe(|| session.refresh_rejected(&old))).unwrap_err();
-        store.repair();
-        let unsaved = matches!(trouble, Trouble::PanicInSave);
-        assert_eq!((store.is_locked(ADA), session.save_error().is_some()), (unsaved, unsaved), "{trouble:?}");
+        store.clear_fault();
+        let unsaved = matches!(fault, StoreFault::PanicInSave);
+        assert_eq!((store.is_locked(ADA), session.save_error().is_some()), (unsaved, unsaved), "{fault:?}");
         session.flush().unwrap();
-        assert!(!store.is_locked(ADA), "{trouble:?}: no other process gets at the session");
-        let others = Sessions::builder(&client, store.clone()).lock_wait(Duration::from_millis(50)).build();
-        others.session(ADA).refresh_rejected(&old).unwrap();
-        // Nor does the first one think that it still has it.
+        assert!(!store.is_locked(ADA), "{fault:?}: the lock is held after a flush");
+        let other_sessions = Sessions::builder(&client, store.clone()).lock_wait(Duration::from_millis(50)).build();
+        other_sessions.session(ADA).refresh_rejected(&old).unwrap();
+        // The session works without the lock that it had.
         session.access_token().unwrap();
         assert_eq!(emulator.replays(), 0);
     }
 }
 
-/// Nor does one cost the tokens that are in memory alone, and their lock.
+/// And the lock with it.
 #[test]
 fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     let (emulator, store) = (emulator(), Store::new());
     let sessions = Sessions::new(&client(&emulator), store.clone());
     let session = sessions.session(ADA);
     let old = sign_in(&session, &emulator).access_token;
-    store.trouble(Trouble::FullAfterIntent);
+    store.set_fault(StoreFault::SaveFailsAfterIntent);
     let token = session.refresh_rejected(&old).unwrap();
-    store.trouble(Trouble::PanicInSave);
+    store.set_fault(StoreFault::PanicInSave);
     catch_unwind(AssertUnwindSafe(|| session.flush())).unwrap_err();
     assert!(session.save_error().is_some(), "the new pair is lost");
-    assert!(store.is_locked(ADA), "others may send the spent token");
-    store.repair();
+    assert!(store.is_locked(ADA), "another process could send the consumed token");
+    store.clear_fault();
     session.flush().unwrap();
     assert_eq!(session.access_token().unwrap().expose(), token.expose());
     assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
     assert_eq!((emulator.refreshes(), emulator.grace_refreshes()), (1, 0));
 }
 
-/// The same in the middle of signing out.
+/// And the lock with it.
 #[test]
 fn a_panic_in_a_sign_out_keeps_the_unsaved_pair() {
-    for trouble in [Trouble::PanicInLoad, Trouble::PanicInSave] {
+    for fault in [StoreFault::PanicInLoad, StoreFault::PanicInSave] {
         let (emulator, store) = (emulator(), Store::new());
         let sessions = Sessions::new(&client(&emulator), store.clone());
         let session = sessions.session(ADA);
         let old = sign_in(&session, &emulator).access_token;
-        store.trouble(Trouble::FullAfterIntent);
+        store.set_fault(StoreFault::SaveFailsAfterIntent);
         let token = session.refresh_rejected(&old).unwrap();
-        store.trouble(trouble);
+        store.set_fault(fault);
         catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
-        assert!(session.save_error().is_some(), "{trouble:?}: the new pair is lost");
-        assert!(store.is_locked(ADA), "{trouble:?}: others may send the spent token");
-        store.repair();
+        assert!(session.save_error().is_some(), "{fault:?}: the new pair is lost");
+        assert!(store.is_locked(ADA), "{fault:?}: another process could send the consumed token");
+        store.clear_fault();
         assert_eq!(session.access_token().unwrap().expose(), token.expose());
         session.flush().unwrap();
         assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()) && !store.is_locked(ADA));
@@ -147,7 +147,7 @@ fn a_panic_in_a_sign_out_keeps_the_unsaved_pair() {
     }
 }
 
-/// Once a sign-out has left its mark, a panic does not bring the token back.
+/// Once the record is marked as signing out, its token is not returned again.
 #[test]
 fn a_panic_does_not_undo_a_sign_out() {
     for unsaved in [false, true] {
@@ -156,13 +156,13 @@ fn a_panic_does_not_undo_a_sign_out() {
         let session = sessions.session(ADA);
         let old = sign_in(&session, &emulator).access_token;
         if unsaved {
-            store.trouble(Trouble::FullAfterIntent);
+            store.set_fault(StoreFault::SaveFailsAfterIntent);
             session.refresh_rejected(&old).unwrap();
         }
-        store.trouble(Trouble::PanicInClear);
+        store.set_fault(StoreFault::PanicInClear);
         catch_unwind(AssertUnwindSafe(|| session.sign_out())).unwrap_err();
         assert_eq!(emulator.live_logins(), 0, "the token is revoked");
-        store.repair();
+        store.clear_fault();
         assert_eq!(session.access_token().expect_err("a revoked token").kind(), ErrorKind::SignInRequired);
         session.sign_out().unwrap();
         assert!(store.is_empty() && !store.is_locked(ADA) && session.save_error().is_none());
@@ -170,7 +170,6 @@ fn a_panic_does_not_undo_a_sign_out() {
     }
 }
 
-/// It takes its own thread along, and nothing else.
 #[test]
 fn a_panic_in_a_callback_ends_its_own_thread_only() {
     let (emulator, store) = (emulator(), Store::new());
@@ -202,13 +201,12 @@ fn a_panic_in_a_callback_ends_its_own_thread_only() {
     assert_eq!((calls.load(Ordering::SeqCst), emulator.refreshes(), emulator.replays()), (2, 2, 0));
 }
 
-/// A callback may use the very session that it is told of.
 #[test]
 fn a_callback_may_use_its_session() {
     let (emulator, store) = (emulator(), Store::new());
-    let own: Arc<OnceLock<Session>> = Arc::default();
+    let cell: Arc<OnceLock<Session>> = Arc::default();
     let used = Arc::new(AtomicBool::new(false));
-    let (inner, done) = (Arc::clone(&own), Arc::clone(&used));
+    let (inner, done) = (Arc::clone(&cell), Arc::clone(&used));
     let sessions = Sessions::builder(&client(&emulator), store.clone())
         .on_event(move |name, event| {
             let Some(session) = inner.get() else { return };
@@ -223,7 +221,7 @@ fn a_callback_may_use_its_session() {
         .build();
     let session = sessions.session(ADA);
     let old = sign_in(&session, &emulator).access_token;
-    own.set(session.clone()).unwrap();
+    cell.set(session.clone()).unwrap();
     let token = session.refresh_rejected(&old).unwrap();
     assert!(
         used.load(Ordering::SeqCst) && emulator.is_live_access_token(token.expose()) == (emulator.live_logins() > 0)

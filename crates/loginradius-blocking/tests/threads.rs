@@ -1,4 +1,4 @@
-//! One client for all threads.
+//! One client in many threads.
 
 use std::thread;
 
@@ -6,15 +6,15 @@ use loginradius_blocking::oauth::RefreshAccessToken;
 use loginradius_blocking::{App, Client, ClientBuilder, Error, Service};
 use loginradius_conformance::Server;
 
-const fn is_shared<T: Send + Sync + Clone + 'static>() {}
-const fn is_sent<T: Send + 'static>() {}
-const _: () = is_shared::<Client>();
-const _: () = is_sent::<ClientBuilder>();
-const _: () = is_shared::<Error>();
+const fn assert_shared<T: Send + Sync + Clone + 'static>() {}
+const fn assert_send<T: Send + 'static>() {}
+const _: () = assert_shared::<Client>();
+const _: () = assert_send::<ClientBuilder>();
+const _: () = assert_shared::<Error>();
 
 #[test]
 fn clones_in_many_threads_get_their_own_responses() {
-    let server = Server::answering(|request| {
+    let server = Server::responding(|request| {
         let length = request.body.len();
         let body = format!(r#"{{"access_token":"{}"}}"#, String::from_utf8_lossy(&request.body));
         assert!(length > 0);
@@ -28,7 +28,7 @@ fn clones_in_many_threads_get_their_own_responses() {
             scope.spawn(move || {
                 let sent = format!("refresh-{number}-");
                 let tokens = client.call(&RefreshAccessToken::new(sent.as_str())).unwrap();
-                assert!(tokens.access_token.expose().contains(&sent), "another thread's answer");
+                assert!(tokens.access_token.expose().contains(&sent), "another thread's response");
             });
         }
     });

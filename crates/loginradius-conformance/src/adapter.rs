@@ -1,4 +1,4 @@
-//! An adapter, as the suite drives it, and the settings of its client.
+//! The interface through which the suite drives an adapter, and the settings of its client.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use loginradius_store::{AsyncSessionStore, SessionStore};
 use crate::receiver::Receiver;
 use crate::session::{SessionSettings, Sessions};
 
-/// An adapter, as the suite drives it: a newtype around its client.
+/// An adapter: implemented for a newtype around its client.
 pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
-    /// The targets of the HTTP library's log lines that show secrets once the logger takes the level
-    /// `Trace`. No setting of ours prevents them, so the adapter's documentation tells of them.
+    /// The targets of the HTTP library's log lines that show secrets at the level `Trace`. No setting of the
+    /// adapter prevents them, so its documentation names them.
     const TELLTALE_LOGS: &[&str];
 
-    /// Its sessions.
+    /// Its `Sessions`.
     type Sessions: Sessions;
 
-    /// Its device login.
+    /// Its `DeviceLogin`.
     type DeviceLogin: DeviceLogin;
 
-    /// Its receiver of callbacks.
+    /// Its `LoopbackReceiver`.
     type Receiver: Receiver;
 
     /// Builds the client.
@@ -33,7 +33,7 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     /// Those of its builder.
     fn new(app: App, settings: &Settings) -> Result<Self, Error>;
 
-    /// The builder with these settings, as `Debug` prints it.
+    /// Prints the builder with these settings by `Debug`.
     fn builder(app: App, settings: &Settings) -> String;
 
     /// The client's `call`.
@@ -101,17 +101,17 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     /// The client's.
     fn run<F: Flow>(&self, flow: F) -> Result<F::Output, Error>;
 
-    /// The client's sessions in that store.
+    /// Makes the client's sessions in that store.
     fn sessions<S: SessionStore + AsyncSessionStore>(&self, store: S, settings: &SessionSettings) -> Self::Sessions;
 
-    /// The builder of sessions with these settings, as `Debug` prints it.
+    /// Prints the builder of sessions with these settings by `Debug`.
     fn sessions_builder(&self, settings: &SessionSettings) -> String;
 
-    /// Lets time pass, in which the client may do what it does in the background.
+    /// Lets time pass, during which the client's background tasks may run.
     fn idle(&self, time: Duration);
 }
 
-/// What a prompt or a program may fail with.
+/// The error of a prompt.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An adapter's `DeviceLogin`.
@@ -122,7 +122,7 @@ pub trait DeviceLogin: Sized {
     /// `pending`.
     fn pending(&self) -> PendingDevice;
 
-    /// `wait`, with that callback for its progress.
+    /// `on_progress` with that function, and `wait`.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ pub trait DeviceLogin: Sized {
     fn wait(self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Result<TokenSet, Error>;
 }
 
-/// What an adapter's builder is told. What is `None` is left as the builder has it.
+/// The settings of an adapter's client builder. `None` leaves the builder's default.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
@@ -149,7 +149,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// No retries, and long timeouts, so that a test which takes one by mistake is slow.
+    /// Returns no retries, and long timeouts: a test that reaches one by mistake is slow.
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
@@ -163,7 +163,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// So many attempts, one right after the other.
+    /// Returns settings with so many attempts, a millisecond or two apart.
     pub(crate) fn attempts(attempts: u32) -> Self {
         let retry = Retry::default()
             .with_attempts(attempts)

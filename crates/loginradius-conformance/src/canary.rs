@@ -1,5 +1,5 @@
-//! Secrets are planted wherever one can be, everything goes right and wrong, and whatever can be printed
-//! is searched for them.
+//! Secrets are planted wherever there is room for one, every operation succeeds and fails in every way, and
+//! everything that can be printed or logged is searched for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
@@ -13,14 +13,14 @@ use loginradius_proto::session::{EndReason, SessionEvent};
 use loginradius_proto::{Error, RefreshToken, TokenSet};
 
 use crate::adapter::{Adapter, Settings};
-use crate::browser::{self, Place};
+use crate::browser::{self, Browser};
 use crate::cases::cases;
 use crate::faults::Fault;
 use crate::operations::{Operation, REFUSED, app, secrets, success};
 use crate::receiver::Receiver;
 use crate::server::{Server, json};
 use crate::session::{OnEvent, Session, SessionSettings, Sessions};
-use crate::store::{Store, Trouble};
+use crate::store::{Store, StoreFault};
 use crate::tls::Tls;
 
 /// A line of a log.
@@ -30,7 +30,7 @@ struct Line {
     text: String,
 }
 
-/// Keeps every line of every crate.
+/// A logger that keeps every line of every crate.
 struct Capture(Mutex<Vec<Line>>);
 
 static LOG: Capture = Capture(Mutex::new(Vec::new()));
@@ -48,7 +48,7 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
-/// The secrets in a text.
+/// Returns the secrets in a text.
 fn found(text: &str) -> Vec<&'static str> {
     secrets::ALL.into_iter().filter(|secret| text.contains(*secret)).collect()
 }
@@ -57,7 +57,7 @@ fn assert_clean(what: &str, text: &str) {
     assert!(found(text).is_empty(), "{what} shows {:?}: {text}", found(text));
 }
 
-/// Everything of an error that can be printed, its sources included.
+/// Checks everything of an error that can be printed, its sources included.
 fn check_error(what: &str, error: &Error) {
     assert_clean(what, &format!("{error}\n{error:?}\n{error:#?}"));
     let mut source = error.source();
@@ -84,7 +84,7 @@ fn call<A: Adapter>(operations: &[Operation<A>], what: &str, client: &A, succeed
     assert_clean(what, &format!("{client:?}\n{client:#?}"));
 }
 
-/// What a session prints: itself, its tokens, its events, its errors.
+/// Checks what a session prints: itself, its tokens, its errors.
 fn check_session(what: &str, session: &impl Session) {
     assert_clean(what, &format!("{session:?}\n{session:#?}"));
     if let Some(error) = session.save_error() {
@@ -106,31 +106,31 @@ fn check_event(what: &str, event: &SessionEvent) {
     }
 }
 
-/// A session is refreshed and signed out of, here and in another process, while the server does what it does.
+/// Refreshes and signs out of a session, in this and in another process, whatever the server does.
 fn call_sessions<A: Adapter>(what: &str, client: &A) {
     call_session(what, client, None);
 }
 
-/// The same while the store has a trouble.
-fn call_session<A: Adapter>(what: &str, client: &A, trouble: Option<Trouble>) {
-    let what = format!("{what}, {trouble:?}: session");
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let hears = Arc::clone(&told);
-    // A panic in there is not one of this test.
-    let on_event: OnEvent = Arc::new(move |_, event| hears.lock().unwrap().push(event.clone()));
+/// Does the same while the store has a fault.
+fn call_session<A: Adapter>(what: &str, client: &A, store_fault: Option<StoreFault>) {
+    let what = format!("{what}, {store_fault:?}: session");
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let notified = Arc::clone(&events);
+    // The events are checked at the end: a panic in the callback would not fail this test.
+    let on_event: OnEvent = Arc::new(move |_, event| notified.lock().unwrap().push(event.clone()));
     let settings =
         SessionSettings { on_event: Some(on_event), lock_wait: Some(Duration::from_millis(1)), ..Default::default() };
     assert_clean(&what, &client.sessions_builder(&settings));
     let store = Store::new();
-    let [sessions, others] = [(); 2].map(|()| client.sessions(store.clone(), &settings));
-    let (session, other) = (sessions.session("ada"), others.session("ada"));
+    let [sessions, other_sessions] = [(); 2].map(|()| client.sessions(store.clone(), &settings));
+    let (session, other_session) = (sessions.session("ada"), other_sessions.session("ada"));
     let mut tokens = TokenSet::new(secrets::ACCESS_TOKEN);
     tokens.refresh_token = Some(RefreshToken::new(secrets::REFRESH_TOKEN));
-    tokens.id_token = Some(secrets::ANSWERED.into());
-    let failed = tokens.access_token.clone();
+    tokens.id_token = Some(secrets::IN_RESPONSE.into());
+    let rejected = tokens.access_token.clone();
     session.start(&tokens).unwrap();
-    if let Some(trouble) = trouble {
-        store.trouble(trouble);
+    if let Some(fault) = store_fault {
+        store.set_fault(fault);
     }
     let check = |result: Result<(), Error>| {
         if let Err(error) = result {
@@ -138,32 +138,35 @@ fn call_session<A: Adapter>(what: &str, client: &A, trouble: Option<Trouble>) {
         }
         check_session(&what, &session);
     };
-    check(session.refresh_rejected(&failed).map(drop));
+    check(session.refresh_rejected(&rejected).map(drop));
     check(session.access_token().map(drop));
-    check(other.refresh_rejected(&failed).map(drop));
-    check_session(&what, &other);
+    check(other_session.refresh_rejected(&rejected).map(drop));
+    check_session(&what, &other_session);
     check(session.flush());
     check(session.sign_out());
-    check(other.access_token().map(drop));
+    check(other_session.access_token().map(drop));
     assert_clean(&what, &format!("{sessions:?}\n{sessions:#?}"));
-    for event in &*told.lock().unwrap() {
+    for event in &*events.lock().unwrap() {
         check_event(&what, event);
     }
 }
 
-/// Callbacks come to the client, with a code that is exchanged while the server does what it does.
+/// Completes browser logins with good and bad callbacks, whatever the server does.
 fn call_browser<A: Adapter>(what: &str, client: &A) {
     let what = format!("{what}: browser");
     let callback = Callback::from_query(&format!("code={}&state={}", secrets::CODE, secrets::STATE)).unwrap();
-    let strange =
+    let other_state =
         Callback::from_query(&format!("code={0}&state={1}x&code={0}", secrets::CODE, secrets::STATE)).unwrap();
-    let bad = Callback::from_query(&format!("code={0}&state={1}&code={0}", secrets::CODE, secrets::STATE)).unwrap();
+    let two_codes =
+        Callback::from_query(&format!("code={0}&state={1}&code={0}", secrets::CODE, secrets::STATE)).unwrap();
     let query =
         format!("error=invalid_request&error_description=no:+{0}+{1}&state={0}", secrets::STATE, secrets::VERIFIER);
-    let refused = Callback::from_query(&query).unwrap();
+    let denied = Callback::from_query(&query).unwrap();
     assert_clean(&what, &format!("{callback:?}{callback:#?}"));
-    for callbacks in [[&strange, &callback, &callback], [&strange, &bad, &bad], [&refused, &refused, &strange]] {
-        let mut pending = planted(client, "http://127.0.0.1:8400/callback");
+    for callbacks in
+        [[&other_state, &callback, &callback], [&other_state, &two_codes, &two_codes], [&denied, &denied, &other_state]]
+    {
+        let mut pending = pending_with_secrets(client, "http://127.0.0.1:8400/callback");
         for callback in callbacks {
             match client.complete_browser_login(&mut pending, callback) {
                 Ok(tokens) => assert_clean(&what, &format!("{tokens:?}{tokens:#?}")),
@@ -174,53 +177,54 @@ fn call_browser<A: Adapter>(what: &str, client: &A) {
     }
 }
 
-/// The same through a receiver.
+/// Does the same through a receiver.
 fn receive_callbacks<A: Adapter>(what: &str, client: &A) {
     let what = format!("{what}: receiver");
     let receiver = A::Receiver::bind(0, "/callback").unwrap();
     assert_clean(&what, &format!("{receiver:?}{receiver:#?}"));
-    let mut pending = planted(client, receiver.redirect_uri());
-    let place = Place { port: browser::port(receiver.redirect_uri()), state: secrets::STATE.to_owned() };
-    let browser = thread::spawn(move || {
-        assert_eq!(place.visit(&format!("/?code={}&state={}", secrets::CODE, secrets::STATE)).status, 404);
-        assert_eq!(place.visit(&format!("/callback?code={}&state=x{}", secrets::CODE, secrets::STATE)).status, 400);
-        assert_eq!(place.visit(&format!("/callback?code={}&state={}", secrets::CODE, secrets::STATE)).status, 200);
+    let mut pending = pending_with_secrets(client, receiver.redirect_uri());
+    let browser = Browser { port: browser::port(receiver.redirect_uri()), state: secrets::STATE.to_owned() };
+    let visits = thread::spawn(move || {
+        assert_eq!(browser.visit(&format!("/?code={}&state={}", secrets::CODE, secrets::STATE)).status, 404);
+        assert_eq!(browser.visit(&format!("/callback?code={}&state=x{}", secrets::CODE, secrets::STATE)).status, 400);
+        assert_eq!(browser.visit(&format!("/callback?code={}&state={}", secrets::CODE, secrets::STATE)).status, 200);
     });
     let authorized = receiver.receive(&mut pending).unwrap();
-    browser.join().unwrap();
+    visits.join().unwrap();
     assert_clean(&what, &format!("{authorized:?}{authorized:#?}{pending:?}"));
 
     let receiver = A::Receiver::bind(0, "/callback").unwrap();
     let request = AuthorizationRequest::new(receiver.redirect_uri());
     let port = browser::port(receiver.redirect_uri());
-    let mut browser = None;
+    let mut visit = None;
     let result = client.browser_login(receiver, &request, |url| {
-        let place = Place { port, state: browser::param(url, "state").to_owned() };
-        browser = Some(thread::spawn(move || {
-            let target = format!("/callback?code={}&state={}", secrets::CODE, place.state);
-            assert_eq!(place.visit(&target).status, 200);
+        let browser = Browser { port, state: browser::param(url, "state").to_owned() };
+        visit = Some(thread::spawn(move || {
+            let callback = format!("/callback?code={}&state={}", secrets::CODE, browser.state);
+            assert_eq!(browser.visit(&callback).status, 200);
         }));
     });
-    browser.unwrap().join().unwrap();
+    visit.unwrap().join().unwrap();
     match result {
         Ok(tokens) => assert_clean(&what, &format!("{tokens:?}{tokens:#?}")),
         Err(error) => check_error(&what, &error),
     }
 }
 
-/// A sign-in with a state and a verifier that can be searched for. What was made for it shows nothing either.
-fn planted<A: Adapter>(client: &A, redirect_uri: &str) -> PendingLogin {
+/// Makes a pending login whose state and verifier are the secrets. Before, it checks that those of the real login are
+/// not printed either.
+fn pending_with_secrets<A: Adapter>(client: &A, redirect_uri: &str) -> PendingLogin {
     let request = AuthorizationRequest::new(redirect_uri).scope("openid");
-    let sign_in = client.begin_browser_login(&request).unwrap();
-    let json = sign_in.pending.to_json();
+    let login = client.begin_browser_login(&request).unwrap();
+    let json = login.pending.to_json();
     let text = |name: &str| {
         let (_, rest) = json.split_once(&format!(r#""{name}":""#)).expect("it is stored");
         rest.split('"').next().unwrap()
     };
-    let (state, verifier) = (sign_in.pending.expose_state(), text("code_verifier"));
-    let printed = format!("{request:?}{sign_in:?}{sign_in:#?}");
-    for made in [state, verifier, sign_in.pending.nonce().unwrap()] {
-        assert!(made.len() == 43 && !printed.contains(made), "{printed}");
+    let (state, verifier) = (login.pending.expose_state(), text("code_verifier"));
+    let printed = format!("{request:?}{login:?}{login:#?}");
+    for generated in [state, verifier, login.pending.nonce().unwrap()] {
+        assert!(generated.len() == 43 && !printed.contains(generated), "{printed}");
     }
     PendingLogin::from_json(&json.replace(state, secrets::STATE).replace(verifier, secrets::VERIFIER)).unwrap()
 }
@@ -230,10 +234,10 @@ fn with_proxy_password(proxy: &Server) -> Settings {
     Settings { proxy: Some(url), ..Settings::default() }
 }
 
-/// Every operation over `http` and `https`, past a proxy and through it, with every fault there is.
+/// Calls every operation over `http` and `https`, without and with a proxy, with every fault of a server.
 fn everything<A: Adapter>() {
-    let server = Server::answering(|_| json("200 OK", &success()));
-    let proxy = Server::answering(|request| {
+    let server = Server::responding(|_| json("200 OK", &success()));
+    let proxy = Server::responding(|request| {
         format!("HTTP/1.1 407 {0}\r\nX-Echo: {0}\r\nContent-Length: 0\r\n\r\n", request.head.replace("\r\n", " "))
             .into_bytes()
     });
@@ -245,9 +249,14 @@ fn everything<A: Adapter>() {
     for call in [call_browser::<A>, receive_callbacks] {
         call("success", &A::new(app(&server.url()), &settings).unwrap());
     }
-    for trouble in [None, Some(Trouble::FullAfterIntent), Some(Trouble::Full), Some(Trouble::Load), Some(Trouble::Lock)]
-    {
-        call_session("success", &A::new(app(&server.url()), &settings).unwrap(), trouble);
+    for store_fault in [
+        None,
+        Some(StoreFault::SaveFailsAfterIntent),
+        Some(StoreFault::SaveFails),
+        Some(StoreFault::LoadFails),
+        Some(StoreFault::LockFails),
+    ] {
+        call_session("success", &A::new(app(&server.url()), &settings).unwrap(), store_fault);
     }
     call_all("proxy", &A::new(app("https://acme.invalid"), &settings).unwrap(), false);
     call_all("refused", &A::new(app(REFUSED), &settings).unwrap(), false);
@@ -265,12 +274,12 @@ fn everything<A: Adapter>() {
             fault.act(peer, &request, &elsewhere);
         }
     });
-    let patience = |millis| Settings { timeout: Duration::from_millis(millis), ..Settings::default() };
-    let [quick, patient] =
-        [patience(40), patience(2000)].map(|settings| A::new(app(&server.url()), &settings).unwrap());
+    let with_timeout = |millis| Settings { timeout: Duration::from_millis(millis), ..Settings::default() };
+    let [impatient, patient] =
+        [with_timeout(40), with_timeout(2000)].map(|settings| A::new(app(&server.url()), &settings).unwrap());
     for fault in Fault::ALL {
         *next.lock().unwrap() = fault;
-        let client = if fault.is_slow() { &quick } else { &patient };
+        let client = if fault.is_slow() { &impatient } else { &patient };
         if fault.is_long() {
             call(&[Operation::refresh()], &format!("{fault:?}"), client, false);
         } else {
@@ -280,15 +289,15 @@ fn everything<A: Adapter>() {
         }
     }
 
-    // What servers say about what they were sent, and more of it than they were asked for.
-    for (status, echo) in [("400 Bad Request", "error_description"), ("500 Error", "Description")] {
-        let server = Server::answering(move |request| {
+    // Error responses that echo the request and carry an access token besides.
+    for (status, member) in [("400 Bad Request", "error_description"), ("500 Error", "Description")] {
+        let server = Server::responding(move |request| {
             let text = request.head.lines().next().unwrap_or_default().to_owned()
                 + &String::from_utf8_lossy(&request.body).replace('"', "'");
-            let data = secrets::ANSWERED;
+            let data = secrets::IN_RESPONSE;
             json(
                 status,
-                &format!(r#"{{"error":"no","ErrorCode":908,"{echo}":"{text}","Data":{{"access_token":"{data}"}}}}"#),
+                &format!(r#"{{"error":"no","ErrorCode":908,"{member}":"{text}","Data":{{"access_token":"{data}"}}}}"#),
             )
         });
         call_all(status, &A::new(app(&server.url()), &Settings::default()).unwrap(), false);
@@ -296,8 +305,8 @@ fn everything<A: Adapter>() {
         call_browser(status, &A::new(app(&server.url()), &Settings::default()).unwrap());
     }
 
-    // The end of a session, which its record remembers.
-    let server = Server::answering(|request| {
+    // A rejection that echoes the request, and which the session's record stores.
+    let server = Server::responding(|request| {
         let text = String::from_utf8_lossy(&request.body).replace('"', "'");
         json("400 Bad Request", &format!(r#"{{"error":"invalid_grant","error_description":"{text}"}}"#))
     });
@@ -312,19 +321,19 @@ fn everything<A: Adapter>() {
     call_all("closed TLS", &A::new(app(&server.https_url()), &settings).unwrap(), false);
 }
 
-/// The lines that were logged meanwhile.
-fn logged(level: LevelFilter, meanwhile: impl FnOnce()) -> Vec<Line> {
+/// Returns the lines that are logged while that function runs.
+fn logged(level: LevelFilter, act: impl FnOnce()) -> Vec<Line> {
     static START: Once = Once::new();
     START.call_once(|| log::set_logger(&LOG).expect("the canary has a process of its own"));
     log::set_max_level(level);
     LOG.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    // The search finds what is there.
+    // Proves that a secret in a line is found.
     log::debug!(target: "canary", "{}", RefreshToken::new(secrets::REFRESH_TOKEN).expose());
-    meanwhile();
+    act();
     std::mem::take(&mut *LOG.0.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The targets whose lines show a secret, alone or one after the other.
+/// Returns the targets whose lines show a secret, each alone or all joined.
 fn telltales(lines: &[Line]) -> BTreeSet<&str> {
     let mut telltales = BTreeSet::new();
     let mut dumps = BTreeMap::<&str, String>::new();
@@ -340,8 +349,9 @@ fn telltales(lines: &[Line]) -> BTreeSet<&str> {
 }
 
 fn nothing_printable_shows_a_secret<A: Adapter>() {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // There is one logger for all adapters of a process.
+    static LOGGER: Mutex<()> = Mutex::new(());
+    let _guard = LOGGER.lock().unwrap_or_else(PoisonError::into_inner);
 
     let lines = logged(LevelFilter::Debug, everything::<A>);
     assert_eq!(telltales(&lines), BTreeSet::from(["canary"]), "at the level Debug");

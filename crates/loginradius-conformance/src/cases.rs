@@ -1,6 +1,6 @@
-//! How a module of the suite lists its cases.
+//! The macro by which a module of the suite lists its cases.
 
-/// Lists a module's cases once: as functions for the macro of the same name, which makes tests of them.
+/// Exports a module's cases as functions, and as a macro that makes a test of each.
 macro_rules! cases {
     (($dollar:tt) $module:ident $public:ident { $($case:ident,)+ }) => {
         #[doc(hidden)]

@@ -1,11 +1,11 @@
-//! The same test again in a process of its own, where the environment can be set.
+//! Runs the same test again in a child process, where environment variables can be set.
 
 use std::cell::RefCell;
 use std::env;
 use std::process::Command;
 
 const ARGUMENT: &str = "LOGINRADIUS_CONFORMANCE_ARGUMENT";
-/// Every variable that can name a proxy or an exception from it.
+/// All variables that can name a proxy or its exceptions.
 const PROXY_VARIABLES: [&str; 8] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"];
 
@@ -13,20 +13,20 @@ thread_local! {
     static NAME: RefCell<Option<&'static str>> = const { RefCell::new(None) };
 }
 
-/// Runs the case that the test of this name is made of.
+/// Runs the case of the test of that name.
 pub fn run(name: &'static str, case: fn()) {
-    // A test's name begins below its crate.
+    // The test's name has no crate in front.
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     NAME.set(Some(name));
     case();
 }
 
-/// The argument that [`again`] was given, if this is the child.
+/// Returns the argument of [`run_again`], if this is the child.
 pub(crate) fn argument() -> Option<String> {
     env::var(ARGUMENT).ok()
 }
 
-/// This test in a child that gets `argument`, and of all proxy variables only those in `variables`.
+/// Makes the command that runs this test in a child with `argument`, and with no proxy variables but `variables`.
 pub(crate) fn command(argument: &str, variables: &[(&str, &str)]) -> Command {
     let mut child = Command::new(env::current_exe().unwrap());
     child.args([name(), "--exact", "--nocapture"]).env(ARGUMENT, argument);
@@ -42,7 +42,7 @@ pub(crate) fn command(argument: &str, variables: &[(&str, &str)]) -> Command {
 /// # Panics
 ///
 /// If the child fails.
-pub(crate) fn again(argument: &str, variables: &[(&str, &str)]) {
+pub(crate) fn run_again(argument: &str, variables: &[(&str, &str)]) {
     let output = command(argument, variables).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));

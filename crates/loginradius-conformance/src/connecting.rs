@@ -1,4 +1,4 @@
-//! What comes before a request: *not sent* is said if that is certain, and only then.
+//! Failures before the request: they mean `NotSent` if that is certain, and only then.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -18,7 +18,7 @@ fn settings(tls: &Tls) -> Settings {
     Settings { root_certificates: Some(tls.root.clone()), ..Settings::default() }
 }
 
-/// The error of an operation that must not be repeated.
+/// Returns the error of an operation that must not be retried.
 fn error<A: Adapter>(url: &str, settings: &Settings) -> Error {
     let client = A::new(app(url), settings).unwrap();
     (Operation::<A>::refresh().call)(&client).unwrap_err()
@@ -29,7 +29,7 @@ fn a_refused_connection_means_not_sent_and_is_retried<A: Adapter>() {
         let client = A::new(app(REFUSED), &Settings::attempts(3)).unwrap();
         let error = (operation.call)(&client).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotSent, "{}: {error:?}", operation.name);
-        // What was not sent may be sent again, whatever it is.
+        // Every operation may be retried if it was not sent.
         assert!(error.to_string().contains("3 attempts"), "{}: {error}", operation.name);
     }
 }
@@ -39,11 +39,11 @@ fn a_refused_tls_connection_means_not_sent<A: Adapter>() {
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
 }
 
-/// A name that is reserved for not being found (RFC 6761, section 6.4). A machine without a resolver may
-/// take its time to say so, and then it is the connect timeout that says it.
+/// No host can have a name in `.invalid` (RFC 6761, section 6.4). A machine without a resolver may be slow to find
+/// out; then the connect timeout ends the attempt.
 fn an_unknown_host_means_not_sent<A: Adapter>() {
     if child::argument().is_none() {
-        child::again("", &[]);
+        child::run_again("", &[]);
         return;
     }
     let settings = Settings { connect_timeout: Duration::from_millis(200), ..Settings::default() };
@@ -51,8 +51,8 @@ fn an_unknown_host_means_not_sent<A: Adapter>() {
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
 }
 
-/// Connections wait in a queue until they are accepted; in a full one a new one is not even refused. How
-/// a queue is filled differs from system to system.
+/// Connections wait in a queue until they are accepted; if it is full, a new one is not even refused. How to fill the
+/// queue differs between systems.
 fn a_connect_timeout_means_not_sent<A: Adapter>() {
     if !cfg!(target_os = "linux") {
         return;
@@ -71,7 +71,7 @@ fn a_connect_timeout_means_not_sent<A: Adapter>() {
     let start = Instant::now();
     let error = error::<A>(&format!("http://{address}"), &settings);
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
-    // Less what it took to come to that point.
+    // The timeout may begin earlier, at the start of the call.
     assert!((timeout / 2..timeout * 10).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
@@ -97,7 +97,7 @@ fn an_untrusted_certificate_means_not_sent<A: Adapter>() {
     assert_eq!(server.requests().len(), 0);
 }
 
-/// The roots that the builder was given are the only ones, even where the system has been told of more.
+/// The builder's roots are the only ones, even if the system's roots would accept the certificate.
 fn own_roots_replace_the_systems_roots<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
     if let Some(url) = child::argument() {
@@ -109,8 +109,8 @@ fn own_roots_replace_the_systems_roots<A: Adapter>() {
     let name = format!("loginradius-conformance-{}-{}.pem", std::process::id(), std::any::type_name::<A>());
     let path = std::env::temp_dir().join(name.replace("::", "-"));
     std::fs::write(&path, &tls.root).unwrap();
-    // Where OpenSSL and those who follow it look for the system's roots.
-    child::again(&server.https_url(), &[("SSL_CERT_FILE", path.to_str().unwrap())]);
+    // The variable by which OpenSSL and the libraries that follow it find the system's roots.
+    child::run_again(&server.https_url(), &[("SSL_CERT_FILE", path.to_str().unwrap())]);
     std::fs::remove_file(path).unwrap();
     assert_eq!(server.requests().len(), 0);
 }
@@ -122,41 +122,41 @@ fn a_certificate_for_another_name_means_not_sent<A: Adapter>() {
     assert_eq!((error.kind(), server.requests().len()), (ErrorKind::NotSent, 0), "{error:?}");
 }
 
-/// The client is refused while both sides still shake hands.
+/// The server refuses the client during the handshake.
 fn a_missing_client_certificate_in_tls_1_2_is_an_error<A: Adapter>() {
-    let tls = Tls::wanting_a_client_certificate(&TLS12);
+    let tls = Tls::requiring_a_client_certificate(&TLS12);
     let server = tls.server();
     let error = error::<A>(&server.https_url(), &settings(&tls));
-    assert_unsure(&error);
+    assert_not_sent_or_unknown(&error);
     assert_eq!(server.requests().len(), 0);
 }
 
-/// The client learns that it is refused after its handshake is over, when the request may be on its way.
+/// The server refuses the client after the client's part of the handshake, when the request may be on its way.
 fn a_missing_client_certificate_in_tls_1_3_means_outcome_unknown<A: Adapter>() {
-    let tls = Tls::wanting_a_client_certificate(&TLS13);
+    let tls = Tls::requiring_a_client_certificate(&TLS13);
     let server = tls.server();
     let error = error::<A>(&server.https_url(), &settings(&tls));
     assert_eq!((error.kind(), server.requests().len()), (ErrorKind::OutcomeUnknown, 0), "{error:?}");
 }
 
-/// A transport may or may not be able to tell that it has not come to the request yet.
-fn assert_unsure(error: &Error) {
+/// A transport may or may not know that it has not begun the request yet.
+fn assert_not_sent_or_unknown(error: &Error) {
     assert!(matches!(error.kind(), ErrorKind::NotSent | ErrorKind::OutcomeUnknown), "{error:?}");
 }
 
 fn a_close_in_the_handshake_is_an_error<A: Adapter>() {
-    // At once, after the greeting, and in the middle of an answer to it.
-    for answer in [None, Some(&b""[..]), Some(b"\x16\x03\x03\x00\x7a\x02\x00")] {
+    // At once, after the client's hello, and in the middle of the server's.
+    for hello in [None, Some(&b""[..]), Some(b"\x16\x03\x03\x00\x7a\x02\x00")] {
         let server = Server::start(move |peer| {
-            if let Some(answer) = answer {
+            if let Some(hello) = hello {
                 let _ = peer.stream().read(&mut [0; 16]);
-                let _ = peer.send(answer);
+                let _ = peer.send(hello);
             }
         });
-        assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
+        assert_not_sent_or_unknown(&error::<A>(&server.https_url(), &Settings::default()));
     }
     let server = Server::start(|peer| peer.reset());
-    assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
+    assert_not_sent_or_unknown(&error::<A>(&server.https_url(), &Settings::default()));
 }
 
 fn plain_http_in_the_handshake_is_an_error<A: Adapter>() {
@@ -164,10 +164,10 @@ fn plain_http_in_the_handshake_is_an_error<A: Adapter>() {
         let _ = peer.stream().read(&mut [0; 16]);
         let _ = peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
-    assert_unsure(&error::<A>(&server.https_url(), &Settings::default()));
+    assert_not_sent_or_unknown(&error::<A>(&server.https_url(), &Settings::default()));
 }
 
-/// Nothing but an alert that refuses the greeting.
+/// The server's only message is an alert: `handshake_failure`.
 fn an_alert_in_the_handshake_means_not_sent<A: Adapter>() {
     let server = Server::start(|peer| {
         let _ = peer.stream().read(&mut [0; 16]);
@@ -177,34 +177,33 @@ fn an_alert_in_the_handshake_means_not_sent<A: Adapter>() {
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
 }
 
-/// A server that takes the connection and then says nothing is waited for no longer than for connecting.
+/// The connect timeout covers the handshake too.
 fn silence_in_the_handshake_ends_at_the_connect_timeout<A: Adapter>() {
     let server = Server::start(|peer| peer.wait());
     let settings = Settings { connect_timeout: Duration::from_millis(100), ..Settings::default() };
     let client = A::new(app(&server.https_url()), &settings).unwrap();
     let start = Instant::now();
-    assert_unsure(&(Operation::<A>::refresh().call)(&client).unwrap_err());
+    assert_not_sent_or_unknown(&(Operation::<A>::refresh().call)(&client).unwrap_err());
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert!(server.is_left_alone(&client, 1), "the connection is still open");
+    assert!(server.all_closed(&client, 1), "the connection is still open");
 }
 
-/// Once the handshake is over, the request may have arrived.
+/// After the handshake the request may have arrived.
 fn a_close_after_the_handshake_means_outcome_unknown<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
-    let at_once = tls.serve(|_, _| ());
+    let before_the_request = tls.serve(|_, _| ());
     let after_the_request = tls.serve(|stream, peer| {
         if let Some(request) = read_request(stream, peer.number()) {
             peer.record(request);
         }
     });
-    for server in [&at_once, &after_the_request] {
+    for server in [&before_the_request, &after_the_request] {
         let error = error::<A>(&server.https_url(), &settings(&tls));
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     }
     assert_eq!(after_the_request.requests().len(), 1);
 }
 
-/// The same with bytes that are no TLS.
 fn bytes_that_are_not_tls_mean_outcome_unknown<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
     let server = tls.serve(|stream, peer| {

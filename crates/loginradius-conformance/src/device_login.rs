@@ -1,5 +1,5 @@
-//! A device sign-in from its code to its tokens. It takes a second, the least interval there is; its
-//! timing is the core's, and tested there.
+//! A device login from its code to its tokens. It takes a second, the shortest interval between polls; the core's
+//! tests check its timing.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl<A: Adapter> Login<A> {
         Self { emulator, client }
     }
 
-    /// What the sign-in ends with after `decide`, and how often it polled.
+    /// Runs the login with `decide` as its user. Returns its result, and how often it polled.
     fn run(&self, decide: impl FnOnce(&Emulator, &str)) -> (Result<TokenSet, loginradius_proto::Error>, usize) {
         let result = self.client.device_login(&RequestDeviceCode::new().scope("email profile"), |grant| {
             decide(&self.emulator, &grant.user_code);
@@ -37,7 +37,7 @@ impl<A: Adapter> Login<A> {
     }
 }
 
-/// Long enough for every sign-in here, and soon over for an adapter that never learns of its end.
+/// Long enough for every login here, and short for an adapter that misses the end of one.
 const LIFETIME: Duration = Duration::from_secs(4);
 
 fn an_approved_login_yields_tokens<A: Adapter>() {

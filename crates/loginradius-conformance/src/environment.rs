@@ -1,22 +1,22 @@
-//! The environment's proxy: nothing for this machine goes through it, and the rest does.
+//! The proxy of the environment variables: requests to this machine bypass it, all others go through it.
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::child;
 use crate::operations::success;
-use crate::proxies::{all_go_direct, assert_connects, refused_by_proxy, refusing_proxy};
+use crate::proxies::{assert_connects, call_loopback, check_refusal, refusing_proxy};
 use crate::server::{Server, json};
 
 fn loopback_bypasses_the_environments_proxy<A: Adapter>() {
     if let Some(url) = child::argument() {
-        all_go_direct::<A>(&url, &Settings::default());
+        call_loopback::<A>(&url, &Settings::default());
         return;
     }
     let proxy = refusing_proxy();
-    let server = Server::answering(|_| json("200 OK", &success()));
+    let server = Server::responding(|_| json("200 OK", &success()));
     let proxies = proxies(&proxy);
     let proxies: Vec<_> = proxies.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    child::again(&server.url(), &proxies);
+    child::run_again(&server.url(), &proxies);
     assert_eq!((server.requests().len(), proxy.connections()), (20, 0));
 }
 
@@ -26,12 +26,12 @@ fn proxies(proxy: &Server) -> [(&'static str, String); 6] {
 
 fn other_hosts_go_through_the_environments_proxy<A: Adapter>() {
     if child::argument().is_some() {
-        refused_by_proxy::<A>(&Settings::attempts(2));
+        check_refusal::<A>(&Settings::attempts(2));
         return;
     }
     let proxy = refusing_proxy();
     let url = proxy.url();
-    child::again("", &[("HTTPS_PROXY", &url), ("https_proxy", &url)]);
+    child::run_again("", &[("HTTPS_PROXY", &url), ("https_proxy", &url)]);
     assert_connects(&proxy, 2);
 }
 

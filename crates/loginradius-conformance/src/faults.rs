@@ -1,31 +1,31 @@
-//! What a server can do wrong, once its client's request has arrived.
+//! What a server can do wrong after a request has arrived.
 
 use std::thread;
 use std::time::Duration;
 
 use crate::operations::{secrets, success};
-use crate::server::{Peer, Request, answer, json};
+use crate::server::{Peer, Request, json, response};
 
-/// Something that is done instead of answering. Where there is room for text, the request is echoed, as
-/// some servers do on their error pages.
+/// What a server does in place of a proper response. Where there is room for text it echoes the request, as the error
+/// pages of some servers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Close,
     Reset,
     HalfAHeader,
-    /// A success that is whole, but shorter than its length says.
+    /// A whole success with a `Content-Length` that is too long.
     ShortBody,
-    /// The same in chunks, without the last one.
+    /// A whole success in chunks, without the last chunk.
     NoLastChunk,
     BadChunk,
     Silence,
-    /// A byte now and then, of the header.
+    /// A header with a pause after each byte.
     SlowHeader,
-    /// The same of the body.
+    /// A body with a pause after each byte.
     SlowBody,
     Html(u16),
     Redirect(u16),
-    /// 10 MiB, a success but for its length.
+    /// A success that is padded to 10 MiB.
     Long,
     Endless,
     Empty,
@@ -68,17 +68,17 @@ impl Fault {
         Self::TwoLengths,
     ];
 
-    /// Whether it takes as long as the client lets it.
+    /// Returns whether it lasts until the client's timeout.
     pub(crate) fn is_slow(self) -> bool {
         matches!(self, Self::Silence | Self::SlowHeader | Self::SlowBody)
     }
 
-    /// Whether it is a MiB or more.
+    /// Returns whether it sends a MiB or more.
     pub(crate) fn is_long(self) -> bool {
         matches!(self, Self::Long | Self::Endless | Self::LongHeader | Self::EndlessHeader)
     }
 
-    /// Does it. `elsewhere` is where redirects lead.
+    /// Does it. Redirects lead to `elsewhere`.
     pub(crate) fn act(self, peer: &mut Peer, request: &Request, elsewhere: &str) {
         let echo = echo(request);
         let result = match self {
@@ -105,12 +105,12 @@ impl Fault {
                 drip(peer, &format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()), &body)
             }
             Self::Html(status) => {
-                let page = format!("<html><body>{echo} {}</body></html>", secrets::ANSWERED);
-                peer.send(&answer(&format!("{status} Out of order"), "Content-Type: text/html\r\n", &page))
+                let page = format!("<html><body>{echo} {}</body></html>", secrets::IN_RESPONSE);
+                peer.send(&response(&format!("{status} Out of order"), "Content-Type: text/html\r\n", &page))
             }
             Self::Redirect(status) => {
-                let location = format!("Location: {elsewhere}/next?token={}\r\n", secrets::ANSWERED);
-                peer.send(&answer(&format!("{status} Elsewhere"), &location, ""))
+                let location = format!("Location: {elsewhere}/next?token={}\r\n", secrets::IN_RESPONSE);
+                peer.send(&response(&format!("{status} Elsewhere"), &location, ""))
             }
             Self::Long => peer.send(&json("200 OK", &(success() + &" ".repeat(10 << 20)))),
             Self::Endless => {
@@ -130,7 +130,7 @@ impl Fault {
             ),
             Self::LongHeader => {
                 let header = format!("X-Echo: {echo}{}\r\n", "x".repeat(1 << 20));
-                peer.send(&answer("200 OK", &header, &success()))
+                peer.send(&response("200 OK", &header, &success()))
             }
             Self::EndlessHeader => {
                 let more = format!("X-Echo: {}\r\n", "x".repeat(1 << 14));
@@ -149,18 +149,18 @@ impl Fault {
                 peer.send(format!("HTTP/1.1 200 OK\r\n{lengths}\r\n{body}").as_bytes())
             }
         };
-        // The client may well have gone.
+        // The client may have closed the connection.
         let _ = result;
     }
 }
 
-/// What the request said, on one line.
+/// Returns the request line and the body, on one line.
 fn echo(request: &Request) -> String {
     let line = request.head.lines().next().unwrap_or_default();
     format!("{line} {}", String::from_utf8_lossy(&request.body))
 }
 
-/// One chunk, and no end.
+/// Makes a response of one chunk, without the last chunk.
 fn chunked(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len())
 }

@@ -1,12 +1,11 @@
 //! One suite over every HTTP adapter of this workspace.
 //!
-//! An adapter's tests implement [`Adapter`] for a newtype around its client and say
-//! `loginradius_conformance::suite!(MyAdapter);`: each case becomes a test of that name. The cases speak
-//! real HTTP, to `loginradius-emulator` where LoginRadius's answers matter and to a bare socket where the
-//! server misbehaves.
+//! The tests of an adapter implement [`Adapter`] for a newtype around its client and call
+//! `loginradius_conformance::suite!(MyAdapter);`: each case becomes a test of that name. The cases use real HTTP:
+//! `loginradius-emulator` where LoginRadius's responses matter, a bare socket where the server misbehaves.
 //!
-//! [`own_client!`] alone is for an adapter over a client that its user configured; [`canary!`] wants a
-//! test binary of its own, because it takes the process's logger.
+//! Two macros are called for themselves: [`own_client!`] for an adapter over an HTTP client that its user
+//! configured, and [`canary!`] in a test binary of its own, because it sets the process's logger.
 
 mod adapter;
 mod browser;
@@ -86,9 +85,9 @@ pub use operations::secrets;
 pub use receiver::Receiver;
 pub use server::{Peer, Request, Server};
 pub use session::{OnEvent, Session, SessionSettings, Sessions};
-pub use store::{Counts, Store, Trouble};
+pub use store::{Counts, Store, StoreFault};
 
-/// The tests of the whole suite but the canary, in a module for each part.
+/// The tests of the whole suite except the canary, in a module for each part.
 #[macro_export]
 macro_rules! suite {
     ($adapter:ty) => {
@@ -154,7 +153,7 @@ macro_rules! suite {
     };
 }
 
-/// The part that must hold whatever the user's own HTTP client was told.
+/// The tests that must pass however the user has configured the HTTP client.
 #[macro_export]
 macro_rules! own_client {
     ($adapter:ty) => {

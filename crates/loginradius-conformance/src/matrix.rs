@@ -1,4 +1,4 @@
-//! Every operation at both families in both body formats, judged by the emulator and by what it recorded.
+//! Every operation at both APIs in both body formats, checked by the emulator and against what it recorded.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const USER_AGENT: &str = "conformance/1.0";
 
-/// One cell of the matrix: an emulator, and a client of it.
+/// One cell of the matrix: an emulator and its client.
 struct Cell<A> {
     emulator: Emulator,
     client: A,
@@ -40,7 +40,7 @@ pub(crate) fn app(emulator: &Emulator, api: Api) -> App {
         .with_service(service)
 }
 
-/// That app with another dialect of its service.
+/// Returns the app with another dialect of its service.
 pub(crate) fn speaking(app: &App, dialect: Dialect) -> App {
     app.clone().with_service(app.service().clone().with_dialect(dialect).unwrap())
 }
@@ -54,7 +54,7 @@ impl<A: Adapter> Cell<A> {
         Self { emulator, client, api, format }
     }
 
-    /// The same with another dialect.
+    /// Returns the cell with another dialect.
     fn speaking(self, change: impl FnOnce(Dialect) -> Dialect) -> Self {
         let app = app(&self.emulator, self.api);
         let settings = Settings { user_agent: Some(USER_AGENT.to_owned()), ..Settings::default() };
@@ -67,13 +67,19 @@ impl<A: Adapter> Cell<A> {
         self.client.call(operation)
     }
 
-    /// Tokens of [`seeded::ADA`].
-    fn signed_in(&self) -> TokenSet {
+    /// Signs [`seeded::ADA`] in.
+    fn sign_in(&self) -> TokenSet {
         self.call(&AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password)).unwrap()
     }
 
-    /// Checks what the emulator recorded of the one request since the last call.
-    fn recorded(&self, method: &str, classic: &str, site: &str, operation: emulator::Operation) -> RecordedRequest {
+    /// Checks the one request since the last call, and returns it.
+    fn check_request(
+        &self,
+        method: &str,
+        classic: &str,
+        site: &str,
+        operation: emulator::Operation,
+    ) -> RecordedRequest {
         let requests = self.emulator.requests();
         let [request] = requests.as_slice() else { panic!("{requests:?}") };
         let (path, api) = match self.api {
@@ -89,9 +95,9 @@ impl<A: Adapter> Cell<A> {
         request.clone()
     }
 
-    /// The same of an OAuth operation, with its parameters in any order.
-    fn recorded_oauth(&self, classic: &str, site: &str, operation: emulator::Operation, params: &[(&str, &str)]) {
-        let request = self.recorded("POST", classic, site, operation);
+    /// Checks the same of an OAuth operation, with its parameters in any order.
+    fn check_oauth_request(&self, classic: &str, site: &str, operation: emulator::Operation, params: &[(&str, &str)]) {
+        let request = self.check_request("POST", classic, site, operation);
         let (format, content_type) = match self.format {
             BodyFormat::Form => (emulator::BodyFormat::Form, "application/x-www-form-urlencoded"),
             _ => (emulator::BodyFormat::Json, "application/json"),
@@ -107,10 +113,10 @@ impl<A: Adapter> Cell<A> {
 
 fn assert_params(request: &RecordedRequest, params: &[(&str, &str)]) {
     let mut sent: Vec<(&str, &str)> = request.params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let mut wanted = params.to_vec();
+    let mut expected = params.to_vec();
     sent.sort_unstable();
-    wanted.sort_unstable();
-    assert_eq!(sent, wanted);
+    expected.sort_unstable();
+    assert_eq!(sent, expected);
 }
 
 fn assert_tokens(tokens: &TokenSet, emulator: &Emulator) {
@@ -127,14 +133,14 @@ fn assert_jwt(jwt: &Jwt) {
 fn device_code<A: Adapter>(api: Api, format: BodyFormat) {
     let cell = Cell::<A>::new(api, format);
     let grant = cell.call(&RequestDeviceCode::new().scope("email profile")).unwrap();
-    cell.recorded_oauth(
+    cell.check_oauth_request(
         "/sso/oauth/demo-oauth-app/device",
         "/api/oauth/demo-oauth-app/device",
         emulator::Operation::DeviceCode,
         &[("client_id", seeded::CLIENT_ID), ("scope", "email profile")],
     );
-    let seen = cell.emulator.device_grants().remove(0);
-    assert_eq!((grant.device_code.expose(), &grant.user_code), (seen.device_code.as_str(), &seen.user_code));
+    let issued = cell.emulator.device_grants().remove(0);
+    assert_eq!((grant.device_code.expose(), &grant.user_code), (issued.device_code.as_str(), &issued.user_code));
     assert_eq!((grant.interval, grant.expires_in), (Duration::from_secs(5), Duration::from_secs(1800)));
     assert!(grant.browser_uri().is_some_and(|uri| uri.starts_with(cell.emulator.base_url())));
 }
@@ -159,7 +165,7 @@ fn device_poll<A: Adapter>(api: Api, format: BodyFormat) {
     if cell.is_site() {
         params.push(("response_type", "token"));
     }
-    cell.recorded_oauth(
+    cell.check_oauth_request(
         "/sso/oauth/demo-oauth-app/access_token",
         "/api/oauth/demo-oauth-app/token",
         emulator::Operation::DeviceToken,
@@ -186,7 +192,7 @@ fn code_exchange<A: Adapter>(api: Api, format: BodyFormat) {
         params.push(("grant_type", "authorization_code"));
     }
     let check = |cell: &Cell<A>, params: &[(&str, &str)]| {
-        cell.recorded_oauth(
+        cell.check_oauth_request(
             "/sso/oauth/access_token",
             "/api/oauth/demo-oauth-app/token",
             emulator::Operation::CodeExchange,
@@ -211,7 +217,7 @@ fn code_exchange<A: Adapter>(api: Api, format: BodyFormat) {
 
 fn password<A: Adapter>(api: Api, format: BodyFormat) {
     let cell = Cell::<A>::new(api, format);
-    let tokens = cell.signed_in();
+    let tokens = cell.sign_in();
     let mut params = vec![
         ("client_id", seeded::CLIENT_ID),
         ("client_secret", seeded::CLIENT_SECRET),
@@ -222,7 +228,7 @@ fn password<A: Adapter>(api: Api, format: BodyFormat) {
     if cell.is_site() {
         params.push(("response_type", "token"));
     }
-    cell.recorded_oauth(
+    cell.check_oauth_request(
         "/sso/oauth/access_token",
         "/api/oauth/demo-oauth-app/token",
         emulator::Operation::Password,
@@ -230,24 +236,24 @@ fn password<A: Adapter>(api: Api, format: BodyFormat) {
     );
     assert_tokens(&tokens, &cell.emulator);
 
-    for (who, password) in [
+    for (username, password) in [
         (seeded::ADA.email, "not-her-password"),
         (seeded::UNVERIFIED.email, seeded::UNVERIFIED.password),
         (seeded::BLOCKED.email, seeded::BLOCKED.password),
         (seeded::LOCKED.email, seeded::LOCKED.password),
         (seeded::SECOND_FACTOR.email, seeded::SECOND_FACTOR.password),
     ] {
-        let error = cell.call(&AccessTokenByPassword::new(who, password)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UserActionRequired, "{who}: {error}");
+        let error = cell.call(&AccessTokenByPassword::new(username, password)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UserActionRequired, "{username}: {error}");
         assert!(error.api_error().unwrap().code.is_some());
     }
 }
 
 fn refresh<A: Adapter>(api: Api, format: BodyFormat) {
     let cell = Cell::<A>::new(api, format);
-    let old = cell.signed_in().refresh_token.unwrap();
+    let old = cell.sign_in().refresh_token.unwrap();
     let tokens = cell.call(&RefreshAccessToken::new(old.clone())).unwrap();
-    cell.recorded_oauth(
+    cell.check_oauth_request(
         "/sso/oauth/access_token/refresh",
         "/api/oauth/demo-oauth-app/token",
         emulator::Operation::Refresh,
@@ -267,10 +273,10 @@ fn refresh<A: Adapter>(api: Api, format: BodyFormat) {
 
 fn revoke<A: Adapter>(api: Api, format: BodyFormat) {
     let cell = Cell::<A>::new(api, format);
-    let token = cell.signed_in().refresh_token.unwrap();
+    let token = cell.sign_in().refresh_token.unwrap();
     cell.call(&RevokeRefreshToken::new(token.clone())).unwrap();
     let check = |cell: &Cell<A>, key, token| {
-        cell.recorded_oauth(
+        cell.check_oauth_request(
             "/sso/oauth/refresh_token/revoke",
             "/api/oauth/demo-oauth-app/revoke",
             emulator::Operation::Revoke,
@@ -281,7 +287,7 @@ fn revoke<A: Adapter>(api: Api, format: BodyFormat) {
     assert!(!cell.emulator.is_live_refresh_token(token.expose()));
 
     if cell.is_site() {
-        let token = cell.signed_in().refresh_token.unwrap();
+        let token = cell.sign_in().refresh_token.unwrap();
         let cell = cell.speaking(|dialect| dialect.with_revocation_key(RevocationKey::Token));
         cell.call(&RevokeRefreshToken::new(token.clone())).unwrap();
         check(&cell, "token", token.expose());
@@ -289,7 +295,7 @@ fn revoke<A: Adapter>(api: Api, format: BodyFormat) {
     }
 }
 
-/// The query of every JWT operation begins with these.
+/// Returns the parameters that every JWT operation has in its query.
 fn jwt_query<'a>(api: Api) -> Vec<(&'a str, &'a str)> {
     match api {
         Api::Classic => vec![("apikey", seeded::CLIENT_ID), ("jwtapp", seeded::JWT_APP)],
@@ -299,10 +305,10 @@ fn jwt_query<'a>(api: Api) -> Vec<(&'a str, &'a str)> {
 
 fn jwt_by_access_token<A: Adapter>(api: Api, _: BodyFormat) {
     let cell = Cell::<A>::new(api, BodyFormat::Form);
-    let token = cell.signed_in().access_token;
+    let token = cell.sign_in().access_token;
     assert_jwt(&cell.call(&JwtByAccessToken::new(token.clone())).unwrap());
     let request =
-        cell.recorded("GET", "/sso/jwt/api/token", "/api/jwt/demo-jwt-app/token", emulator::Operation::JwtToken);
+        cell.check_request("GET", "/sso/jwt/api/token", "/api/jwt/demo-jwt-app/token", emulator::Operation::JwtToken);
     assert_eq!((request.body_format, request.content_type.as_deref()), (emulator::BodyFormat::None, None));
     let mut params = jwt_query(api);
     params.push(("access_token", token.expose()));
@@ -320,8 +326,12 @@ fn jwt_login<A: Adapter>(api: Api, user: (&str, &str), operation: impl Fn(&str) 
     let cell = Cell::<A>::new(api, BodyFormat::Form);
     assert_jwt(&cell.call(&operation(seeded::ADA.password)).unwrap());
     let check = |more: &[(&str, &str)]| {
-        let request =
-            cell.recorded("POST", "/sso/jwt/api/login", "/api/jwt/demo-jwt-app/login", emulator::Operation::JwtLogin);
+        let request = cell.check_request(
+            "POST",
+            "/sso/jwt/api/login",
+            "/api/jwt/demo-jwt-app/login",
+            emulator::Operation::JwtLogin,
+        );
         assert_eq!(request.content_type.as_deref(), Some("application/json"));
         assert_eq!(request.body_format, emulator::BodyFormat::Json);
         let mut params = jwt_query(api);

@@ -1,4 +1,4 @@
-//! Servers that misbehave: what kind of error comes of it, and how often the request was sent.
+//! Servers that misbehave: the kind of the error, and how often the request was sent.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -12,9 +12,9 @@ use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::faults::Fault;
 use crate::operations::{Operation, app, success};
-use crate::server::{Server, answer, json};
+use crate::server::{Server, json, response};
 
-/// A server that does this to every request.
+/// Starts a server with this fault at every request.
 fn misbehaving(fault: Fault, elsewhere: &str) -> Server {
     let elsewhere = elsewhere.to_owned();
     Server::start(move |peer| {
@@ -27,8 +27,8 @@ fn misbehaving(fault: Fault, elsewhere: &str) -> Server {
     })
 }
 
-/// Each operation gets an error of that kind; what may be repeated is sent three times, the rest once.
-fn each_operation<A: Adapter>(fault: Fault, kind: ErrorKind) {
+/// Checks that each operation gets an error of that kind, and is sent three times if it is repeatable, else once.
+fn check_all<A: Adapter>(fault: Fault, kind: ErrorKind) {
     check::<A>(&Operation::all(), fault, kind);
 }
 
@@ -46,14 +46,14 @@ fn check<A: Adapter>(operations: &[Operation<A>], fault: Fault, kind: ErrorKind)
 }
 
 fn a_close_after_the_request_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::Close, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::Close, ErrorKind::OutcomeUnknown);
 }
 
 fn a_reset_after_the_request_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::Reset, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::Reset, ErrorKind::OutcomeUnknown);
 }
 
-/// The request may be under way by then, unless the reset is so early that connecting fails.
+/// If connecting succeeds, the request may be on its way when the reset arrives.
 fn a_reset_before_the_request_means_not_sent_only_while_connecting<A: Adapter>() {
     let server = Server::start(|peer| peer.reset());
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
@@ -76,35 +76,35 @@ fn a_close_before_the_request_means_outcome_unknown<A: Adapter>() {
 }
 
 fn half_a_header_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::HalfAHeader, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::HalfAHeader, ErrorKind::OutcomeUnknown);
 }
 
 fn a_body_shorter_than_its_length_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::ShortBody, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::ShortBody, ErrorKind::OutcomeUnknown);
 }
 
 fn a_missing_last_chunk_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::NoLastChunk, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::NoLastChunk, ErrorKind::OutcomeUnknown);
 }
 
 fn a_malformed_chunk_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::BadChunk, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::BadChunk, ErrorKind::OutcomeUnknown);
 }
 
 fn bytes_that_are_not_http_mean_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::Garbage, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::Garbage, ErrorKind::OutcomeUnknown);
 }
 
 fn a_malformed_status_line_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::BadStatusLine, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::BadStatusLine, ErrorKind::OutcomeUnknown);
 }
 
 fn a_negative_length_means_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::BadLength, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::BadLength, ErrorKind::OutcomeUnknown);
 }
 
 fn two_different_lengths_mean_outcome_unknown<A: Adapter>() {
-    each_operation::<A>(Fault::TwoLengths, ErrorKind::OutcomeUnknown);
+    check_all::<A>(Fault::TwoLengths, ErrorKind::OutcomeUnknown);
 }
 
 fn a_header_of_a_mebibyte_means_outcome_unknown<A: Adapter>() {
@@ -112,33 +112,33 @@ fn a_header_of_a_mebibyte_means_outcome_unknown<A: Adapter>() {
 }
 
 fn an_endless_header_is_not_read_until_the_timeout<A: Adapter>() {
-    stops_reading::<A>(Fault::EndlessHeader);
+    check_unread::<A>(Fault::EndlessHeader);
 }
 
 fn html_at_502_means_unavailable<A: Adapter>() {
-    each_operation::<A>(Fault::Html(502), ErrorKind::Unavailable);
+    check_all::<A>(Fault::Html(502), ErrorKind::Unavailable);
 }
 
 fn html_at_404_means_invalid_response<A: Adapter>() {
-    each_operation::<A>(Fault::Html(404), ErrorKind::InvalidResponse);
+    check_all::<A>(Fault::Html(404), ErrorKind::InvalidResponse);
 }
 
 fn html_at_200_means_invalid_response<A: Adapter>() {
-    each_operation::<A>(Fault::Html(200), ErrorKind::InvalidResponse);
+    check_all::<A>(Fault::Html(200), ErrorKind::InvalidResponse);
 }
 
-/// 101 is no answer to a request that asked for no upgrade.
+/// No request asks for an upgrade, so the status 101 is no response to it.
 fn an_unrequested_upgrade_is_an_error<A: Adapter>() {
     let server = misbehaving(Fault::Upgrade, "");
-    let client = A::new(app(&server.url()), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
+    let client = A::new(app(&server.url()), &Settings { timeout: SHORT_TIMEOUT, ..Settings::default() }).unwrap();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::InvalidResponse), "{error:?}");
     assert_eq!(server.requests().len(), 1);
 }
 
 fn redirect<A: Adapter>(status: u16) {
-    let elsewhere = Server::answering(|_| json("200 OK", &success()));
-    let server = misbehaving(Fault::Redirect(status), &elsewhere.url());
+    let other_server = Server::responding(|_| json("200 OK", &success()));
+    let server = misbehaving(Fault::Redirect(status), &other_server.url());
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
     for operation in Operation::<A>::all() {
         let before = server.requests().len();
@@ -148,7 +148,7 @@ fn redirect<A: Adapter>(status: u16) {
         let attempts = if operation.repeatable { 3 } else { 1 };
         assert_eq!(server.requests().len() - before, attempts, "{}", operation.name);
     }
-    assert_eq!(elsewhere.connections(), 0, "a redirect was followed");
+    assert_eq!(other_server.connections(), 0, "a redirect was followed");
 }
 
 fn a_301_is_not_followed<A: Adapter>() {
@@ -171,39 +171,39 @@ fn a_308_is_not_followed<A: Adapter>() {
     redirect::<A>(308);
 }
 
-const SHORT: Duration = Duration::from_millis(80);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(80);
 
-/// One timeout for what must not be repeated, two for what may.
-fn takes_too_long<A: Adapter>(fault: Fault) {
+/// Checks that an operation takes one timeout, or two if it is repeatable.
+fn check_timeout<A: Adapter>(fault: Fault) {
     for (operation, attempts) in [(Operation::<A>::refresh(), 1), (Operation::<A>::jwt(), 2)] {
         let server = misbehaving(fault, "");
-        let settings = Settings { timeout: SHORT, ..Settings::attempts(2) };
+        let settings = Settings { timeout: SHORT_TIMEOUT, ..Settings::attempts(2) };
         let client = A::new(app(&server.url()), &settings).unwrap();
         let start = Instant::now();
         let error = (operation.call)(&client).unwrap_err();
         let elapsed = start.elapsed();
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{}: {error:?}", operation.name);
-        let least = SHORT * u32::try_from(attempts).unwrap();
-        assert!((least..least + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
-        assert!(server.is_left_alone(&client, attempts), "the connection is still open");
+        let min = SHORT_TIMEOUT * u32::try_from(attempts).unwrap();
+        assert!((min..min + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
+        assert!(server.all_closed(&client, attempts), "the connection is still open");
         assert_eq!(server.requests().len(), attempts, "{}: {error:?}", operation.name);
     }
 }
 
 fn silence_ends_at_the_timeout<A: Adapter>() {
-    takes_too_long::<A>(Fault::Silence);
+    check_timeout::<A>(Fault::Silence);
 }
 
 fn a_slow_header_ends_at_the_timeout<A: Adapter>() {
-    takes_too_long::<A>(Fault::SlowHeader);
+    check_timeout::<A>(Fault::SlowHeader);
 }
 
 fn a_slow_body_ends_at_the_timeout<A: Adapter>() {
-    takes_too_long::<A>(Fault::SlowBody);
+    check_timeout::<A>(Fault::SlowBody);
 }
 
-/// It must not be read to its end, nor until the timeout.
-fn stops_reading<A: Adapter>(fault: Fault) {
+/// Checks that the response is read neither to its end nor until the timeout.
+fn check_unread<A: Adapter>(fault: Fault) {
     let server = misbehaving(fault, "");
     let settings = Settings { timeout: Duration::from_secs(2), ..Settings::attempts(3) };
     let client = A::new(app(&server.url()), &settings).unwrap();
@@ -212,30 +212,30 @@ fn stops_reading<A: Adapter>(fault: Fault) {
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
     assert_eq!(server.requests().len(), 1);
-    assert!(server.is_left_alone(&client, 1), "the connection is still open");
-    // What the two sockets buffer on the way can be a few MiB.
-    assert!(server.written() < 40 << 20, "{} bytes were taken", server.written());
+    assert!(server.all_closed(&client, 1), "the connection is still open");
+    // The buffers of the two sockets can hold a few MiB.
+    assert!(server.written() < 40 << 20, "{} bytes were read", server.written());
 }
 
 fn a_body_of_ten_mebibytes_is_not_read_to_its_end<A: Adapter>() {
-    stops_reading::<A>(Fault::Long);
+    check_unread::<A>(Fault::Long);
 }
 
 fn endless_chunks_are_not_read_until_the_timeout<A: Adapter>() {
-    stops_reading::<A>(Fault::Endless);
+    check_unread::<A>(Fault::Endless);
 }
 
 fn a_gzip_body_is_decompressed<A: Adapter>() {
-    let server = Server::answering(|_| compressed(&gzip(success().as_bytes())));
+    let server = Server::responding(|_| compressed(&gzip(success().as_bytes())));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
         (operation.call)(&client).unwrap();
     }
 }
 
-/// Ten kilobytes that would be ten megabytes are an answer that is too long.
+/// Ten kilobytes that decompress to ten megabytes.
 fn a_gzip_bomb_means_outcome_unknown<A: Adapter>() {
-    let server = Server::answering(|_| compressed(&gzip(&vec![b' '; 10 << 20])));
+    let server = Server::responding(|_| compressed(&gzip(&vec![b' '; 10 << 20])));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
         assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::OutcomeUnknown, "{}", operation.name);
@@ -243,7 +243,7 @@ fn a_gzip_bomb_means_outcome_unknown<A: Adapter>() {
 }
 
 fn a_truncated_gzip_body_means_outcome_unknown<A: Adapter>() {
-    let server = Server::answering(|_| {
+    let server = Server::responding(|_| {
         let whole = gzip(success().as_bytes());
         compressed(&whole[..whole.len() / 2])
     });
@@ -264,13 +264,13 @@ fn compressed(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// The limit itself is no error, and one byte more is.
+/// With a `Content-Length` and in chunks.
 fn a_body_may_have_a_mebibyte_and_no_byte_more<A: Adapter>() {
-    for (more, kind) in [(0, None), (1, Some(ErrorKind::OutcomeUnknown))] {
+    for (excess, kind) in [(0, None), (1, Some(ErrorKind::OutcomeUnknown))] {
         for chunked in [false, true] {
-            let server = Server::answering(move |_| {
+            let server = Server::responding(move |_| {
                 let body = success();
-                let body = body.clone() + &" ".repeat((1 << 20) + more - body.len());
+                let body = body.clone() + &" ".repeat((1 << 20) + excess - body.len());
                 if chunked {
                     format!(
                         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
@@ -299,13 +299,13 @@ fn an_empty_response_is_a_success_for_a_revocation_only<A: Adapter>() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// Each operation succeeds at the first attempt with this answer. One without a length ends with its connection.
-fn succeeds<A: Adapter>(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
+/// Checks that each operation succeeds with that response. The connection ends after one without a `Content-Length`.
+fn check_success<A: Adapter>(respond: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
     let server = Server::start(move |peer| {
         while peer.request().is_some() {
-            let answer = answer();
-            let is_last = !String::from_utf8_lossy(&answer).contains("Content-Length");
-            if peer.send(&answer).is_err() || is_last {
+            let response = respond();
+            let is_last = !String::from_utf8_lossy(&response).contains("Content-Length");
+            if peer.send(&response).is_err() || is_last {
                 break;
             }
         }
@@ -320,51 +320,49 @@ fn succeeds<A: Adapter>(answer: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
 
 fn any_content_type_is_accepted<A: Adapter>() {
     for header in ["Content-Type: text/html; charset=x-unknown\r\n", "Content-Type: ;;\r\n", ""] {
-        succeeds::<A>(move || answer("200 OK", header, &success()));
+        check_success::<A>(move || response("200 OK", header, &success()));
     }
 }
 
 fn interim_responses_are_skipped<A: Adapter>() {
     for interim in ["100 Continue", "102 Processing", "103 Early Hints"] {
-        succeeds::<A>(move || {
+        check_success::<A>(move || {
             let hint = if interim.starts_with("103") { "Link: </a.css>; rel=preload\r\n" } else { "" };
-            let mut answers = format!("HTTP/1.1 {interim}\r\n{hint}\r\n").into_bytes();
-            answers.extend(json("200 OK", &success()));
-            answers
+            let mut responses = format!("HTTP/1.1 {interim}\r\n{hint}\r\n").into_bytes();
+            responses.extend(json("200 OK", &success()));
+            responses
         });
     }
 }
 
 fn a_body_may_end_with_the_connection<A: Adapter>() {
-    succeeds::<A>(|| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", success()).into_bytes());
-    succeeds::<A>(|| format!("HTTP/1.0 200 OK\r\n\r\n{}", success()).into_bytes());
+    check_success::<A>(|| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", success()).into_bytes());
+    check_success::<A>(|| format!("HTTP/1.0 200 OK\r\n\r\n{}", success()).into_bytes());
 }
 
-/// What follows an answer is not the answer to the next request.
 fn bytes_after_a_response_are_not_the_next_response<A: Adapter>() {
-    let server = Server::answering(|request| {
-        let mut answers = json("200 OK", &success());
+    let server = Server::responding(|request| {
+        let mut responses = json("200 OK", &success());
         if request.connection == 1 {
-            answers.extend(json("403 Forbidden", r#"{"error":"access_denied"}"#));
+            responses.extend(json("403 Forbidden", r#"{"error":"access_denied"}"#));
         }
-        answers
+        responses
     });
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     let operation = Operation::<A>::jwt();
     (operation.call)(&client).unwrap();
     thread::sleep(Duration::from_millis(20));
-    // It may be lost with the connection, but not misread.
+    // The second request may be lost with the connection.
     if let Err(error) = (operation.call)(&client) {
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     }
     (operation.call)(&client).unwrap();
 }
 
-/// The body of an error is read at every status.
 fn error_bodies_are_read_at_every_status<A: Adapter>() {
     let next = Arc::new(Mutex::new(Vec::new()));
-    let answers = Arc::clone(&next);
-    let server = Server::answering(move |_| answers.lock().unwrap().clone());
+    let current = Arc::clone(&next);
+    let server = Server::responding(move |_| current.lock().unwrap().clone());
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for status in [200, 400, 401, 402, 403, 404, 407, 417, 429, 500, 503] {
         for (body, code) in [
@@ -375,9 +373,9 @@ fn error_bodies_are_read_at_every_status<A: Adapter>() {
             for operation in Operation::<A>::all() {
                 let before = server.requests().len();
                 let error = (operation.call)(&client).unwrap_err();
-                let service = error.api_error().unwrap_or_else(|| panic!("{status} {}: {error:?}", operation.name));
-                assert_eq!(service.oauth_error.as_deref(), Some("access_denied"));
-                assert_eq!(service.code, code);
+                let api_error = error.api_error().unwrap_or_else(|| panic!("{status} {}: {error:?}", operation.name));
+                assert_eq!(api_error.oauth_error.as_deref(), Some("access_denied"));
+                assert_eq!(api_error.code, code);
                 assert_eq!(error.kind(), ErrorKind::Denied, "{status} {}", operation.name);
                 assert_eq!(error.http_status().map(|status| status.as_u16()), Some(status));
                 assert_eq!(server.requests().len() - before, 1);
@@ -386,9 +384,9 @@ fn error_bodies_are_read_at_every_status<A: Adapter>() {
     }
 }
 
-/// LoginRadius's refusal of a request is final, also for what may be repeated.
+/// Not even if it is repeatable.
 fn a_refused_request_is_not_retried<A: Adapter>() {
-    let server = Server::answering(|_| json("401 Unauthorized", r#"{"error":"invalid_client"}"#));
+    let server = Server::responding(|_| json("401 Unauthorized", r#"{"error":"invalid_client"}"#));
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
     for operation in Operation::<A>::all() {
         assert_eq!((operation.call)(&client).unwrap_err().kind(), ErrorKind::Configuration);
@@ -396,23 +394,23 @@ fn a_refused_request_is_not_retried<A: Adapter>() {
     assert_eq!(server.requests().len(), 10);
 }
 
-/// The headers of an error come through as well.
+/// It is in the headers of an error response.
 fn retry_after_is_read<A: Adapter>() {
     for (status, wait) in [("429 Too Many Requests", 7), ("503 Service Unavailable", 120)] {
         let server =
-            Server::answering(move |_| answer(status, &format!("Retry-After: {wait}\r\n"), "Too many requests"));
+            Server::responding(move |_| response(status, &format!("Retry-After: {wait}\r\n"), "Too many requests"));
         let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
         for operation in [Operation::<A>::refresh(), Operation::jwt()] {
             let error = (operation.call)(&client).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert_eq!(error.retry_after(), Some(Duration::from_secs(wait)));
         }
-        // It is longer than the longest wait.
+        // It is longer than the longest wait between attempts, so that none follows.
         assert_eq!(server.requests().len(), 2);
     }
 }
 
-/// A failure that passes.
+/// The server closes the first connection only.
 fn a_retry_may_succeed<A: Adapter>() {
     let server = Server::start(|peer| {
         while let Some(request) = peer.request() {
@@ -427,8 +425,8 @@ fn a_retry_may_succeed<A: Adapter>() {
     assert_eq!(server.requests().len(), 2);
 }
 
-/// A connection that the server closes as it gets its second request: what must not be lost has one of
-/// its own, the rest is sent again.
+/// The server closes a connection as it gets the second request. An operation that must not be sent twice has a new
+/// connection; the others are retried.
 fn a_connection_that_closes_on_reuse_fails_no_operation<A: Adapter>() {
     let server = Server::start(|peer| {
         if peer.request().is_some() && peer.send(&json("200 OK", &success())).is_ok() {
@@ -447,7 +445,7 @@ fn a_connection_that_closes_on_reuse_fails_no_operation<A: Adapter>() {
     }
 }
 
-/// The same, but closed while nobody was looking.
+/// The server closes a connection between two requests.
 fn a_connection_that_closes_while_idle_fails_no_operation<A: Adapter>() {
     let server = Server::start(|peer| {
         if peer.request().is_some() {
@@ -465,9 +463,9 @@ fn a_connection_that_closes_while_idle_fails_no_operation<A: Adapter>() {
     }
 }
 
-/// What may be repeated is not made to connect anew each time.
+/// By the operations that are repeatable.
 fn connections_are_reused<A: Adapter>() {
-    let server = Server::answering(|_| json("200 OK", &success()));
+    let server = Server::responding(|_| json("200 OK", &success()));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for _ in 0..3 {
         (Operation::<A>::jwt().call)(&client).unwrap();
@@ -476,7 +474,7 @@ fn connections_are_reused<A: Adapter>() {
     assert_eq!((server.requests().len(), server.connections()), (6, 1));
 }
 
-/// A request says what it must and nothing more: no `Expect`, no `Referer`, no cookie, no body on a `GET`.
+/// No `Expect`, no `Referer`, no cookie, and no body with a `GET`.
 fn requests_have_no_unexpected_headers<A: Adapter>() {
     const KNOWN: [&str; 8] = [
         "host",
@@ -488,7 +486,7 @@ fn requests_have_no_unexpected_headers<A: Adapter>() {
         "connection",
         "x-own-client",
     ];
-    let server = Server::answering(|_| answer("200 OK", "Set-Cookie: a=b\r\n", &success()));
+    let server = Server::responding(|_| response("200 OK", "Set-Cookie: a=b\r\n", &success()));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
     for operation in Operation::<A>::all() {
         (operation.call)(&client).unwrap();
@@ -506,35 +504,33 @@ fn requests_have_no_unexpected_headers<A: Adapter>() {
     }
 }
 
-/// A flow of an app at another address than the client's is refused before anything is sent.
+/// The flow's app has another base URL than the client's. Nothing is sent to either.
 fn a_flow_to_another_address_is_refused<A: Adapter>() {
-    let (here, there) = (Server::answering(|_| Vec::new()), Server::answering(|_| Vec::new()));
-    let client = A::new(app(&here.url()), &Settings::attempts(3)).unwrap();
+    let (own_server, other_server) = (Server::responding(|_| Vec::new()), Server::responding(|_| Vec::new()));
+    let client = A::new(app(&own_server.url()), &Settings::attempts(3)).unwrap();
     let refresh = RefreshAccessToken::new("r");
-    for address in [there.url(), here.https_url(), here.url().replace("127.0.0.1", "localhost")] {
-        let flow = Call::new(&refresh, &app(&address), Seed(1)).retry(Retry::OFF);
+    for url in [other_server.url(), own_server.https_url(), own_server.url().replace("127.0.0.1", "localhost")] {
+        let flow = Call::new(&refresh, &app(&url), Seed(1)).retry(Retry::OFF);
         let error = client.run(flow).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse, "{error:?}");
     }
-    assert_eq!((here.connections(), there.connections()), (0, 0));
+    assert_eq!((own_server.connections(), other_server.connections()), (0, 0));
 }
 
-/// A flow's own timeout counts, not the client's.
 fn a_flow_may_have_a_shorter_timeout<A: Adapter>() {
     let server = misbehaving(Fault::Silence, "");
     let app = app(&server.url());
     let client = A::new(app.clone(), &Settings::default()).unwrap();
     let start = Instant::now();
-    let flow = Call::new(RefreshAccessToken::new("r"), &app, Seed(1)).timeout(SHORT);
+    let flow = Call::new(RefreshAccessToken::new("r"), &app, Seed(1)).timeout(SHORT_TIMEOUT);
     assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
-/// A flow that would wait longer than the client is held to the client's timeout.
 fn a_flow_cannot_exceed_the_clients_timeout<A: Adapter>() {
     let server = misbehaving(Fault::Silence, "");
     let app = app(&server.url());
-    let client = A::new(app.clone(), &Settings { timeout: SHORT, ..Settings::default() }).unwrap();
+    let client = A::new(app.clone(), &Settings { timeout: SHORT_TIMEOUT, ..Settings::default() }).unwrap();
     let start = Instant::now();
     let flow = Call::new(RefreshAccessToken::new("r"), &app, Seed(1)).timeout(Duration::from_secs(5));
     assert_eq!(client.run(flow).unwrap_err().kind(), ErrorKind::OutcomeUnknown);

@@ -1,4 +1,4 @@
-//! The ten operations, each with arguments of its own, for cases that are about all of them.
+//! The ten operations with fixed arguments, for cases that concern all of them.
 
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_proto::oauth::{
@@ -8,32 +8,32 @@ use loginradius_proto::{App, Error, Service};
 
 use crate::adapter::Adapter;
 
-/// What must never be printed.
+/// Secrets that must never be printed.
 pub mod secrets {
     /// The app's client secret.
     pub const CLIENT_SECRET: &str = "canary-client-secret-4f1c";
     /// The app's API key.
     pub const API_KEY: &str = "canary-api-key-77ab";
-    /// A person's password.
+    /// A user's password.
     pub const PASSWORD: &str = "canary-password-90de";
     /// An authorization code.
     pub const CODE: &str = "canary-code-31c9";
-    /// The state of a sign-in through a browser: 32 bytes, as those that are made.
+    /// The state of a browser login: 32 bytes in base64url, as a generated one.
     pub const STATE: &str = "canary-state-6b6b6b6b6b6b6b6b6b6b6b6b6b6b6A";
-    /// A PKCE verifier, made alike.
+    /// A PKCE verifier, of the same form.
     pub const VERIFIER: &str = "canary-verifier-5a5a5a5a5a5a5a5a5a5a5a5a5aA";
     /// A device code.
     pub const DEVICE_CODE: &str = "canary-device-code-b1e0";
     /// A refresh token.
     pub const REFRESH_TOKEN: &str = "canary-refresh-token-62f7";
-    /// An access token, which a URL holds.
+    /// An access token, which one operation sends in its URL.
     pub const ACCESS_TOKEN: &str = "canary-access-token-08d3";
     /// A proxy's password.
     pub const PROXY_PASSWORD: &str = "canary-proxy-password-e4b2";
     /// A header that the user's own client sends with every request.
     pub const OWN_HEADER: &str = "canary-own-header-a1f6";
-    /// What stands in answers.
-    pub const ANSWERED: &str = "canary-answered-c37d";
+    /// Every secret in a response.
+    pub const IN_RESPONSE: &str = "canary-in-response-c37d";
 
     /// All of them.
     pub const ALL: [&str; 12] = [
@@ -48,14 +48,14 @@ pub mod secrets {
         ACCESS_TOKEN,
         PROXY_PASSWORD,
         OWN_HEADER,
-        ANSWERED,
+        IN_RESPONSE,
     ];
 }
 
-/// Nobody serves TCP's port 1, and no system hands it out.
+/// An address that refuses connections: no program listens on port 1, and no system assigns it.
 pub(crate) const REFUSED: &str = "http://127.0.0.1:1";
 
-/// An app of the classic api at that address.
+/// Makes an app of the classic API at that address.
 pub(crate) fn app(base_url: &str) -> App {
     App::new("my-client-id")
         .with_client_secret(secrets::CLIENT_SECRET)
@@ -68,7 +68,7 @@ pub(crate) fn app(base_url: &str) -> App {
 /// One of the ten operations.
 pub(crate) struct Operation<A> {
     pub(crate) name: &'static str,
-    /// Whether it may be sent again when its answer was lost.
+    /// Whether it may be sent again after its response was lost.
     pub(crate) repeatable: bool,
     pub(crate) call: fn(&A) -> Result<(), Error>,
 }
@@ -101,22 +101,22 @@ impl<A: Adapter> Operation<A> {
         ]
     }
 
-    /// One that must not be repeated.
+    /// Returns one that must not be sent again.
     pub(crate) fn refresh() -> Self {
         let call = |client: &A| client.call(&RefreshAccessToken::new(secrets::REFRESH_TOKEN)).map(drop);
         Self { name: "refresh", repeatable: false, call }
     }
 
-    /// One that may be repeated.
+    /// Returns one that may be sent again.
     pub(crate) fn jwt() -> Self {
         let call = |client: &A| client.call(&JwtByAccessToken::new(secrets::ACCESS_TOKEN)).map(drop);
         Self { name: "jwt_by_access_token", repeatable: true, call }
     }
 }
 
-/// An object that is a success to every operation.
+/// Returns a JSON object that every operation takes for a success.
 pub(crate) fn success() -> String {
-    let secret = secrets::ANSWERED;
+    let secret = secrets::IN_RESPONSE;
     format!(r#"{{"access_token":"{secret}","token_type":"access_token","expires_in":394,"refresh_token":"{secret}","#)
         + &format!(r#""device_code":"{secret}","user_code":"oP5lLq","verification_uri":"https://example.com/","#)
         + &format!(r#""signature":"{secret}"}}"#)

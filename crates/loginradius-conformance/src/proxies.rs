@@ -1,4 +1,4 @@
-//! The builder's proxy: nothing for this machine goes through it, and the rest does.
+//! The builder's proxy: requests to this machine bypass it, all others go through it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,17 +11,17 @@ use crate::operations::{Operation, REFUSED, app, secrets, success};
 use crate::server::{Server, json};
 use crate::tls::Tls;
 
-/// A proxy that refuses everything.
+/// Starts a proxy that refuses every request.
 pub(crate) fn refusing_proxy() -> Server {
-    Server::answering(|_| b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno".to_vec())
+    Server::responding(|_| b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno".to_vec())
 }
 
 fn with_proxy(url: &str) -> Settings {
     Settings { proxy: Some(url.to_owned()), ..Settings::attempts(2) }
 }
 
-/// Every operation to each name of this machine.
-pub(crate) fn all_go_direct<A: Adapter>(url: &str, settings: &Settings) {
+/// Calls every operation at each name of this machine; `url` has its address.
+pub(crate) fn call_loopback<A: Adapter>(url: &str, settings: &Settings) {
     for url in [url.to_owned(), url.replace("127.0.0.1", "localhost")] {
         let client = A::new(app(&url), settings).unwrap();
         for operation in Operation::<A>::all() {
@@ -32,19 +32,20 @@ pub(crate) fn all_go_direct<A: Adapter>(url: &str, settings: &Settings) {
 
 fn loopback_bypasses_the_builders_proxy<A: Adapter>() {
     let proxy = refusing_proxy();
-    let server = Server::answering(|_| json("200 OK", &success()));
-    all_go_direct::<A>(&server.url(), &with_proxy(&proxy.url()));
+    let server = Server::responding(|_| json("200 OK", &success()));
+    call_loopback::<A>(&server.url(), &with_proxy(&proxy.url()));
     assert_eq!((server.requests().len(), proxy.connections()), (20, 0));
 }
 
-/// The proxy resolves the name; its refusal means that nothing was sent.
+/// The proxy resolves the name, and its refusal means that nothing was sent.
 fn other_hosts_go_through_the_builders_proxy<A: Adapter>() {
     let proxy = refusing_proxy();
-    refused_by_proxy::<A>(&with_proxy(&proxy.url()));
+    check_refusal::<A>(&with_proxy(&proxy.url()));
     assert_connects(&proxy, 2);
 }
 
-pub(crate) fn refused_by_proxy<A: Adapter>(settings: &Settings) {
+/// Checks that the proxy's refusal is retried once and then means `NotSent`.
+pub(crate) fn check_refusal<A: Adapter>(settings: &Settings) {
     let client = A::new(app("https://acme.invalid"), settings).unwrap();
     let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
@@ -63,19 +64,18 @@ pub(crate) fn assert_connects(proxy: &Server, times: usize) {
 }
 
 fn an_unreachable_proxy_means_not_sent<A: Adapter>() {
-    refused_by_proxy::<A>(&with_proxy(REFUSED));
+    check_refusal::<A>(&with_proxy(REFUSED));
 }
 
-/// The password of a proxy goes to the proxy.
 fn the_proxys_password_goes_to_the_proxy<A: Adapter>() {
     let proxy = refusing_proxy();
-    refused_by_proxy::<A>(&with_proxy(&proxy.url().replace("://", "://user:secret@")));
+    check_refusal::<A>(&with_proxy(&proxy.url().replace("://", "://user:secret@")));
     let request = &proxy.requests()[0];
     assert!(request.head.to_ascii_lowercase().contains("\r\nproxy-authorization: basic "), "{}", request.head);
     assert!(request.head.contains("dXNlcjpzZWNyZXQ="), "{}", request.head);
 }
 
-/// A proxy that does its work: the request arrives, inside of TLS.
+/// Inside of TLS.
 fn a_request_reaches_its_server_through_the_proxy<A: Adapter>() {
     let tls = Tls::of(&["acme.invalid"]);
     let server = tls.server();

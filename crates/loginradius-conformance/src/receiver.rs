@@ -1,4 +1,4 @@
-//! A receiver of callbacks, as the suite drives it.
+//! The interface through which the suite drives a receiver of callbacks.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
 
-/// An adapter's receiver of callbacks on this machine, as the suite drives it.
+/// An adapter's `LoopbackReceiver`.
 pub trait Receiver: fmt::Debug + Send + Sized + 'static {
     /// `bind`.
     ///
@@ -29,7 +29,7 @@ pub trait Receiver: fmt::Debug + Send + Sized + 'static {
     /// The receiver's.
     fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error>;
 
-    /// `receive`, which its program ends after that time as the adapter has it.
+    /// `receive`, cancelled after that time in the adapter's own way.
     ///
     /// # Errors
     ///

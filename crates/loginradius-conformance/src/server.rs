@@ -1,4 +1,4 @@
-//! A server on a bare socket, which does what its test says and nothing else.
+//! A server on a bare socket, which does what its test says and nothing more.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::adapter::Adapter;
 
-/// How long a connection may stand still before its thread gives up: longer than any client here waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of each read and write, after which a connection's thread ends: longer than any client here waits.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server on 127.0.0.1 that records what it is sent. Dropping it closes its port.
+/// A server on 127.0.0.1 that records its requests. Dropping it closes its port.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -41,7 +41,7 @@ pub struct Request {
 }
 
 impl Server {
-    /// A server that does this with each connection, in a thread of its own.
+    /// Starts a server that calls `serve` for each connection, in a thread of its own.
     ///
     /// # Panics
     ///
@@ -63,8 +63,8 @@ impl Server {
                 thread::spawn(move || {
                     let mut peer = Peer { stream: Some(stream), log, connection };
                     let stream = peer.stream();
-                    let _ = stream.set_read_timeout(Some(PATIENCE));
-                    let _ = stream.set_write_timeout(Some(PATIENCE));
+                    let _ = stream.set_read_timeout(Some(SOCKET_TIMEOUT));
+                    let _ = stream.set_write_timeout(Some(SOCKET_TIMEOUT));
                     let _ = stream.set_nodelay(true);
                     serve(&mut peer);
                 });
@@ -73,50 +73,50 @@ impl Server {
         Self { address, log }
     }
 
-    /// A server that answers every request with these bytes.
-    pub fn answering(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    /// Starts a server that sends the bytes of `respond` for each request.
+    pub fn responding(respond: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::start(move |peer| {
             while let Some(request) = peer.request() {
-                if peer.send(&answer(&request)).is_err() {
+                if peer.send(&respond(&request)).is_err() {
                     break;
                 }
             }
         })
     }
 
-    /// `http://127.0.0.1:<port>`.
+    /// Returns `http://127.0.0.1:<port>`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// `https://127.0.0.1:<port>`.
+    /// Returns `https://127.0.0.1:<port>`.
     #[must_use]
     pub fn https_url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// The requests that came whole, oldest first.
+    /// Returns the requests that arrived whole, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.log.requests().clone()
     }
 
-    /// How many connections there were.
+    /// Returns how many connections there were.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.log.connections.load(Ordering::SeqCst)
     }
 
-    /// How many bytes were written: no fewer than the clients have read.
+    /// Returns how many bytes were written: no fewer than the clients have read.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.log.written.load(Ordering::SeqCst)
     }
 
-    /// Whether there were so many connections and all are closed, after a moment if need be.
+    /// Returns whether there were so many connections and all are closed, or will be within two seconds.
     #[must_use]
-    pub fn is_left_alone(&self, client: &impl Adapter, connections: usize) -> bool {
+    pub fn all_closed(&self, client: &impl Adapter, connections: usize) -> bool {
         let until = Instant::now() + Duration::from_secs(2);
         while self.connections() < connections || self.log.open.load(Ordering::SeqCst) > 0 {
             if Instant::now() > until {
@@ -142,7 +142,7 @@ impl Log {
     }
 }
 
-/// One connection, from the server's side.
+/// The server's end of a connection.
 #[derive(Debug)]
 pub struct Peer {
     stream: Option<TcpStream>,
@@ -151,13 +151,13 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The number of this connection, from 1.
+    /// Returns the number of the connection, from 1.
     #[must_use]
     pub fn number(&self) -> usize {
         self.connection
     }
 
-    /// The next request; `None` if the client has closed or does not speak HTTP.
+    /// Reads the next request; `None` if the client has closed or does not send HTTP.
     pub fn request(&mut self) -> Option<Request> {
         let connection = self.connection;
         let request = read_request(&mut self.stream(), connection)?;
@@ -171,7 +171,7 @@ impl Peer {
     ///
     /// The socket's.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // Piece by piece, so that what is counted is near to what a client has taken.
+        // Piece by piece, so that the count is close to what a client has taken.
         for piece in bytes.chunks(16 << 10) {
             self.stream().write_all(piece)?;
             self.log.written.fetch_add(piece.len() as u64, Ordering::SeqCst);
@@ -203,7 +203,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
-            // An end after what was sent, even if the client has sent more than was read.
+            // Closing a socket with unread input would reset it, and the client would lose what was sent.
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let _ = stream.set_read_timeout(Some(Duration::from_millis(500)));
             let _ = io::copy(&mut (&stream).take(1 << 20), &mut io::sink());
@@ -214,11 +214,11 @@ impl Drop for Peer {
 
 /// Reads one request.
 pub(crate) fn read_request(stream: &mut impl Read, connection: usize) -> Option<Request> {
-    const LONGEST: usize = 64 << 10;
+    const MAX_HEAD: usize = 64 << 10;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        if head.len() > LONGEST || stream.read(&mut byte).ok()? == 0 {
+        if head.len() > MAX_HEAD || stream.read(&mut byte).ok()? == 0 {
             return None;
         }
         head.push(byte[0]);
@@ -234,12 +234,12 @@ pub(crate) fn read_request(stream: &mut impl Read, connection: usize) -> Option<
     Some(Request { head, body, connection })
 }
 
-/// A whole answer with a length.
-pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+/// Makes a response with a `Content-Length`.
+pub(crate) fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A whole answer of JSON.
+/// Makes a response with a JSON body.
 pub(crate) fn json(status: &str, body: &str) -> Vec<u8> {
-    answer(status, "Content-Type: application/json\r\n", body)
+    response(status, "Content-Type: application/json\r\n", body)
 }

@@ -1,4 +1,4 @@
-//! Sessions of an adapter, as the suite drives them: from any thread.
+//! The interface through which the suite drives an adapter's sessions, from any thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{AccessToken, Error, TokenSet};
 
-/// An adapter's `Sessions`. Dropping all handles to it, and to its sessions, is the end of a process.
+/// An adapter's `Sessions`, which stand for a process: it ends when all handles to them and to their sessions are
+/// dropped.
 pub trait Sessions: Clone + fmt::Debug + Send + Sync + 'static {
     /// An adapter's `Session`.
     type Session: Session;
@@ -64,10 +65,10 @@ pub trait Session: Clone + fmt::Debug + Send + Sync + 'static {
     fn flush(&self) -> Result<(), Error>;
 }
 
-/// A callback for what happens to a session: its name, and the event.
+/// The function that is notified of events, with the session's name.
 pub type OnEvent = Arc<dyn Fn(&str, &SessionEvent) + Send + Sync>;
 
-/// What a builder of sessions is told. What is `None` is left as the builder has it.
+/// The settings of an adapter's builder of sessions. `None` leaves the builder's default.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct SessionSettings {

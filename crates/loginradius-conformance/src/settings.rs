@@ -1,4 +1,4 @@
-//! What a builder takes and refuses.
+//! The settings that a client builder accepts and refuses.
 
 use loginradius_proto::ErrorKind;
 
@@ -20,9 +20,9 @@ fn unusable_settings_are_refused<A: Adapter>() {
     }
 }
 
-/// Without one of the user's own, the `User-Agent` names the adapter and its version.
+/// With its version.
 fn the_default_user_agent_names_the_adapter<A: Adapter>() {
-    let server = Server::answering(|_| json("200 OK", &success()));
+    let server = Server::responding(|_| json("200 OK", &success()));
     (Operation::<A>::refresh().call)(&A::new(app(&server.url()), &Settings::default()).unwrap()).unwrap();
     let head = server.requests()[0].head.to_ascii_lowercase();
     assert!(head.contains("\r\nuser-agent: loginradius-"), "{head}");

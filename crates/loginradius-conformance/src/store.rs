@@ -1,4 +1,4 @@
-//! A store whose troubles a test chooses.
+//! A store that fails as its test says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +15,7 @@ use loginradius_store::{
 
 /// A store in memory, for blocking and for async code. A clone is another handle to it, as another process has one.
 ///
-/// Its futures wait once before they do anything, so that they can be dropped between any two steps.
+/// Its futures are pending once before they do anything, so that they can be dropped between any two steps.
 #[derive(Clone, Default)]
 pub struct Store(Arc<Mutex<State>>);
 
@@ -23,92 +23,92 @@ pub struct Store(Arc<Mutex<State>>);
 struct State {
     records: BTreeMap<String, StoredRecord>,
     locked: BTreeSet<String>,
-    /// With a name, that session's alone.
-    trouble: Option<(Trouble, Option<String>)>,
+    /// With a name, it concerns that session only.
+    fault: Option<(StoreFault, Option<String>)>,
     counts: Counts,
 }
 
-/// What goes wrong in a [`Store`], until it is [repaired](Store::repair).
+/// What goes wrong in a [`Store`], until the fault is [cleared](Store::clear_fault).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Trouble {
-    /// Locks cannot be asked for.
-    Lock,
-    /// Nothing can be read.
-    Load,
-    /// Nothing can be saved, nor cleared.
-    Full,
-    /// As soon as an intent is saved, nothing else can be.
-    FullAfterIntent,
-    /// Whatever is saved is stored, but nobody can tell.
-    Doubt,
-    /// Whatever is saved but an intent is not stored, and nobody can tell.
-    DoubtAndLoss,
-    /// A panic when the lock is taken.
+pub enum StoreFault {
+    /// A lock is an error.
+    LockFails,
+    /// A load is an error.
+    LoadFails,
+    /// A save and a clear are errors.
+    SaveFails,
+    /// A clear, and a save of anything but an intent, are errors.
+    SaveFailsAfterIntent,
+    /// A save is done, and its outcome is unknown.
+    SavedUnknown,
+    /// A save of anything but an intent is not done, and its outcome is unknown.
+    NotSavedUnknown,
+    /// A lock panics.
     PanicInLock,
-    /// A panic when the record is loaded.
+    /// A load panics.
     PanicInLoad,
-    /// A panic when anything but an intent is saved.
+    /// A save of anything but an intent panics.
     PanicInSave,
-    /// A panic when a record is cleared.
+    /// A clear panics.
     PanicInClear,
-    /// An async caller's load never comes to its end.
-    StuckInLoad,
-    /// An async caller that gives a lock back by a call never hears that it is free.
-    StuckInUnlock,
+    /// The future of a load never ends.
+    LoadHangs,
+    /// The future of an unlock never ends, although the lock is free.
+    UnlockHangs,
 }
 
-/// How often a [`Store`] was asked for something.
+/// How often each method of a [`Store`] was called.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Locks that were asked for.
+    /// Calls of `try_lock`, whether the lock was free or not.
     pub locks: usize,
-    /// Loads.
+    /// Calls of `load`.
     pub loads: usize,
-    /// Saves.
+    /// Calls of `save`.
     pub saves: usize,
-    /// Clearings.
+    /// Calls of `clear`.
     pub clears: usize,
-    /// Locks that an async caller gave back by a call, and not by dropping them alone.
+    /// Calls of the async `unlock`; a lock that is only dropped does not count.
     pub unlocks: usize,
 }
 
 impl Store {
-    /// An empty store without troubles.
+    /// Makes an empty store without a fault.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// From now on this goes wrong, in place of what went wrong before.
-    pub fn trouble(&self, trouble: Trouble) {
-        self.state().trouble = Some((trouble, None));
+    /// Sets the fault of all sessions, in place of any other.
+    pub fn set_fault(&self, fault: StoreFault) {
+        self.state().fault = Some((fault, None));
     }
 
-    /// The same with that session alone.
-    pub fn trouble_with(&self, name: &str, trouble: Trouble) {
-        self.state().trouble = Some((trouble, Some(name.to_owned())));
+    /// Sets the fault of that session, in place of any other.
+    pub fn set_fault_of(&self, name: &str, fault: StoreFault) {
+        self.state().fault = Some((fault, Some(name.to_owned())));
     }
 
-    /// Nothing goes wrong any more.
-    pub fn repair(&self) {
-        self.state().trouble = None;
+    /// Ends the fault.
+    pub fn clear_fault(&self) {
+        self.state().fault = None;
     }
 
-    /// How often it was asked for something.
+    /// Returns how often each method was called.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.state().counts
     }
 
-    /// Whether that session's lock is taken.
+    /// Returns whether the lock of that session is held.
     #[must_use]
     pub fn is_locked(&self, name: &str) -> bool {
         self.state().locked.contains(name)
     }
 
-    /// The stored refresh token of that session. The empty text if there is a record without one.
+    /// Returns the stored refresh token of that session, which is empty if its record has none.
     #[must_use]
     pub fn refresh_token(&self, name: &str) -> Option<String> {
         let json = self.json(name)?;
@@ -116,26 +116,25 @@ impl Store {
         Some(token.map(|(token, _)| token.to_owned()).unwrap_or_default())
     }
 
-    /// What is stored of that session.
+    /// Returns the stored record of that session.
     #[must_use]
     pub fn json(&self, name: &str) -> Option<String> {
         self.state().records.get(name).map(json)
     }
 
-    /// How many sessions are stored.
+    /// Returns the number of stored sessions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state().records.len()
     }
 
-    /// Whether no session is stored.
+    /// Returns whether no session is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Makes that session's tokens older, as if so much time had passed since they were obtained. Whoever has
-    /// loaded them already does not notice.
+    /// Makes the stored tokens of that session older. Processes that have loaded them already do not notice.
     ///
     /// # Panics
     ///
@@ -155,12 +154,12 @@ impl Store {
     fn lock(&self, name: &str) -> Result<Option<Locked>, Error> {
         let mut state = self.state();
         state.counts.locks += 1;
-        if state.has(Trouble::PanicInLock, name) {
+        if state.has(StoreFault::PanicInLock, name) {
             drop(state);
             panic!("the store panics in a lock");
         }
-        if state.has(Trouble::Lock, name) {
-            return Err(trouble());
+        if state.has(StoreFault::LockFails, name) {
+            return Err(failure());
         }
         let free = state.locked.insert(name.to_owned());
         Ok(free.then(|| Locked { store: self.clone(), name: name.to_owned() }))
@@ -174,9 +173,9 @@ impl fmt::Debug for Store {
 }
 
 impl State {
-    fn has(&self, trouble: Trouble, name: &str) -> bool {
-        let troubled = |(_, only): &&(Trouble, Option<String>)| only.as_ref().is_none_or(|only| only == name);
-        self.trouble.as_ref().filter(troubled).is_some_and(|(current, _)| *current == trouble)
+    fn has(&self, fault: StoreFault, name: &str) -> bool {
+        let concerns = |(_, only): &&(StoreFault, Option<String>)| only.as_ref().is_none_or(|only| only == name);
+        self.fault.as_ref().filter(concerns).is_some_and(|(current, _)| *current == fault)
     }
 
     fn generation(&self, name: &str) -> Option<u64> {
@@ -184,35 +183,35 @@ impl State {
     }
 }
 
-fn trouble() -> Error {
-    Error::unavailable("the test's store is out of order", "the test wants it so")
+fn failure() -> Error {
+    Error::unavailable("the test's store fails", "its test has set a fault")
 }
 
 fn json(record: &StoredRecord) -> String {
     String::from_utf8_lossy(record.as_bytes()).into_owned()
 }
 
-/// Where a record's JSON says when its tokens were obtained.
-fn date(json: &str) -> std::ops::Range<usize> {
+/// Returns where the JSON of a record has the time when its tokens were obtained.
+fn time_range(json: &str) -> std::ops::Range<usize> {
     const KEY: &str = r#""obtained_at_unix_ms":"#;
-    let begin = json.find(KEY).expect("a date") + KEY.len();
+    let begin = json.find(KEY).expect("a time") + KEY.len();
     begin..begin + json[begin..].find([',', '}']).expect("JSON")
 }
 
-/// When the tokens of a record were obtained, in milliseconds since 1970.
+/// Returns when the tokens of a record were obtained, in milliseconds since 1970.
 fn obtained_at(json: &str) -> u128 {
-    json[date(json)].parse().expect("milliseconds")
+    json[time_range(json)].parse().expect("milliseconds")
 }
 
-/// The record with another date, and without a checksum, as an earlier version wrote it.
+/// Returns the record with another such time. It has no checksum, which records of earlier versions lack too.
 pub(crate) fn with_obtained_at(json: &str, obtained_at: u128) -> String {
     let (content, _) = json.split_once(r#","checksum":"#).unwrap_or((json.trim_end_matches('}'), ""));
     let mut json = format!("{content}}}");
-    json.replace_range(date(&json), &obtained_at.to_string());
+    json.replace_range(time_range(&json), &obtained_at.to_string());
     json
 }
 
-/// A session whose lock is held.
+/// The lock of a session, held.
 struct Locked {
     store: Store,
     name: String,
@@ -228,12 +227,12 @@ impl SessionLock for Locked {
     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
         let mut state = self.store.state();
         state.counts.loads += 1;
-        if state.has(Trouble::PanicInLoad, &self.name) {
+        if state.has(StoreFault::PanicInLoad, &self.name) {
             drop(state);
             panic!("the store panics in a load");
         }
-        if state.has(Trouble::Load, &self.name) {
-            return Err(LoadError::Failed(trouble()));
+        if state.has(StoreFault::LoadFails, &self.name) {
+            return Err(LoadError::Failed(failure()));
         }
         Ok(state.records.get(&self.name).cloned())
     }
@@ -242,32 +241,34 @@ impl SessionLock for Locked {
         let is_intent = json(record).contains(r#""intent":"#);
         let mut state = self.store.state();
         state.counts.saves += 1;
-        if state.has(Trouble::PanicInSave, &self.name) && !is_intent {
+        if state.has(StoreFault::PanicInSave, &self.name) && !is_intent {
             drop(state);
             panic!("the store panics in a save");
         }
-        if state.has(Trouble::Full, &self.name) || (state.has(Trouble::FullAfterIntent, &self.name) && !is_intent) {
-            return Err(SaveError::Failed(trouble()));
+        if state.has(StoreFault::SaveFails, &self.name)
+            || (state.has(StoreFault::SaveFailsAfterIntent, &self.name) && !is_intent)
+        {
+            return Err(SaveError::Failed(failure()));
         }
         if state.generation(&self.name) != expected.generation() {
             return Err(SaveError::Conflict);
         }
-        if state.has(Trouble::DoubtAndLoss, &self.name) && !is_intent {
-            return Err(SaveError::Unknown(trouble()));
+        if state.has(StoreFault::NotSavedUnknown, &self.name) && !is_intent {
+            return Err(SaveError::Unknown(failure()));
         }
         state.records.insert(self.name.clone(), record.clone());
-        if state.has(Trouble::Doubt, &self.name) { Err(SaveError::Unknown(trouble())) } else { Ok(()) }
+        if state.has(StoreFault::SavedUnknown, &self.name) { Err(SaveError::Unknown(failure())) } else { Ok(()) }
     }
 
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         let mut state = self.store.state();
         state.counts.clears += 1;
-        if state.has(Trouble::PanicInClear, &self.name) {
+        if state.has(StoreFault::PanicInClear, &self.name) {
             drop(state);
-            panic!("the store panics in a clearing");
+            panic!("the store panics in a clear");
         }
-        if state.has(Trouble::Full, &self.name) || state.has(Trouble::FullAfterIntent, &self.name) {
-            return Err(SaveError::Failed(trouble()));
+        if state.has(StoreFault::SaveFails, &self.name) || state.has(StoreFault::SaveFailsAfterIntent, &self.name) {
+            return Err(SaveError::Failed(failure()));
         }
         if state.generation(&self.name) != expected.generation() {
             return Err(SaveError::Conflict);
@@ -282,8 +283,8 @@ impl AsyncSessionLock for Locked {
         Box::pin(async {
             pause().await;
             let outcome = SessionLock::load(self);
-            let stuck = self.store.state().has(Trouble::StuckInLoad, &self.name);
-            if stuck {
+            let hangs = self.store.state().has(StoreFault::LoadHangs, &self.name);
+            if hangs {
                 pending::<()>().await;
             }
             outcome
@@ -308,10 +309,10 @@ impl AsyncSessionLock for Locked {
         Box::pin(async move {
             pause().await;
             let store = self.store.clone();
-            let stuck = store.state().has(Trouble::StuckInUnlock, &self.name);
+            let hangs = store.state().has(StoreFault::UnlockHangs, &self.name);
             drop(self);
             store.state().counts.unlocks += 1;
-            if stuck {
+            if hangs {
                 pending::<()>().await;
             }
         })
@@ -335,12 +336,12 @@ impl AsyncSessionStore for Store {
 
 /// Is ready when it is polled for the second time.
 async fn pause() {
-    let mut asked = false;
+    let mut polled = false;
     poll_fn(|context| {
-        if asked {
+        if polled {
             return Poll::Ready(());
         }
-        asked = true;
+        polled = true;
         context.waker().wake_by_ref();
         Poll::Pending
     })
@@ -356,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_a_store() {
+    fn the_suites_store_is_a_blocking_store() {
         let storages = Mutex::new(HashMap::<String, Store>::new());
         store_tests::check(|storage| storages.lock().unwrap().entry(storage.to_owned()).or_default().clone());
     }

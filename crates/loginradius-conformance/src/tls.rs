@@ -1,4 +1,4 @@
-//! TLS on a bare socket, with certificates made on the spot.
+//! TLS on a bare socket, with generated certificates.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, Support
 use crate::operations::success;
 use crate::server::{Peer, Server, json, read_request};
 
-/// An authority that nobody trusts unless told to, and a server's certificate from it.
+/// A certificate authority that no system trusts, and a server certificate that it has issued.
 pub(crate) struct Tls {
     /// The authority's certificate, in PEM.
     pub(crate) root: String,
@@ -19,13 +19,13 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// For a server of these names and addresses.
+    /// Makes a certificate for these names and addresses.
     pub(crate) fn of(names: &[&str]) -> Self {
         Self::with(names, rustls::ALL_VERSIONS, false)
     }
 
-    /// The same, with clients that must show a certificate of the same authority.
-    pub(crate) fn wanting_a_client_certificate(version: &'static SupportedProtocolVersion) -> Self {
+    /// Makes a server that requires a client certificate of the same authority.
+    pub(crate) fn requiring_a_client_certificate(version: &'static SupportedProtocolVersion) -> Self {
         Self::with(&["127.0.0.1"], &[version], true)
     }
 
@@ -50,13 +50,13 @@ impl Tls {
         };
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
-        // Each connection goes through the whole handshake.
+        // Without resumption each connection makes the whole handshake.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Self { root: authority.pem(), config: Arc::new(config) }
     }
 
-    /// A server that answers every request with a success.
+    /// Starts a server that responds to every request with a success.
     pub(crate) fn server(&self) -> Server {
         self.serve(|stream, peer| {
             while let Some(request) = read_request(stream, peer.number()) {
@@ -68,7 +68,7 @@ impl Tls {
         })
     }
 
-    /// A server that does this once the handshake is over.
+    /// Starts a server that calls `serve` after each handshake.
     pub(crate) fn serve(
         &self,
         serve: impl Fn(&mut StreamOwned<ServerConnection, std::net::TcpStream>, &Peer) + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl Tls {
         Server::start(move |peer| {
             let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut stream = StreamOwned::new(connection, peer.stream().try_clone().unwrap());
-            // The alert that says why has been written by then, if there is one.
+            // If the handshake fails, `complete_io` has already sent the alert.
             if stream.conn.complete_io(&mut stream.sock).is_ok() {
                 serve(&mut stream, peer);
             }

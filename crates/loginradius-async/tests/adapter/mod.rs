@@ -1,4 +1,4 @@
-//! The client on a runtime of one thread, as the suite drives it.
+//! The client on a runtime of one thread, adapted to the suite.
 
 pub(crate) mod own;
 pub(crate) mod receiver;
@@ -22,19 +22,19 @@ use tokio::runtime::Runtime;
 #[derive(Clone)]
 pub(crate) struct Async {
     client: Client,
-    runtime: Arc<Held>,
+    runtime: Arc<BackgroundRuntime>,
 }
 
-/// A runtime that does not wait for a resolver when it is dropped.
-pub(crate) struct Held(Option<Runtime>);
+/// A runtime whose drop does not wait for blocking tasks, such as the resolution of a name.
+pub(crate) struct BackgroundRuntime(Option<Runtime>);
 
-impl Held {
+impl BackgroundRuntime {
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.as_ref().unwrap().block_on(future)
     }
 }
 
-impl Drop for Held {
+impl Drop for BackgroundRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -45,7 +45,7 @@ impl Drop for Held {
 impl Async {
     pub(crate) fn with(builder: ClientBuilder) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Ok(Self { client: builder.build()?, runtime: Arc::new(Held(Some(runtime))) })
+        Ok(Self { client: builder.build()?, runtime: Arc::new(BackgroundRuntime(Some(runtime))) })
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {

@@ -1,4 +1,5 @@
-//! The client over a `reqwest::ClientBuilder` of the user's own, which asks for what must not be.
+//! The client over a `reqwest::ClientBuilder` of the user's own. Its settings contradict the client's, which must
+//! prevail.
 
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ pub(crate) struct OwnBuilder(Async);
 fn reqwest() -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
     headers.insert("x-own-client", HeaderValue::from_static(secrets::OWN_HEADER));
-    let again = retry::for_host("127.0.0.1").max_retries_per_request(5).classify_fn(|outcome| outcome.retryable());
+    let retries = retry::for_host("127.0.0.1").max_retries_per_request(5).classify_fn(|outcome| outcome.retryable());
     reqwest::Client::builder()
         .user_agent("own/1.0")
         .default_headers(headers)
         .redirect(redirect::Policy::limited(10))
         .referer(true)
-        .retry(again)
+        .retry(retries)
         .proxy(Proxy::all("http://127.0.0.1:1").unwrap())
         .timeout(Duration::from_secs(60))
         .connect_timeout(Duration::from_secs(60))

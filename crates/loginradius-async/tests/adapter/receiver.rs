@@ -1,4 +1,4 @@
-//! The receiver of callbacks on a runtime of one thread, as the suite drives it.
+//! The receiver of callbacks on a runtime of one thread, adapted to the suite.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The client's sessions on a runtime of two threads, as the suite drives them.
+//! The client's sessions on a runtime of two threads, adapted to the suite.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use loginradius_async::store::AsyncSessionStore;
 use loginradius_async::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
 use loginradius_conformance::{self as conformance, SessionSettings};
 
-use super::Held;
+use super::BackgroundRuntime;
 
 #[derive(Clone)]
 pub(crate) struct AsyncSessions {
     sessions: Sessions,
-    runtime: Arc<Held>,
+    runtime: Arc<BackgroundRuntime>,
 }
 
 #[derive(Clone)]
 pub(crate) struct AsyncSession {
     session: Session,
-    runtime: Arc<Held>,
+    runtime: Arc<BackgroundRuntime>,
 }
 
 pub(crate) fn builder(client: &Client, store: impl AsyncSessionStore, settings: &SessionSettings) -> SessionsBuilder {
@@ -37,11 +37,11 @@ pub(crate) fn builder(client: &Client, store: impl AsyncSessionStore, settings: 
 }
 
 impl AsyncSessions {
-    /// Each on a runtime of its own, which ends with it: they stand for processes.
+    /// Makes sessions that stand for a process: they have a runtime of their own, which ends with them.
     pub(crate) fn new(client: &Client, store: impl AsyncSessionStore, settings: &SessionSettings) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let sessions = builder(client, store, settings).build();
-        Self { sessions, runtime: Arc::new(Held(Some(runtime))) }
+        Self { sessions, runtime: Arc::new(BackgroundRuntime(Some(runtime))) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client, as the suite drives it.
+//! The client, adapted to the suite.
 
 pub(crate) mod own;
 pub(crate) mod receiver;

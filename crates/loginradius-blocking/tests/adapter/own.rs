@@ -1,4 +1,4 @@
-//! The client over a `ureq::Agent` of the user's own, which asks for what must not be.
+//! The client over a `ureq::Agent` of the user's own. Its settings contradict the client's, which must prevail.
 
 use std::time::Duration;
 
@@ -48,9 +48,9 @@ impl Adapter for OwnAgent {
     type Receiver = <Blocking as Adapter>::Receiver;
 
     fn new(app: App, settings: &Settings) -> Result<Self, Error> {
-        let mut on_the_builder = settings.clone();
-        on_the_builder.root_certificates = None;
-        builder(app, &on_the_builder).unmanaged_agent(agent(settings)).build().map(Blocking).map(Self)
+        let mut builder_settings = settings.clone();
+        builder_settings.root_certificates = None;
+        builder(app, &builder_settings).unmanaged_agent(agent(settings)).build().map(Blocking).map(Self)
     }
 
     fn builder(app: App, settings: &Settings) -> String {

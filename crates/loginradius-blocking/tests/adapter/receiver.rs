@@ -1,4 +1,4 @@
-//! The receiver of callbacks, as the suite drives it.
+//! The receiver of callbacks, adapted to the suite.
 
 use std::thread;
 use std::time::Duration;

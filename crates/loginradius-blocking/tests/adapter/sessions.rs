@@ -1,4 +1,4 @@
-//! The client's sessions, as the suite drives them.
+//! The client's sessions, adapted to the suite.
 
 use std::time::{Duration, SystemTime};
 

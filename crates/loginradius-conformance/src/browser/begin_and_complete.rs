@@ -1,4 +1,4 @@
-//! From the address of a sign-in to its callback and its tokens.
+//! Browser logins in two calls: `begin_browser_login` and `complete_browser_login`.
 
 use std::collections::HashSet;
 use std::thread;
@@ -10,7 +10,7 @@ use loginradius_proto::browser::{
 };
 use loginradius_proto::{Api, App, Error, ErrorKind, Retry, Service, TokenSet};
 
-use super::{asked, free_port, param};
+use super::{free_port, param, requests_of};
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::matrix::app;
@@ -18,13 +18,13 @@ use crate::matrix::app;
 const APIS: [Api; 2] = [Api::Classic, Api::Site];
 const REDIRECT_URI: &str = "http://127.0.0.1:8400/callback";
 
-/// A server and a client of it.
-struct World<A> {
+/// A server and its client.
+struct Fixture<A> {
     emulator: Emulator,
     client: A,
 }
 
-impl<A: Adapter> World<A> {
+impl<A: Adapter> Fixture<A> {
     fn new(api: Api) -> Self {
         Self::with(Emulator::builder(), &Settings::default(), |emulator| app(emulator, api))
     }
@@ -48,20 +48,20 @@ impl<A: Adapter> World<A> {
         self.client.begin_browser_login(request).unwrap()
     }
 
-    /// What the browser brings after its user has allowed it.
+    /// Lets the user allow the login. Returns the callback.
     fn allowed(&self, url: &str) -> Callback {
         Callback::from_url(&self.emulator.authorize(url).unwrap().url).unwrap()
     }
 
-    /// A sign-in, its callback and its code.
+    /// Begins a login and lets the user allow it. Returns the pending login, the callback and its code.
     fn called_back(&self) -> (PendingLogin, Callback, String) {
-        let sign_in = self.begin();
-        let callback = self.allowed(&sign_in.url);
-        (sign_in.pending, callback, self.emulator.codes().last().unwrap().code.clone())
+        let login = self.begin();
+        let callback = self.allowed(&login.url);
+        (login.pending, callback, self.emulator.codes().last().unwrap().code.clone())
     }
 
     fn exchanges(&self) -> usize {
-        asked(&self.emulator, Operation::CodeExchange)
+        requests_of(&self.emulator, Operation::CodeExchange)
     }
 
     #[track_caller]
@@ -76,22 +76,22 @@ fn assert_kind<T>(result: Result<T, Error>, kind: ErrorKind) -> Error {
     error
 }
 
-/// A thousand sign-ins have nothing in common that somebody could guess.
+/// In a thousand logins.
 fn state_nonce_and_challenge_never_repeat<A: Adapter>() {
-    let world = World::<A>::new(Api::Site);
+    let fixture = Fixture::<A>::new(Api::Site);
     let request = AuthorizationRequest::new(REDIRECT_URI).scope("openid");
     let mut seen = HashSet::new();
     for _ in 0..1000 {
-        let sign_in = world.begin_with(&request);
+        let login = fixture.begin_with(&request);
         for name in ["state", "nonce", "code_challenge"] {
-            let value = param(&sign_in.url, name);
+            let value = param(&login.url, name);
             assert_eq!(value.len(), 43, "{name}");
             assert!(seen.insert(value.to_owned()), "{name} came twice");
         }
-        assert_eq!(sign_in.pending.expose_state(), param(&sign_in.url, "state"));
-        assert_eq!(sign_in.pending.nonce(), Some(param(&sign_in.url, "nonce")));
+        assert_eq!(login.pending.expose_state(), param(&login.url, "state"));
+        assert_eq!(login.pending.nonce(), Some(param(&login.url, "nonce")));
     }
-    assert!(world.emulator.requests().is_empty(), "a beginning sends nothing");
+    assert!(fixture.emulator.requests().is_empty(), "beginning a login sends nothing");
 }
 
 fn a_login_begins_at_the_clients_service<A: Adapter>() {
@@ -99,48 +99,48 @@ fn a_login_begins_at_the_clients_service<A: Adapter>() {
         (Api::Classic, "/sso/oauth/redirect?", "/sso/jwt/redirect/token?"),
         (Api::Site, "/service/oauth/demo-oauth-app/authorize?", "/service/jwt/demo-jwt-app/authorize?"),
     ] {
-        let world = World::<A>::new(api);
-        let base = world.emulator.base_url();
-        let sign_in = world.begin();
-        assert!(sign_in.url.starts_with(&format!("{base}{oauth}")), "{}", sign_in.url);
-        assert_eq!(param(&sign_in.url, "client_id"), seeded::CLIENT_ID);
-        assert_eq!(param(&sign_in.url, "redirect_uri"), "http%3A%2F%2F127.0.0.1%3A8400%2Fcallback");
-        assert!(!sign_in.url.contains(seeded::CLIENT_SECRET));
-        let sign_in = world.client.begin_browser_login(&JwtRedirect::new(REDIRECT_URI, "token")).unwrap();
-        assert!(sign_in.url.starts_with(&format!("{base}{jwt}")), "{}", sign_in.url);
+        let fixture = Fixture::<A>::new(api);
+        let base = fixture.emulator.base_url();
+        let login = fixture.begin();
+        assert!(login.url.starts_with(&format!("{base}{oauth}")), "{}", login.url);
+        assert_eq!(param(&login.url, "client_id"), seeded::CLIENT_ID);
+        assert_eq!(param(&login.url, "redirect_uri"), "http%3A%2F%2F127.0.0.1%3A8400%2Fcallback");
+        assert!(!login.url.contains(seeded::CLIENT_SECRET));
+        let login = fixture.client.begin_browser_login(&JwtRedirect::new(REDIRECT_URI, "token")).unwrap();
+        assert!(login.url.starts_with(&format!("{base}{jwt}")), "{}", login.url);
     }
 }
 
 fn unusable_requests_are_refused<A: Adapter>() {
-    let world = World::<A>::new(Api::Classic);
+    let fixture = Fixture::<A>::new(Api::Classic);
     for request in [
         AuthorizationRequest::new(""),
         AuthorizationRequest::new("http://app.example/callback"),
         AuthorizationRequest::new(REDIRECT_URI).parameter("state", "mine"),
     ] {
-        let error = assert_kind(world.client.begin_browser_login(&request), ErrorKind::Configuration);
+        let error = assert_kind(fixture.client.begin_browser_login(&request), ErrorKind::Configuration);
         assert!(error.api_error().is_none());
     }
-    assert_kind(world.client.begin_browser_login(&JwtRedirect::new(REDIRECT_URI, "")), ErrorKind::Configuration);
+    assert_kind(fixture.client.begin_browser_login(&JwtRedirect::new(REDIRECT_URI, "")), ErrorKind::Configuration);
 }
 
-/// A code is exchanged once, with the verifier and with a secret if there is one.
+/// With the PKCE verifier, and with the client secret if there is one.
 fn a_code_is_redeemed_once_for_tokens<A: Adapter>() {
     for api in APIS {
         for with_secret in [true, false] {
-            let world = World::<A>::with(Emulator::builder(), &Settings::default(), |emulator| match with_secret {
+            let fixture = Fixture::<A>::with(Emulator::builder(), &Settings::default(), |emulator| match with_secret {
                 true => app(emulator, api),
                 false => public_app(emulator, api),
             });
-            let (mut pending, callback, _) = world.called_back();
-            let tokens = world.client.complete_browser_login(&mut pending, &callback).unwrap();
-            world.assert_live(&tokens);
-            assert!(world.emulator.is_live_refresh_token(tokens.refresh_token.as_ref().unwrap().expose()));
+            let (mut pending, callback, _) = fixture.called_back();
+            let tokens = fixture.client.complete_browser_login(&mut pending, &callback).unwrap();
+            fixture.assert_live(&tokens);
+            assert!(fixture.emulator.is_live_refresh_token(tokens.refresh_token.as_ref().unwrap().expose()));
             assert!(tokens.requested_at.is_some());
-            let codes = world.emulator.codes();
+            let codes = fixture.emulator.codes();
             assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Redeemed));
             assert_eq!(codes[0].scope.as_deref(), Some("profile email"));
-            let requests = world.emulator.requests();
+            let requests = fixture.emulator.requests();
             let [exchange] = requests.as_slice() else { panic!("{requests:?}") };
             assert_eq!(exchange.param("client_secret"), with_secret.then_some(seeded::CLIENT_SECRET));
             assert_eq!(exchange.param("code_verifier").map(str::len), Some(43));
@@ -149,7 +149,7 @@ fn a_code_is_redeemed_once_for_tokens<A: Adapter>() {
     }
 }
 
-/// An app that keeps no secret.
+/// Makes an app without a client secret.
 fn public_app(emulator: &Emulator, api: Api) -> App {
     let service = match api {
         Api::Classic => Service::classic_at(emulator.base_url()).unwrap(),
@@ -158,135 +158,134 @@ fn public_app(emulator: &Emulator, api: Api) -> App {
     App::new(seeded::CLIENT_ID).with_oauth_app(seeded::OAUTH_APP).with_service(service)
 }
 
-/// In the callback, without a request.
 fn a_token_in_the_callback_needs_no_request<A: Adapter>() {
     for api in APIS {
-        let world = World::<A>::new(api);
+        let fixture = Fixture::<A>::new(api);
         let request = AuthorizationRequest::new(REDIRECT_URI).response_type(ResponseType::Token);
-        let mut sign_in = world.begin_with(&request);
-        let callback = world.allowed(&sign_in.url);
-        let tokens = world.client.complete_browser_login(&mut sign_in.pending, &callback).unwrap();
-        world.assert_live(&tokens);
-        assert!(world.emulator.requests().is_empty());
+        let mut login = fixture.begin_with(&request);
+        let callback = fixture.allowed(&login.url);
+        let tokens = fixture.client.complete_browser_login(&mut login.pending, &callback).unwrap();
+        fixture.assert_live(&tokens);
+        assert!(fixture.emulator.requests().is_empty());
     }
 }
 
-/// The exchange gives a refresh token too, which the browser must not see.
+/// The exchange also yields a refresh token, which a browser must not see.
 fn a_code_beside_a_token_is_redeemed<A: Adapter>() {
     for api in APIS {
-        let world = World::<A>::new(api);
+        let fixture = Fixture::<A>::new(api);
         let request = AuthorizationRequest::new(REDIRECT_URI).response_type(ResponseType::CodeToken);
-        let mut sign_in = world.begin_with(&request);
-        let landing = world.emulator.authorize(&sign_in.url).unwrap();
+        let mut login = fixture.begin_with(&request);
+        let landing = fixture.emulator.authorize(&login.url).unwrap();
         let callback = Callback::from_url(&landing.url).unwrap();
-        let tokens = world.client.complete_browser_login(&mut sign_in.pending, &callback).unwrap();
-        world.assert_live(&tokens);
+        let tokens = fixture.client.complete_browser_login(&mut login.pending, &callback).unwrap();
+        fixture.assert_live(&tokens);
         assert!(tokens.refresh_token.is_some());
         assert_ne!(Some(tokens.access_token.expose()), landing.param("token").as_deref());
-        assert_eq!(world.exchanges(), 1);
+        assert_eq!(fixture.exchanges(), 1);
     }
 }
 
 fn an_id_token_alone_means_misuse<A: Adapter>() {
-    let world = World::<A>::new(Api::Classic);
+    let fixture = Fixture::<A>::new(Api::Classic);
     let request = AuthorizationRequest::new(REDIRECT_URI).scope("openid").response_type(ResponseType::IdToken);
-    let mut sign_in = world.begin_with(&request);
-    let query = format!("id_token=a.b.c&state={}", sign_in.pending.expose_state());
+    let mut login = fixture.begin_with(&request);
+    let query = format!("id_token=a.b.c&state={}", login.pending.expose_state());
     let callback = Callback::from_query(&query).unwrap();
-    assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::Misuse);
-    assert!(world.emulator.requests().is_empty());
+    assert_kind(fixture.client.complete_browser_login(&mut login.pending, &callback), ErrorKind::Misuse);
+    assert!(fixture.emulator.requests().is_empty());
 }
 
 fn a_denied_login_ends_as_denied<A: Adapter>() {
     for api in APIS {
-        let world = World::<A>::new(api);
-        let mut sign_in = world.begin();
-        let landing = world.emulator.deny_authorization(&sign_in.url).unwrap();
+        let fixture = Fixture::<A>::new(api);
+        let mut login = fixture.begin();
+        let landing = fixture.emulator.deny_authorization(&login.url).unwrap();
         let callback = Callback::from_url(&landing.url).unwrap();
         let error =
-            assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::Denied);
+            assert_kind(fixture.client.complete_browser_login(&mut login.pending, &callback), ErrorKind::Denied);
         assert_eq!(error.api_error().unwrap().oauth_error.as_deref(), Some("access_denied"));
-        assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::AlreadyCompleted);
-        assert!(world.emulator.requests().is_empty());
+        assert_kind(fixture.client.complete_browser_login(&mut login.pending, &callback), ErrorKind::AlreadyCompleted);
+        assert!(fixture.emulator.requests().is_empty());
     }
 }
 
-/// Somebody else's callback sends nothing, and does not end the sign-in.
+/// It sends nothing, and the login can still be completed.
 fn another_logins_callback_changes_nothing<A: Adapter>() {
-    let world = World::<A>::new(Api::Classic);
-    let (mut pending, callback, code) = world.called_back();
-    let (mut other_pending, others, _) = world.called_back();
-    let strange = [
-        others.clone(),
+    let fixture = Fixture::<A>::new(Api::Classic);
+    let (mut pending, callback, code) = fixture.called_back();
+    let (mut other_pending, other_callback, _) = fixture.called_back();
+    let mismatches = [
+        other_callback.clone(),
         Callback::from_query("").unwrap(),
         Callback::from_query(&format!("code={code}")).unwrap(),
         Callback::from_query(&format!("code={code}&state=")).unwrap(),
         Callback::from_query(&format!("code={code}&state={}", "A".repeat(43))).unwrap(),
         Callback::from_query("error=access_denied").unwrap(),
     ];
-    for strange in &strange {
-        assert_kind(world.client.complete_browser_login(&mut pending, strange), ErrorKind::StateMismatch);
+    for mismatch in &mismatches {
+        assert_kind(fixture.client.complete_browser_login(&mut pending, mismatch), ErrorKind::StateMismatch);
     }
-    assert!(world.emulator.requests().is_empty());
-    world.assert_live(&world.client.complete_browser_login(&mut pending, &callback).unwrap());
-    world.assert_live(&world.client.complete_browser_login(&mut other_pending, &others).unwrap());
+    assert!(fixture.emulator.requests().is_empty());
+    fixture.assert_live(&fixture.client.complete_browser_login(&mut pending, &callback).unwrap());
+    fixture.assert_live(&fixture.client.complete_browser_login(&mut other_pending, &other_callback).unwrap());
 }
 
-/// A code that was stolen and brought to another sign-in is good for nothing: PKCE.
+/// PKCE makes a code useless to an attacker who brings it to a login of their own.
 fn another_logins_code_cannot_be_redeemed<A: Adapter>() {
     for api in APIS {
-        let world = World::<A>::new(api);
-        let (_, _, stolen) = world.called_back();
-        let mut thief = world.begin();
-        let query = format!("code={stolen}&state={}", thief.pending.expose_state());
+        let fixture = Fixture::<A>::new(api);
+        let (_, _, stolen) = fixture.called_back();
+        let mut attacker = fixture.begin();
+        let query = format!("code={stolen}&state={}", attacker.pending.expose_state());
         let callback = Callback::from_query(&query).unwrap();
-        let error = world.client.complete_browser_login(&mut thief.pending, &callback).unwrap_err();
+        let error = fixture.client.complete_browser_login(&mut attacker.pending, &callback).unwrap_err();
         assert!(error.api_error().is_some(), "{error:?}");
-        assert_eq!(world.emulator.live_logins(), 0);
+        assert_eq!(fixture.emulator.live_logins(), 0);
     }
 }
 
 fn a_callback_completes_its_login_once<A: Adapter>() {
-    let world = World::<A>::new(Api::Classic);
-    let (mut pending, callback, _) = world.called_back();
-    let tokens = world.client.complete_browser_login(&mut pending, &callback).unwrap();
+    let fixture = Fixture::<A>::new(Api::Classic);
+    let (mut pending, callback, _) = fixture.called_back();
+    let tokens = fixture.client.complete_browser_login(&mut pending, &callback).unwrap();
     for _ in 0..3 {
-        assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
+        assert_kind(fixture.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
     }
-    assert_eq!((world.exchanges(), world.emulator.codes()[0].sent), (1, 1));
-    assert_eq!(world.emulator.counters().code_replays, 0);
-    world.assert_live(&tokens);
+    assert_eq!((fixture.exchanges(), fixture.emulator.codes()[0].sent), (1, 1));
+    assert_eq!(fixture.emulator.counters().code_replays, 0);
+    fixture.assert_live(&tokens);
 }
 
 fn a_stored_login_can_be_completed_by_another_client<A: Adapter>() {
-    let world = World::<A>::new(Api::Site);
-    let (pending, callback, _) = world.called_back();
+    let fixture = Fixture::<A>::new(Api::Site);
+    let (pending, callback, _) = fixture.called_back();
     let stored = pending.to_json();
     drop(pending);
-    let elsewhere = A::new(app(&world.emulator, Api::Site), &Settings::default()).unwrap();
+    let other_client = A::new(app(&fixture.emulator, Api::Site), &Settings::default()).unwrap();
     let mut pending = PendingLogin::from_json(&stored).unwrap();
-    world.assert_live(&elsewhere.complete_browser_login(&mut pending, &callback).unwrap());
+    fixture.assert_live(&other_client.complete_browser_login(&mut pending, &callback).unwrap());
 }
 
-/// The code is perhaps spent: it is not sent again, and not by another call either.
+/// The code may be consumed: it is not sent again, nor by a second call.
 fn a_lost_exchange_is_not_retried<A: Adapter>() {
     let faults = [Fault::DropBefore, Fault::DropAfter, Fault::Truncated];
-    let world = World::<A>::attempts(3);
+    let fixture = Fixture::<A>::attempts(3);
     for (number, fault) in faults.into_iter().enumerate() {
-        let (mut pending, callback, code) = world.called_back();
-        world.emulator.fault(Operation::CodeExchange, fault.clone());
+        let (mut pending, callback, code) = fixture.called_back();
+        fixture.emulator.fault(Operation::CodeExchange, fault.clone());
         let error =
-            assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::OutcomeUnknown);
+            assert_kind(fixture.client.complete_browser_login(&mut pending, &callback), ErrorKind::OutcomeUnknown);
         assert_clean(&error, &code);
-        assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
-        assert_eq!(world.exchanges(), number + 1, "{fault:?}");
-        let codes = world.emulator.codes();
+        assert_kind(fixture.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
+        assert_eq!(fixture.exchanges(), number + 1, "{fault:?}");
+        let codes = fixture.emulator.codes();
         assert!(codes.last().unwrap().sent <= 1, "{codes:?}");
-        world.emulator.clear_faults();
+        fixture.emulator.clear_faults();
     }
 }
 
-/// Nobody listens at first. The exchange is sent once somebody does.
+/// No server listens at first; the exchange is sent once one does.
 fn an_exchange_that_was_not_sent_is_retried<A: Adapter>() {
     let port = free_port();
     let service = Service::classic_at(&format!("http://127.0.0.1:{port}")).unwrap();
@@ -294,62 +293,60 @@ fn an_exchange_that_was_not_sent_is_retried<A: Adapter>() {
     let retry = Retry::default().with_attempts(100).with_first_wait(wait).with_max_wait(wait);
     let settings = Settings { retry, ..Settings::default() };
     let client = A::new(App::new(seeded::CLIENT_ID).with_service(service), &settings).unwrap();
-    let mut sign_in = client.begin_browser_login(&AuthorizationRequest::new(REDIRECT_URI)).unwrap();
-    let query = format!("code=made-up&state={}", sign_in.pending.expose_state());
-    let late = thread::spawn(move || {
+    let mut login = client.begin_browser_login(&AuthorizationRequest::new(REDIRECT_URI)).unwrap();
+    let query = format!("code=made-up&state={}", login.pending.expose_state());
+    let late_server = thread::spawn(move || {
         thread::sleep(Duration::from_millis(100));
         Emulator::builder().port(port).start().unwrap()
     });
-    let error =
-        client.complete_browser_login(&mut sign_in.pending, &Callback::from_query(&query).unwrap()).unwrap_err();
-    assert!(error.api_error().is_some(), "no answer: {error:?}");
-    assert_eq!(asked(&late.join().unwrap(), Operation::CodeExchange), 1);
+    let error = client.complete_browser_login(&mut login.pending, &Callback::from_query(&query).unwrap()).unwrap_err();
+    assert!(error.api_error().is_some(), "not LoginRadius's response: {error:?}");
+    assert_eq!(requests_of(&late_server.join().unwrap(), Operation::CodeExchange), 1);
 }
 
 fn an_unreachable_server_means_not_sent<A: Adapter>() {
-    let world = World::<A>::attempts(2);
-    let (mut pending, callback, code) = world.called_back();
-    drop(world.emulator);
-    let error = assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::NotSent);
+    let fixture = Fixture::<A>::attempts(2);
+    let (mut pending, callback, code) = fixture.called_back();
+    drop(fixture.emulator);
+    let error = assert_kind(fixture.client.complete_browser_login(&mut pending, &callback), ErrorKind::NotSent);
     assert_clean(&error, &code);
-    assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
+    assert_kind(fixture.client.complete_browser_login(&mut pending, &callback), ErrorKind::AlreadyCompleted);
 }
 
 fn an_expired_code_means_sign_in_required<A: Adapter>() {
     for api in APIS {
-        let world = World::<A>::new(api);
-        let (mut pending, callback, code) = world.called_back();
-        world.emulator.advance(Duration::from_secs(60));
+        let fixture = Fixture::<A>::new(api);
+        let (mut pending, callback, code) = fixture.called_back();
+        fixture.emulator.advance(Duration::from_secs(60));
         let error =
-            assert_kind(world.client.complete_browser_login(&mut pending, &callback), ErrorKind::SignInRequired);
+            assert_kind(fixture.client.complete_browser_login(&mut pending, &callback), ErrorKind::SignInRequired);
         assert_clean(&error, &code);
-        assert_eq!(world.emulator.codes()[0].sent, 1);
+        assert_eq!(fixture.emulator.codes()[0].sent, 1);
     }
 }
 
 fn a_refused_code_is_not_sent_again<A: Adapter>() {
-    let world = World::<A>::attempts(3);
-    let mut sign_in = world.begin();
-    let query = format!("code=no-such-code&state={}", sign_in.pending.expose_state());
+    let fixture = Fixture::<A>::attempts(3);
+    let mut login = fixture.begin();
+    let query = format!("code=no-such-code&state={}", login.pending.expose_state());
     let callback = Callback::from_query(&query).unwrap();
     let error =
-        assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::SignInRequired);
+        assert_kind(fixture.client.complete_browser_login(&mut login.pending, &callback), ErrorKind::SignInRequired);
     assert!(error.api_error().is_some());
     assert_clean(&error, "no-such-code");
-    assert_eq!(world.exchanges(), 1);
+    assert_eq!(fixture.exchanges(), 1);
 }
 
-/// A server that repeats what it was sent.
 fn a_code_that_the_server_echoes_is_not_shown<A: Adapter>() {
-    let world = World::<A>::attempts(3);
+    let fixture = Fixture::<A>::attempts(3);
     for (status, name) in [(400, "error_description"), (500, "error_description"), (403, "Description")] {
-        let (mut pending, callback, code) = world.called_back();
+        let (mut pending, callback, code) = fixture.called_back();
         let body = format!(r#"{{"error":"invalid_grant","ErrorCode":908,"{name}":"the code {code} is bad"}}"#);
-        world.emulator.fault(Operation::CodeExchange, Fault::Respond { status, headers: Vec::new(), body });
-        let before = world.exchanges();
-        assert_clean(&world.client.complete_browser_login(&mut pending, &callback).unwrap_err(), &code);
-        assert_eq!(world.exchanges() - before, 1, "{status}");
-        world.emulator.clear_faults();
+        fixture.emulator.fault(Operation::CodeExchange, Fault::Respond { status, headers: Vec::new(), body });
+        let before = fixture.exchanges();
+        assert_clean(&fixture.client.complete_browser_login(&mut pending, &callback).unwrap_err(), &code);
+        assert_eq!(fixture.exchanges() - before, 1, "{status}");
+        fixture.emulator.clear_faults();
     }
 }
 
@@ -361,16 +358,16 @@ fn assert_clean(error: &Error, code: &str) {
 /// RFC 9207.
 fn another_issuers_callback_sends_nothing<A: Adapter>() {
     let builder = Emulator::builder().issuer_in_authorization_response(true);
-    let world = World::<A>::with(builder, &Settings::default(), |emulator| app(emulator, Api::Site));
+    let fixture = Fixture::<A>::with(builder, &Settings::default(), |emulator| app(emulator, Api::Site));
     let request = || AuthorizationRequest::new(REDIRECT_URI);
-    let mut sign_in = world.begin_with(&request().require_issuer(world.emulator.issuer()));
-    let callback = world.allowed(&sign_in.url);
-    world.assert_live(&world.client.complete_browser_login(&mut sign_in.pending, &callback).unwrap());
+    let mut login = fixture.begin_with(&request().require_issuer(fixture.emulator.issuer()));
+    let callback = fixture.allowed(&login.url);
+    fixture.assert_live(&fixture.client.complete_browser_login(&mut login.pending, &callback).unwrap());
 
-    let mut sign_in = world.begin_with(&request().issuer("https://attacker.example/"));
-    let callback = world.allowed(&sign_in.url);
-    assert_kind(world.client.complete_browser_login(&mut sign_in.pending, &callback), ErrorKind::InvalidResponse);
-    assert_eq!(world.exchanges(), 1);
+    let mut login = fixture.begin_with(&request().issuer("https://attacker.example/"));
+    let callback = fixture.allowed(&login.url);
+    assert_kind(fixture.client.complete_browser_login(&mut login.pending, &callback), ErrorKind::InvalidResponse);
+    assert_eq!(fixture.exchanges(), 1);
 }
 
 cases!(($) browser_begin_and_complete browser_begin_and_complete_cases {

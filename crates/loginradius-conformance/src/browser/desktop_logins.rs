@@ -1,4 +1,4 @@
-//! Whole sign-ins on a desktop, with the emulator's pages as the browser leaves them.
+//! Browser logins in one call: `browser_login` with a receiver on this machine, as a desktop program does it.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use loginradius_emulator::{AuthorizationResponse, CodeState, Emulator, Fault, Op
 use loginradius_proto::browser::{AuthorizationRequest, JwtRedirect, ResponseType};
 use loginradius_proto::{Api, Error, ErrorKind, Nonce, TokenSet};
 
-use super::{Page, TOO_LONG, asked, assert_free, assert_not_signed_in, assert_signed_in, follow, port};
+use super::{Page, TIMEOUT, assert_free, assert_not_signed_in, assert_signed_in, follow, port, requests_of};
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::matrix::app;
@@ -15,13 +15,13 @@ use crate::receiver::Receiver;
 
 const APIS: [Api; 2] = [Api::Classic, Api::Site];
 
-/// What a sign-in ends with, and the page that its browser shows at last.
+/// The result of a login, and the last page of its browser.
 struct Login {
     result: Result<TokenSet, Error>,
     page: Page,
 }
 
-/// A sign-in whose user does this, in a browser beside the program.
+/// Runs a login in which the browser's user decides so.
 fn login<A: Adapter>(
     emulator: &Emulator,
     api: Api,
@@ -29,7 +29,7 @@ fn login<A: Adapter>(
     decide: impl FnOnce(&str) -> AuthorizationResponse + Send,
 ) -> Login {
     let client = A::new(app(emulator, api), &Settings::attempts(3)).unwrap();
-    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TIMEOUT);
     let request = request(receiver.redirect_uri());
     let port = port(receiver.redirect_uri());
     thread::scope(|scope| {
@@ -69,7 +69,7 @@ fn a_denied_login_ends_as_denied<A: Adapter>() {
     }
 }
 
-/// "OAuth 2.0 Form Post Response Mode".
+/// By the OpenID specification "OAuth 2.0 Form Post Response Mode".
 fn a_code_may_come_in_a_form<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let request = |uri: &str| request(uri).parameter("response_mode", "form_post");
@@ -86,17 +86,17 @@ fn a_token_in_the_callback_needs_no_request<A: Adapter>() {
     assert!(emulator.requests().is_empty());
 }
 
-/// The page cannot know of it any more, but the program does.
+/// The browser has its page before the exchange, so that only the program sees the error.
 fn a_lost_exchange_means_outcome_unknown<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     emulator.fault(Operation::CodeExchange, Fault::DropAfter);
     let login = login::<A>(&emulator, Api::Site, request, |url| emulator.authorize(url).unwrap());
     assert_eq!(login.result.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert_signed_in(&login.page);
-    assert_eq!(asked(&emulator, Operation::CodeExchange), 1);
+    assert_eq!(requests_of(&emulator, Operation::CodeExchange), 1);
 }
 
-/// Found out before anything is opened, or else the browser would come back to nobody.
+/// The callback would not reach the receiver.
 fn another_redirect_uri_opens_nothing<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
@@ -110,7 +110,7 @@ fn another_redirect_uri_opens_nothing<A: Adapter>() {
     ];
     drop((this, other));
     for address in addresses {
-        let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+        let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TIMEOUT);
         let port = port_of(&receiver);
         let result = client.browser_login(receiver, &AuthorizationRequest::new(address), |url| panic!("opens {url}"));
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Misuse);
@@ -122,7 +122,7 @@ fn another_redirect_uri_opens_nothing<A: Adapter>() {
 fn an_unusable_request_opens_nothing<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
-    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TIMEOUT);
     let port = port(receiver.redirect_uri());
     let request = request(receiver.redirect_uri()).parameter("state", "mine");
     let result = client.browser_login(receiver, &request, |url| panic!("opens {url}"));
@@ -146,17 +146,18 @@ fn a_login_without_a_callback_expires<A: Adapter>() {
     assert!(emulator.requests().is_empty());
 }
 
-/// A JWT comes to the sign-in that asked for it, in the query and in a form: by its nonce at a site, by a state in
-/// the address elsewhere.
+/// Checks that a JWT is taken for its own login and not for another: by its nonce at a site, by a state in the
+/// redirect URI at the classic API.
 fn jwt<A: Adapter>(api: Api, mode: ResponseMode) {
     let emulator = Emulator::builder().jwt_response_mode(mode).jwt_response_parameter("the_jwt").start().unwrap();
     let client = A::new(app(&emulator, api), &Settings::default()).unwrap();
-    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TOO_LONG);
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TIMEOUT);
     let request = JwtRedirect::new(receiver.redirect_uri(), "the_jwt");
-    let [mut sign_in, another] = [(); 2].map(|()| client.begin_browser_login(&request).unwrap());
+    let [mut login, other_login] = [(); 2].map(|()| client.begin_browser_login(&request).unwrap());
     let (received, pages) = thread::scope(|scope| {
-        let browser = scope.spawn(|| [&another.url, &sign_in.url].map(|url| follow(&emulator.authorize(url).unwrap())));
-        let received = receiver.receive(&mut sign_in.pending);
+        let browser =
+            scope.spawn(|| [&other_login.url, &login.url].map(|url| follow(&emulator.authorize(url).unwrap())));
+        let received = receiver.receive(&mut login.pending);
         (received, browser.join())
     });
     let received = received.unwrap();
@@ -164,7 +165,7 @@ fn jwt<A: Adapter>(api: Api, mode: ResponseMode) {
     assert_eq!(other_page.status, 400);
     assert_signed_in(&page);
     assert_eq!(received.jwt.expose().split('.').filter(|part| !part.is_empty()).count(), 3);
-    let nonce = (api == Api::Site).then(|| super::param(&sign_in.url, "nonce"));
+    let nonce = (api == Api::Site).then(|| super::param(&login.url, "nonce"));
     assert_eq!(received.nonce.as_ref().map(Nonce::expose), nonce);
 }
 

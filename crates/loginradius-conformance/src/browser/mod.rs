@@ -1,5 +1,5 @@
-//! Sign-ins through a browser: their beginning, their callback, and the receiver of callbacks on this machine. The
-//! browser is a bare socket here, for real ones do things that an HTTP library hides.
+//! Browser logins: their beginning, their callback, and the receiver of callbacks on this machine. The browser is a
+//! bare socket, because real browsers do what an HTTP library would hide.
 
 pub(crate) mod begin_and_complete;
 pub(crate) mod desktop_logins;
@@ -19,104 +19,104 @@ use crate::adapter::{Adapter, Settings};
 use crate::operations::{REFUSED, app};
 use crate::receiver::Receiver;
 
-/// A sign-in whose callback brings a token, so that it needs no server, and the receiver that waits for it.
-pub(crate) struct Waiting<A: Adapter> {
+/// A login whose receiver waits. Its callback carries a token, so that no server is needed.
+pub(crate) struct WaitingLogin<A: Adapter> {
     pub(crate) receiver: A::Receiver,
     pub(crate) pending: PendingLogin,
-    pub(crate) place: Place,
+    pub(crate) browser: Browser,
 }
 
-/// Where a browser finds the receiver, and the state that it has to bring.
+/// A browser that knows the receiver's port and the login's state.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Browser {
     pub(crate) port: u16,
     pub(crate) state: String,
 }
 
-/// What came of it.
-pub(crate) struct Met<T> {
+/// The outcome of a wait for the callback.
+pub(crate) struct Received<T> {
     /// The token of the callback.
     pub(crate) result: Result<String, Error>,
     /// How long the receiver waited.
     pub(crate) elapsed: Duration,
-    /// When it had it.
+    /// When the wait ended.
     pub(crate) ended: Instant,
-    /// What the visitors say.
-    pub(crate) told: T,
+    /// What the browser's function returned.
+    pub(crate) seen: T,
 }
 
-impl<A: Adapter> Waiting<A> {
+impl<A: Adapter> WaitingLogin<A> {
     pub(crate) fn new() -> Self {
         let receiver = A::Receiver::bind(0, "/callback").unwrap();
         let client = A::new(app(REFUSED), &Settings::default()).unwrap();
         let request = AuthorizationRequest::new(receiver.redirect_uri()).response_type(ResponseType::Token);
-        let sign_in = client.begin_browser_login(&request).unwrap();
-        let place = Place { port: port(receiver.redirect_uri()), state: param(&sign_in.url, "state").to_owned() };
-        Self { receiver, pending: sign_in.pending, place }
+        let login = client.begin_browser_login(&request).unwrap();
+        let browser = Browser { port: port(receiver.redirect_uri()), state: param(&login.url, "state").to_owned() };
+        Self { receiver, pending: login.pending, browser }
     }
 
-    /// The receiver waits while visitors come.
-    pub(crate) fn meet<T: Send>(self, visitors: impl FnOnce(&Place) -> T + Send) -> Met<T> {
-        let Self { receiver, mut pending, place } = self;
+    /// Waits for the callback while `act` runs in another thread.
+    pub(crate) fn receive_while<T: Send>(self, act: impl FnOnce(&Browser) -> T + Send) -> Received<T> {
+        let Self { receiver, mut pending, browser } = self;
         thread::scope(|scope| {
-            let visitors = scope.spawn(move || visitors(&place));
+            let acting = scope.spawn(move || act(&browser));
             let start = Instant::now();
-            let result = receiver.timeout(TOO_LONG).receive(&mut pending);
+            let result = receiver.timeout(TIMEOUT).receive(&mut pending);
             let ended = Instant::now();
-            let told = visitors.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let seen = acting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             let result = result.map(|authorized| authorized.tokens.unwrap().access_token.expose().to_owned());
-            Met { result, elapsed: ended.duration_since(start), ended, told }
+            Received { result, elapsed: ended.duration_since(start), ended, seen }
         })
     }
 
-    /// The same, where the sign-in ends as it should and soon, whatever else comes.
+    /// Does the same, and checks that the right callback arrived without a delay.
     #[track_caller]
-    pub(crate) fn succeeds<T: Send>(self, visitors: impl FnOnce(&Place) -> T + Send) -> T {
-        let met = self.meet(visitors);
-        assert_eq!(met.result.unwrap(), TOKEN);
-        assert!(met.elapsed < SOON, "{:?}", met.elapsed);
-        met.told
+    pub(crate) fn succeeds_while<T: Send>(self, act: impl FnOnce(&Browser) -> T + Send) -> T {
+        let received = self.receive_while(act);
+        assert_eq!(received.result.unwrap(), TOKEN);
+        assert!(received.elapsed < MAX_ELAPSED, "{:?}", received.elapsed);
+        received.seen
     }
 }
 
-/// No test waits for so long unless it fails.
-const TOO_LONG: Duration = Duration::from_secs(8);
-/// On a busy machine. What the receiver is patient about takes longer.
-const SOON: Duration = Duration::from_secs(4);
-/// What the right callback brings.
+/// A timeout that only a failing test reaches.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest successful wait on a busy machine. The receiver's own timeout for a silent peer is longer.
+const MAX_ELAPSED: Duration = Duration::from_secs(4);
+/// The token of the right callback.
 const TOKEN: &str = "the-token";
 
-impl Place {
-    pub(crate) fn tab(&self) -> Tab {
-        Tab::open(self.port)
+impl Browser {
+    pub(crate) fn connection(&self) -> Connection {
+        Connection::open(self.port)
     }
 
-    /// The target of a callback that belongs to the sign-in.
+    /// Makes the request target of a callback with that token and the login's state.
     pub(crate) fn callback(&self, token: &str) -> String {
         format!("/callback?token={token}&state={}", self.state)
     }
 
-    /// Asks for that, and reads the page.
+    /// Requests that target, and reads the page.
     pub(crate) fn visit(&self, target: &str) -> Page {
-        let tab = self.tab();
-        tab.send(get(target));
-        tab.page()
+        let connection = self.connection();
+        connection.send(get(target));
+        connection.page()
     }
 
-    /// Ends the sign-in.
+    /// Brings the right callback.
     pub(crate) fn finish(&self) {
         assert_signed_in(&self.visit(&self.callback(TOKEN)));
     }
 }
 
-/// A connection of a browser.
-pub(crate) struct Tab(pub(crate) TcpStream);
+/// A browser's connection to the receiver.
+pub(crate) struct Connection(pub(crate) TcpStream);
 
-impl Tab {
+impl Connection {
     pub(crate) fn open(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the receiver listens");
-        stream.set_read_timeout(Some(TOO_LONG)).unwrap();
-        stream.set_write_timeout(Some(TOO_LONG)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
     }
@@ -125,21 +125,21 @@ impl Tab {
         (&self.0).write_all(bytes.as_ref()).expect("the receiver reads");
     }
 
-    /// The page, which has to be whole, with an orderly end after it.
+    /// Reads the page, which must be whole and followed by a close, not by a reset.
     #[track_caller]
     pub(crate) fn page(&self) -> Page {
-        let mut answer = Vec::new();
-        let end = (&self.0).read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        end.unwrap_or_else(|error| panic!("{error} after {answer:?}"));
-        Page::parse(&answer).unwrap_or_else(|| panic!("no whole page: {answer:?}"))
+        let mut response = Vec::new();
+        let end = (&self.0).read_to_end(&mut response);
+        let response = String::from_utf8(response).unwrap();
+        end.unwrap_or_else(|error| panic!("{error} after {response:?}"));
+        Page::parse(&response).unwrap_or_else(|| panic!("no whole page: {response:?}"))
     }
 
-    /// The page, if there is one.
-    pub(crate) fn page_if_any(&self) -> Option<Page> {
-        let mut answer = Vec::new();
-        let _ = (&self.0).read_to_end(&mut answer);
-        Page::parse(&String::from_utf8(answer).unwrap())
+    /// Reads until the connection ends. Returns the page, if it came whole.
+    pub(crate) fn page_if_whole(&self) -> Option<Page> {
+        let mut response = Vec::new();
+        let _ = (&self.0).read_to_end(&mut response);
+        Page::parse(&String::from_utf8(response).unwrap())
     }
 
     /// Closes with a reset instead of an end.
@@ -148,7 +148,7 @@ impl Tab {
     }
 }
 
-/// What a browser shows.
+/// A response, as a browser shows it.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) status: u16,
@@ -157,8 +157,8 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    fn parse(answer: &str) -> Option<Self> {
-        let (head, body) = answer.split_once("\r\n\r\n")?;
+    fn parse(response: &str) -> Option<Self> {
+        let (head, body) = response.split_once("\r\n\r\n")?;
         let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         let length: usize = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse().ok()?;
         (length == body.len()).then(|| Self { status, head: head.to_owned(), body: body.to_owned() })
@@ -175,7 +175,7 @@ pub(crate) fn assert_not_signed_in(page: &Page) {
     assert!(page.status == 200 && page.body.contains("<h1>Not signed in</h1>"), "{page:?}");
 }
 
-/// As a browser asks.
+/// Makes the request of a browser.
 pub(crate) fn get(target: &str) -> String {
     request("GET", target, "")
 }
@@ -191,10 +191,10 @@ pub(crate) fn post(target: &str, body: &str) -> String {
     request("POST", target, &headers) + body
 }
 
-/// Where the emulator sends its browser: there it goes.
+/// Does what the browser does with the emulator's response to an authorization request: brings the callback.
 pub(crate) fn follow(landing: &AuthorizationResponse) -> Page {
-    let tab = Tab::open(port(&landing.url));
-    tab.send(match &landing.form {
+    let connection = Connection::open(port(&landing.url));
+    connection.send(match &landing.form {
         None => get(target(&landing.url)),
         Some(fields) => {
             let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -203,21 +203,21 @@ pub(crate) fn follow(landing: &AuthorizationResponse) -> Page {
             post(target(&landing.url), &fields.join("&"))
         }
     });
-    tab.page()
+    connection.page()
 }
 
-/// The port of `http://127.0.0.1:{port}/...`.
+/// Returns the port of `http://127.0.0.1:{port}/...`.
 pub(crate) fn port(url: &str) -> u16 {
     let rest = url.strip_prefix("http://127.0.0.1:").expect(url);
     rest.split('/').next().unwrap().parse().expect(url)
 }
 
-/// The path and the query.
+/// Returns the path and the query of a URL.
 pub(crate) fn target(url: &str) -> &str {
     &url[url.match_indices('/').nth(2).expect(url).0..]
 }
 
-/// A parameter of an address, as it stands there.
+/// Returns a parameter of a URL's query, still encoded.
 pub(crate) fn param<'a>(url: &'a str, name: &str) -> &'a str {
     let (_, query) = url.split_once('?').expect(url);
     let mut values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -226,17 +226,17 @@ pub(crate) fn param<'a>(url: &'a str, name: &str) -> &'a str {
     value
 }
 
-/// How often that was asked for.
-pub(crate) fn asked(emulator: &Emulator, operation: Operation) -> usize {
+/// Counts the requests for that operation.
+pub(crate) fn requests_of(emulator: &Emulator, operation: Operation) -> usize {
     emulator.requests().iter().filter(|request| request.operation == Some(operation)).count()
 }
 
-/// A port that nobody listens on.
+/// Returns a port on which no program listens.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// Nobody listens there, and somebody can.
+/// Checks that no program listens on the port, and that one could.
 #[track_caller]
 pub(crate) fn assert_free(port: u16) {
     assert_eq!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);

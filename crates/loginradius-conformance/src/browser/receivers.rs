@@ -1,4 +1,4 @@
-//! The receiver: where it listens, what it takes for the callback, and when it stops.
+//! The receiver: where it listens, which requests it takes for the callback, and when it stops.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use loginradius_proto::ErrorKind;
 
 use super::{
-    TOKEN, TOO_LONG, Waiting, assert_free, assert_not_signed_in, assert_signed_in, free_port, get, port, post, request,
+    TIMEOUT, TOKEN, WaitingLogin, assert_free, assert_not_signed_in, assert_signed_in, free_port, get, port, post,
+    request,
 };
 use crate::adapter::Adapter;
 use crate::cases::cases;
@@ -18,11 +19,11 @@ use crate::sessions::at_once;
 fn a_receiver_listens_on_a_given_port_or_on_a_free_one<A: Adapter>() {
     let [one, other] = [(); 2].map(|()| A::Receiver::bind(0, "/callback").unwrap());
     assert_ne!(one.redirect_uri(), other.redirect_uri());
-    let wanted = free_port();
-    let receiver = A::Receiver::bind(wanted, "/").unwrap();
-    assert_eq!(receiver.redirect_uri(), format!("http://127.0.0.1:{wanted}/"));
+    let given = free_port();
+    let receiver = A::Receiver::bind(given, "/").unwrap();
+    assert_eq!(receiver.redirect_uri(), format!("http://127.0.0.1:{given}/"));
     drop(receiver);
-    assert_free(wanted);
+    assert_free(given);
 }
 
 fn a_taken_port_is_a_configuration_error_that_names_it<A: Adapter>() {
@@ -45,53 +46,53 @@ fn only_plain_paths_can_be_bound<A: Adapter>() {
     }
 }
 
-/// Nobody from outside reaches it, nor by another of this machine's addresses.
+/// Other machines cannot connect to it, nor can this one by another of its addresses.
 fn a_receiver_listens_on_127_0_0_1_alone<A: Adapter>() {
-    let Waiting { receiver, place, .. } = Waiting::<A>::new();
+    let WaitingLogin { receiver, browser, .. } = WaitingLogin::<A>::new();
     let mut others = vec![IpAddr::from(Ipv6Addr::LOCALHOST), IpAddr::from(Ipv4Addr::new(127, 0, 0, 2))];
-    // What this machine would be called from outside, if it has an outside. No packet is sent for that.
+    // This machine's address in its network, if it has one. Connecting a UDP socket sends no packet.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     if socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).is_ok() {
         others.push(socket.local_addr().unwrap().ip());
     }
-    let reaches = |ip| TcpStream::connect_timeout(&SocketAddr::new(ip, place.port), Duration::from_secs(1)).is_ok();
+    let reaches = |ip| TcpStream::connect_timeout(&SocketAddr::new(ip, browser.port), Duration::from_secs(1)).is_ok();
     assert!(reaches(Ipv4Addr::LOCALHOST.into()));
     for other in others {
-        assert!(other == Ipv4Addr::LOCALHOST || !reaches(other), "{other} leads to it");
+        assert!(other == Ipv4Addr::LOCALHOST || !reaches(other), "it is reached by {other}");
     }
     drop(receiver);
 }
 
 fn the_page_of_the_callback_is_not_stored<A: Adapter>() {
-    let page = Waiting::<A>::new().succeeds(|place| place.visit(&place.callback(TOKEN)));
+    let page = WaitingLogin::<A>::new().succeeds_while(|browser| browser.visit(&browser.callback(TOKEN)));
     assert_signed_in(&page);
     for header in ["Cache-Control: no-store", "Referrer-Policy: no-referrer", "Connection: close"] {
         assert!(page.head.contains(header), "{header}: {page:?}");
     }
 }
 
-/// It may come before anybody waits: the port is open from the beginning.
+/// The port is open from the moment that the receiver is bound.
 fn a_callback_may_come_before_the_wait<A: Adapter>() {
-    let waiting = Waiting::<A>::new();
-    let tab = waiting.place.tab();
-    tab.send(get(&waiting.place.callback(TOKEN)));
-    assert_signed_in(&waiting.succeeds(move |_| tab.page()));
+    let waiting = WaitingLogin::<A>::new();
+    let connection = waiting.browser.connection();
+    connection.send(get(&waiting.browser.callback(TOKEN)));
+    assert_signed_in(&waiting.succeeds_while(move |_| connection.page()));
 }
 
 fn an_error_in_the_callback_ends_the_wait<A: Adapter>() {
-    let met = Waiting::<A>::new().meet(|place| {
-        assert_not_signed_in(&place.visit(&format!("/callback?error=access_denied&state={}", place.state)));
+    let received = WaitingLogin::<A>::new().receive_while(|browser| {
+        assert_not_signed_in(&browser.visit(&format!("/callback?error=access_denied&state={}", browser.state)));
     });
-    assert_eq!(met.result.unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(received.result.unwrap_err().kind(), ErrorKind::Denied);
 
-    let met = Waiting::<A>::new().meet(|place| {
-        assert_not_signed_in(&place.visit(&format!("/callback?state={}", place.state)));
+    let received = WaitingLogin::<A>::new().receive_while(|browser| {
+        assert_not_signed_in(&browser.visit(&format!("/callback?state={}", browser.state)));
     });
-    assert_eq!(met.result.unwrap_err().kind(), ErrorKind::InvalidResponse);
+    assert_eq!(received.result.unwrap_err().kind(), ErrorKind::InvalidResponse);
 }
 
 fn a_callback_with_another_state_does_not_end_the_wait<A: Adapter>() {
-    Waiting::<A>::new().succeeds(|place| {
+    WaitingLogin::<A>::new().succeeds_while(|browser| {
         let wrong = "A".repeat(43);
         for query in [
             "",
@@ -101,27 +102,27 @@ fn a_callback_with_another_state_does_not_end_the_wait<A: Adapter>() {
             "?error=access_denied",
             &format!("?token=evil&state={wrong}"),
             &format!("?error=access_denied&state={wrong}"),
-            // Two states are none.
-            &format!("?token=evil&state={0}&state={0}", place.state),
+            // Two states count as none.
+            &format!("?token=evil&state={0}&state={0}", browser.state),
         ] {
-            let page = place.visit(&format!("/callback{query}"));
+            let page = browser.visit(&format!("/callback{query}"));
             assert!(page.status == 400 && page.body.contains("Not this sign-in"), "{query}: {page:?}");
         }
-        place.finish();
+        browser.finish();
     });
 }
 
 fn other_requests_get_an_error_response<A: Adapter>() {
-    Waiting::<A>::new().succeeds(|place| {
-        let callback = place.callback("evil");
+    WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let callback = browser.callback("evil");
         let status = |request: String| {
-            let tab = place.tab();
-            tab.send(request);
-            tab.page().status
+            let connection = browser.connection();
+            connection.send(request);
+            connection.page().status
         };
         assert_eq!(status(get("/favicon.ico")), 404);
-        let elsewhere = ["/", "/callback/", "/callbackk", "/CALLBACK", "/x/callback", "//callback", "/callback%00"];
-        for path in elsewhere {
+        let other_paths = ["/", "/callback/", "/callbackk", "/CALLBACK", "/x/callback", "//callback", "/callback%00"];
+        for path in other_paths {
             assert_eq!(status(get(&callback.replacen("/callback", path, 1))), 404, "{path}");
         }
         for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "get"] {
@@ -137,103 +138,102 @@ fn other_requests_get_an_error_response<A: Adapter>() {
         for garbage in ["\u{16}\u{3}\u{1}\0\u{5}hello\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", " \r\n\r\n"] {
             assert_eq!(status(garbage.to_owned()), 400, "{garbage:?}");
         }
-        place.finish();
+        browser.finish();
     });
 }
 
-/// The answer to `HEAD` has no content: RFC 9110, section 9.3.2.
+/// The response to `HEAD` has no content (RFC 9110, section 9.3.2).
 fn a_head_request_is_no_callback<A: Adapter>() {
-    Waiting::<A>::new().succeeds(|place| {
-        for target in ["/favicon.ico", &place.callback("evil")] {
-            let tab = place.tab();
-            tab.send(request("HEAD", target, ""));
-            let mut answer = String::new();
-            std::io::Read::read_to_string(&mut &tab.0, &mut answer).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 40"), "{answer}");
-            assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    WaitingLogin::<A>::new().succeeds_while(|browser| {
+        for target in ["/favicon.ico", &browser.callback("evil")] {
+            let connection = browser.connection();
+            connection.send(request("HEAD", target, ""));
+            let mut response = String::new();
+            std::io::Read::read_to_string(&mut &connection.0, &mut response).unwrap();
+            assert!(response.starts_with("HTTP/1.1 40"), "{response}");
+            assert!(response.ends_with("\r\n\r\n"), "{response}");
         }
-        place.finish();
+        browser.finish();
     });
 }
 
-/// LoginRadius posts a form in some settings; it may come in pieces.
+/// LoginRadius posts a form if it is configured so.
 fn a_callback_may_be_a_form_in_pieces<A: Adapter>() {
-    let page = Waiting::<A>::new().succeeds(|place| {
-        let request = post("/callback", &format!("token={TOKEN}&state={}", place.state));
+    let page = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let request = post("/callback", &format!("token={TOKEN}&state={}", browser.state));
         let (head, body) = request.split_at(request.len() - 50);
-        let tab = place.tab();
-        tab.send(head);
+        let connection = browser.connection();
+        connection.send(head);
         thread::sleep(Duration::from_millis(30));
-        tab.send(body);
-        tab.page()
+        connection.send(body);
+        connection.page()
     });
     assert_signed_in(&page);
 }
 
-/// The state may stand in the address that a form is posted to.
 fn the_state_of_a_form_may_be_in_its_address<A: Adapter>() {
-    let page = Waiting::<A>::new().succeeds(|place| {
-        let tab = place.tab();
-        tab.send(post(&format!("/callback?state={}", place.state), &format!("token={TOKEN}")));
-        tab.page()
+    let page = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let connection = browser.connection();
+        connection.send(post(&format!("/callback?state={}", browser.state), &format!("token={TOKEN}")));
+        connection.page()
     });
     assert_signed_in(&page);
 }
 
 fn a_callback_over_http_1_0_is_accepted<A: Adapter>() {
-    let page = Waiting::<A>::new().succeeds(|place| {
-        let tab = place.tab();
-        tab.send(format!("GET {} HTTP/1.0\r\n\r\n", place.callback(TOKEN)));
-        tab.page()
+    let page = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let connection = browser.connection();
+        connection.send(format!("GET {} HTTP/1.0\r\n\r\n", browser.callback(TOKEN)));
+        connection.page()
     });
     assert_signed_in(&page);
 }
 
-/// RFC 9112, section 3.2.2: every server takes them.
+/// Every server must accept it (RFC 9112, section 3.2.2).
 fn a_callback_in_absolute_form_is_accepted<A: Adapter>() {
-    let page = Waiting::<A>::new().succeeds(|place| {
-        let address = format!("http://127.0.0.1:{}", place.port);
-        assert_eq!(place.visit(&format!("{address}/favicon.ico")).status, 404);
-        place.visit(&format!("{address}{}", place.callback(TOKEN)))
+    let page = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let address = format!("http://127.0.0.1:{}", browser.port);
+        assert_eq!(browser.visit(&format!("{address}/favicon.ico")).status, 404);
+        browser.visit(&format!("{address}{}", browser.callback(TOKEN)))
     });
     assert_signed_in(&page);
 }
 
 fn a_callback_may_come_byte_by_byte<A: Adapter>() {
-    let page = Waiting::<A>::new().succeeds(|place| {
-        let tab = place.tab();
-        for byte in get(&place.callback(TOKEN)).bytes() {
-            tab.send([byte]);
+    let page = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let connection = browser.connection();
+        for byte in get(&browser.callback(TOKEN)).bytes() {
+            connection.send([byte]);
             thread::sleep(Duration::from_millis(2));
         }
-        tab.page()
+        connection.page()
     });
     assert_signed_in(&page);
 }
 
-/// A JWT with a whole profile fits.
+/// So a JWT with a whole profile fits.
 fn a_callback_of_200_kib_is_accepted<A: Adapter>() {
     let long = "t".repeat(200 << 10);
     for form in [false, true] {
-        let met = Waiting::<A>::new().meet(|place| {
-            let tab = place.tab();
-            tab.send(match form {
-                false => get(&place.callback(&long)),
-                true => post("/callback", place.callback(&long).trim_start_matches("/callback?")),
+        let received = WaitingLogin::<A>::new().receive_while(|browser| {
+            let connection = browser.connection();
+            connection.send(match form {
+                false => get(&browser.callback(&long)),
+                true => post("/callback", browser.callback(&long).trim_start_matches("/callback?")),
             });
-            assert_signed_in(&tab.page());
+            assert_signed_in(&connection.page());
         });
-        assert!(met.result.unwrap() == long);
+        assert!(received.result.unwrap() == long);
     }
 }
 
-/// The user opens the address of the callback again: from the history, or by a second press of a button.
+/// The user may open the callback's URL again: from the history, or by pressing a button twice.
 fn a_repeated_callback_is_refused<A: Adapter>() {
-    let [first, second] = Waiting::<A>::new().succeeds(|place| {
-        let tabs = [place.tab(), place.tab()];
-        let [first, second] = tabs.map(|tab| {
-            tab.send(get(&place.callback(TOKEN)));
-            tab.page_if_any()
+    let [first, second] = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let connections = [browser.connection(), browser.connection()];
+        let [first, second] = connections.map(|connection| {
+            connection.send(get(&browser.callback(TOKEN)));
+            connection.page_if_whole()
         });
         [first, second]
     });
@@ -241,74 +241,74 @@ fn a_repeated_callback_is_refused<A: Adapter>() {
     assert!(second.is_none_or(|page| page.status == 400));
 }
 
-/// Two callbacks at the same moment: one of them is the one, and its page says so.
+/// Its page says so, and the other's does not.
 fn one_of_two_simultaneous_callbacks_wins<A: Adapter>() {
     for _ in 0..20 {
-        let met = Waiting::<A>::new().meet(|place| {
-            let tabs = [place.tab(), place.tab()];
+        let received = WaitingLogin::<A>::new().receive_while(|browser| {
+            let connections = [browser.connection(), browser.connection()];
             at_once(2, |number| {
-                let tab = &tabs[number];
-                tab.send(get(&place.callback(&format!("token-{number}"))));
-                let page = tab.page_if_any();
-                let _ = tab.0.shutdown(Shutdown::Both);
+                let connection = &connections[number];
+                connection.send(get(&browser.callback(&format!("token-{number}"))));
+                let page = connection.page_if_whole();
+                let _ = connection.0.shutdown(Shutdown::Both);
                 page
             })
         });
-        let token = met.result.unwrap();
+        let token = received.result.unwrap();
         let winner = usize::from(token == "token-1");
         assert_eq!(token, format!("token-{winner}"));
-        assert_signed_in(met.told[winner].as_ref().expect("the page of the one"));
-        assert!(met.told[1 - winner].as_ref().is_none_or(|page| page.status == 400), "{:?}", met.told);
+        assert_signed_in(received.seen[winner].as_ref().expect("the winner's page"));
+        assert!(received.seen[1 - winner].as_ref().is_none_or(|page| page.status == 400), "{:?}", received.seen);
     }
 }
 
-/// Only then may the program go on, and end. A slow browser and one that sends more than was read get it too.
+/// The program may exit right after the wait. A browser that is slow, or that sends more than is read, gets the page
+/// too.
 fn the_wait_lasts_until_the_page_has_arrived<A: Adapter>() {
-    let met = Waiting::<A>::new().meet(|place| {
-        let tab = place.tab();
-        tab.send(get(&place.callback(TOKEN)));
+    let received = WaitingLogin::<A>::new().receive_while(|browser| {
+        let connection = browser.connection();
+        connection.send(get(&browser.callback(TOKEN)));
         thread::sleep(Duration::from_millis(30));
-        tab.send(get("/favicon.ico"));
+        connection.send(get("/favicon.ico"));
         thread::sleep(Duration::from_millis(30));
-        assert_signed_in(&tab.page());
+        assert_signed_in(&connection.page());
         thread::sleep(Duration::from_millis(60));
         Instant::now()
     });
-    assert_eq!(met.result.unwrap(), TOKEN);
-    assert!(met.ended >= met.told, "the browser was not waited for");
+    assert_eq!(received.result.unwrap(), TOKEN);
+    assert!(received.ended >= received.seen, "the receiver has not waited for the browser");
 }
 
-/// But not for ever.
 fn a_browser_that_never_closes_does_not_block_the_result<A: Adapter>() {
-    let tab = Waiting::<A>::new().succeeds(|place| {
-        let tab = place.tab();
-        tab.send(get(&place.callback(TOKEN)));
-        tab
+    let connection = WaitingLogin::<A>::new().succeeds_while(|browser| {
+        let connection = browser.connection();
+        connection.send(get(&browser.callback(TOKEN)));
+        connection
     });
-    assert_signed_in(&tab.page());
+    assert_signed_in(&connection.page());
 }
 
-const TIMEOUT: Duration = Duration::from_millis(200);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn the_wait_ends_at_its_timeout<A: Adapter>() {
-    let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
+    let WaitingLogin { receiver, mut pending, browser } = WaitingLogin::<A>::new();
     let start = Instant::now();
-    let error = receiver.timeout(TIMEOUT).receive(&mut pending).unwrap_err();
+    let error = receiver.timeout(SHORT_TIMEOUT).receive(&mut pending).unwrap_err();
     let elapsed = start.elapsed();
     assert_eq!(error.kind(), ErrorKind::Expired);
-    assert!((TIMEOUT..TIMEOUT + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
-    assert_free(place.port);
+    assert!((SHORT_TIMEOUT..SHORT_TIMEOUT + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
+    assert_free(browser.port);
 }
 
-/// The same with guests of every kind, who come all the time.
+/// From peers that are silent, and from peers that send other requests all the time.
 fn other_requests_do_not_extend_the_timeout<A: Adapter>() {
-    let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
-    let silent: Vec<_> = (0..6).map(|_| place.tab()).collect();
-    let is_over = AtomicBool::new(false);
+    let WaitingLogin { receiver, mut pending, browser } = WaitingLogin::<A>::new();
+    let silent: Vec<_> = (0..6).map(|_| browser.connection()).collect();
+    let is_finished = AtomicBool::new(false);
     let elapsed = thread::scope(|scope| {
-        let (is_over, port) = (&is_over, place.port);
+        let (is_finished, port) = (&is_finished, browser.port);
         scope.spawn(move || {
-            while !is_over.load(Ordering::SeqCst) {
+            while !is_finished.load(Ordering::SeqCst) {
                 if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
                     let _ = std::io::Write::write_all(&mut &stream, get("/callback?state=x").as_bytes());
                     thread::sleep(Duration::from_millis(5));
@@ -316,41 +316,41 @@ fn other_requests_do_not_extend_the_timeout<A: Adapter>() {
             }
         });
         let start = Instant::now();
-        let result = receiver.timeout(TIMEOUT).receive(&mut pending);
+        let result = receiver.timeout(SHORT_TIMEOUT).receive(&mut pending);
         let elapsed = start.elapsed();
-        is_over.store(true, Ordering::SeqCst);
+        is_finished.store(true, Ordering::SeqCst);
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Expired);
         elapsed
     });
-    assert!((TIMEOUT..TIMEOUT + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
+    assert!((SHORT_TIMEOUT..SHORT_TIMEOUT + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
     drop(silent);
-    assert_free(place.port);
+    assert_free(browser.port);
 }
 
-/// No clock can count to its end.
+/// `Duration::MAX` from now is a time that no clock can hold.
 fn the_longest_timeout_does_not_overflow<A: Adapter>() {
-    let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
-    let visitor = thread::spawn(move || place.finish());
+    let WaitingLogin { receiver, mut pending, browser } = WaitingLogin::<A>::new();
+    let visit = thread::spawn(move || browser.finish());
     receiver.timeout(Duration::MAX).receive(&mut pending).unwrap();
-    visitor.join().unwrap();
+    visit.join().unwrap();
 }
 
 fn a_cancelled_wait_ends_and_frees_its_port<A: Adapter>() {
-    let Waiting { receiver, mut pending, place } = Waiting::<A>::new();
-    let silent = place.tab();
+    let WaitingLogin { receiver, mut pending, browser } = WaitingLogin::<A>::new();
+    let silent = browser.connection();
     let start = Instant::now();
-    let error = receiver.timeout(TOO_LONG).receive_until_cancelled(TIMEOUT, &mut pending).unwrap_err();
+    let error = receiver.timeout(TIMEOUT).receive_until_cancelled(SHORT_TIMEOUT, &mut pending).unwrap_err();
     let elapsed = start.elapsed();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert!((TIMEOUT..TIMEOUT + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
+    assert!((SHORT_TIMEOUT..SHORT_TIMEOUT + Duration::from_secs(1)).contains(&elapsed), "{elapsed:?}");
     drop(silent);
-    assert_free(place.port);
+    assert_free(browser.port);
 }
 
 fn the_port_is_free_after_the_callback<A: Adapter>() {
-    let waiting = Waiting::<A>::new();
-    let port = waiting.place.port;
-    waiting.succeeds(super::Place::finish);
+    let waiting = WaitingLogin::<A>::new();
+    let port = waiting.browser.port;
+    waiting.succeeds_while(super::Browser::finish);
     assert_free(port);
     drop(A::Receiver::bind(port, "/callback").unwrap());
     assert_free(port);

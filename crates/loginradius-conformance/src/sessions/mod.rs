@@ -1,5 +1,5 @@
-//! Sessions: tokens that are kept and refreshed. The emulator plays LoginRadius, and knows every token that was
-//! ever spent: a refresh that is sent twice is a replay there, and ends the sign-in.
+//! Sessions: tokens that are stored and refreshed. The emulator stands for LoginRadius and knows every consumed
+//! refresh token: one that is sent twice is a replay, and ends the login.
 
 pub(crate) mod basics;
 pub(crate) mod endings;
@@ -22,20 +22,22 @@ use crate::matrix::{app, speaking};
 use crate::session::{Session, SessionSettings, Sessions};
 use crate::store::Store;
 
-/// The name of a session of which there is one alone.
+/// The name of the session in tests that have only one.
 const ADA: &str = "ada";
 
-/// How old the tokens of a sign-in are.
+/// The age of a login's tokens, whose lifetime is 100 s.
 #[derive(Debug, Clone, Copy)]
 enum Age {
-    Good,
-    /// Good for five more seconds, of a hundred.
-    Early,
-    Over,
+    /// 0 s.
+    Fresh,
+    /// 95 s: still good, and due for an early refresh.
+    RefreshDue,
+    /// 101 s.
+    Expired,
 }
 
-/// A server, and a process that has sessions there.
-struct World<A: Adapter> {
+/// A server, and a process with sessions there.
+struct Fixture<A: Adapter> {
     emulator: Emulator,
     client: A,
     store: Store,
@@ -43,22 +45,22 @@ struct World<A: Adapter> {
     sessions: A::Sessions,
 }
 
-impl<A: Adapter> World<A> {
+impl<A: Adapter> Fixture<A> {
     fn new() -> Self {
         Self::with(|builder| builder, &Settings::default(), &SessionSettings::default())
     }
 
-    /// With so many attempts for each caller.
+    /// Makes so many attempts for each caller.
     fn attempts(attempts: u32) -> Self {
         Self::with(|builder| builder, &Settings::attempts(attempts), &SessionSettings::default())
     }
 
-    /// With these settings of the sessions.
+    /// Gives the sessions these settings.
     fn sessions(settings: &SessionSettings) -> Self {
         Self::with(|builder| builder, &Settings::default(), settings)
     }
 
-    /// With a server that lets a spent refresh token be sent again.
+    /// Lets the server accept a consumed refresh token once more within a minute.
     fn graceful(settings: &Settings) -> Self {
         Self::with(|builder| builder.refresh_grace(Duration::from_secs(60)), settings, &SessionSettings::default())
     }
@@ -72,7 +74,7 @@ impl<A: Adapter> World<A> {
         Self::of(emulator, Dialect::new(), settings, session_settings)
     }
 
-    /// With a client of that dialect.
+    /// Gives the client that dialect.
     fn speaking(dialect: Dialect) -> Self {
         let emulator = Emulator::start().unwrap();
         Self::of(emulator, dialect, &Settings::default(), &SessionSettings::default())
@@ -81,22 +83,22 @@ impl<A: Adapter> World<A> {
     fn of(emulator: Emulator, dialect: Dialect, settings: &Settings, session_settings: &SessionSettings) -> Self {
         let client = A::new(speaking(&app(&emulator, Api::Classic), dialect), settings).unwrap();
         let (store, events) = (Store::new(), Events::default());
-        let sessions = client.sessions(store.clone(), &events.heard(session_settings));
+        let sessions = client.sessions(store.clone(), &events.recorded_by(session_settings));
         Self { emulator, client, store, events, sessions }
     }
 
-    /// Another process over the same store, which does not wait for locks for long.
+    /// Makes another process over the same store, which waits for locks for 60 ms only.
     fn another_process(&self) -> (A::Sessions, Events) {
         let events = Events::default();
         let settings = SessionSettings { lock_wait: Some(Duration::from_millis(60)), ..SessionSettings::default() };
-        (self.client.sessions(self.store.clone(), &events.heard(&settings)), events)
+        (self.client.sessions(self.store.clone(), &events.recorded_by(&settings)), events)
     }
 
     fn session(&self, name: &str) -> <A::Sessions as Sessions>::Session {
         self.sessions.session(name)
     }
 
-    /// A session that is signed in, and its first access token.
+    /// Signs a user in. Returns the session and its first access token.
     fn signed_in(&self, name: &str, age: Age) -> (<A::Sessions as Sessions>::Session, AccessToken) {
         let session = self.session(name);
         let tokens = tokens(&self.emulator, age);
@@ -105,70 +107,71 @@ impl<A: Adapter> World<A> {
         (session, access_token)
     }
 
-    /// How often the server was asked for that.
-    fn asked(&self, operation: Operation) -> usize {
+    /// Counts the requests for that operation.
+    fn requests_of(&self, operation: Operation) -> usize {
         self.emulator.requests().iter().filter(|request| request.operation == Some(operation)).count()
     }
 
-    /// How often the server was asked for a refresh.
-    fn asked_to_refresh(&self) -> usize {
-        self.asked(Operation::Refresh)
+    /// Counts the requests for a refresh.
+    fn refresh_requests(&self) -> usize {
+        self.requests_of(Operation::Refresh)
     }
 
-    /// Waits until the server has been asked so often.
-    fn wait_for(&self, operation: Operation, times: usize) {
-        assert!(eventually(|| self.asked(operation) >= times), "{operation:?} was not asked for {times} times");
+    /// Waits until the server has had so many requests for that operation.
+    fn wait_for(&self, operation: Operation, count: usize) {
+        assert!(eventually(|| self.requests_of(operation) >= count), "fewer than {count} requests for {operation:?}");
     }
 
-    /// Whether the server accepts that token.
+    /// Returns whether the server accepts that token.
     fn is_live(&self, token: &AccessToken) -> bool {
         self.emulator.is_live_access_token(token.expose())
     }
 
-    /// Nothing was replayed, all are signed in still, and the store has the newest refresh token of that session.
+    /// Checks that nothing was replayed, that the store has the session's newest refresh token, and that the lock is
+    /// free.
     fn assert_nothing_lost(&self, name: &str) {
         assert_eq!(self.emulator.replays(), 0, "{:?}", self.emulator.replayed());
         let stored = self.store.refresh_token(name).expect("the session is stored");
         assert!(
             self.emulator.is_live_refresh_token(&stored),
-            "{name}: the stored refresh token is none of the server's"
+            "{name}: the stored refresh token is not the server's newest"
         );
-        assert!(!self.store.is_locked(name), "{name}: the lock was not given back");
+        assert!(!self.store.is_locked(name), "{name}: the lock was not released");
     }
 }
 
-/// The tokens of a sign-in of Ada's.
+/// Makes the tokens of a login of Ada's.
 fn tokens(emulator: &Emulator, age: Age) -> TokenSet {
     token_set(&emulator.login(&seeded::ADA), age)
 }
 
-/// The tokens of a sign-in of that user's.
+/// Makes the tokens of a login of that user's.
 fn tokens_of(emulator: &Emulator, user: &'static User) -> TokenSet {
-    token_set(&emulator.login(user), Age::Good)
+    token_set(&emulator.login(user), Age::Fresh)
 }
 
-fn token_set(answer: &TokenResponse, age: Age) -> TokenSet {
+fn token_set(response: &TokenResponse, age: Age) -> TokenSet {
     let seconds = match age {
-        Age::Good => 0,
-        Age::Early => 95,
-        Age::Over => 101,
+        Age::Fresh => 0,
+        Age::RefreshDue => 95,
+        Age::Expired => 101,
     };
-    let mut tokens = TokenSet::new(answer.access_token.as_str());
-    tokens.refresh_token = answer.refresh_token.as_deref().map(RefreshToken::new);
+    let mut tokens = TokenSet::new(response.access_token.as_str());
+    tokens.refresh_token = response.refresh_token.as_deref().map(RefreshToken::new);
     tokens.expires_in = Some(Duration::from_secs(100));
-    // As if they had been asked for then, so that no test has to wait for their end.
+    // An earlier time of the request makes them old without a wait.
     tokens.requested_at = Instant::now().checked_sub(Duration::from_secs(seconds));
     assert!(tokens.requested_at.is_some(), "this machine has just been started");
     tokens
 }
 
-/// What a session's callback was told.
+/// The events that were notified, each as the session's name and a word.
 #[derive(Debug, Clone, Default)]
 struct Events(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Events {
-    /// The settings with a callback that is told of events, unless there is one.
-    fn heard(&self, settings: &SessionSettings) -> SessionSettings {
+    /// Returns the settings with a callback that records the events, unless they have a callback.
+    fn recorded_by(&self, settings: &SessionSettings) -> SessionSettings {
         let events = self.clone();
         let mut settings = settings.clone();
         settings.on_event.get_or_insert_with(|| {
@@ -185,7 +188,7 @@ impl Events {
         events.iter().filter(|(session, _)| session == name).map(|(_, word)| word.clone()).collect()
     }
 
-    /// Those of that session are these. They are told after a result, so that they may come a little later.
+    /// Checks the events of that session. They are notified after the result, so that they may come a little later.
     fn expect(&self, name: &str, expected: &[&str]) {
         eventually(|| self.of(name).len() >= expected.len());
         assert_eq!(self.of(name), expected, "the events of {name}");
@@ -197,17 +200,17 @@ fn word(event: &SessionEvent) -> &'static str {
         SessionEvent::Started => "signed in",
         SessionEvent::Refreshed => "rotated",
         SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => "adopted",
-        SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. } => "adopted another sign-in",
+        SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. } => "adopted other login",
         SessionEvent::RequestFailed { .. } => "retried",
         SessionEvent::Unsaved { .. } => "unsaved",
         SessionEvent::Saved => "saved",
         SessionEvent::Ended { reason: EndReason::SignedOut, .. } => "signed out",
-        SessionEvent::Ended { reason: EndReason::SignInRequired(_), .. } => "over",
+        SessionEvent::Ended { reason: EndReason::SignInRequired(_), .. } => "ended",
         _ => "unknown",
     }
 }
 
-/// Whether that becomes true within two seconds.
+/// Returns whether that becomes true within two seconds.
 fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + Duration::from_secs(2);
     while !is_true() {
@@ -219,7 +222,7 @@ fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// The results of so many threads that do this at the same time.
+/// Does that in so many threads at the same time. Returns their results.
 pub(crate) fn at_once<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
@@ -255,8 +258,8 @@ fn assert_token(result: Result<AccessToken, Error>, expected: &AccessToken) {
     }
 }
 
-/// Gets a token after the pause that a failure left behind.
-fn after_a_pause(session: &impl Session) -> Result<AccessToken, Error> {
+/// Gets a token after the backoff of a failure.
+fn after_backoff(session: &impl Session) -> Result<AccessToken, Error> {
     let until = Instant::now() + Duration::from_millis(1900);
     loop {
         match session.access_token() {

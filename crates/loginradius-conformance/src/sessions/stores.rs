@@ -1,4 +1,4 @@
-//! Stores that fail, and locks that others have.
+//! Stores that fail, and locks that another process holds.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,373 +7,369 @@ use loginradius_emulator::{Fault, Operation};
 use loginradius_proto::{AccessToken, Error, ErrorKind};
 use loginradius_store::{SessionLock, SessionStore};
 
-use super::{ADA, Age, World, assert_kind, assert_token, eventually, tokens};
+use super::{ADA, Age, Fixture, assert_kind, assert_token, eventually, tokens};
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::session::{Session, SessionSettings, Sessions};
-use crate::store::Trouble;
+use crate::store::StoreFault;
 
-/// The lock of Ada's session, as another process takes it.
-fn lock<A: Adapter>(world: &World<A>) -> Box<dyn SessionLock> {
-    SessionStore::try_lock(&world.store, ADA).unwrap().expect("the lock is free")
+/// Takes the lock of Ada's session, as another process does.
+fn lock<A: Adapter>(fixture: &Fixture<A>) -> Box<dyn SessionLock> {
+    SessionStore::try_lock(&fixture.store, ADA).unwrap().expect("the lock is free")
 }
 
-/// A session whose newest pair could not be stored: the spent token is what the store holds.
-fn unsaved<A: Adapter>(world: &World<A>) -> (<A::Sessions as Sessions>::Session, AccessToken) {
-    let (session, _) = world.signed_in(ADA, Age::Over);
-    world.store.trouble(Trouble::FullAfterIntent);
-    let token = session.access_token().expect("the token is good, stored or not");
-    assert!(world.is_live(&token));
+/// Signs a user in and makes a refresh whose pair is not saved: the store has the consumed refresh token. Returns the
+/// session and its new access token.
+fn unsaved<A: Adapter>(fixture: &Fixture<A>) -> (<A::Sessions as Sessions>::Session, AccessToken) {
+    let (session, _) = fixture.signed_in(ADA, Age::Expired);
+    fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+    let token = session.access_token().expect("an unsaved pair is returned");
+    assert!(fixture.is_live(&token));
     (session, token)
 }
 
 fn assert_is_unsaved(session: &impl Session) -> Error {
-    let error = session.save_error().expect("it is told that the tokens are in memory alone");
+    let error = session.save_error().expect("the pair is unsaved");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     error
 }
 
-/// What was spent stays locked up, and what was gained is used and stored later.
+/// Until it is saved.
 fn an_unsaved_pair_is_used_and_retains_the_lock<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, token) = unsaved(&world);
+    let fixture = Fixture::<A>::new();
+    let (session, token) = unsaved(&fixture);
     let error = assert_is_unsaved(&session);
-    assert!(error.to_string().contains("the test's store is out of order"), "{error}");
-    world.events.expect(ADA, &["signed in", "unsaved"]);
-    assert!(world.store.is_locked(ADA), "somebody else may get at the spent token");
+    assert!(error.to_string().contains("the test's store fails"), "{error}");
+    fixture.events.expect(ADA, &["signed in", "unsaved"]);
+    assert!(fixture.store.is_locked(ADA), "another process could send the consumed token");
     assert_token(session.access_token(), &token);
 
-    // Another process is told to wait, and does not get to send the spent token.
-    let (sessions, _) = world.another_process();
+    // Another process cannot get the lock, and so cannot send the consumed token.
+    let (sessions, _) = fixture.another_process();
     assert_kind(sessions.session(ADA).access_token(), ErrorKind::Unavailable);
     assert_eq!(sessions.session(ADA).sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(sessions.session(ADA).forget().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!((world.asked_to_refresh(), world.emulator.requests().len(), world.emulator.replays()), (1, 1, 0));
+    assert_eq!((fixture.refresh_requests(), fixture.emulator.requests().len(), fixture.emulator.replays()), (1, 1, 0));
 
-    // As long as the store fails, closing says so.
+    // A flush is an error as long as the store fails.
     assert_eq!(session.flush().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(fixture.sessions.flush().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_is_unsaved(&session);
     assert_token(session.access_token(), &token);
 
-    world.store.repair();
+    fixture.store.clear_fault();
     session.flush().unwrap();
     assert!(session.save_error().is_none());
-    world.assert_nothing_lost(ADA);
+    fixture.assert_nothing_lost(ADA);
     assert_token(sessions.session(ADA).access_token(), &token);
     assert_token(session.access_token(), &token);
-    assert_eq!(world.asked_to_refresh(), 1);
-    world.events.expect(ADA, &["signed in", "unsaved", "saved"]);
+    assert_eq!(fixture.refresh_requests(), 1);
+    fixture.events.expect(ADA, &["signed in", "unsaved", "saved"]);
 }
 
-/// Without anybody's doing but a caller's who wants a token, once in a while.
+/// A call of `access_token` is enough, after the backoff.
 fn a_later_call_saves_an_unsaved_pair<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, token) = unsaved(&world);
-    let saves = world.store.counts().saves;
+    let fixture = Fixture::<A>::new();
+    let (session, token) = unsaved(&fixture);
+    let saves = fixture.store.counts().saves;
     for _ in 0..20 {
         assert_token(session.access_token(), &token);
     }
-    assert_eq!(world.store.counts().saves, saves, "a store that fails is not hammered");
-    world.store.repair();
+    assert_eq!(fixture.store.counts().saves, saves, "there is no save during the backoff");
+    fixture.store.clear_fault();
     let saved = eventually(|| {
         assert_token(session.access_token(), &token);
         session.save_error().is_none()
     });
-    assert!(saved, "nobody has saved the pair");
-    world.assert_nothing_lost(ADA);
-    world.events.expect(ADA, &["signed in", "unsaved", "saved"]);
-    assert_eq!(world.asked_to_refresh(), 1);
+    assert!(saved, "no call has saved the pair");
+    fixture.assert_nothing_lost(ADA);
+    fixture.events.expect(ADA, &["signed in", "unsaved", "saved"]);
+    assert_eq!(fixture.refresh_requests(), 1);
 }
 
-/// It is kept for whoever asks for that name again.
+/// The next handle of that name has it.
 fn an_unsaved_pair_outlives_its_handles<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, token) = unsaved(&world);
+    let fixture = Fixture::<A>::new();
+    let (session, token) = unsaved(&fixture);
     drop(session);
     thread::sleep(Duration::from_millis(20));
-    assert!(world.store.is_locked(ADA), "the lock went with the handles");
-    let session = world.session(ADA);
+    assert!(fixture.store.is_locked(ADA), "the lock was released with the handles");
+    let session = fixture.session(ADA);
     assert_is_unsaved(&session);
     assert_token(session.access_token(), &token);
     drop(session);
-    world.store.repair();
-    world.sessions.flush().unwrap();
-    world.assert_nothing_lost(ADA);
+    fixture.store.clear_fault();
+    fixture.sessions.flush().unwrap();
+    fixture.assert_nothing_lost(ADA);
 
-    // And then it is let go of.
+    // Once it is saved, the session is dropped from memory.
     thread::sleep(Duration::from_millis(20));
-    let loads = world.store.counts().loads;
-    assert_token(world.session(ADA).access_token(), &token);
-    assert_eq!(world.store.counts().loads, loads + 1, "a session that nobody holds is kept");
-    assert_eq!((world.asked_to_refresh(), world.emulator.replays()), (1, 0));
+    let loads = fixture.store.counts().loads;
+    assert_token(fixture.session(ADA).access_token(), &token);
+    assert_eq!(fixture.store.counts().loads, loads + 1, "a session without handles is still in memory");
+    assert_eq!((fixture.refresh_requests(), fixture.emulator.replays()), (1, 0));
 }
 
-/// The pair that is in memory alone is refreshed only after it was saved.
+/// As long as it cannot be saved, it cannot be refreshed.
 fn an_unsaved_pair_is_saved_before_it_is_redeemed<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, token) = unsaved(&world);
+    let fixture = Fixture::<A>::new();
+    let (session, token) = unsaved(&fixture);
     assert_kind(session.refresh_rejected(&token), ErrorKind::Unavailable);
-    assert_eq!(world.asked_to_refresh(), 1);
-    world.store.repair();
+    assert_eq!(fixture.refresh_requests(), 1);
+    fixture.store.clear_fault();
     let next = session.refresh_rejected(&token).unwrap();
-    assert!(next.expose() != token.expose() && world.is_live(&next));
-    assert_eq!((world.asked_to_refresh(), world.emulator.refreshes()), (2, 2));
+    assert!(next.expose() != token.expose() && fixture.is_live(&next));
+    assert_eq!((fixture.refresh_requests(), fixture.emulator.refreshes()), (2, 2));
     assert!(session.save_error().is_none());
-    world.assert_nothing_lost(ADA);
+    fixture.assert_nothing_lost(ADA);
 }
 
-/// With tokens in memory alone, signing out revokes those, and not the spent one.
+/// And does not send the consumed token.
 fn signing_out_revokes_an_unsaved_pair<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, token) = unsaved(&world);
-    // If not even that can be stored, everything is as it was.
+    let fixture = Fixture::<A>::new();
+    let (session, token) = unsaved(&fixture);
+    // If the mark of the sign-out cannot be saved, nothing changes.
     assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_is_unsaved(&session);
-    assert!(world.store.is_locked(ADA));
+    assert!(fixture.store.is_locked(ADA));
     assert_token(session.access_token(), &token);
-    assert_eq!(world.asked(Operation::Revoke), 0);
-    world.store.repair();
+    assert_eq!(fixture.requests_of(Operation::Revoke), 0);
+    fixture.store.clear_fault();
     session.sign_out().unwrap();
-    assert_eq!((world.emulator.counters().revocations, world.emulator.live_logins()), (1, 0));
-    assert!(world.store.is_empty() && !world.store.is_locked(ADA));
+    assert_eq!((fixture.emulator.counters().revocations, fixture.emulator.live_logins()), (1, 0));
+    assert!(fixture.store.is_empty() && !fixture.store.is_locked(ADA));
     assert!(session.save_error().is_none());
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
-    assert_eq!(world.emulator.replays(), 0);
-    world.events.expect(ADA, &["signed in", "unsaved", "signed out"]);
+    assert_eq!(fixture.emulator.replays(), 0);
+    fixture.events.expect(ADA, &["signed in", "unsaved", "signed out"]);
 }
 
-/// The tokens of another sign-in count for more than an old pair that was never stored.
 fn a_login_replaces_an_unsaved_pair<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, _) = unsaved(&world);
-    world.store.repair();
-    let newer = tokens(&world.emulator, Age::Good);
+    let fixture = Fixture::<A>::new();
+    let (session, _) = unsaved(&fixture);
+    fixture.store.clear_fault();
+    let newer = tokens(&fixture.emulator, Age::Fresh);
     session.start(&newer).unwrap();
     assert!(session.save_error().is_none());
     assert_token(session.access_token(), &newer.access_token);
-    world.assert_nothing_lost(ADA);
-    let (sessions, _) = world.another_process();
+    fixture.assert_nothing_lost(ADA);
+    let (sessions, _) = fixture.another_process();
     assert_token(sessions.session(ADA).access_token(), &newer.access_token);
     session.flush().unwrap();
-    world.events.expect(ADA, &["signed in", "unsaved", "signed in"]);
+    fixture.events.expect(ADA, &["signed in", "unsaved", "signed in"]);
 }
 
 fn flushing_saves_every_unsaved_pair<A: Adapter>() {
-    let world = World::<A>::new();
+    let fixture = Fixture::<A>::new();
     let names = ["a", "b", "c"];
-    let all: Vec<_> = names.iter().map(|name| world.signed_in(name, Age::Over).0).collect();
-    world.store.trouble(Trouble::FullAfterIntent);
+    let all: Vec<_> = names.iter().map(|name| fixture.signed_in(name, Age::Expired).0).collect();
+    fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
     for session in &all {
         session.access_token().unwrap();
         assert_is_unsaved(session);
     }
     drop(all);
-    // One of them cannot be saved now, and that does not keep the others.
-    for unlucky in names {
-        world.store.trouble_with(unlucky, Trouble::FullAfterIntent);
-        assert_eq!(world.sessions.flush().unwrap_err().kind(), ErrorKind::Unavailable);
+    // One of them cannot be saved, and the others are saved all the same.
+    for failing in names {
+        fixture.store.set_fault_of(failing, StoreFault::SaveFailsAfterIntent);
+        assert_eq!(fixture.sessions.flush().unwrap_err().kind(), ErrorKind::Unavailable);
         for name in names {
-            assert_eq!(world.session(name).save_error().is_some(), name == unlucky, "{name}");
+            assert_eq!(fixture.session(name).save_error().is_some(), name == failing, "{name}");
         }
-        world.store.trouble(Trouble::FullAfterIntent);
-        for name in names.into_iter().filter(|name| *name != unlucky) {
-            let session = world.session(name);
+        fixture.store.set_fault(StoreFault::SaveFailsAfterIntent);
+        for name in names.into_iter().filter(|name| *name != failing) {
+            let session = fixture.session(name);
             session.refresh_rejected(&session.access_token().unwrap()).unwrap();
             assert_is_unsaved(&session);
         }
     }
-    world.store.repair();
-    world.sessions.flush().unwrap();
+    fixture.store.clear_fault();
+    fixture.sessions.flush().unwrap();
     for name in names {
-        world.assert_nothing_lost(name);
-        assert!(world.session(name).save_error().is_none());
+        fixture.assert_nothing_lost(name);
+        assert!(fixture.session(name).save_error().is_none());
     }
 }
 
-/// The caller has the tokens still, and starts the session again.
+/// The caller still has the tokens, and can start the session again.
 fn a_login_that_cannot_be_saved_is_not_kept<A: Adapter>() {
-    for trouble in [Trouble::Full, Trouble::Lock, Trouble::Load, Trouble::DoubtAndLoss] {
-        let world = World::<A>::new();
-        world.store.trouble(trouble);
-        let session = world.session(ADA);
-        let tokens = tokens(&world.emulator, Age::Good);
+    for fault in [StoreFault::SaveFails, StoreFault::LockFails, StoreFault::LoadFails, StoreFault::NotSavedUnknown] {
+        let fixture = Fixture::<A>::new();
+        fixture.store.set_fault(fault);
+        let session = fixture.session(ADA);
+        let tokens = tokens(&fixture.emulator, Age::Fresh);
         let error = session.start(&tokens).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-        // The session does not keep them.
-        assert!(session.save_error().is_none() && !world.store.is_locked(ADA));
+        // The session is not unsaved: it has no tokens.
+        assert!(session.save_error().is_none() && !fixture.store.is_locked(ADA));
         session.flush().unwrap();
-        world.store.repair();
+        fixture.store.clear_fault();
         assert_kind(session.access_token(), ErrorKind::SignInRequired);
         session.start(&tokens).unwrap();
         assert_token(session.access_token(), &tokens.access_token);
-        world.assert_nothing_lost(ADA);
-        world.events.expect(ADA, &["signed in"]);
+        fixture.assert_nothing_lost(ADA);
+        fixture.events.expect(ADA, &["signed in"]);
     }
 }
 
-/// The store keeps a login and says that it may not have: the start looks, and does not store it twice.
+/// The save was done: `start` loads the record, and does not save it twice.
 fn a_login_whose_save_is_unknown_is_saved_once<A: Adapter>() {
-    let world = World::<A>::new();
-    world.store.trouble(Trouble::Doubt);
-    let (session, token) = world.signed_in(ADA, Age::Good);
-    assert_eq!(world.store.counts().saves, 1);
+    let fixture = Fixture::<A>::new();
+    fixture.store.set_fault(StoreFault::SavedUnknown);
+    let (session, token) = fixture.signed_in(ADA, Age::Fresh);
+    assert_eq!(fixture.store.counts().saves, 1);
     assert_token(session.access_token(), &token);
-    world.events.expect(ADA, &["signed in"]);
+    fixture.events.expect(ADA, &["signed in"]);
 }
 
-/// A login that is started twice is the same login, with what has become of it since.
+/// The second start does not undo the refreshes since the first.
 fn a_login_that_is_started_twice_is_one_login<A: Adapter>() {
-    let world = World::<A>::new();
-    let session = world.session(ADA);
-    let tokens = tokens(&world.emulator, Age::Over);
+    let fixture = Fixture::<A>::new();
+    let session = fixture.session(ADA);
+    let tokens = tokens(&fixture.emulator, Age::Expired);
     session.start(&tokens).unwrap();
     let newer = session.access_token().unwrap();
     session.start(&tokens).unwrap();
     assert_token(session.access_token(), &newer);
-    let (sessions, _) = world.another_process();
+    let (sessions, _) = fixture.another_process();
     sessions.session(ADA).start(&tokens).unwrap();
     assert_token(sessions.session(ADA).access_token(), &newer);
-    assert_eq!(world.asked_to_refresh(), 1);
-    world.assert_nothing_lost(ADA);
-    world.events.expect(ADA, &["signed in", "rotated"]);
+    assert_eq!(fixture.refresh_requests(), 1);
+    fixture.assert_nothing_lost(ADA);
+    fixture.events.expect(ADA, &["signed in", "rotated"]);
 }
 
-/// What cannot be written down is not begun.
 fn nothing_is_sent_without_a_saved_intent<A: Adapter>() {
-    let world = World::<A>::new();
-    let (over, _) = world.signed_in("over", Age::Over);
-    let (early, token) = world.signed_in("early", Age::Early);
-    world.store.trouble(Trouble::Full);
-    let error = assert_kind(over.access_token(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("the test's store is out of order"), "{error}");
-    assert_token(early.access_token(), &token);
-    assert_eq!(world.emulator.requests().len(), 0);
-    assert!(over.save_error().is_none() && early.save_error().is_none());
-    world.store.repair();
-    over.access_token().unwrap();
-    world.assert_nothing_lost("over");
+    let fixture = Fixture::<A>::new();
+    let (expired, _) = fixture.signed_in("expired", Age::Expired);
+    let (refresh_due, token) = fixture.signed_in("refresh due", Age::RefreshDue);
+    fixture.store.set_fault(StoreFault::SaveFails);
+    let error = assert_kind(expired.access_token(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("the test's store fails"), "{error}");
+    assert_token(refresh_due.access_token(), &token);
+    assert_eq!(fixture.emulator.requests().len(), 0);
+    assert!(expired.save_error().is_none() && refresh_due.save_error().is_none());
+    fixture.store.clear_fault();
+    expired.access_token().unwrap();
+    fixture.assert_nothing_lost("expired");
 }
 
-/// What is in memory may be spent already: nothing is refreshed from it.
+/// The token in memory may be consumed.
 fn nothing_is_sent_if_the_store_cannot_be_read<A: Adapter>() {
-    for trouble in [Trouble::Load, Trouble::Lock] {
-        let world = World::<A>::new();
-        let (over, _) = world.signed_in("over", Age::Over);
-        let (early, token) = world.signed_in("early", Age::Early);
-        world.store.trouble(trouble);
-        assert_kind(over.access_token(), ErrorKind::Unavailable);
-        assert_token(early.access_token(), &token);
-        assert_eq!(over.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
-        assert_eq!(over.forget().unwrap_err().kind(), ErrorKind::Unavailable);
-        assert_eq!(world.emulator.requests().len(), 0);
-        assert!(!world.store.is_locked("over") && !world.store.is_locked("early"));
-        world.store.repair();
-        over.access_token().unwrap();
-        world.assert_nothing_lost("over");
+    for fault in [StoreFault::LoadFails, StoreFault::LockFails] {
+        let fixture = Fixture::<A>::new();
+        let (expired, _) = fixture.signed_in("expired", Age::Expired);
+        let (refresh_due, token) = fixture.signed_in("refresh due", Age::RefreshDue);
+        fixture.store.set_fault(fault);
+        assert_kind(expired.access_token(), ErrorKind::Unavailable);
+        assert_token(refresh_due.access_token(), &token);
+        assert_eq!(expired.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(expired.forget().unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(fixture.emulator.requests().len(), 0);
+        assert!(!fixture.store.is_locked("expired") && !fixture.store.is_locked("refresh due"));
+        fixture.store.clear_fault();
+        expired.access_token().unwrap();
+        fixture.assert_nothing_lost("expired");
     }
 }
 
-/// The store does not know whether it has stored what it was told to.
 fn an_unknown_save_loses_no_pair<A: Adapter>() {
-    // It has: then nothing is lost, and nothing sent twice.
-    let world = World::<A>::new();
-    let (session, _) = world.signed_in(ADA, Age::Over);
-    world.store.trouble(Trouble::Doubt);
+    // The save was done.
+    let fixture = Fixture::<A>::new();
+    let (session, _) = fixture.signed_in(ADA, Age::Expired);
+    fixture.store.set_fault(StoreFault::SavedUnknown);
     let token = session.access_token().unwrap();
-    assert!(world.is_live(&token));
-    assert_eq!(world.asked_to_refresh(), 1);
-    world.store.repair();
+    assert!(fixture.is_live(&token));
+    assert_eq!(fixture.refresh_requests(), 1);
+    fixture.store.clear_fault();
     session.flush().unwrap();
-    world.assert_nothing_lost(ADA);
+    fixture.assert_nothing_lost(ADA);
 
-    // It has not: the pair stays in memory, and the lock with it.
-    let world = World::<A>::new();
-    let (session, _) = world.signed_in(ADA, Age::Over);
-    world.store.trouble(Trouble::DoubtAndLoss);
+    // The save was not done: the pair stays in memory, and the lock is retained.
+    let fixture = Fixture::<A>::new();
+    let (session, _) = fixture.signed_in(ADA, Age::Expired);
+    fixture.store.set_fault(StoreFault::NotSavedUnknown);
     let token = session.access_token().unwrap();
-    assert!(world.is_live(&token));
+    assert!(fixture.is_live(&token));
     assert_is_unsaved(&session);
-    let (sessions, _) = world.another_process();
+    let (sessions, _) = fixture.another_process();
     assert_kind(sessions.session(ADA).access_token(), ErrorKind::Unavailable);
-    world.store.repair();
+    fixture.store.clear_fault();
     session.flush().unwrap();
-    world.assert_nothing_lost(ADA);
+    fixture.assert_nothing_lost(ADA);
     assert_token(sessions.session(ADA).access_token(), &token);
-    assert_eq!(world.asked_to_refresh(), 1);
+    assert_eq!(fixture.refresh_requests(), 1);
 }
 
-/// Another process has the lock.
 fn a_held_lock_is_waited_for_as_long_as_set<A: Adapter>() {
     let wait = Duration::from_millis(120);
-    let world = World::<A>::sessions(&SessionSettings { lock_wait: Some(wait), ..SessionSettings::default() });
-    let (session, _) = world.signed_in(ADA, Age::Over);
-    let locked = lock(&world);
+    let fixture = Fixture::<A>::sessions(&SessionSettings { lock_wait: Some(wait), ..SessionSettings::default() });
+    let (session, _) = fixture.signed_in(ADA, Age::Expired);
+    let locked = lock(&fixture);
     let since = Instant::now();
     let error = assert_kind(session.access_token(), ErrorKind::Unavailable);
     let took = since.elapsed();
     assert!(took >= wait && took < wait * 5, "{took:?}");
     assert!(error.to_string().contains("another process"), "{error}");
     assert_eq!(session.sign_out().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(world.emulator.requests().len(), 0);
+    assert_eq!(fixture.emulator.requests().len(), 0);
     drop(locked);
     session.access_token().unwrap();
-    world.assert_nothing_lost(ADA);
+    fixture.assert_nothing_lost(ADA);
 }
 
-/// Who has a good token does not wait for whoever gets the next one.
+/// Although an early refresh is due.
 fn a_held_lock_does_not_delay_an_unexpired_token<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, token) = world.signed_in(ADA, Age::Early);
-    let locked = lock(&world);
+    let fixture = Fixture::<A>::new();
+    let (session, token) = fixture.signed_in(ADA, Age::RefreshDue);
+    let locked = lock(&fixture);
     let since = Instant::now();
     assert_token(session.access_token(), &token);
     assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
     drop(locked);
-    assert_eq!(world.emulator.requests().len(), 0);
+    assert_eq!(fixture.emulator.requests().len(), 0);
 }
 
-/// A lock that comes free is taken, and what its holder did is what counts.
 fn a_waiting_process_adopts_the_holders_pair<A: Adapter>() {
-    let world = World::<A>::new();
-    let (session, _) = world.signed_in(ADA, Age::Over);
-    let other = world.client.sessions(world.store.clone(), &SessionSettings::default()).session(ADA);
-    world.emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(150)));
+    let fixture = Fixture::<A>::new();
+    let (session, _) = fixture.signed_in(ADA, Age::Expired);
+    let other = fixture.client.sessions(fixture.store.clone(), &SessionSettings::default()).session(ADA);
+    fixture.emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(150)));
     thread::scope(|scope| {
         let first = scope.spawn(|| other.access_token().unwrap());
-        world.wait_for(Operation::Refresh, 1);
+        fixture.wait_for(Operation::Refresh, 1);
         let second = session.access_token();
         assert_token(second, &first.join().unwrap());
     });
-    assert_eq!(world.asked_to_refresh(), 1);
-    world.events.expect(ADA, &["signed in", "adopted"]);
-    world.assert_nothing_lost(ADA);
+    assert_eq!(fixture.refresh_requests(), 1);
+    fixture.events.expect(ADA, &["signed in", "adopted"]);
+    fixture.assert_nothing_lost(ADA);
 }
 
-/// Whatever a session does, it gives the lock back.
+/// Whether it succeeds or fails.
 fn every_operation_releases_the_lock<A: Adapter>() {
-    let world = World::<A>::with(
+    let fixture = Fixture::<A>::with(
         |builder| builder.refresh_grace(Duration::from_secs(60)),
         &Settings::attempts(2),
         &SessionSettings::default(),
     );
-    let free = |what: &str| assert!(!world.store.is_locked(ADA), "after {what}");
-    let (session, token) = world.signed_in(ADA, Age::Over);
-    free("signing in");
+    let assert_released = |operation: &str| assert!(!fixture.store.is_locked(ADA), "after {operation}");
+    let (session, token) = fixture.signed_in(ADA, Age::Expired);
+    assert_released("signing in");
     session.access_token().unwrap();
-    free("a refresh");
+    assert_released("a refresh");
     session.refresh_rejected(&token).unwrap();
-    free("a report");
-    world.emulator.fault(Operation::Refresh, Fault::DropAfter);
+    assert_released("a report");
+    fixture.emulator.fault(Operation::Refresh, Fault::DropAfter);
     assert_kind(session.refresh_rejected(&session.access_token().unwrap()), ErrorKind::Unavailable);
-    free("a failure");
-    world.emulator.fault(Operation::Revoke, Fault::DropBefore);
+    assert_released("a failure");
+    fixture.emulator.fault(Operation::Revoke, Fault::DropBefore);
     session.sign_out().unwrap_err();
-    free("signing out without a network");
+    assert_released("signing out without a network");
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
-    free("finding nobody");
+    assert_released("finding no login");
     session.forget().unwrap();
-    free("forgetting");
+    assert_released("forgetting");
 }
 
 cases!(($) session_stores session_stores_cases {
