@@ -5,10 +5,10 @@ use loginradius_proto::http::Response;
 use loginradius_proto::session::Now;
 use loginradius_proto::{App, Body, BodyFormat, Dialect, Service, TokenSet};
 
-/// What a proxy says in place of LoginRadius.
+/// The error page of a proxy in front of LoginRadius.
 pub const PAGE: &str = "<html><title>Bad gateway</title></html>";
 
-/// The response to a request with a refresh token that LoginRadius does not take any more.
+/// The response to a request with a refresh token that LoginRadius rejects.
 pub const REJECTED: &str = r#"{"error":"invalid_grant","error_description":"The token is not valid."}"#;
 
 /// An hour.
@@ -20,7 +20,7 @@ pub fn app() -> App {
     App::new("my-client-id").with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app")
 }
 
-/// Names a site.
+/// Returns the service of a site.
 #[must_use]
 pub fn site() -> Service {
     Service::site("acme.hub.loginradius.com").expect("a site")
@@ -42,7 +42,7 @@ pub fn writing(app: &App, format: BodyFormat) -> App {
 #[must_use]
 pub fn now() -> Now {
     static START: OnceLock<Instant> = OnceLock::new();
-    // A monotonic clock may have begun a moment ago, and there is nothing before its beginning.
+    // An `Instant` cannot be before the clock's start, which may be recent; the day leaves room for earlier times.
     let start = *START.get_or_init(|| Instant::now() + s(86_400));
     Now::new(start, SystemTime::UNIX_EPOCH + s(1_767_268_800))
 }

@@ -1,4 +1,4 @@
-//! What the tests of the core share: apps, made-up times, responses and tokens, and a [`Scene`] for sessions.
+//! What the core's tests share: apps, fixed times, responses, tokens, and a [`Scene`] for sessions.
 
 #![allow(clippy::exhaustive_structs, reason = "test material: a test may write it out")]
 

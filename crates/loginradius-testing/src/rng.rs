@@ -1,4 +1,4 @@
-/// Numbers that look random and are the same on every run (SplitMix64).
+/// A generator of pseudo-random numbers, the same on every run for one seed (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
@@ -22,12 +22,12 @@ impl Rng {
         min + self.bits() % (max.max(min) - min + 1)
     }
 
-    /// Says yes as often as that, of a hundred times.
+    /// Returns true with that probability, in percent.
     pub fn percent(&mut self, probability: u64) -> bool {
         self.bits() % 100 < probability
     }
 
-    /// Picks one of them.
+    /// Picks an element.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.bits() >> 1).unwrap_or(0) % from.len()]
     }

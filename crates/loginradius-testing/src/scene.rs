@@ -55,19 +55,19 @@ pub fn damaged() -> Option<StoredRecord> {
     Some(StoredRecord::from_bytes(*b"{"))
 }
 
-/// What a step does instead of the usual. `None` is the usual, and of a request, that no response comes.
+/// What a scripted step does. `None` stands for what the step does without a script; of a request, for no response.
 type Act = Box<dyn FnOnce(&mut Scene) -> Option<SessionInput>>;
 
 /// A flow of one kind, run to its end.
 pub type Job = fn(&mut Scene) -> End;
 
-/// A session in one process: its store, a server and two clocks that do what a test says.
+/// A session in one process, with a store, a server and two clocks that the test scripts.
 pub struct Scene {
     /// The app.
     pub app: App,
     /// The policy.
     pub policy: SessionPolicy,
-    /// What the clocks say. They stand still until a test moves them, or a flow waits.
+    /// The time of both clocks, which changes only when a test lets time pass or a flow waits.
     pub now: Now,
     /// What the last flow left.
     pub memory: SessionMemory,
@@ -213,7 +213,7 @@ impl Scene {
         self.now.wall += time;
     }
 
-    /// Lets another process act, which begins now, on the same store.
+    /// Lets another process act on the same store. It begins with no memory.
     pub fn other_process(&mut self, act: impl FnOnce(&mut Self)) {
         let memory = std::mem::take(&mut self.memory);
         let acts = std::mem::take(&mut self.acts);
@@ -274,14 +274,14 @@ impl Scene {
 
     // What is stored.
 
-    /// Reads what is stored.
+    /// Returns the stored record as JSON.
     #[track_caller]
     #[must_use]
     pub fn record(&self) -> Value {
         serde_json::from_slice(self.stored.as_ref().expect("a record").as_bytes()).expect("JSON")
     }
 
-    /// Changes what is stored, as a program does that knows no checksums.
+    /// Changes the stored record and removes its checksum, as a program does that knows none.
     #[track_caller]
     pub fn edit(&mut self, change: impl FnOnce(&mut Value)) {
         let mut record = self.record();
@@ -290,14 +290,14 @@ impl Scene {
         self.stored = Some(StoredRecord::from_bytes(record.to_string()));
     }
 
-    /// Returns a time as records have it.
+    /// Returns a time in milliseconds since 1970, as records store it.
     #[must_use]
     pub fn millis(wall: SystemTime) -> u64 {
         u64::try_from(wall.duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_millis())
             .expect("a time")
     }
 
-    /// Stores a backoff as another process leaves it.
+    /// Stores a backoff, as another process does after a failure.
     pub fn set_backoff(&mut self, since: SystemTime, until: SystemTime, failures: u32) {
         self.edit(|record| {
             record["hold"] = json!({
@@ -398,7 +398,7 @@ impl Scene {
         panic!("nothing is sent: {}", self.log());
     }
 
-    /// Gives a flow inputs of other steps, and asks for the step again: nothing changes.
+    /// Gives a flow the inputs of other steps, asks for the step again, and checks that nothing has changed.
     #[track_caller]
     fn misuse(&self, flow: &mut SessionFlow, step: &SessionStep) {
         if let SessionStep::Done(_) = step {
@@ -440,7 +440,7 @@ impl Scene {
         assert_eq!(before, format!("{flow:?}"), "at {step:?}");
     }
 
-    /// Does what a step asks for, or what is scripted for it. `None`: no input comes of it.
+    /// Performs a step, or what is scripted for it. Returns the input for the flow, if there is one.
     #[track_caller]
     pub fn perform(&mut self, step: SessionStep) -> Option<SessionInput> {
         let label = label(&step, self.stored.as_ref());
@@ -517,7 +517,7 @@ impl Scene {
         End { result: end.result, events: end.events }
     }
 
-    // What can be seen from outside.
+    // Observations.
 
     /// Returns the steps of the last flow, each in one or two words: `lock`, `load`, `intent 1`, `send r1`, `pair r2`,
     /// `backoff 1`, `rejection r1`, `mark r1`, `revoke r1`, `clear`, `wait`, `unlock`.

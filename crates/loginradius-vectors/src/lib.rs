@@ -1,15 +1,15 @@
 //! Requests and responses as LoginRadius's public documentation prints them, one JSON file each.
 //!
-//! Both the client and the emulator are tested against these files, each by code of its own:
-//! nothing here reads or writes the wire, so that one misreading cannot pass on both sides.
-//! Masked values (`****`) are kept as printed; what had to be filled in is named in `note`.
+//! The client and the emulator are tested against these files, each by code of its own: nothing here encodes or parses
+//! messages, so that one mistake cannot pass on both sides. Masked values (`****`) are kept as printed; `note` names
+//! the values that had to be filled in.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One documented exchange.
+/// One documented request with its response.
 #[derive(Debug, Clone, Deserialize)]
 #[non_exhaustive]
 pub struct Vector {
@@ -21,14 +21,14 @@ pub struct Vector {
     /// The operation, for example `device_token`.
     pub endpoint: String,
     /// `classic`, `site` or `any`.
-    pub family: String,
-    /// Whether the operation and its sample are in the documents that the project was asked to cover.
-    pub in_seed: bool,
+    pub api: String,
+    /// Whether the sample is in LoginRadius's OAuth 2.0 API document or JWT API document, which the client implements.
+    pub in_api_document: bool,
     /// `ok`, `oauth_error`, `lr_error`, `rate_limit` or `non_json`.
     pub kind: String,
     /// What the client sends.
     pub request: Request,
-    /// What LoginRadius answers; `None` for an address that a browser opens.
+    /// What LoginRadius sends; `None` for a URL that a browser opens.
     pub response: Option<Response>,
     /// What had to be filled in, and why.
     pub note: String,
@@ -40,7 +40,7 @@ pub struct Vector {
 pub struct Request {
     /// The HTTP method.
     pub method: String,
-    /// The whole address, query included.
+    /// The whole URL, query included.
     pub url: String,
     /// The headers that the sample shows.
     pub headers: BTreeMap<String, String>,
@@ -60,11 +60,11 @@ pub struct Response {
     pub body: Value,
 }
 
-/// Every vector, by name.
+/// Returns every vector, sorted by name.
 ///
 /// # Panics
 ///
-/// If a file of the folder is not a vector: a test must not pass because its data went missing.
+/// If a file in the folder is not a vector: a test must not pass because its data is missing.
 #[must_use]
 pub fn all() -> Vec<Vector> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors");
@@ -83,7 +83,7 @@ pub fn all() -> Vec<Vector> {
     vectors
 }
 
-/// The vector of that name.
+/// Returns the vector of that name.
 ///
 /// # Panics
 ///
@@ -96,7 +96,7 @@ pub fn named(name: &str) -> Vector {
 /// LoginRadius's table of SSO error codes, as CSV (`code,http_status,message,description`).
 pub const SSO_ERROR_CODES: &str = include_str!("../error-codes.csv");
 
-/// LoginRadius's identity API codes that concern sign-in, as CSV.
+/// LoginRadius's identity API error codes that concern signing in, as CSV.
 pub const API_ERROR_CODES: &str = include_str!("../api-error-codes.csv");
 
 /// The OAuth errors and descriptions that LoginRadius documents, as CSV.
@@ -113,6 +113,6 @@ mod tests {
 
     #[test]
     fn a_vector_is_found_by_its_name() {
-        assert_eq!(named("classic_revoke").response.expect("an answer").status, 200);
+        assert_eq!(named("classic_revoke").response.expect("a response").status, 200);
     }
 }
