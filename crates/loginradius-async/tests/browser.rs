@@ -108,7 +108,7 @@ async fn two_logins_can_share_a_task() {
     assert_ne!(one.unwrap().access_token.expose(), other.unwrap().access_token.expose());
 }
 
-/// And closes the connections of its peers, whether they have sent a request or not.
+/// The connections of its peers are closed, whether they have sent a request or not.
 #[test]
 fn a_dropped_receiver_frees_its_port() {
     for runtime in runtimes() {

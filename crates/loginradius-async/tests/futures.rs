@@ -39,7 +39,7 @@ async fn futures_are_send() {
     }
 }
 
-/// At once, and nothing is sent again.
+/// It is closed at once, and nothing is sent again.
 #[tokio::test]
 async fn a_dropped_call_closes_its_connection() {
     let (seen, events) = mpsc::channel();
@@ -76,7 +76,7 @@ async fn a_call_that_is_dropped_between_attempts_is_not_retried() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// At once, even while it waits for the response to a poll.
+/// It stops at once, even while it waits for the response to a poll.
 #[tokio::test]
 async fn a_dropped_device_login_stops_polling() {
     let (seen, events) = mpsc::channel();
@@ -122,7 +122,7 @@ async fn two_device_logins_can_share_a_task() {
     assert!(start.elapsed() < Duration::from_millis(1900), "one has waited for the other: {:?}", start.elapsed());
 }
 
-/// One after the other.
+/// The first runtime ends before the second begins.
 #[test]
 fn a_client_can_be_used_on_several_runtimes() {
     let emulator = Emulator::start().unwrap();

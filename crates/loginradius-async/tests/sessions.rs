@@ -194,7 +194,7 @@ async fn a_dropped_caller_does_not_stop_the_refresh_on_one_thread() {
     assert_eq!(fixture.emulator.refreshes(), 40);
 }
 
-/// And after all handles to the session and its client are dropped.
+/// All handles to the session, and its client, are dropped as well.
 #[tokio::test]
 async fn the_pair_is_saved_after_all_callers_are_dropped() {
     let Fixture { emulator, client, store, sessions, session, token } = Fixture::new().await;
@@ -346,7 +346,7 @@ fn a_runtime_that_ends_during_an_unlock_retains_no_lock() {
     }
 }
 
-/// And the lock with it.
+/// The lock is retained, too.
 #[tokio::test]
 async fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     let fixture = Fixture::new().await;
@@ -362,7 +362,7 @@ async fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     fixture.assert_nothing_lost();
 }
 
-/// And the lock with it.
+/// The lock is retained, too.
 #[test]
 fn a_runtime_that_ends_during_a_sign_out_keeps_the_unsaved_pair() {
     let (first, last) = (multi_thread(), current_thread());

@@ -105,7 +105,7 @@ fn a_panic_releases_the_lock_unless_the_pair_is_unsaved() {
     }
 }
 
-/// And the lock with it.
+/// The lock is retained, too.
 #[test]
 fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     let (emulator, store) = (emulator(), Store::new());
@@ -125,7 +125,7 @@ fn a_panic_in_a_flush_keeps_the_unsaved_pair() {
     assert_eq!((emulator.refreshes(), emulator.grace_refreshes()), (1, 0));
 }
 
-/// And the lock with it.
+/// The lock is retained, too.
 #[test]
 fn a_panic_in_a_sign_out_keeps_the_unsaved_pair() {
     for fault in [StoreFault::PanicInLoad, StoreFault::PanicInSave] {

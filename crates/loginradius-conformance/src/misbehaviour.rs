@@ -136,7 +136,7 @@ fn an_unrequested_upgrade_is_an_error<A: Adapter>() {
     assert_eq!(server.requests().len(), 1);
 }
 
-fn redirect<A: Adapter>(status: u16) {
+fn check_redirect<A: Adapter>(status: u16) {
     let other_server = Server::responding(|_| json("200 OK", &success()));
     let server = misbehaving(Fault::Redirect(status), &other_server.url());
     let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
@@ -152,23 +152,23 @@ fn redirect<A: Adapter>(status: u16) {
 }
 
 fn a_301_is_not_followed<A: Adapter>() {
-    redirect::<A>(301);
+    check_redirect::<A>(301);
 }
 
 fn a_302_is_not_followed<A: Adapter>() {
-    redirect::<A>(302);
+    check_redirect::<A>(302);
 }
 
 fn a_303_is_not_followed<A: Adapter>() {
-    redirect::<A>(303);
+    check_redirect::<A>(303);
 }
 
 fn a_307_is_not_followed<A: Adapter>() {
-    redirect::<A>(307);
+    check_redirect::<A>(307);
 }
 
 fn a_308_is_not_followed<A: Adapter>() {
-    redirect::<A>(308);
+    check_redirect::<A>(308);
 }
 
 const SHORT_TIMEOUT: Duration = Duration::from_millis(80);
@@ -463,7 +463,7 @@ fn a_connection_that_closes_while_idle_fails_no_operation<A: Adapter>() {
     }
 }
 
-/// By the operations that are repeatable.
+/// Repeatable operations of a client and of its clones share a connection.
 fn connections_are_reused<A: Adapter>() {
     let server = Server::responding(|_| json("200 OK", &success()));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();

@@ -21,7 +21,7 @@ struct Login {
     page: Page,
 }
 
-/// Runs a login in which the browser's user decides so.
+/// Runs a login with `decide` as its user.
 fn login<A: Adapter>(
     emulator: &Emulator,
     api: Api,
@@ -96,7 +96,7 @@ fn a_lost_exchange_means_outcome_unknown<A: Adapter>() {
     assert_eq!(requests_of(&emulator, Operation::CodeExchange), 1);
 }
 
-/// The callback would not reach the receiver.
+/// The callback would not reach the receiver, so the login is refused before the browser opens.
 fn another_redirect_uri_opens_nothing<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
@@ -148,7 +148,7 @@ fn a_login_without_a_callback_expires<A: Adapter>() {
 
 /// Checks that a JWT is taken for its own login and not for another: by its nonce at a site, by a state in the
 /// redirect URI at the classic API.
-fn jwt<A: Adapter>(api: Api, mode: ResponseMode) {
+fn check_jwt<A: Adapter>(api: Api, mode: ResponseMode) {
     let emulator = Emulator::builder().jwt_response_mode(mode).jwt_response_parameter("the_jwt").start().unwrap();
     let client = A::new(app(&emulator, api), &Settings::default()).unwrap();
     let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TIMEOUT);
@@ -170,19 +170,19 @@ fn jwt<A: Adapter>(api: Api, mode: ResponseMode) {
 }
 
 fn a_jwt_in_the_query_is_matched_by_its_nonce<A: Adapter>() {
-    jwt::<A>(Api::Site, ResponseMode::Query);
+    check_jwt::<A>(Api::Site, ResponseMode::Query);
 }
 
 fn a_jwt_in_a_form_is_matched_by_its_nonce<A: Adapter>() {
-    jwt::<A>(Api::Site, ResponseMode::Post);
+    check_jwt::<A>(Api::Site, ResponseMode::Post);
 }
 
 fn a_jwt_in_the_query_is_matched_by_its_state<A: Adapter>() {
-    jwt::<A>(Api::Classic, ResponseMode::Query);
+    check_jwt::<A>(Api::Classic, ResponseMode::Query);
 }
 
 fn a_jwt_in_a_form_is_matched_by_its_state<A: Adapter>() {
-    jwt::<A>(Api::Classic, ResponseMode::Post);
+    check_jwt::<A>(Api::Classic, ResponseMode::Post);
 }
 
 cases!(($) browser_desktop_logins browser_desktop_logins_cases {

@@ -153,7 +153,7 @@ fn a_callback_counts_without_its_browser<A: Adapter>() {
     }
 }
 
-/// Before it has arrived whole, and the browser still gets the response.
+/// The receiver refuses it before it has arrived whole, and the browser still gets the response.
 fn a_request_of_a_mebibyte_is_refused<A: Adapter>() {
     WaitingLogin::<A>::new().succeeds_while(|browser| {
         let long = "a".repeat(1 << 20);
@@ -197,7 +197,7 @@ fn a_request_beside_the_callback_gets_its_response<A: Adapter>() {
     assert_signed_in(&callback);
 }
 
-/// At once, and not only after the browser of the callback has read its page.
+/// They are closed at once, and not only after the browser of the callback has closed its own.
 fn other_connections_are_closed_after_the_callback<A: Adapter>() {
     WaitingLogin::<A>::new().succeeds_while(|browser| {
         let (silent, half) = (browser.connection(), browser.connection());

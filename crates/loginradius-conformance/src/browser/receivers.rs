@@ -47,7 +47,7 @@ fn only_plain_paths_can_be_bound<A: Adapter>() {
 }
 
 /// Other machines cannot connect to it, nor can this one by another of its addresses.
-fn a_receiver_listens_on_127_0_0_1_alone<A: Adapter>() {
+fn a_receiver_listens_on_127_0_0_1_only<A: Adapter>() {
     let WaitingLogin { receiver, browser, .. } = WaitingLogin::<A>::new();
     let mut others = vec![IpAddr::from(Ipv6Addr::LOCALHOST), IpAddr::from(Ipv4Addr::new(127, 0, 0, 2))];
     // This machine's address in its network, if it has one. Connecting a UDP socket sends no packet.
@@ -360,7 +360,7 @@ cases!(($) browser_receivers browser_receivers_cases {
     a_receiver_listens_on_a_given_port_or_on_a_free_one,
     a_taken_port_is_a_configuration_error_that_names_it,
     only_plain_paths_can_be_bound,
-    a_receiver_listens_on_127_0_0_1_alone,
+    a_receiver_listens_on_127_0_0_1_only,
     the_page_of_the_callback_is_not_stored,
     a_callback_may_come_before_the_wait,
     an_error_in_the_callback_ends_the_wait,

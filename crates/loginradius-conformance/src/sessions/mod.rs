@@ -140,12 +140,12 @@ impl<A: Adapter> Fixture<A> {
     }
 }
 
-/// Makes the tokens of a login of Ada's.
+/// Makes the tokens of a login by Ada.
 fn tokens(emulator: &Emulator, age: Age) -> TokenSet {
     token_set(&emulator.login(&seeded::ADA), age)
 }
 
-/// Makes the tokens of a login of that user's.
+/// Makes the tokens of a login by that user.
 fn tokens_of(emulator: &Emulator, user: &'static User) -> TokenSet {
     token_set(&emulator.login(user), Age::Fresh)
 }
@@ -222,7 +222,7 @@ fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Does that in so many threads at the same time. Returns their results.
+/// Calls `act` in so many threads at the same time, each with its number. Returns the results.
 pub(crate) fn at_once<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {

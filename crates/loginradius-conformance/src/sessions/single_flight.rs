@@ -217,7 +217,7 @@ fn early_refresh_can_be_turned_off<A: Adapter>() {
     assert_eq!(fixture.refresh_requests(), 1);
 }
 
-/// And there is no second attempt during the backoff, neither in this process nor in another.
+/// There is no second attempt during the backoff, neither in this process nor in another.
 fn a_failed_early_refresh_keeps_the_old_token<A: Adapter>() {
     let fixture = Fixture::<A>::new();
     let (session, token) = fixture.signed_in(ADA, Age::RefreshDue);
@@ -294,7 +294,7 @@ fn concurrent_callers_replay_nothing<A: Adapter>() {
     fixture.assert_nothing_lost(ADA);
 }
 
-/// Nor the next call, nor the release of the lock.
+/// It delays neither the next call nor the release of the lock.
 fn a_slow_callback_does_not_delay_the_token<A: Adapter>() {
     let (notify, notified) = mpsc::channel();
     let (resume, resumed) = mpsc::channel::<()>();

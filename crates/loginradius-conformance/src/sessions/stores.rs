@@ -124,7 +124,7 @@ fn an_unsaved_pair_is_saved_before_it_is_redeemed<A: Adapter>() {
     fixture.assert_nothing_lost(ADA);
 }
 
-/// And does not send the consumed token.
+/// The consumed token, which the store still has, is not sent.
 fn signing_out_revokes_an_unsaved_pair<A: Adapter>() {
     let fixture = Fixture::<A>::new();
     let (session, token) = unsaved(&fixture);
