@@ -48,7 +48,7 @@ fn retries_take_no_longer_than_the_time_given<A: Adapter>() {
 }
 
 fn without_time_no_connection_is_made<A: Adapter>() {
-    let server = Server::answering(|_| Vec::new());
+    let server = Server::responding(|_| Vec::new());
     let client = A::new(operations::app(&server.url()), &Settings::attempts(5)).unwrap().within(Duration::ZERO);
     let error = client.call(&RefreshAccessToken::new("r")).unwrap_err();
     assert_eq!((error.kind(), error.operation()), (ErrorKind::DeadlineExceeded, Some("Refresh Access Token")));

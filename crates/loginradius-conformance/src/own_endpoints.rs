@@ -170,7 +170,7 @@ impl Endpoint for Elsewhere {
 }
 
 fn a_host_that_is_not_the_services_is_sent_nothing<A: Adapter>() {
-    let (here, there) = (Server::answering(|_| Vec::new()), Server::answering(|_| Vec::new()));
+    let (here, there) = (Server::responding(|_| Vec::new()), Server::responding(|_| Vec::new()));
     let app = App::new("my-api-key").with_service(Service::classic_at(&here.url()).unwrap());
     let client = A::new(app, &Settings::attempts(3)).unwrap();
     for address in [there.url(), here.https_url(), here.url().replace("127.0.0.1", "localhost")] {
