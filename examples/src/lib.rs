@@ -191,6 +191,22 @@ impl Target {
         Ok(())
     }
 
+    /// Sets where the service has LoginRadius's API host, if that is given.
+    ///
+    /// # Errors
+    ///
+    /// If the URL cannot be used, or an emulator is the target.
+    pub fn set_api_host(&mut self, url: Option<&str>) -> Result {
+        let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(()) };
+        if self.emulator.is_some() {
+            return Err("--api-url is for a service: say who you are with --client-id too".into());
+        }
+        let service = self.app.service().clone().with_api_host(url);
+        let service = service.map_err(|error| error.to_string().replace("the base URL", "--api-url"))?;
+        self.app = self.app.clone().with_service(service);
+        Ok(())
+    }
+
     /// Presses the emulator's buttons, if the options say so.
     ///
     /// # Errors
@@ -404,6 +420,15 @@ impl Output {
         }
         let why = error.map(|error| format!(": {}", printable(&error))).unwrap_or_default();
         self.say(format!("  [{}: {text}{why}]", printable(name)));
+    }
+
+    /// Prints an error that an example expects, and what kind it is.
+    pub fn refusal(self, error: &Error) {
+        let message = error.to_string();
+        if self.json {
+            return self.event(&json!({ "event": "refused", "kind": kind_word(error.kind()), "message": message }));
+        }
+        self.say(format!("  {}: {}", error.kind(), printable(&message)));
     }
 
     /// Something that was done, in a word for a program and in words for a person.

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 /// Those that wait for somebody to press a button.
 const DEVICES: [&str; 3] = ["device_login", "async_device_login", "own_transport"];
 
+/// The one that calls what the library does not have.
+const ENDPOINT: &str = "own_endpoint";
+
 const OTHERS: [&str; 4] = ["password_login", "authorization_code", "refresh_and_revoke", "jwt"];
 
 /// Those that keep somebody signed in: without a service they end by themselves.
@@ -51,6 +54,8 @@ fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
         "password_login" | "authorization_code" => &["tokens"],
         "refresh_and_revoke" => &["refreshed", "revoked"],
         "jwt" => &["jwt", "jwt", "jwt", "jwt"],
+        "own_endpoint" if !is_service => &["profile", "profile", "refused"],
+        "own_endpoint" => &["profile", "profile"],
         "session" if !is_service => &STORY,
         "shared_session" if !is_service => &["rush", "outage", "logout"],
         _ => unreachable!(),
@@ -66,7 +71,7 @@ fn each_runs_with_its_own_emulator() {
             for example in DEVICES {
                 running.push((example, Example::start(example, &[&options[..], &["--approve"]].concat())));
             }
-            for example in OTHERS.into_iter().chain(["session"]) {
+            for example in OTHERS.into_iter().chain([ENDPOINT, "session"]) {
                 running.push((example, Example::start(example, &options)));
             }
         }
@@ -368,6 +373,16 @@ fn errors_say_what_to_do() {
         (&OTHERS, &["--jwt-app", "a"], "settings", "--jwt-app is for a service: say who you are with --client-id"),
         (&DEVICES, &["--base-url", here], "settings", "--client-id"),
         (&OTHERS, &["--base-url", here], "settings", "--client-id"),
+        (&[ENDPOINT], &["--base-url", here], "settings", "--client-id"),
+        (&[ENDPOINT], &["--api-url", here], "settings", "--api-url is for a service: say who you are with --client-id"),
+        (&[ENDPOINT], &no_app, "settings", "--access-token"),
+        (
+            &[ENDPOINT],
+            &[&no_app[..], &["--api-url", "http://api.example.com"]].concat(),
+            "settings",
+            "--api-url is http",
+        ),
+        (&[ENDPOINT], &["--access-token", "wrong"], "sign_in_again", "sign in again"),
         (&LOGINS, &["--oauth-app", "a"], "settings", "--oauth-app is for a service: say who you are with --client-id"),
         (&LOGINS, &["--base-url", here], "settings", "--client-id"),
         (&LOGINS[..1], &public, "settings", "use https"),
@@ -423,6 +438,90 @@ fn a_person_is_told_the_cause_too() {
     let lines: Vec<&str> = ended.stderr.lines().collect();
     assert!(lines[0].starts_with("error: "), "{lines:?}");
     assert!(lines[1].trim_start().starts_with("because: "), "{lines:?}");
+}
+
+#[test]
+fn an_endpoint_of_ones_own_is_called_by_both_clients() {
+    let emulator = emulator();
+    let token = tokens(&emulator).access_token;
+    let access_token = ["--access-token", &token];
+    let run = |options: &[&str]| {
+        emulator.clear_requests();
+        let ended = Example::start(ENDPOINT, &[&service(&emulator)[..], options].concat()).end();
+        for request in emulator.requests() {
+            assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/identity/v2/auth/account"));
+            assert_eq!(request.operation, Some(Operation::Profile));
+            assert_eq!(request.authorization, Some(format!("Bearer {token}")));
+            assert_eq!(request.params, [("apikey".to_owned(), seeded::OTHER_CLIENT_ID.to_owned())]);
+            assert_eq!(request.body_format, BodyFormat::None);
+        }
+        assert!(!ended.stdout.contains(&token) && !ended.stderr.contains(&token), "{}{}", ended.stdout, ended.stderr);
+        (ended, emulator.requests().len())
+    };
+    let ada = format!("{} {}", seeded::ADA.first_name, seeded::ADA.last_name);
+    for api in ["classic", "site"] {
+        let (ended, requests) = run(&[&["--json", "--family", api][..], &access_token].concat());
+        let profile = |client| json!({ "event": "profile", "client": client, "name": ada, "email": seeded::ADA.email });
+        assert_eq!(ended.events(), ["blocking", "async"].map(profile));
+        assert_eq!((ended.stderr.as_str(), ended.success, requests), ("", true, 2));
+    }
+    let (ended, _) = run(&access_token);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let line = |client| format!("  by the {client} client: {ada} <{}>", seeded::ADA.email);
+    assert_eq!(lines, ["blocking", "async"].map(line));
+
+    // A response that was lost is asked for again, since the call only reads.
+    emulator.fault_times(Operation::Profile, Fault::DropAfter, 1);
+    let (ended, requests) = run(&[&["--json"], &access_token[..]].concat());
+    assert_eq!((ended.names(), requests), (["profile", "profile"].map(str::to_owned).to_vec(), 3));
+
+    // What a server says is text, and `null` is nothing.
+    let body = json!({ "FullName": "Ada\u{1b}[2J", "Email": null }).to_string();
+    emulator.fault_times(Operation::Profile, Fault::Respond { status: 200, headers: Vec::new(), body }, 2);
+    let (ended, _) = run(&access_token);
+    assert!(ended.stdout.contains("Ada\u{fffd}[2J <no e-mail address>"), "{:?}", ended.stdout);
+
+    // An expired token, also by a server that repeats it.
+    emulator.expire_access_tokens();
+    let repeated = json!({ "ErrorCode": 906, "Message": format!("The token {token} has expired") }).to_string();
+    for body in [None, Some(repeated)] {
+        if let Some(body) = body {
+            emulator.fault(Operation::Profile, Fault::Respond { status: 403, headers: Vec::new(), body });
+        }
+        let (ended, requests) = run(&[&["--json"], &access_token[..]].concat());
+        let (kind, message) = ended.error();
+        assert_eq!((kind.as_str(), requests), ("sign_in_again", 1));
+        assert!(message.starts_with("Auth Read all Profiles by Token: ") && message.contains("906"), "{message}");
+    }
+}
+
+#[test]
+fn an_endpoint_of_ones_own_shows_an_error_of_its_emulator() {
+    let ended = Example::start(ENDPOINT, &["--json"]).end();
+    let refused = ended.events().pop().unwrap();
+    assert_eq!(refused["kind"], "sign_in_again");
+    assert!(text(&refused, "message").starts_with("Auth Read all Profiles by Token: "), "{refused}");
+    let ended = Example::start(ENDPOINT, &[]).end();
+    assert!(ended.success && ended.stderr.is_empty());
+    let last = ended.stdout.lines().last().unwrap();
+    assert!(last.starts_with("  sign_in_required: Auth Read all Profiles by Token: "), "{last}");
+}
+
+#[test]
+fn the_api_host_may_be_elsewhere() {
+    let (base, api) = (emulator(), emulator());
+    let token = tokens(&api).access_token;
+    let options = [&service(&base)[..], &["--json"]].concat();
+    let typed = ["--access-token", &token, "--api-url", api.base_url()];
+    let environment = [("LOGINRADIUS_ACCESS_TOKEN", token.as_str()), ("LOGINRADIUS_API_URL", api.base_url())];
+    for run in [
+        Example::start(ENDPOINT, &[&options[..], &typed].concat()),
+        Example::start_in(ENDPOINT, &options, &environment),
+    ] {
+        let ended = run.end();
+        assert_eq!(ended.names(), ["profile", "profile"], "{}", ended.stdout);
+    }
+    assert_eq!(base.requests(), []);
 }
 
 #[test]
@@ -509,7 +608,7 @@ fn what_a_service_says_cannot_steer_the_terminal() {
 #[test]
 fn nobody_has_to_read_to_the_end() {
     let mut running = Vec::new();
-    for example in DEVICES.iter().chain(&OTHERS).chain(&SESSIONS) {
+    for example in DEVICES.iter().chain(&OTHERS).chain([&ENDPOINT]).chain(&SESSIONS) {
         for options in [&["--json"][..], &[], &["--help"], &["--client-secret", "wrong"], &["--nonsense"]] {
             let mut command = command(example);
             command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -541,7 +640,7 @@ fn help_names_every_shared_option_and_no_secret() {
         ("LOGINRADIUS_ACCESS_TOKEN", "the-access-token-of-the-environment"),
         ("LOGINRADIUS_REFRESH_TOKEN", "the-refresh-token-of-the-environment"),
     ];
-    for example in DEVICES.iter().chain(&OTHERS).chain(&SESSIONS).chain(&LOGINS) {
+    for example in DEVICES.iter().chain(&OTHERS).chain([&ENDPOINT]).chain(&SESSIONS).chain(&LOGINS) {
         for help in ["--help", "-h"] {
             let ended = Example::start_in(example, &[help], &secrets).end();
             assert!(ended.success, "{example}");

@@ -16,11 +16,12 @@ use serde_json::Value;
 /// How long anything may take before a test gives up; a slow machine needs far less.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-const EXAMPLES: [&str; 12] = [
+const EXAMPLES: [&str; 13] = [
     "device_login",
     "async_device_login",
     "desktop_login",
     "web_login",
+    "own_endpoint",
     "own_transport",
     "password_login",
     "authorization_code",
