@@ -6,11 +6,11 @@ use loginradius_proto::browser::{
 };
 use loginradius_proto::{App, Error, ErrorKind, Service};
 
-/// The bytes 0 to 31 and 64 to 95 in base64url: the state and the nonce of every sign-in here.
+/// The bytes 0 to 31 and 64 to 95 in base64url: the state and the nonce of every login here.
 pub(crate) const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const NONCE: &str = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8";
 const VERIFIER: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
-/// A JWT of nobody's with the claims `{"nonce":NONCE}`.
+/// A JWT without a real signature, with the claims `{"nonce":NONCE}`.
 const JWT: &str = "eyJhIjoxfQ.eyJub25jZSI6IlFFRkNRMFJGUmtkSVNVcExURTFPVDFCUlVsTlVWVlpYV0ZsYVcxeGRYbDgifQ.c2ln";
 
 pub(crate) const TYPES: [ResponseType; 7] = [
@@ -35,49 +35,50 @@ pub(crate) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
 }
 
-/// The callbacks of one sign-in, right ones and others; each line of the input is one.
+/// The callbacks of one login, right ones and others; each line of the input is one.
 ///
 /// The first byte, from `0` on, chooses what was asked for. A line's first byte chooses how it is read and when, `$s` in
 /// it stands for the state and `$j` for a JWT with the nonce.
 ///
-/// - At most one callback is believed; it shows the state or the nonce, once, within ten minutes, and after it every
-///   other one comes too late or belongs to somebody else.
-/// - What is handed out was asked for, and stands in that callback, once; nothing is, if it has an error.
-/// - A callback that is none of this sign-in's changes nothing, and storing neither.
-/// - What an error says is one line and shows no secret.
+/// - At most one callback is accepted; it has the state or the nonce, once, within ten minutes, and after it every other
+///   one is too late or belongs to another login.
+/// - What is returned was asked for, and stands in that callback, once. If the callback has an error, nothing is returned.
+/// - A callback of another login changes nothing, and neither does storing the pending login.
+/// - An error is one line and shows no secret.
 pub fn callback(data: &[u8]) {
     let Some((kind, lines)) = data.split_first() else { return };
     let address = "https://app.example/callback";
     let site = || app().with_service(Service::site("acme.example").expect("a site"));
-    let begin = |app: App| JwtRedirect::new(address, "jwt").begin(&app, &random(), start()).expect("a sign-in").pending;
-    let sign_in = match kind.wrapping_sub(b'0') % 9 {
-        7 => Waiting::Classic(begin(app())),
-        8 => Waiting::Site(begin(site())),
+    let begin = |app: App| JwtRedirect::new(address, "jwt").begin(&app, &random(), start()).expect("a login").pending;
+    let pending = match kind.wrapping_sub(b'0') % 9 {
+        7 => PendingRedirect::Classic(begin(app())),
+        8 => PendingRedirect::Site(begin(site())),
         number => {
             let asked = TYPES[usize::from(number)];
             let request =
                 AuthorizationRequest::new(address).response_type(asked).scope("openid").issuer("https://i.example");
-            Waiting::SignIn(request.begin(&app(), &random(), start()).expect("a sign-in").pending, asked)
+            PendingRedirect::Login(request.begin(&app(), &random(), start()).expect("a login").pending, asked)
         }
     };
-    follow(sign_in, lines);
+    follow(pending, lines);
 }
 
-enum Waiting {
-    SignIn(PendingLogin, ResponseType),
+/// A login or a JWT that waits for its callback.
+enum PendingRedirect {
+    Login(PendingLogin, ResponseType),
     Classic(PendingJwt),
     Site(PendingJwt),
 }
 
-impl Waiting {
-    /// What the callback yields: by its name, each value.
+impl PendingRedirect {
+    /// Returns what the callback yields: each value with its name.
     fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Vec<(&'static str, String)>, Error> {
         match self {
             Self::Classic(pending) | Self::Site(pending) => {
                 let received = pending.accept(callback, now)?;
                 Ok(vec![("jwt", received.jwt.expose().to_owned())])
             }
-            Self::SignIn(pending, _) => {
+            Self::Login(pending, _) => {
                 let authorized = pending.accept(callback, now)?;
                 let mut found = Vec::new();
                 found.extend(
@@ -101,7 +102,7 @@ impl Waiting {
 
     fn stored(&self) -> String {
         match self {
-            Self::SignIn(pending, _) => pending.to_json(),
+            Self::Login(pending, _) => pending.to_json(),
             Self::Classic(pending) | Self::Site(pending) => pending.to_json(),
         }
     }
@@ -110,8 +111,8 @@ impl Waiting {
         let json = self.stored();
         let jwt = || PendingJwt::from_json(&json).expect("what was written can be read");
         let again = match self {
-            Self::SignIn(_, asked) => {
-                Self::SignIn(PendingLogin::from_json(&json).expect("what was written can be read"), asked)
+            Self::Login(_, asked) => {
+                Self::Login(PendingLogin::from_json(&json).expect("what was written can be read"), asked)
             }
             Self::Classic(_) => Self::Classic(jwt()),
             Self::Site(_) => Self::Site(jwt()),
@@ -122,21 +123,21 @@ impl Waiting {
 
     fn asked_for(&self, name: &str) -> bool {
         match self {
-            Self::SignIn(_, asked) => asked.as_str().split(' ').any(|part| part == name),
+            Self::Login(_, asked) => asked.as_str().split(' ').any(|part| part == name),
             Self::Classic(_) | Self::Site(_) => name == "jwt",
         }
     }
 
-    /// What nobody but LoginRadius and the program knows of it. A classic JWT has no nonce, a site's no state.
+    /// Returns what only LoginRadius and the program know of it. A classic JWT has no nonce, one of a site no state.
     fn secrets(&self) -> &'static [&'static str] {
         match self {
-            Self::SignIn(..) => &[STATE, VERIFIER, NONCE],
+            Self::Login(..) => &[STATE, VERIFIER, NONCE],
             Self::Classic(_) => &[STATE],
             Self::Site(_) => &[NONCE],
         }
     }
 
-    /// Whether those parameters belong to it.
+    /// Returns whether those parameters belong to it.
     fn is_shown_by(&self, parameters: &[(String, String)]) -> bool {
         let (name, value) = if matches!(self, Self::Site(_)) { ("jwt", JWT) } else { ("state", STATE) };
         let mut values = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -148,43 +149,43 @@ impl Waiting {
     }
 }
 
-fn follow(mut waiting: Waiting, lines: &[u8]) {
-    let mut came = false;
+fn follow(mut pending: PendingRedirect, lines: &[u8]) {
+    let mut ended = false;
     let mut yielded = 0;
     for line in lines.split(|byte| *byte == b'\n') {
         let Some((how, text)) = line.split_first() else { continue };
-        let text = planted(text);
+        let text = fill_in(text);
         let Some((callback, bytes)) = read(*how, &text) else { continue };
         let late = how & 0x40 == 0;
         let now = start() + Duration::from_secs(if late { 600 } else { 599 });
         if how & 0x08 != 0 {
-            waiting = waiting.read_again();
+            pending = pending.read_again();
         }
         let parameters = decoded(&bytes);
-        let before = waiting.stored();
-        let outcome = waiting.accept(&callback, now);
+        let before = pending.stored();
+        let outcome = pending.accept(&callback, now);
         match outcome {
             Err(error) if error.kind() == ErrorKind::StateMismatch => {
-                assert_eq!(waiting.stored(), before);
-                // The nonce may stand in a JWT in many ways; the state in one.
-                assert!(matches!(waiting, Waiting::Site(_)) || !waiting.is_shown_by(&parameters));
-                check(&error, waiting.secrets(), &parameters);
+                assert_eq!(pending.stored(), before);
+                // A JWT may have the nonce in many spellings; the state has one.
+                assert!(matches!(pending, PendingRedirect::Site(_)) || !pending.is_shown_by(&parameters));
+                check(&error, pending.secrets(), &parameters);
             }
             Err(error) => {
-                assert_eq!(error.kind() == ErrorKind::AlreadyCompleted, came, "{error}");
-                assert!(came || late == (error.kind() == ErrorKind::Expired), "{error}");
-                came = true;
-                check(&error, waiting.secrets(), &parameters);
+                assert_eq!(error.kind() == ErrorKind::AlreadyCompleted, ended, "{error}");
+                assert!(ended || late == (error.kind() == ErrorKind::Expired), "{error}");
+                ended = true;
+                check(&error, pending.secrets(), &parameters);
             }
             Ok(found) => {
                 yielded += 1;
-                assert!(!came && !late && yielded == 1);
-                assert!(matches!(waiting, Waiting::Site(_)) || waiting.is_shown_by(&parameters));
-                came = true;
+                assert!(!ended && !late && yielded == 1);
+                assert!(matches!(pending, PendingRedirect::Site(_)) || pending.is_shown_by(&parameters));
+                ended = true;
                 let refused: Vec<_> = parameters.iter().filter(|(name, _)| name == "error").collect();
                 assert!(refused.iter().all(|(_, error)| error.is_empty()) && refused.len() < 2, "{refused:?}");
                 for name in ["code", "token", "id_token", "jwt"] {
-                    assert_eq!(waiting.asked_for(name), found.iter().any(|(known, _)| *known == name), "{name}");
+                    assert_eq!(pending.asked_for(name), found.iter().any(|(known, _)| *known == name), "{name}");
                 }
                 for (name, value) in found {
                     let names: &[&str] = if name == "token" { &["token", "access_token"] } else { &[name] };
@@ -199,29 +200,30 @@ fn follow(mut waiting: Waiting, lines: &[u8]) {
     }
 }
 
-fn planted(text: &[u8]) -> Vec<u8> {
-    let mut planted = Vec::with_capacity(text.len());
+/// Replaces `$s` by the state and `$j` by the JWT.
+fn fill_in(text: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, others @ ..] = rest {
         rest = match rest {
             [b'$', b's', others @ ..] => {
-                planted.extend_from_slice(STATE.as_bytes());
+                filled.extend_from_slice(STATE.as_bytes());
                 others
             }
             [b'$', b'j', others @ ..] => {
-                planted.extend_from_slice(JWT.as_bytes());
+                filled.extend_from_slice(JWT.as_bytes());
                 others
             }
             _ => {
-                planted.push(*first);
+                filled.push(*first);
                 others
             }
         };
     }
-    planted
+    filled
 }
 
-/// The callback, and the bytes that it was read from.
+/// Returns the callback, and the bytes that it was read from.
 fn read(how: u8, text: &[u8]) -> Option<(Callback, Vec<u8>)> {
     let lossy = String::from_utf8_lossy(text);
     let (callback, bytes) = match how & 3 {
@@ -242,7 +244,7 @@ fn read(how: u8, text: &[u8]) -> Option<(Callback, Vec<u8>)> {
     callback.ok().map(|callback| (callback, bytes))
 }
 
-/// Form decoding, by this test's own reading.
+/// Decodes a form by an implementation of its own.
 fn decoded(bytes: &[u8]) -> Vec<(String, String)> {
     let decode = |text: &[u8]| {
         let mut plain = Vec::with_capacity(text.len());
@@ -274,14 +276,14 @@ fn check(error: &Error, secrets: &[&str], parameters: &[(String, String)]) {
     let text = error.to_string();
     assert!(!text.chars().any(char::is_control), "{text:?}");
     assert!(text.chars().count() < 1_000, "{text}");
-    let said = format!("{text}\n{error:?}\n{error:#?}");
+    let printed = format!("{text}\n{error:?}\n{error:#?}");
     for secret in secrets {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!printed.contains(secret), "{printed}");
     }
-    // A value of some length, which none of our own words is.
+    // Only values longer than any of our own words.
     let carried =
         parameters.iter().filter(|(name, value)| value.len() > 12 && ["code", "token", "jwt"].contains(&name.as_str()));
     for (_, value) in carried.filter(|(_, value)| value.bytes().all(|byte| byte.is_ascii_digit())) {
-        assert!(!said.contains(value.as_str()), "{said}");
+        assert!(!printed.contains(value.as_str()), "{printed}");
     }
 }

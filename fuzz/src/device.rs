@@ -5,35 +5,35 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use loginradius_proto::oauth::RequestDeviceCode;
 use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, Step, http};
 
-/// The longest wait that a flow can tell.
-const AGES: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+/// The longest wait that a flow returns.
+const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// Any server, transport, caller and clock.
 ///
 /// - Two polls are never closer than the interval, counted from the last outcome, and the interval never
 ///   becomes shorter.
-/// - There is no poll after the end, but for the one that a resumed flow owes.
-/// - While a poll is out, the flow says until when to wait.
-/// - Once the end is there, so is the result, and there is one.
+/// - After the code has expired there is no poll, except the one that a resumed flow owes.
+/// - While a poll is in flight, the flow says until when to wait.
+/// - A flow whose code has expired has a result, and exactly one.
 pub fn device_flow(data: &[u8]) {
-    // Running out of data ends a world early; that is no failure.
-    let _ = world(&mut Unstructured::new(data));
+    // Running out of data ends a simulation early; that is no failure.
+    let _ = simulate(&mut Unstructured::new(data));
 }
 
-struct World {
+struct Simulation {
     app: App,
     flow: DeviceFlow,
     now: Instant,
-    /// The grant, or the last outcome.
+    /// When the grant or the last outcome arrived.
     last: Instant,
-    /// Since when the poll is out, and until when.
-    out: Option<(Instant, Instant)>,
+    /// When the poll in flight was sent, and its deadline.
+    in_flight: Option<(Instant, Instant)>,
     interval: Duration,
     owes_a_poll: bool,
     done: bool,
 }
 
-fn world(data: &mut Unstructured<'_>) -> Result<()> {
+fn simulate(data: &mut Unstructured<'_>) -> Result<()> {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = *START.get_or_init(Instant::now);
     let app = App::new("client").with_oauth_app("oauth-app");
@@ -49,16 +49,24 @@ fn world(data: &mut Unstructured<'_>) -> Result<()> {
     if bool::arbitrary(data)? {
         flow = flow.timeout(duration(data)?).round_trip(duration(data)?, now);
     }
-    let mut world =
-        World { app, flow, now, last: now, out: None, interval: grant.interval, owes_a_poll: false, done: false };
+    let mut simulation = Simulation {
+        app,
+        flow,
+        now,
+        last: now,
+        in_flight: None,
+        interval: grant.interval,
+        owes_a_poll: false,
+        done: false,
+    };
     while !data.is_empty() {
-        world.act(data)?;
+        simulation.act(data)?;
     }
-    world.finish();
+    simulation.finish();
     Ok(())
 }
 
-/// A number as a server may write it.
+/// Returns a number as a server may write it.
 fn number(data: &mut Unstructured<'_>) -> Result<String> {
     Ok(match u8::arbitrary(data)? % 8 {
         0 => "null".to_owned(),
@@ -82,11 +90,11 @@ fn duration(data: &mut Unstructured<'_>) -> Result<Duration> {
     })
 }
 
-impl World {
+impl Simulation {
     fn act(&mut self, data: &mut Unstructured<'_>) -> Result<()> {
         match u8::arbitrary(data)? % 16 {
             0..=1 => self.now = self.now.checked_add(duration(data)?).unwrap_or(self.now),
-            // Two threads may have looked at their clocks in another order.
+            // Two threads may have read their clocks in another order.
             2 => self.now = self.now.checked_sub(duration(data)?).unwrap_or(self.now),
             3 => self.resume(duration(data)?, duration(data)?),
             4..=9 => {
@@ -100,35 +108,35 @@ impl World {
             }
         }
         let interval = self.flow.pending(self.now, SystemTime::UNIX_EPOCH).grant().interval;
-        assert!(interval.min(AGES) >= self.interval.min(AGES), "{interval:?} after {:?}", self.interval);
+        assert!(interval.min(MAX_WAIT) >= self.interval.min(MAX_WAIT), "{interval:?} after {:?}", self.interval);
         self.interval = interval;
         Ok(())
     }
 
-    /// Until when to wait, if that is what there is to do.
+    /// Takes a step, and returns until when to wait, if that is the step.
     fn step(&mut self) -> Option<Instant> {
-        let (now, out) = (self.now, self.out);
-        if let Some((_, deadline)) = out
+        let now = self.now;
+        if let Some((_, deadline)) = self.in_flight
             && now >= deadline
         {
-            self.out = None;
+            self.in_flight = None;
             self.last = now;
         }
         match self.flow.step(now) {
             Step::Wait(until) => {
-                if let Some((_, deadline)) = self.out {
+                if let Some((_, deadline)) = self.in_flight {
                     assert_eq!(until, deadline);
                 }
                 assert!(until >= now);
                 Some(until)
             }
             Step::Send { options, .. } => {
-                assert!(self.out.is_none(), "two polls are out");
+                assert!(self.in_flight.is_none(), "two polls are in flight");
                 assert!(now >= self.last, "polled before the last outcome");
-                assert!(now - self.last >= self.interval.min(AGES), "polled after {:?}", now - self.last);
+                assert!(now - self.last >= self.interval.min(MAX_WAIT), "polled after {:?}", now - self.last);
                 assert!(now < self.flow.expires_at() || self.owes_a_poll, "polled after the end");
                 self.owes_a_poll = false;
-                self.out = Some((now, options.deadline));
+                self.in_flight = Some((now, options.deadline));
                 None
             }
             Step::Done(result) => {
@@ -148,7 +156,7 @@ impl World {
     }
 
     fn receive(&mut self, outcome: std::result::Result<http::Response<Body>, Error>) {
-        if let Some((sent, _)) = self.out.take() {
+        if let Some((sent, _)) = self.in_flight.take() {
             self.last = self.now.max(sent);
         }
         self.flow.receive(outcome, self.now);
@@ -163,7 +171,7 @@ impl World {
         let pending = PendingDevice::from_json(&json).expect("what was written can be read");
         self.flow = DeviceFlow::resume(&self.app, &pending, self.now, clock(resumed_at), Seed(7));
         self.last = self.now;
-        self.out = None;
+        self.in_flight = None;
         self.owes_a_poll = true;
     }
 
@@ -196,9 +204,9 @@ fn outcome(data: &mut Unstructured<'_>) -> Result<std::result::Result<http::Resp
         8 => r#"{"access_token":"b8cb84c9"}"#.to_owned(),
         _ => String::from_utf8_lossy(data.arbitrary::<&[u8]>()?).into_owned(),
     };
-    let mut answer = http::Response::builder().status(*data.choose(&STATUSES)?);
+    let mut response = http::Response::builder().status(*data.choose(&STATUSES)?);
     if bool::arbitrary(data)? {
-        answer = answer.header("retry-after", number(data)?);
+        response = response.header("retry-after", number(data)?);
     }
-    Ok(Ok(answer.body(Body::from(body)).expect("a response")))
+    Ok(Ok(response.body(Body::from(body)).expect("a response")))
 }

@@ -48,15 +48,15 @@ const ALGORITHMS: [Algorithm; 9] = [
 ///
 /// The first byte, from `0` on, chooses what the rest is: a token as it is, a token to sign, a JWK set, or a PEM and a
 /// secret. A token has two bytes in front that set up the verifier. One to sign has two more, how it is changed after
-/// that and where, and then its header in one line and its claims; `$g` in them stands for claims that hold. Without a
+/// that and where, and then its header in one line and its claims; `$g` in them stands for valid claims. Without a
 /// header it gets the right one.
 ///
-/// - A token is verified if and only if this file's own reading of RFC 7515 and RFC 7519 says so, and then what it
-///   yields are the claims that this reading finds.
+/// - A token is verified if and only if this file's own implementation of RFC 7515 and RFC 7519 says so, and then it
+///   yields the claims that this implementation finds.
 /// - A key set and a PEM never verify what is signed with HMAC; a secret is never a PEM.
-/// - What an error says is one line and not endless.
+/// - An error is one line of limited length.
 pub fn jwt(data: &[u8]) {
-    // The reading below recurses.
+    // The implementation below recurses.
     let [kind, rest @ ..] = &data[..data.len().min(4096)] else { return };
     match (kind.wrapping_sub(b'0') % 4, rest) {
         (0, [first, second, token @ ..]) => check(&Setup::new(*first, *second), &String::from_utf8_lossy(token), &[]),
@@ -71,7 +71,7 @@ pub fn jwt(data: &[u8]) {
     }
 }
 
-/// What the verifier asks for, and who signs.
+/// What the verifier requires, and which key signs.
 struct Setup {
     elliptic: bool,
     set: bool,
@@ -153,14 +153,14 @@ impl Setup {
 /// A signature by one of the two pairs: what was signed, the signature, and the key's id.
 type Made = (String, Vec<u8>, &'static str);
 
-/// A token that is signed and then perhaps changed, and the signatures by elliptic curve that hold.
+/// Makes a token that is signed and then perhaps changed. Returns the valid signatures by elliptic curve, too.
 fn signed(setup: &Setup, change: u8, at: usize, text: &[u8]) -> (String, Vec<Made>) {
     let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (header, claims) = (&text[..end], text.get(end + 1..).unwrap_or_default());
     let typ = if setup.access_token { "at+jwt" } else { "JWT" };
     let usual = format!(r#"{{"alg":"{}","typ":"{typ}"}}"#, setup.algorithm());
     let header = if header.is_empty() { usual.into_bytes() } else { header.to_vec() };
-    let mut message = format!("{}.{}", encode(&header), encode(&planted(claims)));
+    let mut message = format!("{}.{}", encode(&header), encode(&fill_in(claims)));
     let change = change & 7;
     if change == 1 {
         // Padded, and signed like that.
@@ -211,7 +211,7 @@ fn tag(secret: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
 }
 
-/// The order of the curve less this number.
+/// Returns the order of the curve less this number.
 fn negated(number: &[u8]) -> Vec<u8> {
     let mut borrow = 0;
     let mut digits: Vec<u8> = (ORDER.iter().rev().zip(number.iter().rev()))
@@ -225,19 +225,20 @@ fn negated(number: &[u8]) -> Vec<u8> {
     digits
 }
 
-fn planted(text: &[u8]) -> Vec<u8> {
-    let mut planted = Vec::with_capacity(text.len());
+/// Replaces `$g` by valid claims.
+fn fill_in(text: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, others @ ..] = rest {
         if let [b'$', b'g', others @ ..] = rest {
-            planted.extend_from_slice(GOOD.as_bytes());
+            filled.extend_from_slice(GOOD.as_bytes());
             rest = others;
         } else {
-            planted.push(*first);
+            filled.push(*first);
             rest = others;
         }
     }
-    planted
+    filled
 }
 
 fn check(setup: &Setup, token: &str, made: &[Made]) {
@@ -281,7 +282,7 @@ struct Expected {
     claims: Members,
 }
 
-/// Whether the token holds, by a reading of its own: RFC 7515, section 5.2, and RFC 7519, section 7.2.
+/// Verifies the token by an implementation of its own: RFC 7515, section 5.2, and RFC 7519, section 7.2.
 fn model(setup: &Setup, token: &str, made: &[Made]) -> Option<Expected> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts[..] else { return None };
@@ -422,7 +423,7 @@ fn key(text: &[u8]) {
     }
 }
 
-/// How many algorithms a public key suits, none of which is HMAC.
+/// Returns how many algorithms a public key suits, none of which is HMAC.
 fn suits(verifier: impl Fn(Algorithm) -> Result<Verifier, Error>) -> usize {
     let suiting = |algorithm: &Algorithm| match verifier(*algorithm) {
         Ok(verifier) => {
@@ -513,7 +514,7 @@ fn reserved(text: &str) -> bool {
     text.contains("serde_json::private::")
 }
 
-/// The members of a text that is one object, each name once.
+/// Returns the members of a text that is one object, each name once.
 fn object(text: &[u8]) -> Option<Members> {
     let mut reader = Reader(std::str::from_utf8(text).ok()?);
     let Json::Object(members) = reader.value()? else { return None };
@@ -525,11 +526,11 @@ fn object(text: &[u8]) -> Option<Members> {
     (!(0..members.len()).any(twice)).then_some(members)
 }
 
-/// What is still to be read.
+/// The text that is still to be read.
 struct Reader<'a>(&'a str);
 
 impl Reader<'_> {
-    /// The next value, with the white space around it.
+    /// Reads the next value, with the white space around it.
     fn value(&mut self) -> Option<Json> {
         self.space();
         let value = match self.0.bytes().next()? {
@@ -551,7 +552,7 @@ impl Reader<'_> {
         Some(value)
     }
 
-    /// What stands between two brackets, with commas.
+    /// Reads what stands between two brackets, with commas.
     fn several<T>(&mut self, end: char, element: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         self.0 = &self.0[1..];
         let mut elements = Vec::new();

@@ -1,18 +1,18 @@
 //! The properties that the fuzz targets assert. They are plain functions, so that a test on stable Rust
 //! runs them too: over the seeds, over seeds with a byte changed, and over noise.
 
-mod answers;
 mod callback;
 mod device;
 mod jwt;
 mod loopback;
+mod responses;
 mod session;
 
-pub use answers::{error_bodies, token_answer};
 pub use callback::callback;
 pub use device::device_flow;
 pub use jwt::jwt;
 pub use loopback::loopback;
+pub use responses::{error_bodies, token_response};
 pub use session::{session_flow, session_record};
 
 #[cfg(test)]
@@ -22,7 +22,7 @@ mod tests {
     type Target = fn(&[u8]);
 
     const TARGETS: [(&str, Target); 8] = [
-        ("token_answer", crate::token_answer),
+        ("token_response", crate::token_response),
         ("error_bodies", crate::error_bodies),
         ("device_flow", crate::device_flow),
         ("session_record", crate::session_record),

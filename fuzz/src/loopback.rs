@@ -7,16 +7,16 @@ use crate::callback::{STATE, app, random, start};
 
 const PATH: &str = "/callback";
 
-/// What a browser, or anybody, sends to the receiver; `$s` stands for the state, and the first byte says how the rest is
-/// cut to pieces.
+/// What a browser or another program sends to the receiver; `$s` stands for the state, and the first byte says how the
+/// rest is cut to pieces.
 ///
-/// - The pieces do not matter: whole, cut and byte by byte, the answer and the outcome are the same.
-/// - There is one outcome at most, whatever comes later.
-/// - The answer is one of the pages that are known beforehand, so that nothing of the request is in it; each is
+/// - The pieces do not matter: whole, cut and byte by byte, the response and the outcome are the same.
+/// - There is one outcome at most, whatever is sent later.
+/// - The response is one of the pages that are known beforehand, so that nothing of the request is in it; each is
 ///   well-formed HTTP with the right length.
 pub fn loopback(data: &[u8]) {
     let Some((cut, bytes)) = data.split_first() else { return };
-    let bytes = planted(bytes);
+    let bytes = fill_in(bytes);
     let size = usize::from(*cut).max(1);
     let whole = received(&bytes, bytes.len().max(1));
     assert_eq!(received(&bytes, size), whole, "in pieces of {size}");
@@ -28,20 +28,20 @@ pub fn loopback(data: &[u8]) {
     }
 }
 
-fn waiting() -> PendingLogin {
+fn pending_login() -> PendingLogin {
     let request = AuthorizationRequest::new("http://127.0.0.1:8400/callback");
-    request.begin(&app(), &random(), start()).expect("a sign-in").pending
+    request.begin(&app(), &random(), start()).expect("a login").pending
 }
 
-/// The answer, and whether the sign-in has ended.
+/// Returns the response, and whether the login has ended.
 fn received(bytes: &[u8], size: usize) -> Option<(Vec<u8>, bool)> {
     let mut connection = Connection::new(PATH);
-    let mut pending = waiting();
+    let mut pending = pending_login();
     let mut chunks = bytes.chunks(size);
     let request = chunks.find_map(|chunk| connection.read(chunk))?;
     let reply = request.answer(&mut pending, start());
     let ended = reply.result.is_some();
-    // Whoever goes on reading gets nothing more out of it.
+    // Reading more yields no second outcome.
     for request in chunks.take(3).filter_map(|chunk| connection.read(chunk)) {
         let again: Reply<Authorized> = request.answer(&mut pending, start());
         assert!(!(ended && again.result.is_some()), "a second outcome");
@@ -49,7 +49,7 @@ fn received(bytes: &[u8], size: usize) -> Option<(Vec<u8>, bool)> {
     Some((reply.bytes, ended))
 }
 
-/// Every answer that there is.
+/// Returns every response that the receiver has.
 fn pages() -> &'static [Vec<u8>] {
     static PAGES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     PAGES.get_or_init(|| {
@@ -67,7 +67,7 @@ fn pages() -> &'static [Vec<u8>] {
         ];
         let pages = requests.map(|request| {
             let request = Connection::new(PATH).read(request.as_bytes()).expect("a whole request");
-            request.answer(&mut waiting(), start()).bytes
+            request.answer(&mut pending_login(), start()).bytes
         });
         pages.iter().for_each(|page| is_well_formed(page));
         pages.to_vec()
@@ -86,25 +86,26 @@ fn is_well_formed(page: &[u8]) {
         .collect();
     match lengths[..] {
         [length] => assert_eq!(length.parse(), Ok(body.len())),
-        // The answer to a HEAD has no content.
+        // The response to a HEAD has no content.
         _ => assert!(lengths.is_empty() && body.is_empty() && head.contains(" 405 ")),
     }
 }
 
-fn planted(text: &[u8]) -> Vec<u8> {
-    let mut planted = Vec::with_capacity(text.len());
+/// Replaces `$s` by the state.
+fn fill_in(text: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, others @ ..] = rest {
         rest = match rest {
             [b'$', b's', others @ ..] => {
-                planted.extend_from_slice(STATE.as_bytes());
+                filled.extend_from_slice(STATE.as_bytes());
                 others
             }
             _ => {
-                planted.push(*first);
+                filled.push(*first);
                 others
             }
         };
     }
-    planted
+    filled
 }

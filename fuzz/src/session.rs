@@ -23,10 +23,10 @@ fn later(now: Now, time: Duration) -> Now {
     Now::new(now.monotonic + time, now.wall + time)
 }
 
-/// Any bytes where a session's record should be; and the same with a checksum that is right.
+/// Any bytes where a session's record should be; and the same with a correct checksum.
 ///
-/// - Every flow comes to an end with them, and what it says of them is one line.
-/// - What is saved over an intact record has its fields, but for those that the flow changes.
+/// - Every flow ends with them, and its error is one line.
+/// - What is saved over an intact record has its fields, except those that the flow changes.
 /// - Nothing that is printed depends on the tokens of an intact record.
 /// - A record that a flow saved is intact. With one bit flipped it is damaged, or is left as it is: no flow uses it.
 pub fn session_record(data: &[u8]) {
@@ -66,12 +66,12 @@ fn any_bytes(data: &[u8]) {
     }
 }
 
-/// What a flow takes bytes for.
+/// How a flow judges the bytes of a record.
 #[derive(Debug, PartialEq)]
 enum Content {
     Intact,
     Damaged,
-    /// They are a newer program's, or have to stay as they are for another reason.
+    /// They are of a newer program, or have to stay as they are for another reason.
     LeftAlone,
 }
 
@@ -261,7 +261,7 @@ fn is_refused(app: &App, record: &StoredRecord) {
 /// - What is loaded, saved and sent is so under the lock, and a flow knows at its end whether it holds it.
 /// - A login that is started again is adopted with all that has become of it, or was replaced and stays so. A start
 ///   that fails keeps nothing.
-/// - Every flow comes to an end, and prints no secret. Stray inputs and repeated steps change nothing.
+/// - Every flow ends, and prints no secret. Stray inputs and repeated steps change nothing.
 /// - When the faults have stopped, every session that has not ended gets a token.
 pub fn session_flow(data: &[u8]) {
     let mut data = Unstructured::new(data);
@@ -379,7 +379,7 @@ impl IssuedToken {
         Self { login, requested_at, requested_at_wall, lifetime, rejected: false }
     }
 
-    /// Says why the token is not good.
+    /// Returns why the token is not good.
     fn fault(&self, now: Now) -> Option<&'static str> {
         let latest = now.wall + Duration::from_millis(5_001);
         let lifetime = self.lifetime.unwrap_or(Duration::MAX);
@@ -636,19 +636,19 @@ impl Simulation<'_> {
                 self.in_flight = None;
             }
             let step = flow.step(self.now);
-            is_silent(&flow);
+            prints_no_secret(&flow);
             if let SessionStep::Done(end) = step {
                 self.ended(job, end);
                 let SessionStep::Done(end) = flow.step(self.now) else { panic!("a flow continues after its end") };
                 assert_eq!(end.result.unwrap_err().kind(), ErrorKind::AlreadyCompleted);
                 return;
             }
-            is_silent(&step);
+            prints_no_secret(&step);
             if self.roll(16) == 15 {
                 self.misuse(&mut flow, &step);
             }
             if let Some(input) = self.perform(job, step) {
-                is_silent(&input);
+                prints_no_secret(&input);
                 flow.receive(input, self.now);
             }
         }
@@ -1018,7 +1018,7 @@ impl Simulation<'_> {
 
     /// Takes over the memory that a flow leaves.
     fn take_over(&mut self, job: Job, end: SessionEnd) -> (Result<Option<AccessToken>, Error>, Vec<SessionEvent>) {
-        is_silent(&end);
+        prints_no_secret(&end);
         let SessionEnd { memory, result, events, .. } = end;
         self.memory = memory;
         if self.disturbed {
@@ -1120,7 +1120,7 @@ impl Simulation<'_> {
             CachedToken::BackingOff(error) => assert_ne!(error.kind(), ErrorKind::AlreadyCompleted),
             CachedToken::Missing => {}
         }
-        is_silent(&self.memory);
+        prints_no_secret(&self.memory);
     }
 
     fn check_good(&self, access_token: &str) {
@@ -1136,7 +1136,7 @@ enum Disturbance {
     Abort,
 }
 
-fn is_silent(value: &impl std::fmt::Debug) {
+fn prints_no_secret(value: &impl std::fmt::Debug) {
     let printed = format!("{value:?}");
     assert!(!printed.contains(MARK), "{printed}");
 }

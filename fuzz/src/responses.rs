@@ -35,24 +35,24 @@ fn split(data: &[u8]) -> Option<(usize, u16, &[u8])> {
     Some((usize::from(operation.wrapping_sub(b'0')), status, body))
 }
 
-fn answer(status: u16, body: &[u8]) -> http::Response<Body> {
+fn response(status: u16, body: &[u8]) -> http::Response<Body> {
     http::Response::builder().status(status).body(Body::from(body.to_vec())).expect("a response")
 }
 
-/// Any answer to the operations that yield tokens.
+/// Any response to the operations that yield tokens.
 ///
-/// - What is taken for a success has a status of success, and its tokens are not empty and really are
-///   strings of the JSON in the body.
+/// - Tokens come only from a response with a status of success; none is empty, and each is a string of the JSON in the
+///   body.
 /// - What is written as tokens is read as these tokens.
-pub fn token_answer(data: &[u8]) {
+pub fn token_response(data: &[u8]) {
     let Some((operation, status, body)) = split(data) else { return };
-    let read = |answer| match operation % 4 {
-        0 => AccessTokenByCode::new("code", "https://example.com/").response(&app(), answer),
-        1 => AccessTokenByPassword::new("user", "password").response(&app(), answer),
-        2 => RefreshAccessToken::new("refresh").response(&app(), answer),
-        _ => RequestTokens::new("device").response(&app(), answer),
+    let read = |response| match operation % 4 {
+        0 => AccessTokenByCode::new("code", "https://example.com/").response(&app(), response),
+        1 => AccessTokenByPassword::new("user", "password").response(&app(), response),
+        2 => RefreshAccessToken::new("refresh").response(&app(), response),
+        _ => RequestTokens::new("device").response(&app(), response),
     };
-    if let Ok(tokens) = read(answer(status, body)) {
+    if let Ok(tokens) = read(response(status, body)) {
         assert!((200..300).contains(&status), "tokens at {status}");
         are_in(body, &tokens);
     }
@@ -61,7 +61,7 @@ pub fn token_answer(data: &[u8]) {
     if !written.is_empty() {
         let lifetime = body.len() as u64;
         let json = serde_json::json!({"expires_in": lifetime, "access_token": written, "refresh_token": written});
-        let tokens = read(answer(200, json.to_string().as_bytes())).expect("tokens");
+        let tokens = read(response(200, json.to_string().as_bytes())).expect("tokens");
         assert_eq!(tokens.access_token.expose(), written);
         assert_eq!(tokens.refresh_token.expect("a refresh token").expose(), written);
         assert_eq!(tokens.expires_in.expect("a lifetime").as_secs(), lifetime);
@@ -83,13 +83,13 @@ fn are_in(body: &[u8], tokens: &TokenSet) {
     }
 }
 
-/// Any answer to any operation.
+/// Any response to any operation.
 ///
-/// Whatever the error says is one line, not endless, begins with the operation, and shows no secret
-/// that the request carried, however the server echoes it.
+/// The error is one line of limited length, begins with the operation, and shows no secret that the request carried,
+/// however the server echoes it.
 pub fn error_bodies(data: &[u8]) {
     let Some((operation, status, body)) = split(data) else { return };
-    let body = planted(body);
+    let body = fill_in(body);
     let [_, code, verifier, password, refresh, device, token, by_email, by_phone, by_name] = SECRETS;
     match operation % 10 {
         0 => {
@@ -107,53 +107,54 @@ pub fn error_bodies(data: &[u8]) {
     }
 }
 
-fn planted(body: &[u8]) -> Vec<u8> {
-    let mut planted = Vec::with_capacity(body.len());
+/// Replaces `$0` to `$9` by the secrets.
+fn fill_in(body: &[u8]) -> Vec<u8> {
+    let mut filled = Vec::with_capacity(body.len());
     let mut rest = body;
     while let [first, others @ ..] = rest {
         match rest {
             [b'$', digit @ b'0'..=b'9', others @ ..] => {
-                planted.extend_from_slice(SECRETS[usize::from(digit - b'0')].as_bytes());
+                filled.extend_from_slice(SECRETS[usize::from(digit - b'0')].as_bytes());
                 rest = others;
             }
             _ => {
-                planted.push(*first);
+                filled.push(*first);
                 rest = others;
             }
         }
     }
-    planted
+    filled
 }
 
 fn check<E: Endpoint>(endpoint: &E, carried: &[usize], status: u16, body: &[u8]) {
-    // Two texts of the server's with up to 300 characters, the end of the last `[redacted]`, and our own.
-    const LONGEST: usize = 1_000;
-    let Err(error) = endpoint.response(&app(), answer(status, body)) else { return };
+    // Two texts of the server with up to 300 characters each, the end of the last `[redacted]`, and our own text.
+    const MAX_LENGTH: usize = 1_000;
+    let Err(error) = endpoint.response(&app(), response(status, body)) else { return };
     let text = error.to_string();
     assert!(!text.chars().any(char::is_control), "{text:?}");
-    assert!(text.chars().count() < LONGEST, "{text}");
+    assert!(text.chars().count() < MAX_LENGTH, "{text}");
     assert!(text.starts_with(endpoint.name()), "{text}");
 
-    let said = printed(&error);
+    let printed = printed(&error);
     for secret in carried.iter().chain(&[0]).map(|carried| SECRETS[*carried]) {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!printed.contains(secret), "{printed}");
         let escaped = secret.escape_debug().to_string();
-        assert!(!said.contains(&escaped), "{said}");
+        assert!(!printed.contains(&escaped), "{printed}");
     }
 }
 
-/// Everything that a program would print of an error.
+/// Returns everything that a program would print of an error.
 fn printed(error: &Error) -> String {
-    let mut said = format!("{error}\n{error:?}\n{error:#?}");
+    let mut printed = format!("{error}\n{error:?}\n{error:#?}");
     let mut source = error.source();
     while let Some(error) = source {
-        said += &format!("\n{error}\n{error:?}");
+        printed += &format!("\n{error}\n{error:?}");
         source = error.source();
     }
     if let Some(service) = error.api_error() {
         let fields = service.fields.iter().flat_map(|field| [&field.name, &field.message]);
         let texts = service.oauth_error.iter().chain(&service.message).chain(&service.description).chain(fields);
-        texts.for_each(|text| said += &format!("\n{text}"));
+        texts.for_each(|text| printed += &format!("\n{text}"));
     }
-    said
+    printed
 }
