@@ -562,7 +562,7 @@ impl Simulation<'_> {
                     "since_unix_ms": millis, "not_before_unix_ms": until, "failures": 2, "failure": "busy",
                 });
             }
-            // Not of the same moment as an intent of this process, from which it could not be told then.
+            // Not of the same moment as an intent of this process: the two would be equal.
             5 => fields["intent"] = serde_json::json!({ "at_unix_ms": millis + 1, "attempt": 1 }),
             _ => {
                 let stored = fields["access_token"].as_str().expect("an access token");
@@ -780,7 +780,7 @@ impl Simulation<'_> {
             SessionStep::Save { record, expected } => {
                 assert!(self.locked, "saved without the lock");
                 let generation = Some(record.generation());
-                assert_ne!(generation, expected.generation(), "a save that cannot be told from what it replaces");
+                assert_ne!(generation, expected.generation(), "a save with the generation of what it replaces");
                 SessionInput::Saved(self.save(job, Some(record), expected))
             }
             SessionStep::Clear { expected } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loginradius_blocking::store::MemoryStore;
 use loginradius_blocking::{App, Client, Error, RefreshToken, Session, Sessions, TokenSet};
 
-/// Tokens that stay good for the time of a benchmark.
+/// Makes tokens that are good for longer than a benchmark takes.
 #[must_use]
 pub fn tokens() -> TokenSet {
     let mut tokens = TokenSet::new("b8cb84c9-dff7-401a-94c1-7cd44ebf80a0");
@@ -16,11 +16,11 @@ pub fn tokens() -> TokenSet {
     tokens
 }
 
-/// A blocking session that is signed in.
+/// Makes a blocking session whose user is signed in.
 ///
 /// # Errors
 ///
-/// None, unless HTTP cannot be set up on this machine.
+/// If HTTP cannot be set up on this machine.
 pub fn blocking_session() -> Result<Session, Error> {
     let client = Client::new(App::new("my-client-id"))?;
     let session = Sessions::new(&client, MemoryStore::new()).session("ada");
@@ -28,11 +28,11 @@ pub fn blocking_session() -> Result<Session, Error> {
     Ok(session)
 }
 
-/// An async session that is signed in. Call it from within a tokio runtime.
+/// Makes an async session whose user is signed in. Call it from within a tokio runtime.
 ///
 /// # Errors
 ///
-/// None, unless HTTP cannot be set up on this machine.
+/// If HTTP cannot be set up on this machine.
 pub async fn async_session() -> Result<loginradius_async::Session, Error> {
     let client = loginradius_async::Client::new(App::new("my-client-id"))?;
     let session = loginradius_async::Sessions::new(&client, MemoryStore::new()).session("ada");
@@ -40,7 +40,7 @@ pub async fn async_session() -> Result<loginradius_async::Session, Error> {
     Ok(session)
 }
 
-/// The output of a future that is ready at once; `None` if it is not.
+/// Returns the output of a future that is ready at once; `None` if it is not.
 pub fn ready<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

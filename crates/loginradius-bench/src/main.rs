@@ -2,9 +2,9 @@
 //!
 //!     cargo run --release -p loginradius-bench
 //!
-//! Every figure is the median of rounds that take turns, in nanoseconds for one call of one thread, less
-//! what reading the two clocks takes, which all have to do. With an argument it only calls
-//! `access_token()` that often, for a profiler.
+//! Every figure is the median of rounds that take turns, in nanoseconds for one call of one thread, less the time for
+//! reading the two clocks, which both sides have to do. With a number as its argument, it only calls `access_token()`
+//! that many times, for a profiler.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let result = match std::env::args().nth(1).map(|calls| calls.parse()) {
         None => compare(),
         Some(Ok(calls)) => blocking_session().map(|session| (0..calls).for_each(|_| hot(&session))),
-        Some(Err(_)) => Err(Error::configuration("the argument is how often to call, a number")),
+        Some(Err(_)) => Err(Error::configuration("the argument is the number of calls")),
     };
     if let Err(error) = &result {
         eprintln!("{error}");
@@ -64,7 +64,7 @@ fn read_clocks() {
     black_box((Instant::now(), SystemTime::now()));
 }
 
-/// Nanoseconds for one call, when so many threads call at once.
+/// Returns the nanoseconds for one call, when that many threads call at once.
 fn round(threads: usize, call: impl Fn() + Sync) -> f64 {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {

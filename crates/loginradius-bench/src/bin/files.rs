@@ -1,8 +1,8 @@
-//! What a refresh costs with a `FileStore`, beside any number of other sessions in its folder:
+//! The cost of a refresh with a `FileStore`, by the number of other sessions in its folder:
 //!
 //!     cargo run --release -p loginradius-bench --bin files
 //!
-//! The server is in this process and answers at once. System calls are counted by `strace`.
+//! The server is in this process and responds at once. `strace` counts the system calls.
 
 use std::error::Error;
 use std::fs;
@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use loginradius_bench::{ready, tokens};
 use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
-
 use loginradius_proto::{App, Body, Seed, SendOptions, http};
 use loginradius_store::sessions::{Transport, drive};
 use loginradius_store::{BlockingStore, FileStore};
@@ -90,7 +89,7 @@ impl Transport for Server {
     async fn sleep_until(&self, _: Instant) {}
 }
 
-/// Refreshes the session of that folder; returns the CPU time in nanoseconds.
+/// Refreshes the session of that folder that many times. Returns the CPU time in nanoseconds.
 fn refresh(folder: &Path, refreshes: usize) -> Result<f64> {
     let (app, policy) = (App::new("my-client-id"), SessionPolicy::default());
     let store = BlockingStore::new(FileStore::open(folder)?);
@@ -111,7 +110,7 @@ fn refresh(folder: &Path, refreshes: usize) -> Result<f64> {
     Ok(cpu_nanos()? - before)
 }
 
-/// Returns the time that this thread was on a processor.
+/// Returns the time for which this thread was on a processor, in nanoseconds.
 fn cpu_nanos() -> Result<f64> {
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
     Ok(text.split_whitespace().next().ok_or("no figure in schedstat")?.parse()?)

@@ -1,9 +1,9 @@
-//! Verifying a JWT, beside jsonwebtoken with the same cryptography, checks and claims:
+//! The time for verifying a JWT, beside jsonwebtoken with the same cryptography, checks and claims:
 //!
 //!     cargo run --release -p loginradius-bench --bin jwt
 //!
-//! Both take turns in short rounds; a figure is the median of a round's nanoseconds for one token, the ratio the
-//! median of the ratios of neighbours. jsonwebtoken has no ES512.
+//! Both take turns in short rounds. A time is the median over the rounds, in nanoseconds for one token; the ratio is the
+//! median of the ratios of two rounds in a row. jsonwebtoken has no ES512.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -28,7 +28,7 @@ const ROUND_SECONDS: f64 = 0.002;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The claims of an SSO JWT as LoginRadius's documents show them.
+/// The claims of an SSO JWT as LoginRadius's documentation shows them.
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
 struct Claims {
     iss: String,
@@ -133,7 +133,7 @@ impl Pair {
     }
 }
 
-/// A signature by a new key, and the key for both.
+/// Signs with a new key. Returns the signature, and the key for both verifiers.
 fn sign(algorithm: Algorithm, message: &[u8]) -> Result<(Vec<u8>, Key, DecodingKey)> {
     let random = SystemRandom::new();
     let rsa = |encoding: &'static dyn signature::RsaEncoding| -> Result<_> {
@@ -173,7 +173,7 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
 }
 
-/// Nanoseconds for one call.
+/// Returns the nanoseconds for one call.
 fn round(calls: u32, call: &impl Fn() -> bool) -> f64 {
     let start = Instant::now();
     let held = (0..calls).filter(|_| call()).count();
