@@ -2,14 +2,14 @@
 //!
 //!     cargo run --example own_transport
 //!
-//! `exchange` sends one request and `run` drives a flow; that is all that an adapter is. A `TcpStream` has
-//! no TLS, so this one only speaks to a service on this machine.
+//! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. A `TcpStream` has no TLS, so
+//! this one only talks to a service on this machine.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use loginradius_examples::{DeviceOptions, Output, Result};
@@ -47,7 +47,7 @@ fn login(cli: &Cli, output: Output) -> Result {
     Ok(())
 }
 
-/// Drives any flow: it says when to send what, and this does it.
+/// Drives any flow: the flow says what to send and how long to wait.
 fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
     loop {
         match flow.step(Instant::now()) {
@@ -61,28 +61,68 @@ fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
     }
 }
 
-/// Sends one request, and returns its response. What fails before the request is written is certainly not sent; what
+/// Sends one request, and returns its response. A request that fails before it is written is certainly not sent; one that
 /// fails later may have taken effect: its outcome is unknown.
 fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Result<Response<Body>, Error> {
     if request.uri().scheme_str() != Some("http") {
         return Err(Error::configuration("this example has no TLS: give it an http address on this machine"));
     }
-    let mut stream = connect(request).map_err(Error::not_sent)?;
-    let response = send(request, options, &mut stream).map_err(Error::outcome_unknown)?;
+    let mut stream = Timed::connect(request, options.deadline).map_err(Error::not_sent)?;
+    let response = send(request, &mut stream).map_err(Error::outcome_unknown)?;
     read(&response).ok_or_else(|| Error::outcome_unknown("the response is not whole, or not HTTP"))
 }
 
-fn connect(request: &Request<Body>) -> io::Result<TcpStream> {
-    let uri = request.uri();
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    TcpStream::connect((host, uri.port_u16().unwrap_or(80)))
+/// A connection that ends at a deadline.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
 }
 
-fn send(request: &Request<Body>, options: SendOptions, stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+impl Timed {
+    /// Connects to the server of the request. Only the look-up of its name has no timeout.
+    fn connect(request: &Request<Body>, deadline: Instant) -> io::Result<Self> {
+        let uri = request.uri();
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+        for address in (host, uri.port_u16().unwrap_or(80)).to_socket_addrs()? {
+            result = TcpStream::connect_timeout(&address, left(deadline)?);
+            if result.is_ok() {
+                break;
+            }
+        }
+        Ok(Self { stream: result?, deadline })
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(left(self.deadline)?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Returns the time until the deadline; an error once it is over.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn send(request: &Request<Body>, stream: &mut Timed) -> io::Result<Vec<u8>> {
     let (uri, body) = (request.uri(), request.body().as_bytes());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |host| host.as_str());
-    // HTTP/1.0: the response comes in one piece, and the connection ends with it.
+    // HTTP/1.0: the response has no chunks, and the connection ends with it.
     let mut head =
         format!("{} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n", request.method(), body.len());
     for (name, value) in request.headers() {
@@ -92,21 +132,11 @@ fn send(request: &Request<Body>, options: SendOptions, stream: &mut TcpStream) -
     stream.write_all(body)?;
 
     let mut response = Vec::new();
-    let mut piece = [0; 4096];
-    while response.len() <= Body::LIMIT {
-        let left = options.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut piece)? {
-            0 => return Ok(response),
-            length => response.extend_from_slice(&piece[..length]),
-        }
-    }
-    Err(io::Error::other("the response is too long"))
+    stream.take(Body::LIMIT as u64 + 1).read_to_end(&mut response)?;
+    if response.len() > Body::LIMIT { Err(io::Error::other("the response is too long")) } else { Ok(response) }
 }
 
+/// Reads a whole response; `None` if it is not one.
 fn read(bytes: &[u8]) -> Option<Response<Body>> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
