@@ -1,16 +1,16 @@
-//! Stays signed in between runs: the tokens live in a folder, are refreshed when they have to be, and are shared
-//! by all programs that use the folder.
+//! Stays signed in between runs: the tokens are stored in a folder, refreshed when necessary, and shared by all programs
+//! that use the folder.
 //!
 //!     cargo run --example session
 //!
-//! Without options it shows what a session goes through in its life, with an emulator that ends with it. To stay
-//! signed in between real runs, the server has to outlive them:
+//! Without options it shows the life of a session in a few seconds, with an emulator that ends with the program. To stay
+//! signed in between real runs, you need a server that outlives them:
 //!
 //!     cargo run -p loginradius-emulator
 //!     cargo run --example session -- --base-url http://127.0.0.1:8710 --oauth-app demo-oauth-app \
 //!         --client-id de300000-0000-4000-8000-000000000001 --client-secret de305ec2-0000-4000-8000-00000000fa4e
 //!
-//! Run that twice: the second run asks for no sign-in. Run it twice at once: there is one refresh.
+//! Run that twice: the second run does not ask the user to sign in. Run it twice at once: there is one refresh.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use clap::Parser;
 use etcetera::BaseStrategy as _;
 use loginradius_blocking::oauth::RequestDeviceCode;
 use loginradius_blocking::store::FileStore;
-use loginradius_blocking::{AccessToken, Client, ErrorKind, Session, Sessions, TokenSet};
+use loginradius_blocking::{AccessToken, Client, Session, Sessions, TokenSet};
 use loginradius_emulator::{Emulator, seeded};
 use loginradius_examples::{DeviceOptions, Output, Result, printable};
 
@@ -31,22 +31,22 @@ use loginradius_examples::{DeviceOptions, Output, Result, printable};
 struct Cli {
     #[command(flatten)]
     device: DeviceOptions,
-    /// The folder of the sessions, created if it is missing; by default one for this user's programs
+    /// The folder of the sessions, created if it is missing; by default one in this user's home
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// The session's name, which tells one user from another
+    /// The session's name: one for each user of the program
     #[arg(long, default_value = "default")]
     name: String,
     /// Print what happens to the session
     #[arg(long)]
     events: bool,
-    /// Get another access token, as after an API has refused this one
+    /// Get another access token, as after an API has rejected this one
     #[arg(long, group = "job")]
     refresh: bool,
     /// Sign out: end the session at LoginRadius, and forget it
     #[arg(long, group = "job")]
     sign_out: bool,
-    /// Forget the session, without a word to LoginRadius
+    /// Forget the session, and send nothing to LoginRadius
     #[arg(long, group = "job")]
     forget: bool,
 }
@@ -54,7 +54,7 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.device.common.output();
-    output.finish(if cli.device.common.is_service() { run(&cli, output) } else { story(&cli, output) })
+    output.finish(if cli.device.common.is_service() { run(&cli, output) } else { demo(&cli, output) })
 }
 
 fn run(cli: &Cli, output: Output) -> Result {
@@ -62,7 +62,7 @@ fn run(cli: &Cli, output: Output) -> Result {
     let client = Client::new(target.app)?;
     let folder = match &cli.store {
         Some(folder) => folder.clone(),
-        None => users_folder()?,
+        None => default_folder()?,
     };
     let session = open(&client, &folder, output, cli.events)?.session(&cli.name);
 
@@ -76,7 +76,7 @@ fn run(cli: &Cli, output: Output) -> Result {
         output.done("forgotten", "Forgotten.");
         return Ok(());
     }
-    // A program sends it to APIs, as `Authorization: Bearer ...`. One that is refused (HTTP 401) it exchanges.
+    // A program sends it to APIs, as `Authorization: Bearer ...`. If one rejects it (HTTP 401), see `refresh_rejected`.
     let token = access_token(&session, output, || {
         let login = client.begin_device_login(&RequestDeviceCode::new().scope(&cli.device.scope))?;
         output.prompt(login.grant());
@@ -88,7 +88,7 @@ fn run(cli: &Cli, output: Output) -> Result {
     }
     output.say(format!("Signed in: session `{}` in {}", session.name(), folder.display()));
     output.tokens("tokens", &session.tokens()?);
-    // What could not be stored is lost when the program ends: this is the last attempt, and says why.
+    // Tokens that could not be stored are lost when the program ends: this is the last attempt, and its error says why.
     Ok(session.flush()?)
 }
 
@@ -101,11 +101,11 @@ fn open(client: &Client, folder: &Path, output: Output, events: bool) -> Result<
     })
 }
 
-/// Returns a token that is good. Asks for a sign-in if no user is signed in, and for no other reason: whatever else goes
-/// wrong does not end the session.
+/// Returns an access token that is good now. Asks the user to sign in only if nothing else helps: after any other error
+/// the session continues, and a transient one passes.
 fn access_token(session: &Session, output: Output, sign_in: impl FnOnce() -> Result<TokenSet>) -> Result<AccessToken> {
     match session.access_token() {
-        Err(error) if error.kind() == ErrorKind::SignInRequired => {
+        Err(error) if error.requires_login() => {
             output.say(printable(&error.to_string()));
             session.start(&sign_in()?)?;
             Ok(session.access_token()?)
@@ -114,19 +114,19 @@ fn access_token(session: &Session, output: Output, sign_in: impl FnOnce() -> Res
     }
 }
 
-/// `$XDG_STATE_HOME/loginradius-examples` or `~/.local/state/...`; `%LOCALAPPDATA%\...` on Windows.
-fn users_folder() -> Result<PathBuf> {
+/// Returns `$XDG_STATE_HOME/loginradius-examples` or `~/.local/state/...`; `%LOCALAPPDATA%\...` on Windows.
+fn default_folder() -> Result<PathBuf> {
     let strategy = etcetera::choose_base_strategy()?;
     let folder = strategy.state_dir().unwrap_or_else(|| strategy.cache_dir());
     fs::create_dir_all(&folder)?;
     Ok(folder.join("loginradius-examples"))
 }
 
-/// The life of a session in a few seconds. Each "run" opens the folder anew, as another process would.
-fn story(cli: &Cli, output: Output) -> Result {
+/// Shows the life of a session in a few seconds. Each "run" opens the folder anew, as another process would.
+fn demo(cli: &Cli, output: Output) -> Result {
     const LIFETIME: Duration = Duration::from_secs(2);
     if cli.sign_out || cli.forget || cli.refresh || cli.store.is_some() {
-        let message = "this needs a service that outlives the program: start one with \
+        let message = "this needs a server that outlives the program: start one with \
                        `cargo run -p loginradius-emulator`, and give --base-url and --client-id";
         return Err(message.into());
     }
@@ -153,19 +153,22 @@ fn story(cli: &Cli, output: Output) -> Result {
     })?;
     show(&session)?;
 
-    output.done("second_run", "\nSecond run: the tokens are stored, and the user need not sign in.");
+    output.done("second_run", "\nSecond run: the tokens are stored, so the user is not asked again.");
     let session = open()?;
     session.access_token()?;
     show(&session)?;
 
     thread::sleep(LIFETIME);
-    output.done("third_run", "\nThird run, when the access token has ended: it is refreshed.");
+    output.done("third_run", "\nThird run, after the access token has expired: it is refreshed.");
     let session = open()?;
     session.access_token()?;
     show(&session)?;
 
     thread::sleep(LIFETIME);
-    output.done("two_runs", "\nTwo runs at once, when that one has ended: one refreshes, the other has its token too.");
+    output.done(
+        "two_runs",
+        "\nTwo runs at once, after that one has expired: one refreshes, and the other uses the same token.",
+    );
     let before = emulator.refreshes();
     let runs = [open()?, open()?];
     thread::scope(|scope| {
@@ -179,23 +182,23 @@ fn story(cli: &Cli, output: Output) -> Result {
     output.say(format!("  refreshes at the server: {}", emulator.refreshes() - before));
 
     output
-        .done("refused", "\nAn API refuses the token (HTTP 401) although its time has not come: another one, please.");
+        .done("refused", "\nAn API rejects the token (HTTP 401) before it expires: the program asks for another one.");
     let session = open()?;
-    let refused = session.access_token()?;
+    let rejected = session.access_token()?;
     emulator.expire_access_tokens();
-    session.refresh_rejected(&refused)?;
+    session.refresh_rejected(&rejected)?;
     show(&session)?;
 
-    output.done("signed_out", "\nSigned out: the next run would ask for a sign-in.");
+    output.done("signed_out", "\nSigned out: the next run would ask the user to sign in.");
     session.sign_out()?;
     match open()?.access_token() {
-        Err(error) if error.kind() == ErrorKind::SignInRequired => output.say(format!("  {error}")),
+        Err(error) if error.requires_login() => output.say(format!("  {error}")),
         Err(error) => return Err(error.into()),
-        Ok(_) => return Err("the session goes on after the sign-out".into()),
+        Ok(_) => return Err("the session continues after the sign-out".into()),
     }
 
     output.say(format!(
-        "\nThe same with real runs needs a server that outlives them:\n\n  \
+        "\nFor real runs, start a server that outlives them:\n\n  \
          cargo run -p loginradius-emulator\n\nand in another terminal, as often as you like:\n\n  \
          cargo run --example session -- --base-url http://127.0.0.1:8710 --oauth-app {} \\\n    \
          --client-id {} --client-secret {}",

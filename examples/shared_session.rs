@@ -1,18 +1,18 @@
-//! A web service with a session for each of its users: any number of requests at once share one token and one
-//! refresh for each of them.
+//! A web service with many sessions: however many requests use a session at once, they share one token and one refresh.
 //!
 //!     cargo run --example shared_session
 //!     cargo run --example shared_session -- --serve
 //!
-//! Without `--serve` it sends itself hundreds of requests at once, for 20 users whose tokens end all the time, and
-//! says what came of it.
+//! Without `--serve` it sends itself hundreds of requests at once, for 20 users whose tokens expire within seconds, and
+//! prints what became of them.
 //!
-//! - `POST /login/{name}` begins a device login, and answers with the address and the code.
+//! - `POST /login/{name}` begins a device login, and responds with the address and the code.
 //! - `GET /me/{name}` uses the session's access token.
 //! - `POST /logout/{name}` ends the session.
 //!
-//! The name is in the path to keep this short. A real service takes it from its own login, such as a signed cookie:
-//! here, everybody can use everybody's session.
+//! To keep this short, the session's name is in the path, so that every caller can use every session. A real service
+//! names a session by a random id that only one browser has in a cookie, as in `web_login`. With the user's name, a
+//! login in a second browser would replace the session of the first.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture as _;
@@ -45,21 +45,24 @@ use tokio::task::JoinSet;
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// What a user is asked to allow, separated by spaces
+    /// The scopes that a user is asked to allow, separated by spaces
     #[arg(long, default_value = "email profile")]
     scope: String,
-    /// Stay up until Ctrl-C; with --client-id, that is what it does anyway
+    /// Serve until Ctrl-C; that is the default with --client-id
     #[arg(long)]
     serve: bool,
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// The folder of the sessions; without it they end with the service
+    /// The folder of the sessions; by default they end with the service
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 }
 
-/// What all requests share.
+/// How long a request waits for LoginRadius, or for a refresh. The refresh continues without it.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// The state that all requests share.
 struct Service {
     client: Client,
     sessions: Sessions,
@@ -74,17 +77,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli, output: Output) -> Result {
-    let stays_up = cli.serve || cli.options.is_service();
+    let serves = cli.serve || cli.options.is_service();
     let emulator = Emulator::builder().device_interval(Duration::from_secs(1));
-    let target = cli.options.target_or(if stays_up { emulator } else { emulator.access_token_lifetime(LIFETIME) })?;
-    // Somebody waits for the answer: rather tell them to try later than try for long.
+    let target = cli.options.target_or(if serves { emulator } else { emulator.access_token_lifetime(LIFETIME) })?;
+    // A caller waits: an early error is better than many attempts.
     let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?;
     let sessions = match &cli.store {
         Some(folder) => Sessions::builder(&client, FileStore::open(folder)?),
         None => Sessions::builder(&client, MemoryStore::new()),
     };
     let on_event = move |name: &str, event: &_| {
-        if stays_up {
+        if serves {
             output.session(name, event)
         }
     };
@@ -97,14 +100,14 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let server = axum::serve(listener, routes(service)).with_graceful_shutdown(async { drop(stopped.await) });
     let server = tokio::spawn(server.into_future());
     let result = match &target.emulator {
-        Some(emulator) if !stays_up => rush(&url, emulator, output).await,
+        Some(emulator) if !serves => rush(&url, emulator, output).await,
         _ => {
             output.summary(&json!({ "event": "serving", "url": url }));
             output.say(format!("  curl -X POST {url}/login/ada\n  curl {url}/me/ada"));
             Ok(tokio::signal::ctrl_c().await?)
         }
     };
-    // First the requests come to their end, then what they have begun and nobody waits for any more.
+    // First the requests end, then the refreshes that continue without a caller.
     drop(stop);
     server.await??;
     sessions.flush().await?;
@@ -125,24 +128,26 @@ async fn login(State(service): State<Arc<Service>>, Path(name): Path<String>) ->
     let grant = login.grant();
     let prompt = json!({ "open": grant.browser_uri(), "user_code": grant.user_code });
     tokio::spawn(async move {
-        let tokens = login.wait().await?;
-        service.sessions.session(name).start(&tokens).await
+        let started = match login.wait().await {
+            Ok(tokens) => service.sessions.session(name).start(&tokens).await,
+            Err(error) => Err(error),
+        };
+        started.unwrap_or_else(|error| log(&error));
     });
     Ok((StatusCode::ACCEPTED, Json(prompt)).into_response())
 }
 
-/// Uses the user's access token. Here the API that takes it is LoginRadius's own, which makes a JWT of it.
+/// Uses the session's access token. The API that it is sent to is LoginRadius's own here, which returns a JWT for it.
 async fn me(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Result<Json<Value>, Failure> {
-    let session = service.sessions.session(&name);
-    let call_api = async |token| service.client.call(&JwtByAccessToken::new(token)).await;
+    let session = service.sessions.session(&name).within(MAX_WAIT);
+    let client = service.client.within(MAX_WAIT);
+    let call_api = async |token| client.call(&JwtByAccessToken::new(token)).await;
 
     let token = session.access_token().await?;
     let jwt = match call_api(token.clone()).await {
-        // The API does not take it, whatever its lifetime was: once more with another one. However many requests
-        // come here with the same token, it is refreshed once.
-        Err(refusal) if refusal.kind() == ErrorKind::SignInRequired => {
-            call_api(session.refresh_rejected(&token).await?).await?
-        }
+        // The API rejects the token, which may be before it expires: call it once more with another one. However many
+        // requests come here with the same token, it is refreshed once.
+        Err(rejection) if rejection.requires_login() => call_api(session.refresh_rejected(&token).await?).await?,
         jwt => jwt?,
     };
     Ok(Json(json!({ "name": name, "letters_of_the_jwt": jwt.expose().len() })))
@@ -153,7 +158,7 @@ async fn logout(State(service): State<Arc<Service>>, Path(name): Path<String>) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An error as the service's answer: what the caller can do about it is its kind.
+/// An error as the service's response, whose status says what the caller can do.
 struct Failure(Error);
 
 impl From<Error> for Failure {
@@ -166,15 +171,14 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
         let status = match error.kind() {
-            ErrorKind::SignInRequired => StatusCode::UNAUTHORIZED,
-            ErrorKind::UserActionRequired | ErrorKind::Denied | ErrorKind::Expired => StatusCode::FORBIDDEN,
-            ErrorKind::Unavailable | ErrorKind::NotSent | ErrorKind::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            _ if error.requires_login() => StatusCode::UNAUTHORIZED,
+            _ if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::UserActionRequired | ErrorKind::Denied => StatusCode::FORBIDDEN,
             ErrorKind::InvalidResponse | ErrorKind::Refused => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
-            // For whoever runs the service. It shows no secret.
-            let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
+            log(&error);
         }
         let mut response = (status, Json(json!({ "error": error.kind().as_str() }))).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -185,12 +189,17 @@ impl IntoResponse for Failure {
     }
 }
 
+/// Prints an error for the operator of the service. It shows no secret.
+fn log(error: &Error) {
+    let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
+}
+
 const USERS: usize = 20;
 const REQUESTS_AT_ONCE: usize = 15 * USERS;
 const LIFETIME: Duration = Duration::from_secs(4);
 const RUSH: Duration = Duration::from_secs(7);
 
-/// Some seconds in the life of the service. Its users' tokens end in the middle, and once they are refused sooner.
+/// Sends requests for some seconds. The users' tokens expire meanwhile, and once they are rejected before that.
 async fn rush(url: &str, emulator: &Emulator, output: Output) -> Result {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let me = |user: usize| format!("{url}/me/user-{user}");
@@ -213,36 +222,36 @@ async fn rush(url: &str, emulator: &Emulator, output: Output) -> Result {
     for number in 0..REQUESTS_AT_ONCE {
         let (http, me) = (http.clone(), me(number % USERS));
         clients.spawn(async move {
-            let mut answers = Vec::new();
+            let mut statuses = Vec::new();
             while Instant::now() < end {
-                answers.push(http.get(&me).send().await?.status().as_u16());
+                statuses.push(http.get(&me).send().await?.status().as_u16());
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            Ok::<_, reqwest::Error>(answers)
+            Ok::<_, reqwest::Error>(statuses)
         });
     }
     tokio::time::sleep(LIFETIME / 2).await;
     emulator.expire_access_tokens();
-    let mut answers = BTreeMap::<u16, u64>::new();
+    let mut responses = BTreeMap::<u16, u64>::new();
     while let Some(client) = clients.join_next().await {
         for status in client?? {
-            *answers.entry(status).or_default() += 1;
+            *responses.entry(status).or_default() += 1;
         }
     }
     output.summary(&json!({
         "event": "rush",
-        "requests": answers.values().sum::<u64>(),
-        "answers": answers,
+        "requests": responses.values().sum::<u64>(),
+        "answers": responses,
         "refreshes": emulator.refreshes() - before,
     }));
 
     emulator.fault(Operation::Refresh, Fault::Status(503));
     emulator.expire_access_tokens();
-    let answer = http.get(me(1)).send().await?;
-    let later =
-        answer.headers().get(header::RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse::<u64>().ok());
+    let response = http.get(me(1)).send().await?;
+    let retry_after =
+        response.headers().get(header::RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse::<u64>().ok());
     output.summary(&json!({
-        "event": "outage", "status": answer.status().as_u16(), "retry_after": later,
+        "event": "outage", "status": response.status().as_u16(), "retry_after": retry_after,
     }));
     emulator.clear_faults();
 
@@ -250,9 +259,9 @@ async fn rush(url: &str, emulator: &Emulator, output: Output) -> Result {
     let after = http.get(me(0)).send().await?.status().as_u16();
     output.summary(&json!({ "event": "logout", "status": logout, "status_of_the_next_request": after }));
 
-    // 503 is an answer of a machine that is too slow today: nobody is signed out by that.
-    if answers.keys().all(|status| matches!(status, 200 | 503)) && (logout, after) == (204, 401) {
+    // A slow machine may respond with 503, which signs no user out.
+    if responses.keys().all(|status| matches!(status, 200 | 503)) && (logout, after) == (204, 401) {
         return Ok(());
     }
-    Err("not every request was answered as it should be".into())
+    Err("not every request had the expected status".into())
 }
