@@ -1,4 +1,4 @@
-//! The same as `device_login`, without its tour, in async code.
+//! Signs in a device in async code, as `device_login` does in blocking code.
 //!
 //!     cargo run --example async_device_login
 

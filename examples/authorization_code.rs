@@ -1,5 +1,5 @@
-//! Exchanges an authorization code for tokens. The code comes from the address that LoginRadius sent the
-//! browser back to (`?code=...`), and is good once and for 50 seconds.
+//! Redeems an authorization code: exchanges it for tokens. The code is in the address that LoginRadius sent the browser
+//! back to (`?code=...`). It is valid once, for 50 seconds.
 //!
 //!     cargo run --example authorization_code
 //!
@@ -14,12 +14,12 @@ use loginradius_blocking::oauth::AccessTokenByCode;
 use loginradius_emulator::seeded;
 use loginradius_examples::{Options, Output, Result};
 
-/// Exchange an authorization code of LoginRadius for tokens.
+/// Redeem an authorization code of LoginRadius for tokens.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// The code; without it, it is read from standard input
+    /// The code; by default it is read from standard input
     #[arg(long)]
     code: Option<String>,
     /// The redirect URI that the authorization request had
@@ -28,7 +28,7 @@ struct Cli {
     /// The PKCE verifier, if the authorization request had a challenge
     #[arg(long)]
     code_verifier: Option<String>,
-    /// Send `grant_type=authorization_code`, as RFC 6749 has it, in the classic family too
+    /// Send `grant_type=authorization_code`, as in RFC 6749, to the classic API too
     #[arg(long)]
     grant_type: bool,
 }
@@ -36,10 +36,10 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.options.output();
-    output.finish(exchange(&cli, output))
+    output.finish(redeem(&cli, output))
 }
 
-fn exchange(cli: &Cli, output: Output) -> Result {
+fn redeem(cli: &Cli, output: Output) -> Result {
     let mut target = cli.options.target()?;
     let code = match (&cli.code, &target.emulator) {
         (Some(code), _) => code.clone(),

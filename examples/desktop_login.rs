@@ -1,15 +1,15 @@
-//! Signs in on a desktop: opens LoginRadius's page in the person's browser, and waits on a port of this machine until
-//! the browser comes back.
+//! Signs in on a desktop: opens LoginRadius's page in the user's browser, and listens on a port of this machine until the
+//! browser comes back.
 //!
 //!     cargo run --example desktop_login
 //!
-//! Without options it starts an emulator: sign in as it says, and allow. `--client-id` points it at the real
-//! LoginRadius. That has to know the whole address that the browser comes back to, so choose a port, and add
-//! `http://127.0.0.1:8400/callback` to the app's addresses in the LoginRadius Dashboard:
+//! Without options it starts an emulator: sign in with the password that it prints, and allow. `--client-id` points it at
+//! the real LoginRadius, which has to know the whole address that the browser comes back to: choose a port, and add
+//! `http://127.0.0.1:8400/callback` to the app's addresses in the LoginRadius Dashboard.
 //!
 //!     cargo run --example desktop_login -- --client-id ... --port 8400
 //!
-//! A desktop program keeps no secret: whoever has the program has it too. PKCE needs none.
+//! A desktop program needs no client secret, because of PKCE. It could not keep one: every copy of the program has it.
 
 use std::process::ExitCode;
 use std::thread;
@@ -24,17 +24,17 @@ use loginradius_examples::{BrowserOptions, Output, Result};
 struct Cli {
     #[command(flatten)]
     browser: BrowserOptions,
-    /// The port that the browser comes back to, of those that LoginRadius knows; 0 is any free one, which the emulator
+    /// The port that the browser comes back to, which LoginRadius has to know; 0 is any free one, which the emulator
     /// allows
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// The path that the browser comes back to
     #[arg(long, default_value = "/callback")]
     path: String,
-    /// Open no browser: the address is printed anyway
+    /// Only print the address, and open no browser
     #[arg(long)]
     print_url: bool,
-    /// How many seconds to wait for the browser. After ten minutes LoginRadius has ended the sign-in
+    /// How many seconds to wait for the browser. LoginRadius ends the login after ten minutes
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
 }
@@ -48,11 +48,11 @@ fn main() -> ExitCode {
 fn login(cli: &Cli, output: Output) -> Result {
     let target = cli.browser.target()?;
     let client = Client::new(target.app.clone())?;
-    // It listens from here on: the browser cannot be back too soon.
+    // It listens from here on, so the browser cannot come back too early.
     let receiver = LoopbackReceiver::bind(cli.port, &cli.path)?.timeout(Duration::from_secs(cli.timeout));
     let request = cli.browser.request(receiver.redirect_uri());
 
-    target.say_who(output);
+    target.print_user(output);
     let tokens = client.browser_login(receiver, &request, |url| {
         output.authorize(url);
         if !cli.print_url {
@@ -65,11 +65,11 @@ fn login(cli: &Cli, output: Output) -> Result {
     Ok(())
 }
 
-/// Opens the person's browser. On a thread, for one that lives in the terminal does not return before it is closed.
+/// Opens the user's browser, on a thread: a browser in the terminal returns only when the user closes it.
 fn open(url: String, output: Output) {
     thread::spawn(move || {
         if webbrowser::open(&url).is_err() {
-            output.say("There is no browser that can be opened from here: open the address yourself.");
+            output.say("No browser could be opened: open the address yourself.");
         }
     });
 }

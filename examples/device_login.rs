@@ -3,8 +3,8 @@
 //!     cargo run --example device_login
 //!
 //! Without options it starts an emulator: open the printed address in a browser, sign in as the page says, and allow.
-//! Then it uses the tokens: refresh, JWT, revoke.
-//! `--client-id` and `--oauth-app` point it at the real LoginRadius.
+//! Then it uses the tokens: it refreshes them, gets a JWT, and revokes them. `--client-id` and `--oauth-app` point it at
+//! the real LoginRadius.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ use loginradius_examples::{DeviceOptions, Output, Result};
 struct Cli {
     #[command(flatten)]
     device: DeviceOptions,
-    /// Refresh, get a JWT and revoke at a real service too
+    /// At a real service too, refresh the tokens, get a JWT and revoke the tokens
     #[arg(long)]
     tour: bool,
 }
@@ -56,13 +56,13 @@ fn login(cli: &Cli, output: Output) -> Result {
     if target.emulator.is_some() || cli.tour { tour(&client, &tokens, output) } else { Ok(()) }
 }
 
-/// What a program does with its tokens in the days that follow.
+/// Does what a program may do with its tokens later.
 fn tour(client: &Client, tokens: &TokenSet, output: Output) -> Result {
     let Some(refresh_token) = &tokens.refresh_token else {
-        return Err("LoginRadius gave no refresh token: turn refresh tokens on for this OAuth app".into());
+        return Err("LoginRadius issued no refresh token: turn refresh tokens on for this OAuth app".into());
     };
     let refreshed = client.call(&RefreshAccessToken::new(refresh_token.clone()))?;
-    output.say("Refreshed: the earlier refresh token is consumed.");
+    output.say("Refreshed: the first refresh token is consumed.");
     output.tokens("refreshed", &refreshed);
 
     let jwt = client.call(&JwtByAccessToken::new(refreshed.access_token.clone()))?;
@@ -74,7 +74,7 @@ fn tour(client: &Client, tokens: &TokenSet, output: Output) -> Result {
     Ok(())
 }
 
-/// A line that counts down to the end of the code's lifetime, on a terminal.
+/// Makes a line for a terminal that counts down to the end of the code's lifetime.
 fn count_down(grant: &DeviceGrant) -> ProgressBar {
     let lifetime = grant.expires_in;
     let style = ProgressStyle::with_template("{spinner} {left} left")

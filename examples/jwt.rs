@@ -1,5 +1,5 @@
-//! Gets a JWT in the four ways that LoginRadius has: for an access token, and for an email address, a user
-//! name or a phone number with a password.
+//! Gets a JWT in the four ways that LoginRadius has: by an access token, or by a password with an email address, a user
+//! name or a phone number.
 //!
 //!     cargo run --example jwt
 
@@ -17,19 +17,19 @@ use loginradius_examples::{Options, Output, Result};
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// An access token of the person
+    /// An access token of the user; better given in the environment, which others cannot list
     #[arg(long, env = "LOGINRADIUS_ACCESS_TOKEN", hide_env_values = true)]
     access_token: Option<String>,
-    /// The person's email address
+    /// The user's email address
     #[arg(long)]
     email: Option<String>,
-    /// The person's user name
+    /// The user's name
     #[arg(long)]
     username: Option<String>,
-    /// The person's phone number
+    /// The user's phone number
     #[arg(long)]
     phone: Option<String>,
-    /// The person's password; better given in the environment, which others cannot list
+    /// The user's password; better given in the environment, which others cannot list
     #[arg(long, env = "LOGINRADIUS_PASSWORD", hide_env_values = true)]
     password: Option<String>,
 }
@@ -43,9 +43,9 @@ fn main() -> ExitCode {
 fn jwts(cli: &mut Cli, output: Output) -> Result {
     let target = cli.options.target()?;
     let client = Client::new(target.app)?;
-    let whose = [&cli.access_token, &cli.email, &cli.username, &cli.phone];
-    let nobody = whose.iter().all(|who| who.is_none());
-    if nobody && target.emulator.is_some() {
+    let users = [&cli.access_token, &cli.email, &cli.username, &cli.phone];
+    let no_user = users.iter().all(|user| user.is_none());
+    if no_user && target.emulator.is_some() {
         let ada = seeded::ADA;
         let tokens = client.call(&AccessTokenByPassword::new(ada.email, ada.password))?;
         cli.access_token = Some(tokens.access_token.expose().to_owned());
@@ -53,8 +53,8 @@ fn jwts(cli: &mut Cli, output: Output) -> Result {
         cli.username = Some(ada.username.to_owned());
         cli.phone = Some(ada.phone.to_owned());
         cli.password = Some(ada.password.to_owned());
-    } else if nobody {
-        return Err("say whose JWT, with --access-token, --email, --username or --phone".into());
+    } else if no_user {
+        return Err("no user is named: give --access-token, --email, --username or --phone".into());
     }
     let password = cli.password.as_deref().unwrap_or_default();
 

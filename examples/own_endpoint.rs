@@ -94,7 +94,7 @@ fn read_profile(cli: &Cli, output: Output) -> Result {
     let access_token = match (&cli.access_token, &target.emulator) {
         (Some(token), _) => AccessToken::new(token.as_str()),
         (None, Some(emulator)) => AccessToken::new(emulator.login(&seeded::ADA).access_token),
-        (None, None) => return Err("say whose profile, with --access-token".into()),
+        (None, None) => return Err("no user is named: give --access-token".into()),
     };
     let read = ReadProfile { access_token };
 

@@ -1,4 +1,4 @@
-//! Signs in with a password. Discouraged (RFC 9700, section 2.4): prefer `device_login`.
+//! Signs in with a password. RFC 9700, section 2.4, advises against that: prefer `device_login`.
 //!
 //!     cargo run --example password_login
 
@@ -15,7 +15,7 @@ use loginradius_examples::{Options, Output, Result};
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// Email address, phone number or user name; the emulator knows somebody
+    /// Email address, phone number or user name; not needed with the emulator
     #[arg(long, env = "LOGINRADIUS_USERNAME")]
     username: Option<String>,
     /// The password; better given in the environment, which others cannot list
@@ -34,7 +34,7 @@ fn login(cli: &Cli, output: Output) -> Result {
     let (username, password) = match (&cli.username, &cli.password, &target.emulator) {
         (Some(username), Some(password), _) => (username.as_str(), password.as_str()),
         (None, None, Some(_)) => (seeded::ADA.email, seeded::ADA.password),
-        _ => return Err("say who signs in, with --username and --password".into()),
+        _ => return Err("no user is named: give --username and --password".into()),
     };
     let client = Client::new(target.app)?;
     let tokens = client.call(&AccessTokenByPassword::new(username, password))?;

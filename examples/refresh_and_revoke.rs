@@ -2,13 +2,13 @@
 //!
 //!     cargo run --example refresh_and_revoke
 //!
-//! LoginRadius rotates refresh tokens: each refresh spends the one that is sent, so keep the newest.
+//! LoginRadius rotates refresh tokens: each refresh consumes the one that is sent, and returns the next one.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use loginradius_blocking::oauth::{AccessTokenByPassword, RefreshAccessToken, RevokeRefreshToken};
-use loginradius_blocking::{Client, ErrorKind, RefreshToken, RevocationKey};
+use loginradius_blocking::{Client, RefreshToken, RevocationKey};
 use loginradius_emulator::seeded;
 use loginradius_examples::{Options, Output, Result};
 
@@ -17,10 +17,10 @@ use loginradius_examples::{Options, Output, Result};
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// The refresh token; better given in the environment, which others cannot list. The emulator needs none
+    /// The refresh token; better given in the environment, which others cannot list. Not needed with the emulator
     #[arg(long, env = "LOGINRADIUS_REFRESH_TOKEN", hide_env_values = true)]
     refresh_token: Option<String>,
-    /// Revoke it under the key `token`, as RFC 7009 has it, and not under LoginRadius's `refresh_token`
+    /// Send it under the key `token` to be revoked, as in RFC 7009, and not under LoginRadius's `refresh_token`
     #[arg(long)]
     token_key: bool,
 }
@@ -42,9 +42,9 @@ fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
         (Some(token), _) => token.as_str().into(),
         (None, Some(_)) => {
             let login = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
-            client.call(&login)?.refresh_token.ok_or("the emulator gave no refresh token")?
+            client.call(&login)?.refresh_token.ok_or("the emulator issued no refresh token")?
         }
-        (None, None) => return Err("say which token to refresh, with --refresh-token".into()),
+        (None, None) => return Err("no token to refresh: give --refresh-token".into()),
     };
 
     let tokens = client.call(&RefreshAccessToken::new(first.clone()))?;
@@ -57,7 +57,7 @@ fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
     output.done("revoked", "Revoked.");
 
     match client.call(&RefreshAccessToken::new(newest)) {
-        Err(error) if error.kind() == ErrorKind::SignInRequired => {
+        Err(error) if error.requires_login() => {
             output.say("It cannot be refreshed any more: the user has to sign in again.");
             Ok(())
         }

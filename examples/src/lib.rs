@@ -1,7 +1,7 @@
-//! What the examples share: the options that say where LoginRadius is, and how results are printed.
+//! The code that the examples share: the options for where LoginRadius is, and the output.
 //!
-//! Without options an example starts the emulator and talks to that. With `--client-id` (and, for
-//! anything but the default `https://cloud-api.loginradius.com`, `--base-url`) it talks to a real service.
+//! Without options an example starts the emulator and talks to that. With `--client-id` it talks to a real service, by
+//! default to `https://cloud-api.loginradius.com`; `--base-url` sets another one.
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
@@ -20,19 +20,19 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::{Value, json};
 
-/// What every example returns.
+/// The result of every example.
 pub type Result<T = (), E = Box<dyn StdError>> = std::result::Result<T, E>;
 
-/// Where LoginRadius is, and who is calling. Without --client-id an emulator is started.
+/// Where LoginRadius is, and which app calls it. Without --client-id an emulator is started.
 #[derive(Debug, clap::Args)]
 #[non_exhaustive]
 pub struct Options {
     /// Where LoginRadius is, as in `https://acme.hub.loginradius.com`
     #[arg(long, env = "LOGINRADIUS_BASE_URL")]
     pub base_url: Option<String>,
-    /// Which URLs it speaks: classic (/sso/...) or site (/api/...)
-    #[arg(long, env = "LOGINRADIUS_FAMILY", value_enum, default_value = "classic")]
-    pub family: Family,
+    /// Which of LoginRadius's two APIs is there: classic (/sso/...) or site (/api/...)
+    #[arg(long = "family", env = "LOGINRADIUS_FAMILY", value_name = "API", value_enum, default_value = "classic")]
+    pub api: Api,
     /// The OAuth app's name in the LoginRadius Dashboard
     #[arg(long, env = "LOGINRADIUS_OAUTH_APP")]
     pub oauth_app: Option<String>,
@@ -51,7 +51,7 @@ pub struct Options {
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
-    /// Print tokens whole
+    /// Print whole tokens
     #[arg(long)]
     pub show_secrets: bool,
 }
@@ -60,13 +60,13 @@ pub struct Options {
 #[derive(Debug, clap::Args)]
 #[non_exhaustive]
 pub struct DeviceOptions {
-    /// Where LoginRadius is, and who is calling
+    /// Where LoginRadius is, and which app calls it
     #[command(flatten)]
     pub common: Options,
-    /// What the device asks for, separated by spaces
+    /// The scopes that the device asks for, separated by spaces
     #[arg(long, default_value = "email profile")]
     pub scope: String,
-    /// Press the emulator's buttons, for a run without a browser
+    /// Allow the device at the emulator, for a run without a browser
     #[arg(long)]
     pub approve: bool,
 }
@@ -75,21 +75,21 @@ pub struct DeviceOptions {
 #[derive(Debug, clap::Args)]
 #[non_exhaustive]
 pub struct BrowserOptions {
-    /// Where LoginRadius is, and who is calling
+    /// Where LoginRadius is, and which app calls it
     #[command(flatten)]
     pub common: Options,
-    /// What the person is asked to allow, separated by spaces
+    /// The scopes that the user is asked to allow, separated by spaces
     #[arg(long, default_value = "email profile")]
     pub scope: String,
-    /// How PKCE's method is called: SHA256 as LoginRadius's guide has it, S256 as RFC 7636 and other servers have it
+    /// The name of PKCE's method: SHA256 as in LoginRadius's guide, or S256 as in RFC 7636 and at other servers
     #[arg(long, value_enum, default_value = "SHA256")]
     pub challenge_method: Challenge,
-    /// Send `grant_type=authorization_code`, as RFC 6749 has it, in the classic family too
+    /// Send `grant_type=authorization_code`, as in RFC 6749, to the classic API too
     #[arg(long)]
     pub grant_type: bool,
 }
 
-/// How the method of PKCE's challenge is called.
+/// The name of PKCE's method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Challenge {
@@ -99,14 +99,14 @@ pub enum Challenge {
     /// RFC 7636's name
     #[value(name = "S256")]
     S256,
-    /// No name: LoginRadius takes SHA256 then
+    /// No name: LoginRadius's default is SHA256
     Omit,
 }
 
-/// LoginRadius's two families of URLs.
+/// LoginRadius's two APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
-pub enum Family {
+pub enum Api {
     /// `/sso/...`
     Classic,
     /// `/api/...`
@@ -123,34 +123,34 @@ pub enum Format {
     Json,
 }
 
-/// Whom an example talks to.
+/// The service that an example talks to.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Target {
-    /// The app that it speaks for.
+    /// The app that calls it.
     pub app: App,
-    /// The emulator that was started, unless it is a real service.
+    /// The emulator that was started; `None` at a real service.
     pub emulator: Option<Emulator>,
     approve: bool,
 }
 
 impl DeviceOptions {
-    /// The service that the options name, or an emulator that is started now.
+    /// Returns the service that the options name, or an emulator that is started now.
     ///
     /// # Errors
     ///
-    /// Those of [`Options::target`], and if buttons are to be pressed that are not the emulator's.
+    /// Those of [`Options::target`], and if `--approve` is given for a real service.
     pub fn target(&self) -> Result<Target> {
         let target = Target { approve: self.approve, ..self.common.target()? };
         if target.approve && target.emulator.is_none() {
-            return Err("--approve presses the emulator's buttons: leave out --client-id and --base-url".into());
+            return Err("--approve is for the emulator: leave out --client-id and --base-url".into());
         }
         Ok(target)
     }
 }
 
 impl BrowserOptions {
-    /// What the browser is sent to LoginRadius with, to come back to that address.
+    /// Returns the request that sends the browser to LoginRadius, and back to that address.
     #[must_use]
     pub fn request(&self, redirect_uri: &str) -> AuthorizationRequest {
         AuthorizationRequest::new(redirect_uri).scope(&self.scope)
@@ -167,7 +167,7 @@ impl BrowserOptions {
         Ok(target)
     }
 
-    /// Adds what these options say of the dialect.
+    /// Returns the dialect with the settings of these options.
     #[must_use]
     pub fn dialect(&self, dialect: Dialect) -> Dialect {
         let dialect = dialect.with_challenge_method(match self.challenge_method {
@@ -184,7 +184,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If the service does not have what the dialect asks for.
+    /// If the service's API does not have what the dialect asks for.
     pub fn set_dialect(&mut self, dialect: Dialect) -> Result {
         let service = self.app.service().clone().with_dialect(dialect)?;
         self.app = self.app.clone().with_service(service);
@@ -199,7 +199,7 @@ impl Target {
     pub fn set_api_host(&mut self, url: Option<&str>) -> Result {
         let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(()) };
         if self.emulator.is_some() {
-            return Err("--api-url is for a service: say who you are with --client-id too".into());
+            return Err("--api-url is for a service: give --client-id, too".into());
         }
         let service = self.app.service().clone().with_api_host(url);
         let service = service.map_err(|error| error.to_string().replace("the base URL", "--api-url"))?;
@@ -207,7 +207,7 @@ impl Target {
         Ok(())
     }
 
-    /// Presses the emulator's buttons, if the options say so.
+    /// Allows the device at the emulator, if `--approve` is given.
     ///
     /// # Errors
     ///
@@ -219,15 +219,15 @@ impl Target {
         }
     }
 
-    /// Who can sign in at the emulator.
-    pub fn say_who(&self, output: Output) {
+    /// Prints who can sign in at the emulator.
+    pub fn print_user(&self, output: Output) {
         if self.emulator.is_some() {
             let ada = seeded::ADA;
-            output.say(format!("Its user is {}, and her password is {}", ada.email, ada.password));
+            output.say(format!("Its user is {}, with the password {}", ada.email, ada.password));
         }
     }
 
-    /// The emulator ends with the program: leaves a browser the time to load its last page.
+    /// Waits until a browser has loaded its last page from the emulator, which ends with the program.
     pub fn let_the_browser_finish(&self) {
         if self.emulator.is_some() && !self.approve {
             thread::sleep(Duration::from_secs(1));
@@ -236,23 +236,23 @@ impl Target {
 }
 
 impl Options {
-    /// The service that the options name, or an emulator that is started now.
+    /// Returns the service that the options name, or an emulator that is started now.
     ///
     /// # Errors
     ///
     /// If the options contradict each other, or no port is free for the emulator.
     pub fn target(&self) -> Result<Target> {
-        // A second between two polls, so that the result of a click is seen at once.
+        // With polls every second, the result of a click arrives at once.
         self.target_or(Emulator::builder().device_interval(Duration::from_secs(1)))
     }
 
-    /// Whether the options name a service, so that no emulator is started.
+    /// Returns whether the options name a service, so that no emulator is started.
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.client_id.as_ref().is_some_and(|id| !id.is_empty())
     }
 
-    /// The service that the options name, or that emulator, which is started now.
+    /// Returns the service that the options name, or that emulator, which is started now.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ impl Options {
             Some(client_id) => (client_id, None),
             None => {
                 if let Some((option, _)) = settings.iter().find(|(_, value)| value.is_some()) {
-                    return Err(format!("{option} is for a service: say who you are with --client-id too").into());
+                    return Err(format!("{option} is for a service: give --client-id, too").into());
                 }
                 let emulator = emulator.start()?;
                 self.output()
@@ -280,11 +280,11 @@ impl Options {
             }
         };
         let base_url = base_url.as_deref().or(emulator.as_ref().map(Emulator::base_url));
-        let service = match (self.family, base_url) {
-            (Family::Classic, None) => Service::classic(),
-            (Family::Classic, Some(url)) => Service::classic_at(url)?,
-            (Family::Site, Some(url)) => Service::site_at(url)?,
-            (Family::Site, None) => return Err("--family site needs the site: give it with --base-url".into()),
+        let service = match (self.api, base_url) {
+            (Api::Classic, None) => Service::classic(),
+            (Api::Classic, Some(url)) => Service::classic_at(url)?,
+            (Api::Site, Some(url)) => Service::site_at(url)?,
+            (Api::Site, None) => return Err("--family site needs the address of the site: give --base-url".into()),
         };
         let dialect = Dialect::new().with_body_format(match self.body {
             Format::Form => BodyFormat::Form,
@@ -304,14 +304,14 @@ impl Options {
         Ok(Target { app, emulator, approve: false })
     }
 
-    /// Where results go.
+    /// Returns where results are printed, and how.
     #[must_use]
     pub fn output(&self) -> Output {
         Output { json: self.json, show_secrets: self.show_secrets }
     }
 }
 
-/// Where results go: lines for a person, or one JSON object a line.
+/// The output of an example: lines for the user, or one JSON object a line for a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -319,20 +319,20 @@ pub struct Output {
 }
 
 impl Output {
-    /// Whether the reader is a program.
+    /// Returns whether the output is for a program.
     #[must_use]
     pub fn is_json(self) -> bool {
         self.json
     }
 
-    /// A line for a person; a program is not shown it.
+    /// Prints a line for the user, and nothing for a program.
     pub fn say(self, text: impl AsRef<str>) {
         if !self.json {
             print_line(text.as_ref());
         }
     }
 
-    /// The address and the code of a device sign-in, with a QR code of the address.
+    /// Prints the address and the code of a device login, with a QR code of the address.
     pub fn prompt(self, grant: &DeviceGrant) {
         if self.json {
             return self.event(&json!({
@@ -345,7 +345,7 @@ impl Output {
             }));
         }
         let Some(link) = grant.browser_uri() else {
-            self.say(format!("This is no web address, so do not open it: {}", printable(&grant.verification_uri)));
+            self.say(format!("This is not a web address, so do not open it: {}", printable(&grant.verification_uri)));
             return self.say(format!("The code is {}", printable(&grant.user_code)));
         };
         self.say(format!("\nIn a browser, open  {}", printable(&grant.verification_uri)));
@@ -356,7 +356,7 @@ impl Output {
         }
     }
 
-    /// The address of a sign-in through a browser.
+    /// Prints the address of a login through a browser.
     pub fn authorize(self, url: &str) {
         if self.json {
             return self.event(&json!({ "event": "authorize", "url": url }));
@@ -364,7 +364,7 @@ impl Output {
         self.say(format!("\nIn a browser, open\n\n  {}\n", printable(url)));
     }
 
-    /// Tokens that were obtained, by an event of that name.
+    /// Prints tokens, as an event of that name.
     pub fn tokens(self, event: &str, tokens: &TokenSet) {
         let refresh_token = tokens.refresh_token.as_ref().map(|token| self.shown(token.expose()));
         let id_token = tokens.id_token.as_ref().map(|token| self.shown(token.expose()));
@@ -387,7 +387,7 @@ impl Output {
         self.say(format!("  refresh token  {}", refresh_token.as_deref().unwrap_or("none")));
     }
 
-    /// A JWT, and how it was obtained.
+    /// Prints a JWT, and how it was obtained.
     pub fn jwt(self, how: &str, jwt: &Jwt) {
         let jwt = self.shown(jwt.expose());
         if self.json {
@@ -397,26 +397,25 @@ impl Output {
         }
     }
 
-    /// Something that happened to a session.
+    /// Prints what happened to a session.
     pub fn session(self, name: &str, event: &SessionEvent) {
-        // The words of the JSON lines stay as they are, whatever the library calls them: programs read them.
-        let (word, text) = match event {
-            SessionEvent::Started => ("signed_in", "signed in, and the tokens are stored"),
-            SessionEvent::Refreshed => ("rotated", "refreshed, and the new tokens are stored"),
+        let text = match event {
+            SessionEvent::Started => "signed in, and the tokens are stored",
+            SessionEvent::Refreshed => "refreshed, and the new tokens are stored",
             SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => {
-                ("adopted", "another process has refreshed: its tokens are used")
+                "another process has refreshed: its tokens are used"
             }
-            SessionEvent::Adopted { .. } => ("adopted", "another process has signed in: its tokens are used"),
-            SessionEvent::RequestFailed { .. } => ("retried", "a request failed, and is tried again"),
-            SessionEvent::Unsaved { .. } => ("unsaved", "the new tokens are not stored yet"),
-            SessionEvent::Saved => ("saved", "what was not stored is stored now"),
-            SessionEvent::Ended { .. } => ("signed_out", "the session has ended"),
-            _ => ("other", "something else happened"),
+            SessionEvent::Adopted { .. } => "another process has signed in: its tokens are used",
+            SessionEvent::RequestFailed { .. } => "a request failed, and may be sent again",
+            SessionEvent::Unsaved { .. } => "the new tokens are not stored yet",
+            SessionEvent::Saved => "the new tokens are stored now",
+            SessionEvent::Ended { .. } => "the session has ended",
+            _ => event.as_str(),
         };
-        let error = event.error();
-        let error = error.map(ToString::to_string);
+        let error = event.error().map(ToString::to_string);
         if self.json {
-            return self.event(&json!({ "event": "session", "session": name, "happened": word, "error": error }));
+            return self
+                .event(&json!({ "event": "session", "session": name, "happened": event_word(event), "error": error }));
         }
         let why = error.map(|error| format!(": {}", printable(&error))).unwrap_or_default();
         self.say(format!("  [{}: {text}{why}]", printable(name)));
@@ -431,12 +430,12 @@ impl Output {
         self.say(format!("  {}: {}", error.kind(), printable(&message)));
     }
 
-    /// Something that was done, in a word for a program and in words for a person.
+    /// Prints what was done: the event for a program, the text for the user.
     pub fn done(self, event: &str, text: &str) {
         if self.json { self.event(&json!({ "event": event })) } else { self.say(text) }
     }
 
-    /// Numbers with their names.
+    /// Prints an event that consists of numbers with their names.
     pub fn summary(self, numbers: &Value) {
         if self.json {
             return self.event(numbers);
@@ -447,7 +446,7 @@ impl Output {
         self.say(format!("{event}: {}", rest.collect::<Vec<_>>().join(", ")));
     }
 
-    /// Ends an example: prints the error, if there is one.
+    /// Ends an example: prints its error, if there is one, and returns the program's status.
     #[must_use]
     pub fn finish(self, result: Result) -> ExitCode {
         let Err(error) = result else { return ExitCode::SUCCESS };
@@ -468,37 +467,49 @@ impl Output {
         ExitCode::FAILURE
     }
 
-    /// A secret's beginning, unless secrets are to be shown.
+    /// Returns the first letters of a secret, or the whole secret with `--show-secrets`.
     fn shown(self, secret: &str) -> String {
-        const ENOUGH_TO_RECOGNIZE: usize = 4;
+        const MAX_SHOWN: usize = 4;
         if self.show_secrets {
             return printable(secret);
         }
         let letters = secret.chars().count();
-        let start: String = secret.chars().take(ENOUGH_TO_RECOGNIZE.min(letters / 4)).collect();
+        let start: String = secret.chars().take(MAX_SHOWN.min(letters / 4)).collect();
         format!("{}... ({letters} characters)", printable(&start))
     }
 
     fn event(self, event: &Value) {
-        // JSON escapes the control characters of ASCII alone.
-        let escaped = |c| if is_harmless(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+        // serde_json escapes only the control characters of ASCII.
+        let escaped = |c| if is_printable(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
         print_line(&event.to_string().chars().map(escaped).collect::<String>());
     }
 }
 
-/// Text from a server, without what could steer a terminal or hide what is written.
+/// Replaces the characters of a text from a server that could control the terminal or hide other text.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_harmless(c) { c } else { '\u{fffd}' }).collect()
+    text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()
 }
 
-fn is_harmless(c: char) -> bool {
+fn is_printable(c: char) -> bool {
     let invisible = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     !c.is_control() && !invisible
 }
 
-/// Returns the word for a kind in the JSON lines. These words stay as they are, whatever the library calls the kinds:
-/// programs read them.
+/// Returns the word for an event in the JSON lines. Programs read these words, so they stay when the library renames an
+/// event.
+fn event_word(event: &SessionEvent) -> &'static str {
+    match event {
+        SessionEvent::Started => "signed_in",
+        SessionEvent::Refreshed => "rotated",
+        SessionEvent::RequestFailed { .. } => "retried",
+        SessionEvent::Ended { .. } => "signed_out",
+        _ => event.as_str(),
+    }
+}
+
+/// Returns the word for a kind in the JSON lines. Programs read these words, so they stay when the library renames a
+/// kind.
 fn kind_word(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Configuration | ErrorKind::Misuse | ErrorKind::RecordDamaged | ErrorKind::StoreRefused => "settings",
@@ -513,7 +524,7 @@ fn kind_word(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// The library's errors name its settings; here they are options.
+/// Replaces the library's settings in an error's message by the options that set them.
 fn as_options(message: &str) -> String {
     [
         ("`App::with_oauth_app`", "`--oauth-app`"),
@@ -530,7 +541,7 @@ fn seconds(time: Duration) -> Value {
     if time.subsec_nanos() == 0 { time.as_secs().into() } else { time.as_secs_f64().into() }
 }
 
-/// Scanners want dark on light, whatever the terminal's colours are.
+/// Colours a QR code for a terminal: scanners want dark on light.
 fn in_black_on_white(picture: &str) -> String {
     if !io::stdout().is_terminal() {
         return picture.to_owned();
@@ -538,7 +549,7 @@ fn in_black_on_white(picture: &str) -> String {
     picture.lines().map(|line| format!("\x1b[38;5;16;48;5;231m{line}\x1b[0m\n")).collect()
 }
 
-/// `println!` panics when nobody reads any more.
+/// Prints a line. Unlike `println!`, it does not panic when standard output is closed.
 fn print_line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }

@@ -107,7 +107,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let is_https = url.starts_with("https:");
     let service = Service { client, request, verifier, sessions: Sessions::default(), is_https };
 
-    target.say_who(output);
+    target.print_user(output);
     if output.is_json() {
         output.summary(&json!({ "event": "serving", "url": url, "listen": listen }));
     }
