@@ -13,22 +13,22 @@ use loginradius_blocking::ureq;
 use loginradius_emulator::{Api, BodyFormat, Emulator, Fault, Operation, seeded};
 use serde_json::{Value, json};
 
-/// Those that wait for somebody to press a button.
+/// The examples that wait until the user has allowed the device.
 const DEVICES: [&str; 3] = ["device_login", "async_device_login", "own_transport"];
 
-/// The one that calls what the library does not have.
+/// The example that calls an API which the library does not have.
 const ENDPOINT: &str = "own_endpoint";
 
 const OTHERS: [&str; 4] = ["password_login", "authorization_code", "refresh_and_revoke", "jwt"];
 
-/// Those that keep somebody signed in: without a service they end by themselves.
+/// The examples that keep a user signed in. Without a service they end by themselves.
 const SESSIONS: [&str; 2] = ["session", "shared_session"];
 
-/// Those that sign in through a browser. `logins.rs` is about what they do then.
+/// The examples that sign in through a browser. `logins.rs` tests what they do then.
 const LOGINS: [&str; 2] = ["desktop_login", "web_login"];
 
-/// What `session` tells without a service.
-const STORY: [&str; 15] = [
+/// The events of `session` without a service.
+const SESSION_DEMO: [&str; 15] = [
     "first_run",
     "session",
     "tokens",
@@ -46,7 +46,7 @@ const STORY: [&str; 15] = [
     "session",
 ];
 
-/// What an example that went well has said.
+/// Returns the events of an example that succeeded.
 fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
     match example {
         "device_login" if !is_service => &["prompt", "tokens", "refreshed", "jwt", "revoked"],
@@ -56,7 +56,7 @@ fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
         "jwt" => &["jwt", "jwt", "jwt", "jwt"],
         "own_endpoint" if !is_service => &["profile", "profile", "refused"],
         "own_endpoint" => &["profile", "profile"],
-        "session" if !is_service => &STORY,
+        "session" if !is_service => &SESSION_DEMO,
         "shared_session" if !is_service => &["rush", "outage", "logout"],
         _ => unreachable!(),
     }
@@ -65,9 +65,9 @@ fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
 #[test]
 fn each_runs_with_its_own_emulator() {
     let mut running = Vec::new();
-    for family in ["classic", "site"] {
+    for api in ["classic", "site"] {
         for body in ["form", "json"] {
-            let options = ["--json", "--family", family, "--body", body];
+            let options = ["--json", "--family", api, "--body", body];
             for example in DEVICES {
                 running.push((example, Example::start(example, &[&options[..], &["--approve"]].concat())));
             }
@@ -81,7 +81,7 @@ fn each_runs_with_its_own_emulator() {
         let ended = run.end();
         assert_eq!(ended.names(), expected(example, false), "{example}: {}", ended.stdout);
         if example == "shared_session" {
-            // What a service tells its operator: that the one behind it is out of order, as it was made to be.
+            // The service logs the outage of LoginRadius, which it has caused itself.
             assert!(ended.stderr.contains("Refresh Access Token: HTTP 503"), "{}", ended.stderr);
         } else {
             assert_eq!(ended.stderr, "", "{example}");
@@ -93,7 +93,7 @@ fn each_runs_with_its_own_emulator() {
 #[test]
 fn each_speaks_to_a_service() {
     thread::scope(|scope| {
-        for (family, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
+        for (api, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
             for (format, body) in [(BodyFormat::Form, "form"), (BodyFormat::Json, "json")] {
                 scope.spawn(move || {
                     for (example, emulator, ended) in all_at_services(&["--json", "--family", name, "--body", body]) {
@@ -101,7 +101,7 @@ fn each_speaks_to_a_service() {
                         assert_eq!(ended.stderr, "", "{example}");
                         assert!(ended.success, "{example}");
                         for request in emulator.requests() {
-                            assert_eq!(request.api, Some(family), "{example}");
+                            assert_eq!(request.api, Some(api), "{example}");
                             assert_eq!(request.client_id.as_deref(), Some(seeded::OTHER_CLIENT_ID), "{example}");
                             match request.operation.unwrap() {
                                 Operation::JwtToken => assert_eq!(request.body_format, BodyFormat::None),
@@ -162,7 +162,7 @@ fn environment_variables_are_options_too() {
         assert_eq!(request.client_id.as_deref(), Some(seeded::OTHER_CLIENT_ID));
     }
 
-    // What is typed goes before what is set.
+    // An option goes before the environment.
     emulator.clear_requests();
     assert_eq!(run("password_login", &["--family", "classic", "--body", "form"]), ["tokens"]);
     let request = emulator.requests().remove(0);
@@ -200,7 +200,7 @@ fn secrets_are_printed_when_asked_for_alone() {
                         shown(&begun[0].access_token);
                         shown(&begun[0].refresh_token);
                     }
-                    // Neither is anybody's business, nor are those that the caller knows.
+                    // These are never printed: no user needs them, or the caller knows them.
                     for hidden in emulator.requests().iter().flat_map(|request| {
                         ["device_code", "client_secret", "password", "code"].map(|name| request.param(name))
                     }) {
@@ -234,7 +234,7 @@ fn errors_print_no_secrets() {
                 assert!(!printed.contains(secret), "{printed}");
             }
         }
-        // A usage error neither.
+        // Nor does a usage error.
         let environment = [("LOGINRADIUS_CLIENT_SECRET", secret), ("LOGINRADIUS_PASSWORD", password)];
         let ended = Example::start_in("password_login", &[&["--nonsense"], json].concat(), &environment).end();
         assert!(!ended.success);
@@ -272,7 +272,7 @@ fn the_prompt_has_all_but_the_device_code() {
 }
 
 #[test]
-fn a_person_is_shown_address_code_and_picture() {
+fn the_user_is_shown_address_code_and_picture() {
     for (example, emulator, ended) in at_services(&DEVICES, &[]) {
         assert!(ended.success);
         let grant = emulator.device_grants().pop().unwrap();
@@ -286,7 +286,7 @@ fn a_person_is_shown_address_code_and_picture() {
             assert!(ended.stdout.contains(&shown), "{example} does not print {shown:?}: {}", ended.stdout);
         }
         assert!(has_picture(&ended.stdout), "{example}");
-        assert!(!ended.stdout.contains('\x1b'), "{example} colours what is no terminal");
+        assert!(!ended.stdout.contains('\x1b'), "{example} prints colours outside of a terminal");
         assert_eq!(ended.stderr, "", "{example}");
     }
 }
@@ -310,7 +310,7 @@ fn a_service_is_only_signed_in_to_unless_the_tour_is_asked_for() {
 }
 
 #[test]
-fn a_refusal_is_told() {
+fn a_denial_is_an_error() {
     let emulator = emulator();
     let mut running = Vec::new();
     for example in DEVICES {
@@ -344,10 +344,10 @@ fn errors_say_what_to_do() {
     let known = ["--base-url", asked.base_url(), "--client-id", seeded::CLIENT_ID];
     let wrong_secret = [&known[..], &["--client-secret", "wrong", "--oauth-app", seeded::OAUTH_APP]].concat();
     let wrong_password = ["--username", seeded::ADA.email, "--password", "wrong"];
-    let (nobody, _taken) = nobody();
+    let (unused, _taken) = unused_address();
     let public = ["--base-url", "http://login.example.com", "--client-id", "c", "--oauth-app", "a"];
     let no_app = ["--base-url", here, "--client-id", seeded::CLIENT_ID];
-    let absent = ["--base-url", &nobody, "--client-id", "c", "--oauth-app", "a", "--client-secret", "s"];
+    let absent = ["--base-url", &unused, "--client-id", "c", "--oauth-app", "a", "--client-secret", "s"];
     let cases: &[(&[&str], &[&str], &str, &str)] = &[
         (&["authorization_code"], &wrong_secret, "settings", "check the client secret"),
         (&["password_login"], &[&wrong_secret[..], &wrong_password].concat(), "settings", "check the client secret"),
@@ -410,7 +410,7 @@ fn errors_say_what_to_do() {
     for (examples, arguments, kind, advice) in cases {
         for example in *examples {
             let mut arguments = [&["--json"], *arguments].concat();
-            // Without a code of its own it would read one.
+            // Without an option for the code it would read one.
             if *example == "authorization_code" && !arguments.contains(&"--code") {
                 arguments.extend(["--code", "c"]);
             }
@@ -425,13 +425,13 @@ fn errors_say_what_to_do() {
         assert!(message.contains(*advice), "{example} {arguments:?}: {message}");
         assert_eq!(ended.events().len(), 1, "{example} {arguments:?}: {}", ended.stdout);
     }
-    assert_eq!(emulator.requests(), [], "what is missing is known before anything is sent");
+    assert_eq!(emulator.requests(), [], "a missing option is found before anything is sent");
 }
 
 #[test]
-fn a_person_is_told_the_cause_too() {
-    let (nobody, _taken) = nobody();
-    let who = ["--base-url", &nobody, "--client-id", "c", "--client-secret", "s"];
+fn the_user_is_shown_the_cause_too() {
+    let (unused, _taken) = unused_address();
+    let who = ["--base-url", &unused, "--client-id", "c", "--client-secret", "s"];
     let ended = Example::start("password_login", &[&who[..], &["--username", "u", "--password", "p"]].concat()).end();
     assert!(!ended.success);
     assert_eq!(ended.stdout, "");
@@ -574,8 +574,8 @@ fn what_a_service_says_cannot_steer_the_terminal() {
         let grant = json!({
             "device_code": "d", "user_code": code, "verification_uri": address, "interval": 1, "expires_in": 600,
         });
-        let refusal = json!({ "error": "access_denied", "error_description": nasty });
-        let base_url = service_that_says(&grant, &refusal);
+        let denial = json!({ "error": "access_denied", "error_description": nasty });
+        let base_url = service_with(&grant, &denial);
         let options = ["--base-url", &base_url, "--client-id", "c", "--oauth-app", "a"];
         let mut human = Vec::from(DEVICES.map(|example| (example, Example::start(example, &options))));
         human.push(("session", Example::start("session", &[&options[..], &["--store", store]].concat())));
@@ -596,7 +596,7 @@ fn what_a_service_says_cannot_steer_the_terminal() {
             assert_eq!(has_picture(&ended.stdout), is_web, "{example}: {}", ended.stdout);
             assert_eq!(ended.stdout.contains("do not open it"), !is_web, "{example}: {}", ended.stdout);
         }
-        // A program is told what the service said, in JSON that stays on its line.
+        // A program gets what the service said, in JSON that stays on its line.
         let ended = machine.end();
         assert!(!ended.stdout.contains(['\x1b', '\r', '\x07']));
         let events = ended.events();
@@ -606,7 +606,7 @@ fn what_a_service_says_cannot_steer_the_terminal() {
 }
 
 #[test]
-fn nobody_has_to_read_to_the_end() {
+fn a_closed_standard_output_is_no_panic() {
     let mut running = Vec::new();
     for example in DEVICES.iter().chain(&OTHERS).chain([&ENDPOINT]).chain(&SESSIONS) {
         for options in [&["--json"][..], &[], &["--help"], &["--client-secret", "wrong"], &["--nonsense"]] {
@@ -624,7 +624,7 @@ fn nobody_has_to_read_to_the_end() {
         let ended = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(ended.stderr).unwrap();
         assert!(!stderr.contains("panicked"), "{example} {options:?}: {stderr}");
-        // A panic has its own status, as a signal has; a wrong secret is no matter to a device.
+        // A panic has a status of its own, and so has a signal. A device login needs no client secret.
         assert!(ended.status.code().is_some_and(|code| code <= 2), "{example} {options:?}: {}", ended.status);
         if matches!(options, [] | ["--json"]) {
             assert!(ended.status.success(), "{example} {options:?}: {stderr}");
@@ -675,7 +675,7 @@ fn a_session_outlives_the_program() {
     let store = folder.path().join("sessions");
     let options = ["--json", "--events", "--store", store.to_str().unwrap()];
     let start = |more: &[&str]| Example::start("session", &[&service(&emulator)[..], &options, more].concat());
-    let sign_in = |mut run: Example| {
+    let allow = |mut run: Example| {
         emulator.approve(&text(&run.event(), "user_code")).unwrap();
         run.end()
     };
@@ -686,14 +686,14 @@ fn a_session_outlives_the_program() {
         of_sessions.map(|event| text(&event, "happened")).collect()
     };
 
-    let first = sign_in(start(&[]));
+    let first = allow(start(&[]));
     assert_eq!(first.names(), ["prompt", "session", "tokens"]);
     assert_eq!(happened(&first), ["signed_in"]);
     let second = start(&[]).end();
-    assert_eq!(second.names(), ["tokens"], "nobody is asked again");
+    assert_eq!(second.names(), ["tokens"], "the user is asked again");
     assert_eq!(second.events()[0]["access_token"], first.events()[2]["access_token"]);
 
-    // When the token has ended, two runs at once refresh it once.
+    // After the token has expired, two runs at once refresh it once.
     thread::sleep(lifetime);
     let before = emulator.refreshes();
     let both = [start(&[]), start(&[])].map(|run| happened(&run.end()));
@@ -704,19 +704,19 @@ fn a_session_outlives_the_program() {
 
     // Another name is another session.
     let other = ["--name", "Grace / \u{e9}\n"];
-    let ended = sign_in(start(&other));
+    let ended = allow(start(&other));
     assert_eq!(ended.names(), ["prompt", "session", "tokens"]);
     assert_eq!(emulator.live_logins(), 2);
     assert_eq!(start(&[&other[..], &["--forget"]].concat()).end().names(), ["session", "forgotten"]);
-    assert_eq!(emulator.live_logins(), 2, "LoginRadius was not told");
+    assert_eq!(emulator.live_logins(), 2, "it was revoked at LoginRadius");
 
-    // An outage costs nobody the session.
+    // An outage does not end the session.
     thread::sleep(lifetime);
     emulator.fault(Operation::Refresh, Fault::Status(503));
     let ended = start(&[]).end();
     assert_eq!(ended.error().0, "try_later");
     emulator.clear_faults();
-    thread::sleep(Duration::from_secs(4)); // that nobody should try again so soon is stored too
+    thread::sleep(Duration::from_secs(4)); // the backoff is stored, too
     assert_eq!(happened(&start(&[]).end()), ["rotated"]);
 
     assert_eq!(start(&["--sign-out"]).end().names(), ["session", "signed_out"]);
@@ -726,7 +726,7 @@ fn a_session_outlives_the_program() {
 }
 
 #[test]
-fn a_session_prints_no_secret_and_says_what_to_mend() {
+fn a_session_prints_no_secret_and_says_what_to_fix() {
     let emulator = emulator();
     let home = tempfile::tempdir().unwrap();
     let home = home.path().to_str().unwrap();
@@ -751,7 +751,7 @@ fn a_session_prints_no_secret_and_says_what_to_mend() {
         }
     }
     #[cfg(target_os = "linux")]
-    assert!(std::path::Path::new(home).join("loginradius-examples").is_dir(), "that is where it is by default");
+    assert!(std::path::Path::new(home).join("loginradius-examples").is_dir(), "it is not there by default");
 
     for options in [&["--sign-out"][..], &["--forget"], &["--refresh"], &["--store", home]] {
         let (kind, message) = Example::start("session", &[&["--json"], options].concat()).end().error();
@@ -782,27 +782,27 @@ fn a_service_signs_its_users_in_and_out() {
 
     let (mut run, url) = start();
     assert_eq!(get(&format!("{url}/me/ada")).status(), 401);
-    let mut answer = post(&format!("{url}/login/ada"));
-    assert_eq!(answer.status(), 202);
-    let prompt: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+    let mut response = post(&format!("{url}/login/ada"));
+    assert_eq!(response.status(), 202);
+    let prompt: Value = serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
     emulator.approve(&text(&prompt, "user_code")).unwrap();
     assert_eq!(run.event()["happened"], "signed_in");
-    let mut answer = get(&format!("{url}/me/ada"));
-    let said: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+    let mut response = get(&format!("{url}/me/ada"));
+    let said: Value = serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
     assert!(said["name"] == "ada" && said["letters_of_the_jwt"].as_u64() > Some(100), "{said}");
 
-    // LoginRadius refuses the token, and is out of order.
+    // LoginRadius rejects the token, and is out of order.
     emulator.expire_access_tokens();
     emulator.fault(Operation::Refresh, Fault::Status(503));
-    let answer = get(&format!("{url}/me/ada"));
-    assert_eq!(answer.status(), 503);
-    let seconds: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let response = get(&format!("{url}/me/ada"));
+    assert_eq!(response.status(), 503);
+    let seconds: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=10).contains(&seconds));
     emulator.clear_faults();
     thread::sleep(Duration::from_secs(seconds));
     assert_eq!(get(&format!("{url}/me/ada")).status(), 200);
 
-    // Another service goes on with the session.
+    // Another process of the service continues the session.
     #[cfg(unix)]
     {
         let interrupted = std::process::Command::new("kill").args(["-INT", &run.child.id().to_string()]).status();
@@ -818,7 +818,7 @@ fn a_service_signs_its_users_in_and_out() {
 }
 
 #[test]
-fn the_storm_breaks_no_promise() {
+fn the_storm_breaks_no_guarantee() {
     let storm = |options: &str| {
         let ended = Example::start("session_storm", &options.split(' ').collect::<Vec<_>>()).end();
         assert!(ended.success, "{options}: {}{}", ended.stdout, ended.stderr);
@@ -846,13 +846,13 @@ fn the_storm_breaks_no_promise() {
     assert_eq!((&line["replays"], &line["signed_out_explained"]), (&json!(0), &json!(0)), "{line}");
 }
 
-/// A service of the test's own, so that it can be looked at.
+/// Starts an emulator that the test can inspect.
 fn emulator() -> Emulator {
     Emulator::builder().device_interval(Duration::from_secs(1)).start().unwrap()
 }
 
-/// An address at which nobody listens, and nobody will while the connection exists: its near end has the port.
-fn nobody() -> (String, TcpStream) {
+/// Returns an address at which no server listens, nor can while the connection exists: its near end has the port.
+fn unused_address() -> (String, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     // The far end stays open until the near one closes.
@@ -860,13 +860,13 @@ fn nobody() -> (String, TcpStream) {
     (format!("http://{}", taken.local_addr().unwrap()), taken)
 }
 
-/// Every example with these options, all at once.
+/// Runs every example with these options, all at once.
 fn all_at_services(options: &[&str]) -> Vec<(&'static str, Emulator, Ended)> {
     let examples: Vec<_> = DEVICES.into_iter().chain(OTHERS).collect();
     at_services(&examples, options)
 }
 
-/// These examples, each with a service of its own.
+/// Runs these examples, each with a service of its own.
 fn at_services(examples: &[&'static str], options: &[&str]) -> Vec<(&'static str, Emulator, Ended)> {
     thread::scope(|scope| {
         let start = |&example| {
@@ -882,7 +882,7 @@ fn at_services(examples: &[&'static str], options: &[&str]) -> Vec<(&'static str
     })
 }
 
-/// An example with this service, given what it needs to go well.
+/// Runs an example with this service, and what it needs to succeed.
 fn at_service(example: &str, emulator: &Emulator, options: &[&str]) -> Ended {
     let ada = seeded::ADA;
     let redirect = "https://www.example.com/callback";
@@ -925,7 +925,7 @@ fn at_service(example: &str, emulator: &Emulator, options: &[&str]) -> Ended {
     run.end()
 }
 
-/// A sign-in of the client that the examples are given.
+/// Makes a login of the client that the examples use.
 fn tokens(emulator: &Emulator) -> loginradius_emulator::Login {
     let who = ["--username", seeded::ADA.email, "--password", seeded::ADA.password];
     let run = Example::start("password_login", &[&service(emulator)[..], &["--json"], &who].concat());
@@ -933,10 +933,10 @@ fn tokens(emulator: &Emulator) -> loginradius_emulator::Login {
     emulator.logins().pop().unwrap()
 }
 
-/// Everything secret that the emulator has seen or given out.
+/// Returns every secret that the emulator has received or issued.
 fn secrets(emulator: &Emulator) -> Vec<String> {
     let mut secrets: Vec<String> =
-        emulator.logins().into_iter().flat_map(|sign_in| [sign_in.access_token, sign_in.refresh_token]).collect();
+        emulator.logins().into_iter().flat_map(|login| [login.access_token, login.refresh_token]).collect();
     secrets.extend(emulator.device_grants().into_iter().map(|grant| grant.device_code));
     for request in emulator.requests() {
         for (name, value) in request.params {
@@ -949,12 +949,12 @@ fn secrets(emulator: &Emulator) -> Vec<String> {
     secrets
 }
 
-/// Waits for what another thread does.
+/// Waits for another thread.
 #[track_caller]
 fn until(done: impl Fn() -> bool) {
     let before = std::time::Instant::now();
     while !done() {
-        assert!(before.elapsed() < common::PATIENCE, "it does not happen");
+        assert!(before.elapsed() < common::MAX_WAIT, "it does not happen");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -963,20 +963,20 @@ fn has_picture(text: &str) -> bool {
     text.contains(['█', '▀', '▄'])
 }
 
-/// A service that answers every request for a device code with the one and every poll with the other.
-fn service_that_says(grant: &Value, refusal: &Value) -> String {
+/// Starts a service that responds to a request for a device code with the one and to a poll with the other.
+fn service_with(grant: &Value, denial: &Value) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let (grant, refusal) = (grant.to_string(), refusal.to_string());
+    let (grant, denial) = (grant.to_string(), denial.to_string());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let _ = answer(&stream, &grant, &refusal);
+            let _ = respond(&stream, &grant, &denial);
         }
     });
     base_url
 }
 
-fn answer(stream: &TcpStream, grant: &str, refusal: &str) -> std::io::Result<()> {
+fn respond(stream: &TcpStream, grant: &str, denial: &str) -> std::io::Result<()> {
     let mut request = BufReader::new(stream);
     let mut first = String::new();
     request.read_line(&mut first)?;
@@ -991,7 +991,7 @@ fn answer(stream: &TcpStream, grant: &str, refusal: &str) -> std::io::Result<()>
         }
     }
     request.read_exact(&mut vec![0; length])?;
-    let (status, body) = if first.contains("/device ") { ("200 OK", grant) } else { ("400 Bad Request", refusal) };
+    let (status, body) = if first.contains("/device ") { ("200 OK", grant) } else { ("400 Bad Request", denial) };
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
     write!(&*stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -1,5 +1,5 @@
-//! The examples that sign in through a browser, as programs. A visitor of the test's own plays the browser: it keeps
-//! cookies, and goes nowhere by itself.
+//! The examples that sign in through a browser, as programs. The browser is one of the test's own: it keeps cookies, and
+//! follows no redirect by itself.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Example, PATIENCE, service, text};
+use common::{Example, MAX_WAIT, service, text};
 use loginradius_blocking::ureq;
 use loginradius_emulator::{Api, BodyFormat, CodeState, Emulator, Fault, Operation, RecordedRequest, seeded};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 #[test]
 fn a_desktop_signs_in() {
-    for (family, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
+    for (api, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
         for (format, body) in [(BodyFormat::Form, "form"), (BodyFormat::Json, "json")] {
             let emulator = Emulator::start().unwrap();
             let (run, url) = desktop(&emulator, &["--family", name, "--body", body, "--show-secrets"]);
@@ -34,12 +34,12 @@ fn a_desktop_signs_in() {
             let ended = run.end();
             assert_eq!(ended.names(), ["authorize", "tokens"]);
             assert!(ended.success && ended.stderr.is_empty(), "{}", ended.stderr);
-            let sign_in = emulator.logins().pop().unwrap();
+            let login = emulator.logins().pop().unwrap();
             let tokens = &ended.events()[1];
-            assert_eq!(text(tokens, "access_token"), sign_in.access_token);
-            assert_eq!(text(tokens, "refresh_token"), sign_in.refresh_token);
-            let exchange = asked(&emulator, Operation::CodeExchange);
-            assert_eq!((exchange.api, exchange.body_format), (Some(family), format));
+            assert_eq!(text(tokens, "access_token"), login.access_token);
+            assert_eq!(text(tokens, "refresh_token"), login.refresh_token);
+            let exchange = last_request(&emulator, Operation::CodeExchange);
+            assert_eq!((exchange.api, exchange.body_format), (Some(api), format));
             assert_eq!(emulator.codes()[0].state, CodeState::Redeemed);
         }
     }
@@ -70,7 +70,7 @@ fn a_desktop_asks_as_the_options_say() {
         }
         assert_eq!(Visitor::default().get(&emulator.authorize(&url).unwrap().url).status, 200);
         assert_eq!(run.end().names(), ["authorize", "tokens"]);
-        assert_eq!(asked(&emulator, Operation::CodeExchange).param("grant_type"), grant_type);
+        assert_eq!(last_request(&emulator, Operation::CodeExchange).param("grant_type"), grant_type);
     }
 }
 
@@ -82,11 +82,11 @@ fn a_desktop_needs_no_client_secret() {
     let url = text(&run.event(), "url");
     Visitor::default().get(&emulator.authorize(&url).unwrap().url);
     assert_eq!(run.end().names(), ["authorize", "tokens"]);
-    assert_eq!(asked(&emulator, Operation::CodeExchange).param("client_secret"), None);
+    assert_eq!(last_request(&emulator, Operation::CodeExchange).param("client_secret"), None);
 }
 
 #[test]
-fn a_desktop_is_told_that_the_person_said_no() {
+fn a_desktop_ends_when_the_user_denies() {
     let emulator = Emulator::start().unwrap();
     let (run, url) = desktop(&emulator, &[]);
     let page = Visitor::default().get(&emulator.deny_authorization(&url).unwrap().url);
@@ -110,7 +110,7 @@ fn a_desktop_gives_up_in_time() {
 }
 
 #[test]
-fn a_desktop_goes_on_waiting_after_what_is_not_its_callback() {
+fn a_desktop_ignores_what_is_not_its_callback() {
     let emulator = Emulator::start().unwrap();
     let (run, url) = desktop(&emulator, &[]);
     let landing = emulator.authorize(&url).unwrap();
@@ -118,26 +118,26 @@ fn a_desktop_goes_on_waiting_after_what_is_not_its_callback() {
     let visitor = Visitor::default();
     let root = landing.url.split("/callback").next().unwrap();
     assert_eq!(visitor.get(&format!("{root}/favicon.ico")).status, 404);
-    assert_eq!(visitor.get(&landing.url.replace(&right, "of-somebody-else")).status, 400);
+    assert_eq!(visitor.get(&landing.url.replace(&right, "of-another-login")).status, 400);
     let denied = format!("{root}/callback?error=access_denied");
-    assert_eq!(visitor.get(&denied).status, 400, "another site cannot say no for the person");
+    assert_eq!(visitor.get(&denied).status, 400, "another site cannot deny for the user");
     assert_eq!(visitor.get(&landing.url).status, 200);
     assert_eq!(run.end().names(), ["authorize", "tokens"]);
 }
 
 #[test]
-fn a_desktop_exchanges_a_code_once_however_often_it_comes() {
+fn a_desktop_redeems_a_code_once_however_often_it_comes() {
     let emulator = Emulator::start().unwrap();
     let (run, url) = desktop(&emulator, &[]);
     let landing = emulator.authorize(&url).unwrap().url;
-    let answered = thread::scope(|scope| {
+    let statuses = thread::scope(|scope| {
         let open = || Visitor::default().send(&landing, None).map(|page| page.status);
         let both = [scope.spawn(open), scope.spawn(open)];
         both.map(|one| one.join().unwrap())
     });
-    assert!(answered.contains(&Some(200)), "{answered:?}");
+    assert!(statuses.contains(&Some(200)), "{statuses:?}");
     assert_eq!(run.end().names(), ["authorize", "tokens"]);
-    assert!(Visitor::default().send(&landing, None).is_none(), "nobody waits any more");
+    assert!(Visitor::default().send(&landing, None).is_none(), "it still listens");
     assert_eq!((emulator.codes()[0].sent, emulator.counters().code_replays), (1, 0));
     assert_eq!(emulator.live_logins(), 1);
 }
@@ -154,11 +154,11 @@ fn a_desktop_prints_secrets_when_asked_for_alone() {
             let ended = run.end();
             assert!(ended.success, "{}", ended.stderr);
             let printed = ended.stdout + &ended.stderr;
-            let sign_in = emulator.logins().remove(0);
-            for token in [&sign_in.access_token, &sign_in.refresh_token] {
+            let login = emulator.logins().remove(0);
+            for token in [&login.access_token, &login.refresh_token] {
                 assert_eq!(printed.contains(token), !shown.is_empty(), "{printed}");
             }
-            let exchange = asked(&emulator, Operation::CodeExchange);
+            let exchange = last_request(&emulator, Operation::CodeExchange);
             for name in ["code", "code_verifier", "client_secret"] {
                 assert!(!printed.contains(exchange.param(name).unwrap()), "{name} in {printed}");
             }
@@ -167,7 +167,7 @@ fn a_desktop_prints_secrets_when_asked_for_alone() {
 }
 
 #[test]
-fn a_desktop_says_what_to_mend() {
+fn a_desktop_says_what_to_fix() {
     let emulator = Emulator::start().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().port().to_string();
@@ -192,7 +192,7 @@ fn a_desktop_says_what_to_mend() {
 }
 
 #[test]
-fn nobody_has_to_read_what_a_desktop_says() {
+fn a_closed_standard_output_is_no_panic_of_a_desktop() {
     for mode in [&["--json"][..], &[]] {
         let mut command = common::command("desktop_login");
         command.args(mode).args(["--print-url", "--timeout", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -200,7 +200,7 @@ fn nobody_has_to_read_what_a_desktop_says() {
         drop(child.stdout.take());
         let ended = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(ended.stderr).unwrap();
-        // A panic has its own status, as a signal has.
+        // A panic has a status of its own, and so has a signal.
         assert_eq!(ended.status.code(), Some(1), "{stderr}");
         assert_eq!(stderr.contains("within 1 s"), mode.is_empty(), "{stderr}");
     }
@@ -221,7 +221,7 @@ fn a_desktop_without_options_has_an_emulator_and_says_who_can_sign_in() {
 }
 
 #[test]
-fn a_desktop_goes_on_without_a_browser() {
+fn a_desktop_continues_without_a_browser() {
     let emulator = Emulator::start().unwrap();
     // The test's environment has no search path, and so no browser.
     let mut run = Example::start("desktop_login", &service(&emulator));
@@ -234,7 +234,7 @@ fn a_desktop_goes_on_without_a_browser() {
 
 #[cfg(unix)]
 #[test]
-fn a_desktop_opens_the_persons_browser() {
+fn a_desktop_opens_the_users_browser() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let emulator = Emulator::start().unwrap();
@@ -248,7 +248,7 @@ fn a_desktop_opens_the_persons_browser() {
     let url = text(&run.event(), "url");
     let before = Instant::now();
     while !opened.exists() {
-        assert!(before.elapsed() < PATIENCE, "no browser was opened");
+        assert!(before.elapsed() < MAX_WAIT, "no browser was opened");
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(fs::read_to_string(&opened).unwrap(), url);
@@ -265,22 +265,25 @@ fn a_desktop_opens_the_persons_browser() {
 
 #[test]
 fn a_visitor_signs_in_and_out() {
-    for (family, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
+    for (api, name) in [(Api::Classic, "classic"), (Api::Site, "site")] {
         let web = Web::start(&["--family", name]);
         let visitor = Visitor::default();
         let page = visitor.get(&web.url);
         assert!(page.status == 200 && page.body.contains("href=\"/login\""), "{}", page.body);
-        assert_eq!(page.cookie(), None, "who only looks is not remembered");
+        assert_eq!(page.cookie(), None, "a visitor who does not sign in has a session");
 
         web.sign_in(&visitor);
-        assert_eq!(asked(&web.emulator, Operation::CodeExchange).api, Some(family));
-        assert_eq!(asked(&web.emulator, Operation::JwtToken).api, Some(family));
+        assert_eq!(last_request(&web.emulator, Operation::CodeExchange).api, Some(api));
+        assert_eq!(last_request(&web.emulator, Operation::JwtToken).api, Some(api));
         let page = visitor.get(&web.url);
         assert!(page.body.contains("<h1>Signed in</h1>"), "{}", page.body);
         for (claim, value) in [("sub", seeded::ADA.uid), ("email", seeded::ADA.email)] {
             assert!(page.body.contains(&format!("<dt>{claim}</dt><dd>{value}</dd>")), "{}", page.body);
         }
-        assert!(!Visitor::default().get(&web.url).body.contains(seeded::ADA.email), "everybody is signed in");
+        assert!(
+            !Visitor::default().get(&web.url).body.contains(seeded::ADA.email),
+            "another browser is signed in, too"
+        );
 
         let page = visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
         assert_eq!((page.status, page.location().as_str()), (303, "/"));
@@ -334,7 +337,7 @@ fn a_cookie_whose_name_is_only_like_ours_is_not_read() {
 }
 
 #[test]
-fn a_look_at_the_head_neither_begins_nor_ends_a_sign_in() {
+fn a_head_request_neither_begins_nor_ends_a_login() {
     let web = Web::start(&[]);
     for path in ["/login", "/callback?code=a&state=b"] {
         let response = ureq::head(web.at(path)).config().http_status_as_error(false).build().call().unwrap();
@@ -344,7 +347,7 @@ fn a_look_at_the_head_neither_begins_nor_ends_a_sign_in() {
 }
 
 #[test]
-fn tokens_that_nobody_needs_are_revoked_even_if_the_browser_has_left() {
+fn tokens_of_no_use_are_revoked_even_if_the_browser_disconnects() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     let begun = visitor.get(&web.at("/login"));
@@ -412,31 +415,54 @@ fn the_cookie_has_the_flags_of_its_address() {
 }
 
 #[test]
-fn a_session_has_a_new_id_after_the_sign_in() {
+fn a_session_has_a_new_id_after_the_login() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
-    // Somebody has put a cookie into the visitor's browser.
-    visitor.keep("web_login", "a-value-that-somebody-else-knows");
+    // An attacker has put a cookie into the visitor's browser.
+    visitor.keep("web_login", "a-value-that-an-attacker-knows");
     let begun = visitor.get(&web.at("/login"));
     let before = visitor.session();
-    assert_ne!(before, "a-value-that-somebody-else-knows");
-    // Or has begun a sign-in, and given its cookie to the visitor.
+    assert_ne!(before, "a-value-that-an-attacker-knows");
+    // Or has begun a login, and put its cookie there.
     visitor.get(&web.emulator.authorize(&begun.location()).unwrap().url);
     assert_ne!(visitor.session(), before);
     assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
-    for known in ["a-value-that-somebody-else-knows", &before, ""] {
+    for known in ["a-value-that-an-attacker-knows", &before, ""] {
         let other = Visitor::default();
         other.keep("web_login", known);
         assert!(!other.get(&web.url).body.contains(seeded::ADA.email), "{known}");
     }
 
-    // A second sign-in has a new id too, and ends the first one.
+    // A second login has a new id, too, and ends the first one.
     let first = visitor.session();
     web.sign_in(&visitor);
     assert_ne!(visitor.session(), first);
     visitor.keep("web_login", &first);
     assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
     assert_eq!(web.emulator.live_logins(), 1);
+}
+
+#[test]
+fn two_browsers_of_one_user_have_a_session_each() {
+    let web = Web::start(&[]);
+    let [first, second] = [Visitor::default(), Visitor::default()];
+    web.sign_in(&first);
+    let id = first.session();
+    web.sign_in(&second);
+    assert_ne!(second.session(), id);
+    assert_eq!(web.emulator.live_logins_of(seeded::ADA.email).len(), 2, "the second login has ended the first");
+    for browser in [&first, &second] {
+        assert!(browser.get(&web.url).body.contains(seeded::ADA.email));
+    }
+    assert_eq!(first.session(), id);
+
+    // The one signs out, and the other stays signed in, with its own tokens.
+    let csrf = second.get(&web.url).field("csrf");
+    assert_eq!(second.post(&web.at("/logout"), &[("csrf", &csrf)]).status, 303);
+    assert!(!second.get(&web.url).body.contains(seeded::ADA.email));
+    assert!(first.get(&web.url).body.contains(seeded::ADA.email));
+    let ended: Vec<bool> = web.emulator.logins().iter().map(|login| !login.live).collect();
+    assert_eq!(ended, [false, true]);
 }
 
 #[test]
@@ -470,7 +496,7 @@ fn of_the_same_callback_many_times_at_once_one_signs_in() {
     let visitor = Visitor::default();
     let landing = web.landing(&visitor);
     let id = visitor.session();
-    let mut answers = thread::scope(|scope| {
+    let mut statuses = thread::scope(|scope| {
         let open = || {
             let tab = Visitor::default();
             tab.keep("web_login", &id);
@@ -478,8 +504,8 @@ fn of_the_same_callback_many_times_at_once_one_signs_in() {
         };
         [(); 8].map(|()| scope.spawn(open)).map(|tab| tab.join().unwrap())
     });
-    answers.sort_unstable();
-    assert_eq!(answers, [303, 400, 400, 400, 400, 400, 400, 400]);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 400, 400, 400, 400, 400, 400, 400]);
     assert_eq!((web.emulator.codes()[0].sent, web.emulator.logins().len()), (1, 1));
 }
 
@@ -517,9 +543,9 @@ fn tabs_sign_in_side_by_side() {
         assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
     }
     assert_eq!(web.emulator.logins().len(), 2);
-    assert_eq!(web.emulator.live_logins(), 1, "the tokens of the first are of no use to anybody");
+    assert_eq!(web.emulator.live_logins(), 1, "the tokens of the first were not revoked");
 
-    // Two at the same instant: whichever is first, the browser has one sign-in and no more.
+    // Two at the same instant: the browser has one login, whichever is first.
     let fourth = web.landing(&visitor);
     let id = visitor.session();
     let statuses = thread::scope(|scope| {
@@ -548,15 +574,15 @@ fn a_browser_can_begin_only_so_often() {
 }
 
 #[test]
-fn a_person_who_says_no_is_not_signed_in() {
+fn a_user_who_denies_is_not_signed_in() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     let url = visitor.get(&web.at("/login")).location();
     let page = visitor.get(&web.emulator.deny_authorization(&url).unwrap().url);
     assert_eq!(page.status, 400);
-    assert!(page.body.contains("The sign-in was not allowed.") && page.body.contains("href=\"/\""), "{}", page.body);
+    assert!(page.body.contains("The login was not allowed.") && page.body.contains("href=\"/\""), "{}", page.body);
     assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
-    // And may think again.
+    // And may sign in after that.
     web.sign_in(&visitor);
 }
 
@@ -586,7 +612,7 @@ fn what_a_jwt_says_is_text_and_never_markup() {
 }
 
 #[test]
-fn a_jwt_that_cannot_be_verified_signs_nobody_in() {
+fn a_jwt_that_cannot_be_verified_signs_no_user_in() {
     let good = |web: &Web| json!({ "iss": web.issuer(), "exp": 9_999_999_999_u64, "aud": "me", "sub": "x" });
     let web = Web::start(&["--audience", "me"]);
     let visitor = Visitor::default();
@@ -601,17 +627,17 @@ fn a_jwt_that_cannot_be_verified_signs_nobody_in() {
         web.fails(&visitor, 502);
     }
     let mut other_key = web.emulator.sign_jwt("demo-jwt-app-hs384", &good(&web).to_string()).unwrap();
-    web.next_answer(&other_key);
+    web.next_jwt_response(&other_key);
     web.fails(&visitor, 502);
     other_key.truncate(other_key.rfind('.').unwrap() + 1);
-    web.next_answer(&other_key);
+    web.next_jwt_response(&other_key);
     web.fails(&visitor, 502);
     let before = web.emulator.live_logins();
-    assert_eq!(before, 1, "the tokens of those who are not signed in were not revoked");
+    assert_eq!(before, 1, "the tokens of a user who is not signed in were not revoked");
 }
 
 #[test]
-fn a_service_that_is_out_of_order_is_told_of_with_its_own_status() {
+fn an_outage_of_loginradius_has_a_status_of_its_own() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     for operation in [Operation::CodeExchange, Operation::JwtToken] {
@@ -640,23 +666,23 @@ fn a_sign_out_takes_the_forms_own_token() {
         assert_eq!(page.status, 403, "{form:?}");
         assert!(visitor.get(&web.url).body.contains(seeded::ADA.email), "{form:?}");
     }
-    assert_eq!(visitor.get(&web.at("/logout")).status, 405, "a link signs nobody out");
+    assert_eq!(visitor.get(&web.at("/logout")).status, 405, "a link signs no user out");
     assert_eq!(web.emulator.live_logins(), 2);
 
-    // LoginRadius cannot be told: here it has ended all the same.
+    // LoginRadius is out of order: here the session has ended all the same.
     web.emulator.fault(Operation::Revoke, Fault::Status(503));
     let csrf = visitor.get(&web.url).field("csrf");
     let session = visitor.session();
     assert_eq!(visitor.post(&web.at("/logout"), &[("csrf", &csrf)]).status, 303);
     visitor.keep("web_login", &session);
     assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
-    // And once more, when nobody is signed in.
+    // And once more, when no user is signed in.
     assert_eq!(visitor.post(&web.at("/logout"), &[("csrf", &csrf)]).status, 303);
     assert!(other.get(&web.url).body.contains(seeded::ADA.email));
 }
 
 #[test]
-fn no_link_says_where_a_sign_in_ends() {
+fn no_link_decides_where_a_login_ends() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     let elsewhere = "next=https://evil.example/&return_to=//evil.example&redirect_uri=https://evil.example";
@@ -683,7 +709,7 @@ fn a_web_service_without_options_has_an_emulator_and_any_algorithm() {
 }
 
 #[test]
-fn a_web_service_says_what_to_mend_before_it_serves() {
+fn a_web_service_says_what_to_fix_before_it_serves() {
     let emulator = Emulator::start().unwrap();
     let (folder, key) = file("the-secret-of-the-jwt-app-is-quite-long\n");
     let absent = folder.path().join("absent");
@@ -721,8 +747,8 @@ fn a_web_service_prints_no_secret() {
     let page = visitor.get(&web.url);
     let key = seeded::JWT_APPS[0].secret.unwrap().to_owned();
     let mut secrets = vec![visitor.session(), page.field("csrf"), key];
-    for sign_in in web.emulator.logins() {
-        secrets.extend([sign_in.access_token, sign_in.refresh_token]);
+    for login in web.emulator.logins() {
+        secrets.extend([login.access_token, login.refresh_token]);
     }
     let exchanges = web.emulator.requests().into_iter();
     for exchange in exchanges.filter(|asked| asked.operation == Some(Operation::CodeExchange)) {
@@ -730,13 +756,13 @@ fn a_web_service_prints_no_secret() {
     }
     web.run.child.kill().unwrap();
     let ended = web.run.end();
-    assert!(ended.stderr.contains("JWT Token: HTTP 503"), "the operator is told: {}", ended.stderr);
+    assert!(ended.stderr.contains("JWT Token: HTTP 503"), "the error is not logged: {}", ended.stderr);
     for secret in secrets {
         assert!(!ended.stdout.contains(&secret) && !ended.stderr.contains(&secret), "{secret} is printed");
     }
 }
 
-/// `desktop_login` with this emulator as its service, and the address that it would open.
+/// Starts `desktop_login` with this emulator as its service. Returns the address that it would open, too.
 fn desktop(emulator: &Emulator, options: &[&str]) -> (Example, String) {
     let mut run =
         Example::start("desktop_login", &[&service(emulator)[..], &["--json", "--print-url"], options].concat());
@@ -747,7 +773,7 @@ fn desktop(emulator: &Emulator, options: &[&str]) -> (Example, String) {
     (run, url)
 }
 
-/// The address that an example tells a person or a program to open.
+/// Returns the address that an example prints for the user or for a program.
 fn address_in(run: &mut Example) -> String {
     loop {
         let line = run.line().expect("an address");
@@ -760,7 +786,7 @@ fn address_in(run: &mut Example) -> String {
     }
 }
 
-/// `web_login` with an emulator as its service, which the test can look at.
+/// `web_login` with an emulator as its service, which the test can inspect.
 struct Web {
     run: Example,
     /// Where it listens.
@@ -792,7 +818,7 @@ impl Web {
         format!("{}/", self.emulator.base_url())
     }
 
-    /// Begins a sign-in. Returns the address at which it ends when the person has allowed it.
+    /// Begins a login that the user allows. Returns the address of the callback.
     fn landing(&self, visitor: &Visitor) -> String {
         let page = visitor.get(&self.at("/login"));
         assert_eq!(page.status, 303, "{}", page.body);
@@ -805,7 +831,7 @@ impl Web {
         assert_eq!((page.status, page.location().as_str()), (303, "/"), "{}", page.body);
     }
 
-    /// A sign-in that the person has allowed, and that comes to nothing.
+    /// Makes a login that the user allows, and that fails.
     #[track_caller]
     fn fails(&self, visitor: &Visitor, status: u16) {
         let before = self.emulator.live_logins();
@@ -813,27 +839,27 @@ impl Web {
         assert_eq!(page.status, status, "{}", page.body);
         assert!(page.body.contains("href=\"/\""), "{}", page.body);
         assert_eq!(page.cookie(), None);
-        assert_eq!(self.emulator.live_logins(), before, "tokens that nobody needs were not revoked");
+        assert_eq!(self.emulator.live_logins(), before, "tokens of no use were not revoked");
     }
 
-    /// The next JWT has these claims.
+    /// Makes the next JWT have these claims.
     fn next_jwt(&self, claims: &Value) {
-        self.next_answer(&self.emulator.sign_jwt(seeded::JWT_APP, &claims.to_string()).unwrap());
+        self.next_jwt_response(&self.emulator.sign_jwt(seeded::JWT_APP, &claims.to_string()).unwrap());
     }
 
-    fn next_answer(&self, jwt: &str) {
+    fn next_jwt_response(&self, jwt: &str) {
         let body = json!({ "signature": jwt }).to_string();
         self.emulator.fault_times(Operation::JwtToken, Fault::Respond { status: 200, headers: Vec::new(), body }, 1);
     }
 }
 
-/// A browser that goes nowhere by itself. Like the others it keeps one set of cookies for all ports of a host.
+/// A browser that follows no redirect by itself. Like other browsers it keeps one set of cookies for all ports of a host.
 #[derive(Default)]
 struct Visitor {
     cookies: RefCell<BTreeMap<String, String>>,
 }
 
-/// What a browser was answered.
+/// A response that a browser got.
 struct Page {
     status: u16,
     headers: Vec<(String, String)>,
@@ -843,34 +869,34 @@ struct Page {
 impl Visitor {
     #[track_caller]
     fn get(&self, url: &str) -> Page {
-        self.send(url, None).expect("an answer")
+        self.send(url, None).expect("a response")
     }
 
     #[track_caller]
     fn post(&self, url: &str, form: &[(&str, &str)]) -> Page {
-        self.send(url, Some(form)).expect("an answer")
+        self.send(url, Some(form)).expect("a response")
     }
 
-    /// `None` if there is no answer.
+    /// Sends a request; `None` if there is no response.
     fn send(&self, url: &str, form: Option<&[(&str, &str)]>) -> Option<Page> {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(MAX_WAIT))
             .build()
             .new_agent();
         let cookies: Vec<_> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
-        let answer = match form {
+        let response = match form {
             None => agent.get(url).header("cookie", &cookies).call(),
             Some(form) => agent.post(url).header("cookie", &cookies).send_form(form.iter().copied()),
         };
-        let mut answer = answer.ok()?;
-        let values = answer.headers().iter();
+        let mut response = response.ok()?;
+        let values = response.headers().iter();
         let headers = values.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-        let body = answer.body_mut().read_to_string().ok()?;
-        let page = Page { status: answer.status().as_u16(), headers, body };
+        let body = response.body_mut().read_to_string().ok()?;
+        let page = Page { status: response.status().as_u16(), headers, body };
         if let Some((name, value, flags)) = page.cookie() {
             match flags.iter().any(|flag| flag == "Max-Age=0") {
                 true => self.cookies.borrow_mut().remove(&name),
@@ -884,13 +910,13 @@ impl Visitor {
         self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
     }
 
-    /// The session of the web service.
+    /// Returns the id of the web service's session.
     #[track_caller]
     fn session(&self) -> String {
         self.cookies.borrow()["web_login"].clone()
     }
 
-    /// Does on the emulator's pages what a person does, and returns where they lead.
+    /// Signs that user in on the emulator's pages, and allows. Returns where they lead.
     fn signs_in(&self, url: &str, user: &seeded::User) -> String {
         let (server, _) = url.split_at(url.find("/sso").expect("a classic address"));
         let page = self.get(url);
@@ -921,7 +947,7 @@ impl Page {
         self.header("location").unwrap_or_else(|| panic!("{} leads nowhere: {}", self.status, self.body))
     }
 
-    /// Name, value and sorted flags of the cookie that is set.
+    /// Returns the name, the value and the sorted flags of the cookie that is set.
     fn cookie(&self) -> Option<(String, String, Vec<String>)> {
         let header = self.header("set-cookie")?;
         let (cookie, flags) = header.split_once("; ").unwrap_or((&header, ""));
@@ -931,7 +957,7 @@ impl Page {
         Some((name.to_owned(), value.to_owned(), flags))
     }
 
-    /// The value of a hidden field.
+    /// Returns the value of a hidden field.
     #[track_caller]
     fn field(&self, name: &str) -> String {
         let field = self.body.split(&format!("name=\"{name}\" value=\"")).nth(1);
@@ -939,19 +965,19 @@ impl Page {
     }
 }
 
-/// A parameter of an address.
+/// Returns a parameter of an address.
 fn parameter(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
-/// The last request for that.
+/// Returns the last request of that operation.
 #[track_caller]
-fn asked(emulator: &Emulator, operation: Operation) -> RecordedRequest {
-    emulator.requests().into_iter().rfind(|asked| asked.operation == Some(operation)).expect("a request")
+fn last_request(emulator: &Emulator, operation: Operation) -> RecordedRequest {
+    emulator.requests().into_iter().rfind(|request| request.operation == Some(operation)).expect("a request")
 }
 
-/// A file with that in it, in a folder that ends with the test.
+/// Makes a file with that content, in a folder that ends with the test.
 fn file(content: &str) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
@@ -960,7 +986,7 @@ fn file(content: &str) -> (TempDir, String) {
     (folder, path)
 }
 
-/// A port that nobody had a moment ago.
+/// Returns a port that was free a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

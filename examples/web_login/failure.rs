@@ -1,4 +1,4 @@
-//! What went wrong, as a page that says what to do.
+//! An error as a page that says what to do.
 
 use std::error::Error as StdError;
 use std::io::{self, Write as _};
@@ -14,28 +14,28 @@ pub(crate) struct Failure {
     status: StatusCode,
     title: &'static str,
     advice: &'static str,
-    /// In LoginRadius's words.
-    said: Option<String>,
+    /// LoginRadius's own text.
+    description: Option<String>,
 }
 
 impl Failure {
     fn new(status: StatusCode, title: &'static str, advice: &'static str) -> Self {
-        Self { status, title, advice, said: None }
+        Self { status, title, advice, description: None }
     }
 
     pub(crate) fn not_understood() -> Self {
-        let advice = "This service and LoginRadius do not understand each other. Its operator has been told.";
+        let advice = "This service and LoginRadius do not understand each other. The error is logged.";
         Self::new(StatusCode::BAD_GATEWAY, "Not signed in", advice)
     }
 
-    /// There is no such sign-in, or no longer. Whoever is signed in stays so.
-    pub(crate) fn over() -> Self {
+    /// The login has ended, or belongs to another browser. A user who is signed in stays signed in.
+    pub(crate) fn not_pending() -> Self {
         let advice = "It was already finished, took too long, or began in another browser: go to the start page.";
-        Self::new(StatusCode::BAD_REQUEST, "This sign-in is over", advice)
+        Self::new(StatusCode::BAD_REQUEST, "This login is over", advice)
     }
 
     pub(crate) fn foreign_form() -> Self {
-        let advice = "Nothing was done: that form was not this page's, or an old one. Go to the start page.";
+        let advice = "Nothing was done: the form was not of this page, or it was too old. Go to the start page.";
         Self::new(StatusCode::FORBIDDEN, "Still signed in", advice)
     }
 }
@@ -44,44 +44,44 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
         let failure = match error.kind() {
-            ErrorKind::Denied => Self::new(BAD_REQUEST, "Not signed in", "The sign-in was not allowed."),
+            _ if error.is_transient() => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", "LoginRadius is out of reach: try again later.")
+            }
+            ErrorKind::Denied => Self::new(BAD_REQUEST, "Not signed in", "The login was not allowed."),
             ErrorKind::Expired => Self::new(
                 BAD_REQUEST,
                 "Too late",
-                "A sign-in may take ten minutes: go to the start page and begin again.",
+                "A login may take ten minutes: go to the start page and begin again.",
             ),
-            ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => Self::over(),
+            ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => Self::not_pending(),
             ErrorKind::SignInRequired | ErrorKind::UserActionRequired => {
                 Self::new(BAD_REQUEST, "Not signed in", "That did not work: go to the start page and begin again.")
             }
-            ErrorKind::Unavailable | ErrorKind::NotSent | ErrorKind::OutcomeUnknown => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", "LoginRadius is out of reach: try again later.")
-            }
-            // Nothing that a visitor could do about.
+            // A visitor can do nothing about these.
             _ => Self::not_understood(),
         };
         if failure.status.is_server_error() {
-            tell_operator(&error);
+            log(&error);
         }
-        Self { said: error.api_error().and_then(|service| service.description.clone()), ..failure }
+        Self { description: error.api_error().and_then(|said| said.description.clone()), ..failure }
     }
 }
 
 impl From<loginradius_jwt::Error> for Failure {
     fn from(error: loginradius_jwt::Error) -> Self {
-        tell_operator(&error);
+        log(&error);
         Self::not_understood()
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, pages::failure(self.title, self.advice, self.said.as_deref())).into_response()
+        (self.status, pages::failure(self.title, self.advice, self.description.as_deref())).into_response()
     }
 }
 
-/// The library's errors show no secret.
-pub(crate) fn tell_operator(error: &dyn StdError) {
-    // That nobody reads it any more must not end a request.
+/// Prints an error for the operator of the service. The library's errors show no secret.
+pub(crate) fn log(error: &dyn StdError) {
+    // A request continues if standard error is closed.
     let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
 }

@@ -2,17 +2,20 @@
 //!
 //!     cargo run --example web_login
 //!
-//! Without options it starts an emulator: open the address that it prints, and sign in as it says. `--client-id`
-//! points it at the real LoginRadius, which has to know the whole address of `/callback`:
+//! Without options it starts an emulator: open the address that it prints, and sign in with the password that it prints.
+//! `--client-id` points it at the real LoginRadius, which has to know the whole address of `/callback`:
 //!
 //!     cargo run --example web_login -- --client-id ... --client-secret ... --jwt-app ... --jwt-key public.pem \
 //!         --issuer https://acme.hub.loginradius.com/ --listen 127.0.0.1:8400 --public-url https://app.example
 //!
-//! - `GET /` shows the button, or what LoginRadius says of the person who has signed in.
-//! - `GET /login` begins: it remembers the sign-in in the browser's session, and sends the browser to LoginRadius.
-//! - `GET /callback` ends: it exchanges the code for tokens and those for a JWT, verifies the JWT, and gives the
-//!   browser a new session.
+//! - `GET /` shows the button, or the claims of the user who has signed in.
+//! - `GET /login` begins a login: it stores the pending login in the browser's session, and sends the browser to
+//!   LoginRadius.
+//! - `GET /callback` ends it: it redeems the code for tokens, gets a JWT by the access token, verifies the JWT, and gives
+//!   the browser a new session.
 //! - `POST /logout` signs out.
+//!
+//! Each browser has a session of its own, also if one user signs in from several.
 
 mod failure;
 mod pages;
@@ -46,7 +49,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::failure::{Failure, tell_operator};
+use crate::failure::{Failure, log};
 use crate::sessions::Sessions;
 
 /// Sign in the visitors of a web service at LoginRadius.
@@ -57,7 +60,7 @@ struct Cli {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// The address that browsers know this by, as in `https://app.example`; by default the one that it listens on
+    /// The address of this service for browsers, as in `https://app.example`; by default the one that it listens on
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// The algorithm of the JWT app
@@ -69,15 +72,15 @@ struct Cli {
     /// The issuer (`iss`) of its JWTs, as in `https://acme.hub.loginradius.com/`
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// The audience (`aud`) that its JWTs must have; without it, whichever they have is taken
+    /// The audience (`aud`) that its JWTs must have; by default any audience is accepted
     #[arg(long)]
     audience: Option<String>,
-    /// Revoke under the key `token`, as RFC 7009 has it, and not under LoginRadius's `refresh_token`
+    /// Send a token under the key `token` to be revoked, as in RFC 7009, and not under LoginRadius's `refresh_token`
     #[arg(long)]
     token_key: bool,
 }
 
-/// What all requests share.
+/// The state that all requests share.
 struct Service {
     client: Client,
     request: AuthorizationRequest,
@@ -98,10 +101,10 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let listener = TcpListener::bind(cli.listen).await?;
     let listen = listener.local_addr()?;
     let url = cli.public_url.as_deref().map_or_else(|| Ok(format!("http://{listen}")), origin)?;
-    // Somebody waits for the answer: rather tell them to try later than try for long.
+    // A browser waits: an early error is better than many attempts.
     let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?;
     let request = cli.browser.request(&format!("{url}/callback"));
-    // What is wrong with the settings is told now, and not to the first visitor.
+    // A mistake in the settings is reported now, and not to the first visitor.
     client.begin_browser_login(&request)?;
     JwtByAccessToken::new("any").request(client.app())?;
     let is_https = url.starts_with("https:");
@@ -113,19 +116,19 @@ async fn run(cli: &Cli, output: Output) -> Result {
     }
     output.say(format!("Serving at {listen}.\n\nIn a browser, open\n\n  {url}\n"));
     let stopped = || async { drop(tokio::signal::ctrl_c().await) };
-    // Who never ends a request must not keep it alive. Behind the internet's clients put a proxy with timeouts.
-    let patience = async {
+    // A client that never ends its request must not keep this alive. On the internet, use a proxy with timeouts.
+    let grace_period = async {
         stopped().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
     tokio::select! {
         served = axum::serve(listener, routes(service)).with_graceful_shutdown(stopped()) => Ok(served?),
-        () = patience => Ok(()),
+        () = grace_period => Ok(()),
     }
 }
 
 fn routes(service: Service) -> Router {
-    // A look at the head of these would begin or end a sign-in.
+    // A HEAD request to these would begin or end a login.
     let no_head = || async { StatusCode::METHOD_NOT_ALLOWED };
     Router::new()
         .route("/", get(start))
@@ -143,36 +146,37 @@ async fn start(State(service): State<Arc<Service>>, headers: HeaderMap) -> Marku
     }
 }
 
-/// Begins a sign-in. Where it ends is not the link's to say: an address to return to would send people anywhere.
+/// Begins a login. It always ends at `/`: if the link had an address to return to, it could send users to any site.
 async fn login(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<Response, Failure> {
-    let sign_in = service.client.begin_browser_login(&service.request)?;
-    let id = service.sessions.begin(service.session_id(&headers), sign_in.pending)?;
-    Ok((CookieJar::new().add(service.cookie(id)), Redirect::to(&sign_in.url)).into_response())
+    let login = service.client.begin_browser_login(&service.request)?;
+    let id = service.sessions.begin(service.session_id(&headers), login.pending)?;
+    Ok((CookieJar::new().add(service.cookie(id)), Redirect::to(&login.url)).into_response())
 }
 
-/// The browser comes back.
+/// Ends a login, when the browser comes back.
 async fn callback(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    let callback = Callback::from_query(query.as_deref().unwrap_or_default()).map_err(|_| Failure::over())?;
+    let callback = Callback::from_query(query.as_deref().unwrap_or_default()).map_err(|_| Failure::not_pending())?;
     let id = service.session_id(&headers).to_owned();
-    // Taken out before anything else: of two requests with the same callback, one finds it.
+    // Taken before anything else, so that only one of two requests with the same callback finds it.
     let pending = callback.state().and_then(|state| service.sessions.take(&id, state));
-    let pending = pending.ok_or_else(Failure::over)?;
-    let new_id = to_its_end({
+    let pending = pending.ok_or_else(Failure::not_pending)?;
+    let new_id = run_to_end({
         let service = service.clone();
         async move { service.complete(&id, pending, &callback).await }
     })
     .await?;
-    // On to another address by GET (303): neither "back" nor "reload" sends the callback again.
+    // To another address by GET (303), so that neither "back" nor "reload" sends the callback again.
     let jar = new_id.into_iter().fold(CookieJar::new(), |jar, id| jar.add(service.cookie(id)));
     Ok((jar, Redirect::to("/")).into_response())
 }
 
-/// Goes on when the browser leaves meanwhile, and axum drops its request: what has to be revoked still is.
-async fn to_its_end<T: Send + 'static>(
+/// Runs the work in a task, which continues when the browser disconnects and axum drops its request. Otherwise tokens
+/// could stay unrevoked.
+async fn run_to_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::spawn(work).await.unwrap_or_else(|_| Err(Failure::not_understood()))
@@ -191,19 +195,19 @@ async fn logout(
 ) -> Result<Response, Failure> {
     let id = service.session_id(&headers);
     let mut jar = CookieJar::new();
-    // Another site's form comes without the cookie: it must not remove it.
+    // A form of another site comes without the cookie, and must not remove it.
     if !id.is_empty() {
         let mut removal = service.cookie(String::new());
         removal.make_removal();
         jar = jar.add(removal);
     }
     if let Some(user) = service.sessions.user(id) {
-        if !user.gave_out(&form.csrf) {
+        if !user.has_csrf(&form.csrf) {
             return Err(Failure::foreign_form());
         }
-        // First here, so that it has ended whatever LoginRadius answers.
+        // Here first, so that the session ends even if LoginRadius does not respond.
         service.sessions.end(id);
-        to_its_end(async move {
+        run_to_end(async move {
             service.revoke(user.refresh_token.clone()).await;
             Ok(())
         })
@@ -213,7 +217,7 @@ async fn logout(
 }
 
 impl Service {
-    /// From the callback to somebody who has signed in: the id of the session from then on.
+    /// Signs the user of a callback in. Returns the new id of the session.
     async fn complete(
         &self,
         id: &str,
@@ -224,7 +228,7 @@ impl Service {
         let claims = match self.identify(tokens.access_token).await {
             Ok(claims) => claims,
             Err(failure) => {
-                // Nobody is signed in, so nobody needs the tokens.
+                // No user is signed in, so the tokens are of no use.
                 self.revoke(tokens.refresh_token).await;
                 return Err(failure);
             }
@@ -234,22 +238,23 @@ impl Service {
         Ok(new_id)
     }
 
-    /// Who has signed in, by a JWT that LoginRadius gave and signed.
+    /// Returns the claims of the user who has signed in, from a JWT that LoginRadius signed.
     async fn identify(&self, access_token: AccessToken) -> Result<Map<String, Value>, Failure> {
         let jwt = self.client.call(&JwtByAccessToken::new(access_token)).await?;
         Ok(self.verifier.verify(jwt.expose(), SystemTime::now())?.claims_map()?)
     }
 
-    /// Ends tokens at LoginRadius. If that fails, they end there by themselves, some time.
+    /// Revokes tokens at LoginRadius. If that fails, they are valid there until they expire.
     async fn revoke(&self, refresh_token: Option<RefreshToken>) {
         let Some(token) = refresh_token else { return };
         let revoke = RevokeRefreshToken::new(token);
         if let Err(error) = self.client.call(&revoke).await {
-            tell_operator(&error);
+            log(&error);
         }
     }
 
-    /// Not by `CookieJar`, which decodes names: `%5F_Host-web_login` of another host would pass for ours. Two are none.
+    /// Returns the session's id from the cookie, which has to be there once. `CookieJar` would decode names, and accept the
+    /// cookie `%5F_Host-web_login` of another host.
     fn session_id<'a>(&self, headers: &'a HeaderMap) -> &'a str {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
@@ -261,26 +266,28 @@ impl Service {
         }
     }
 
-    /// The prefix makes browsers refuse such a cookie from another host of the domain, and without `Secure`.
+    /// Returns the cookie's name. Because of its prefix, browsers refuse such a cookie from another host of the domain,
+    /// and one without `Secure`.
     fn cookie_name(&self) -> &'static str {
         if self.is_https { "__Host-web_login" } else { "web_login" }
     }
 
-    /// The cookie of a session, out of scripts' sight.
+    /// Makes the cookie of a session, which scripts cannot read.
     fn cookie(&self, id: String) -> Cookie<'static> {
         Cookie::build((self.cookie_name(), id))
             .path("/")
             .http_only(true)
-            // Other sites' forms go without it. With `Strict`, so would the link by which LoginRadius sends people back.
+            // Forms of other sites are sent without it. With `Strict`, so would the callback be.
             .same_site(SameSite::Lax)
-            // Plain http is for this machine alone, and there some browsers would not keep a `Secure` cookie.
+            // With plain http, which is for this machine alone, some browsers do not keep a `Secure` cookie.
             .secure(self.is_https)
             .max_age(sessions::LIFETIME.try_into().unwrap_or_default())
             .build()
     }
 }
 
-/// No page is kept, shown in another one, or the reason why another site learns the address, which has a code in it.
+/// Adds the headers that protect a page: it is not cached, not shown in a frame, and runs no script; and no other site
+/// gets its address, which may have a code in it.
 async fn protected(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 4] = [
         (
@@ -297,18 +304,18 @@ async fn protected(mut response: Response) -> Response {
     response
 }
 
-/// How it writes its requests.
+/// Returns how requests to LoginRadius are written.
 fn dialect(cli: &Cli, target: &Target) -> Dialect {
     let dialect = cli.browser.dialect(*target.app.service().dialect());
     if cli.token_key { dialect.with_revocation_key(RevocationKey::Token) } else { dialect }
 }
 
-/// Whom it talks to, and whose JWTs it believes.
+/// Returns the service that it talks to, and the verifier of its JWTs.
 fn target(cli: &Cli) -> Result<(Target, Verifier)> {
     let options = &cli.browser.common;
     if options.is_service() {
-        let key = cli.jwt_key.as_deref().ok_or("give the key of the JWT app with --jwt-key, to verify its JWTs")?;
-        let issuer = cli.issuer.as_deref().ok_or("say with --issuer which issuer the JWTs have")?;
+        let key = cli.jwt_key.as_deref().ok_or("give the key of the JWT app with --jwt-key: it verifies the JWTs")?;
+        let issuer = cli.issuer.as_deref().ok_or("give the issuer of the JWTs with --issuer")?;
         let audience = cli.audience.clone().map_or(Audience::NotChecked, Audience::Is);
         let verifier = Verifier::new(cli.jwt_algorithm, key_of(key, cli.jwt_algorithm)?, issuer, audience)?;
         let mut target = options.target()?;
@@ -316,7 +323,7 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
         return Ok((target, verifier));
     }
     if cli.jwt_key.is_some() || cli.issuer.is_some() {
-        return Err("--jwt-key and --issuer are for a service: say who you are with --client-id too".into());
+        return Err("--jwt-key and --issuer are for a service: give --client-id, too".into());
     }
     let audience = cli.audience.as_deref().unwrap_or(seeded::CLIENT_ID);
     let mut target = options.target_or(Emulator::builder().jwt_audience(audience))?;
@@ -337,19 +344,19 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
 fn key_of(file: &Path, algorithm: Algorithm) -> Result<Key> {
     let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(match algorithm {
-        // Editors end a file with a line break, which is none of the secret.
+        // Editors end a file with a line break, which does not belong to the secret.
         Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => Key::from_secret(bytes.trim_ascii_end())?,
         _ => Key::from_pem(bytes)?,
     })
 }
 
-/// The part of an address that a cookie and a link to `/` are for.
+/// Returns the scheme and the host of an address.
 fn origin(url: &str) -> Result<String> {
     let uri: Uri = url.parse().unwrap_or_default();
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme), Some(host)) if matches!(uri.path(), "" | "/") && uri.query().is_none() => {
             Ok(format!("{scheme}://{host}"))
         }
-        _ => Err("--public-url is no address without a path, such as https://app.example".into()),
+        _ => Err("--public-url has to be an address without a path, such as https://app.example".into()),
     }
 }

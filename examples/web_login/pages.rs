@@ -1,4 +1,4 @@
-//! The pages. maud escapes everything in parentheses: what LoginRadius and people say is text, never markup.
+//! The pages. maud escapes everything in parentheses: texts of LoginRadius and of users never become markup.
 
 use loginradius_examples::printable;
 use maud::{DOCTYPE, Markup, html};
@@ -20,7 +20,7 @@ pub(crate) fn signed_in(user: &User) -> Markup {
     page(
         "Signed in",
         &html! {
-            p { "LoginRadius has said, and signed, of you:" }
+            p { "LoginRadius has signed these claims:" }
             dl #claims {
                 @for (name, value) in &user.claims { dt { (printable(name)) } dd { (text(value)) } }
             }
@@ -32,18 +32,18 @@ pub(crate) fn signed_in(user: &User) -> Markup {
     )
 }
 
-pub(crate) fn failure(title: &str, advice: &str, said: Option<&str>) -> Markup {
+pub(crate) fn failure(title: &str, advice: &str, description: Option<&str>) -> Markup {
     page(
         title,
         &html! {
             p role="alert" { (advice) }
-            @if let Some(said) = said { p { "LoginRadius says: " q { (printable(said)) } } }
+            @if let Some(text) = description { p { "LoginRadius says: " q { (printable(text)) } } }
             p { a href="/" { "Start page" } }
         },
     )
 }
 
-/// Text as it is, without quotes; anything else as JSON.
+/// Returns a string without quotes, and any other value as JSON.
 fn text(value: &Value) -> String {
     printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }

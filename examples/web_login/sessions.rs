@@ -1,7 +1,7 @@
-//! What the service remembers of each browser, under a value that the browser alone has in its cookie.
+//! The sessions: one for each browser, by a random id that only this browser has, in its cookie.
 //!
-//! In memory, so that it ends with the service. A real one has a database or a cache that all of its machines share;
-//! [`PendingLogin::to_json`] is what to store there, and taking it out has to be one step there too.
+//! They are in memory, and end with the service. A real service stores them in a database or a cache that all of its
+//! machines share, with [`PendingLogin::to_json`]. There, too, a pending login has to be read and removed in one step.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,86 +14,86 @@ use loginradius_async::{Error, RefreshToken};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
-/// How long somebody stays signed in.
+/// How long a user stays signed in.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
-/// How long it is remembered that a browser has begun: longer than a sign-in may take, so that one can be told that it
-/// took too long.
-const BEGUN_LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// Sign-ins that one browser may have begun, in as many tabs. The next one drops the oldest.
-const MOST_BEGUN: usize = 8;
-/// Nobody fills the memory by beginning: the next one drops the session that would end first.
-const MOST_SESSIONS: usize = 10_000;
+/// How long a pending login is kept. That is longer than a login may take, so that the user sees that it took too long.
+const PENDING_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// How many logins may be pending in one browser, as in several tabs. The next one drops the oldest.
+const MAX_PENDING: usize = 8;
+/// How many sessions there may be, so that they cannot fill the memory. The next one drops the one that would end first,
+/// and one without a user before others.
+const MAX_SESSIONS: usize = 10_000;
 
 /// All sessions, by their ids.
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<HashMap<String, Session>>);
 
 struct Session {
-    /// With the time until which each is remembered; the oldest first.
-    begun: VecDeque<(Instant, PendingLogin)>,
+    /// The pending logins, each with the time until which it is kept; the oldest first.
+    pending: VecDeque<(Instant, PendingLogin)>,
     user: Option<Arc<User>>,
     ends: Instant,
 }
 
-/// Who is signed in.
+/// A user who is signed in.
 pub(crate) struct User {
     pub(crate) claims: Map<String, Value>,
     pub(crate) refresh_token: Option<RefreshToken>,
-    /// In every form of this session's pages, and nowhere else.
+    /// A value in the forms of this session's pages, which no other site knows.
     pub(crate) csrf: String,
 }
 
 impl User {
-    /// Whether a form is one of this session's pages.
-    pub(crate) fn gave_out(&self, csrf: &str) -> bool {
+    /// Returns whether a form with this value is of one of this session's pages.
+    pub(crate) fn has_csrf(&self, csrf: &str) -> bool {
         self.csrf.as_bytes().ct_eq(csrf.as_bytes()).into()
     }
 }
 
 impl Sessions {
-    /// Remembers that a browser has begun to sign in. The id is that of its session, which may be a new one.
+    /// Stores a pending login of a browser. Returns the id of the browser's session, which may be a new one.
     pub(crate) fn begin(&self, id: &str, pending: PendingLogin) -> Result<String, Error> {
-        let new_id = nonces()?;
+        let new_id = random_id()?;
         let now = Instant::now();
-        let until = now + BEGUN_LIFETIME;
+        let until = now + PENDING_LIFETIME;
         let mut sessions = self.live();
         if let Some(session) = sessions.get_mut(id) {
-            session.begun.retain(|(until, _)| now < *until);
-            if session.begun.len() >= MOST_BEGUN {
-                session.begun.pop_front();
+            session.pending.retain(|(until, _)| now < *until);
+            if session.pending.len() >= MAX_PENDING {
+                session.pending.pop_front();
             }
-            session.begun.push_back((until, pending));
+            session.pending.push_back((until, pending));
             if session.user.is_none() {
                 session.ends = until;
             }
             return Ok(id.to_owned());
         }
-        // Whatever id the browser came with: one that this service did not make is not used.
-        let session = Session { begun: [(until, pending)].into(), user: None, ends: until };
+        // An id that this service did not make is never used.
+        let session = Session { pending: [(until, pending)].into(), user: None, ends: until };
         insert(&mut sessions, new_id.clone(), session);
         Ok(new_id)
     }
 
-    /// Takes out the sign-in that such a callback may belong to.
+    /// Removes and returns the pending login that a callback with this state belongs to.
     pub(crate) fn take(&self, id: &str, state: &str) -> Option<PendingLogin> {
         let mut sessions = self.live();
-        let begun = &mut sessions.get_mut(id)?.begun;
-        let index = begun.iter().position(|(_, pending)| pending.expose_state() == state)?;
-        begun.remove(index).map(|(_, pending)| pending)
+        let all = &mut sessions.get_mut(id)?.pending;
+        let index = all.iter().position(|(_, pending)| pending.expose_state() == state)?;
+        all.remove(index).map(|(_, pending)| pending)
     }
 
-    /// Gives a session its user and a new id: whoever knew the old one from before the sign-in is left outside. What was
-    /// begun in other tabs goes on.
+    /// Sets the user of a session, and gives the session a new id, so that an attacker who knew the old one does not get
+    /// in. The logins that are pending in other tabs stay.
     ///
-    /// Returns the refresh token that nobody needs any more: of the user before, or the given one, without an id, if
-    /// the session has ended or another tab has been faster.
+    /// Returns the new id, and the refresh token that is not needed any more, which is that of the user before. If the
+    /// session has ended, or another tab has been faster, it returns no id, and the given refresh token.
     pub(crate) fn sign_in(
         &self,
         id: &str,
         claims: Map<String, Value>,
         refresh_token: Option<RefreshToken>,
     ) -> Result<(Option<String>, Option<RefreshToken>), Error> {
-        let (new_id, csrf) = (nonces()?, nonces()?);
+        let (new_id, csrf) = (random_id()?, random_id()?);
         let mut sessions = self.live();
         let Some(mut session) = sessions.remove(id) else { return Ok((None, refresh_token)) };
         let before = session.user.replace(Arc::new(User { claims, refresh_token, csrf }));
@@ -102,7 +102,7 @@ impl Sessions {
         Ok((Some(new_id), before.and_then(|user| user.refresh_token.clone())))
     }
 
-    /// Who is signed in there, if somebody is.
+    /// Returns the user who is signed in there, if there is one.
     pub(crate) fn user(&self, id: &str) -> Option<Arc<User>> {
         self.live().get(id)?.user.clone()
     }
@@ -112,7 +112,7 @@ impl Sessions {
         self.live().remove(id);
     }
 
-    /// Those whose time has not come.
+    /// Returns the sessions that have not ended.
     fn live(&self) -> MutexGuard<'_, HashMap<String, Session>> {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -122,8 +122,8 @@ impl Sessions {
 }
 
 fn insert(sessions: &mut HashMap<String, Session>, id: String, session: Session) {
-    if sessions.len() >= MOST_SESSIONS {
-        // Whoever is signed in stays longest.
+    if sessions.len() >= MAX_SESSIONS {
+        // A session with a user is kept longer than one without.
         let key = |session: &Session| (session.user.is_some(), session.ends);
         let first = sessions.iter().min_by_key(|(_, session)| key(session)).map(|(id, _)| id.clone());
         first.and_then(|id| sessions.remove(&id));
@@ -131,10 +131,10 @@ fn insert(sessions: &mut HashMap<String, Session>, id: String, session: Session)
     sessions.insert(id, session);
 }
 
-/// 32 bytes of the operating system's generator.
-fn nonces() -> Result<String, Error> {
+/// Returns 32 bytes of the operating system's random number generator, in base64url.
+fn random_id() -> Result<String, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Error::configuration(format!("the operating system gives no random bytes: {error}")))?;
+        .map_err(|error| Error::configuration(format!("the operating system returns no random bytes: {error}")))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

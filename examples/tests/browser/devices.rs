@@ -1,4 +1,4 @@
-//! A person lets a device in: the device is an example, the pages are the emulator's.
+//! A user allows a device: the device is an example, the pages are the emulator's.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn allowing_by_typing_the_code() {
     let device = Device::at("device_login", &emulator);
     browser.goto(&device.address).await;
     assert_eq!(browser.value("#user_code").await, "");
-    // As people type: "abc-d12" as "abc d12".
+    // As users type: "abc-d12" as "abc d12".
     browser.enter_code(&device.code.to_lowercase().replace('-', " ")).await;
     browser.sign_in(&ADA).await;
     assert_eq!(browser.text(".code-shown").await, device.code);
@@ -56,7 +56,7 @@ async fn denying() {
         let device = Device::at(example, &emulator);
         browser.goto(&device.complete).await;
         browser.press("#continue").await;
-        // The second device finds the person signed in.
+        // For the second device the user is signed in already.
         if example == "device_login" {
             browser.sign_in(&ADA).await;
         }
@@ -116,7 +116,7 @@ async fn a_code_works_once() {
     let device = Device::at("device_login", &emulator);
     let code = device.code.clone();
     let address = device.address.clone();
-    browser.let_in(&device).await;
+    browser.allow(&device).await;
     device.allowed(&["tokens"]);
 
     browser.goto(&address).await;
@@ -132,7 +132,7 @@ async fn going_back_does_not_allow_again() {
     let emulator = emulator();
     let browser = Browser::open().await;
     let device = Device::at("device_login", &emulator);
-    browser.let_in(&device).await;
+    browser.allow(&device).await;
     device.allowed(&["tokens"]);
 
     browser.client.back().await.unwrap();
@@ -156,7 +156,7 @@ async fn an_expired_code() {
         .unwrap();
     let browser = Browser::open().await;
 
-    // It expires while the person reads.
+    // It expires while the user reads.
     let device = Device::at("device_login", &emulator);
     browser.goto(&device.complete).await;
     browser.press("#continue").await;
@@ -168,7 +168,7 @@ async fn an_expired_code() {
     let (kind, _) = device.end().error();
     assert_eq!(kind, "sign_in_again");
 
-    // It had expired before she came.
+    // It had expired before the user came.
     let device = Device::at("device_login", &emulator);
     emulator.advance(Duration::from_secs(600));
     browser.goto(&device.complete).await;
@@ -182,7 +182,7 @@ async fn an_expired_code() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn signing_in_as_somebody_else() {
+async fn signing_in_as_another_user() {
     let emulator = emulator();
     let browser = Browser::open().await;
     let device = Device::at("device_login", &emulator);
@@ -242,7 +242,7 @@ async fn another_sites_form_is_refused() {
     browser.goto(&device.complete).await;
     browser.press("#continue").await;
     browser.sign_in(&ADA).await;
-    // The worst case: the other page knows the code and even the token of the form that she is looking at.
+    // The worst case: the other page knows the code and even the token of the user's form.
     let token = browser.value("form[action='/device/decide'] [name=csrf]").await;
     assert!(token.len() > 20);
 
@@ -256,7 +256,7 @@ async fn another_sites_form_is_refused() {
         )
     };
     let port = serve(vec![form(""), form(&token)]);
-    // Another port is another origin of the same site: her cookie is sent along. `data:` is no site at all.
+    // Another port is another origin of the same site: the user's cookie is sent along. `data:` is no site at all.
     let pages = [
         format!("http://127.0.0.1:{port}/0"),
         format!("http://127.0.0.1:{port}/1"),
@@ -270,7 +270,7 @@ async fn another_sites_form_is_refused() {
         assert_eq!(emulator.device_grants()[0].state, GrantState::Pending, "{page}");
     }
 
-    // Her own click still counts.
+    // The user's own click still counts.
     browser.goto(&device.complete).await;
     browser.press("#continue").await;
     browser.press("#allow").await;
@@ -369,28 +369,28 @@ async fn on_a_telephone() {
     browser.close().await;
 }
 
-/// A service of the test's own, so that it can be looked at.
+/// Starts an emulator that the test can inspect.
 fn emulator() -> Emulator {
     Emulator::builder().device_interval(Duration::from_secs(1)).start().unwrap()
 }
 
-/// An example that waits to be let in.
+/// An example that waits until it is allowed.
 struct Device {
     example: Example,
     code: String,
-    /// Where the code is typed.
+    /// The address at which the code is typed.
     address: String,
-    /// Where it is filled in.
+    /// The address at which it is filled in.
     complete: String,
 }
 
 impl Device {
-    /// With an emulator of its own.
+    /// Starts it with an emulator of its own.
     fn start(example: &str) -> Self {
         Self::prompted(Example::start(example, &["--json"]))
     }
 
-    /// With this emulator as its service.
+    /// Starts it with this emulator as its service.
     fn at(example: &str, emulator: &Emulator) -> Self {
         Self::prompted(Example::start(example, &[&service(emulator)[..], &["--json"]].concat()))
     }
@@ -429,8 +429,8 @@ impl Browser {
         self.press("#continue").await;
     }
 
-    /// All that it takes to let in a device.
-    async fn let_in(&self, device: &Device) {
+    /// Allows a device, from its address to the last page.
+    async fn allow(&self, device: &Device) {
         self.goto(&device.complete).await;
         self.press("#continue").await;
         self.sign_in(&ADA).await;
@@ -438,7 +438,7 @@ impl Browser {
         assert_eq!(self.outcome().await, "allowed");
     }
 
-    /// What the last page says: `allowed` or `denied`, in a word for tests and in words for the person.
+    /// Returns what the last page says, for tests and for the user: `allowed` or `denied`.
     async fn outcome(&self) -> String {
         let outcome = self.at("#result").await.attr("data-outcome").await.unwrap().unwrap();
         assert_eq!(self.text("h1").await, format!("Device {outcome}"));

@@ -1,4 +1,4 @@
-//! A person signs in through the browser, at a desktop program and at a web service, which are examples.
+//! A user signs in through the browser, at a desktop program and at a web service, which are examples.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use loginradius_emulator::seeded::{ADA, GRACE};
 use loginradius_emulator::{CodeState, Emulator, seeded};
 use tempfile::TempDir;
 
-use crate::common::{Ended, Example, PATIENCE, service, text};
+use crate::common::{Ended, Example, MAX_WAIT, service, text};
 use crate::{Browser, serve};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn each_with_its_own_emulator() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn saying_no_and_thinking_again() {
+async fn denying_and_then_allowing() {
     let browser = Browser::open().await;
     let desktop = Desktop::start();
     browser.goto(&desktop.url).await;
@@ -46,7 +46,7 @@ async fn saying_no_and_thinking_again() {
     browser.press("#sign-in").await;
     browser.sign_in(&ADA).await;
     browser.press("#deny").await;
-    assert_eq!(browser.text("[role=alert]").await, "The sign-in was not allowed.");
+    assert_eq!(browser.text("[role=alert]").await, "The login was not allowed.");
     browser.press("a[href='/']").await;
     browser.press("#sign-in").await;
     browser.sign_in(&GRACE).await;
@@ -115,7 +115,7 @@ async fn a_callback_that_is_opened_twice() {
     browser.shows("Back to the program").await;
     let callback = browser.address().await;
     assert!(callback.contains("code="), "{callback}");
-    // Nobody listens there any more.
+    // The program does not listen there any more.
     assert!(browser.client.goto(&callback).await.is_err());
     desktop.signed_in_once();
 
@@ -127,7 +127,7 @@ async fn a_callback_that_is_opened_twice() {
     browser.goto(&callback).await;
     assert!(browser.text("#claims").await.contains(ADA.email));
     browser.goto(&callback).await;
-    browser.shows("This sign-in is over").await;
+    browser.shows("This login is over").await;
     browser.press("a[href='/']").await;
     assert!(browser.text("#claims").await.contains(ADA.email), "the second time has signed out");
     web.signed_in_once();
@@ -172,13 +172,13 @@ async fn two_tabs_of_a_web_service() {
     browser.sign_in(&ADA).await;
     browser.press("#allow").await;
     assert!(browser.text("#claims").await.contains(ADA.email));
-    assert_eq!(web.emulator.live_logins(), 1, "the sign-in of the other tab was not ended");
+    assert_eq!(web.emulator.live_logins(), 1, "the login of the other tab was not ended");
     browser.close().await;
 }
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver"]
-async fn another_sites_form_signs_nobody_out() {
+async fn another_sites_form_signs_no_user_out() {
     let browser = Browser::open().await;
     let web = Web::start();
     browser.goto(&web.url).await;
@@ -226,7 +226,7 @@ impl Desktop {
     }
 }
 
-/// `web_login` that serves.
+/// A running `web_login`.
 struct Web {
     _run: Example,
     url: String,
@@ -243,7 +243,7 @@ impl Web {
         fs::write(&key, app.public_key_pem.unwrap()).unwrap();
         let issuer = format!("{}/", emulator.base_url());
         let jwt = ["--jwt-app", app.name, "--jwt-key", key.to_str().unwrap(), "--issuer", &issuer];
-        // All but the JWT app.
+        // Without the JWT app.
         let who = &service(&emulator)[..8];
         let mut run = Example::start("web_login", &[who, &jwt, &["--json"]].concat());
         let url = text(&run.event(), "url");
@@ -272,7 +272,7 @@ impl Browser {
             if shown == title {
                 return;
             }
-            assert!(before.elapsed() < PATIENCE, "{shown} at {}", self.address().await);
+            assert!(before.elapsed() < MAX_WAIT, "{shown} at {}", self.address().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -284,7 +284,7 @@ impl Browser {
         assert!(self.text("[role=alert]").await.contains("do not belong together"));
     }
 
-    /// To the page on which the person has allowed the sign-in, which the browser may show as it was or ask for again.
+    /// Goes back to the page on which the user has allowed the login. The browser may show it as it was or load it again.
     async fn goes_back_and_allows(&self) {
         self.client.back().await.unwrap();
         let shown = self.at("#allow, [role=alert]").await;

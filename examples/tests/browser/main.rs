@@ -1,4 +1,4 @@
-//! People and their browser, which is a real one, before the examples and the emulator's pages.
+//! The examples and the emulator's pages in a real browser.
 //!
 //!     cargo test -p loginradius-examples --test browser -- --ignored
 //!
@@ -28,7 +28,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use loginradius_emulator::seeded::User;
 use serde_json::{Value, json};
 
-use crate::common::PATIENCE;
+use crate::common::MAX_WAIT;
 
 /// A browser with a new, empty profile. Ended when it is dropped, also by a test that fails.
 struct Browser {
@@ -41,7 +41,7 @@ impl Browser {
         Self::with(json!({})).await
     }
 
-    /// With more of ChromeDriver's options.
+    /// Opens a browser with more of ChromeDriver's options.
     async fn with(mut options: Value) -> Self {
         let driver = Driver::start();
         options["binary"] = find("CHROMIUM", "chromium").display().to_string().into();
@@ -83,14 +83,14 @@ impl Browser {
         self.client.current_url().await.unwrap().into()
     }
 
-    /// The element, as soon as there is one.
+    /// Returns the element, as soon as there is one.
     async fn at(&self, css: &str) -> Element {
         let before = Instant::now();
         loop {
-            // Any error: while one page makes room for another, a driver has several.
+            // Whatever the error: while one page replaces another, a driver returns several.
             match self.client.find(Locator::Css(css)).await {
                 Ok(element) => return element,
-                Err(error) if before.elapsed() > PATIENCE => {
+                Err(error) if before.elapsed() > MAX_WAIT => {
                     panic!("no {css} at {}: {error}", self.address().await)
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -147,7 +147,7 @@ impl Browser {
         panic!("Tab does not lead to {css}");
     }
 
-    /// The focus is there, and can be seen.
+    /// Checks that the focus is there, and can be seen.
     async fn focused(&self, css: &str) {
         let script = "const focus = document.activeElement, style = getComputedStyle(focus);
             return [focus.matches(arguments[0]), focus.outerHTML, style.outlineStyle, parseFloat(style.outlineWidth)]";
@@ -157,7 +157,7 @@ impl Browser {
         assert!(focus[3].as_f64() >= Some(2.0), "{css}: {focus}");
     }
 
-    /// Nothing has to be moved sideways to be read, and a finger hits what it is meant to hit.
+    /// Checks that the page does not scroll sideways, and that everything to press is large enough for a finger.
     async fn fits_a_telephone(&self, css: &str) {
         self.at(css).await;
         let script = "const page = document.documentElement;
@@ -218,21 +218,21 @@ impl Driver {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
-        // Whatever else it says must be read, or it would wait for a reader.
+        // It would wait for a reader of what else it prints.
         thread::spawn(move || lines.count());
         let mut driver = Self { child, port: 0, profile };
         driver.port = port.expect("chromedriver says its port");
         driver
     }
 
-    /// Asks it to end its browsers and itself: if it were killed, they would go on.
+    /// Asks it to end its browsers and itself: if it were killed, they would continue.
     fn shut_down(&mut self) -> Option<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(MAX_WAIT)).ok()?;
         write!(stream, "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", self.port).ok()?;
         stream.read_to_end(&mut Vec::new()).ok()?;
         let before = Instant::now();
-        while self.child.try_wait().ok()?.is_none() && before.elapsed() < PATIENCE {
+        while self.child.try_wait().ok()?.is_none() && before.elapsed() < MAX_WAIT {
             thread::sleep(Duration::from_millis(10));
         }
         Some(())
@@ -248,7 +248,7 @@ impl Drop for Driver {
     }
 }
 
-/// The program that an environment variable names, or that is in the search path.
+/// Returns the program that an environment variable names, or that is in the search path.
 fn find(variable: &str, name: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable) {
         return path.into();
@@ -256,10 +256,10 @@ fn find(variable: &str, name: &str) -> PathBuf {
     let folders = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&folders).chain(["/usr/bin".into()]).map(|folder| folder.join(name));
     let mut found = found.filter(|path| path.is_file());
-    found.next().unwrap_or_else(|| panic!("install {name}, or say where it is with {variable}"))
+    found.next().unwrap_or_else(|| panic!("install {name}, or give its path in {variable}"))
 }
 
-/// A web server that has page `n` at `/n`. Returns its port.
+/// Starts a web server that has page `n` at `/n`. Returns its port.
 fn serve(pages: Vec<String>) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

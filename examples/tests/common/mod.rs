@@ -1,4 +1,4 @@
-//! Runs an example as a person does, and reads what it prints.
+//! Runs an example as a user does, and reads what it prints.
 
 use std::env;
 use std::fs;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use loginradius_emulator::{Emulator, seeded};
 use serde_json::Value;
 
-/// How long anything may take before a test gives up; a slow machine needs far less.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for anything; a slow machine needs far less.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
 const EXAMPLES: [&str; 13] = [
     "device_login",
@@ -37,14 +37,14 @@ pub(crate) struct Example {
     pub(crate) child: Child,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
-    /// What was read up to now.
+    /// The lines that were read until now.
     pub(crate) stdout: String,
 }
 
 /// An example that has ended.
 pub(crate) struct Ended {
     pub(crate) success: bool,
-    /// What was printed from the beginning, events that were read before included.
+    /// All that it has printed, including the events that were read before.
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -54,12 +54,12 @@ impl Example {
         Self::start_in(name, arguments, &[])
     }
 
-    /// With these environment variables, and none of the test's own.
+    /// Starts it with these environment variables, and none of the test's own.
     pub(crate) fn start_in(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::run(command(name).args(arguments).envs(environment.iter().copied()), "")
     }
 
-    /// Gives the command something to read.
+    /// Runs the command with that input.
     pub(crate) fn run(command: &mut Command, input: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the example starts");
@@ -83,9 +83,9 @@ impl Example {
         Self { child, lines, stderr: Some(stderr), stdout: String::new() }
     }
 
-    /// The next line that it prints, or `None` at the end.
+    /// Returns the next line that it prints; `None` at the end.
     pub(crate) fn line(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(PATIENCE) {
+        match self.lines.recv_timeout(MAX_WAIT) {
             Ok(line) => {
                 self.stdout += &line;
                 self.stdout.push('\n');
@@ -96,7 +96,7 @@ impl Example {
         }
     }
 
-    /// The next event of one that runs with `--json`.
+    /// Returns the next event of one that runs with `--json`.
     pub(crate) fn event(&mut self) -> Value {
         let line = self.line();
         let line = line.unwrap_or_else(|| panic!("the example has ended: {}", self.stderr()));
@@ -123,18 +123,18 @@ impl Drop for Example {
 }
 
 impl Ended {
-    /// What was printed with `--json`: one object a line and nothing else.
+    /// Returns what was printed with `--json`: one object a line and nothing else.
     pub(crate) fn events(&self) -> Vec<Value> {
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
         self.stdout.lines().map(parse).collect()
     }
 
-    /// The names of the events, in order.
+    /// Returns the names of the events, in order.
     pub(crate) fn names(&self) -> Vec<String> {
         self.events().iter().map(|event| text(event, "event")).collect()
     }
 
-    /// The one event that says what went wrong, which must be the last: its kind and its message.
+    /// Returns the kind and the message of the event `error`, of which there must be one, as the last event.
     #[track_caller]
     pub(crate) fn error(&self) -> (String, String) {
         assert!(!self.success, "the exit status says success: {}", self.stdout);
@@ -147,13 +147,13 @@ impl Ended {
     }
 }
 
-/// A field of an event that is a string.
+/// Returns a field of an event that is a string.
 #[track_caller]
 pub(crate) fn text(event: &Value, field: &str) -> String {
     event[field].as_str().unwrap_or_else(|| panic!("{field} is no string in {event}")).to_owned()
 }
 
-/// The options that make an emulator the service that an example talks to.
+/// Returns the options for an example that uses this emulator as its service.
 pub(crate) fn service(emulator: &Emulator) -> [&str; 10] {
     [
         "--base-url",
@@ -169,7 +169,7 @@ pub(crate) fn service(emulator: &Emulator) -> [&str; 10] {
     ]
 }
 
-/// An example's program, without environment variables.
+/// Returns an example's program, without environment variables.
 pub(crate) fn command(name: &str) -> Command {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -189,7 +189,8 @@ pub(crate) fn command(name: &str) -> Command {
     command
 }
 
-/// Whether cargo has built the examples of what is there now: `cargo test` does, `cargo test --test ...` does not.
+/// Returns whether the examples are built from the present sources: `cargo test` builds them, `cargo test --test ...` does
+/// not.
 fn is_fresh(folder: &Path) -> bool {
     let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     EXAMPLES.iter().all(|name| {
