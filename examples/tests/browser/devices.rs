@@ -166,7 +166,7 @@ async fn an_expired_code() {
     browser.press("#allow").await;
     assert!(browser.text("[role=alert]").await.starts_with("This code has expired."));
     let (kind, _) = device.end().error();
-    assert_eq!(kind, "sign_in_again");
+    assert_eq!(kind, "expired");
 
     // It had expired before the user came.
     let device = Device::at("device_login", &emulator);
@@ -175,7 +175,7 @@ async fn an_expired_code() {
     browser.press("#continue").await;
     assert!(browser.text("[role=alert]").await.starts_with("This code has expired."));
     let (kind, _) = device.end().error();
-    assert_eq!(kind, "sign_in_again");
+    assert_eq!(kind, "expired");
     assert_eq!(emulator.logins(), []);
     browser.close().await;
 }
