@@ -1,4 +1,4 @@
-//! Many processes over one folder, which may be killed, and a server that may be dead for some time.
+//! Many processes that share one folder and may be killed, and a server that may fail for some time.
 
 use std::collections::HashSet;
 use std::fs;
@@ -25,12 +25,12 @@ use crate::setup::{app, session_name, token_set};
 const THREADS: usize = 4;
 
 /// How long the server takes for a refresh, so that kills hit one that has been sent.
-const ANSWER: Duration = Duration::from_millis(20);
+const LATENCY: Duration = Duration::from_millis(20);
 
-/// How long callers may be told to try later after an outage: a refresh that goes on failing is tried every 10 s.
+/// How long callers may get errors after an outage: a refresh that keeps failing is repeated every 10 s.
 const RECOVERY: Duration = Duration::from_secs(15);
 
-/// A process that works, and how its journal is called.
+/// A child process, its journal, and the program that it runs.
 struct Worker {
     process: Child,
     journal: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
         .access_token_lifetime(Duration::from_secs(1))
         .refresh_grace(Duration::from_millis(storm.grace_ms))
         .start()?;
-    emulator.fault(Operation::Refresh, Fault::Delay(ANSWER));
+    emulator.fault(Operation::Refresh, Fault::Delay(LATENCY));
     let client = Client::new(app(emulator.base_url())?)?;
     let own_journal = journals.join("parent");
     let journal = Arc::new(Journal::open(&own_journal)?);
@@ -75,13 +75,14 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
 
     let seconds = Duration::from_secs(storm.seconds);
     let outage = Duration::from_secs(storm.outage.unwrap_or_default());
-    let (dies, revives) = (seconds / 2, seconds / 2 + outage);
-    let end = if outage.is_zero() { seconds } else { revives + RECOVERY.max(seconds / 2) };
-    let mut faults = [(dies, Some(Fault::DropBefore)), (dies + outage / 2, Some(Fault::Status(503))), (revives, None)]
-        .into_iter()
-        .filter(|_| !outage.is_zero())
-        .peekable();
-    let mut revived = None;
+    let (fails, recovers) = (seconds / 2, seconds / 2 + outage);
+    let end = if outage.is_zero() { seconds } else { recovers + RECOVERY.max(seconds / 2) };
+    let mut faults =
+        [(fails, Some(Fault::DropBefore)), (fails + outage / 2, Some(Fault::Status(503))), (recovers, None)]
+            .into_iter()
+            .filter(|_| !outage.is_zero())
+            .peekable();
+    let mut recovered_at = None;
     let mut next_kill = storm.kill_every_ms.map(Duration::from_millis);
     while started.elapsed() < end {
         thread::sleep(Duration::from_millis(5));
@@ -90,8 +91,8 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
                 emulator.fault(operation, fault.clone().unwrap_or(Fault::None));
             }
             if fault.is_none() {
-                emulator.fault(Operation::Refresh, Fault::Delay(ANSWER));
-                revived = Some(SystemTime::now());
+                emulator.fault(Operation::Refresh, Fault::Delay(LATENCY));
+                recovered_at = Some(SystemTime::now());
             }
         }
         if next_kill.is_some_and(|at| started.elapsed() >= at) {
@@ -109,13 +110,13 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             }
         }
     }
-    // They end when their standard input does.
+    // They end with their standard input.
     for worker in &mut workers {
         drop(worker.process.stdin.take());
     }
     for mut worker in workers {
         if !worker.process.wait()?.success() {
-            return Err("a process did not end well".into());
+            return Err("a process failed at its end".into());
         }
         history.read(&worker.journal, false)?;
     }
@@ -123,16 +124,16 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     report.seconds = started.elapsed().as_secs_f64();
     report.refreshes = emulator.refreshes();
     report.graced = Some(emulator.grace_refreshes());
-    // Without kills, what was sent was also stored.
+    // Without kills, every refresh that was sent is also stored.
     report.refreshes_expected = (report.kills == 0).then(|| history.stored());
     check_stored(&store, storm.sessions, &emulator, &history, &mut report)?;
     check_every_session(&sessions, storm.sessions, &emulator, &mut report);
     history.read(&own_journal, false)?;
     account(&emulator, &history, &mut report);
-    if let Some(revived) = revived {
-        let revived = revived.duration_since(SystemTime::UNIX_EPOCH)?;
-        let longest = history.recovered.iter().map(|at| at.saturating_sub(revived)).max();
-        report.longest_recovery_ms = Some(millis(longest.ok_or("nobody noticed the outage")?));
+    if let Some(recovered_at) = recovered_at {
+        let recovered_at = recovered_at.duration_since(SystemTime::UNIX_EPOCH)?;
+        let longest = history.recovered.iter().map(|at| at.saturating_sub(recovered_at)).max();
+        report.longest_recovery_ms = Some(millis(longest.ok_or("no process noticed the outage")?));
         report.lost += history.failing;
     }
     Ok(report)
@@ -153,7 +154,7 @@ pub(crate) fn command(program: &Path, what: &str, place: &Place) -> Command {
     command
 }
 
-/// Whether what is stored is what the server would take, before anybody sends it.
+/// Checks that the server would accept the stored refresh tokens, before any is sent.
 fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &History, report: &mut Report) -> Result {
     let store = FileStore::open(folder)?;
     let mut stored = HashSet::new();
@@ -163,13 +164,13 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
         let stored_record = locked.load().ok().flatten();
         match stored_record.as_ref().map(Seen::of) {
             Some(Some(Seen { token, refresh_token, .. })) => {
-                let ended = |sign_in: &Login| sign_in.refresh_token == refresh_token && !sign_in.live;
+                let ended = |login: &Login| login.refresh_token == refresh_token && !login.live;
                 let accounted_for = emulator.is_live_refresh_token(&refresh_token)
                     || history.was_open_at_a_kill(&token)
-                    || history.was_refused(&token)
+                    || history.was_rejected(&token)
                     || emulator.logins().iter().any(ended);
                 if !accounted_for {
-                    eprintln!("{name}: the stored refresh token is spent");
+                    eprintln!("{name}: the stored refresh token is consumed");
                     report.lost += 1;
                 }
                 stored.insert(refresh_token);
@@ -181,10 +182,10 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
             None => report.lost += 1,
         }
     }
-    // After a kill, the newest token of a sign-in may have been on its way to whoever was killed.
+    // After a kill, the newest token of a login may have been on its way to the process that was killed.
     if report.kills == 0 {
-        let live = emulator.logins().into_iter().filter(|sign_in| sign_in.live);
-        report.lost += live.filter(|sign_in| !stored.contains(&sign_in.refresh_token)).count() as u64;
+        let live = emulator.logins().into_iter().filter(|login| login.live);
+        report.lost += live.filter(|login| !stored.contains(&login.refresh_token)).count() as u64;
     }
     let mut left: Vec<_> =
         fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
@@ -195,14 +196,14 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
     Ok(())
 }
 
-/// Each session has to give a token that is good, and to get another one, or to have ended.
+/// Checks that each session returns a good token, and gets another one, or has ended.
 fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, report: &mut Report) {
     for session in (0..count).map(|number| sessions.session(session_name(number))) {
         match session.access_token().and_then(|token| session.refresh_rejected(&token)) {
             Ok(token) if emulator.is_live_access_token(token.expose()) => {}
             Ok(_) => report.lost += 1,
-            // Whether that is explained is seen below.
-            Err(error) if error.kind() == ErrorKind::SignInRequired => {}
+            // `account` finds out whether that is explained.
+            Err(error) if error.requires_login() => {}
             Err(error) => {
                 eprintln!("{}: {error}", session.name());
                 report.lost += 1;
@@ -211,7 +212,7 @@ fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, r
     }
 }
 
-/// Which replays and which ends of sign-ins a kill explains.
+/// Counts the replays and the ended logins, and those of them that a kill explains.
 fn account(emulator: &Emulator, history: &History, report: &mut Report) {
     let replayed = emulator.replayed();
     report.replays = emulator.replays();
@@ -219,14 +220,14 @@ fn account(emulator: &Emulator, history: &History, report: &mut Report) {
     for replay in replayed.iter().filter(|replay| !history.explains(&replay.refresh_token)) {
         eprintln!("not explained: {replay:?}");
     }
-    for sign_in in emulator.logins().iter().filter(|sign_in| !sign_in.live) {
-        let mut its = replayed.iter().filter(|replay| replay.login == sign_in.id).peekable();
+    for login in emulator.logins().iter().filter(|login| !login.live) {
+        let mut its = replayed.iter().filter(|replay| replay.login == login.id).peekable();
         let explained = its.peek().is_some() && its.all(|replay| history.explains(&replay.refresh_token));
         *(if explained { &mut report.signed_out_explained } else { &mut report.signed_out }) += 1;
     }
-    // Nor may a session be given up that the server has not ended.
-    let alive = emulator.logins().into_iter().filter(|sign_in| sign_in.live);
-    report.signed_out += alive.filter(|sign_in| history.was_refused(&digest(&sign_in.refresh_token))).count() as u64;
+    // A session must not end either that the server has not ended.
+    let alive = emulator.logins().into_iter().filter(|login| login.live);
+    report.signed_out += alive.filter(|login| history.was_rejected(&digest(&login.refresh_token))).count() as u64;
     report.signed_out += history.over_for_no_reason();
     report.corrupt += history.corrupt;
     report.calls = history.total("calls");
@@ -236,7 +237,7 @@ fn account(emulator: &Emulator, history: &History, report: &mut Report) {
     report.failed = history.total("failed");
 }
 
-/// What a worker knows.
+/// The state of a worker.
 struct Work {
     client: Client,
     sessions: Vec<Slot>,
@@ -244,21 +245,21 @@ struct Work {
     stopped: AtomicBool,
     calls: AtomicU64,
     checks: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     try_later: AtomicU64,
 }
 
 struct Slot {
     session: Session,
-    /// Whether its last caller was told to try later.
+    /// Whether its last caller got an error that passes.
     failing: AtomicBool,
     signing_in: Mutex<()>,
 }
 
-/// A worker: threads that use all sessions until standard input ends.
+/// Runs a worker: threads that use all sessions until standard input ends.
 pub(crate) fn work(place: &Place) -> Result {
     let journal = Arc::new(Journal::open(&place.journal)?);
-    // What a token is shown to does not try again: a refusal is told at once.
+    // The client that checks the tokens does not retry, so that a rejection is noted at once.
     let client = Client::builder(app(&place.base_url)?).retry(Retry::OFF).build()?;
     let sessions = Sessions::new(&Client::new(app(&place.base_url)?)?, Journaled::open(&place.store, &journal)?);
     let slot = |number| Slot {
@@ -273,7 +274,7 @@ pub(crate) fn work(place: &Place) -> Result {
         stopped: AtomicBool::new(false),
         calls: AtomicU64::new(0),
         checks: AtomicU64::new(0),
-        refused: AtomicU64::new(0),
+        rejected: AtomicU64::new(0),
         try_later: AtomicU64::new(0),
     };
     thread::scope(|scope| {
@@ -298,7 +299,7 @@ impl Work {
         let totals = [
             ("calls", &self.calls),
             ("checks", &self.checks),
-            ("refused_tokens", &self.refused),
+            ("refused_tokens", &self.rejected),
             ("try_later", &self.try_later),
         ];
         for (what, total) in totals {
@@ -307,33 +308,33 @@ impl Work {
     }
 
     fn use_all_sessions(&self) {
-        let mut shown: Vec<Option<AccessToken>> = vec![None; self.sessions.len()];
+        let mut checked: Vec<Option<AccessToken>> = vec![None; self.sessions.len()];
         let mut order: Vec<usize> = (0..self.sessions.len()).collect();
         while !self.stopped.load(Ordering::Relaxed) {
             fastrand::shuffle(&mut order);
             for &number in &order {
-                self.use_session(&self.sessions[number], &mut shown[number]);
+                self.use_session(&self.sessions[number], &mut checked[number]);
             }
             thread::sleep(Duration::from_millis(2));
         }
     }
 
-    fn use_session(&self, slot: &Slot, shown: &mut Option<AccessToken>) {
+    fn use_session(&self, slot: &Slot, checked: &mut Option<AccessToken>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let Some(token) = self.note(slot, slot.session.access_token()) else { return };
-        // Each thread shows each token to the server once.
-        if shown.as_ref().is_some_and(|shown| same(shown, &token)) {
+        // Each thread checks each token once.
+        if checked.as_ref().is_some_and(|checked| same(checked, &token)) {
             return;
         }
         self.checks.fetch_add(1, Ordering::Relaxed);
-        let checked = self.client.call(&JwtByAccessToken::new(token.clone()));
-        // Its time may have ended on the way, as may have its sign-in: then any API says 401.
-        if checked.is_err_and(|error| error.kind() == ErrorKind::SignInRequired) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        let response = self.client.call(&JwtByAccessToken::new(token.clone()));
+        // It may have expired on the way, or its login may have ended: then every API responds with 401.
+        if response.is_err_and(|error| error.requires_login()) {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             let another = slot.session.refresh_rejected(&token);
             self.note(slot, another);
         }
-        *shown = Some(token);
+        *checked = Some(token);
     }
 
     fn note(&self, slot: &Slot, outcome: Result<AccessToken, Error>) -> Option<AccessToken> {
@@ -345,7 +346,7 @@ impl Work {
                 }
                 return Some(token);
             }
-            Err(error) if error.kind() == ErrorKind::SignInRequired => {
+            Err(error) if error.requires_login() => {
                 self.journal.note("over", name);
                 self.sign_in(slot);
             }
@@ -360,17 +361,17 @@ impl Work {
         None
     }
 
-    /// As the user does who is asked to.
+    /// Signs in, as the user does when asked.
     fn sign_in(&self, slot: &Slot) {
         let _one_of_this_process = slot.signing_in.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = slot.session.access_token().is_err_and(|error| error.kind() == ErrorKind::SignInRequired);
+        let still = slot.session.access_token().is_err_and(|error| error.requires_login());
         if !still {
             return;
         }
         let password = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
         let signed_in = self.client.call(&password).and_then(|tokens| slot.session.start(&tokens));
         if let Err(error) = signed_in
-            && !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::NotSent)
+            && !error.is_transient()
         {
             self.journal.note("failed", &format!("{}: {error}", slot.session.name()));
         }

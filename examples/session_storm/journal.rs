@@ -1,5 +1,7 @@
-//! What each process has begun and ended, in a file that outlives it: so that a replay at the server can be traced
-//! to the kill that made it unavoidable.
+//! The journal of each process: a file that outlives the process, so that a replay at the server can be traced to the kill
+//! that made it unavoidable.
+//!
+//! The journals of other versions are read, too (`--with`): a new word for an old line would make them unreadable.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -14,7 +16,7 @@ use loginradius_examples::Result;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A line for each thing that happened: when, what, and to what.
+/// A line for each thing that happened: the time, the word for it, and what it happened to.
 pub(crate) struct Journal(File);
 
 impl Journal {
@@ -30,7 +32,7 @@ impl Journal {
     }
 }
 
-/// A token as the journal has it.
+/// Returns a token as the journal has it.
 pub(crate) fn digest(token: &str) -> String {
     Sha256::digest(token).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -78,15 +80,15 @@ impl SessionLock for Watched {
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
         let seen = Seen::of(record).expect("what is saved is whole");
         if seen.intent {
-            // Before it can be sent: a kill in between explains too much rather than too little.
+            // Before it can be sent: a kill in between then explains too many replays rather than too few.
             self.journal.note("sending", &seen.token);
             self.sending = Some(seen.token.clone());
-        } else if seen.refused {
+        } else if seen.rejected {
             self.journal.note("refused", &format!("{} {}", self.name, seen.token));
         }
         self.lock.save(record, expected)?;
-        if let Some(spent) = self.sending.take_if(|token| *token != seen.token) {
-            self.journal.note("spent", &spent);
+        if let Some(consumed) = self.sending.take_if(|token| *token != seen.token) {
+            self.journal.note("spent", &consumed);
         }
         Ok(())
     }
@@ -96,49 +98,49 @@ impl SessionLock for Watched {
     }
 }
 
-/// What the journal wants to know of a record.
+/// The parts of a record that the journal needs.
 pub(crate) struct Seen {
     /// The digest of the refresh token.
     pub(crate) token: String,
     pub(crate) refresh_token: String,
     intent: bool,
-    refused: bool,
+    rejected: bool,
 }
 
 impl Seen {
-    /// Looks at a record; `None`: it is damaged.
+    /// Reads a record; `None` if it is damaged.
     pub(crate) fn of(record: &StoredRecord) -> Option<Self> {
         let json: Value = serde_json::from_slice(record.as_bytes()).ok()?;
-        // Of damaged bytes the generation is a digest.
+        // The generation of damaged bytes is a digest.
         let is_intact = json["generation"].as_u64() == Some(StoredRecord::from_bytes(record.as_bytes()).generation());
         let refresh_token = json["refresh_token"].as_str().unwrap_or_default().to_owned();
         is_intact.then(|| Self {
             token: digest(&refresh_token),
             refresh_token,
             intent: json["intent"].is_object(),
-            refused: json["refused"].is_string(),
+            rejected: json["refused"].is_string(),
         })
     }
 }
 
-/// What the journals of all processes say together.
+/// The contents of the journals of all processes.
 #[derive(Default)]
 pub(crate) struct History {
     /// Tokens that a process which was killed had begun to send.
     open_at_a_kill: HashSet<String>,
     /// When the successor of a token was stored.
-    spent: HashMap<String, u128>,
-    /// When somebody began to send a token for the last time.
+    consumed: HashMap<String, u128>,
+    /// When a process began to send a token for the last time.
     sent: HashMap<String, u128>,
-    /// Tokens that the server refused.
-    refused: HashSet<String>,
-    /// The sessions of those.
+    /// Tokens that the server rejected.
+    rejected: HashSet<String>,
+    /// The sessions of these tokens.
     ended: HashSet<String>,
-    /// Sessions of which somebody was told that they are over.
+    /// Sessions whose callers were asked to sign in.
     over: HashSet<String>,
     pub(crate) corrupt: u64,
     pub(crate) recovered: Vec<Duration>,
-    /// Sessions of processes that have not got a token any more.
+    /// Sessions that did not return a token until their process ended.
     pub(crate) failing: u64,
     totals: HashMap<String, u64>,
 }
@@ -162,12 +164,12 @@ impl History {
                 }
                 "spent" => {
                     open.remove(&about);
-                    self.spent.entry(about).or_insert(at);
+                    self.consumed.entry(about).or_insert(at);
                 }
                 "refused" => {
                     let (name, token) = about.split_once(' ').ok_or("no token in a journal")?;
                     open.remove(token);
-                    self.refused.insert(token.to_owned());
+                    self.rejected.insert(token.to_owned());
                     self.ended.insert(name.to_owned());
                 }
                 "over" => drop(self.over.insert(about)),
@@ -200,28 +202,28 @@ impl History {
         self.totals.get(what).copied().unwrap_or_default()
     }
 
-    /// How many refreshes were stored.
+    /// Returns how many refreshes were stored.
     pub(crate) fn stored(&self) -> u64 {
-        self.spent.len() as u64
+        self.consumed.len() as u64
     }
 
-    /// Whether a replay of that token could not be avoided.
+    /// Returns whether a replay of that token could not be avoided.
     pub(crate) fn explains(&self, refresh_token: &str) -> bool {
         let token = digest(refresh_token);
-        let sent_after_it_was_spent =
-            self.spent.get(&token).is_some_and(|spent| self.sent.get(&token).is_some_and(|sent| sent > spent));
-        self.open_at_a_kill.contains(&token) && !sent_after_it_was_spent
+        let consumed = self.consumed.get(&token);
+        let sent_after = consumed.is_some_and(|consumed| self.sent.get(&token).is_some_and(|sent| sent > consumed));
+        self.open_at_a_kill.contains(&token) && !sent_after
     }
 
     pub(crate) fn was_open_at_a_kill(&self, token: &str) -> bool {
         self.open_at_a_kill.contains(token)
     }
 
-    pub(crate) fn was_refused(&self, token: &str) -> bool {
-        self.refused.contains(token)
+    pub(crate) fn was_rejected(&self, token: &str) -> bool {
+        self.rejected.contains(token)
     }
 
-    /// How many sessions were said to be over of which no token was refused.
+    /// Returns how many sessions asked their callers to sign in although no token was rejected.
     pub(crate) fn over_for_no_reason(&self) -> u64 {
         self.over.difference(&self.ended).count() as u64
     }

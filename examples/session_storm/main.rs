@@ -1,5 +1,5 @@
-//! Sessions under load: real processes, kills, dropped callers, an outage. Prints one JSON line of what was kept
-//! of what is promised, and fails if a promise was broken.
+//! Sessions under load: real processes, kills, dropped callers, an outage. Prints one JSON line with the counts of what
+//! happened, and fails if a guarantee of the sessions was broken.
 //!
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --kill-every-ms 100
@@ -9,22 +9,22 @@
 //!     cargo run --release --example session_storm -- --threads 200 --expiries 100
 //!     cargo run --release --example session_storm -- --short-runs 1000
 //!
-//! The server is an emulator in this process. What the line says, in every mode:
+//! The server is an emulator in this process. The line has, in every mode:
 //!
-//! - `refreshes`: how many the server has answered with tokens.
-//! - `replays`: how often it was sent a refresh token that was spent, which ends a sign-in.
-//! - `replays_explained`: those of a token that a process had sent, or was about to send, when it was killed, and
-//!   that nobody has begun to send after its successor was stored. It cannot be avoided: whoever comes next does
-//!   not know whether the token arrived.
-//! - `signed_out`: sign-ins that ended for any other reason than such a replay.
-//! - `signed_out_explained`: those that such a replay ended. Somebody signs in again.
+//! - `refreshes`: refreshes to which the server responded with tokens.
+//! - `replays`: requests with a refresh token that was consumed before, which end a login.
+//! - `replays_explained`: replays of a token that a process had sent, or was about to send, when it was killed, and that
+//!   no process has begun to send after its successor was stored. They cannot be avoided: the next process does not know
+//!   whether the token arrived.
+//! - `signed_out`: logins that ended for any other reason than such a replay.
+//! - `signed_out_explained`: logins that such a replay ended. The user signs in again.
 //! - `corrupt`: records that could not be read.
-//! - `lost`: sessions whose stored refresh token the server does not take although it has not ended the sign-in,
-//!   or that cannot get a token in the end.
+//! - `lost`: sessions whose stored refresh token the server rejects although it has not ended the login, or that cannot
+//!   get a token in the end.
 //! - `kills`: processes that were killed.
 //!
 //! It fails if `corrupt`, `lost` or `signed_out` is not 0, if a replay is not explained, or if `refreshes` is not
-//! `refreshes_expected`, where that can be known.
+//! `refreshes_expected`, where that number is known.
 
 mod fleet;
 mod journal;
@@ -52,7 +52,7 @@ struct Cli {
     child: Option<Child>,
 }
 
-/// What the program starts itself as.
+/// The child processes of this program.
 #[derive(Subcommand)]
 enum Child {
     #[command(hide = true)]

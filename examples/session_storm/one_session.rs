@@ -1,4 +1,4 @@
-//! Very many callers of one session in one process, whose token ends for all of them at once.
+//! Very many callers of one session in one process, whose token expires for all of them at once.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +19,11 @@ use crate::report::{Report, millis};
 use crate::setup::{app, session_name, token_set};
 
 /// How long the server takes for a refresh, so that callers wait for it.
-const ANSWER: Duration = Duration::from_millis(10);
+const LATENCY: Duration = Duration::from_millis(10);
 
-/// What callers have seen, all together.
+/// The results of all callers together.
 #[derive(Default)]
-struct Seens {
+struct Results {
     calls: AtomicU64,
     dropped: AtomicU64,
     try_later: AtomicU64,
@@ -34,7 +34,7 @@ struct Seens {
 
 fn start(storm: &Storm) -> Result<Emulator> {
     let emulator = Emulator::builder().refresh_grace(Duration::from_millis(storm.grace_ms)).start()?;
-    emulator.fault(Operation::Refresh, Fault::Delay(ANSWER));
+    emulator.fault(Operation::Refresh, Fault::Delay(LATENCY));
     Ok(emulator)
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
     session.start(&token_set(emulator.login(&seeded::ADA)))?;
 
     let started = Instant::now();
-    let seen = Seens::default();
+    let results = Results::default();
     let outage = storm.outage.map(Duration::from_secs);
     let rounds = storm.expiries + u64::from(outage.is_some());
     let (begin, end) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
@@ -57,28 +57,28 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
             scope.spawn(|| {
                 for round in 0..rounds {
                     begin.wait();
-                    let dead = session.access_token();
-                    // All have the token that has ended, and ask for another one at once.
+                    let expired = session.access_token();
+                    // All have the expired token, and ask for another one at once.
                     end.wait();
-                    let mut another = dead.and_then(|dead| {
-                        seen.is_dead(&emulator, &dead);
-                        session.refresh_rejected(&dead)
+                    let mut another = expired.and_then(|expired| {
+                        results.check_expired(&emulator, &expired);
+                        session.refresh_rejected(&expired)
                     });
                     while round == storm.expiries
                         && let Err(error) = &another
                         && error.kind() == ErrorKind::Unavailable
                     {
-                        seen.try_later.fetch_add(1, Ordering::Relaxed);
-                        seen.calls.fetch_add(1, Ordering::Relaxed);
+                        results.try_later.fetch_add(1, Ordering::Relaxed);
+                        results.calls.fetch_add(1, Ordering::Relaxed);
                         thread::sleep(Duration::from_millis(20));
                         another = session.access_token();
                     }
                     if round == storm.expiries
                         && let Some(revived) = revived.get().map(Instant::elapsed)
                     {
-                        seen.longest_recovery_ms.fetch_max(millis(revived), Ordering::Relaxed);
+                        results.longest_recovery_ms.fetch_max(millis(revived), Ordering::Relaxed);
                     }
-                    seen.note(&emulator, &another);
+                    results.note(&emulator, &another);
                     end.wait();
                 }
             });
@@ -100,8 +100,8 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
             end.wait();
         }
     });
-    let mut report = seen.report("threads", &emulator, rounds, started);
-    report.longest_recovery_ms = outage.map(|_| seen.longest_recovery_ms.into_inner());
+    let mut report = results.report("threads", &emulator, rounds, started);
+    report.longest_recovery_ms = outage.map(|_| results.longest_recovery_ms.into_inner());
     report.lost = u64::from(is_lost(&emulator, &store)?);
     Ok(report)
 }
@@ -110,7 +110,7 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
     let emulator = start(storm)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let store = MemoryStore::new();
-    let seen = std::sync::Arc::new(Seens::default());
+    let results = std::sync::Arc::new(Results::default());
     let emulator = std::sync::Arc::new(emulator);
     let started = Instant::now();
     runtime.block_on(async {
@@ -120,53 +120,53 @@ pub(crate) fn tasks(tasks: usize, storm: &Storm) -> Result<Report> {
         session.start(&token_set(emulator.login(&seeded::ADA))).await?;
         for _ in 0..storm.expiries {
             emulator.expire_access_tokens();
-            // All have the token that has ended before the first one asks for another.
-            let dead = session.access_token().await?;
-            seen.is_dead(&emulator, &dead);
+            // All have the expired token before the first one asks for another.
+            let expired = session.access_token().await?;
+            results.check_expired(&emulator, &expired);
             let mut callers = JoinSet::new();
             for _ in 0..tasks {
-                let dead = dead.clone();
-                let (session, seen, emulator) = (session.clone(), seen.clone(), emulator.clone());
-                let patience = (fastrand::f64() < storm.drop).then(|| ANSWER.mul_f64(fastrand::f64()));
+                let expired = expired.clone();
+                let (session, results, emulator) = (session.clone(), results.clone(), emulator.clone());
+                let drop_after = (fastrand::f64() < storm.drop).then(|| LATENCY.mul_f64(fastrand::f64()));
                 callers.spawn(async move {
-                    let another = session.refresh_rejected(&dead);
-                    let another = match patience {
-                        // The future is dropped: by an HTTP server, say, whose client went away.
-                        Some(patience) => timeout(patience, another).await,
+                    let another = session.refresh_rejected(&expired);
+                    let another = match drop_after {
+                        // The future is dropped, as by an HTTP server whose client has disconnected.
+                        Some(time) => timeout(time, another).await,
                         None => Ok(another.await),
                     };
                     match another {
-                        Ok(another) => seen.note(&emulator, &another),
-                        Err(_) => drop(seen.dropped.fetch_add(1, Ordering::Relaxed)),
+                        Ok(another) => results.note(&emulator, &another),
+                        Err(_) => drop(results.dropped.fetch_add(1, Ordering::Relaxed)),
                     }
                 });
             }
             while let Some(ended) = callers.join_next().await {
                 ended?;
             }
-            // Also if everybody who waited for it was dropped.
-            seen.note(&emulator, &session.access_token().await);
+            // It is refreshed even if every caller that waited was dropped.
+            results.note(&emulator, &session.access_token().await);
         }
         sessions.flush().await?;
         Result::<()>::Ok(())
     })?;
-    let mut report = seen.report("tasks", &emulator, storm.expiries, started);
-    report.dropped = Some(seen.dropped.load(Ordering::Relaxed));
+    let mut report = results.report("tasks", &emulator, storm.expiries, started);
+    report.dropped = Some(results.dropped.load(Ordering::Relaxed));
     report.lost = u64::from(is_lost(&emulator, &store)?);
     Ok(report)
 }
 
-/// Whether the server does not take the stored token.
+/// Returns whether the server would reject the stored refresh token.
 fn is_lost(emulator: &Emulator, store: &MemoryStore) -> Result<bool> {
     let mut stored = SessionStore::try_lock(store, &session_name(0))?.ok_or("a flow still has the session's lock")?;
     let seen = stored.load()?.as_ref().and_then(Seen::of);
     Ok(seen.is_none_or(|seen| !emulator.is_live_refresh_token(&seen.refresh_token)))
 }
 
-impl Seens {
-    fn is_dead(&self, emulator: &Emulator, token: &AccessToken) {
+impl Results {
+    fn check_expired(&self, emulator: &Emulator, token: &AccessToken) {
         if emulator.is_live_access_token(token.expose()) {
-            eprintln!("a token lives on after its end");
+            eprintln!("a token is still valid after it has expired");
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -175,8 +175,8 @@ impl Seens {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let (total, why) = match outcome {
             Ok(token) if emulator.is_live_access_token(token.expose()) => return,
-            Ok(_) => (&self.failed, "a token that is dead was handed out".to_owned()),
-            Err(error) if error.kind() == ErrorKind::SignInRequired => (&self.signed_out, error.to_string()),
+            Ok(_) => (&self.failed, "a token that is not valid was returned".to_owned()),
+            Err(error) if error.requires_login() => (&self.signed_out, error.to_string()),
             Err(error) => (&self.failed, error.to_string()),
         };
         eprintln!("{why}");

@@ -1,4 +1,4 @@
-//! What the modes are told on the command line.
+//! The options of the modes.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub(crate) struct Storm {
     /// Threads that share one blocking session
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) threads: Option<usize>,
-    /// Processes that want one token, just before the stored one ends, and end at once
+    /// Processes that get one token, just before the stored one expires, and end at once
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) short_runs: Option<usize>,
     /// How long the processes run
@@ -25,22 +25,22 @@ pub(crate) struct Storm {
     /// How many sessions the processes share
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) sessions: usize,
-    /// Run every second process by that program, which is the session_storm of another version
+    /// Run that program, the session_storm of another version, as every second process
     #[arg(long, value_name = "PROGRAM", requires = "processes")]
     pub(crate) with: Option<PathBuf>,
     /// Kill one of the processes that often, and start another
     #[arg(long, value_name = "M", requires = "processes")]
     pub(crate) kill_every_ms: Option<u64>,
-    /// How long the server lets a spent refresh token be sent again; LoginRadius documents no such time
+    /// How long the server accepts a consumed refresh token again; LoginRadius documents no such time
     #[arg(long, value_name = "M", default_value_t = 0)]
     pub(crate) grace_ms: u64,
-    /// The server is dead for that many seconds, in the middle of it all
+    /// How long the server fails, in the middle of the run
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["tasks", "short_runs"])]
     pub(crate) outage: Option<u64>,
-    /// How often all access tokens end at once, for tasks and threads
+    /// How often all access tokens expire at once, for tasks and threads
     #[arg(long, value_name = "E", default_value_t = 100)]
     pub(crate) expiries: u64,
-    /// The part of the tasks that gives up while it waits
+    /// The part of the tasks whose future is dropped while it waits, from 0 to 1
     #[arg(long, value_name = "P", default_value_t = 0.0, requires = "tasks")]
     pub(crate) drop: f64,
 }

@@ -1,11 +1,11 @@
-//! What is printed of a storm, and whether the promises were kept.
+//! The line that is printed, and whether a guarantee was broken.
 
 use std::time::Duration;
 
 use loginradius_examples::Result;
 use serde::Serialize;
 
-/// The line that is printed: see the top of `main.rs`.
+/// The line that is printed: see the documentation of `main.rs`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) mode: &'static str,
@@ -19,25 +19,25 @@ pub(crate) struct Report {
     pub(crate) corrupt: u64,
     pub(crate) lost: u64,
     pub(crate) kills: u64,
-    /// How long it took.
+    /// How long the run took.
     pub(crate) seconds: f64,
-    /// How often a token was asked for.
+    /// Calls that asked for a token.
     pub(crate) calls: u64,
-    /// How often a token was shown to the server.
+    /// Tokens that were sent to the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checks: Option<u64>,
-    /// How often it was refused, because it had just ended or its sign-in had been ended.
+    /// Tokens that it rejected, because they had just expired or their login had ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<u64>,
     /// Callers that were dropped while they waited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropped: Option<u64>,
-    /// Refreshes of a spent token that the server's grace period let through.
+    /// Refreshes by a consumed token that the server's grace period allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) graced: Option<u64>,
-    /// Callers that were told to try later.
+    /// Callers that got an error that passes.
     pub(crate) try_later: u64,
-    /// Callers that were told anything else than to try later or to sign in again.
+    /// Callers that got an error that neither passes nor asks for a login.
     pub(crate) failed: u64,
     /// The longest time from the end of the outage to the first token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,18 +45,18 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Fails if a promise was broken.
+    /// Fails if a guarantee was broken.
     pub(crate) fn judge(&self) -> Result {
         let expected = self.refreshes_expected.unwrap_or(self.refreshes);
-        let promises = [
-            (self.replays == self.replays_explained, "a refresh token was spent twice for no reason"),
+        let guarantees = [
+            (self.replays == self.replays_explained, "a refresh token was sent twice for no reason"),
             (self.signed_out == 0, "a session ended for no reason"),
             (self.corrupt == 0, "a record could not be read"),
             (self.lost == 0, "a session was lost"),
-            (self.failed == 0, "somebody was told something unexpected"),
+            (self.failed == 0, "a caller got an unexpected error"),
             (self.refreshes == expected, "there were more or fewer refreshes than expiries"),
         ];
-        let broken: Vec<_> = promises.into_iter().filter(|(kept, _)| !kept).map(|(_, what)| what).collect();
+        let broken: Vec<_> = guarantees.into_iter().filter(|(kept, _)| !kept).map(|(_, what)| what).collect();
         if broken.is_empty() { Ok(()) } else { Err(broken.join("; ").into()) }
     }
 }

@@ -3,7 +3,7 @@
 use loginradius_blocking::{App, Error, Service, TokenSet};
 use loginradius_emulator::{TokenResponse, seeded};
 
-/// The app of the emulator at that address.
+/// Makes the app of the emulator at that address.
 pub(crate) fn app(base_url: &str) -> Result<App, Error> {
     Ok(App::new(seeded::CLIENT_ID)
         .with_client_secret(seeded::CLIENT_SECRET)
@@ -11,11 +11,11 @@ pub(crate) fn app(base_url: &str) -> Result<App, Error> {
         .with_service(Service::classic_at(base_url)?))
 }
 
-/// A sign-in at the emulator as the library has it.
-pub(crate) fn token_set(answer: TokenResponse) -> TokenSet {
-    let mut tokens = TokenSet::new(answer.access_token);
-    tokens.refresh_token = answer.refresh_token.map(Into::into);
-    tokens.expires_in = Some(answer.expires_in);
+/// Makes the tokens of a login at the emulator.
+pub(crate) fn token_set(response: TokenResponse) -> TokenSet {
+    let mut tokens = TokenSet::new(response.access_token);
+    tokens.refresh_token = response.refresh_token.map(Into::into);
+    tokens.expires_in = Some(response.expires_in);
     tokens
 }
 

@@ -1,4 +1,4 @@
-//! Programs that run for a moment each, several at once, while the stored token is about to end.
+//! Programs that run for a moment each, several at once, while the stored token is about to expire.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// What is left of it when they start: less than a tenth, so that the token is refreshed early.
+/// The rest of the lifetime when they start: less than a tenth, so that the token is refreshed early.
 const LEFT: Duration = Duration::from_secs(4);
 
 pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
@@ -60,7 +60,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
         let mut stored = SessionStore::try_lock(&store, session.name())?.ok_or("a process still has the lock")?;
         let seen = stored.load()?.as_ref().and_then(Seen::of).ok_or("no session is stored any more")?;
         if !emulator.is_live_refresh_token(&seen.refresh_token) {
-            eprintln!("round {round}: the stored refresh token is spent");
+            eprintln!("round {round}: the stored refresh token is consumed");
             report.lost += 1;
         }
     }
@@ -68,19 +68,19 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
     report.refreshes = emulator.refreshes();
     report.refreshes_expected = Some(rounds as u64);
     report.replays = emulator.replays();
-    report.signed_out = emulator.logins().iter().filter(|sign_in| !sign_in.live).count() as u64;
+    report.signed_out = emulator.logins().iter().filter(|login| !login.live).count() as u64;
     let mut history = History::default();
     history.read(&place.journal, false)?;
     report.corrupt = history.corrupt;
     Ok(report)
 }
 
-/// A program that has one thing to do.
+/// Gets one token, as a program does that has one thing to do.
 pub(crate) fn run_once(place: &Place) -> Result {
     let journal = Arc::new(Journal::open(&place.journal)?);
     let client = Client::new(app(&place.base_url)?)?;
     let sessions = Sessions::new(&client, Journaled::open(&place.store, &journal)?);
     sessions.session(session_name(0)).access_token()?;
-    // At once: without a word to the library, and without its destructors.
+    // At once, without a call to the library, and without its destructors.
     std::process::exit(0);
 }
