@@ -3,8 +3,8 @@
 //!     cargo run --example device_login
 //!
 //! Without options it starts an emulator: open the printed address in a browser, sign in as the page says, and allow.
-//! Then it uses the tokens: it refreshes them, gets a JWT, and revokes them. `--client-id` and `--oauth-app` point it at
-//! the real LoginRadius.
+//! Then it uses the tokens: it refreshes them, gets a JWT, and revokes them. `--client-id` and `--oauth-app` point it
+//! at the real LoginRadius.
 
 use std::process::ExitCode;
 

@@ -61,8 +61,8 @@ fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
     }
 }
 
-/// Sends one request, and returns its response. A request that fails before it is written is certainly not sent; one that
-/// fails later may have taken effect: its outcome is unknown.
+/// Sends one request, and returns its response. A request that fails before it is written is certainly not sent; one
+/// that fails later may have taken effect: its outcome is unknown.
 fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Result<Response<Body>, Error> {
     if request.uri().scheme_str() != Some("http") {
         return Err(Error::configuration("this example has no TLS: give it an http address on this machine"));

@@ -1,10 +1,10 @@
-//! Stays signed in between runs: the tokens are stored in a folder, refreshed when necessary, and shared by all programs
-//! that use the folder.
+//! Stays signed in between runs: the tokens are stored in a folder, refreshed when necessary, and shared by all
+//! programs that use the folder.
 //!
 //!     cargo run --example session
 //!
-//! Without options it shows the life of a session in a few seconds, with an emulator that ends with the program. To stay
-//! signed in between real runs, you need a server that outlives them:
+//! Without options it shows the life of a session in a few seconds, with an emulator that ends with the program. To
+//! stay signed in between real runs, you need a server that outlives them:
 //!
 //!     cargo run -p loginradius-emulator
 //!     cargo run --example session -- --base-url http://127.0.0.1:8710 --oauth-app demo-oauth-app \

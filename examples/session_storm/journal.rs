@@ -1,5 +1,5 @@
-//! The journal of each process: a file that outlives the process, so that a replay at the server can be traced to the kill
-//! that made it unavoidable.
+//! The journal of each process: a file that outlives the process, so that a replay at the server can be traced to the
+//! kill that made it unavoidable.
 //!
 //! The journals of other versions are read, too (`--with`): a new word for an old line would make them unreadable.
 

@@ -13,9 +13,9 @@
 //!
 //! - `refreshes`: refreshes to which the server responded with tokens.
 //! - `replays`: requests with a refresh token that was consumed before, which end a login.
-//! - `replays_explained`: replays of a token that a process had sent, or was about to send, when it was killed, and that
-//!   no process has begun to send after its successor was stored. They cannot be avoided: the next process does not know
-//!   whether the token arrived.
+//! - `replays_explained`: replays of a token that a process had sent, or was about to send, when it was killed, and
+//!   that no process has begun to send after its successor was stored. They cannot be avoided: the next process does
+//!   not know whether the token arrived.
 //! - `signed_out`: logins that ended for any other reason than such a replay.
 //! - `signed_out_explained`: logins that such a replay ended. The user signs in again.
 //! - `corrupt`: records that could not be read.

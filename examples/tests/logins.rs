@@ -1,5 +1,5 @@
-//! The examples that sign in through a browser, as programs. The browser is one of the test's own: it keeps cookies, and
-//! follows no redirect by itself.
+//! The examples that sign in through a browser, as programs. The browser is one of the test's own: it keeps cookies,
+//! and follows no redirect by itself.
 
 mod common;
 
@@ -853,7 +853,7 @@ impl Web {
     }
 }
 
-/// A browser that follows no redirect by itself. Like other browsers it keeps one set of cookies for all ports of a host.
+/// A browser that follows no redirect by itself. Like others, it keeps one set of cookies for all ports of a host.
 #[derive(Default)]
 struct Visitor {
     cookies: RefCell<BTreeMap<String, String>>,

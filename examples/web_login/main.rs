@@ -2,8 +2,8 @@
 //!
 //!     cargo run --example web_login
 //!
-//! Without options it starts an emulator: open the address that it prints, and sign in with the password that it prints.
-//! `--client-id` points it at the real LoginRadius, which has to know the whole address of `/callback`:
+//! Without options it starts an emulator: open the address that it prints, and sign in with the password that it
+//! prints. `--client-id` points it at the real LoginRadius, which has to know the whole address of `/callback`:
 //!
 //!     cargo run --example web_login -- --client-id ... --client-secret ... --jwt-app ... --jwt-key public.pem \
 //!         --issuer https://acme.hub.loginradius.com/ --listen 127.0.0.1:8400 --public-url https://app.example
@@ -11,8 +11,8 @@
 //! - `GET /` shows the button, or the claims of the user who has signed in.
 //! - `GET /login` begins a login: it stores the pending login in the browser's session, and sends the browser to
 //!   LoginRadius.
-//! - `GET /callback` ends it: it redeems the code for tokens, gets a JWT by the access token, verifies the JWT, and gives
-//!   the browser a new session.
+//! - `GET /callback` ends it: it redeems the code for tokens, gets a JWT by the access token, verifies the JWT, and
+//!   gives the browser a new session.
 //! - `POST /logout` signs out.
 //!
 //! Each browser has a session of its own, also if one user signs in from several.
@@ -253,8 +253,8 @@ impl Service {
         }
     }
 
-    /// Returns the session's id from the cookie, which has to be there once. `CookieJar` would decode names, and accept the
-    /// cookie `%5F_Host-web_login` of another host.
+    /// Returns the session's id from the cookie, which has to be there once. `CookieJar` would decode names, and accept
+    /// the cookie `%5F_Host-web_login` of another host.
     fn session_id<'a>(&self, headers: &'a HeaderMap) -> &'a str {
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);

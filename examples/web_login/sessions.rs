@@ -20,8 +20,8 @@ pub(crate) const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
 const PENDING_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// How many logins may be pending in one browser, as in several tabs. The next one drops the oldest.
 const MAX_PENDING: usize = 8;
-/// How many sessions there may be, so that they cannot fill the memory. The next one drops the one that would end first,
-/// and one without a user before others.
+/// How many sessions there may be, so that they cannot fill the memory. The next one drops the one that would end
+/// first, and one without a user before others.
 const MAX_SESSIONS: usize = 10_000;
 
 /// All sessions, by their ids.
@@ -82,8 +82,8 @@ impl Sessions {
         all.remove(index).map(|(_, pending)| pending)
     }
 
-    /// Sets the user of a session, and gives the session a new id, so that an attacker who knew the old one does not get
-    /// in. The logins that are pending in other tabs stay.
+    /// Sets the user of a session, and gives the session a new id, so that an attacker who knew the old one does not
+    /// get in. The logins that are pending in other tabs stay.
     ///
     /// Returns the new id, and the refresh token that is not needed any more, which is that of the user before. If the
     /// session has ended, or another tab has been faster, it returns no id, and the given refresh token.

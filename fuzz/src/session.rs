@@ -253,7 +253,8 @@ fn is_refused(app: &App, record: &StoredRecord) {
     assert!(end.memory.tokens(start()).is_none());
 }
 
-/// Any server, store, driver and clocks, and other processes; this one may be killed, and a flow aborted, at any moment.
+/// Any server, store, driver and clocks, and other processes; this one may be killed, and a flow aborted, at any
+/// moment.
 ///
 /// - No refresh is sent without an intent of its own in the store, nor while another one is in flight.
 /// - A refresh token whose successor has arrived is never sent again, and the successor is never lost.
@@ -307,8 +308,8 @@ pub fn session_flow(data: &[u8]) {
         };
         simulation.flow(job);
     }
-    // The data has run out, and with it the faults. Now the longest backoff passes as well: if the clock was set back, the
-    // record has one that begins only now.
+    // The data has run out, and with it the faults. Now the longest backoff passes as well: if the clock was set back,
+    // the record has one that begins only now.
     simulation.pass(Duration::from_secs(2 * 3600));
     let is_signed_in = match &simulation.stored {
         Stored::Record(record) => {
@@ -1025,7 +1026,8 @@ impl Simulation<'_> {
             // What another process has stored is known by the wall clock alone.
             self.forget_instants();
         }
-        // So is what is loaded again, because the memory does not have it; and only a rejection of the newest token counts.
+        // So is what is loaded again, because the memory does not have it; and only a rejection of the newest token
+        // counts.
         let newest = self.memory.tokens(self.now);
         for (access_token, issued) in &mut self.access_tokens {
             let other = newest.as_ref().map(|newest| newest.access_token.expose() != access_token);

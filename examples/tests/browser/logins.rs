@@ -284,7 +284,7 @@ impl Browser {
         assert!(self.text("[role=alert]").await.contains("do not belong together"));
     }
 
-    /// Goes back to the page on which the user has allowed the login. The browser may show it as it was or load it again.
+    /// Goes back to the page on which the user allowed the login. The browser may show it as it was or load it again.
     async fn goes_back_and_allows(&self) {
         self.client.back().await.unwrap();
         let shown = self.at("#allow, [role=alert]").await;

@@ -189,8 +189,8 @@ pub(crate) fn command(name: &str) -> Command {
     command
 }
 
-/// Returns whether the examples are built from the present sources: `cargo test` builds them, `cargo test --test ...` does
-/// not.
+/// Returns whether the examples are built from the present sources: `cargo test` builds them, `cargo test --test ...`
+/// does not.
 fn is_fresh(folder: &Path) -> bool {
     let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     EXAMPLES.iter().all(|name| {

@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p loginradius-bench --bin jwt
 //!
-//! Both take turns in short rounds. A time is the median over the rounds, in nanoseconds for one token; the ratio is the
-//! median of the ratios of two rounds in a row. jsonwebtoken has no ES512.
+//! Both take turns in short rounds. A time is the median over the rounds, in nanoseconds for one token; the ratio is
+//! the median of the ratios of two rounds in a row. jsonwebtoken has no ES512.
 
 use std::error::Error;
 use std::hint::black_box;
