@@ -154,7 +154,7 @@ async fn me(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Re
 }
 
 async fn logout(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Result<StatusCode, Failure> {
-    service.sessions.session(name).sign_out().await?;
+    service.sessions.session(name).within(MAX_WAIT).sign_out().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

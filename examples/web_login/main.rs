@@ -80,6 +80,9 @@ struct Cli {
     token_key: bool,
 }
 
+/// How long an operation of LoginRadius may take, retries included.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
 /// The state that all requests share.
 struct Service {
     client: Client,
@@ -102,7 +105,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let listen = listener.local_addr()?;
     let url = cli.public_url.as_deref().map_or_else(|| Ok(format!("http://{listen}")), origin)?;
     // A browser waits: an early error is better than many attempts.
-    let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?;
+    let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?.within(MAX_WAIT);
     let request = cli.browser.request(&format!("{url}/callback"));
     // A mistake in the settings is reported now, and not to the first visitor.
     client.begin_browser_login(&request)?;
