@@ -51,7 +51,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
     let outage = storm.outage.map(Duration::from_secs);
     let rounds = storm.expiries + u64::from(outage.is_some());
     let (begin, end) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
-    let revived = std::sync::OnceLock::new();
+    let recovered_at = std::sync::OnceLock::new();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -74,9 +74,9 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
                         another = session.access_token();
                     }
                     if round == storm.expiries
-                        && let Some(revived) = revived.get().map(Instant::elapsed)
+                        && let Some(recovered_at) = recovered_at.get().map(Instant::elapsed)
                     {
-                        results.longest_recovery_ms.fetch_max(millis(revived), Ordering::Relaxed);
+                        results.longest_recovery_ms.fetch_max(millis(recovered_at), Ordering::Relaxed);
                     }
                     results.note(&emulator, &another);
                     end.wait();
@@ -95,7 +95,7 @@ pub(crate) fn threads(threads: usize, storm: &Storm) -> Result<Report> {
                 emulator.fault(Operation::Refresh, Fault::Status(503));
                 thread::sleep(outage / 2);
                 emulator.clear_faults();
-                let _ = revived.set(Instant::now());
+                let _ = recovered_at.set(Instant::now());
             }
             end.wait();
         }
