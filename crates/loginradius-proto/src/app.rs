@@ -3,10 +3,14 @@ use std::fmt;
 use crate::secret::ClientSecret;
 use crate::service::Service;
 
-/// Who is calling, and where: the settings that all operations share.
+/// The settings that all operations share: which app of LoginRadius this is, and where LoginRadius is.
 ///
-/// All need the client id. A setter checks nothing: an operation that needs a setting and does not find it ends with an
-/// error that says so. (LoginRadius says it of the client secret, which some apps do without.)
+/// Every operation needs the client id; the setters say which ones need more. A setter checks nothing. An operation
+/// that misses a setting, or finds one that cannot be sent, is an
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) that names the setter. The client secret is the
+/// exception: public clients have none, so a missing one is LoginRadius's to refuse.
+///
+/// `Debug` shows neither the ids nor the secret.
 ///
 /// ```
 /// use loginradius_proto::{App, Service};
@@ -23,7 +27,7 @@ use crate::service::Service;
 /// # }
 /// ```
 #[derive(Clone)]
-#[doc(alias = "credentials")]
+#[doc(alias("credentials", "config", "configuration", "settings", "client_id", "client_secret", "apikey"))]
 pub struct App {
     client_id: String,
     client_secret: Option<ClientSecret>,
@@ -34,10 +38,10 @@ pub struct App {
 }
 
 impl App {
-    /// Makes an app at [`Service::classic()`] without a secret.
+    /// Makes an app at [`Service::classic()`] with that client id, and nothing else set.
     ///
     /// At the classic API the client id is the LoginRadius API key; at a site it is the API key or the id of an OAuth
-    /// client.
+    /// client. Both are in the LoginRadius Dashboard.
     #[must_use]
     pub fn new(client_id: impl Into<String>) -> Self {
         Self {
@@ -50,32 +54,41 @@ impl App {
         }
     }
 
-    /// Sets the client secret. Without one its key is left out of every request, as public clients do.
+    /// Sets the client secret: LoginRadius's API secret, or the secret of an OAuth client. None by default.
+    ///
+    /// Without one, or with an empty one, requests leave it out, as public clients do ([RFC 6749, section 2.1]). A
+    /// program that users install cannot keep a secret: leave it out there, and use PKCE, which [`browser`](crate::browser)
+    /// always does, or a device login.
+    ///
+    /// [RFC 6749, section 2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.1
     #[must_use]
     pub fn with_client_secret(self, secret: impl Into<ClientSecret>) -> Self {
         Self { client_secret: Some(secret.into()), ..self }
     }
 
-    /// Sets the OAuth app's name in the LoginRadius Dashboard (`OAuthName`). A device login needs it, and at a site
-    /// every OAuth operation does.
+    /// Sets the OAuth app's name in the LoginRadius Dashboard (`OAuthName`).
+    ///
+    /// A device login needs it; at a site every OAuth operation does.
     #[must_use]
     pub fn with_oauth_app(self, name: impl Into<String>) -> Self {
         Self { oauth_app: Some(name.into()), ..self }
     }
 
-    /// Sets the JWT app's name in the LoginRadius Dashboard (`jwtapp`). The JWT operations need it.
+    /// Sets the JWT app's name in the LoginRadius Dashboard (`jwtapp`).
+    ///
+    /// All of [`jwt`](crate::jwt) and [`browser::JwtRedirect`](crate::browser::JwtRedirect) need it.
     #[must_use]
     pub fn with_jwt_app(self, name: impl Into<String>) -> Self {
         Self { jwt_app: Some(name.into()), ..self }
     }
 
-    /// Sets the LoginRadius API key (`apikey`) of the JWT operations, if it is not the client id.
+    /// Sets the LoginRadius API key (`apikey`) that the JWT operations send; the client id by default.
     #[must_use]
     pub fn with_api_key(self, key: impl Into<String>) -> Self {
         Self { api_key: Some(key.into()), ..self }
     }
 
-    /// Sets where LoginRadius is; [`Service::classic()`] by default.
+    /// Sets where LoginRadius is, and how requests to it are written; [`Service::classic()`] by default.
     #[must_use]
     pub fn with_service(self, service: Service) -> Self {
         Self { service, ..self }
@@ -111,7 +124,7 @@ impl App {
         self.api_key.as_deref().unwrap_or(&self.client_id)
     }
 
-    /// Returns where LoginRadius is.
+    /// Returns where LoginRadius is, and how requests to it are written.
     #[must_use]
     pub fn service(&self) -> &Service {
         &self.service

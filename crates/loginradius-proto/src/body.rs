@@ -2,10 +2,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The bytes of a request or an answer.
+/// The bytes of a request or a response.
 ///
-/// They carry passwords and tokens, so `Debug` prints their number alone and the memory is
-/// overwritten on drop.
+/// They hold passwords and tokens, so `Debug` prints only how many there are, and the memory is overwritten on drop.
 ///
 /// ```
 /// use loginradius_proto::Body;
@@ -18,24 +17,25 @@ use zeroize::Zeroizing;
 pub struct Body(Zeroizing<Vec<u8>>);
 
 impl Body {
-    /// The most that a transport reads of an answer, in bytes: 1 MiB.
+    /// The most that a transport reads of a response, in bytes: 1 MiB.
     ///
-    /// A longer answer is an error ([`Error::outcome_unknown`](crate::Error::outcome_unknown)), never cut and parsed.
+    /// A longer response is an [`Error::outcome_unknown`](crate::Error::outcome_unknown), never cut and parsed. If a
+    /// transport reads more all the same, [`Endpoint::response`](crate::Endpoint::response) makes that error.
     pub const LIMIT: usize = 1 << 20;
 
-    /// No bytes.
+    /// Makes a body of no bytes.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// The bytes.
+    /// Returns the bytes. Keep them out of logs.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether there are no bytes.
+    /// Returns whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,10 +1,12 @@
 use crate::api::Api;
 use crate::error::Error;
 
-/// How requests are written, where LoginRadius's documentation leaves a choice or differs from the RFCs.
+/// How requests are written where LoginRadius's documentation leaves a choice, contradicts itself or differs from the
+/// RFCs.
 ///
-/// Each setting is the documented one of the service's [`Api`] unless it is set here. One dialect holds for all that
-/// its service is used for: single operations, device logins, logins through a browser and sessions.
+/// Leave it alone unless LoginRadius refuses what is sent. Each setting is the documented one of the service's [`Api`]
+/// unless it is set here. A [`Service`](crate::Service) has one dialect, which holds for all that is sent to it: single
+/// operations, device logins, logins through a browser and sessions.
 ///
 /// ```
 /// use loginradius_proto::{App, BodyFormat, Dialect, Service};
@@ -30,56 +32,63 @@ pub struct Dialect {
 /// How the bodies of the OAuth operations are written. The JWT operations always send JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
+#[doc(alias("content type", "application/json", "application/x-www-form-urlencoded"))]
 pub enum BodyFormat {
-    /// `application/x-www-form-urlencoded`, as RFC 6749 says.
+    /// `application/x-www-form-urlencoded`, as RFC 6749, section 4.1.3, requires.
     #[default]
     Form,
     /// `application/json`, as LoginRadius's API pages show. Use it if LoginRadius responds with code 965, "The post
-    /// body is invalid".
+    /// body is invalid" (LoginRadius, "SSO API Codes").
     Json,
 }
 
-/// Under which key a revocation sends the refresh token.
+/// The name under which a [revocation](crate::oauth::RevokeRefreshToken) sends the refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum RevocationKey {
-    /// `refresh_token`, as LoginRadius's "Revoke Refresh Token" has it.
+    /// `refresh_token`, as LoginRadius's page "Revoke Refresh Token" has it.
     #[default]
     RefreshToken,
-    /// `token`, as RFC 7009 and LoginRadius's newer site reference have it.
+    /// `token`, as RFC 7009, section 2.1, and LoginRadius's newer reference of sites have it.
     Token,
 }
 
-/// The name that the method of the PKCE challenge has in an address. The challenge itself is always the one that
-/// RFC 7636 calls `S256`.
+/// The name that the authorization request gives to the method of its PKCE challenge (`code_challenge_method`).
+///
+/// The challenge itself is always the SHA-256 of the verifier, which [RFC 7636, section 4.2] calls `S256`.
+///
+/// [RFC 7636, section 4.2]: https://www.rfc-editor.org/rfc/rfc7636#section-4.2
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-#[doc(alias = "pkce")]
+#[doc(alias("pkce", "code_challenge_method", "S256"))]
 pub enum ChallengeMethod {
     /// `SHA256`, as LoginRadius's guide "PKCE" has it.
     #[default]
     Sha256,
     /// `S256`, as RFC 7636 and the metadata of newer LoginRadius sites have it.
     S256,
-    /// None is sent: LoginRadius takes `SHA256` then. RFC 7636 takes `plain`, so this is for LoginRadius alone.
+    /// No `code_challenge_method` is sent. LoginRadius takes that for `SHA256`. RFC 7636, section 4.3, takes it for
+    /// `plain`, so use this with LoginRadius alone.
     Omitted,
 }
 
-/// How a request with a client secret carries it ([RFC 6749, section 2.3.1]).
+/// Where a request carries the client secret, if the app has one ([RFC 6749, section 2.3.1]).
 ///
 /// [RFC 6749, section 2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
+#[doc(alias("client_secret_post", "client_secret_basic", "token_endpoint_auth_method"))]
 pub enum ClientAuthentication {
-    /// `client_secret` in the body (`client_secret_post`).
+    /// In the body, as `client_secret` (OpenID Connect calls it `client_secret_post`).
     #[default]
     Body,
-    /// HTTP Basic authentication (`client_secret_basic`), which LoginRadius documents for sites.
+    /// In the header `Authorization`, by HTTP Basic authentication (`client_secret_basic`). LoginRadius documents it for
+    /// sites; [`Service::with_dialect`](crate::Service::with_dialect) refuses it for the classic API.
     Basic,
 }
 
 impl Dialect {
-    /// Makes the dialect that LoginRadius's documentation shows.
+    /// Makes the dialect of LoginRadius's documentation.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -91,21 +100,29 @@ impl Dialect {
         Self { body_format, ..self }
     }
 
-    /// Sets whether a code is exchanged with `grant_type=authorization_code` (RFC 6749, section 4.1.3). The classic API
-    /// documents none and sends none by default; at a site it is required.
+    /// Sets whether a code is redeemed with `grant_type=authorization_code` ([RFC 6749, section 4.1.3]).
+    ///
+    /// By default it is sent to a site, which requires it, and not to the classic API, which documents none.
+    /// [`Service::with_dialect`](crate::Service::with_dialect) refuses `false` for a site.
+    ///
+    /// [RFC 6749, section 4.1.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3
     #[must_use]
+    #[doc(alias = "grant_type")]
     pub fn with_grant_type_of_code(self, sent: bool) -> Self {
         Self { grant_type_of_code: Some(sent), ..self }
     }
 
-    /// Sets whether `response_type=token` is sent for tokens, which RFC 6749 does not have. By default it is sent where
-    /// LoginRadius shows it: with a code, and at a site with a password and a device code as well.
+    /// Sets whether requests for tokens have `response_type=token`, which RFC 6749 does not know.
+    ///
+    /// By default it is sent where LoginRadius documents it: with a code, and at a site with a password and a device
+    /// code as well. `true` changes nothing; `false` leaves it out everywhere.
     #[must_use]
+    #[doc(alias = "response_type")]
     pub fn with_response_type(self, sent: bool) -> Self {
         Self { response_type: Some(sent), ..self }
     }
 
-    /// Sets the key under which a revocation sends the refresh token; [`RevocationKey::RefreshToken`] by default.
+    /// Sets the name under which a revocation sends the refresh token; [`RevocationKey::RefreshToken`] by default.
     #[must_use]
     pub fn with_revocation_key(self, revocation_key: RevocationKey) -> Self {
         Self { revocation_key, ..self }
@@ -117,7 +134,7 @@ impl Dialect {
         Self { challenge_method, ..self }
     }
 
-    /// Sets how a client secret is sent; [`ClientAuthentication::Body`] by default.
+    /// Sets where a request carries the client secret; [`ClientAuthentication::Body`] by default.
     #[must_use]
     pub fn with_client_authentication(self, client_authentication: ClientAuthentication) -> Self {
         Self { client_authentication, ..self }
@@ -131,12 +148,12 @@ impl Dialect {
         self.grant_type_of_code.unwrap_or(api == Api::Site)
     }
 
-    /// Returns whether a code is exchanged with a `response_type`.
+    /// Returns whether a code is redeemed with a `response_type`.
     pub(crate) fn sends_response_type_with_code(&self) -> bool {
         self.response_type.unwrap_or(true)
     }
 
-    /// Returns whether a password or a device code is exchanged with a `response_type`. The classic API has none there.
+    /// Returns whether a password or a device code is redeemed with a `response_type`. The classic API has none there.
     pub(crate) fn sends_response_type(&self, api: Api) -> bool {
         api == Api::Site && self.response_type.unwrap_or(true)
     }
@@ -160,16 +177,16 @@ impl Dialect {
         self.client_authentication
     }
 
-    /// Refuses what LoginRadius's documentation of that API rules out.
+    /// Checks that LoginRadius's documentation of that API does not rule this dialect out.
     pub(crate) fn check(&self, api: Api) -> Result<(), Error> {
-        let refuse = |why| Err(Error::configuration(why));
+        let invalid = |why| Err(Error::configuration(why));
         match api {
-            Api::Site if self.grant_type_of_code == Some(false) => refuse(
-                "the dialect exchanges a code without a `grant_type`, and a site finds the operation by it: \
+            Api::Site if self.grant_type_of_code == Some(false) => invalid(
+                "the dialect leaves out the `grant_type` of a code, by which a site knows the operation: \
                  leave out `Dialect::with_grant_type_of_code`",
             ),
-            Api::Classic if self.client_authentication == ClientAuthentication::Basic => refuse(
-                "the dialect asks for HTTP Basic authentication, and the classic API reads the client secret from the \
+            Api::Classic if self.client_authentication == ClientAuthentication::Basic => invalid(
+                "the dialect asks for HTTP Basic authentication, but the classic API reads the client secret from the \
                  body: leave out `Dialect::with_client_authentication`, or use `Service::site`",
             ),
             _ => Ok(()),

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// What makes the waits of one flow differ from those of another: a random number that need not be secret.
+/// A random number that makes the waits of one flow differ from those of another. It need not be secret.
 ///
-/// The core draws no random number: an adapter draws one for each flow (`std::hash::RandomState` will do). With a
-/// constant one everything still works, but clients that fail together try again together.
+/// This crate draws no random number: draw one for each flow (the standard library's `RandomState` will do). With a
+/// constant seed everything still works, but clients that fail at the same time try again at the same time. In a test, a
+/// constant seed makes the same run again.
 ///
 /// ```
 /// use std::hash::{BuildHasher, RandomState};
@@ -15,9 +16,13 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_structs, reason = "it is a number with a name")]
-pub struct Seed(pub u64);
+#[doc(alias("jitter", "random", "rng"))]
+pub struct Seed(
+    /// The random number. Any will do, 0 too.
+    pub u64,
+);
 
-/// A small generator for jitter (SplitMix64): good enough to spread requests, and to nothing else.
+/// A random number generator for jitter (SplitMix64). It is predictable: for nothing secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Jitter(u64);
 
@@ -26,7 +31,7 @@ impl Jitter {
         Self(seed.0)
     }
 
-    /// 64 bits.
+    /// Returns the next 64 random bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -35,20 +40,20 @@ impl Jitter {
         bits ^ (bits >> 31)
     }
 
-    /// Between three quarters of `wait` and `wait`.
+    /// Returns a random wait between three quarters of `wait` and `wait`.
     pub(crate) fn shorten(&mut self, wait: Duration) -> Duration {
         let part = u32::try_from(self.bits() >> 52).unwrap_or(0);
         wait - wait / 4 / (1 << 12) * part
     }
 }
 
-/// `first` doubled for every failure after the first one, up to `longest`.
-pub(crate) fn doubled(first: Duration, failures: u32, longest: Duration) -> Duration {
+/// Returns `first`, doubled for every failure after the first one, and at most `max`.
+pub(crate) fn doubled(first: Duration, failures: u32, max: Duration) -> Duration {
     let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    first.saturating_mul(factor).min(longest)
+    first.saturating_mul(factor).min(max)
 }
 
-/// `from` and a wait of any length: an instant too far away to be told becomes one in thirty years.
+/// Returns the instant that is `wait` after `from`, and at most thirty years: an `Instant` cannot be any later.
 pub(crate) fn after(from: Instant, wait: Duration) -> Instant {
     const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     from.checked_add(wait.min(THIRTY_YEARS)).unwrap_or(from)
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn doubling_ends_at_the_longest() {
+    fn doubling_ends_at_the_maximum() {
         let doubled = |failures| doubled(Duration::from_secs(1), failures, Duration::from_secs(60));
         assert_eq!([1, 2, 3, 6, 7, 200].map(doubled), [1, 2, 4, 32, 60, 60].map(Duration::from_secs));
     }

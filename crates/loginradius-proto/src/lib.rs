@@ -1,12 +1,34 @@
-//! Signing in to LoginRadius, without any I/O.
+//! Signing in to LoginRadius as pure functions and state machines, without any I/O.
 //!
-//! This crate builds [`http::Request`] values and reads answers; it opens no socket, reads no clock,
-//! starts no thread and draws no random number. Bring a transport of your own, or use one of the
-//! adapters: `loginradius-blocking` (ureq) and `loginradius-async` (reqwest).
+//! This crate makes each [`http::Request`] and reads each [`http::Response`]; sending is up to you. It opens no socket,
+//! reads no clock, starts no thread and draws no random number: all of these are arguments.
 //!
-//! # One call
+//! To sign in with a ready-made HTTP client, use an adapter instead: `loginradius-blocking` (ureq) or
+//! `loginradius-async` (reqwest). This crate is for you if
 //!
-//! An [`Endpoint`] is one operation of LoginRadius: [`oauth`] and [`jwt`] hold one struct for each.
+//! - you have [a transport of your own](#a-transport-of-your-own): another HTTP client, an event loop, a device;
+//! - you [test or fuzz](#tests-and-fuzzing) the protocol, and need the same run again;
+//! - you need [an operation that is missing here](#an-operation-of-your-own): LoginRadius has hundreds.
+//!
+//! | to | use |
+//! | --- | --- |
+//! | send one operation | [`Endpoint::request`], [`Endpoint::response`] of a type in [`oauth`] or [`jwt`] |
+//! | send it with retries, timeouts and a deadline | [`Call`] |
+//! | sign in a device | [`oauth::RequestDeviceCode`], then [`DeviceFlow`] |
+//! | sign in through a browser | [`browser`] |
+//! | receive the browser's callback on this machine | [`browser::loopback`] |
+//! | stay signed in: refresh, store, sign out | [`session`] |
+//! | drive any of these over your transport | the loop of [`Flow`] |
+//! | call another API of LoginRadius | [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own) |
+//! | reach a site, a custom domain, a gateway or an emulator | [`Service`] |
+//! | write requests as your app at LoginRadius expects them | [`Dialect`] |
+//! | find out what to do after an error | [`Error::kind`] |
+//! | log a request without its secrets | [`redacted`] |
+//!
+//! # A transport of your own
+//!
+//! The smallest transport is a function from a request to a response. An [`Endpoint`] is one operation of LoginRadius;
+//! it makes the request and reads the response, whatever its status:
 //!
 //! ```
 //! use loginradius_proto::{App, Body, Endpoint, oauth::RefreshAccessToken};
@@ -19,35 +41,65 @@
 //! assert_eq!(request.method(), "POST");
 //! assert_eq!(request.uri(), "https://cloud-api.loginradius.com/sso/oauth/access_token/refresh");
 //!
-//! // Send it as you like, and give the answer back, whatever its status.
-//! let answer = http::Response::new(Body::from(
-//!     r#"{"access_token":"b8cb84c9","token_type":"access_token","expires_in":394,"refresh_token":"c7d1"}"#,
-//! ));
-//! let tokens = refresh.response(&app, answer)?;
+//! # let send = |_: http::Request<Body>| http::Response::new(Body::from(
+//! #     r#"{"access_token":"b8cb84c9","token_type":"access_token","expires_in":394,"refresh_token":"c7d1"}"#,
+//! # ));
+//! let response: http::Response<Body> = send(request); // yours
+//! let tokens = refresh.response(&app, response)?;
 //! assert_eq!(tokens.refresh_token.unwrap().expose(), "c7d1");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # One device sign-in
+//! What takes several requests and waits is a [`Flow`]: [`Call`] (one operation with retries), [`DeviceFlow`] and
+//! [`session::SessionFlow`]. [`Flow`]'s page has the loop that drives them all, a dozen lines long. A transport
+//! that sends a [`Step::Send`]
 //!
-//! A [`Flow`] is a conversation of several requests and waits: [`Call`] sends one operation, again where
-//! that is safe; [`DeviceFlow`] polls until the person has decided. Its page walks through a whole one.
+//! - follows no redirect, and reports every status as a response;
+//! - stops at [`SendOptions::deadline`], and uses a new connection where [`SendOptions::fresh_connection`] says so;
+//! - reads at most [`Body::LIMIT`] bytes of a response;
+//! - reports a failure as [`Error::not_sent`] only if nothing was sent, and else as [`Error::outcome_unknown`]: that
+//!   decides what may be sent again;
+//! - logs requests through [`redacted`], since URLs and bodies carry tokens.
 //!
-//! # One sign-in through a browser
+//! # Tests and fuzzing
 //!
-//! [`browser`] makes the address to open, and believes the one callback that belongs to it; its page walks through
-//! a whole one.
+//! Time and randomness are arguments, so a run is repeated exactly by its instants and its [`Seed`]. These take bytes
+//! or text of others; none of them panics:
 //!
-//! # One session
+//! | input | entry point |
+//! | --- | --- |
+//! | a response to an operation | [`Endpoint::response`] |
+//! | responses and failures over time | [`Flow::step`], [`Flow::receive`] |
+//! | a redirect callback | [`browser::Callback::from_url`], [`from_query`](browser::Callback::from_query), [`from_fragment`](browser::Callback::from_fragment), [`from_form`](browser::Callback::from_form), then [`browser::Pending::accept`] |
+//! | a browser's bytes at the loopback receiver | [`browser::loopback::Connection::read`] |
+//! | what was stored | [`PendingDevice::from_json`], [`browser::PendingLogin::from_json`], [`browser::PendingJwt::from_json`], [`session::StoredRecord`], given to a [`session::SessionFlow`] |
 //!
-//! A [`session::SessionFlow`] gets an access token that is good, refreshing and storing it where needed; its
-//! page walks through a sign-in and a refresh.
+//! ```
+//! use loginradius_proto::{App, Body, Endpoint, oauth::RefreshAccessToken};
+//!
+//! fn fuzz(data: &[u8]) {
+//!     let response = http::Response::new(Body::from(data.to_vec()));
+//!     if let Err(error) = RefreshAccessToken::new("s3cret").response(&App::new("my-client-id"), response) {
+//!         assert!(!error.to_string().contains("s3cret"));
+//!     }
+//! }
+//! # fuzz(br#"{"error":"invalid_grant","error_description":"s3cret is not valid"}"#);
+//! ```
+//!
+//! [`Error::from_api_error`], [`oauth::DeviceGrant::new`], [`TokenSet::new`] and [`SendOptions::new`] make values that
+//! otherwise come from a server or a flow, for tests of your own code.
+//!
+//! # An operation of your own
+//!
+//! [Implement `Endpoint`](Endpoint#an-endpoint-of-your-own) in some twenty lines: a [`RequestBuilder`] makes the
+//! request, a [`ResponseReader`] reads the response. [`Call`] and the adapters then give it what the operations
+//! of this crate get: retries, limits and redacted errors.
 //!
 //! # Errors
 //!
-//! One [`Error`]: its [`kind`](Error::kind) says what to do, [`service`](Error::api_error) what LoginRadius
-//! said. No error shows a secret.
+//! There is one [`Error`]. Its [`kind`](Error::kind) says what to do, and its [`api_error`](Error::api_error) is what
+//! LoginRadius responded. No error shows a secret.
 
 mod api;
 mod app;

@@ -2,9 +2,9 @@ use std::fmt;
 
 use http::{Method, Request, Uri};
 
-/// Shows a request in one line for a log: method, host and path, without query, headers and body.
+/// Returns what to log of a request: its method, scheme, host and path, without query, headers and body.
 ///
-/// `http::Request` prints its whole URI, and LoginRadius's JWT operations put an access token there.
+/// `Debug` of [`http::Request`] prints the whole URI, and LoginRadius's JWT operations put an access token there.
 ///
 /// ```
 /// use loginradius_proto::{App, Endpoint, jwt::JwtByAccessToken, redacted};
@@ -19,8 +19,7 @@ use http::{Method, Request, Uri};
 /// # }
 /// ```
 #[must_use]
-#[doc(alias = "log")]
-#[doc(alias = "logging")]
+#[doc(alias("log", "logging", "tracing", "redact"))]
 pub fn redacted<B>(request: &Request<B>) -> impl fmt::Display {
     Redacted { method: request.method(), uri: request.uri() }
 }

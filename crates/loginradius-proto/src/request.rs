@@ -13,10 +13,11 @@ use crate::error::Error;
 use crate::secret::{AccessToken, ClientSecret};
 use crate::service::{BaseUrl, is_dot_or_empty};
 
-/// Builds the request of an [`Endpoint`](crate::Endpoint) of your own.
+/// Builds the request of [an `Endpoint` of your own](crate::Endpoint#an-endpoint-of-your-own).
 ///
-/// Whatever is passed to it is encoded for its place, or refused by [`build`](Self::build). No method panics, and the
-/// first mistake is the one that is reported.
+/// Each value is encoded for its place. What cannot be encoded is an error, which [`build`](Self::build) returns: the
+/// first one, if there are several. No method panics. Every request has `Accept: application/json`, unless
+/// [`header`](Self::header) sets another.
 ///
 /// ```
 /// use loginradius_proto::{AccessToken, RequestBuilder, Service};
@@ -41,8 +42,8 @@ pub struct RequestBuilder(Result<Parts, Error>);
 
 struct Parts {
     method: Method,
-    /// The address without its query.
-    address: String,
+    /// The URL without its query.
+    url: String,
     query: Vec<(Cow<'static, str>, Zeroizing<String>)>,
     headers: HeaderMap,
     body: Body,
@@ -51,61 +52,65 @@ struct Parts {
 pub(crate) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Headers that the transport sets, and that would lead another reader to another request.
+/// Headers that the transport sets: another value would make a server read another request than the one that was built.
 const TRANSPORT_HEADERS: [&str; 7] =
     ["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
 impl RequestBuilder {
-    /// Begins a GET request to that path at an address of the [`Service`](crate::Service).
+    /// Begins a GET request to a path at [`Service::base`](crate::Service::base) or
+    /// [`Service::api_host`](crate::Service::api_host).
     ///
-    /// The path is the fixed part, such as `/identity/v2/auth/account`: what varies is a [`segment`](Self::segment).
+    /// `path` is the constant part of the path, such as `/identity/v2/auth/account`. Add what varies by
+    /// [`segment`](Self::segment).
     pub fn get(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::GET, base, path)
     }
 
-    /// Begins a POST request.
+    /// Begins a POST request; the arguments are those of [`get`](Self::get).
     pub fn post(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::POST, base, path)
     }
 
-    /// Begins a PUT request.
+    /// Begins a PUT request; the arguments are those of [`get`](Self::get).
     pub fn put(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::PUT, base, path)
     }
 
-    /// Begins a DELETE request.
+    /// Begins a DELETE request; the arguments are those of [`get`](Self::get).
     pub fn delete(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::DELETE, base, path)
     }
 
-    /// Begins a request of any method.
+    /// Begins a request of any method; the other arguments are those of [`get`](Self::get).
     pub fn new(method: Method, base: &BaseUrl, path: &str) -> Self {
         Self(check_path(path).map(|()| Parts {
             method,
-            address: format!("{base}{path}"),
+            url: format!("{base}{path}"),
             query: Vec::new(),
             headers: HeaderMap::from_iter([(ACCEPT, JSON)]),
             body: Body::empty(),
         }))
     }
 
-    /// Adds a segment to the path: an identifier, a name. It is percent-encoded, so that it stays one segment whatever
-    /// it contains; an empty one, `.` and `..` are refused.
+    /// Adds a segment to the path, such as an identifier.
+    ///
+    /// It is percent-encoded, so that it stays one segment whatever it contains. An empty one, `.` and `..` are errors.
     pub fn segment(self, segment: &str) -> Self {
         self.and(|parts| {
             if matches!(segment, "" | "." | "..") {
-                return Err(Error::configuration("a segment of the path is empty or a dot segment: give its value"));
+                return Err(Error::configuration("a segment of the path is empty, `.` or `..`: pass its value"));
             }
             check_text("a segment of the path", segment)?;
-            parts.address += &format!("/{}", percent_encoded(segment));
+            parts.url += &format!("/{}", percent_encoded(segment));
             Ok(())
         })
     }
 
-    /// Adds a parameter to the query.
+    /// Adds a parameter to the query. Its value must not be empty.
     ///
-    /// A secret in a query reaches the logs of servers and proxies. Use it only where LoginRadius does, and name the
-    /// secret in [`Endpoint::secrets`](crate::Endpoint::secrets).
+    /// A secret in a query gets into the logs of servers and proxies: put one there only if LoginRadius asks for it, and
+    /// return it from [`Endpoint::secrets`](crate::Endpoint::secrets).
+    #[doc(alias("parameter", "query string"))]
     pub fn query(self, name: impl Into<Cow<'static, str>>, value: &str) -> Self {
         let name = name.into();
         self.and(|parts| {
@@ -115,7 +120,7 @@ impl RequestBuilder {
         })
     }
 
-    /// Adds a parameter to the query if there is a value for it.
+    /// Adds a parameter to the query if the value is not `None`.
     pub fn query_opt(self, name: impl Into<Cow<'static, str>>, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.query(name, value),
@@ -123,17 +128,19 @@ impl RequestBuilder {
         }
     }
 
-    /// Sends the access token as `Authorization: Bearer` ([RFC 6750, section 2.1]).
+    /// Sets the header `Authorization: Bearer` to the access token ([RFC 6750, section 2.1]).
     ///
     /// [RFC 6750, section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    #[doc(alias("authorization", "access token"))]
     pub fn bearer(self, token: &AccessToken) -> Self {
         if token.expose().is_empty() {
-            return self.and(|_| Err(Error::configuration("the access token is empty: give the token of a login")));
+            return self.and(|_| Err(Error::configuration("the access token is empty: pass the one of a login")));
         }
         self.secret_header(AUTHORIZATION, "the access token", &format!("Bearer {}", token.expose()))
     }
 
-    /// Sends the client's id and secret by HTTP Basic authentication ([RFC 6749, section 2.3.1]).
+    /// Sets the header `Authorization` to the client's id and secret, by HTTP Basic authentication
+    /// ([RFC 6749, section 2.3.1]).
     ///
     /// [RFC 6749, section 2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
     pub fn basic(self, client_id: &str, client_secret: &ClientSecret) -> Self {
@@ -144,24 +151,27 @@ impl RequestBuilder {
         })
     }
 
-    /// Adds a header, in place of an earlier one of that name. No log of an HTTP library that respects
-    /// `HeaderValue::is_sensitive` shows its value.
+    /// Sets a header, in place of an earlier one of that name.
+    ///
+    /// The value is marked as sensitive, so that HTTP libraries leave it out of their logs. Headers that the transport
+    /// sets, such as `Host` and `Content-Length`, are errors.
     pub fn header(self, name: &str, value: &str) -> Self {
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) if TRANSPORT_HEADERS.contains(&name.as_str()) => {
-                self.and(|_| Err(Error::configuration(format!("the header `{name}` is the transport's: leave it out"))))
+                self.and(|_| Err(Error::configuration(format!("the transport sets the header `{name}`: leave it out"))))
             }
             Ok(name) => {
                 let what = format!("the header `{name}`");
                 self.secret_header(name, &what, value)
             }
             Err(_) => {
-                self.and(|_| Err(Error::configuration("a header's name has a character that HTTP does not allow")))
+                self.and(|_| Err(Error::configuration("a header's name has a character that HTTP forbids: remove it")))
             }
         }
     }
 
-    /// Sends these fields as a form, in place of an earlier body.
+    /// Sets the body to a form (`application/x-www-form-urlencoded`), in place of an earlier body. The fields are names and
+    /// plain values: a slice of pairs, a map, or a struct.
     ///
     /// ```
     /// # use loginradius_proto::{RequestBuilder, Service};
@@ -177,18 +187,21 @@ impl RequestBuilder {
     pub fn form(self, fields: &(impl Serialize + ?Sized)) -> Self {
         self.and(|parts| {
             let text = serde_urlencoded::to_string(fields).map_err(|_| {
-                Error::configuration("the body cannot be written as a form: give it names and plain values")
+                Error::configuration(
+                    "the body cannot be written as a form: use names and plain values, not nested ones",
+                )
             })?;
             parts.set_body(FORM, Body::from(text));
             Ok(())
         })
     }
 
-    /// Sends this value as JSON, in place of an earlier body.
+    /// Sets the body to the value as JSON (`application/json`), in place of an earlier body.
     pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
         self.and(|parts| {
-            let bytes = serde_json::to_vec(value)
-                .map_err(|_| Error::configuration("the body cannot be written as JSON: its keys have to be strings"))?;
+            let bytes = serde_json::to_vec(value).map_err(|_| {
+                Error::configuration("the body cannot be written as JSON: the keys of its maps have to be strings")
+            })?;
             parts.set_body(JSON, Body::from(bytes));
             Ok(())
         })
@@ -198,17 +211,18 @@ impl RequestBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a part of it cannot be sent: a control
-    /// character anywhere, a dot segment or an empty one in the path, an empty value in the query, a body that cannot
-    /// be encoded, an address that is too long. The message says which part, and shows no value.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a part of it cannot be sent: a control character
+    /// anywhere, an empty or a dot segment in the path, an empty value in the query, an empty token, a header that the
+    /// transport sets, a body that cannot be encoded, a URL that is too long. The message names the part and shows no
+    /// value.
     pub fn build(self) -> Result<Request<Body>, Error> {
-        let Parts { method, address, query, headers, body } = self.0?;
+        let Parts { method, url, query, headers, body } = self.0?;
         let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
         let query = serde_urlencoded::to_string(pairs)
             .map_err(|_| Error::configuration("the parameters cannot be form-encoded"))?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = uri(&address, &query)?;
+        *request.uri_mut() = uri(&url, &query)?;
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -238,17 +252,17 @@ impl Parts {
     }
 }
 
-/// The address and the headers may hold secrets.
+// The URL and the headers may hold secrets.
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parts").field("method", &self.method).field("body", &self.body).finish_non_exhaustive()
     }
 }
 
-/// Makes a URI of an address and a query, which may be empty.
-pub(crate) fn uri(address: &str, query: &str) -> Result<Uri, Error> {
+/// Makes a URI of a URL without a query and a query, which may be empty.
+pub(crate) fn uri(url: &str, query: &str) -> Result<Uri, Error> {
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("{address}{mark}{query}")
+    format!("{url}{mark}{query}")
         .parse()
         .map_err(|_| Error::configuration("the parameters make a URL that is too long: shorten them"))
 }
@@ -257,20 +271,21 @@ pub(crate) fn uri(address: &str, query: &str) -> Result<Uri, Error> {
 pub(crate) fn basic(client_id: &str, client_secret: &str) -> Result<HeaderValue, Error> {
     let encoded = |text: &str| serde_urlencoded::to_string([("", text)]).unwrap_or_default().split_off(1);
     let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(client_secret)));
-    let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes())))
-        .map_err(|_| Error::configuration("the client id and the client secret cannot stand in a header"))?;
+    let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes()))).map_err(|_| {
+        Error::configuration("the client id and the client secret cannot be sent by HTTP Basic authentication")
+    })?;
     header.set_sensitive(true);
     Ok(header)
 }
 
-/// RFC 3986 `unreserved`: everything else is encoded, so that a text is one segment whatever it contains.
+/// All but the `unreserved` characters of RFC 3986, section 2.3: with these encoded, any text is one segment.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) fn percent_encoded(segment: &str) -> String {
     utf8_percent_encode(segment, UNRESERVED).to_string()
 }
 
-/// Refuses a value that is empty or cannot be sent.
+/// Checks that a value is not empty and can be sent.
 pub(crate) fn check_value(name: &str, value: &str) -> Result<(), Error> {
     if value.is_empty() {
         return Err(Error::configuration(format!("`{name}` is empty: give it a value")));
@@ -278,7 +293,7 @@ pub(crate) fn check_value(name: &str, value: &str) -> Result<(), Error> {
     check_text(&format!("`{name}`"), value)
 }
 
-/// Refuses a text with a control character.
+/// Checks that a text has no control character.
 pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
     if text.chars().any(char::is_control) {
         return Err(Error::configuration(format!(
@@ -289,20 +304,20 @@ pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
 }
 
 fn check_path(path: &str) -> Result<(), Error> {
-    let refuse = |why: &str| Err(Error::configuration(format!("the path of the request {why}")));
+    let invalid = |why: &str| Err(Error::configuration(format!("the path of the request {why}")));
     let Some(segments) = path.strip_prefix('/') else {
-        return refuse("has to begin with `/`, as /identity/v2/auth/account");
+        return invalid("has to begin with `/`, as /identity/v2/auth/account");
     };
     // RFC 3986, section 3.3: `pchar` without percent-encoding.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
     if !path.bytes().all(plain) {
-        return refuse(
+        return invalid(
             "has a character that has to be encoded: add what varies by `RequestBuilder::segment`, and parameters by \
              `RequestBuilder::query`",
         );
     }
     if segments.split('/').any(is_dot_or_empty) {
-        return refuse("has an empty or a dot segment: write the path out");
+        return invalid("has an empty or a dot segment: write the path out");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::request::{check_text, percent_encoded, uri};
 
-/// An operation's place in the table of URLs.
+/// Which URL an operation has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Route {
     DeviceCode,
@@ -19,7 +19,7 @@ pub(crate) enum Route {
     JwtRedirect,
 }
 
-/// Which of the app's names stands in a path.
+/// Which of the app's names is a segment of a path.
 enum Name {
     None,
     OAuthApp,
@@ -27,7 +27,7 @@ enum Name {
 }
 
 impl Route {
-    /// Builds the operation's address for that app.
+    /// Makes the operation's URL for that app.
     pub(crate) fn uri(self, app: &App, query: &str) -> Result<Uri, Error> {
         let (before, name, after) = self.path(app.service().api());
         let segment = match name {
@@ -38,7 +38,7 @@ impl Route {
         uri(&format!("{}{before}{segment}{after}", app.service().base()), query)
     }
 
-    /// Returns the URL in both APIs: what stands before the app's name, the name, what stands after it.
+    /// Returns the path at that API: what is before the app's name, which name it is, and what is after it.
     ///
     /// Sources: LoginRadius, "OAuth 2.0" and "JWT" API references (classic); "OAuth 2.0" guide and
     /// "JWT Login" API reference (site).
@@ -66,15 +66,15 @@ impl Route {
 }
 
 fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error> {
-    let refuse = |why: &str| Err(Error::configuration(format!("the {what}'s name {why}")));
+    let invalid = |why: &str| Err(Error::configuration(format!("the {what}'s name {why}")));
     let name = match name {
-        None => return refuse(&format!("is not set, and this operation needs it: set it with `App::{setter}`")),
-        Some("") => return refuse("is empty: use the name from the LoginRadius Dashboard"),
-        Some("." | "..") => return refuse("is a dot segment: use the name from the LoginRadius Dashboard"),
+        None => return invalid(&format!("is not set, and this operation needs it: set it with `App::{setter}`")),
+        Some("") => return invalid("is empty: use the name from the LoginRadius Dashboard"),
+        Some("." | "..") => return invalid("is a dot segment: use the name from the LoginRadius Dashboard"),
         Some(name) => name,
     };
     if name.trim_matches(' ') != name {
-        return refuse("begins or ends with a space: remove it");
+        return invalid("begins or ends with a space: remove it");
     }
     check_text(&format!("the {what}'s name"), name)?;
     Ok(percent_encoded(name))

@@ -2,24 +2,25 @@
 
 /// Declares a newtype around a secret string.
 ///
-/// `expose()` is the only way in. There is no `Display`, `Deref`, `PartialEq` or `Serialize`, so that
-/// a secret reaches a log, a comparison that leaks its timing or a file only by a line that says so.
+/// `expose()` is the only way to read it. There is no `Display`, `Deref`, `PartialEq` or `Serialize`, so that a secret
+/// gets into a log, a file or a comparison whose time depends on it only by a line that says so.
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// `Debug` prints the type's name alone. Clones share the memory, which is overwritten when the
-        /// last of them is dropped.
+        /// Only [`expose`](Self::expose) shows it; `Debug` prints the type's name. Clones share the memory, which is
+        /// overwritten when the last of them is dropped.
         #[derive(Clone)]
+        #[doc(alias("secret", "expose_secret"))]
         pub struct $name(std::sync::Arc<zeroize::Zeroizing<String>>);
 
         impl $name {
-            /// Takes the secret as it is: nothing is trimmed and no shape is expected.
+            /// Wraps the secret as it is: nothing is trimmed or checked.
             pub fn new(secret: impl Into<String>) -> Self {
                 Self(std::sync::Arc::new(zeroize::Zeroizing::new(secret.into())))
             }
 
-            /// The secret itself. Keep it out of logs and error messages.
+            /// Returns the secret itself. Keep it out of logs and error messages.
             #[must_use]
             pub fn expose(&self) -> &str {
                 &self.0
@@ -47,19 +48,25 @@ macro_rules! secret {
 }
 
 secret! {
-    /// An access token. LoginRadius documents GUIDs, hexadecimal strings and JWTs: it is opaque here.
+    /// An access token ([RFC 6749, section 1.4]). It is opaque: LoginRadius documents GUIDs, hexadecimal strings and JWTs.
+    ///
+    /// [RFC 6749, section 1.4]: https://www.rfc-editor.org/rfc/rfc6749#section-1.4
     AccessToken
 }
 secret! {
-    /// A refresh token. LoginRadius rotates it: each refresh spends the one that was sent.
+    /// A refresh token ([RFC 6749, section 1.5]). LoginRadius rotates it: each refresh consumes the one that is sent and
+    /// yields the next.
+    ///
+    /// [RFC 6749, section 1.5]: https://www.rfc-editor.org/rfc/rfc6749#section-1.5
     RefreshToken
 }
 secret! {
-    /// An OpenID Connect `id_token`, not verified.
+    /// An OpenID Connect `id_token`. It is not verified: `loginradius-jwt` does that.
     IdToken
 }
 secret! {
-    /// A whole compact JWT, as LoginRadius's JWT APIs answer it in their field `signature`. Not verified.
+    /// A whole compact JWT, which the responses of LoginRadius's JWT operations call `signature`. It is not verified:
+    /// `loginradius-jwt` does that.
     Jwt
 }
 secret! {
@@ -67,28 +74,30 @@ secret! {
     ClientSecret
 }
 secret! {
-    /// A person's password.
+    /// A user's password.
     Password
 }
 secret! {
-    /// The device code that a device polls with ([RFC 8628, section 3.2]).
+    /// The code that a device polls with ([RFC 8628, section 3.2]). The user types another one, the user code.
     ///
     /// [RFC 8628, section 3.2]: https://www.rfc-editor.org/rfc/rfc8628#section-3.2
     DeviceCode
 }
 secret! {
-    /// An authorization code, valid once and, at LoginRadius, for 50 seconds.
+    /// An authorization code ([RFC 6749, section 1.3.1]). It is valid once and, at LoginRadius, for 50 seconds.
+    ///
+    /// [RFC 6749, section 1.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-1.3.1
     AuthorizationCode
 }
 secret! {
-    /// The PKCE verifier of an authorization code ([RFC 7636]).
+    /// The PKCE verifier of an authorization code ([RFC 7636, section 4.1]).
     ///
-    /// [RFC 7636]: https://www.rfc-editor.org/rfc/rfc7636
+    /// [RFC 7636, section 4.1]: https://www.rfc-editor.org/rfc/rfc7636#section-4.1
     CodeVerifier
 }
 secret! {
-    /// What the claim `nonce` of the JWT or `id_token` of one login has to be ([OpenID Connect Core, section 2]). A
-    /// secret as long as the login waits.
+    /// The value that the claim `nonce` of a login's JWT or `id_token` has to have ([OpenID Connect Core, section 2]). It is
+    /// a secret while the login waits for its callback.
     ///
     /// [OpenID Connect Core, section 2]: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
     Nonce

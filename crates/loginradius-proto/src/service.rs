@@ -7,7 +7,13 @@ use crate::api::Api;
 use crate::dialect::Dialect;
 use crate::error::Error;
 
-/// Where LoginRadius is, which of its two APIs is spoken there, and how.
+/// Where LoginRadius is, which of its two APIs it has there, and how requests to it are written.
+///
+/// | to use | make it by |
+/// | --- | --- |
+/// | LoginRadius's classic API | [`Service::classic`], the default of an [`App`](crate::App) |
+/// | the API of your site, or of a custom domain | [`Service::site`] |
+/// | either of them at a gateway or an emulator | [`Service::classic_at`], [`Service::site_at`] |
 ///
 /// ```
 /// use loginradius_proto::Service;
@@ -26,7 +32,15 @@ use crate::error::Error;
 /// # }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-#[doc(alias("domain", "host", "base URL", "cloud-api.loginradius.com"))]
+#[doc(alias(
+    "domain",
+    "custom domain",
+    "host",
+    "base URL",
+    "endpoint URL",
+    "environment",
+    "cloud-api.loginradius.com"
+))]
 pub struct Service {
     api: Api,
     base: BaseUrl,
@@ -34,7 +48,9 @@ pub struct Service {
     dialect: Dialect,
 }
 
-/// The beginning of addresses: a scheme, a host, perhaps a port, perhaps the beginning of a path.
+/// The base of the URLs of a [`Service`]: scheme, host, and perhaps a port and the beginning of the path.
+///
+/// `Display` writes it as a URL without a `/` at its end.
 ///
 /// ```
 /// use loginradius_proto::Service;
@@ -58,49 +74,54 @@ impl Service {
         Self::new(Api::Classic, BaseUrl::known("https://cloud-api.loginradius.com"))
     }
 
-    /// Makes the classic API at another address: a gateway, a custom domain, an emulator. A path in it is kept as the
-    /// beginning of every path.
+    /// Makes the classic API at another URL: that of a gateway, a custom domain or an emulator. If it has a path, that is
+    /// the beginning of every path.
     ///
-    /// [LoginRadius's API host](Self::api_host) is taken to be at that address, too.
+    /// [LoginRadius's API host](Self::api_host) is taken to be at the same URL; [`with_api_host`](Self::with_api_host)
+    /// sets another.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL (`http` is allowed for
-    /// `localhost`, `127.0.0.0/8` and `[::1]`) without user information, query, fragment, backslash, dot segments,
-    /// empty segments, a port out of range or anything outside of ASCII.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL, or an `http` URL of this
+    /// machine (`localhost`, `127.0.0.0/8`, `[::1]`). It must be ASCII and have a host, a port from 1 to 65535 or none,
+    /// and no user information, query, fragment, backslash, dot segment or empty segment. The message says what is
+    /// wrong with it.
     pub fn classic_at(url: &str) -> Result<Self, Error> {
         Self::at(Api::Classic, url)
     }
 
-    /// Makes the site API at a host: `acme.hub.loginradius.com`, or a custom domain.
+    /// Makes the site API at a host, by https: `acme.hub.loginradius.com`, or a custom domain.
+    ///
+    /// [LoginRadius's API host](Self::api_host) stays `https://api.loginradius.com`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if that is not a host, with a port or without.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a whole host name, with a port or
+    /// without: for a URL, use [`site_at`](Self::site_at).
     pub fn site(host: &str) -> Result<Self, Error> {
         if host.is_empty() {
-            return Err(Error::configuration("the site is empty: it is a host such as acme.hub.loginradius.com"));
+            return Err(Error::configuration("the site is empty: use a host such as acme.hub.loginradius.com"));
         }
         if host.contains('/') {
             return Err(Error::configuration(
-                "the site is a host such as acme.hub.loginradius.com, without a scheme or a path: \
-                 for a whole URL, use `Service::site_at`",
+                "the site has a `/`: use a host such as acme.hub.loginradius.com, without a scheme or a path, or pass a \
+                 whole URL to `Service::site_at`",
             ));
         }
         let base = BaseUrl::parse(&format!("https://{host}"))?;
         if !base.loopback && !host.contains(['.', ':']) {
             return Err(Error::configuration(
-                "the site is a whole host such as acme.hub.loginradius.com: add its domain",
+                "the site has no domain: use a whole host such as acme.hub.loginradius.com",
             ));
         }
         Ok(Self::new(Api::Site, base))
     }
 
-    /// Makes the site API at any address, as [`classic_at`](Self::classic_at) does for the classic one.
+    /// Makes the site API at any URL, as [`classic_at`](Self::classic_at) does the classic one.
     ///
     /// # Errors
     ///
-    /// Those of [`classic_at`](Self::classic_at).
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as of [`classic_at`](Self::classic_at).
     pub fn site_at(url: &str) -> Result<Self, Error> {
         Self::at(Api::Site, url)
     }
@@ -114,40 +135,42 @@ impl Service {
         Self { api, base, api_host: BaseUrl::known("https://api.loginradius.com"), dialect: Dialect::new() }
     }
 
-    /// Sets where LoginRadius's API host is, for [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own).
-    /// `https://api.loginradius.com` by default, or the address that was given for the rest.
+    /// Sets the URL of LoginRadius's API host, for [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own).
+    ///
+    /// By default it is `https://api.loginradius.com`; of a service of [`classic_at`](Self::classic_at) or
+    /// [`site_at`](Self::site_at), it is the URL of the service.
     ///
     /// # Errors
     ///
-    /// Those of [`classic_at`](Self::classic_at).
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as of [`classic_at`](Self::classic_at).
     pub fn with_api_host(self, url: &str) -> Result<Self, Error> {
         Ok(Self { api_host: BaseUrl::parse(url)?, ..self })
     }
 
-    /// Sets how requests are written, where LoginRadius's documentation leaves a choice.
+    /// Sets how requests are written where LoginRadius's documentation leaves a choice; [`Dialect::new()`] by default.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if this API does not have what the dialect asks
-    /// for: the message says what.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if LoginRadius's documentation of this API rules a
+    /// setting of the dialect out: the message says which.
     pub fn with_dialect(self, dialect: Dialect) -> Result<Self, Error> {
         dialect.check(self.api)?;
         Ok(Self { dialect, ..self })
     }
 
-    /// Returns which API it is.
+    /// Returns which of LoginRadius's two APIs it is.
     #[must_use]
     pub fn api(&self) -> Api {
         self.api
     }
 
-    /// Returns the address of the OAuth and JWT operations.
+    /// Returns the base URL of the OAuth and JWT operations, and of the pages that a browser opens.
     #[must_use]
     pub fn base(&self) -> &BaseUrl {
         &self.base
     }
 
-    /// Returns the address of LoginRadius's API host, which has the profile of the user and hundreds of other calls.
+    /// Returns the base URL of LoginRadius's API host, which has the user's profile and hundreds of other operations.
     #[must_use]
     pub fn api_host(&self) -> &BaseUrl {
         &self.api_host
@@ -159,10 +182,19 @@ impl Service {
         &self.dialect
     }
 
-    /// Returns which of the two addresses a request goes to; `None` if it goes elsewhere.
+    /// Returns which of the two base URLs a request goes to, by scheme, host and port; `None` if it goes elsewhere.
     ///
-    /// A client sends to its own service only, and a transport may hold settings for one address (a proxy, a
-    /// certificate): it asks before it sends.
+    /// The flows of this crate send to these two only. A transport that has settings for each of them, such as a proxy or
+    /// a certificate, finds them by this.
+    ///
+    /// ```
+    /// use loginradius_proto::Service;
+    ///
+    /// let service = Service::classic();
+    /// let base_of = |url: &str| service.base_of(&url.parse().unwrap()).map(|base| base.to_string());
+    /// assert_eq!(base_of("https://api.loginradius.com/x").as_deref(), Some("https://api.loginradius.com"));
+    /// assert_eq!(base_of("https://api.loginradius.com.evil.example/x"), None);
+    /// ```
     #[must_use]
     pub fn base_of(&self, uri: &Uri) -> Option<&BaseUrl> {
         [&self.base, &self.api_host].into_iter().find(|base| base.serves(uri))
@@ -175,57 +207,56 @@ impl BaseUrl {
     }
 
     fn parse(url: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| Err(Error::configuration(format!("the base URL {why}")));
+        let invalid = |why: &str| Err(Error::configuration(format!("the base URL {why}")));
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return refuse("has a space, a control character or a character outside of ASCII: remove it");
+            return invalid("has a space, a control character or a character outside of ASCII: remove it");
         }
         if url.contains('\\') {
-            return refuse("has a backslash: use `/`");
+            return invalid("has a backslash: use `/`");
         }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return refuse("lacks a scheme: begin it with https:// (http:// for this machine itself)");
+            return invalid("lacks a scheme: begin it with https:// (http:// for this machine itself)");
         };
         let secure = scheme.eq_ignore_ascii_case("https");
         if !secure && !scheme.eq_ignore_ascii_case("http") {
-            return refuse("has a scheme other than https: begin it with https://");
+            return invalid("has a scheme other than https: begin it with https://");
         }
         if rest.contains('#') {
-            return refuse("has a fragment (`#`): remove it");
+            return invalid("has a fragment (`#`): remove it");
         }
         if rest.contains('?') {
-            return refuse("has a query (`?`): remove it");
+            return invalid("has a query (`?`): remove it");
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let loopback = match check_authority(authority) {
             Ok(loopback) => loopback,
-            Err(why) => return refuse(why),
+            Err(why) => return invalid(why),
         };
         if !secure && !loopback {
-            return refuse(
+            return invalid(
                 "is http, so that passwords and secrets would cross the network in the clear: use https \
                  (http is for localhost, 127.0.0.0/8 and [::1] alone)",
             );
         }
         let prefix = path.strip_suffix('/').unwrap_or(path);
         if prefix.split('/').skip(1).any(is_dot_or_empty) {
-            return refuse("has an empty or a dot segment in its path: write the path out");
+            return invalid("has an empty or a dot segment in its path: write the path out");
         }
         let scheme = if secure { "https" } else { "http" };
         let origin = format!("{scheme}://{authority}");
         if format!("{origin}{prefix}/").parse::<Uri>().is_err() {
-            return refuse("is not a URL");
+            return invalid("is not a URL");
         }
         Ok(Self { origin, prefix: prefix.to_owned(), loopback })
     }
 
-    /// Returns whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`. No proxy belongs in between
-    /// then.
+    /// Returns whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`. A transport uses no proxy then.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Returns whether a request goes to the same scheme, host and port.
+    /// Returns whether a request goes to this scheme, host and port.
     fn serves(&self, uri: &Uri) -> bool {
         match (uri.scheme_str(), uri.authority()) {
             (Some(scheme), Some(authority)) => self.origin == format!("{scheme}://{authority}"),
@@ -234,7 +265,7 @@ impl BaseUrl {
     }
 }
 
-/// Returns whether a segment of a path, percent-encoded or not, leads elsewhere than it says.
+/// Returns whether a segment of a path, percent-encoded or not, is empty, `.` or `..`.
 pub(crate) fn is_dot_or_empty(segment: &str) -> bool {
     let plain = segment.to_ascii_lowercase().replace("%2e", ".");
     matches!(plain.as_str(), "" | "." | "..")
@@ -252,7 +283,7 @@ impl fmt::Debug for BaseUrl {
     }
 }
 
-/// Writes the address of the OAuth and JWT operations.
+/// Writes the base URL of the OAuth and JWT operations.
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.base.fmt(f)
@@ -270,7 +301,9 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Whether that is this machine, with a port or without; or why it cannot be used.
+/// Returns whether the host, with a port or without, is this machine.
+///
+/// The error says what is wrong with it.
 pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
     if authority.contains('@') {
         return Err("has user information (`@`): remove it, and check that the host is the one you mean");
@@ -282,7 +315,7 @@ pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
     Ok(is_loopback(host))
 }
 
-/// Host and port; `None` if the host is neither a name nor an address.
+/// Splits a host from its port; `None` if the host is neither a name nor an address.
 fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;

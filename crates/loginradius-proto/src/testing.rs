@@ -1,4 +1,4 @@
-//! What the offline tests of the operations share.
+//! What the unit tests share.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::service::Service;
 use crate::session::Now;
 
-/// An app with every setting, so that a request that carries one too many is noticed.
+/// Returns an app with every setting, so that a test notices a request that carries one too many.
 pub(crate) fn classic_app(format: BodyFormat) -> App {
     App::new("my-client-id")
         .with_client_secret("my-client-secret")
@@ -23,13 +23,13 @@ pub(crate) fn classic_app(format: BodyFormat) -> App {
         .with_service(Service::classic().with_dialect(Dialect::new().with_body_format(format)).unwrap())
 }
 
-/// The same at a site.
+/// Returns [`classic_app`] at a site.
 pub(crate) fn site_app(format: BodyFormat) -> App {
     let service = Service::site("acme.hub.loginradius.com").unwrap();
     classic_app(format).with_service(service.with_dialect(Dialect::new().with_body_format(format)).unwrap())
 }
 
-/// The same without a secret.
+/// Returns the app without its client secret.
 pub(crate) fn public(app: App) -> App {
     app.with_client_secret("")
 }
@@ -38,7 +38,7 @@ pub(crate) fn response(status: u16, body: &str) -> Response<Body> {
     Response::builder().status(status).body(Body::from(body)).unwrap()
 }
 
-/// What a request says, taken apart.
+/// The parts of a request.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Sent {
     method: String,
@@ -77,7 +77,7 @@ impl Sent {
     }
 }
 
-/// What the operation sends for that app.
+/// Returns what the operation sends for that app.
 pub(crate) fn sent(operation: &impl Endpoint, app: &App) -> Sent {
     let request = operation.request(app).unwrap();
     assert_eq!(request.headers()[ACCEPT], "application/json");
@@ -105,15 +105,15 @@ fn form(bytes: &[u8]) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(bytes).unwrap();
     let count = pairs.len();
     let map: BTreeMap<_, _> = pairs.into_iter().collect();
-    assert_eq!(map.len(), count, "a parameter is there twice");
+    assert_eq!(map.len(), count, "a parameter occurs twice");
     map
 }
 
-/// The one moment that every test of time begins at.
+/// Returns the moment at which every test of time begins.
 #[allow(clippy::disallowed_methods, reason = "an instant can be had from nowhere else; nothing depends on which")]
 pub(crate) fn now() -> Now {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    // A monotonic clock may have begun a moment ago, and there is nothing before its beginning.
+    // The monotonic clock may have begun a moment ago, and an `Instant` before its beginning does not exist.
     let start = *START.get_or_init(|| Instant::now() + s(86_400));
     Now::new(start, SystemTime::UNIX_EPOCH + s(1_767_268_800))
 }

@@ -1,4 +1,4 @@
-//! What is refused before anything is sent, and that each refusal says what to change.
+//! What is an error before anything is sent, and that each error says what to change.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use loginradius_proto::oauth::{
 use loginradius_proto::{App, BodyFormat, Dialect, Endpoint, Error, ErrorKind, RevocationKey, Service};
 use loginradius_testing::{app, site, speaking, writing};
 
-/// The error of that kind that says that.
+/// Checks that it is an error of the kind `Configuration`, and a part of its text.
 #[track_caller]
-fn refused(outcome: Result<impl Sized, Error>, saying: &str) {
-    let Err(error) = outcome else { panic!("not refused: {saying}") };
+fn refused(outcome: Result<impl Sized, Error>, text: &str) {
+    let Err(error) = outcome else { panic!("not refused: {text}") };
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.to_string().contains(saying), "{error:?} does not say: {saying}");
+    assert!(error.to_string().contains(text), "{error:?} does not contain: {text}");
     assert!(error.api_error().is_none() && error.http_status().is_none());
 }
 
@@ -64,30 +64,30 @@ fn names_that_are_no_segment() {
 
 #[test]
 fn an_app_that_is_needed_and_not_set() {
-    let says = "the OAuth app's name is not set, and this operation needs it: set it with `App::with_oauth_app`";
+    let text = "the OAuth app's name is not set, and this operation needs it: set it with `App::with_oauth_app`";
     let bare = App::new("my-client-id").with_client_secret("my-secret");
-    refused(RequestDeviceCode::new().request(&bare), says);
-    refused(RequestTokens::new("d").request(&bare), says);
+    refused(RequestDeviceCode::new().request(&bare), text);
+    refused(RequestTokens::new("d").request(&bare), text);
     AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare).unwrap();
     AccessTokenByPassword::new("u", "p").request(&bare).unwrap();
     RefreshAccessToken::new("r").request(&bare).unwrap();
     RevokeRefreshToken::new("r").request(&bare).unwrap();
 
     let bare = bare.with_service(site());
-    refused(RequestDeviceCode::new().request(&bare), says);
-    refused(RequestTokens::new("d").request(&bare), says);
-    refused(AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare), says);
-    refused(AccessTokenByPassword::new("u", "p").request(&bare), says);
-    refused(RefreshAccessToken::new("r").request(&bare), says);
-    refused(RevokeRefreshToken::new("r").request(&bare), says);
+    refused(RequestDeviceCode::new().request(&bare), text);
+    refused(RequestTokens::new("d").request(&bare), text);
+    refused(AccessTokenByCode::new("c", "https://www.abc.com/").request(&bare), text);
+    refused(AccessTokenByPassword::new("u", "p").request(&bare), text);
+    refused(RefreshAccessToken::new("r").request(&bare), text);
+    refused(RevokeRefreshToken::new("r").request(&bare), text);
 
-    let says = "the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`";
+    let text = "the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`";
     for service in [Service::classic(), site()] {
         let bare = App::new("my-client-id").with_service(service);
-        refused(JwtByAccessToken::new("t").request(&bare), says);
-        refused(JwtLogin::email("e", "p").request(&bare), says);
-        refused(JwtLogin::phone("e", "p").request(&bare), says);
-        refused(JwtLogin::username("e", "p").request(&bare), says);
+        refused(JwtByAccessToken::new("t").request(&bare), text);
+        refused(JwtLogin::email("e", "p").request(&bare), text);
+        refused(JwtLogin::phone("e", "p").request(&bare), text);
+        refused(JwtLogin::username("e", "p").request(&bare), text);
     }
 }
 
@@ -213,7 +213,7 @@ fn base_urls_that_are_refused() {
     let open = "use https (http is for localhost, 127.0.0.0/8 and [::1] alone)";
     let user = "has user information (`@`): remove it";
     let odd = "has a space, a control character or a character outside of ASCII: remove it";
-    for (url, saying) in [
+    for (url, text) in [
         ("http://cloud-api.loginradius.com", open),
         ("HTTP://cloud-api.loginradius.com", open),
         ("http://127.0.0.1.evil.com", open),
@@ -284,14 +284,14 @@ fn base_urls_that_are_refused() {
         ("https://a.example/b<c", "is not a URL"),
     ] {
         let outcome = Service::classic_at(url);
-        let Err(error) = &outcome else { panic!("{url} is taken as {outcome:?}") };
+        let Err(error) = &outcome else { panic!("{url} is accepted as {outcome:?}") };
         assert!(error.to_string().starts_with("the base URL "), "{error}");
-        refused(outcome, saying);
+        refused(outcome, text);
     }
 }
 
 #[test]
-fn base_urls_that_are_taken() {
+fn base_urls_that_are_accepted() {
     for (url, origin, loopback) in [
         ("https://sso.example.com", "https://sso.example.com", false),
         ("https://sso.example.com/", "https://sso.example.com", false),
@@ -328,9 +328,9 @@ fn a_path_prefix_stands_before_every_operation() {
 
 #[test]
 fn sites_that_are_no_host() {
-    refused(Service::site("https://acme.hub.loginradius.com"), "for a whole URL, use `Service::site_at`");
+    refused(Service::site("https://acme.hub.loginradius.com"), "or pass a whole URL to `Service::site_at`");
     refused(Service::site("acme.hub.loginradius.com/"), "without a scheme or a path");
-    refused(Service::site(""), "the site is empty: it is a host such as acme.hub.loginradius.com");
+    refused(Service::site(""), "the site is empty: use a host such as acme.hub.loginradius.com");
     refused(Service::site(":443"), "has a host that is not a name or an address");
     refused(Service::site("acme@evil.example"), "has user information (`@`)");
     refused(Service::site("acme.example?x"), "has a query (`?`)");
