@@ -12,7 +12,11 @@ use crate::oauth::{DeviceGrant, RequestTokens};
 use crate::secret::DeviceCode;
 use crate::token::TokenSet;
 
-/// Polls until the user has decided, or the code's lifetime is over ([RFC 8628, section 3.4]).
+/// The device flow: polls LoginRadius until the user has decided or the device code expires
+/// ([RFC 8628, sections 3.4 and 3.5]).
+///
+/// Get a [`DeviceGrant`] by [`RequestDeviceCode`](crate::oauth::RequestDeviceCode), show it to the user, and drive this
+/// flow ([`Flow`] has the loop). It yields the [`TokenSet`] of the login.
 ///
 /// ```text
 /// waiting --the interval is over--> awaiting the response --tokens, or a refusal--> done
@@ -21,20 +25,29 @@ use crate::token::TokenSet;
 ///   +-- pending, slow_down, or a failure --+
 /// ```
 ///
-/// - The first poll is sent one interval after the grant, each later one an interval after the last
-///   response or failure. `slow_down` makes the interval 5 s longer for good.
-/// - A lost response, 5xx, 3xx, 429 or a body that is not LoginRadius's is a failure: the next
-///   wait is twice as long, and so on up to 60 s, less a random part, never less than the interval nor
-///   than `Retry-After`. The flow continues until the lifetime ends; a response of LoginRadius clears the backoff. A
-///   429 without `Retry-After` also makes the interval 5 s longer.
-/// - When there is no time for two more polls, the last one waits until just before the end, so that a
-///   late decision is not missed. After the end there is none: the error is [`ErrorKind::Expired`], and
-///   its source is the last failure, if the flow was backing off.
-/// - A poll without a response is given up after 30 s, or earlier if another one could not follow in time.
-/// - Whatever else LoginRadius says is final.
+/// - **When it polls**: first one interval after the grant, then one interval after each response or failure.
+///   `slow_down` makes the interval 5 s longer for good.
+/// - **After a failure**: a lost response, HTTP 3xx, 408, 429 or 5xx, and a body that is not LoginRadius's are failures.
+///   The wait doubles with each, up to 60 s, less a random part of at most a quarter; it is never shorter than the
+///   interval or `Retry-After`. A response of LoginRadius clears this backoff. A 429 without `Retry-After` also makes the
+///   interval 5 s longer.
+/// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of the
+///   lifetime, so that a late decision is not missed.
+/// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for
+///   another poll.
+///
+/// # Errors
+///
+/// The flow ends with
+///
+/// - [`ErrorKind::Denied`]: the user refused;
+/// - [`ErrorKind::Expired`]: the lifetime is over. The error's source is the last failure, if the flow was backing off;
+/// - [`ErrorKind::DeadlineExceeded`]: the program's own [`deadline`](Self::deadline) is over;
+/// - [`ErrorKind::Configuration`]: a setting is wrong, so no poll can succeed;
+/// - any other [`ErrorKind`] of what LoginRadius responds and RFC 8628 does not call pending.
 ///
 /// Dropping the flow cancels it. To continue in another process, store [`pending`](Self::pending).
-/// [`take_progress`](Self::take_progress) says what each response meant.
+/// [`take_progress`](Self::take_progress) returns what each response meant.
 ///
 /// ```
 /// # use std::time::{Duration, Instant};
@@ -75,8 +88,9 @@ use crate::token::TokenSet;
 /// # }
 /// ```
 ///
-/// [RFC 8628, section 3.4]: https://www.rfc-editor.org/rfc/rfc8628#section-3.4
+/// [RFC 8628, sections 3.4 and 3.5]: https://www.rfc-editor.org/rfc/rfc8628#section-3.4
 #[derive(Debug)]
+#[doc(alias("device flow", "device grant", "device authorization", "poll", "polling", "qr"))]
 pub struct DeviceFlow {
     app: App,
     /// The grant, with its interval as it has grown.
@@ -84,22 +98,21 @@ pub struct DeviceFlow {
     poll: RequestTokens,
     timeout: Duration,
     jitter: Jitter,
-    ends: Instant,
-    /// The longest that a response took so far: what "just before the end" has to allow for.
+    expires_at: Instant,
+    /// The longest time that a response took so far, which the last poll has to allow for.
     round_trip: Duration,
-    /// The last response or failure, from which the next wait counts.
-    last: Instant,
+    /// When the last response or failure came, or the grant: the next wait counts from there.
+    waiting_since: Instant,
     backoff: Duration,
     /// Until when the server asked not to poll (`Retry-After`).
     not_before: Option<Instant>,
-    /// Failures since the last response.
-    failures: u32,
-    failure: Option<Error>,
-    /// A poll whose response, perhaps with the tokens in it, never arrived.
-    lost: Option<Error>,
-    /// A resumed flow polls once, even if the code seems to have expired meanwhile: clocks differ.
-    owes_a_poll: bool,
-    /// When the program stops waiting.
+    failures_in_a_row: u32,
+    last_failure: Option<Error>,
+    /// The error of a poll whose lost response may have had the tokens in it.
+    lost_response: Option<Error>,
+    /// Whether to poll even if the code has expired by this machine's clock: a resumed flow polls once, as clocks differ.
+    must_poll: bool,
+    /// The program's own, by which the flow ends.
     deadline: Option<Instant>,
     progress: Option<DeviceProgress>,
     state: State,
@@ -107,7 +120,7 @@ pub struct DeviceFlow {
 
 #[derive(Debug)]
 enum State {
-    /// For the next poll, or for the end if that comes first.
+    /// Until the next poll, or the end of the lifetime if that comes first.
     Waiting {
         until: Instant,
     },
@@ -119,14 +132,17 @@ enum State {
 }
 
 impl DeviceFlow {
-    /// RFC 8628, section 3.5: `slow_down` increases the interval by 5 seconds.
+    /// What `slow_down` adds to the interval (RFC 8628, section 3.5).
     const SLOW_DOWN: Duration = Duration::from_secs(5);
     /// The longest backoff, unless the interval itself is longer.
     const MAX_BACKOFF: Duration = Duration::from_secs(60);
-    /// How long before the end the last poll is sent: half an interval, at most this.
+    /// The last poll is sent half an interval before the code expires, and at most this long before.
     const LAST_POLL_MARGIN: Duration = Duration::from_secs(5);
 
-    /// Polls for a grant that arrived at `now`.
+    /// Makes the flow of a grant whose response arrived at `now`.
+    ///
+    /// The codes' lifetime and the first interval count from `now`. If you know how long the request took, add
+    /// [`round_trip`](Self::round_trip).
     #[must_use]
     pub fn new(app: &App, grant: &DeviceGrant, now: Instant, seed: Seed) -> Self {
         let mut flow = Self {
@@ -135,112 +151,121 @@ impl DeviceFlow {
             grant: grant.clone(),
             timeout: DEFAULT_TIMEOUT,
             jitter: Jitter::new(seed),
-            ends: after(now, grant.expires_in),
+            expires_at: after(now, grant.expires_in),
             round_trip: Duration::ZERO,
-            last: now,
+            waiting_since: now,
             backoff: Duration::ZERO,
             not_before: None,
-            failures: 0,
-            failure: None,
-            lost: None,
-            owes_a_poll: false,
+            failures_in_a_row: 0,
+            last_failure: None,
+            lost_response: None,
+            must_poll: false,
             deadline: None,
             progress: None,
             state: State::Done(None),
         };
-        flow.plan();
+        flow.plan_next_poll();
         flow
     }
 
-    /// Continues with a grant that another flow, perhaps of another process, left [`pending`](Self::pending).
+    /// Makes a flow that continues where another one, perhaps in another process, was stored as
+    /// [`pending`](Self::pending).
     ///
-    /// It waits one interval and polls at least once, even if the lifetime seems to be over by `clock`.
+    /// `now` and `clock` are the present moment by the two clocks. The flow waits one interval and polls at least once,
+    /// even if the lifetime seems to be over by `clock`. Continue a stored flow once: two that poll with one code make
+    /// LoginRadius respond `slow_down`, and only one of them gets the tokens.
     #[must_use]
     pub fn resume(app: &App, pending: &PendingDevice, now: Instant, clock: SystemTime, seed: Seed) -> Self {
         let mut flow = Self::new(app, &pending.grant, now, seed);
-        // A clock that was set back must not make the code live longer than it was given.
+        // A clock that was set back must not make the code live longer than its lifetime.
         let age = clock.duration_since(pending.arrived_at).unwrap_or_default();
-        flow.ends = after(now, pending.grant.expires_in.saturating_sub(age));
+        flow.expires_at = after(now, pending.grant.expires_in.saturating_sub(age));
         flow.round_trip = pending.round_trip;
         flow.not_before = pending.not_before.map(|time| after(now, time.duration_since(clock).unwrap_or_default()));
-        flow.owes_a_poll = true;
-        flow.plan();
+        flow.must_poll = true;
+        flow.plan_next_poll();
         flow
     }
 
-    /// Sets how long the response to a poll may take. 30 s by default.
+    /// Sets how long the response to a poll may take; 30 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Ends the flow at that instant, with [`ErrorKind::DeadlineExceeded`], if the user has not decided before. The
-    /// code lives on: a flow that is [resumed](Self::resume) can still yield the tokens.
+    /// Sets the instant at which the flow ends if the user has not decided before; none by default.
+    ///
+    /// The error is [`ErrorKind::DeadlineExceeded`]. The codes stay valid until [`expires_at`](Self::expires_at): a flow
+    /// that is [resumed](Self::resume) can still yield the tokens.
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Sets how long the request of the grant took. The last poll allows for it, so that it reaches the
-    /// server before the server's own end of the lifetime.
+    /// Sets how long the request for the grant took; zero by default. `now` is the present moment.
+    ///
+    /// The server's lifetime of the codes began before the grant arrived. The last poll is sent earlier by twice this
+    /// time, so that it still arrives in time; responses to polls that take longer count in its place.
     #[must_use]
     pub fn round_trip(mut self, round_trip: Duration, now: Instant) -> Self {
         self.round_trip = self.round_trip.max(round_trip);
         if let State::Waiting { .. } = self.state {
-            self.last = self.last.max(now);
-            self.plan();
+            self.waiting_since = self.waiting_since.max(now);
+            self.plan_next_poll();
         }
         self
     }
 
-    /// Returns when the codes expire, by this machine's count.
+    /// Returns when the codes expire, counted from when the grant arrived here.
     #[must_use]
     pub fn expires_at(&self) -> Instant {
-        self.ends
+        self.expires_at
     }
 
-    /// Returns what the last response or failure meant, once.
+    /// Returns what the last response or failure meant, and forgets it: `None` until the next one.
+    ///
+    /// Call it after [`receive`](Flow::receive) to show the user how the login is going. It may be left alone.
     pub fn take_progress(&mut self) -> Option<DeviceProgress> {
         self.progress.take()
     }
 
-    /// Returns the grant as it stands, to be stored and [resumed](Self::resume) elsewhere. Both arguments are the
-    /// present moment.
+    /// Returns the login as it stands, to be stored and [resumed](Self::resume) elsewhere. `now` and `clock` are the
+    /// present moment by the two clocks.
     #[must_use]
     pub fn pending(&self, now: Instant, clock: SystemTime) -> PendingDevice {
-        let left = self.ends.saturating_duration_since(now);
+        let left = self.expires_at.saturating_duration_since(now);
         let age = self.grant.expires_in.saturating_sub(left);
         let arrived_at = clock.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
         let not_before = self.not_before.and_then(|time| clock.checked_add(time.saturating_duration_since(now)));
         PendingDevice { grant: self.grant.clone(), arrived_at, round_trip: self.round_trip, not_before }
     }
 
-    /// Plans the next poll.
-    fn plan(&mut self) {
+    /// Waits until the next poll is due.
+    fn plan_next_poll(&mut self) {
         let interval = self.grant.interval;
-        let earliest = after(self.last, interval);
-        let asked = self.not_before.unwrap_or(self.last);
-        let wanted = after(self.last, self.backoff).max(earliest).max(asked);
+        let earliest = after(self.waiting_since, interval);
+        let not_before = self.not_before.unwrap_or(self.waiting_since);
+        let next_poll = after(self.waiting_since, self.backoff).max(earliest).max(not_before);
 
-        let last_poll = self.last_poll();
-        let then_another = after(after(wanted, self.round_trip), interval);
-        let at = if then_another <= last_poll {
-            wanted
-        } else if asked < self.ends {
-            earliest.max(asked).max(last_poll)
+        let latest_poll = self.latest_poll();
+        let poll_after_next = after(after(next_poll, self.round_trip), interval);
+        let at = if poll_after_next <= latest_poll {
+            next_poll
+        } else if not_before < self.expires_at {
+            earliest.max(not_before).max(latest_poll)
         } else {
-            // A `Retry-After` beyond the end leaves the last poll where it is: there is no later.
-            earliest.max(last_poll)
+            // `Retry-After` asks for a poll after the code expires, which could not succeed: it is not respected.
+            earliest.max(latest_poll)
         };
-        self.state = State::Waiting { until: if self.owes_a_poll { at } else { at.min(self.ends) } };
+        self.state = State::Waiting { until: if self.must_poll { at } else { at.min(self.expires_at) } };
     }
 
     /// Returns the latest instant at which a poll still reaches the server before the end of the lifetime.
-    fn last_poll(&self) -> Instant {
+    fn latest_poll(&self) -> Instant {
         let margin = (self.grant.interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip.saturating_mul(2));
-        self.ends.checked_sub(margin).unwrap_or(self.last)
+        self.expires_at.checked_sub(margin).unwrap_or(self.waiting_since)
     }
 
     /// Returns until when to wait for the response to a poll that is sent now.
@@ -249,20 +274,21 @@ impl DeviceFlow {
     /// another one, unless that would leave too little time for a slow response.
     fn poll_deadline(&self, now: Instant) -> Instant {
         let interval = self.grant.interval;
-        let patience = interval.max(self.round_trip.saturating_mul(4));
+        let slow_response = interval.max(self.round_trip.saturating_mul(4));
         // The timeouts of sockets come late, on Linux by up to an eighth.
-        let for_another = self.last_poll().saturating_duration_since(after(now, interval)) / 8 * 7;
-        let wait = if for_another >= patience { self.timeout.min(for_another) } else { self.timeout };
+        let if_another_follows = self.latest_poll().saturating_duration_since(after(now, interval)) / 8 * 7;
+        let wait =
+            if if_another_follows >= slow_response { self.timeout.min(if_another_follows) } else { self.timeout };
         earlier(after(now, wait), self.deadline)
     }
 
     fn send(&mut self, now: Instant) -> Step<TokenSet> {
-        self.owes_a_poll = false;
+        self.must_poll = false;
         match request_of(&self.poll, &self.app) {
             Ok(request) => {
                 let deadline = self.poll_deadline(now);
                 self.state = State::AwaitingResponse { sent: now, deadline };
-                // A grant yields its tokens once: a poll that is lost may have lost them.
+                // A grant yields its tokens once: if the response is lost, they may be lost with it.
                 Step::Send { request, options: SendOptions { deadline, fresh_connection: true } }
             }
             Err(error) => {
@@ -272,7 +298,7 @@ impl DeviceFlow {
         }
     }
 
-    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
+    fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
         let error = match outcome.and_then(|response| self.poll.response(&self.app, response)) {
             Ok(mut tokens) => {
                 self.poll.set_requested_at(&mut tokens, sent);
@@ -287,26 +313,26 @@ impl DeviceFlow {
         }
         match api_error.and_then(|api_error| api_error.oauth_error.as_deref()) {
             Some("authorization_pending") => {
-                // What is still pending did not yield its tokens to an earlier poll.
-                self.lost = None;
+                // A login that is still pending has not yielded its tokens to an earlier poll.
+                self.lost_response = None;
                 self.progress = Some(DeviceProgress::Pending);
-                self.responded(&error, now);
+                self.not_decided(&error, now);
             }
             Some("slow_down") => {
                 self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
                 self.progress = Some(DeviceProgress::SlowedDown { interval: self.grant.interval });
-                self.responded(&error, now);
+                self.not_decided(&error, now);
             }
             Some("access_denied" | "expired_token") => self.state = State::Done(Some(Err(error))),
             _ if is_failure(&error) => self.failed(error, now),
             name => {
-                let lost = self.lost.take().filter(|_| name == Some("invalid_grant"));
-                let error = match lost {
-                    Some(lost) => error
+                let lost_response = self.lost_response.take().filter(|_| name == Some("invalid_grant"));
+                let error = match lost_response {
+                    Some(lost_response) => error
                         .with_note(
                             "the response to an earlier poll was lost, and the tokens may have been lost with it",
                         )
-                        .with_source(lost),
+                        .with_source(lost_response),
                     None => error,
                 };
                 self.state = State::Done(Some(Err(error)));
@@ -314,58 +340,59 @@ impl DeviceFlow {
         }
     }
 
-    fn responded(&mut self, error: &Error, now: Instant) {
-        self.failures = 0;
-        self.failure = None;
+    fn not_decided(&mut self, error: &Error, now: Instant) {
+        self.failures_in_a_row = 0;
+        self.last_failure = None;
         self.backoff = Duration::ZERO;
-        self.wait(error.retry_after(), now);
+        self.wait_from(now, error.retry_after());
     }
 
     fn failed(&mut self, error: Error, now: Instant) {
-        self.failures = self.failures.saturating_add(1);
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let retry_after = error.retry_after();
         let status = error.http_status().map(|status| status.as_u16());
         if status == Some(429) && retry_after.is_none() {
             self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
         }
         if error.kind() == ErrorKind::OutcomeUnknown || matches!(status, Some(200..=299 | 500..=599)) {
-            self.lost = Some(error.clone());
+            self.lost_response = Some(error.clone());
         }
         self.progress = Some(DeviceProgress::Retrying { error: error.clone() });
-        self.failure = Some(error);
+        self.last_failure = Some(error);
         let interval = self.grant.interval;
         let longest = interval.max(Self::MAX_BACKOFF);
-        self.backoff = self.jitter.shorten(doubled(interval.saturating_mul(2), self.failures, longest));
-        self.wait(retry_after, now);
+        self.backoff = self.jitter.shorten(doubled(interval.saturating_mul(2), self.failures_in_a_row, longest));
+        self.wait_from(now, retry_after);
     }
 
-    fn wait(&mut self, retry_after: Option<Duration>, now: Instant) {
-        self.last = now;
+    fn wait_from(&mut self, now: Instant, retry_after: Option<Duration>) {
+        self.waiting_since = now;
         self.not_before = retry_after.map(|wait| after(now, wait));
-        self.plan();
+        self.plan_next_poll();
     }
 
-    fn expired(&self) -> Error {
+    fn expired_error(&self) -> Error {
         let message = format!(
             "the device code's lifetime of {} s ended before the user decided; begin the login again",
             self.grant.expires_in.as_secs(),
         );
         let error = Error::new(ErrorKind::Expired, message).of(self.poll.name());
-        self.because(error)
+        self.with_last_failure(error)
     }
 
-    /// Makes the error of a flow that the program's deadline ended.
-    fn too_late(&self, now: Instant) -> Error {
+    /// Makes the error of a flow that ended by the program's deadline.
+    fn deadline_error(&self, now: Instant) -> Error {
         let message = format!(
-            "the user had not decided when the time that the program gave was over; the code is valid for {} s more",
-            self.ends.saturating_duration_since(now).as_secs(),
+            "the program's deadline is over and the user has not decided; the code is valid for {} s more, so the \
+             login can be resumed",
+            self.expires_at.saturating_duration_since(now).as_secs(),
         );
-        self.because(Error::deadline_exceeded(message).of(self.poll.name()))
+        self.with_last_failure(Error::deadline_exceeded(message).of(self.poll.name()))
     }
 
-    /// Adds the failure that the flow was backing off from.
-    fn because(&self, error: Error) -> Error {
-        match &self.failure {
+    /// Adds the failure that the flow was backing off after, if it was.
+    fn with_last_failure(&self, error: Error) -> Error {
+        match &self.last_failure {
             Some(failure) => error.with_source(failure.clone()),
             None => error,
         }
@@ -379,20 +406,20 @@ impl Flow for DeviceFlow {
         if let State::AwaitingResponse { sent, deadline } = self.state
             && now >= deadline
         {
-            self.outcome(Err(Error::unanswered()), sent, now);
+            self.take_outcome(Err(Error::unanswered()), sent, now);
         }
-        let too_late = self.deadline.is_some_and(|deadline| now >= deadline);
+        let deadline_is_over = self.deadline.is_some_and(|deadline| now >= deadline);
         match &mut self.state {
             State::AwaitingResponse { deadline, .. } => Step::Wait(*deadline),
-            State::Waiting { .. } if too_late => {
-                let error = self.too_late(now);
+            State::Waiting { .. } if deadline_is_over => {
+                let error = self.deadline_error(now);
                 self.state = State::Done(None);
                 Step::Done(Err(error))
             }
             State::Waiting { until } if now < *until => Step::Wait(earlier(*until, self.deadline)),
-            State::Waiting { .. } if now < self.ends || self.owes_a_poll => self.send(now),
+            State::Waiting { .. } if now < self.expires_at || self.must_poll => self.send(now),
             State::Waiting { .. } => {
-                let error = self.expired();
+                let error = self.expired_error();
                 self.state = State::Done(None);
                 Step::Done(Err(error))
             }
@@ -402,38 +429,41 @@ impl Flow for DeviceFlow {
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
         if let State::AwaitingResponse { sent, .. } = self.state {
-            // The caller may have looked at its clock before it sent.
+            // The caller may have read its clock before it sent the request.
             let now = now.max(sent);
             if outcome.is_ok() {
                 self.round_trip = self.round_trip.max(now.saturating_duration_since(sent));
             }
-            self.outcome(outcome, sent, now);
+            self.take_outcome(outcome, sent, now);
         }
     }
 }
 
-/// What a response to a poll, or the lack of one, meant for a device login that is not decided yet.
+/// What a poll of a device login meant that the user has not decided yet ([`DeviceFlow::take_progress`]).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[doc(alias("authorization_pending", "slow_down"))]
 pub enum DeviceProgress {
-    /// The user has not decided yet.
+    /// The user has not decided yet (`authorization_pending`).
     Pending,
-    /// The server asked to poll less often.
+    /// The server asked to poll less often (`slow_down`).
     #[non_exhaustive]
     SlowedDown {
-        /// The time between two polls from now on.
+        /// The minimum time between two polls from now on.
         interval: Duration,
     },
-    /// A poll failed, and the next one comes later.
+    /// A poll failed; the flow backs off, and polls again.
     #[non_exhaustive]
     Retrying {
-        /// What went wrong.
+        /// Why the poll failed.
         error: Error,
     },
 }
 
-/// A device login that is not decided yet, to be stored: the grant with its grown interval, when it
-/// arrived, until when the server asked not to poll, and how slow its responses were.
+/// A device login that the user has not decided yet, as [`DeviceFlow::pending`] returns it for storing.
+///
+/// It is the grant with its interval as it has grown, when the grant arrived, until when the server asked not to poll,
+/// and how slow its responses were. It keeps no progress, deadline or timeout: set the latter two again.
 ///
 /// ```
 /// # use std::time::{Duration, Instant, SystemTime};
@@ -483,15 +513,16 @@ struct Stored {
 impl PendingDevice {
     const VERSION: u32 = 1;
 
-    /// Returns the grant, with its interval as it has grown.
+    /// Returns the grant, with its interval as it has grown: what to show the user again.
     #[must_use]
     pub fn grant(&self) -> &DeviceGrant {
         &self.grant
     }
 
-    /// Writes the grant as JSON, **with its device code**: a reader of it can collect the tokens. Store it
-    /// where only its owner can read.
+    /// Returns the login as JSON, **with its device code**: with that, anyone can fetch the tokens. Store it where only
+    /// its owner can read. [`from_json`](Self::from_json) reads it.
     #[must_use]
+    #[doc(alias("serialize", "save"))]
     pub fn to_json(&self) -> String {
         let millis = |time: Duration| u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         let unix_millis = |time: SystemTime| millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
@@ -511,19 +542,21 @@ impl PendingDevice {
         serde_json::to_string(&stored).unwrap_or_default()
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote.
+    /// Reads the JSON of [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if that is not a stored grant, or one of a newer version of this crate.
+    /// [`ErrorKind::Configuration`] if it is not a stored device login, or one of another version of this crate. Begin a
+    /// new login then.
+    #[doc(alias("deserialize", "load"))]
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| Error::configuration(format!("the stored device grant {why}; begin a new login"));
-        let stored: Stored = serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
+        let unreadable = |why: &str| Error::configuration(format!("the stored device login {why}; begin a new login"));
+        let stored: Stored = serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
         if stored.version != Self::VERSION {
-            return Err(refuse("is of another version of this crate"));
+            return Err(unreadable("is of another version of this crate"));
         }
         let date = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-        let arrived_at = date(stored.arrived_at_unix_ms).ok_or_else(|| refuse("has an impossible date"))?;
+        let arrived_at = date(stored.arrived_at_unix_ms).ok_or_else(|| unreadable("has an impossible date"))?;
         Ok(Self {
             grant: DeviceGrant {
                 device_code: DeviceCode::new(stored.device_code.as_str()),

@@ -4,10 +4,11 @@ use crate::app::App;
 use crate::body::Body;
 use crate::error::Error;
 
-/// One operation of LoginRadius: how its request is made and how its response is read, without any I/O.
+/// One operation of LoginRadius: makes its request and reads its response, without any I/O.
 ///
-/// An endpoint holds both directions, so that no transport knows any operation and any transport can
-/// carry them all.
+/// [`oauth`](crate::oauth) and [`jwt`](crate::jwt) have one type for each operation. A transport calls
+/// [`request`](Self::request), sends the result, and gives the response to [`response`](Self::response); it need not know
+/// which operation it is. [`Call`](crate::Call) adds retries, a timeout and a deadline.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, oauth::RequestDeviceCode};
@@ -31,10 +32,10 @@ use crate::error::Error;
 ///
 /// # An endpoint of your own
 ///
-/// LoginRadius has hundreds of calls besides signing in. Each is a struct of some twenty lines, and the adapters'
-/// `Client::call` then gives it what the operations of this crate get: retries, limits, redacted errors.
+/// LoginRadius has hundreds of operations besides signing in. Each takes some twenty lines:
 /// [`RequestBuilder`](crate::RequestBuilder) makes the request, [`ResponseReader`](crate::ResponseReader) reads the
-/// response.
+/// response. [`Call`](crate::Call) and the adapters' `Client::call` then give it what the operations of this crate get:
+/// retries, limits and redacted errors.
 ///
 /// ```
 /// use loginradius_proto::{AccessToken, App, Body, Endpoint, Error, RequestBuilder, ResponseReader, http};
@@ -90,53 +91,62 @@ use crate::error::Error;
 /// # Ok(())
 /// # }
 /// ```
-#[doc(alias("operation", "userinfo", "profile"))]
+#[doc(alias("operation", "api call", "custom request", "userinfo", "profile"))]
 pub trait Endpoint {
-    /// What a successful response yields.
+    /// What a successful response is read as.
     type Response;
 
-    /// Returns LoginRadius's name for the operation; errors begin with it.
+    /// Returns LoginRadius's name of the operation, such as `"Refresh Access Token"`. Errors begin with it.
     fn name(&self) -> &'static str;
 
-    /// Makes the request of this operation. It has to go to one of the two addresses of the app's
-    /// [`Service`](crate::Service): nothing is sent elsewhere.
+    /// Makes the request of this operation.
+    ///
+    /// It has to go to one of the two addresses of the app's [`Service`](crate::Service):
+    /// [`base`](crate::Service::base) or [`api_host`](crate::Service::api_host). Flows send nothing elsewhere.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a parameter is missing, empty or has a
-    /// control character: nothing has been sent then, and the message says what to change.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing, is empty or
+    /// has a control character. The message names it and says what to change.
     fn request(&self, app: &App) -> Result<http::Request<Body>, Error>;
 
-    /// Reads the response, whatever its status and content type.
+    /// Reads the response, whatever its HTTP status and content type.
     ///
-    /// `app` is the one that the request was made for: its secrets are removed from texts that the server repeats.
+    /// `app` is the one that the request was made with: where the response repeats the app's secrets, the error has
+    /// `[redacted]`.
     ///
     /// # Errors
     ///
-    /// What LoginRadius said ([`Error::api_error`](crate::Error::api_error)), or
-    /// [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) if the response cannot be read.
+    /// - LoginRadius's refusal: [`Error::api_error`](crate::Error::api_error) is what it responded, and
+    ///   [`Error::kind`](crate::Error::kind) what to do about it.
+    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): the response is a server's or a proxy's that does not
+    ///   work now (HTTP 408, 429 or 5xx without one of LoginRadius's error bodies).
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the response is not LoginRadius's, or lacks
+    ///   what the operation yields.
+    /// - [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the response is longer than
+    ///   [`Body::LIMIT`](crate::Body::LIMIT).
     fn response(&self, app: &App, response: http::Response<Body>) -> Result<Self::Response, Error>;
 
-    /// Returns the secrets that the request carries, besides the app's client secret: passwords, tokens, codes.
+    /// Returns the secrets that the request carries besides the app's client secret: passwords, tokens, codes.
     ///
-    /// A server may repeat what it was sent. What is named here is replaced by `[redacted]` in every error that a
-    /// [`ResponseReader`](crate::ResponseReader) makes.
+    /// A server may repeat what it was sent. In every error that a [`ResponseReader`](crate::ResponseReader) makes, these
+    /// are replaced by `[redacted]`.
     fn secrets(&self) -> Vec<&str>;
 
-    /// Returns whether the operation may be sent again when its response was lost.
+    /// Returns whether the operation may be sent again when its response was lost; `false` by default.
     ///
-    /// False unless an operation says otherwise: a code, a password or a refresh token must not be
-    /// consumed twice.
-    #[doc(alias = "idempotent")]
+    /// Return `true` only if sending it twice does no more than sending it once, as for an operation that only reads. A
+    /// request with a code, a password or a refresh token must not be sent twice: the first may have consumed the code or
+    /// the token, and LoginRadius locks accounts after wrong passwords.
+    #[doc(alias("idempotent", "retry", "safe"))]
     fn repeatable(&self) -> bool {
         false
     }
 
-    /// Notes when the request of this response was sent. Flows call it once, before they return the response.
+    /// Sets when the request of this response was sent. Flows call it once, before they return the response.
     ///
-    /// Does nothing unless an operation says otherwise. One whose response is or holds a
-    /// [`TokenSet`](crate::TokenSet) sets [`requested_at`](crate::TokenSet::requested_at), from which the
-    /// tokens' lifetime is counted.
+    /// It does nothing by default. An operation whose response is or holds a [`TokenSet`](crate::TokenSet) sets
+    /// [`requested_at`](crate::TokenSet::requested_at), from which sessions count the tokens' lifetime.
     fn set_requested_at(&self, response: &mut Self::Response, sent: Instant) {
         let _ = (response, sent);
     }
@@ -176,8 +186,8 @@ pub(crate) fn request_of<E: Endpoint>(endpoint: &E, app: &App) -> Result<http::R
     match app.service().base_of(request.uri()) {
         Some(_) => Ok(request),
         None => Err(Error::misuse(
-            "the request goes to a host that is not the service's, and was not sent: begin it with \
-             `Service::base` or `Service::api_host`, and set the latter by `Service::with_api_host`",
+            "the request is to a host that is not the service's, so it was not sent: begin it with \
+             `Service::base` or `Service::api_host`; `Service::with_api_host` sets the latter",
         )
         .of(endpoint.name())),
     }
@@ -201,7 +211,7 @@ mod tests {
     use crate::service::Service;
     use crate::testing::{classic_app, now, response};
 
-    /// An operation whose response is thrown away, so that all of them fit into one table.
+    /// An operation whose response is dropped, so that all operations have one type.
     struct Discarding<E>(E);
 
     impl<E: Endpoint> Endpoint for Discarding<E> {
@@ -224,7 +234,7 @@ mod tests {
         }
     }
 
-    /// Every operation with LoginRadius's name of it, made of that one argument.
+    /// Returns every operation with LoginRadius's name of it, made of that one argument.
     fn operations(argument: &str) -> [(&'static str, Box<dyn Endpoint<Response = ()>>); 10] {
         fn boxed(operation: impl Endpoint + 'static) -> Box<dyn Endpoint<Response = ()>> {
             Box::new(Discarding(operation))
@@ -250,7 +260,7 @@ mod tests {
         assert!(error.to_string().starts_with(&format!("{name}: ")), "{given:?}: {error}");
     }
 
-    /// The end of a call whose request, if there is one, gets that outcome.
+    /// Returns the result of a call whose request, if there is one, gets that outcome.
     fn call(
         operation: &dyn Endpoint<Response = ()>,
         app: &App,
@@ -264,7 +274,7 @@ mod tests {
         call.receive(outcome, now);
         match call.step(now) {
             Step::Done(result) => result,
-            step => panic!("not at its end: {step:?}"),
+            step => panic!("not done: {step:?}"),
         }
     }
 

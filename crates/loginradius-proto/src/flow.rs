@@ -10,10 +10,11 @@ use crate::error::{Error, ErrorKind};
 use crate::jitter::{Jitter, Seed, after, doubled};
 use crate::redacted::redacted;
 
-/// An exchange of several requests and waits, without any I/O.
+/// A state machine of several requests and waits, without any I/O: [`Call`], [`DeviceFlow`](crate::DeviceFlow).
+/// ([`SessionFlow`](crate::session::SessionFlow) is one as well, and has steps of its own, for its store.)
 ///
-/// Time comes in as an argument, and there is always exactly one thing to do next, so that a loop of a
-/// dozen lines drives every flow over any transport:
+/// There is always exactly one thing to do next, and the time is an argument. So this loop drives every flow over any
+/// transport:
 ///
 /// ```
 /// # use std::{collections::VecDeque, time::{Duration, Instant}};
@@ -34,7 +35,7 @@ use crate::redacted::redacted;
 /// }
 ///
 /// # fn main() -> Result<(), Error> {
-/// // A server that is out of order once; a clock that jumps over the waits.
+/// // A server that does not work the first time, and a clock that skips the waits.
 /// let mut responses = VecDeque::from([(503, "<html>"), (200, r#"{"signature":"e30.e30.c2ln"}"#)]);
 /// let send = |_, _| {
 ///     let (status, body) = responses.pop_front().unwrap();
@@ -50,36 +51,41 @@ use crate::redacted::redacted;
 /// # }
 /// ```
 ///
-/// Misuse is harmless: while a response is awaited, [`step`](Self::step) returns its deadline as a wait; an outcome
-/// that belongs to no request is ignored; calling early, late or twice changes nothing.
+/// [`SendOptions`] says how long to wait for the response and over which connection to send.
+///
+/// Wrong calls do no harm: while a response is awaited, [`step`](Self::step) returns its deadline as a
+/// [`Step::Wait`]; an outcome that belongs to no request is ignored; a call that comes early, late or twice changes
+/// nothing. To cancel a flow, drop it.
+#[doc(alias("state machine", "sans-io", "driver"))]
 pub trait Flow {
-    /// What the flow yields at its end.
+    /// What the flow yields if it succeeds.
     type Output;
 
-    /// Returns what to do at this moment. Call it at the start, after every [`receive`](Self::receive), and when
-    /// a [`Step::Wait`] is over; earlier calls return the same again.
+    /// Returns what to do at this moment. Call it at the start, after every [`receive`](Self::receive), and when a
+    /// [`Step::Wait`] is over. An earlier call returns the same wait again.
     fn step(&mut self, now: Instant) -> Step<Self::Output>;
 
-    /// Takes the outcome of the request of [`Step::Send`]: the response at any HTTP status, or
-    /// [`Error::not_sent`] or [`Error::outcome_unknown`].
+    /// Takes the outcome of the request of a [`Step::Send`]: the response, whatever its HTTP status; or
+    /// [`Error::not_sent`] if the request was certainly not sent, else [`Error::outcome_unknown`].
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant);
 }
 
-/// What a [`Flow`] asks for.
+/// What to do next for a [`Flow`].
 #[must_use]
 #[allow(clippy::exhaustive_enums, reason = "a transport has to handle every step there is")]
 #[allow(clippy::large_enum_variant, reason = "a step is taken apart at once, and a box is an allocation")]
 pub enum Step<T> {
     /// Send this request and give the outcome to [`Flow::receive`].
     Send {
-        /// What to send. `http::Request` prints its whole URI: log it by [`redacted`](crate::redacted).
+        /// The request. Its `Debug` shows the whole URI, which may hold a token: log it by
+        /// [`redacted`](crate::redacted).
         request: Request<Body>,
-        /// Until when, and over which connection.
+        /// Until when to wait for the response, and over which connection to send.
         options: SendOptions,
     },
-    /// Nothing to do before this instant, unless an outcome arrives. It may be in the past: then continue at once.
+    /// Do nothing before this instant, unless an outcome arrives. If it is in the past, continue at once.
     Wait(Instant),
-    /// The end. It is returned once; after that the result is [`ErrorKind::AlreadyCompleted`].
+    /// The result. It is returned once; after that the result is an [`ErrorKind::AlreadyCompleted`].
     Done(Result<T, Error>),
 }
 
@@ -98,7 +104,7 @@ impl<T: fmt::Debug> fmt::Debug for Step<T> {
     }
 }
 
-/// How a transport sends the request of a [`Step::Send`].
+/// How to send the request of a [`Step::Send`].
 ///
 /// ```
 /// # use std::time::{Duration, Instant};
@@ -114,16 +120,16 @@ impl<T: fmt::Debug> fmt::Debug for Step<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendOptions {
-    /// When the flow continues without a response, as after a lost one. Stop the request then.
+    /// When to stop the request. The flow then continues as after a lost response.
     pub deadline: Instant,
-    /// Send it over a new connection: a pooled one that dies would lose a request that must not be sent again.
+    /// Whether to send it over a new connection, which is used for nothing else: a pooled one may die with a request that
+    /// must not be sent again.
     pub fresh_connection: bool,
 }
 
 impl SendOptions {
-    /// Makes the options of a request that is sent over a new connection, and stopped at that deadline.
-    ///
-    /// For a [`Flow`] of your own, and for tests of a transport.
+    /// Makes the options of a request that is sent over a new connection and stopped at that deadline: for a [`Flow`] of
+    /// your own, and for tests of a transport.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -142,35 +148,38 @@ impl SendOptions {
 /// How long a flow waits for a response by default.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// When a [`Call`] is sent again.
+/// How often and when a [`Call`] is sent again: 4 attempts by default, about 0.5 s, 1 s and 2 s apart.
 ///
-/// Whatever the policy, only what is safe is repeated: a request that was certainly not sent, or an
-/// operation that is [`repeatable`](Endpoint::repeatable).
+/// Only what is safe is sent again: a request that was certainly not sent ([`ErrorKind::NotSent`]), or, after any failure
+/// of the network or a server, an operation that is [`repeatable`](Endpoint::repeatable).
 ///
 /// ```
+/// use std::time::Duration;
 /// use loginradius_proto::Retry;
 ///
-/// let patient = Retry::default().with_attempts(10);
+/// let patient = Retry::default().with_attempts(10).with_max_wait(Duration::from_secs(60));
+/// assert_eq!(patient.first_wait, Duration::from_millis(500));
 /// assert_eq!(Retry::OFF.attempts, 1);
 /// ```
+#[doc(alias("backoff", "retries", "attempts"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// The most requests that are sent, the first included. 4 by default.
+    /// The number of requests that are sent at most, the first included; 4 by default. 0 counts as 1.
     pub attempts: u32,
-    /// The wait after the first failure; it doubles with each further one. 500 ms by default. Up to a
-    /// quarter is taken off at random.
+    /// The wait after the first failure; 500 ms by default. It doubles with each further failure. Up to a quarter is
+    /// taken off at random.
     pub first_wait: Duration,
-    /// The longest wait. 10 s by default. A server that asks for more (`Retry-After`) ends the call
-    /// with an error that says so.
+    /// The longest wait; 10 s by default. If the server asks for a longer one (`Retry-After`), the call ends instead with
+    /// an error that says how long ([`Error::retry_after`]).
     pub max_wait: Duration,
 }
 
 impl Retry {
-    /// Sends nothing twice.
+    /// One attempt: nothing is sent twice.
     pub const OFF: Self = Self { attempts: 1, first_wait: Duration::ZERO, max_wait: Duration::ZERO };
 
-    /// Sets the most requests that are sent, the first included. 0 counts as 1.
+    /// Sets the number of requests that are sent at most, the first included. 0 counts as 1.
     #[must_use]
     pub const fn with_attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
@@ -195,25 +204,52 @@ impl Default for Retry {
     }
 }
 
-/// The flow of a single operation, sent again where that is safe.
+/// The flow of one operation, which is sent again where that is safe ([`Retry`]).
 ///
-/// A code exchange, a password or a refresh is never sent twice when the first may have arrived.
+/// A request with a code, a password or a refresh token is never sent twice when the first may have arrived.
 ///
 /// ```text
 /// ready --send--> awaiting the response --success, or an error that is final--> done
 ///   ^              |
-///   +---waiting <--+ a failure, if the operation may be repeated, and attempts and time are left
+///   +---waiting <--+ a failure, if it is safe to send again, and attempts and time are left
 /// ```
+///
+/// ```
+/// # use std::time::{Duration, Instant};
+/// # use loginradius_proto::{App, Body, Call, Error, Flow, Retry, Seed, Step, oauth::RevokeRefreshToken};
+/// # fn main() -> Result<(), Error> {
+/// let now = Instant::now();
+/// let app = App::new("my-client-id");
+/// let mut call = Call::new(RevokeRefreshToken::new("a795bbb0"), &app, Seed(42))
+///     .retry(Retry::default().with_attempts(2))
+///     .deadline(now + Duration::from_secs(60));
+///
+/// let Step::Send { .. } = call.step(now) else { unreachable!() };
+/// call.receive(Err(Error::not_sent("connection refused")), now);
+/// let Step::Wait(until) = call.step(now) else { unreachable!() };
+///
+/// let Step::Send { .. } = call.step(until) else { unreachable!() };
+/// call.receive(Ok(http::Response::new(Body::empty())), until);
+/// let Step::Done(result) = call.step(until) else { unreachable!() };
+/// result
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// The call ends with the last attempt's error, which says how many attempts were made; with
+/// [`ErrorKind::DeadlineExceeded`] if the [`deadline`](Self::deadline) is over before anything could be sent; or with the
+/// errors of [`Endpoint::request`].
 #[derive(Debug)]
 pub struct Call<E: Endpoint> {
     endpoint: E,
     app: App,
     retry: Retry,
     timeout: Duration,
-    /// When the whole call ends.
+    /// Of the whole call, retries and waits included.
     deadline: Option<Instant>,
     jitter: Jitter,
-    attempts: u32,
+    attempts_made: u32,
     state: State<E::Response>,
 }
 
@@ -234,7 +270,7 @@ enum State<T> {
 }
 
 impl<E: Endpoint> Call<E> {
-    /// Calls that operation with [`Retry::default()`], a timeout of 30 s for each attempt, and no deadline.
+    /// Makes the flow of that operation, with [`Retry::default()`], a timeout of 30 s for each attempt and no deadline.
     pub fn new(endpoint: E, app: &App, seed: Seed) -> Self {
         Self {
             endpoint,
@@ -243,29 +279,29 @@ impl<E: Endpoint> Call<E> {
             timeout: DEFAULT_TIMEOUT,
             deadline: None,
             jitter: Jitter::new(seed),
-            attempts: 0,
+            attempts_made: 0,
             state: State::Ready,
         }
     }
 
-    /// Sets when it is sent again.
+    /// Sets how often and when it is sent again; [`Retry::default()`] by default.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Sets how long the response to one attempt may take. 30 s by default.
+    /// Sets how long the response to one attempt may take; 30 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Ends the whole call by that instant, retries and waits included.
+    /// Sets the instant by which the whole call ends, retries and waits included; none by default.
     ///
-    /// A request that is cut off then is an [`ErrorKind::OutcomeUnknown`]. If there is no time to send one at all, the
-    /// error is [`ErrorKind::DeadlineExceeded`].
+    /// A request that is stopped then is an [`ErrorKind::OutcomeUnknown`]. If nothing could be sent before, the error is
+    /// [`ErrorKind::DeadlineExceeded`].
     #[must_use]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
@@ -276,14 +312,14 @@ impl<E: Endpoint> Call<E> {
         if self.deadline.is_some_and(|deadline| now >= deadline) {
             let error = match std::mem::replace(&mut self.state, State::Done(None)) {
                 State::Waiting { failure, .. } => self.final_error(failure),
-                _ => too_late().of(self.endpoint.name()),
+                _ => deadline_error().of(self.endpoint.name()),
             };
             return Step::Done(Err(error));
         }
         match request_of(&self.endpoint, &self.app) {
             Ok(request) => {
                 let deadline = earlier(after(now, self.timeout), self.deadline);
-                self.attempts = self.attempts.saturating_add(1);
+                self.attempts_made = self.attempts_made.saturating_add(1);
                 self.state = State::AwaitingResponse { sent: now, deadline };
                 let options = SendOptions { deadline, fresh_connection: !self.endpoint.repeatable() };
                 Step::Send { request, options }
@@ -295,7 +331,7 @@ impl<E: Endpoint> Call<E> {
         }
     }
 
-    fn outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
+    fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
         let mut result = outcome.and_then(|response| self.endpoint.response(&self.app, response));
         if let Ok(response) = &mut result {
             self.endpoint.set_requested_at(response, sent);
@@ -311,7 +347,7 @@ impl<E: Endpoint> Call<E> {
 
     fn final_error(&self, error: Error) -> Error {
         let error = error.of(self.endpoint.name()).to(self.app.service());
-        match self.attempts {
+        match self.attempts_made {
             0 | 1 => error,
             attempts => error.with_note(format!("{attempts} attempts were made")),
         }
@@ -320,22 +356,22 @@ impl<E: Endpoint> Call<E> {
     /// Returns when to make the next attempt; `None` if there must be none.
     fn next_attempt(&mut self, error: &Error, now: Instant) -> Option<Instant> {
         let safe = error.kind() == ErrorKind::NotSent || (self.endpoint.repeatable() && is_failure(error));
-        if !safe || self.attempts >= self.retry.attempts {
+        if !safe || self.attempts_made >= self.retry.attempts {
             return None;
         }
-        let wait = self.jitter.shorten(doubled(self.retry.first_wait, self.attempts, self.retry.max_wait));
+        let wait = self.jitter.shorten(doubled(self.retry.first_wait, self.attempts_made, self.retry.max_wait));
         let wait = match error.retry_after() {
-            Some(asked) if asked > self.retry.max_wait => return None,
-            Some(asked) => wait.max(asked),
+            Some(retry_after) if retry_after > self.retry.max_wait => return None,
+            Some(retry_after) => wait.max(retry_after),
             None => wait,
         };
         Some(after(now, wait)).filter(|at| self.deadline.is_none_or(|deadline| *at < deadline))
     }
 }
 
-/// Makes the error of an operation that had no time left to send anything.
-fn too_late() -> Error {
-    Error::deadline_exceeded("the time that the program gave was over before anything was sent; give it more")
+/// Makes the error of an operation whose deadline was over before it sent anything.
+fn deadline_error() -> Error {
+    Error::deadline_exceeded("the program's deadline was over before anything was sent; allow more time")
 }
 
 /// Returns the earlier of two deadlines, of which the second may be missing.
@@ -351,7 +387,7 @@ impl<E: Endpoint> Flow for Call<E> {
             if now < deadline {
                 return Step::Wait(deadline);
             }
-            self.outcome(Err(Error::unanswered()), sent, now);
+            self.take_outcome(Err(Error::unanswered()), sent, now);
         }
         match &mut self.state {
             State::Waiting { until, .. } if now < *until => Step::Wait(*until),
@@ -363,13 +399,13 @@ impl<E: Endpoint> Flow for Call<E> {
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
         if let State::AwaitingResponse { sent, .. } = self.state {
-            self.outcome(outcome, sent, now);
+            self.take_outcome(outcome, sent, now);
         }
     }
 }
 
-/// Returns whether an error says nothing about the request itself: the network's, a busy server's or a proxy's. The
-/// next attempt may succeed.
+/// Returns whether the error is of the network, a proxy or a server that does not work now, and not about the request:
+/// the next attempt may succeed.
 pub(crate) fn is_failure(error: &Error) -> bool {
     let status = error.http_status().map_or(0, |status| status.as_u16());
     match error.kind() {

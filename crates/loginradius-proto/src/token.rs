@@ -1,10 +1,10 @@
 use std::time::{Duration, Instant};
 
 use crate::secret::{AccessToken, IdToken, Nonce, RefreshToken};
-use crate::wire::head::Head;
-use crate::wire::json::{Field, Object};
+use crate::wire::head::ResponseHead;
+use crate::wire::json::{FieldProblem, Object};
 
-/// What a sign-in or a refresh yields ([RFC 6749, section 5.1]).
+/// The tokens that a login or a refresh yields ([RFC 6749, section 5.1]).
 ///
 /// ```
 /// use loginradius_proto::TokenSet;
@@ -17,34 +17,37 @@ use crate::wire::json::{Field, Object};
 /// [RFC 6749, section 5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[doc(alias("token response", "tokens", "credentials"))]
 pub struct TokenSet {
-    /// Sent as `Authorization: Bearer` to APIs, whatever `token_type` says.
+    /// The access token. Send it to APIs as `Authorization: Bearer`, whatever `token_type` says.
     pub access_token: AccessToken,
-    /// As LoginRadius wrote it: `access_token`, `Bearer` and `bearer` are documented. Informative.
+    /// The token's type as LoginRadius wrote it, which documents `access_token`, `Bearer` and `bearer`. For information
+    /// only.
     pub token_type: Option<String>,
-    /// The access token's lifetime from when the answer was made; `None` if it was missing or unreadable.
+    /// How long the access token is valid, from when the response was made; `None` if that is missing or unreadable.
     ///
-    /// LoginRadius documents lifetimes from minutes to 360 days, under three names (`expires_in`,
-    /// `expires`, `expire_in`), as a number, a numeric string or a date.
+    /// LoginRadius documents lifetimes from minutes to 360 days. All its ways of writing them are read: under the names
+    /// `expires_in`, `expires` and `expire_in`; as a number of seconds, a string of one, or a date.
     pub expires_in: Option<Duration>,
-    /// The next refresh token. After a refresh it replaces the one that was sent; if there is none,
-    /// the one that was sent goes on.
+    /// The next refresh token. After a refresh it replaces the one that was sent; if there is none, that one stays valid.
     pub refresh_token: Option<RefreshToken>,
-    /// What was granted, if it is said: it may differ from what was asked for. LoginRadius documents no
-    /// answer with it.
+    /// The scope that was granted, if the response has one: it may be another than the one requested. LoginRadius
+    /// documents no response with it.
     pub scope: Option<String>,
-    /// Present if the OAuth app is configured for OpenID Connect. Not verified.
+    /// The OpenID Connect `id_token`, if the OAuth app is configured for one. It is not verified: `loginradius-jwt` does
+    /// that.
     pub id_token: Option<IdToken>,
-    /// What the claim `nonce` of the `id_token` has to be, if a login through a browser sent one: verify the `id_token`
-    /// against it.
+    /// The value that the claim `nonce` of the `id_token` has to have, if a login through a browser sent one. Pass it to
+    /// the verification of the `id_token`.
     pub nonce: Option<Nonce>,
-    /// When they were asked for, if a flow did ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)):
-    /// their lifetime is counted from then, and so never overrated.
+    /// When the request for the tokens was sent, if a flow sent it
+    /// ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)). Sessions count `expires_in` from then, so
+    /// that a slow response makes no token seem to be valid for longer.
     pub requested_at: Option<Instant>,
 }
 
 impl TokenSet {
-    /// Tokens of which only the access token is known.
+    /// Makes a set of which only the access token is known: for tests, and for tokens from elsewhere.
     #[must_use]
     pub fn new(access_token: impl Into<AccessToken>) -> Self {
         Self {
@@ -59,20 +62,20 @@ impl TokenSet {
         }
     }
 
-    /// Reads the token object of every token endpoint.
-    pub(crate) fn read(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
+    /// Reads the object that every operation for tokens yields.
+    pub(crate) fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
         let refresh_token = object.text("refresh_token")?.filter(|text| !text.is_empty()).map(RefreshToken::new);
         Ok(Self { refresh_token, ..Self::read_access(object, head)? })
     }
 
-    /// Everything but the refresh token.
-    pub(crate) fn read_access(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
-        let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
-        // Nothing here reads an `id_token`, so one that cannot be read must not cost the others.
-        // `Id_token` is LoginRadius's spelling in the answer to an OpenID Connect refresh.
+    /// Reads all of it but the refresh token.
+    pub(crate) fn read_access(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
+        let optional = |name| Ok::<_, FieldProblem>(object.text(name)?.filter(|text| !text.is_empty()));
+        // No operation needs the `id_token`, so the other tokens are not lost if it cannot be read.
+        // `Id_token` is LoginRadius's spelling in the response to a refresh of OpenID Connect.
         let id_token = optional("id_token").unwrap_or(None).or_else(|| optional("Id_token").unwrap_or(None));
         Ok(Self {
-            access_token: AccessToken::new(optional("access_token")?.ok_or(Field::missing("access_token"))?),
+            access_token: AccessToken::new(optional("access_token")?.ok_or(FieldProblem::missing("access_token"))?),
             token_type: object.text("token_type").unwrap_or(None),
             expires_in: head.lifetime(object),
             refresh_token: None,

@@ -15,7 +15,7 @@ const TOKENS: &str = r#"{"access_token":"b8cb84c9","token_type":"access_token","
 const GRANT: &str = r#"{"device_code":"af2a","user_code":"oP5lLq","verification_uri":"https://example.com/"}"#;
 const JWT: &str = r#"{"signature":"e30.e30.c2ln"}"#;
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Outcome {
     Responded(u16, &'static str),
@@ -254,7 +254,7 @@ fn waits_grow_up_to_the_longest_less_a_random_part() {
 }
 
 #[test]
-fn a_server_that_asks_to_wait_is_waited_for() {
+fn a_wait_that_the_server_asks_for_is_kept() {
     for (name, _, success, run) in repeatable() {
         for status in [429, 503, 404, 200, 302] {
             let finished = run(Retry::default(), 1, &[AskedToWait(status, "7"), *success]);

@@ -119,7 +119,7 @@ fn not_sent() -> Error {
 
 type Outcome = (&'static str, fn(&mut Device));
 
-/// What says nothing about the login.
+/// Failures, which mean nothing for the login.
 const FAILURES: &[Outcome] = &[
     ("lost", |device| device.fails(lost())),
     ("not sent", |device| device.fails(not_sent())),
@@ -173,7 +173,7 @@ fn later_polls_count_from_the_last_response() {
 }
 
 #[test]
-fn an_early_step_says_until_when_to_wait_and_changes_nothing() {
+fn an_early_step_returns_the_same_wait() {
     let mut device = Device::new(10, 600);
     for elapsed in [0, 1, 9_999, 5_000] {
         let Step::Wait(until) = device.flow.step(start() + ms(elapsed)) else { panic!("too early") };
@@ -312,7 +312,7 @@ fn slow_down_with_a_huge_interval_does_not_overflow() {
     assert_eq!(device.error().kind(), ErrorKind::Expired);
     assert_eq!(device.clock(), s(600));
 
-    // The one poll that a resumed flow owes has an interval of its own, however long.
+    // The one poll that a resumed flow must send waits for its interval, however long.
     let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":18446744073709551615,
         "expires_in_ms":18446744073709551615,"arrived_at_unix_ms":0,"round_trip_ms":18446744073709551615}"#;
     let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall);
@@ -804,7 +804,7 @@ fn the_round_trip_of_a_lost_poll_is_not_one() {
 }
 
 #[test]
-fn any_round_trip_can_be_told() {
+fn any_round_trip_can_be_set() {
     for round_trip in [Duration::ZERO, s(1), Duration::MAX / 2, Duration::MAX] {
         let flow = DeviceFlow::new(&app(), &grant(r#""interval":10,"expires_in":600"#), start(), Seed(42));
         let mut device = Device { flow: flow.round_trip(round_trip, start()), now: start(), polls: 0 };
@@ -813,7 +813,7 @@ fn any_round_trip_can_be_told() {
 }
 
 #[test]
-fn a_round_trip_told_late_does_not_make_the_flow_impatient() {
+fn a_round_trip_that_is_set_late_brings_no_poll_forward() {
     let mut device = Device::new(5, 600);
     device.poll();
     device.responds_with(503, PAGE, &[("retry-after", "100")]);
@@ -867,7 +867,7 @@ fn tokens_that_arrive_after_the_end_are_collected() {
 }
 
 #[test]
-fn expiry_is_not_dressed_up_as_a_servers_response() {
+fn expiry_is_not_reported_as_a_response_of_the_server() {
     let mut device = Device::new(10, 600);
     while device.next().is_ok() {
         device.responds(400, PENDING);
@@ -1061,7 +1061,7 @@ fn a_repeated_step_sends_nothing_twice() {
 }
 
 #[test]
-fn the_result_is_handed_out_once() {
+fn the_result_is_returned_once() {
     let ends: &[Outcome] = &[
         ("tokens", |device| device.responds(200, TOKENS)),
         ("denied", |device| device.responds(400, r#"{"error":"access_denied"}"#)),
@@ -1119,7 +1119,7 @@ fn a_dropped_flow_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_suspended_device_goes_on_where_it_was() {
+fn a_suspended_device_continues_where_it_was() {
     let mut device = Device::new(5, 600);
     device.poll();
     device.now += s(300);
@@ -1149,7 +1149,7 @@ fn a_site_is_polled_at_its_own_address() {
     assert_eq!(request.uri(), "https://acme.hub.loginradius.com/api/oauth/my-oauth-app/token");
 }
 
-// Stored, and gone on with elsewhere
+// Stored, and continued elsewhere
 
 #[test]
 fn a_resumed_flow_waits_one_interval() {
@@ -1172,7 +1172,7 @@ fn the_grown_interval_is_kept() {
 }
 
 #[test]
-fn a_stored_grant_keeps_everything_the_user_needs() {
+fn a_stored_login_keeps_everything_the_user_needs() {
     let grant =
         grant(r#""verification_uri_complete":"https://example.com/device?code=oP5lLq","interval":7,"expires_in":77"#);
     let flow = DeviceFlow::new(&app(), &grant, start(), Seed(42));
@@ -1272,14 +1272,14 @@ fn a_resumed_flow_polls_once_even_if_the_code_seems_expired() {
 }
 
 #[test]
-fn the_poll_that_is_owed_is_not_lost_to_a_round_trip() {
+fn the_poll_that_a_resumed_flow_must_send_is_not_lost_to_a_round_trip() {
     let pending = Device::new(10, 600).flow.pending(start(), now().wall);
     let flow = DeviceFlow::resume(&app(), &pending, start(), now().wall + s(5_000), Seed(43)).round_trip(s(2), start());
     assert_eq!((Device { flow, now: start(), polls: 0 }).poll(), s(10));
 }
 
 #[test]
-fn the_poll_that_is_owed_waits_for_its_interval_past_the_end() {
+fn the_poll_that_a_resumed_flow_must_send_waits_for_its_interval_past_the_end() {
     let pending = Device::new(30, 600).flow.pending(start(), now().wall);
     let mut device = Device::resume(&pending, start(), now().wall + s(595));
     assert_eq!(device.poll(), s(30));
@@ -1350,7 +1350,7 @@ fn a_grant_of_before_1970_can_be_stored() {
 }
 
 #[test]
-fn what_is_no_stored_grant_is_refused_without_being_shown() {
+fn what_is_no_stored_login_is_refused_without_being_shown() {
     for json in [
         "",
         "{}",

@@ -189,7 +189,7 @@ struct Simulation {
     ends: Time,
     not_before: Time,
     last_outcome: Time,
-    owes_a_poll: bool,
+    must_poll: bool,
 
     /// From when on nothing went wrong any more.
     quiet_from: Time,
@@ -301,7 +301,7 @@ impl Simulation {
             ends: 0,
             not_before: 0,
             last_outcome: 0,
-            owes_a_poll: false,
+            must_poll: false,
             quiet_from: 0,
             clock_changed: false,
             resumed: 0,
@@ -404,7 +404,7 @@ impl Simulation {
         late
     }
 
-    /// Another process continues at least `gap` later, perhaps with another idea of the time.
+    /// Another process continues at least `gap` later, perhaps with another wall clock.
     fn store_and_resume(&mut self, flow: &mut DeviceFlow, now: Time, gap: Time) -> Time {
         let stored = flow.pending(instant(now), clock(now)).to_json();
         let now = now + gap + if self.rng.percent(50) { 0 } else { self.rng.within(0, MINUTE) };
@@ -432,7 +432,7 @@ impl Simulation {
         self.quiet_from = self.quiet_from.max(now);
         self.print(now, &("resumed", clock(now) == wall_clock));
         self.last_outcome = now;
-        self.owes_a_poll = true;
+        self.must_poll = true;
         self.resumed += 1;
         now
     }
@@ -446,10 +446,10 @@ impl Simulation {
             "seed {seed}: polled after {waited} µs instead of {}",
             self.interval
         );
-        assert!(now < self.ends || self.owes_a_poll, "seed {seed}: polled at {now}, after {}", self.ends);
+        assert!(now < self.ends || self.must_poll, "seed {seed}: polled at {now}, after {}", self.ends);
         let asked = self.not_before;
         assert!(now >= asked || asked >= self.ends, "seed {seed}: polled at {now}, before {asked}");
-        self.owes_a_poll = false;
+        self.must_poll = false;
         self.polls += 1;
 
         // The process that sent it may not live to see the response.

@@ -35,7 +35,7 @@ enum Part {
     ContentType,
     /// The whole request, which the operation refuses to build.
     Refused,
-    /// The whole request: its URL is of a family that the crate does not speak.
+    /// The whole request: its URL is of an API that the crate does not have.
     Api(&'static str),
     /// A word of the response that is also a secret of the sample's request.
     Redacted(&'static str),
@@ -44,7 +44,7 @@ use Part::{Api, ContentType, Name, Path, Redacted, Refused};
 
 const CAPITAL: &str = "one page spells it with a capital; lower snake case is sent";
 const GET: &str = "the sample sends a content type with a GET, which has no content";
-const OIDC: &str = "the OpenID Connect URLs are not spoken; the response is the same";
+const OIDC: &str = "the OpenID Connect URLs are not supported; the response is the same";
 const CAMEL: &str = "an SDK spells it in camel case; the API page's lower case is sent";
 const ECHO: &str = "what the request keeps secret is redacted in the response, a plain word too";
 
@@ -314,7 +314,7 @@ fn check<E: Endpoint>(
     }
 }
 
-/// What a request says, by this test's own reading.
+/// The parts of a request, read independently of the crate.
 #[derive(Debug, PartialEq)]
 struct Sent {
     method: String,
@@ -451,7 +451,7 @@ impl Given {
             "sso" if host == "cloud-api.loginradius.com" => Service::classic(),
             "sso" => Service::classic_at(&format!("https://{host}")).unwrap(),
             "api" => Service::site(host).unwrap(),
-            other => panic!("no family has /{other}"),
+            other => panic!("no API has /{other}"),
         };
         let mut dialect = Dialect::new().with_response_type(self.value("response_type").is_some());
         if path[1] == "sso" {
@@ -538,16 +538,16 @@ fn check_error(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
         let text = word.map_or(text.to_owned(), |word| text.replace(word, "[redacted]"));
         (!text.is_empty()).then_some(text)
     };
-    let service: &ApiError = error.api_error().unwrap_or_else(|| panic!("{name}: {error}"));
+    let api_error: &ApiError = error.api_error().unwrap_or_else(|| panic!("{name}: {error}"));
     let code = body["ErrorCode"].as_i64();
-    assert_eq!(service.code, code, "{name}");
-    assert_eq!(service.message, text(&body["Message"]), "{name}");
-    assert_eq!(service.description, text(&body["Description"]).or(text(&body["error_description"])), "{name}");
+    assert_eq!(api_error.code, code, "{name}");
+    assert_eq!(api_error.message, text(&body["Message"]), "{name}");
+    assert_eq!(api_error.description, text(&body["Description"]).or(text(&body["error_description"])), "{name}");
     let named = code.filter(|code| (2008..=2014).contains(code)).and_then(|_| text(&body["Message"]));
-    assert_eq!(service.oauth_error, text(&body["error"]).or(named), "{name}");
-    assert_eq!(service.is_provider_error, body["IsProviderError"] == true, "{name}");
+    assert_eq!(api_error.oauth_error, text(&body["error"]).or(named), "{name}");
+    assert_eq!(api_error.is_provider_error, body["IsProviderError"] == true, "{name}");
     let fields: Vec<_> =
-        service.fields.iter().map(|field| (Some(field.name.clone()), Some(field.message.clone()))).collect();
+        api_error.fields.iter().map(|field| (Some(field.name.clone()), Some(field.message.clone()))).collect();
     let documented: Vec<_> = body["Errors"]
         .as_array()
         .into_iter()
@@ -556,8 +556,8 @@ fn check_error(name: &str, error: &Error, body: &Value, exceptions: &[Part]) {
         .collect();
     assert_eq!(fields, documented, "{name}");
     let json = |text: Option<&str>| text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap());
-    assert_eq!(json(service.expose_data()), body["Data"], "{name}");
-    assert_eq!(json(service.expose_provider_response()), body["ProviderErrorResponse"], "{name}");
+    assert_eq!(json(api_error.expose_data()), body["Data"], "{name}");
+    assert_eq!(json(api_error.expose_provider_response()), body["ProviderErrorResponse"], "{name}");
 
     if let Some(word) = word {
         let plain = |value: &Value| value.to_string().to_lowercase().contains(word);

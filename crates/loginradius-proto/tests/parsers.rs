@@ -1,4 +1,4 @@
-//! Properties of what is written and read: for every input, not only for those in the other tests.
+//! Properties of requests and responses, for every input and not only for those in the other tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,19 +19,19 @@ fn app() -> App {
     loginradius_testing::app().with_client_secret("my-client-secret")
 }
 
-fn answer(status: u16, headers: &[(String, String)], body: &[u8]) -> Response<Body> {
-    let mut answer = Response::builder().status(status);
+fn response(status: u16, headers: &[(String, String)], body: &[u8]) -> Response<Body> {
+    let mut response = Response::builder().status(status);
     for (name, value) in headers {
-        answer = answer.header(name, value);
+        response = response.header(name, value);
     }
-    answer.body(Body::from(body.to_vec())).unwrap()
+    response.body(Body::from(body.to_vec())).unwrap()
 }
 
-/// Gives that answer to each of the ten operations, and checks what is true of any outcome.
+/// Gives that response to each of the ten operations, and checks what is true of any outcome.
 fn give_to_all(status: u16, headers: &[(String, String)], body: &[u8]) -> Result<(), TestCaseError> {
-    fn give<E: Endpoint>(operation: E, answer: Response<Body>) -> Result<(), TestCaseError> {
-        let status = answer.status();
-        let Err(error) = operation.response(&app(), answer) else {
+    fn give<E: Endpoint>(operation: E, response: Response<Body>) -> Result<(), TestCaseError> {
+        let status = response.status();
+        let Err(error) = operation.response(&app(), response) else {
             prop_assert!(status.is_success());
             return Ok(());
         };
@@ -46,17 +46,17 @@ fn give_to_all(status: u16, headers: &[(String, String)], body: &[u8]) -> Result
         prop_assert!(printed.chars().count() < 1500, "{}", printed);
         Ok(())
     }
-    let answer = || answer(status, headers, body);
-    give(RequestDeviceCode::new(), answer())?;
-    give(RequestTokens::new("device-code"), answer())?;
-    give(AccessTokenByCode::new("code", "redirect"), answer())?;
-    give(AccessTokenByPassword::new("user", "password"), answer())?;
-    give(RefreshAccessToken::new("refresh-token"), answer())?;
-    give(RevokeRefreshToken::new("refresh-token"), answer())?;
-    give(JwtByAccessToken::new("access-token"), answer())?;
-    give(JwtLogin::email("email", "password"), answer())?;
-    give(JwtLogin::phone("phone", "password"), answer())?;
-    give(JwtLogin::username("username", "password"), answer())
+    let response = || response(status, headers, body);
+    give(RequestDeviceCode::new(), response())?;
+    give(RequestTokens::new("device-code"), response())?;
+    give(AccessTokenByCode::new("code", "redirect"), response())?;
+    give(AccessTokenByPassword::new("user", "password"), response())?;
+    give(RefreshAccessToken::new("refresh-token"), response())?;
+    give(RevokeRefreshToken::new("refresh-token"), response())?;
+    give(JwtByAccessToken::new("access-token"), response())?;
+    give(JwtLogin::email("email", "password"), response())?;
+    give(JwtLogin::phone("phone", "password"), response())?;
+    give(JwtLogin::username("username", "password"), response())
 }
 
 fn status() -> impl Strategy<Value = u16> {
@@ -191,7 +191,7 @@ fn mutate(bytes: &mut Vec<u8>, mutation: &Mutation) {
     }
 }
 
-/// A token set as JSON, and what it says.
+/// A token set as JSON, and its values.
 #[derive(Debug)]
 struct Written {
     json: String,
@@ -285,7 +285,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_an_answer_or_an_error(
+    fn any_bytes_are_a_response_or_an_error(
         status in status(),
         headers in headers(),
         body in vec(any::<u8>(), 0..600),
@@ -294,12 +294,12 @@ proptest! {
     }
 
     #[test]
-    fn any_json_is_an_answer_or_an_error(status in status(), headers in headers(), body in json()) {
+    fn any_json_is_a_response_or_an_error(status in status(), headers in headers(), body in json()) {
         give_to_all(status, &headers, body.to_string().as_bytes())?;
     }
 
     #[test]
-    fn any_object_of_known_names_is_an_answer_or_an_error(
+    fn any_object_of_known_names_is_a_response_or_an_error(
         status in status(),
         headers in headers(),
         body in object(),
@@ -308,7 +308,7 @@ proptest! {
     }
 
     #[test]
-    fn any_documented_answer_may_be_damaged(
+    fn any_documented_response_may_be_damaged(
         headers in headers(),
         (status, mut body) in prop::sample::select(documented()),
         mutations in vec(mutation(), 1..6),
@@ -321,8 +321,8 @@ proptest! {
 
     #[test]
     fn any_token_set_is_read_as_it_was_written(written in written()) {
-        let answer = answer(200, &[], written.json.as_bytes());
-        let tokens = RefreshAccessToken::new("r").response(&app(), answer).unwrap();
+        let response = response(200, &[], written.json.as_bytes());
+        let tokens = RefreshAccessToken::new("r").response(&app(), response).unwrap();
         prop_assert_eq!(tokens.access_token.expose(), &written.access_token);
         prop_assert_eq!(tokens.token_type, written.token_type);
         prop_assert_eq!(tokens.expires_in, written.expires_in);

@@ -1,4 +1,4 @@
-//! Responses that are odd, wrong or hostile, and what is made of each.
+//! Responses that are odd, wrong or hostile, and what each is read as.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -34,15 +34,15 @@ fn refusal(status: u16, body: impl Into<Body>) -> Error {
     error
 }
 
-fn api_error(status: u16, body: &str) -> ApiError {
+fn api_error_of(status: u16, body: &str) -> ApiError {
     refusal(status, body).api_error().unwrap_or_else(|| panic!("not LoginRadius's: {body}")).clone()
 }
 
 #[track_caller]
-fn invalid_response(outcome: Result<impl Sized, Error>, saying: &str) {
-    let Err(error) = outcome else { panic!("read as a success, not: {saying}") };
+fn invalid_response(outcome: Result<impl Sized, Error>, text: &str) {
+    let Err(error) = outcome else { panic!("read as a success, not: {text}") };
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
-    assert!(error.to_string().contains(saying), "{error} does not say: {saying}");
+    assert!(error.to_string().contains(text), "{error} does not contain: {text}");
     assert!(error.api_error().is_none() && error.source().is_none());
 }
 
@@ -194,7 +194,7 @@ fn only_a_plain_web_address_is_opened() {
     let plain = r#","verification_uri":"https://a.example/","verification_uri_complete":"javascript:x""#;
     assert_eq!(grant(plain).browser_uri(), Some("https://a.example/"));
     let complete = r#","verification_uri":"javascript:x","verification_uri_complete":"https://a.example/""#;
-    assert_eq!(grant(complete).browser_uri(), None, "who gives one such address is not to be trusted with the other");
+    assert_eq!(grant(complete).browser_uri(), None, "a server with one such address is not trusted with the other");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_token_type_never_spoils_a_response() {
 
 #[test]
 fn an_access_token_is_needed_once_and_as_a_string() {
-    for (body, saying) in [
+    for (body, text) in [
         ("{}", "the response's field `access_token` is missing; if LoginRadius really sent that, report a bug"),
         (r#"{"access_token":null}"#, "`access_token` is missing"),
         (r#"{"access_token":""}"#, "`access_token` is missing"),
@@ -219,10 +219,10 @@ fn an_access_token_is_needed_once_and_as_a_string() {
         (r#"{"access_token":7}"#, "`access_token` is not a string"),
         (r#"{"access_token":["a"]}"#, "`access_token` is not a string"),
         (r#"{"access_token":"\ud800"}"#, "`access_token` is not a string"),
-        (r#"{"access_token":"a","access_token":"a"}"#, "`access_token` is there twice"),
-        (r#"{"access_token":"a","refresh_token":"r","refresh_token":"s"}"#, "`refresh_token` is there twice"),
+        (r#"{"access_token":"a","access_token":"a"}"#, "`access_token` occurs twice"),
+        (r#"{"access_token":"a","refresh_token":"r","refresh_token":"s"}"#, "`refresh_token` occurs twice"),
     ] {
-        invalid_response(tokens(body), saying);
+        invalid_response(tokens(body), text);
     }
     let jwt = |body: &str| JwtByAccessToken::new("t").response(&app(), response(200, body));
     invalid_response(jwt("{}"), "the response's field `signature` is missing");
@@ -255,7 +255,10 @@ fn optional_tokens_that_are_null_or_empty_are_none() {
 fn a_byte_order_mark_is_skipped() {
     let set = tokens("\u{feff}{\"access_token\":\"a\"}").unwrap();
     assert_eq!(set.access_token.expose(), "a");
-    assert_eq!(api_error(400, "\u{feff}{\"error\":\"invalid_grant\"}").oauth_error.as_deref(), Some("invalid_grant"));
+    assert_eq!(
+        api_error_of(400, "\u{feff}{\"error\":\"invalid_grant\"}").oauth_error.as_deref(),
+        Some("invalid_grant")
+    );
     RevokeRefreshToken::new("r").response(&app(), response(200, "\u{feff}")).unwrap();
 }
 
@@ -267,12 +270,12 @@ fn an_error_is_read_even_if_its_text_is_not_utf_8() {
     let description = error.api_error().unwrap().description.as_deref();
     assert_eq!(description, Some("caf\u{fffd} ferm\u{fffd}"));
 
-    // A token must not be mangled.
+    // A token must not be changed.
     invalid_response(
         RefreshAccessToken::new("r").response(&app(), response(200, b"{\"access_token\":\"a\xe9\"}".to_vec())),
-        "`access_token` is not a string of UTF-8",
+        "`access_token` is not a string in UTF-8",
     );
-    // What is not read may be.
+    // What is not read may be wrong.
     let body = b"{\"access_token\":\"a\",\"given_name\":\"Ren\xe9\"}".to_vec();
     let tokens = RefreshAccessToken::new("r").response(&app(), response(200, body)).unwrap();
     assert_eq!(tokens.access_token.expose(), "a");
@@ -290,18 +293,19 @@ fn the_error_body_is_read_in_any_case_of_letters() {
             format!(r#"{{"{code}":906,"{message}":"Access token has expired","{description}":"UserAction again."}}"#);
         let error = refusal(403, body);
         assert_eq!(error.kind(), ErrorKind::SignInRequired);
-        let service = error.api_error().unwrap();
-        assert_eq!(service.code, Some(906));
-        assert_eq!(service.message.as_deref(), Some("Access token has expired"));
-        assert_eq!(service.description.as_deref(), Some("UserAction again."));
+        let api_error = error.api_error().unwrap();
+        assert_eq!(api_error.code, Some(906));
+        assert_eq!(api_error.message.as_deref(), Some("Access token has expired"));
+        assert_eq!(api_error.description.as_deref(), Some("UserAction again."));
     }
-    assert_eq!(api_error(400, r#"{"errorCode":"906"}"#).code, Some(906));
+    assert_eq!(api_error_of(400, r#"{"errorCode":"906"}"#).code, Some(906));
 
     let vector = loginradius_vectors::named("error_lr_lowercase_922").response.unwrap();
     let error = refusal(vector.status, vector.body.to_string());
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(error.api_error().unwrap().code, Some(922));
-    let fields = api_error(400, r#"{"errorcode":1134,"errors":[{"fieldName":"city","errorMessage":"needed"}]}"#).fields;
+    let fields =
+        api_error_of(400, r#"{"errorcode":1134,"errors":[{"fieldName":"city","errorMessage":"needed"}]}"#).fields;
     assert_eq!((fields[0].name.as_str(), fields[0].message.as_str()), ("city", "needed"));
 }
 
@@ -311,15 +315,15 @@ fn what_comes_with_an_error_is_exposed_but_never_printed() {
         "Data":{"access_token":"5672adaa"},"ExtraInfo":[{"Message":"extra-4711"}],
         "ProviderErrorResponse":{"raw":"provider-4711"},"IsProviderError":true}"#;
     let error = refusal(403, body);
-    let service = error.api_error().unwrap();
-    assert_eq!(service.expose_data(), Some(r#"{"access_token":"5672adaa"}"#));
-    assert_eq!(service.expose_extra_info(), Some(r#"[{"Message":"extra-4711"}]"#));
-    assert_eq!(service.expose_provider_response(), Some(r#"{"raw":"provider-4711"}"#));
-    assert!(service.is_provider_error);
-    for printed in [format!("{error}"), format!("{error:?}"), format!("{error:#?}"), format!("{service:?}")] {
+    let api_error = error.api_error().unwrap();
+    assert_eq!(api_error.expose_data(), Some(r#"{"access_token":"5672adaa"}"#));
+    assert_eq!(api_error.expose_extra_info(), Some(r#"[{"Message":"extra-4711"}]"#));
+    assert_eq!(api_error.expose_provider_response(), Some(r#"{"raw":"provider-4711"}"#));
+    assert!(api_error.is_provider_error);
+    for printed in [format!("{error}"), format!("{error:?}"), format!("{error:#?}"), format!("{api_error:?}")] {
         assert!(!printed.contains("5672adaa") && !printed.contains("4711"), "{printed}");
     }
-    let none = api_error(403, r#"{"ErrorCode":1194,"Data":null,"ExtraInfo":null,"ProviderErrorResponse":null}"#);
+    let none = api_error_of(403, r#"{"ErrorCode":1194,"Data":null,"ExtraInfo":null,"ProviderErrorResponse":null}"#);
     assert!(none.expose_data().or(none.expose_extra_info()).or(none.expose_provider_response()).is_none());
 }
 
@@ -347,7 +351,7 @@ fn an_error_within_a_success_is_an_error() {
 fn a_token_beside_an_error_is_a_success_only_with_a_status_of_success() {
     let body = r#"{"error":"odd","ErrorCode":1,"access_token":"a"}"#;
     assert_eq!(tokens(body).unwrap().access_token.expose(), "a");
-    assert_eq!(api_error(400, body).oauth_error.as_deref(), Some("odd"));
+    assert_eq!(api_error_of(400, body).oauth_error.as_deref(), Some("odd"));
     invalid_response(
         RefreshAccessToken::new("r").response(&app(), response(404, r#"{"access_token":"a"}"#)),
         "HTTP 404: a body that is not LoginRadius's",
@@ -366,7 +370,7 @@ fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
         invalid_response(revoke(200, body), check);
     }
     invalid_response(RevokeRefreshToken::new("r").response(&app(), response(200, b"\xff".to_vec())), check);
-    invalid_response(revoke(302, ""), "HTTP 302: a redirect, which is never followed; check the base URL");
+    invalid_response(revoke(302, ""), "HTTP 302: a redirect, and none is followed; check the base URL");
     invalid_response(revoke(404, ""), "HTTP 404");
     assert_eq!(revoke(500, "").unwrap_err().kind(), ErrorKind::Unavailable);
 }
@@ -375,8 +379,8 @@ fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
 fn pages_and_scraps_at_every_status() {
     let kinds = [
         (200, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
-        (301, ErrorKind::InvalidResponse, "a redirect, which is never followed; check the base URL"),
-        (307, ErrorKind::InvalidResponse, "a redirect, which is never followed; check the base URL"),
+        (301, ErrorKind::InvalidResponse, "a redirect, and none is followed; check the base URL"),
+        (307, ErrorKind::InvalidResponse, "a redirect, and none is followed; check the base URL"),
         (400, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
         (404, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
         (408, ErrorKind::Unavailable, "try again later"),
@@ -398,7 +402,7 @@ fn pages_and_scraps_at_every_status() {
         r#"{"error":{"message":"an object"}}"#,
         r#"{"error":""}"#,
     ];
-    for (status, kind, saying) in kinds {
+    for (status, kind, text) in kinds {
         for body in scraps {
             for error in every_error(status, &[], body) {
                 assert_eq!(error.kind(), kind, "{status} {body}");
@@ -406,7 +410,7 @@ fn pages_and_scraps_at_every_status() {
                 assert!(error.api_error().is_none() && error.retry_after().is_none() && error.source().is_none());
                 if status != 200 || !body.starts_with('{') {
                     assert!(error.to_string().contains(&format!("HTTP {status}: ")), "{error}");
-                    assert!(error.to_string().contains(saying), "{error}");
+                    assert!(error.to_string().contains(text), "{error}");
                 }
             }
         }
@@ -463,8 +467,9 @@ fn deep_json_neither_overflows_the_stack_nor_spoils_a_response() {
         invalid_response(tokens(&open.repeat(depth)), "HTTP 200");
         invalid_response(tokens(&deep), "");
         RevokeRefreshToken::new("r").response(&app(), response(200, deep.as_str())).unwrap();
-        let service = api_error(400, &format!(r#"{{"ErrorCode":1,"Errors":{deep},"Data":{deep},"Message":{deep}}}"#));
-        assert!(service.fields.is_empty() && service.message.is_none());
+        let api_error =
+            api_error_of(400, &format!(r#"{{"ErrorCode":1,"Errors":{deep},"Data":{deep},"Message":{deep}}}"#));
+        assert!(api_error.fields.is_empty() && api_error.message.is_none());
     }
 }
 
@@ -482,12 +487,12 @@ fn codes_2008_to_2014_are_oauth_errors() {
     ] {
         let body = format!(r#"{{"ErrorCode":{code},"Message":"{name}","Description":"{name}"}}"#);
         let error = refusal(400, body);
-        let service = error.api_error().unwrap();
-        assert_eq!(service.oauth_error.as_deref(), Some(name));
-        assert_eq!((service.code, service.message.as_deref()), (Some(code), Some(name)));
+        let api_error = error.api_error().unwrap();
+        assert_eq!(api_error.oauth_error.as_deref(), Some(name));
+        assert_eq!((api_error.code, api_error.message.as_deref()), (Some(code), Some(name)));
         assert_eq!(error.kind(), kind, "{name}");
     }
-    assert_eq!(api_error(400, r#"{"ErrorCode":2010,"Message":"Something else"}"#).oauth_error, None);
+    assert_eq!(api_error_of(400, r#"{"ErrorCode":2010,"Message":"Something else"}"#).oauth_error, None);
 }
 
 #[test]
@@ -566,7 +571,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
     for (body, ending) in [
         (r#"{"error":"invalid_scope"}"#, "; check the app's settings"),
         (r#"{"error":"invalid_client"}"#, "; check the client id, or API key"),
-        (wrong_secret, "; check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of sign-in"),
+        (wrong_secret, "; check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login"),
         (
             r#"{"ErrorCode":923,"Message":"API secret is missing"}"#,
             "; set the client secret with `App::with_client_secret`",
@@ -581,14 +586,14 @@ fn an_error_is_one_line_that_says_what_to_do() {
             r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
             "code 2010, invalid_grant; sign in again",
         ),
-        (r#"{"error":"access_denied"}"#, "; refused by the user, or on the user's behalf"),
+        (r#"{"error":"access_denied"}"#, "; the user refused, or LoginRadius did on the user's behalf"),
         (r#"{"error":"temporarily_unavailable"}"#, "; try again later"),
-        (r#"{"error":"new_in_2031"}"#, "; this is LoginRadius's own reason"),
+        (r#"{"error":"new_in_2031"}"#, "; look that error up in LoginRadius's documentation"),
     ] {
         let error = refusal(400, body).to_string();
         assert!(error.ends_with(ending), "{error}");
     }
-    // The grant that is invalid is the password here.
+    // The invalid grant is the password here.
     let password = AccessTokenByPassword::new("u", "p").response(&app(), response(400, r#"{"error":"invalid_grant"}"#));
     let error = password.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UserActionRequired);
@@ -605,7 +610,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
 }
 
 #[test]
-fn what_no_login_needs_does_not_cost_the_rest() {
+fn what_no_login_needs_may_be_unreadable() {
     let tokens =
         RefreshAccessToken::new("r").response(&app(), response(200, r#"{"access_token":"a","id_token":7}"#)).unwrap();
     assert_eq!((tokens.access_token.expose(), tokens.id_token.is_none()), ("a", true));
@@ -689,7 +694,7 @@ fn a_device_code_that_cannot_be_sent_back_is_the_servers_fault() {
 }
 
 #[test]
-fn the_scope_that_was_granted_is_told() {
+fn the_scope_that_was_granted_is_returned() {
     let scope = |members: &str| tokens(&format!(r#"{{"access_token":"a"{members}}}"#)).unwrap().scope;
     assert_eq!(scope(r#","scope":"email profile""#).as_deref(), Some("email profile"));
     for none in ["", r#","scope":null"#, r#","scope":["email"]"#] {

@@ -224,7 +224,7 @@ pub(super) fn refused(callback: &Callback, secrets: &[&str]) -> Result<Option<Er
     let Some(error) = callback.one("error")? else { return Ok(None) };
     let description = callback.one("error_description")?;
     let secrets: Vec<&str> = secrets.iter().copied().chain(callback.all_but(&TEXTS)).collect();
-    Ok(Some(refusal::in_browser(&secrets, error, description)))
+    Ok(Some(refusal::in_callback(&secrets, error, description)))
 }
 
 /// A value that has to be there, under one of its names.

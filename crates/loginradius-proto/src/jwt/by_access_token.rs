@@ -10,26 +10,43 @@ use crate::secret::{AccessToken, Jwt};
 use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "JWT Token": a JWT for an access token.
+/// LoginRadius's "JWT Token": gets a JWT for an access token.
 ///
-/// Needs [`App::with_jwt_app`]. The access token and the API key travel in the URL's query, as LoginRadius
-/// has it: keep the URLs of your requests out of logs ([`redacted`](crate::redacted)). It may be repeated.
+/// LoginRadius takes the access token and the API key in the URL's query: log such a request by
+/// [`redacted`](crate::redacted) only. It may be sent again after a lost response.
 ///
-/// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`; site: `GET /api/jwt/{app}/token?apikey&access_token`.
+/// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`. Site: `GET /api/jwt/{jwtapp}/token?apikey&access_token`.
+/// Both need [`App::with_jwt_app`].
+///
+/// ```
+/// use loginradius_proto::{App, Body, Endpoint, jwt::JwtByAccessToken};
+///
+/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// let app = App::new("my-api-key").with_jwt_app("my-jwt-app");
+/// let operation = JwtByAccessToken::new("b8cb84c9");
+/// let response = http::Response::new(Body::from(r#"{"signature":"e30.e30.c2ln"}"#));
+/// assert_eq!(operation.response(&app, response)?.expose(), "e30.e30.c2ln");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
+#[doc(alias("JWT Token", "signature"))]
 pub struct JwtByAccessToken {
     access_token: AccessToken,
     nonce: Option<String>,
 }
 
 impl JwtByAccessToken {
-    /// Asks for a JWT of the user whose access token that is.
+    /// Makes the operation of that access token.
     #[must_use]
     pub fn new(access_token: impl Into<AccessToken>) -> Self {
         Self { access_token: access_token.into(), nonce: None }
     }
 
-    /// A value that the JWT repeats as its claim `nonce`. Sites only; at the classic family it is an error.
+    /// Sets a value that the JWT repeats as its claim `nonce`; none by default.
+    ///
+    /// Only a site takes one: with the classic API the request is an
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
         self.nonce = Some(nonce.into());

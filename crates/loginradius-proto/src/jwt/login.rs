@@ -7,17 +7,18 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{Jwt, Password};
-use crate::wire::head::Head;
-use crate::wire::json::{Field, Object};
+use crate::wire::head::ResponseHead;
+use crate::wire::json::{FieldProblem, Object};
 use crate::wire::request::{self, Params};
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "JWT Token by Email", "by Phone" and "by Username": a JWT for a password.
+/// LoginRadius's "JWT Token by Email", "JWT Token by Phone" and "JWT Token by Username": gets a JWT for a password.
 ///
-/// Needs [`App::with_jwt_app`]. Never sent twice when the first may have arrived: LoginRadius locks accounts
-/// after wrong passwords.
+/// It is never sent twice when the first may have arrived, because LoginRadius locks accounts after wrong passwords. What
+/// the user has to correct or to do is an [`ErrorKind::UserActionRequired`](crate::ErrorKind::UserActionRequired).
 ///
-/// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`; site: `POST /api/jwt/{app}/login?apikey`; JSON body.
+/// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`. Site: `POST /api/jwt/{jwtapp}/login?apikey`. The body is JSON. Both
+/// need [`App::with_jwt_app`].
 ///
 /// ```
 /// use loginradius_proto::{App, Endpoint, jwt::JwtLogin};
@@ -29,14 +30,14 @@ use crate::wire::response::ResponseReader;
 /// assert_eq!(request.body().as_bytes(), br#"{"email":"user@example.com","password":"password"}"#);
 /// ```
 #[derive(Debug, Clone)]
-#[doc(alias("JWT Token by Email", "JWT Token by Phone", "JWT Token by Username"))]
+#[doc(alias("JWT Token by Email", "JWT Token by Phone", "JWT Token by Username", "password"))]
 pub struct JwtLogin {
     user: User,
     password: Password,
     options: LoginOptions,
 }
 
-/// How the user is identified.
+/// What identifies the user.
 #[derive(Debug, Clone)]
 enum User {
     Email(String),
@@ -45,19 +46,19 @@ enum User {
 }
 
 impl JwtLogin {
-    /// Logs in with the registered email address.
+    /// Makes the operation of the user with that email address.
     #[must_use]
     pub fn email(email: impl Into<String>, password: impl Into<Password>) -> Self {
         Self::new(User::Email(email.into()), password)
     }
 
-    /// Logs in with the registered phone number.
+    /// Makes the operation of the user with that phone number.
     #[must_use]
     pub fn phone(phone: impl Into<String>, password: impl Into<Password>) -> Self {
         Self::new(User::Phone(phone.into()), password)
     }
 
-    /// Logs in with the registered user name.
+    /// Makes the operation of the user with that user name.
     #[must_use]
     pub fn username(username: impl Into<String>, password: impl Into<Password>) -> Self {
         Self::new(User::Username(username.into()), password)
@@ -67,7 +68,7 @@ impl JwtLogin {
         Self { user, password: password.into(), options: LoginOptions::new() }
     }
 
-    /// Sets what is sent besides the credentials.
+    /// Sets what is sent besides the credentials; nothing by default.
     #[must_use]
     pub fn options(mut self, options: LoginOptions) -> Self {
         self.options = options;
@@ -110,7 +111,7 @@ impl Endpoint for JwtLogin {
     }
 }
 
-/// What a [`JwtLogin`] can send besides the credentials.
+/// What a [`JwtLogin`] sends besides the credentials. An option that is not set, or is empty, is left out.
 ///
 /// ```
 /// use loginradius_proto::jwt::{JwtLogin, LoginOptions};
@@ -127,34 +128,37 @@ pub struct LoginOptions {
 }
 
 impl LoginOptions {
-    /// Makes options that send nothing.
+    /// Makes options of which none is set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where the link of a verification email leads (`verificationurl`).
+    /// Sets the address to which the link of a verification email leads (`verificationurl`).
     #[must_use]
     pub fn verification_url(mut self, url: impl Into<String>) -> Self {
         self.verification_url = Some(url.into());
         self
     }
 
-    /// Where the user logs in (`loginurl`).
+    /// Sets the address of the page where the user signs in (`loginurl`).
     #[must_use]
     pub fn login_url(mut self, url: impl Into<String>) -> Self {
         self.login_url = Some(url.into());
         self
     }
 
-    /// The name of the template of a verification email (`emailtemplate`).
+    /// Sets the name of the template of a verification email (`emailtemplate`).
     #[must_use]
     pub fn email_template(mut self, name: impl Into<String>) -> Self {
         self.email_template = Some(name.into());
         self
     }
 
-    /// A value that the JWT repeats as its claim `nonce`. Sites only; at the classic family it is an error.
+    /// Sets a value that the JWT repeats as its claim `nonce`; none by default.
+    ///
+    /// Only a site takes one: with the classic API the request is an
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
         self.nonce = Some(nonce.into());
@@ -168,20 +172,20 @@ pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
     match app.service().api() {
         Api::Site => params.optional("Nonce", nonce).setting("apikey", app.api_key()),
         Api::Classic if nonce.is_some() => {
-            params.refuse("a nonce is for the site family alone: leave it out, or use `Service::site`")
+            params.invalid("the classic API takes no nonce: leave it out, or use `Service::site`")
         }
         Api::Classic => match app.jwt_app() {
             Some(name) => params.setting("apikey", app.api_key()).setting("jwtapp", name),
             None => params
-                .refuse("the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`"),
+                .invalid("the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`"),
         },
     }
 }
 
-/// Reads the object of every JWT operation: `signature` is the whole JWT.
-pub(super) fn read_jwt(object: &Object<'_>, _: &Head) -> Result<Jwt, Field> {
+/// Reads the object that every JWT operation yields: `signature` is the whole JWT.
+pub(super) fn read_jwt(object: &Object<'_>, _: &ResponseHead) -> Result<Jwt, FieldProblem> {
     let token = object.text("signature")?.filter(|token| !token.is_empty());
-    token.map(Jwt::new).ok_or(Field::missing("signature"))
+    token.map(Jwt::new).ok_or(FieldProblem::missing("signature"))
 }
 
 #[cfg(test)]
@@ -194,7 +198,7 @@ mod tests {
     const CLASSIC: &str = "https://cloud-api.loginradius.com/sso/jwt/api/login";
     const SITE: &str = "https://acme.hub.loginradius.com/api/jwt/my-jwt-app/login";
 
-    /// Each login with its name and its parameter.
+    /// Returns each login with its name and its parameter.
     fn logins() -> [(JwtLogin, &'static str, (&'static str, &'static str)); 3] {
         let password = "p ä&=%+";
         [

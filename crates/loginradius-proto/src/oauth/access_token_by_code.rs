@@ -12,17 +12,35 @@ use crate::token::TokenSet;
 use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "Access token by OAuth 2 token": exchanges an authorization code ([RFC 6749, section 4.1.3]).
+/// LoginRadius's "Access Token by OAuth 2 Token": redeems an authorization code ([RFC 6749, section 4.1.3]).
 ///
-/// A code is good once and for 50 seconds, so this is never sent twice when the first may have arrived.
-/// The secret is optional with a [`code_verifier`](Self::code_verifier).
+/// [`browser`](crate::browser) yields it ready to send ([`Authorized::exchange`](crate::browser::Authorized::exchange)).
 ///
-/// Classic: `POST /sso/oauth/access_token` with `response_type=token` and no `grant_type`; site:
-/// `POST /api/oauth/{OAuthName}/token` with both, and needs [`App::with_oauth_app`]. The
-/// [dialect](crate::Dialect) can change that.
+/// A code is valid once and, at LoginRadius, for 50 seconds; so this is never sent twice when the first may have arrived.
+/// The client secret is optional with a [`code_verifier`](Self::code_verifier).
+///
+/// Classic: `POST /sso/oauth/access_token` with `response_type=token` and no `grant_type`. Site:
+/// `POST /api/oauth/{OAuthName}/token` with both; needs [`App::with_oauth_app`]. The [dialect](crate::Dialect) can change
+/// both parameters.
+///
+/// ```
+/// use loginradius_proto::{App, Body, Endpoint, oauth::AccessTokenByCode};
+///
+/// # fn main() -> Result<(), loginradius_proto::Error> {
+/// let app = App::new("my-client-id");
+/// let redeem = AccessTokenByCode::new("4f2a", "https://app.example/callback").code_verifier("dBjftJeZ4CVP");
+/// let request = redeem.request(&app)?;
+/// assert_eq!(request.uri(), "https://cloud-api.loginradius.com/sso/oauth/access_token");
+///
+/// let response = http::Response::new(Body::from(r#"{"access_token":"b8cb84c9","expires_in":394}"#));
+/// assert_eq!(redeem.response(&app, response)?.access_token.expose(), "b8cb84c9");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// [RFC 6749, section 4.1.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3
 #[derive(Debug, Clone)]
+#[doc(alias("authorization code", "authorization_code", "code exchange", "grant", "pkce", "token"))]
 pub struct AccessTokenByCode {
     code: AuthorizationCode,
     redirect_uri: String,
@@ -31,13 +49,14 @@ pub struct AccessTokenByCode {
 }
 
 impl AccessTokenByCode {
-    /// Exchanges that code; the redirect URI is the one that the authorization request had.
+    /// Makes the operation of that code. `redirect_uri` is the one of the authorization request, character by character.
     #[must_use]
     pub fn new(code: impl Into<AuthorizationCode>, redirect_uri: impl Into<String>) -> Self {
         Self { code: code.into(), redirect_uri: redirect_uri.into(), code_verifier: None, nonce: None }
     }
 
-    /// Adds the PKCE verifier, if the authorization request had a challenge ([RFC 7636, section 4.5]).
+    /// Sets the PKCE verifier, which is needed if the authorization request had a challenge ([RFC 7636, section 4.5]).
+    /// None by default.
     ///
     /// [RFC 7636, section 4.5]: https://www.rfc-editor.org/rfc/rfc7636#section-4.5
     #[must_use]
@@ -46,7 +65,7 @@ impl AccessTokenByCode {
         self
     }
 
-    /// Notes the nonce that the `id_token` has to repeat, for the caller.
+    /// Sets the nonce that the tokens of the response carry along, for the verification of their `id_token`.
     pub(crate) fn nonce(self, nonce: Option<Nonce>) -> Self {
         Self { nonce, ..self }
     }

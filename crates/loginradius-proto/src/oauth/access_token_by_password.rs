@@ -12,21 +12,24 @@ use crate::token::TokenSet;
 use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "Access Token by Account Password" ([RFC 6749, section 4.3]).
+/// LoginRadius's "Access Token by Account Password": signs in by a password ([RFC 6749, section 4.3]).
 ///
-/// **Discouraged**: [RFC 9700, section 2.4] says that the password grant must not be used, because the
-/// password passes through the client and no second factor can be asked for. Prefer a device sign-in
-/// ([`DeviceFlow`](crate::DeviceFlow)) or an authorization code.
+/// **Discouraged**: [RFC 9700, section 2.4], says that the password grant must not be used, because the client sees the
+/// password and no second factor can be asked for. Prefer a device login ([`DeviceFlow`](crate::DeviceFlow)) or a login
+/// through a [`browser`](crate::browser).
 ///
-/// Never sent twice when the first may have arrived: LoginRadius locks accounts after wrong passwords.
-/// The secret is required in the classic family and optional at a site.
+/// It is never sent twice when the first may have arrived, because LoginRadius locks accounts after wrong passwords. The
+/// classic API requires the client secret; for a site it is optional.
 ///
-/// Classic: `POST /sso/oauth/access_token`; site: `POST /api/oauth/{OAuthName}/token`, and needs
-/// [`App::with_oauth_app`].
+/// A wrong password is an [`ErrorKind::UserActionRequired`] with
+/// [`UserAction::CorrectCredentials`](crate::UserAction::CorrectCredentials).
+///
+/// Classic: `POST /sso/oauth/access_token`. Site: `POST /api/oauth/{OAuthName}/token`; needs [`App::with_oauth_app`].
 ///
 /// [RFC 6749, section 4.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.3
 /// [RFC 9700, section 2.4]: https://www.rfc-editor.org/rfc/rfc9700#section-2.4
 #[derive(Debug, Clone)]
+#[doc(alias("password grant", "resource owner password credentials", "ropc", "grant"))]
 pub struct AccessTokenByPassword {
     username: String,
     password: Password,
@@ -34,13 +37,14 @@ pub struct AccessTokenByPassword {
 }
 
 impl AccessTokenByPassword {
-    /// Signs in with an email address, a phone number or a user name, as LoginRadius is configured.
+    /// Makes the operation of that user. `username` is an email address, a phone number or a user name, whichever
+    /// LoginRadius is configured for.
     #[must_use]
     pub fn new(username: impl Into<String>, password: impl Into<Password>) -> Self {
         Self { username: username.into(), password: password.into(), scope: None }
     }
 
-    /// Sets the scope, separated by spaces. None is sent by default.
+    /// Sets the scope: words separated by spaces. None is sent by default, and an empty one is left out.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
@@ -70,7 +74,7 @@ impl Endpoint for AccessTokenByPassword {
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
         ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read).map_err(|error| {
             match error.kind() {
-                // The grant that RFC 6749, section 5.2, calls invalid is the password here.
+                // `invalid_grant` (RFC 6749, section 5.2) means the password here.
                 ErrorKind::SignInRequired => error.about_credentials(),
                 _ => error,
             }

@@ -1,6 +1,18 @@
-//! LoginRadius's OAuth 2.0 operations, one file each.
+//! LoginRadius's OAuth 2.0 operations: one [`Endpoint`](crate::Endpoint) for each.
 //!
-//! The classic and the site family respond alike; where their requests differ, each operation says how.
+//! | to | use | sent again after a lost response |
+//! | --- | --- | --- |
+//! | begin a device login | [`RequestDeviceCode`] | yes |
+//! | poll for its tokens; better, let [`DeviceFlow`](crate::DeviceFlow) do it | [`RequestTokens`] | by `DeviceFlow` |
+//! | redeem an authorization code | [`AccessTokenByCode`] | no |
+//! | refresh an access token; better, let a [session](crate::session) do it | [`RefreshAccessToken`] | no |
+//! | revoke a refresh token, as to sign out | [`RevokeRefreshToken`] | yes |
+//! | sign in by a password, which is discouraged | [`AccessTokenByPassword`] | no |
+//!
+//! LoginRadius's two APIs respond alike. Where their requests differ, the page of the operation says how.
+//!
+//! Their errors are those of [`Endpoint::request`](crate::Endpoint::request) and
+//! [`Endpoint::response`](crate::Endpoint::response).
 
 mod access_token_by_code;
 mod access_token_by_password;

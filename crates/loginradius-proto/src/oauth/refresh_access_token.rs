@@ -9,34 +9,39 @@ use crate::error::{Error, ErrorKind};
 use crate::route::Route;
 use crate::secret::RefreshToken;
 use crate::token::TokenSet;
-use crate::wire::json::Field;
+use crate::wire::json::FieldProblem;
 use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "Refresh Access Token" ([RFC 6749, section 6]).
+/// LoginRadius's "Refresh Access Token": redeems a refresh token for new tokens ([RFC 6749, section 6]).
 ///
-/// LoginRadius rotates refresh tokens: the one that is sent is consumed, and the response holds the next.
-/// Never sent twice when the first may have arrived, because a consumed token can end the whole sign-in.
-/// If the response holds no refresh token, keep the one that was sent.
+/// A [session](crate::session) does this at the right time, and stores the result before anything can be lost: prefer it.
 ///
-/// Classic: `POST /sso/oauth/access_token/refresh`; site: `POST /api/oauth/{OAuthName}/token`, and needs
+/// LoginRadius rotates refresh tokens: the one that is sent is consumed, and the response has the next. If it has none,
+/// keep the one that was sent. This is never sent twice when the first may have arrived, because a consumed token that is
+/// sent again can end the whole login.
+///
+/// A refresh token that is not valid any more is an [`ErrorKind::SignInRequired`].
+///
+/// Classic: `POST /sso/oauth/access_token/refresh`. Site: `POST /api/oauth/{OAuthName}/token`; needs
 /// [`App::with_oauth_app`].
 ///
 /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
 #[derive(Debug, Clone)]
+#[doc(alias("refresh token", "refresh_token", "renew", "grant", "rotation"))]
 pub struct RefreshAccessToken {
     refresh_token: RefreshToken,
 }
 
 impl RefreshAccessToken {
-    /// Redeems that refresh token.
+    /// Makes the operation of that refresh token.
     #[must_use]
     pub fn new(refresh_token: impl Into<RefreshToken>) -> Self {
         Self { refresh_token: refresh_token.into() }
     }
 
-    /// Reads the response part by part, for a caller that must not lose what is good in it. The `others` are
-    /// secrets that a server may repeat as well.
+    /// Reads the two parts of the response independently, so that one is not lost if the other cannot be read. `others`
+    /// are secrets that a server may repeat besides those of the request.
     pub(crate) fn refreshed(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Refreshed {
         let reader = ResponseReader::new(self, app).redact(others.iter().copied());
         let mut refresh_token = Ok(None);
@@ -45,24 +50,24 @@ impl RefreshAccessToken {
             TokenSet::read_access(object, head)
         });
         let refresh_token = match refresh_token {
-            // No request could carry it.
-            Ok(Some(text)) if text.contains(char::is_control) => Err(Field::unusable("refresh_token")),
+            // No later request could send it.
+            Ok(Some(text)) if text.contains(char::is_control) => Err(FieldProblem::control_character("refresh_token")),
             Ok(text) => Ok(text.map(RefreshToken::new)),
             Err(field) => Err(field),
         };
         Refreshed {
             tokens,
             refresh_token: refresh_token.map_err(|field| {
-                let message = format!("{field}; the earlier refresh token is kept, which may be consumed");
+                let message = format!("{field}; the earlier refresh token is kept, but it may be consumed");
                 Error::new(ErrorKind::InvalidResponse, message).of(self.name())
             }),
         }
     }
 }
 
-/// What can be read of the response to a refresh.
+/// The parts of the response to a refresh, each as far as it can be read.
 pub(crate) struct Refreshed {
-    /// All but the refresh token.
+    /// The tokens without the refresh token.
     pub(crate) tokens: Result<TokenSet, Error>,
     /// The next refresh token, even if the rest cannot be read; an error if there is one that cannot.
     pub(crate) refresh_token: Result<Option<RefreshToken>, Error>,

@@ -8,33 +8,38 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
-use crate::wire::head::Head;
-use crate::wire::json::{Field, Object};
+use crate::wire::head::ResponseHead;
+use crate::wire::json::{FieldProblem, Object};
 use crate::wire::number;
 use crate::wire::request::{self, Params};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Request Device Code": begins a device login ([RFC 8628, section 3.1]).
 ///
-/// Needs [`App::with_oauth_app`]; sends no secret. It may be repeated: a code that no user was shown expires
-/// by itself.
+/// It yields a [`DeviceGrant`]: show it to the user, and pass it to a [`DeviceFlow`](crate::DeviceFlow), whose page has an
+/// example of both.
 ///
-/// Classic: `POST /sso/oauth/{OAuthName}/device`; site: `POST /api/oauth/{OAuthName}/device`.
+/// It may be sent again after a lost response: a code that no user has seen expires by itself. It sends no client secret.
+///
+/// Classic: `POST /sso/oauth/{OAuthName}/device`. Site: `POST /api/oauth/{OAuthName}/device`. Both need
+/// [`App::with_oauth_app`].
 ///
 /// [RFC 8628, section 3.1]: https://www.rfc-editor.org/rfc/rfc8628#section-3.1
 #[derive(Debug, Clone, Default)]
+#[doc(alias("device flow", "device authorization", "device_code", "user_code", "grant"))]
 pub struct RequestDeviceCode {
     scope: Option<String>,
 }
 
 impl RequestDeviceCode {
-    /// Asks for a device code without a scope.
+    /// Makes the operation without a scope.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the scope, separated by spaces. LoginRadius documents `email profile`. An empty one is left out.
+    /// Sets the scope: words separated by spaces, such as `email profile`, which LoginRadius documents. None is sent by
+    /// default, and an empty one is left out.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
@@ -67,26 +72,30 @@ impl Endpoint for RequestDeviceCode {
     }
 }
 
-/// What a device shows its user, and what it polls with ([RFC 8628, section 3.2]).
+/// The codes of a device login: what to show the user, and what to poll with ([RFC 8628, section 3.2]).
+///
+/// Show [`verification_uri`](Self::verification_uri) and [`user_code`](Self::user_code) as text. Besides, make a QR code or
+/// a link of [`browser_uri`](Self::browser_uri).
 ///
 /// [RFC 8628, section 3.2]: https://www.rfc-editor.org/rfc/rfc8628#section-3.2
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[doc(alias = "qr")]
+#[doc(alias("qr", "qr code", "device authorization response", "user_code"))]
 pub struct DeviceGrant {
-    /// What [`DeviceFlow`](crate::DeviceFlow) polls with. Not for the user.
+    /// The secret that [`DeviceFlow`](crate::DeviceFlow) polls with. It is not for the user.
     pub device_code: DeviceCode,
-    /// What the user types in. Show it as it is: case and hyphens may matter.
+    /// The code that the user types in. Show it as it is: case and hyphens may matter.
     pub user_code: String,
-    /// Where the user goes, as the server wrote it. Before you open it or make it a link, see
+    /// The address where the user types the code in, as the server wrote it. To open it or to make it a link, use
     /// [`browser_uri`](Self::browser_uri).
     pub verification_uri: String,
-    /// The same with the user code in it, if the server gives one: for a QR code.
+    /// The same address with the user code in it, if the server sent one. To make a QR code of it, use
+    /// [`browser_uri`](Self::browser_uri).
     pub verification_uri_complete: Option<String>,
-    /// The server's minimum time between two polls. 5 s if it gave none, 1 s if it gave 0.
+    /// The minimum time between two polls: 5 s if the server sent none, and 1 s if it sent less than that.
     pub interval: Duration,
-    /// How long the codes live, from when the response was made. 1800 s, LoginRadius's documented
-    /// lifetime, if the server gave none or none above 0.
+    /// How long the codes are valid, from when the response was made: 1800 s, the lifetime that LoginRadius documents, if
+    /// the server sent none or 0.
     pub expires_in: Duration,
 }
 
@@ -96,7 +105,7 @@ impl DeviceGrant {
     const MIN_INTERVAL: Duration = Duration::from_secs(1);
     const DEFAULT_LIFETIME: Duration = Duration::from_secs(1800);
 
-    /// Makes a grant with the default interval and lifetime: for tests of what a program shows of it.
+    /// Makes a grant with the default interval and lifetime: for tests of what your program shows of it.
     ///
     /// ```
     /// use loginradius_proto::oauth::DeviceGrant;
@@ -120,15 +129,20 @@ impl DeviceGrant {
         }
     }
 
-    /// Returns the address to open or to show as a link: the complete one if there is one. `None` if
-    /// [`verification_uri`](Self::verification_uri) is not plainly `http` or `https`: show it as text then,
-    /// and do not make it clickable.
+    /// Returns the address to open, to make a link of, or to put into a QR code: the complete one if there is one.
+    ///
+    /// `None` if [`verification_uri`](Self::verification_uri) is not an `http` or `https` URL that shows its host plainly,
+    /// as one with user information or a script: show that one as text only.
     ///
     /// ```
     /// use loginradius_proto::oauth::DeviceGrant;
     ///
-    /// let grant = DeviceGrant::new("af2a4121", "oP5lLq", "javascript:alert(1)");
-    /// assert_eq!(grant.browser_uri(), None);
+    /// let mut grant = DeviceGrant::new("af2a4121", "oP5lLq", "https://example.com/device");
+    /// assert_eq!(grant.browser_uri(), Some("https://example.com/device"));
+    /// grant.verification_uri_complete = Some("https://example.com/device?code=oP5lLq".to_owned());
+    /// assert_eq!(grant.browser_uri(), Some("https://example.com/device?code=oP5lLq"));
+    ///
+    /// assert_eq!(DeviceGrant::new("af2a4121", "oP5lLq", "javascript:alert(1)").browser_uri(), None);
     /// ```
     #[must_use]
     pub fn browser_uri(&self) -> Option<&str> {
@@ -136,18 +150,18 @@ impl DeviceGrant {
         Some(self.verification_uri_complete.as_deref().filter(|uri| is_web(uri)).unwrap_or(plain))
     }
 
-    fn read(object: &Object<'_>, head: &Head) -> Result<Self, Field> {
-        let optional = |name| Ok::<_, Field>(object.text(name)?.filter(|text| !text.is_empty()));
-        let needed = |name| optional(name)?.ok_or(Field::missing(name));
-        // Some servers say `url` where RFC 8628 says `uri`, and some say both.
+    fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
+        let optional = |name| Ok::<_, FieldProblem>(object.text(name)?.filter(|text| !text.is_empty()));
+        let needed = |name| optional(name)?.ok_or(FieldProblem::missing(name));
+        // Some servers write `url` where RFC 8628 has `uri`, and some write both.
         let either = |uri, url| match optional(uri)? {
             Some(text) => Ok(Some(text)),
             None => optional(url),
         };
-        // It has to be sent back, and nothing with a control character is ever sent.
+        // Each poll has to send it, and nothing with a control character is sent.
         let device_code = needed("device_code")?;
         if device_code.chars().any(char::is_control) {
-            return Err(Field::unusable("device_code"));
+            return Err(FieldProblem::control_character("device_code"));
         }
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
         let lifetime = head.lifetime_or_max(object).filter(|time| !time.is_zero());
@@ -155,8 +169,8 @@ impl DeviceGrant {
             device_code: DeviceCode::new(device_code),
             user_code: needed("user_code")?,
             verification_uri: either("verification_uri", "verification_url")?
-                .ok_or(Field::missing("verification_uri"))?,
-            // A device can do without it, so one that cannot be read must not cost the grant.
+                .ok_or(FieldProblem::missing("verification_uri"))?,
+            // A device can do without it, so the grant is not lost if it cannot be read.
             verification_uri_complete: either("verification_uri_complete", "verification_url_complete").unwrap_or(None),
             interval: interval.max(Self::MIN_INTERVAL),
             expires_in: lifetime.unwrap_or(Self::DEFAULT_LIFETIME),
@@ -164,7 +178,7 @@ impl DeviceGrant {
     }
 }
 
-/// Returns whether that is an http or https URI that shows the host it leads to.
+/// Returns whether that is an http or https URI that plainly shows its host.
 fn is_web(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

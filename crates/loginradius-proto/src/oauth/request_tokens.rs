@@ -12,18 +12,20 @@ use crate::token::TokenSet;
 use crate::wire::request::{self, Params};
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "Request Tokens": one poll of a device sign-in ([RFC 8628, section 3.4]).
+/// LoginRadius's "Request Tokens": polls once for the tokens of a device login ([RFC 8628, section 3.4]).
 ///
-/// [`DeviceFlow`](crate::DeviceFlow) sends it at the right times and knows what the responses mean; use
-/// that. On its own, a sign-in that is not decided yet is an error whose
+/// Use [`DeviceFlow`](crate::DeviceFlow), which sends this at the right times and knows what the responses mean. Sent
+/// alone, a login that the user has not decided yet is an error whose
 /// [`oauth_error`](crate::ApiError::oauth_error) is `authorization_pending`.
 ///
-/// Needs [`App::with_oauth_app`]; sends no secret.
+/// It sends no client secret.
 ///
-/// Classic: `POST /sso/oauth/{OAuthName}/access_token`; site: `POST /api/oauth/{OAuthName}/token`.
+/// Classic: `POST /sso/oauth/{OAuthName}/access_token`. Site: `POST /api/oauth/{OAuthName}/token`. Both need
+/// [`App::with_oauth_app`].
 ///
 /// [RFC 8628, section 3.4]: https://www.rfc-editor.org/rfc/rfc8628#section-3.4
 #[derive(Debug, Clone)]
+#[doc(alias("device flow", "poll", "grant", "urn:ietf:params:oauth:grant-type:device_code"))]
 pub struct RequestTokens {
     device_code: DeviceCode,
 }
@@ -31,7 +33,7 @@ pub struct RequestTokens {
 impl RequestTokens {
     pub(crate) const GRANT_TYPE: &'static str = "urn:ietf:params:oauth:grant-type:device_code";
 
-    /// Polls with that device code.
+    /// Makes the operation of that device code.
     #[must_use]
     pub fn new(device_code: impl Into<DeviceCode>) -> Self {
         Self { device_code: device_code.into() }

@@ -9,28 +9,31 @@ use crate::secret::RefreshToken;
 use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
-/// LoginRadius's "Revoke Refresh Token" ([RFC 7009]).
+/// LoginRadius's "Revoke Refresh Token": makes a refresh token invalid, as to sign out ([RFC 7009, section 2.1]).
 ///
-/// It may be repeated: revoking twice changes nothing more, but LoginRadius may say the second time
-/// that the token is not valid, which then means that the first attempt did its work.
+/// A [session](crate::session) does this when it is signed out, and clears its record as well.
 ///
-/// Classic: `POST /sso/oauth/refresh_token/revoke`; site: `POST /api/oauth/{OAuthName}/revoke`, and needs
-/// [`App::with_oauth_app`]. Success is HTTP 200 with an empty body.
+/// It may be sent again after a lost response: the second time, LoginRadius may respond that the token is not valid, which
+/// then means that the first time succeeded. The body of a success is empty or JSON, and yields nothing.
 ///
-/// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+/// Classic: `POST /sso/oauth/refresh_token/revoke`. Site: `POST /api/oauth/{OAuthName}/revoke`; needs
+/// [`App::with_oauth_app`].
+///
+/// [RFC 7009, section 2.1]: https://www.rfc-editor.org/rfc/rfc7009#section-2.1
 #[derive(Debug, Clone)]
+#[doc(alias("sign out", "signout", "logout", "log out", "revocation"))]
 pub struct RevokeRefreshToken {
     refresh_token: RefreshToken,
 }
 
 impl RevokeRefreshToken {
-    /// Revokes that refresh token.
+    /// Makes the operation of that refresh token.
     #[must_use]
     pub fn new(refresh_token: impl Into<RefreshToken>) -> Self {
         Self { refresh_token: refresh_token.into() }
     }
 
-    /// Reads the response. The `others` are secrets that a server may repeat besides the one that was sent.
+    /// Reads the response. `others` are secrets that a server may repeat besides the one that was sent.
     pub(crate) fn revoked(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Result<(), Error> {
         ResponseReader::new(self, app).redact(others.iter().copied()).empty(response)
     }

@@ -1,4 +1,4 @@
-//! What each operation sends, at both families and in both formats, and what it reads.
+//! What each operation sends to both APIs and in both formats, and what it reads.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -20,13 +20,13 @@ const CLASSIC: &str = "https://cloud-api.loginradius.com/sso/oauth";
 const SITE: &str = "https://acme.hub.loginradius.com/api/oauth/my-oauth-app";
 const CLIENT: [(&str, &str); 2] = [("client_id", "my-client-id"), ("client_secret", "my-client-secret")];
 
-/// Checks where an operation is sent, and with which fields; without the secret where there is none.
+/// Checks where an operation is sent and with which fields; of an app without a secret, without that field.
 #[track_caller]
 fn check(operation: &impl Endpoint, classic: (&str, Fields<'_>), site: (&str, Fields<'_>)) {
     check_in(|dialect| dialect, operation, classic, site);
 }
 
-/// The same in a dialect.
+/// Checks the same in a dialect.
 #[track_caller]
 fn check_in(
     change: impl Fn(Dialect) -> Dialect,
@@ -42,7 +42,7 @@ fn check_in(
         for (app, (base, (path, fields))) in
             [(classic_app(format), (CLASSIC, classic)), (site_app(format), (SITE, site))]
         {
-            let app = speaking(&app, change(*app.service().dialect()));
+            let app = with_dialect(&app, change(*app.service().dialect()));
             let url = format!("{base}{path}");
             let without_secret: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "client_secret").collect();
             check(app.clone(), format, &url, fields);
@@ -51,7 +51,7 @@ fn check_in(
     }
 }
 
-fn speaking(app: &App, dialect: Dialect) -> App {
+fn with_dialect(app: &App, dialect: Dialect) -> App {
     app.clone().with_service(app.service().clone().with_dialect(dialect).unwrap())
 }
 
@@ -140,7 +140,7 @@ fn revoke_refresh_token() {
 #[test]
 fn basic_authentication_takes_the_secret_out_of_the_body() {
     let dialect = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
-    let app = speaking(&site_app(Form), dialect).with_client_secret("s:ä %");
+    let app = with_dialect(&site_app(Form), dialect).with_client_secret("s:ä %");
     let operations: [&dyn Endpoint<Response = TokenSet>; 3] = [
         &AccessTokenByCode::new("the-code", "https://www.abc.com/"),
         &AccessTokenByPassword::new("user@example.com", "password"),
@@ -224,16 +224,16 @@ fn a_response_to_a_revocation() {
 #[test]
 fn responses_with_an_error() {
     #[track_caller]
-    fn check<E>(operation: E, (status, body): (u16, &str), kind: ErrorKind, name: &str, says: &str)
+    fn check<E>(operation: E, (status, body): (u16, &str), kind: ErrorKind, name: &str, responded: &str)
     where
         E: Endpoint,
         E::Response: Debug,
     {
         let error = operation.response(&classic_app(Form), response(status, body)).unwrap_err();
         assert_eq!((error.kind(), error.operation()), (kind, Some(name)));
-        let service = error.api_error().unwrap();
-        let code = service.code.map(|code| code.to_string());
-        assert!([code.as_deref(), service.oauth_error.as_deref()].contains(&Some(says)), "{service:?}");
+        let api_error = error.api_error().unwrap();
+        let code = api_error.code.map(|code| code.to_string());
+        assert!([code.as_deref(), api_error.oauth_error.as_deref()].contains(&Some(responded)), "{api_error:?}");
     }
     check(
         RequestDeviceCode::new(),

@@ -1,4 +1,4 @@
-//! What a response says besides its body.
+//! A response without its body.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -11,15 +11,15 @@ use super::number;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind};
 
-/// Status and headers of the response to an operation, as far as they are read.
-pub(crate) struct Head {
+/// The status and the headers of a response, and the operation that it belongs to.
+pub(crate) struct ResponseHead {
     operation: &'static str,
     pub(super) status: StatusCode,
     date: Option<SystemTime>,
     retry_after: Option<Duration>,
 }
 
-impl Head {
+impl ResponseHead {
     pub(super) fn new(operation: &'static str, response: &Response<Body>) -> Self {
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE).and_then(|value| httpdate::parse_http_date(value).ok());
@@ -27,12 +27,12 @@ impl Head {
         Self { operation, status: response.status(), date, retry_after }
     }
 
-    /// The lifetime under any of its three names; `None` if it is missing, unreadable or too large to count.
+    /// Reads the lifetime under any of its three names; `None` if it is missing, unreadable or too long for a `Duration`.
     pub(crate) fn lifetime(&self, object: &Object<'_>) -> Option<Duration> {
         self.lifetime_or_max(object).filter(|time| *time < Duration::MAX)
     }
 
-    /// The same, but `Duration::MAX` if it is too large to count.
+    /// Reads the lifetime, as `Duration::MAX` if it is too long for a `Duration`.
     pub(crate) fn lifetime_or_max(&self, object: &Object<'_>) -> Option<Duration> {
         ["expires_in", "expires", "expire_in"].iter().find_map(|name| {
             let raw = object.raw(name)?;
@@ -40,16 +40,16 @@ impl Head {
         })
     }
 
-    /// The body as text; whatever is not UTF-8 is replaced.
+    /// Returns the body as text. Bytes that are not UTF-8 are replaced.
     pub(super) fn text<'a>(&self, body: &'a Body) -> Result<Cow<'a, str>, Error> {
         let bytes = body.as_bytes();
         if bytes.len() > Body::LIMIT {
-            return Err(self.error(ErrorKind::OutcomeUnknown, "the response is longer than 1 MiB, and was not read"));
+            return Err(self.error(ErrorKind::OutcomeUnknown, "the response is longer than 1 MiB, so it was not read"));
         }
         Ok(String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
     }
 
-    /// Makes an error of that response, named for the operation.
+    /// Makes an error of this response, which names the operation.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, message).of(self.operation).with_response_head(self.status, self.retry_after)
     }

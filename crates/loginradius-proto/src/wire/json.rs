@@ -1,7 +1,7 @@
 //! JSON objects, read field by field.
 //!
-//! Only the fields that are asked for are parsed; the rest is skipped without being built, so that a
-//! number out of range or a deep structure in a field that is never read cannot spoil a response.
+//! Only the fields that are read are parsed. The rest is skipped, so that a number out of range or a deep structure in
+//! another field does no harm.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,33 +10,33 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Why a field of a success body cannot be read. It names the field and never quotes a value.
+/// Why a field of a response cannot be read. It names the field and shows no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the response's field `{name}` {problem}")]
-pub(crate) struct Field {
+pub(crate) struct FieldProblem {
     name: &'static str,
     problem: &'static str,
 }
 
-impl Field {
+impl FieldProblem {
     pub(crate) fn missing(name: &'static str) -> Self {
         Self { name, problem: "is missing" }
     }
 
     pub(crate) fn duplicate(name: &'static str) -> Self {
-        Self { name, problem: "is there twice" }
+        Self { name, problem: "occurs twice" }
     }
 
-    pub(crate) fn unusable(name: &'static str) -> Self {
+    pub(crate) fn control_character(name: &'static str) -> Self {
         Self { name, problem: "has a control character" }
     }
 
     pub(crate) fn not_text(name: &'static str) -> Self {
-        Self { name, problem: "is not a string of UTF-8" }
+        Self { name, problem: "is not a string in UTF-8" }
     }
 }
 
-/// The members of a JSON object, in their order, duplicates included.
+/// The members of a JSON object in their order, duplicates included.
 pub(crate) struct Object<'a> {
     members: Vec<(String, &'a RawValue)>,
     /// Whether bytes that are not UTF-8 were replaced in the text.
@@ -44,26 +44,26 @@ pub(crate) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// `None` if that is not one JSON object.
+    /// Parses a text that is one JSON object; `None` for any other.
     #[allow(clippy::ptr_arg, reason = "an owned text is one in which bytes were replaced")]
     pub(crate) fn parse(text: &'a Cow<'_, str>) -> Option<Self> {
         let object = serde_json::from_str::<Self>(text).ok()?;
         Some(Self { lossy: matches!(text, Cow::Owned(_)), ..object })
     }
 
-    /// The string of that name; `None` if it is missing or null.
-    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, Field> {
+    /// Returns the string of that name; `None` if it is missing or null.
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
         let mut found = self.members.iter().filter(|(key, _)| key == name);
         let Some((_, raw)) = found.next() else { return Ok(None) };
         if found.next().is_some() {
-            return Err(Field::duplicate(name));
+            return Err(FieldProblem::duplicate(name));
         }
         self.read(name, raw)
     }
 
-    /// The last string of that name that says something, whatever else is there under the name: for what must
-    /// not be lost to a server's mistake.
-    pub(crate) fn last_text(&self, name: &'static str) -> Result<Option<String>, Field> {
+    /// Returns the last string of that name that is not empty, whatever else has the name: for a value that must not be
+    /// lost by a server's mistake.
+    pub(crate) fn last_text(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
         let mut problem = None;
         for (_, raw) in self.members.iter().rev().filter(|(key, _)| key == name) {
             match self.read(name, raw) {
@@ -75,31 +75,31 @@ impl<'a> Object<'a> {
         problem.map_or(Ok(None), Err)
     }
 
-    fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<String>, Field> {
-        let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| Field::not_text(name))?;
+    fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<String>, FieldProblem> {
+        let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| FieldProblem::not_text(name))?;
         match text {
-            // A mangled token is worse than none.
-            Some(text) if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) => Err(Field::not_text(name)),
+            // Part of the text was replaced: a token with such a part is of no use.
+            Some(text) if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) => Err(FieldProblem::not_text(name)),
             text => Ok(text),
         }
     }
 
-    /// Whether there is a value of that name that says something: neither null nor an empty string.
+    /// Returns whether there is a value of that name, and it is neither null nor an empty string.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.raw(name).is_some_and(|value| !matches!(value.get(), "null" | "\"\""))
     }
 
-    /// The first value of that name, as it stands in the text.
+    /// Returns the first value of that name, as it is written.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.members.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw)
     }
 
-    /// The first value of that name, whatever the case of its letters.
+    /// Returns the first value of that name in any case of letters, as it is written.
     pub(crate) fn raw_ignoring_case(&self, name: &str) -> Option<&'a RawValue> {
         self.members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| *raw)
     }
 
-    /// The first value of that name, whatever the case of its letters, if it can be read as a `T`.
+    /// Reads the first value of that name in any case of letters; `None` if it is missing or not a `T`.
     pub(crate) fn read_ignoring_case<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         serde_json::from_str(self.raw_ignoring_case(name)?.get()).ok()
     }
@@ -143,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_read_must_be_there_once() {
+    fn a_field_that_is_read_must_occur_once() {
         let text = r#"{"a":"x","a":"x","b":1,"c":null}"#.into();
         let object = Object::parse(&text).unwrap();
-        assert_eq!(object.text("a").unwrap_err(), Field::duplicate("a"));
-        assert_eq!(object.text("b").unwrap_err(), Field::not_text("b"));
+        assert_eq!(object.text("a").unwrap_err(), FieldProblem::duplicate("a"));
+        assert_eq!(object.text("b").unwrap_err(), FieldProblem::not_text("b"));
         assert_eq!(object.text("c").unwrap(), None);
         assert_eq!(object.text("d").unwrap(), None);
     }
 
     #[test]
-    fn only_one_whole_object_will_do() {
+    fn only_one_whole_object_is_parsed() {
         for text in ["", "[]", "null", "{", "{} {}", r#"{"a":}"#, "<html>"] {
             assert!(Object::parse(&text.into()).is_none(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! How requests are written and responses are read. Of an operation, nothing here knows more than its name.
+//! How requests are written and responses are read. Nothing here knows more of an operation than its name.
 
 pub(crate) mod head;
 pub(crate) mod json;

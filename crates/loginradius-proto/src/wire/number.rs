@@ -1,18 +1,18 @@
-//! Numbers and dates as LoginRadius and its proxies really write them.
+//! Numbers and dates in all the ways in which LoginRadius and its proxies write them.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
-/// A number of seconds, as a JSON number or as a string of one. `None` if it is negative or no number;
-/// `Duration::MAX` if it is larger than can be counted.
+/// Reads a number of seconds, written as a JSON number or as a string of one. `None` if it is negative or no number;
+/// `Duration::MAX` if it is too large for a `Duration`.
 pub(crate) fn seconds(raw: &RawValue) -> Option<Duration> {
     let text = unquoted(raw)?;
     let text = text.trim();
     if let Ok(whole) = text.parse::<u64>() {
         return Some(Duration::from_secs(whole));
     }
-    // `f64` also parses words such as "inf".
+    // `f64` parses words such as "inf", too.
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
         return None;
     }
@@ -20,15 +20,15 @@ pub(crate) fn seconds(raw: &RawValue) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }
 
-/// How far a date (RFC 3339) lies after `now`; `None` if it is no date or lies before.
+/// Reads a date (RFC 3339) as the time from `now` to it; `None` if it is no date or before `now`.
 pub(crate) fn until(raw: &RawValue, now: SystemTime) -> Option<Duration> {
     let date: jiff::Timestamp = unquoted(raw)?.trim().parse().ok()?;
     let millis = u64::try_from(date.as_millisecond()).ok()?;
     (SystemTime::UNIX_EPOCH + Duration::from_millis(millis)).duration_since(now).ok()
 }
 
-/// `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date that is read against the response's
-/// own `Date`, so that two clocks that differ cannot make a wait of years.
+/// Reads the value of `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date, which is taken relative to the
+/// response's own `Date`, so that a wrong clock of the server makes no wait of years.
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 pub(crate) fn retry_after(value: &str, date: Option<SystemTime>) -> Option<Duration> {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_in_every_form_seen() {
+    fn seconds_in_every_way_that_servers_write_them() {
         let read = |text| seconds(&raw(text));
         assert_eq!(read("3600"), Some(Duration::from_secs(3600)));
         assert_eq!(read("\"3600\""), Some(Duration::from_secs(3600)));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_count_from_the_given_moment() {
+    fn a_date_is_the_time_until_it() {
         let noon = httpdate::parse_http_date("Wed, 28 Feb 2018 07:55:00 GMT").unwrap();
         let read = |text| until(&raw(text), noon);
         assert_eq!(read("\"2018-02-28T07:55:59.6519482Z\""), Some(Duration::from_millis(59_651)));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_in_seconds_or_against_the_responses_own_date() {
+    fn retry_after_is_seconds_or_a_date_relative_to_the_response() {
         let date = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").ok();
         assert_eq!(retry_after("120", None), Some(Duration::from_secs(120)));
         assert_eq!(retry_after("99999999999999999999999", None), Some(Duration::MAX));

@@ -1,8 +1,8 @@
-//! What LoginRadius says when it refuses: its two error bodies, and what a caller can do about each.
+//! LoginRadius's refusals: its two error bodies, and what to do about each.
 
 use http::StatusCode;
 
-use super::head::Head;
+use super::head::ResponseHead;
 use super::json::Object;
 use super::number;
 use super::scrub::scrub;
@@ -12,18 +12,19 @@ use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
 
 /// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
 ///
-/// The secrets are all that the request carried: a server may repeat them, and what it issued besides.
-pub(super) fn read(app: &App, secrets: &[&str], head: &Head, object: &Object<'_>) -> Option<Error> {
+/// `secrets` are those of the request. A server may repeat them, and may have issued others beside the error: neither gets
+/// into the error.
+pub(super) fn read(app: &App, secrets: &[&str], head: &ResponseHead, object: &Object<'_>) -> Option<Error> {
     let issued: Vec<String> = ISSUED.iter().filter_map(|name| object.read_ignoring_case(name)).collect();
     let secrets: Vec<&str> = secrets.iter().copied().chain(issued.iter().map(String::as_str)).collect();
     api_error(object).map(|api_error| error(app, &secrets, head, api_error))
 }
 
-/// The members of a response that are secrets.
+/// The members of a response that are secrets which it issues.
 const ISSUED: &[&str] = &["access_token", "refresh_token", "id_token", "device_code", "signature"];
 
-/// The error that a browser brought back (RFC 6749, section 4.1.2.1).
-pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
+/// Makes the error of a redirect callback with an `error` (RFC 6749, section 4.1.2.1).
+pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
     let clean = |text: &str| scrub(secrets, text);
     let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
     let api_error = ApiError {
@@ -33,12 +34,12 @@ pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>
     };
     let about_pkce = api_error.description.as_ref().is_some_and(|text| text.contains("code_challenge_method"));
     let (refused, hint) = match kind {
-        ErrorKind::Denied => ("the sign-in was not allowed", Some("if that was a mistake, begin again")),
+        ErrorKind::Denied => ("the login was not allowed", Some("if that was a mistake, begin a new login")),
         _ if about_pkce => (
-            "LoginRadius refused the sign-in",
-            Some("try `ChallengeMethod::S256`, as RFC 7636 and newer sites call it, or `Sha256`"),
+            "LoginRadius refused the login",
+            Some("try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others `Sha256`"),
         ),
-        _ => ("LoginRadius refused the sign-in", None),
+        _ => ("LoginRadius refused the login", None),
     };
     let mut message = format!("{refused}: {}", api_error.oauth_error.as_deref().unwrap_or_default());
     if let Some(text) = &api_error.description {
@@ -48,7 +49,7 @@ pub(crate) fn in_browser(secrets: &[&str], name: &str, description: Option<&str>
 }
 
 impl Error {
-    /// Makes the error that such a response of LoginRadius is read as: for tests of what a program makes of it.
+    /// Makes the error of a response with that status and that error body: for tests of how your program handles it.
     ///
     /// ```
     /// use loginradius_proto::{ApiError, Error, ErrorKind};
@@ -62,12 +63,12 @@ impl Error {
     pub fn from_api_error(status: StatusCode, api_error: ApiError) -> Self {
         let (kind, action) = meaning(status, &api_error);
         let api_error = printable(&[], api_error);
-        let message = said(status, &api_error);
+        let message = message(status, &api_error);
         Self::new(kind, message).with_response_head(status, None).with_api_error(api_error, action, None)
     }
 }
 
-/// LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
+/// Reads either of LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
 /// `ErrorCode`, `Message` and `Description` in any case of letters (LoginRadius, "SSO API Codes").
 fn api_error(object: &Object<'_>) -> Option<ApiError> {
     let text = |name| object.read_ignoring_case::<String>(name).filter(|text| !text.is_empty());
@@ -99,18 +100,18 @@ fn api_error(object: &Object<'_>) -> Option<ApiError> {
     })
 }
 
-/// Whether that is a code as RFC 6749 and its extensions have them, and not the words of a gateway
-/// ("Not Found", "Bad Request") whose own body has a field `error` too.
+/// Returns whether that is an error code of RFC 6749 or its extensions, and not the text of a gateway ("Not Found", "Bad
+/// Request") whose own error body has a field `error`, too.
 fn is_error_code(name: &str) -> bool {
     name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':' | b'/'))
 }
 
-/// The same with every text fit to be printed.
+/// Redacts and cleans every text that gets printed.
 fn printable(secrets: &[&str], api_error: ApiError) -> ApiError {
     let clean = |text: String| scrub(secrets, &text);
     let fields = api_error.fields.into_iter();
     ApiError {
-        // A name from a standard is no secret, even if a password is a part of it.
+        // A code of a standard is no secret, even if some password is a part of it.
         oauth_error: api_error.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
         message: api_error.message.map(clean),
         description: api_error.description.map(clean),
@@ -127,16 +128,16 @@ struct RefusedField {
     message: String,
 }
 
-fn error(app: &App, secrets: &[&str], head: &Head, api_error: ApiError) -> Error {
-    // The kind is read off the server's own words: a password may be one of them.
+fn error(app: &App, secrets: &[&str], head: &ResponseHead, api_error: ApiError) -> Error {
+    // The kind depends on the server's own words, some of which may be redacted for looking like a password.
     let (kind, action) = meaning(head.status, &api_error);
     let api_error = printable(secrets, api_error);
     let hint = hint(app, &api_error);
-    head.error(kind, said(head.status, &api_error)).with_api_error(api_error, action, hint)
+    head.error(kind, message(head.status, &api_error)).with_api_error(api_error, action, hint)
 }
 
-/// Writes what LoginRadius said in one line.
-fn said(status: StatusCode, api_error: &ApiError) -> String {
+/// Writes LoginRadius's response in one line.
+fn message(status: StatusCode, api_error: &ApiError) -> String {
     let mut message = format!("LoginRadius responded with HTTP {}", status.as_u16());
     if let Some(code) = api_error.code {
         message += &format!(", code {code}");
@@ -151,23 +152,23 @@ fn said(status: StatusCode, api_error: &ApiError) -> String {
     message
 }
 
-/// What to look at, where that is known more exactly than the kind says.
+/// Returns what to do, where that is known more exactly than by the kind.
 fn hint(app: &App, api_error: &ApiError) -> Option<&'static str> {
     match (api_error.code, api_error.oauth_error.as_deref()) {
-        // LoginRadius, "SSO API Codes": 965 is also what an app gets that only takes JSON.
+        // LoginRadius, "SSO API Codes": an app that takes only JSON responds to a form with 965.
         (Some(965), _) if app.service().dialect().body_format() == BodyFormat::Form => {
             Some("try `Dialect::with_body_format(BodyFormat::Json)`")
         }
         (Some(923), _) if app.secret().is_none() => Some("set the client secret with `App::with_client_secret`"),
         (Some(1180 | 1196), _) => Some("check the JWT app's name, `App::with_jwt_app`"),
         (Some(901 | 920 | 922), _) => Some("check the client id, or API key"),
-        // LoginRadius says it of the id alone, RFC 6749, section 5.2, of a wrong secret too.
+        // LoginRadius documents it for a wrong id, RFC 6749, section 5.2, for a wrong secret as well.
         (_, Some("invalid_client")) if app.secret().is_some() => Some("check the client id and the client secret"),
         (_, Some("invalid_client")) => Some("check the client id, or API key"),
-        // LoginRadius says the same of a wrong secret and of an app that it does not know. A new API secret
-        // is refused for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
+        // LoginRadius responds so to a wrong secret and to an app that it does not know. A new API secret is refused for
+        // up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
         (_, Some("unauthorized_client")) if app.secret().is_none() => {
-            Some("check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of sign-in")
+            Some("check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login")
         }
         (_, Some("unauthorized_client")) => {
             Some("check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)")
@@ -176,6 +177,7 @@ fn hint(app: &App, api_error: &ApiError) -> Option<&'static str> {
     }
 }
 
+/// Returns what to do about an error body.
 fn meaning(status: StatusCode, api_error: &ApiError) -> (ErrorKind, Option<UserAction>) {
     if let Some(kind) = api_error.oauth_error.as_deref().and_then(oauth_kind) {
         return (kind, None);
@@ -188,7 +190,8 @@ fn meaning(status: StatusCode, api_error: &ApiError) -> (ErrorKind, Option<UserA
     }
 }
 
-/// RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID Connect Core, section 3.1.2.6; LoginRadius, "SSO API Codes".
+/// Returns what to do about an OAuth error code (RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID
+/// Connect Core, section 3.1.2.6; LoginRadius, "SSO API Codes").
 fn oauth_kind(name: &str) -> Option<ErrorKind> {
     Some(match name {
         "invalid_grant"
@@ -212,15 +215,15 @@ fn oauth_kind(name: &str) -> Option<ErrorKind> {
     })
 }
 
-/// What a code means.
+/// What to do about one of LoginRadius's codes.
 #[derive(Clone, Copy)]
 enum Meaning {
     Kind(ErrorKind),
     Action(UserAction),
 }
 
-/// Codes whose meaning is sure once the text beside them agrees (LoginRadius, "SSO API Codes" and
-/// "Customer Identity API Codes").
+/// Returns what to do about one of LoginRadius's codes, if the text beside it agrees: the same code can mean two things
+/// (LoginRadius, "SSO API Codes" and "Customer Identity API Codes").
 fn code_meaning(api_error: &ApiError) -> Option<Meaning> {
     use ErrorKind::{Configuration, SignInRequired, Unavailable};
     use Meaning::{Action, Kind};
@@ -269,11 +272,11 @@ fn code_meaning(api_error: &ApiError) -> Option<Meaning> {
         (2024, "expired", Kind(SignInRequired)),
     ];
     let code = api_error.code?;
-    let said = format!(
+    let text = format!(
         "{} {}",
         api_error.message.as_deref().unwrap_or_default(),
         api_error.description.as_deref().unwrap_or_default(),
     )
     .to_lowercase();
-    CODES.iter().find(|(known, word, _)| *known == code && said.contains(word)).map(|(_, _, meaning)| *meaning)
+    CODES.iter().find(|(known, word, _)| *known == code && text.contains(word)).map(|(_, _, meaning)| *meaning)
 }

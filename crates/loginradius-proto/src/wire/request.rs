@@ -21,16 +21,16 @@ impl Default for Params<'_> {
 }
 
 impl<'a> Params<'a> {
-    /// Begins with the client's id.
+    /// Begins with the client id.
     pub(crate) fn client(app: &'a App) -> Self {
         Self::default().setting("client_id", app.client_id())
     }
 
-    /// Adds a setting of the app. LoginRadius refuses one that was copied with a space around it, and does not
-    /// say why.
+    /// Adds a setting of the app. LoginRadius refuses one that was copied with a space around it without saying why, so
+    /// it is an error here.
     pub(crate) fn setting(self, name: &'a str, value: &'a str) -> Self {
         if value.trim_matches(' ') != value {
-            return self.refuse(format!("`{name}` begins or ends with a space: remove it"));
+            return self.invalid(format!("`{name}` begins or ends with a space: remove it"));
         }
         self.required(name, value)
     }
@@ -46,7 +46,7 @@ impl<'a> Params<'a> {
         self
     }
 
-    /// Adds a parameter; none and an empty one leave the key out.
+    /// Adds a parameter unless it is `None` or empty.
     pub(crate) fn optional(self, name: &'a str, value: Option<&'a str>) -> Self {
         match value.filter(|value| !value.is_empty()) {
             Some(value) => self.required(name, value),
@@ -54,8 +54,8 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Refuses the parameters for that reason, unless an earlier one is bad.
-    pub(crate) fn refuse(self, why: impl Into<String>) -> Self {
+    /// Makes the result an error, unless it is one already.
+    pub(crate) fn invalid(self, why: impl Into<String>) -> Self {
         Self(self.0.and_then(|_| Err(Error::configuration(why))))
     }
 
@@ -80,8 +80,8 @@ impl Serialize for Members<'_> {
     }
 }
 
-/// Builds the request of an OAuth operation that needs no secret: its parameters are the body, in the format that the
-/// dialect asks for.
+/// Builds the request of an OAuth operation that sends no secret: its parameters are the body, in the format of the
+/// dialect.
 pub(crate) fn public(
     operation: &'static str,
     app: &App,
@@ -92,8 +92,8 @@ pub(crate) fn public(
     build(app, route, Params::default(), Some((format, params))).map_err(|error| error.of(operation))
 }
 
-/// Builds the request of an OAuth operation that authenticates the client, if the app has a secret. `params` makes the
-/// parameters of its beginning, which holds the client's id and, unless the dialect puts it elsewhere, the secret.
+/// Builds the request of an OAuth operation that authenticates the client, if the app has a secret. `params` adds the
+/// operation's own parameters to the client id and, unless the dialect sends it in a header, the secret.
 pub(crate) fn authenticated<'a>(
     operation: &'static str,
     app: &'a App,

@@ -1,20 +1,21 @@
-//! Responses: which of LoginRadius's bodies one is, whatever its status and content type say.
+//! Reads responses by their bodies, whatever status and content type they have.
 
 use std::borrow::Cow;
 
 use http::Response;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::head::Head;
-use super::json::{Field, Object};
+use super::head::ResponseHead;
+use super::json::{FieldProblem, Object};
 use super::refusal;
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 
-/// Reads the response to one operation, for [`Endpoint::response`]. Every error names the operation, and repeats no
-/// secret of the request.
+/// Reads the response of [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own).
+///
+/// Every error names the operation, and has `[redacted]` where the server repeats a secret of the request.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, ErrorKind, ResponseReader, http};
@@ -65,36 +66,37 @@ impl std::fmt::Debug for Secrets<'_> {
 }
 
 impl<'a> ResponseReader<'a> {
-    /// Begins with the operation's name and secrets, and the app of the request, whose client secret is one, too.
+    /// Makes a reader that knows the operation's name, its [`secrets`](Endpoint::secrets), and the app's client secret.
     pub fn new<E: Endpoint + ?Sized>(endpoint: &'a E, app: &'a App) -> Self {
         let secrets = endpoint.secrets().into_iter().chain(app.secret()).collect();
         Self { operation: endpoint.name(), app, secrets: Secrets(secrets) }
     }
 
-    /// Adds secrets that a server may repeat, and that no error must show.
+    /// Adds secrets that no error must show, besides those of [`new`](Self::new).
     #[must_use]
     pub fn redact(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
         self.secrets.0.extend(secrets);
         self
     }
 
-    /// Reads a response whose success is JSON of that type.
-    ///
-    /// A body of one of LoginRadius's two error shapes is an error at any HTTP status.
+    /// Reads a response whose body is JSON of the type `T`.
     ///
     /// # Errors
     ///
-    /// What LoginRadius said ([`Error::api_error`]); [`ErrorKind::InvalidResponse`] if the body is not JSON, or JSON of
-    /// another shape than the type. The message then says where, and shows no value.
+    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two error bodies, whatever the HTTP status.
+    /// - [`ErrorKind::InvalidResponse`]: the body is not JSON of the type `T`. The message says where, and shows no value.
+    /// - [`ErrorKind::Unavailable`], [`ErrorKind::OutcomeUnknown`]: see [`Endpoint::response`].
     pub fn json<T: DeserializeOwned>(&self, response: &Response<Body>) -> Result<T, Error> {
         let (head, text) = self.unless_refused(response)?;
         let invalid = |message: String| head.error(ErrorKind::InvalidResponse, message);
         if matches!(text, Cow::Owned(_)) {
-            return Err(invalid("the response is not UTF-8".to_owned()));
+            return Err(invalid(
+                "the response is not in UTF-8; check the base URL and any proxy in between".to_owned(),
+            ));
         }
         serde_json::from_str(&text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => invalid(format!(
-                "the response is JSON of another shape than expected{} (line {}, column {})",
+                "the response is JSON of another shape than the endpoint's type{} (line {}, column {})",
                 missing_field(&error).map(|field| format!(": it has no `{field}`")).unwrap_or_default(),
                 error.line(),
                 error.column(),
@@ -103,28 +105,30 @@ impl<'a> ResponseReader<'a> {
         })
     }
 
-    /// Reads a response whose success says nothing: an empty body, or JSON that is no error.
+    /// Reads a response of which only the success matters: its body is empty, or any JSON that is no error.
     ///
     /// # Errors
     ///
-    /// What LoginRadius said ([`Error::api_error`]), or [`ErrorKind::InvalidResponse`] if the body is neither.
+    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two error bodies, whatever the HTTP status.
+    /// - [`ErrorKind::InvalidResponse`]: the body is neither empty nor JSON.
+    /// - [`ErrorKind::Unavailable`], [`ErrorKind::OutcomeUnknown`]: see [`Endpoint::response`].
     pub fn empty(&self, response: &Response<Body>) -> Result<(), Error> {
         let (head, text) = self.unless_refused(response)?;
-        let says_nothing = text.trim().is_empty() || serde_json::from_str::<IgnoredAny>(&text).is_ok();
-        if says_nothing { Ok(()) } else { Err(not_loginradius(&head)) }
+        let is_success = text.trim().is_empty() || serde_json::from_str::<IgnoredAny>(&text).is_ok();
+        if is_success { Ok(()) } else { Err(not_loginradius(&head)) }
     }
 
-    /// Reads a response whose success is an object with the field `key`.
+    /// Reads a response whose body is, if it succeeded, an object with the field `key`, which `read` takes apart.
     ///
-    /// `read` takes the object apart. An object that has the field is a success even if it has an `error`
-    /// beside it; a body with an error and without the field is an error at any status, 200 included.
+    /// An object with the field and a status of success is a success, even if it has an `error` as well; an error body
+    /// without the field is an error at any status, 200 included.
     pub(crate) fn object<T>(
         &self,
         response: &Response<Body>,
         key: &str,
-        read: impl FnOnce(&Object<'_>, &Head) -> Result<T, Field>,
+        read: impl FnOnce(&Object<'_>, &ResponseHead) -> Result<T, FieldProblem>,
     ) -> Result<T, Error> {
-        let head = Head::new(self.operation, response);
+        let head = ResponseHead::new(self.operation, response);
         let text = head.text(response.body())?;
         let Some(object) = Object::parse(&text) else { return Err(not_loginradius(&head)) };
         if !(head.status.is_success() && object.has(key))
@@ -140,9 +144,9 @@ impl<'a> ResponseReader<'a> {
         })
     }
 
-    /// Returns the text of a response with a status of success, whose body is no error.
-    fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(Head, Cow<'r, str>), Error> {
-        let head = Head::new(self.operation, response);
+    /// Returns the text of a response that has a status of success and no error body.
+    fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(ResponseHead, Cow<'r, str>), Error> {
+        let head = ResponseHead::new(self.operation, response);
         let text = head.text(response.body())?;
         let refused = |object| refusal::read(self.app, &self.secrets.0, &head, &object);
         if let Some(error) = Object::parse(&text).and_then(refused) {
@@ -152,23 +156,23 @@ impl<'a> ResponseReader<'a> {
     }
 }
 
-/// Returns the name of a field that the type has and the response lacks. It is the program's own word; whatever else
-/// serde says may quote the response.
+/// Returns the name of a field that the type has and the response lacks. The name comes from the type; the rest of serde's
+/// message may quote the response.
 fn missing_field(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let field = text.strip_prefix("missing field `")?.split('`').next()?;
     Some(field.to_owned())
 }
 
-/// Makes the error of a response that is neither of LoginRadius's bodies: a proxy's page, an empty body, half a body.
-fn not_loginradius(head: &Head) -> Error {
+/// Makes the error of a response that is not LoginRadius's: a proxy's page, an empty body, half a body.
+fn not_loginradius(head: &ResponseHead) -> Error {
     let status = head.status;
     let (kind, why) = match status.as_u16() {
         429 => (ErrorKind::Unavailable, "too many requests; try again later"),
         408 | 500..=599 => {
-            (ErrorKind::Unavailable, "LoginRadius or a proxy in front of it is out of order; try again later")
+            (ErrorKind::Unavailable, "LoginRadius or a proxy in front of it does not work now; try again later")
         }
-        300..=399 => (ErrorKind::InvalidResponse, "a redirect, which is never followed; check the base URL"),
+        300..=399 => (ErrorKind::InvalidResponse, "a redirect, and none is followed; check the base URL"),
         _ => (
             ErrorKind::InvalidResponse,
             "a body that is not LoginRadius's; check the base URL and any proxy in between",

@@ -1,9 +1,9 @@
-//! Texts of a server, made fit to be printed.
+//! Cleans the texts of a server before they are printed.
 
-/// Makes a server's text fit to be printed: without those secrets, on one line, not endless.
+/// Cleans a server's text for printing: on one line, at most 300 characters long, with `[redacted]` for those secrets.
 pub(super) fn scrub(secrets: &[&str], text: &str) -> String {
     const MAX_CHARS: usize = 300;
-    // A secret of one or two letters would cut the text to pieces and is no secret.
+    // A shorter one is no secret, and to redact it would make the text unreadable.
     const MIN_SECRET_LENGTH: usize = 3;
     const REDACTED: &str = "[redacted]";
     let secrets: Vec<&str> = secrets.iter().copied().filter(|secret| secret.len() >= MIN_SECRET_LENGTH).collect();
@@ -12,8 +12,8 @@ pub(super) fn scrub(secrets: &[&str], text: &str) -> String {
     let mut printed = 0;
     while let Some(first) = rest.chars().next().filter(|_| printed < MAX_CHARS) {
         // The longest, because one secret may be the beginning of another.
-        let hidden = secrets.iter().filter_map(|secret| spelled(secret, rest)).max();
-        match hidden {
+        let redacted = secrets.iter().filter_map(|secret| encoded_length(secret, rest)).max();
+        match redacted {
             Some(_) => {
                 clean.push_str(REDACTED);
                 printed += REDACTED.len();
@@ -23,14 +23,14 @@ pub(super) fn scrub(secrets: &[&str], text: &str) -> String {
                 printed += 1;
             }
         }
-        rest = rest.get(hidden.unwrap_or(first.len_utf8())..).unwrap_or_default();
+        rest = rest.get(redacted.unwrap_or(first.len_utf8())..).unwrap_or_default();
     }
     clean.trim().to_owned()
 }
 
-/// The number of bytes of the secret that `text` begins with, written as it is, or as a request writes
-/// it: percent-encoded whole or in part, as a form, as JSON.
-fn spelled(secret: &str, text: &str) -> Option<usize> {
+/// Returns how many bytes the secret takes if `text` begins with it, as it is or as a request encodes it: percent-encoded
+/// whole or in part, as a form, as JSON.
+fn encoded_length(secret: &str, text: &str) -> Option<usize> {
     if text.starts_with(secret) {
         return Some(secret.len());
     }
@@ -51,7 +51,7 @@ fn spelled(secret: &str, text: &str) -> Option<usize> {
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// Control characters, line separators, and those that turn the direction of the text around them.
+/// Returns whether that is a control character, a line separator, or a mark that changes the direction of text.
 fn is_unprintable(c: char) -> bool {
     let separates = matches!(c, '\u{2028}' | '\u{2029}');
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -1,10 +1,10 @@
-//! What LoginRadius refuses through the browser: typed, and fit to be printed.
+//! LoginRadius's refusals in a callback: typed, and safe to print.
 
 use loginradius_proto::{Error, ErrorKind};
 
 use crate::fixtures::*;
 
-/// A refusal with that error and that description, percent-encoded as a server would.
+/// Returns the error of a callback with that error and that description.
 fn refusal(error: &str, description: &str) -> Error {
     let (mut pending, state) = waiting(&request().scope("openid"));
     let form = [("error", error), ("error_description", description), ("state", &state)];
@@ -42,11 +42,11 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
         assert_eq!(error.kind(), kind, "{name}");
         assert_eq!(error.operation(), Some("Authorize"));
         assert_eq!(error.http_status(), None);
-        let service = error.api_error().unwrap();
-        assert_eq!(service.oauth_error.as_deref(), Some(name.trim()));
-        assert_eq!(service.description.as_deref(), Some("why"));
+        let api_error = error.api_error().unwrap();
+        assert_eq!(api_error.oauth_error.as_deref(), Some(name.trim()));
+        assert_eq!(api_error.description.as_deref(), Some("why"));
         let refused =
-            if kind == ErrorKind::Denied { "the sign-in was not allowed" } else { "LoginRadius refused the sign-in" };
+            if kind == ErrorKind::Denied { "the login was not allowed" } else { "LoginRadius refused the login" };
         let begins = format!("Authorize: {refused}: {}: why; ", name.trim());
         assert!(error.to_string().starts_with(&begins), "{error}");
     }
@@ -57,7 +57,8 @@ fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others()
     let error = refusal("invalid_request", "not supported value of code_challenge_method");
     assert!(
         error.to_string().ends_with(
-            "code_challenge_method; try `ChallengeMethod::S256`, as RFC 7636 and newer sites call it, or `Sha256`"
+            "code_challenge_method; try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others \
+             `Sha256`"
         ),
         "{error}"
     );
@@ -65,13 +66,13 @@ fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others()
 }
 
 #[test]
-fn an_error_without_a_description_is_one() {
+fn an_error_needs_no_description() {
     for rest in ["", "&error_description=", "&error_description", "&error_description=+%0A"] {
         let (mut pending, state) = waiting(&request());
         let error = accept(&mut pending, &format!("error=access_denied&state={state}{rest}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.api_error().unwrap().description, None);
-        assert!(error.to_string().starts_with("Authorize: the sign-in was not allowed: access_denied; "), "{error}");
+        assert!(error.to_string().starts_with("Authorize: the login was not allowed: access_denied; "), "{error}");
     }
 }
 
@@ -152,6 +153,6 @@ fn a_refusal_of_a_jwt_login_is_typed_too() {
     let [(mut pending, _), _] = jwt_waiting("token");
     let [state, ..] = made_of(0);
     let text = format!("error=access_denied&error_description=no+{state}&state={state}");
-    let error = refused(accept(&mut pending, &text), ErrorKind::Denied, "JWT Redirect: the sign-in was not allowed");
+    let error = refused(accept(&mut pending, &text), ErrorKind::Denied, "JWT Redirect: the login was not allowed");
     assert!(!error.to_string().contains(&state), "{error}");
 }
