@@ -90,7 +90,7 @@ fn a_desktop_ends_when_the_user_denies() {
     let emulator = Emulator::start().unwrap();
     let (run, url) = desktop(&emulator, &[]);
     let page = Visitor::default().get(&emulator.deny_authorization(&url).unwrap().url);
-    assert!(page.body.contains("The sign-in was not allowed."), "{}", page.body);
+    assert!(page.body.contains("The login was not allowed."), "{}", page.body);
     let ended = run.end();
     assert_eq!(ended.names(), ["authorize", "error"]);
     assert_eq!(ended.error().0, "denied");

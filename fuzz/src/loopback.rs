@@ -39,11 +39,11 @@ fn received(bytes: &[u8], size: usize) -> Option<(Vec<u8>, bool)> {
     let mut pending = pending_login();
     let mut chunks = bytes.chunks(size);
     let request = chunks.find_map(|chunk| connection.read(chunk))?;
-    let reply = request.answer(&mut pending, start());
+    let reply = request.respond(&mut pending, start());
     let ended = reply.result.is_some();
     // Reading more yields no second outcome.
     for request in chunks.take(3).filter_map(|chunk| connection.read(chunk)) {
-        let again: Reply<Authorized> = request.answer(&mut pending, start());
+        let again: Reply<Authorized> = request.respond(&mut pending, start());
         assert!(!(ended && again.result.is_some()), "a second outcome");
     }
     Some((reply.bytes, ended))
@@ -67,7 +67,7 @@ fn pages() -> &'static [Vec<u8>] {
         ];
         let pages = requests.map(|request| {
             let request = Connection::new(PATH).read(request.as_bytes()).expect("a whole request");
-            request.answer(&mut pending_login(), start()).bytes
+            request.respond(&mut pending_login(), start()).bytes
         });
         pages.iter().for_each(|page| is_well_formed(page));
         pages.to_vec()

@@ -142,7 +142,7 @@ impl LoopbackReceiver {
                 Some(_) = responses.join_next() => continue,
             };
             let Ok(Some((stream, request))) = peer else { continue };
-            let reply = request.answer(pending, SystemTime::now());
+            let reply = request.respond(pending, SystemTime::now());
             idle.push_back((Instant::now(), responses.spawn(respond(stream, reply.bytes))));
             if let Some(result) = reply.result {
                 break result;

@@ -130,7 +130,7 @@ impl LoopbackReceiver {
                 Progress::Requested(_) if result.is_some() => false,
                 Progress::Closed => false,
                 Progress::Requested(request) => {
-                    let reply = request.answer(pending, SystemTime::now());
+                    let reply = request.respond(pending, SystemTime::now());
                     peer.respond(reply.bytes);
                     result = reply.result;
                     true

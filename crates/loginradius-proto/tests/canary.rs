@@ -60,13 +60,13 @@ fn print_error(error: &Error) {
         search(&format!("{error} {error:?} {error:#?}"));
         source = error.source();
     }
-    if let Some(service) = error.api_error() {
-        print(service);
+    if let Some(api_error) = error.api_error() {
+        print(api_error);
         let mut texts = String::new();
-        for text in [&service.oauth_error, &service.message, &service.description].into_iter().flatten() {
+        for text in [&api_error.oauth_error, &api_error.message, &api_error.description].into_iter().flatten() {
             writeln!(texts, "{text}").unwrap();
         }
-        for field in &service.fields {
+        for field in &api_error.fields {
             print(field);
             writeln!(texts, "{}: {}", field.name, field.message).unwrap();
         }
@@ -762,7 +762,7 @@ fn marked_jwt() -> String {
     format!("{MARK}header.{claims}.{MARK}")
 }
 
-/// Searches what is printed while a callback is read, in a server's hands and in a program's own.
+/// Searches what is printed while a callback is read, by a program and by a loopback receiver.
 fn read_back<P>(make: impl Fn() -> P, store: impl Fn(&P) -> String, text: &str) -> usize
 where
     P: Pending + Debug,
@@ -794,7 +794,7 @@ where
     if let Some(request) = connection.read(&head.as_bytes()[20..]) {
         print(&connection);
         print(&request);
-        let reply: Reply<P::Output> = request.answer(&mut pending, now().wall);
+        let reply: Reply<P::Output> = request.respond(&mut pending, now().wall);
         search(&String::from_utf8_lossy(&reply.bytes));
         print(&reply);
         if let Some(Err(error)) = &reply.result {

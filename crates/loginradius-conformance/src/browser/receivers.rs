@@ -106,7 +106,7 @@ fn a_callback_with_another_state_does_not_end_the_wait<A: Adapter>() {
             &format!("?token=evil&state={0}&state={0}", browser.state),
         ] {
             let page = browser.visit(&format!("/callback{query}"));
-            assert!(page.status == 400 && page.body.contains("Not this sign-in"), "{query}: {page:?}");
+            assert!(page.status == 400 && page.body.contains("Not this login"), "{query}: {page:?}");
         }
         browser.finish();
     });

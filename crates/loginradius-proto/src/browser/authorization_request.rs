@@ -4,7 +4,7 @@ use std::time::SystemTime;
 use super::login::{BrowserLogin, BrowserRequest, Sealed};
 use super::pending_login::{Expected, PendingLogin, StoredDialect};
 use super::pending_state::PendingState;
-use super::random::{Nonces, RandomBytes, challenge};
+use super::random::{RandomBytes, RandomValues, challenge};
 use super::redirect_uri;
 use super::response_type::ResponseType;
 use crate::app::App;
@@ -12,14 +12,13 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::wire::request::Params;
 
-/// LoginRadius's authorization request: sends a browser to LoginRadius's login, for a code or for tokens
+/// LoginRadius's authorization request: sends a browser to LoginRadius to sign in, and back with a code or tokens
 /// ([RFC 6749, section 4.1.1]).
 ///
-/// State and PKCE are made here, always: whoever steals a code cannot exchange it, and whoever makes up a callback
-/// is not believed.
+/// [`begin`](BrowserRequest::begin) always adds a `state`, so that a forged callback is refused, and with a code a PKCE
+/// challenge, so that a stolen code cannot be redeemed ([RFC 9700, section 2.1.1]).
 ///
-/// Classic: `GET /sso/oauth/redirect`; site: `GET /service/oauth/{OAuthName}/authorize`, and needs
-/// [`App::with_oauth_app`].
+/// Classic: `GET /sso/oauth/redirect`. Site: `GET /service/oauth/{OAuthName}/authorize`; needs [`App::with_oauth_app`].
 ///
 /// ```
 /// # use std::time::SystemTime;
@@ -39,7 +38,17 @@ use crate::wire::request::Params;
 /// ```
 ///
 /// [RFC 6749, section 4.1.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1
+/// [RFC 9700, section 2.1.1]: https://www.rfc-editor.org/rfc/rfc9700#section-2.1.1
 #[derive(Clone)]
+#[doc(alias(
+    "authorize",
+    "authorization endpoint",
+    "authorization code flow",
+    "pkce",
+    "state",
+    "redirect_uri",
+    "grant"
+))]
 pub struct AuthorizationRequest {
     redirect_uri: String,
     response_type: ResponseType,
@@ -55,7 +64,7 @@ enum Scope {
     Raw(String),
 }
 
-/// Parameters that this crate makes, or that must not stand in an address.
+/// Parameters that this crate sets, or that must not be in a URL.
 const RESERVED_PARAMS: [&str; 10] = [
     "client_id",
     "redirect_uri",
@@ -69,14 +78,19 @@ const RESERVED_PARAMS: [&str; 10] = [
     "code_verifier",
 ];
 
-/// What a callback says: an address that says it already could never be answered.
+/// Parameters of a callback. A redirect URI that has one of them would make every callback ambiguous.
 const RESPONSE_PARAMS: [&str; 8] =
     ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"];
 
 impl AuthorizationRequest {
     const NAME: &'static str = "Authorize";
 
-    /// Asks for a code that comes back to that address, which LoginRadius has to know.
+    /// Makes a request for a code that comes back to that redirect URI, which LoginRadius has to have on its list.
+    ///
+    /// It is an `https` URL, an `http` URL of this machine, or one of an app's own scheme, which has a dot in it
+    /// ([RFC 8252, section 7.1]). [`begin`](BrowserRequest::begin) checks it.
+    ///
+    /// [RFC 8252, section 7.1]: https://www.rfc-editor.org/rfc/rfc8252#section-7.1
     #[must_use]
     pub fn new(redirect_uri: impl Into<String>) -> Self {
         Self {
@@ -89,71 +103,83 @@ impl AuthorizationRequest {
         }
     }
 
-    /// Sets the scope, separated by spaces, as in `profile email`. It is encoded once. With `openid` in it a nonce is
-    /// sent, too.
+    /// Sets the scope: words separated by spaces, such as `profile email`. None is sent by default.
+    ///
+    /// It is encoded once, and replaces a [`raw_scope`](Self::raw_scope). With the word `openid`, a nonce is sent as well
+    /// ([OpenID Connect Core, section 3.1.2.1]).
+    ///
+    /// [OpenID Connect Core, section 3.1.2.1]: https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Scope::Value(scope.into());
         self
     }
 
-    /// Sets a scope that is encoded already, put into the address as it is. LoginRadius reads parameters of its login
-    /// page out of the scope, some of them encoded twice; parameters after a `&` become the address's own.
-    /// Never build it from what a visitor sent.
+    /// Sets a scope that is encoded already, and is put into the URL as it is.
+    ///
+    /// LoginRadius reads parameters of its login page out of the scope, some of them encoded twice. What follows a `&` is a
+    /// parameter of the URL. Never make it of what a visitor sent. It replaces a [`scope`](Self::scope).
     #[must_use]
     pub fn raw_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Scope::Raw(scope.into());
         self
     }
 
-    /// Sets what the callback brings; [`ResponseType::Code`] by default.
+    /// Sets what the callback brings back; [`ResponseType::Code`] by default.
     #[must_use]
     pub fn response_type(mut self, response_type: ResponseType) -> Self {
         self.response_type = response_type;
         self
     }
 
-    /// Sets the issuer that a callback's `iss` must be, if it has one ([RFC 9207]). LoginRadius documents none.
+    /// Sets the issuer that the callback's `iss` has to be, if it has one ([RFC 9207, section 2.4]); none by default.
     ///
-    /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
+    /// A callback of another issuer is refused, as in a mix-up attack. LoginRadius documents no `iss`.
+    ///
+    /// [RFC 9207, section 2.4]: https://www.rfc-editor.org/rfc/rfc9207#section-2.4
     #[must_use]
+    #[doc(alias("iss", "mix-up"))]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// Sets the issuer that a callback must name. For servers that say in their metadata that they do.
+    /// Sets the issuer that the callback's `iss` has to be; a callback without one is refused.
+    ///
+    /// For servers whose metadata has `authorization_response_iss_parameter_supported` (RFC 9207, section 3).
     #[must_use]
     pub fn require_issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer_required: true, ..self.issuer(issuer) }
     }
 
-    /// Adds another parameter of the address, as `resource`, `prompt`, `login_hint` or `response_mode`. Only `resource`
-    /// may be there more than once.
+    /// Adds another parameter to the URL, such as `prompt`, `login_hint`, `response_mode` or `resource`.
+    ///
+    /// Its value must not be empty. Only `resource` may occur more than once (RFC 8707, section 2). What this request sets
+    /// itself, such as `state`, is an error of [`begin`](BrowserRequest::begin).
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
     }
 
-    fn address(&self, app: &App, made: &Nonces) -> Result<String, Error> {
+    fn url(&self, app: &App, random: &RandomValues) -> Result<String, Error> {
         redirect_uri::check("redirect_uri", &self.redirect_uri, &RESPONSE_PARAMS)?;
-        let challenge = self.response_type.asks_for("code").then(|| challenge(&made.code_verifier));
+        let challenge = self.response_type.includes("code").then(|| challenge(&random.code_verifier));
         let method = app.service().dialect().challenge_method();
         let (scope, raw_scope) = match &self.scope {
             Scope::Value(scope) => (scope.as_str(), ""),
             Scope::Raw(scope) => ("", scope.as_str()),
         };
-        let injected = parameters_of(raw_scope)?;
-        check_names(self.parameters.iter().chain(&injected).map(|(name, _)| name))?;
+        let in_scope = parameters_of(raw_scope)?;
+        check_names(self.parameters.iter().chain(&in_scope).map(|(name, _)| name))?;
         let mut params = Params::client(app)
             .required("redirect_uri", &self.redirect_uri)
             .optional("scope", Some(scope))
             .required("response_type", self.response_type.as_str())
-            .required("state", &made.state)
+            .required("state", &random.state)
             .optional("code_challenge", challenge.as_deref())
             .optional("code_challenge_method", method.filter(|_| challenge.is_some()))
-            .optional("nonce", self.sends_nonce().then_some(made.nonce.as_str()));
+            .optional("nonce", self.sends_nonce().then_some(random.nonce.as_str()));
         for (name, value) in &self.parameters {
             params = params.required(name, value);
         }
@@ -164,10 +190,10 @@ impl AuthorizationRequest {
         Ok(Route::Authorize.uri(app, &query)?.to_string())
     }
 
-    /// OpenID Connect Core, section 3.2.2.1: a nonce belongs to every `id_token` that comes through the browser.
+    /// Returns whether a nonce is sent: for every `id_token` (OpenID Connect Core, sections 3.1.2.1 and 3.2.2.1).
     fn sends_nonce(&self) -> bool {
         let has_openid = |scope: &str| scope.split([' ', '+']).any(|word| word == "openid");
-        self.response_type.asks_for("id_token")
+        self.response_type.includes("id_token")
             || match &self.scope {
                 Scope::Value(scope) => has_openid(scope),
                 Scope::Raw(scope) => has_openid(&scope.split('&').next().unwrap_or_default().replace("%20", " ")),
@@ -186,15 +212,15 @@ impl BrowserRequest for AuthorizationRequest {
 
     fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<PendingLogin>, Error> {
         let build = || {
-            let made = Nonces::new(random);
-            let url = self.address(app, &made)?;
+            let random = RandomValues::new(random);
+            let url = self.url(app, &random)?;
             let pending = PendingLogin::new(
-                PendingState::new(made.state, now),
+                PendingState::new(random.state, now),
                 self.response_type,
                 Expected {
-                    code_verifier: made.code_verifier.expose().to_owned().into(),
+                    code_verifier: random.code_verifier.expose().to_owned().into(),
                     redirect_uri: self.redirect_uri.clone(),
-                    nonce: self.sends_nonce().then_some(made.nonce),
+                    nonce: self.sends_nonce().then_some(random.nonce),
                     issuer: self.issuer.clone(),
                     issuer_required: self.issuer_required,
                     dialect: StoredDialect::of(app),
@@ -215,32 +241,34 @@ impl fmt::Debug for AuthorizationRequest {
     }
 }
 
-/// The parameters that a raw scope adds to the address.
+/// Returns the parameters that a raw scope adds to the URL.
 fn parameters_of(raw_scope: &str) -> Result<Vec<(String, String)>, Error> {
     // RFC 3986, section 3.4.
     let in_query = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
     let encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
     if !raw_scope.bytes().all(in_query) || !raw_scope.split('%').skip(1).all(encoded) {
         return Err(Error::configuration(
-            "the raw scope is not encoded as a query of an address has to be: encode it, or use `scope`",
+            "the raw scope is not percent-encoded as the query of a URL has to be: encode it, or use `scope`",
         ));
     }
     let parameters = raw_scope.split_once('&').map_or("", |(_, parameters)| parameters);
-    serde_urlencoded::from_str(parameters)
-        .map_err(|_| Error::configuration("the raw scope cannot be read as parameters of an address"))
+    serde_urlencoded::from_str(parameters).map_err(|_| {
+        Error::configuration("the raw scope cannot be read as parameters of a URL: encode it, or use `scope`")
+    })
 }
 
-/// None is ours, in whatever case, and none comes twice (RFC 6749, section 3.1), but for RFC 8707's `resource`.
+/// Checks that no parameter is one of ours, in any case of letters, and none but `resource` (RFC 8707) occurs twice
+/// (RFC 6749, section 3.1).
 fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Error> {
     let mut seen: Vec<&str> = Vec::new();
     for name in names {
         if name.is_empty() || RESERVED_PARAMS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             return Err(Error::configuration(format!(
-                "the parameter `{name}` is not for the caller to set: leave it out"
+                "the parameter `{name}` cannot be set by the program: leave it out"
             )));
         }
         if name != "resource" && seen.iter().any(|other| name.eq_ignore_ascii_case(other)) {
-            return Err(Error::configuration(format!("the parameter `{name}` is there twice: leave one out")));
+            return Err(Error::configuration(format!("the parameter `{name}` occurs twice: leave one out")));
         }
         seen.push(name);
     }

@@ -4,12 +4,13 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
 
-/// What a browser brought back: the parameters of a query, of a fragment or of a form post.
+/// A redirect callback: the parameters with which the browser came back to your redirect URI.
 ///
-/// LoginRadius sends codes and tokens in the query, and by its settings in the fragment or in a form (LoginRadius,
-/// "OAuth 2.0" and "JWT" guides). A fragment stays in the browser: a page of yours has to hand it over.
+/// LoginRadius puts them into the query or, by its settings, into the fragment or a form post (LoginRadius, "OAuth 2.0" and
+/// "JWT" guides). Browsers do not send a fragment: a page of yours has to pass it on.
 ///
-/// Nothing in it is believed before [`Pending::accept`](super::Pending::accept), and nothing of it is printed.
+/// It comes from the browser, so it can be forged until [`Pending::accept`](super::Pending::accept) has checked it. `Debug`
+/// shows none of it.
 ///
 /// ```
 /// use loginradius_proto::browser::Callback;
@@ -23,20 +24,21 @@ use crate::error::{Error, ErrorKind};
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias("redirect", "redirect_uri", "authorization response", "response_mode", "form_post"))]
 pub struct Callback {
     parameters: Vec<(String, Zeroizing<String>)>,
 }
 
-/// The name of a parameter that came twice.
+/// The name of a parameter that occurs twice.
 pub(super) struct DuplicateParameter<'a>(&'a str);
 
 impl Callback {
-    /// The longest callback that is read, in bytes: 256 KiB. A JWT with a whole profile fits.
+    /// The longest callback that is read, in bytes: 256 KiB, which is enough for a JWT with a whole profile.
     pub const LIMIT: usize = 256 * 1024;
-    /// The largest number of parameters that is read.
+    /// The largest number of parameters that are read.
     const MAX_PARAMETERS: usize = 1000;
 
-    /// Reads a query, with its `?` or without.
+    /// Reads the query of the callback's URL, with its `?` or without.
     ///
     /// # Errors
     ///
@@ -45,32 +47,32 @@ impl Callback {
         Self::read(query.strip_prefix('?').unwrap_or(query).as_bytes())
     }
 
-    /// Reads a fragment, with its `#` or without.
+    /// Reads the fragment of the callback's URL, with its `#` or without.
     ///
     /// # Errors
     ///
-    /// Those of [`from_query`](Self::from_query).
+    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_fragment(fragment: &str) -> Result<Self, Error> {
         Self::read(fragment.strip_prefix('#').unwrap_or(fragment).as_bytes())
     }
 
-    /// Reads a form post: its body (`application/x-www-form-urlencoded`) and the query of the address that it was
-    /// sent to, which holds the state of a classic [`JwtRedirect`](super::JwtRedirect).
+    /// Reads a form post: its body (`application/x-www-form-urlencoded`), and the query of the URL that it was sent to,
+    /// which has the state of a classic [`JwtRedirect`](super::JwtRedirect).
     ///
     /// # Errors
     ///
-    /// Those of [`from_query`](Self::from_query).
+    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_form(query: &str, body: &[u8]) -> Result<Self, Error> {
         let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
         let between: &[u8] = if query.is_empty() || body.is_empty() { b"" } else { b"&" };
         Self::read(&Zeroizing::new([query, between, body].concat()))
     }
 
-    /// Reads the query and the fragment of an address, whole or from its path on.
+    /// Reads the query and the fragment of a URL, or of the part of one that begins with its path.
     ///
     /// # Errors
     ///
-    /// Those of [`from_query`](Self::from_query).
+    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_url(url: &str) -> Result<Self, Error> {
         let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
         let query = rest.split_once('?').map_or("", |(_, query)| query);
@@ -78,38 +80,40 @@ impl Callback {
     }
 
     fn read(text: &[u8]) -> Result<Self, Error> {
-        let refuse = |why| Err(Error::new(ErrorKind::InvalidResponse, why));
+        let invalid = |why| Err(Error::new(ErrorKind::InvalidResponse, why));
         if text.len() > Self::LIMIT {
-            return refuse("the callback is longer than 256 KiB, and was not read");
+            return invalid("the callback is longer than 256 KiB, so it was not read");
         }
         if text.iter().filter(|byte| **byte == b'&').count() >= Self::MAX_PARAMETERS {
-            return refuse("the callback has more than 1000 parameters, and was not read");
+            return invalid("the callback has more than 1000 parameters, so it was not read");
         }
         let Ok(parameters) = serde_urlencoded::from_bytes::<Vec<(String, Zeroizing<String>)>>(text) else {
-            return refuse("the callback is not form-encoded");
+            return invalid("the callback is not form-encoded");
         };
         Ok(Self { parameters })
     }
 
-    /// The state that it claims to belong to, for looking up the pending sign-in. It is the browser's word:
-    /// [`Pending::accept`](super::Pending::accept) checks it.
+    /// Returns the state, by which a web service finds the pending login that the callback claims to belong to.
+    ///
+    /// It can be forged: [`Pending::accept`](super::Pending::accept) checks it. `None` if there is none, or more than one.
     #[must_use]
+    #[doc(alias("csrf"))]
     pub fn state(&self) -> Option<&str> {
-        self.one("state").unwrap_or(None)
+        self.single("state").unwrap_or(None)
     }
 
-    /// Whether a parameter is there, in whatever case.
+    /// Returns whether there is a parameter of that name, in any case of letters.
     pub(super) fn has(&self, name: &str) -> bool {
         self.parameters.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
-    /// The values of all parameters but those.
-    pub(super) fn all_but(&self, names: &[&str]) -> impl Iterator<Item = &str> {
+    /// Returns the values of all parameters but those.
+    pub(super) fn values_except(&self, names: &[&str]) -> impl Iterator<Item = &str> {
         self.parameters.iter().filter(|(name, _)| !names.contains(&name.as_str())).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter that may be there once. RFC 6749, section 3.1: without a value it counts as left out.
-    pub(super) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, DuplicateParameter<'a>> {
+    /// Returns the value of a parameter that may occur once. An empty one counts as left out (RFC 6749, section 3.1).
+    pub(super) fn single<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, DuplicateParameter<'a>> {
         let mut values = self.parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let value = values.next();
         match values.next() {
@@ -121,10 +125,10 @@ impl Callback {
 
 impl From<DuplicateParameter<'_>> for Error {
     fn from(DuplicateParameter(name): DuplicateParameter<'_>) -> Self {
-        // The names that are asked for are ours or the settings', so they may be printed.
+        // The name is of this crate or of a setting, not of the callback, so it may be printed.
         Self::new(
             ErrorKind::InvalidResponse,
-            format!("the callback has `{name}` more than once, so nothing of it was believed; sign in again"),
+            format!("the callback has `{name}` more than once, so none of it was used; sign in again"),
         )
     }
 }

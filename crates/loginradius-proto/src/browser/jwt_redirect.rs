@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::Callback;
 use super::login::{BrowserLogin, BrowserRequest, Pending, Sealed};
-use super::pending_login::{TEXTS, one_of, refused};
+use super::pending_login::{NOT_SECRET, refusal_in, required};
 use super::pending_state::PendingState;
-use super::random::{Nonces, RandomBytes, is_nonce};
+use super::random::{RandomBytes, RandomValues, is_random_value};
 use super::redirect_uri;
 use crate::api::Api;
 use crate::app::App;
@@ -19,13 +19,14 @@ use crate::secret::{Jwt, Nonce};
 use crate::wire::json::Object;
 use crate::wire::request::Params;
 
-/// LoginRadius's JWT redirect: sends a browser to LoginRadius's login, for a JWT that comes back in the address.
+/// LoginRadius's JWT redirect: sends a browser to LoginRadius to sign in, and back with a JWT.
 ///
-/// Needs [`App::with_jwt_app`]. LoginRadius documents no `state` here, so that a callback is told from a forged one by
-/// what it does document:
+/// LoginRadius documents no parameter `state` for it. To tell its own callback from a forged one, this request sends
 ///
-/// - site: `GET /service/jwt/{app}/authorize` with a `nonce`, which the JWT repeats;
-/// - classic: `GET /sso/jwt/redirect/token`, with a `state` in the query of the return address itself.
+/// - to the classic API (`GET /sso/jwt/redirect/token`): a `state` in the query of the return URL itself;
+/// - to a site (`GET /service/jwt/{jwtapp}/authorize`): a `nonce`, which the JWT repeats.
+///
+/// Both need [`App::with_jwt_app`].
 ///
 /// ```
 /// # use std::time::SystemTime;
@@ -42,6 +43,7 @@ use crate::wire::request::Params;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[doc(alias("return_url", "redirect_uri", "state", "nonce", "sso"))]
 pub struct JwtRedirect {
     return_url: String,
     parameter: String,
@@ -50,8 +52,10 @@ pub struct JwtRedirect {
 const NAME: &str = "JWT Redirect";
 
 impl JwtRedirect {
-    /// Asks for a JWT that comes back to that address, which LoginRadius has to know, under the name that the JWT
-    /// app's settings in the LoginRadius Dashboard give as its response parameter.
+    /// Makes a request for a JWT that comes back to that return URL, which LoginRadius has to have on its list.
+    ///
+    /// `response_parameter` is the name of the parameter with the JWT: the response parameter in the JWT app's settings in
+    /// the LoginRadius Dashboard. The return URL is what [`AuthorizationRequest`](super::AuthorizationRequest::new) takes.
     #[must_use]
     pub fn new(return_url: impl Into<String>, response_parameter: impl Into<String>) -> Self {
         Self { return_url: return_url.into(), parameter: response_parameter.into() }
@@ -60,8 +64,8 @@ impl JwtRedirect {
     fn check(&self) -> Result<(), Error> {
         if !is_parameter(&self.parameter) {
             return Err(Error::configuration(
-                "the response parameter is empty or a name that means something else: \
-                 use the one from the JWT app's settings",
+                "the response parameter is empty, or is the name of another parameter of a callback: use the one in the \
+                 JWT app's settings",
             ));
         }
         redirect_uri::check("return_url", &self.return_url, &["state", "error", "error_description", &self.parameter])
@@ -69,7 +73,7 @@ impl JwtRedirect {
 }
 
 fn is_parameter(name: &str) -> bool {
-    !name.is_empty() && !TEXTS.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
+    !name.is_empty() && !NOT_SECRET.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
 }
 
 impl Sealed for JwtRedirect {}
@@ -84,15 +88,15 @@ impl BrowserRequest for JwtRedirect {
     fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<PendingJwt>, Error> {
         let build = || {
             self.check()?;
-            let made = Nonces::new(random);
+            let random = RandomValues::new(random);
             let (url, bound_by, secret) = match app.service().api() {
                 Api::Site => {
                     let query = Params::default()
                         .setting("client_id", app.api_key())
                         .required("redirect_uri", &self.return_url)
-                        .required("nonce", &made.nonce)
+                        .required("nonce", &random.nonce)
                         .urlencoded()?;
-                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::Nonce, made.nonce)
+                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::Nonce, random.nonce)
                 }
                 Api::Classic => {
                     let Some(jwt_app) = app.jwt_app() else {
@@ -101,37 +105,43 @@ impl BrowserRequest for JwtRedirect {
                         ));
                     };
                     let mark = if self.return_url.contains('?') { '&' } else { '?' };
-                    let return_url = format!("{}{mark}state={}", self.return_url, made.state);
+                    let return_url = format!("{}{mark}state={}", self.return_url, random.state);
                     let query = Params::default()
                         .setting("apikey", app.api_key())
                         .setting("jwtapp", jwt_app)
                         .required("return_url", &return_url)
                         .urlencoded()?;
-                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::State, made.state)
+                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::State, random.state)
                 }
             };
-            let waiting =
-                Waiting { awaiting: PendingState::new(secret, now), bound_by, parameter: self.parameter.clone() };
-            Ok(BrowserLogin { url: url.to_string(), pending: PendingJwt(waiting) })
+            let state = PendingState::new(secret, now);
+            let pending = PendingJwt(Fields { state, bound_by, parameter: self.parameter.clone() });
+            Ok(BrowserLogin { url: url.to_string(), pending })
         };
         build().map_err(|error: Error| error.of(NAME))
     }
 }
 
-/// A sign-in that waits for its JWT. It lives for ten minutes, and is consumed by the one callback that shows its
-/// state or nonce ([`Pending::accept`]).
+/// A login of a [`JwtRedirect`] that waits for its callback.
 ///
-/// At a site a refusal shows neither, since only a JWT has the nonce: it is taken for somebody else's, and the
-/// sign-in ends by its time.
-pub struct PendingJwt(Waiting);
+/// It is valid for 10 minutes. The one callback with its state or nonce consumes it ([`Pending::accept`]).
+///
+/// At a site only the JWT has the nonce. So LoginRadius's refusal cannot be told from a forged callback: it is an
+/// [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch), and the login ends when it expires.
+///
+/// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you accept
+/// the callback.
+pub struct PendingJwt(Fields);
 
 #[derive(Serialize, Deserialize)]
-struct Waiting {
-    awaiting: PendingState,
+struct Fields {
+    #[serde(rename = "awaiting")]
+    state: PendingState,
     bound_by: BoundBy,
     parameter: String,
 }
 
+/// What only the callback of this login has.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum BoundBy {
@@ -139,17 +149,18 @@ enum BoundBy {
     State,
 }
 
-/// A JWT that came to the sign-in that asked for it. **Nothing in it is verified yet**: that takes the JWT app's
-/// key (`loginradius-jwt`).
+/// The JWT of a login that began by a [`JwtRedirect`].
+///
+/// **It is not verified yet**: that takes the JWT app's key, and `loginradius-jwt`.
 #[non_exhaustive]
 pub struct ReceivedJwt {
     /// The JWT.
     pub jwt: Jwt,
-    /// What its claim `nonce` has to be, if one was sent. Verify the JWT against it.
+    /// The value that the JWT's claim `nonce` has to have: of a site, else `None`. Pass it to the verification.
     pub nonce: Option<Nonce>,
 }
 
-/// The nonce is a secret as long as the sign-in waits.
+// The nonce is a secret.
 impl fmt::Debug for ReceivedJwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedJwt").field("jwt", &self.jwt).finish_non_exhaustive()
@@ -166,56 +177,56 @@ struct Stored<W> {
 impl PendingJwt {
     const VERSION: u32 = 1;
 
-    /// When it is over: from then on it can be thrown away.
+    /// Returns when the login expires, 10 minutes after it began. It can be deleted then.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.0.awaiting.expires_at()
+        self.0.state.expires_at()
     }
 
-    /// The sign-in as JSON, **with its state or nonce**: whoever reads it can finish the sign-in. Store it on your
-    /// side, or encrypted in a cookie of that one browser.
+    /// Returns the login as JSON, **with its state or nonce**: with that, anyone can forge its callback. Store it on the
+    /// server, or encrypted in a cookie of that one browser.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings and numbers can always be written.
         serde_json::to_string(&Stored { version: Self::VERSION, jwt: &self.0 }).unwrap_or_default()
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote.
+    /// Reads the JSON of [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if that is not a stored sign-in, or one of a newer
-    /// version of this crate.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a stored login, was changed, or is one
+    /// of another version of this crate. Begin a new login then.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| Error::configuration(format!("the stored sign-in {why}; begin a new one")).of(NAME);
-        let stored: Stored<Waiting> = serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
+        let unreadable = |why: &str| Error::configuration(format!("the stored login {why}; begin a new one")).of(NAME);
+        let stored: Stored<Fields> = serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
         if stored.version != Self::VERSION {
-            return Err(refuse("is of another version of this crate"));
+            return Err(unreadable("is of another version of this crate"));
         }
-        if !is_nonce(stored.jwt.awaiting.secret()) || !is_parameter(&stored.jwt.parameter) {
-            return Err(refuse("was changed"));
+        if !is_random_value(stored.jwt.state.secret()) || !is_parameter(&stored.jwt.parameter) {
+            return Err(unreadable("was changed"));
         }
         Ok(Self(stored.jwt))
     }
 
     fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<ReceivedJwt, Error> {
-        const SETTINGS: &str = "see the response parameter and the response mode in the JWT app's settings";
-        let Waiting { awaiting, bound_by, parameter } = &mut self.0;
+        const ADVICE: &str = "check the response parameter and the response mode in the JWT app's settings";
+        let Fields { state, bound_by, parameter } = &mut self.0;
         let nonce = match bound_by {
             BoundBy::State => {
-                awaiting.consume(callback.state(), now)?;
+                state.consume(callback.state(), now)?;
                 None
             }
             BoundBy::Nonce => {
-                let shown = callback.one(parameter).ok().flatten().and_then(unverified_nonce);
-                awaiting.consume(shown.as_deref(), now)?;
-                shown.map(Nonce::new)
+                let nonce = callback.single(parameter).ok().flatten().and_then(unverified_nonce);
+                state.consume(nonce.as_deref(), now)?;
+                nonce.map(Nonce::new)
             }
         };
-        if let Some(error) = refused(callback, &[awaiting.secret()])? {
+        if let Some(error) = refusal_in(callback, &[state.secret()])? {
             return Err(error);
         }
-        Ok(ReceivedJwt { jwt: Jwt::new(one_of(callback, &[parameter], SETTINGS)?), nonce })
+        Ok(ReceivedJwt { jwt: Jwt::new(required(callback, &[parameter], ADVICE)?), nonce })
     }
 }
 
@@ -229,15 +240,15 @@ impl Pending for PendingJwt {
     }
 }
 
-/// The state and the nonce are secrets.
+// The state and the nonce are secrets.
 impl fmt::Debug for PendingJwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PendingJwt")
     }
 }
 
-/// What a JWT says its nonce is. Enough to tell whose callback it is, since nobody else knows the nonce; the
-/// verification of the JWT has to follow.
+/// Returns the claim `nonce` of a JWT that is not verified yet. A callback with the right one belongs to this login, since
+/// no other sender knows the nonce; the JWT itself still has to be verified.
 fn unverified_nonce(jwt: &str) -> Option<String> {
     let payload = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
     let payload = String::from_utf8(payload).ok()?.into();

@@ -6,63 +6,69 @@ use super::random::RandomBytes;
 use crate::app::App;
 use crate::error::Error;
 
-/// Keeps the traits to this crate: no other implementation is checked for the promises of a callback.
+/// Keeps other crates from implementing the traits, whose promises about callbacks would not be checked there.
 #[allow(unreachable_pub, reason = "a public trait requires it")]
 pub trait Sealed {}
 
-/// A login that begins by sending a browser to LoginRadius.
+/// A request that begins a login by sending a browser to LoginRadius: [`AuthorizationRequest`](super::AuthorizationRequest),
+/// [`JwtRedirect`](super::JwtRedirect).
 pub trait BrowserRequest: Sealed {
-    /// What waits for the callback.
+    /// The login that waits for the callback.
     type Pending: Pending;
 
-    /// The address that the callback will come to.
+    /// Returns the redirect URI: the address that the callback comes to.
     fn redirect_uri(&self) -> &str;
 
-    /// Makes the address to open, and the pending sign-in to keep until the callback comes.
+    /// Makes the URL to open, and the pending login to keep until the callback comes.
     ///
-    /// `random` comes from the generator of the operating system, fresh for each sign-in. `now` begins the ten
-    /// minutes that the sign-in may take.
+    /// `random` is for this login only. `now` is the present moment, from which the login is valid for 10 minutes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting is missing or cannot be used, or if the
-    /// bytes are obviously not random.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing or cannot be
+    /// used. The message names it and says what to change.
     fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<Self::Pending>, Error>;
 }
 
-/// A sign-in that waits for its callback.
+/// A login that waits for its callback: [`PendingLogin`](super::PendingLogin), [`PendingJwt`](super::PendingJwt).
 pub trait Pending: Sealed {
-    /// What the callback yields.
+    /// What the login's own callback yields.
     type Output;
 
-    /// Reads the callback. The one that belongs to this sign-in consumes it, whatever it says; any other is an
-    /// error and leaves it as it is, or else any web page could end a sign-in.
+    /// Accepts the callback of this login, which consumes the login, and refuses any other, which changes nothing: else any
+    /// web page could end a login.
+    ///
+    /// `now` is the present moment, for the 10 minutes that a login is valid.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch): it belongs to another sign-in or to none. Go on
-    ///   waiting.
-    /// - [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted): it came before.
-    /// - [`ErrorKind::Expired`](crate::ErrorKind::Expired): it came more than ten minutes after the beginning.
-    /// - [`ErrorKind::Denied`](crate::ErrorKind::Denied) and others: LoginRadius refused
-    ///   ([`Error::api_error`]).
-    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): it says something twice, or lacks what was asked
-    ///   for.
+    /// The login is not consumed; keep waiting:
+    ///
+    /// - [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch): the callback belongs to another login, or to none.
+    ///
+    /// The login is consumed, now or before; begin another one:
+    ///
+    /// - [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted): its callback came before.
+    /// - [`ErrorKind::Expired`](crate::ErrorKind::Expired): the callback came 10 minutes or more after the login began.
+    /// - [`ErrorKind::Denied`](crate::ErrorKind::Denied) and others: LoginRadius refused ([`Error::api_error`]).
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the callback has a parameter twice, lacks what
+    ///   was requested, or is of another issuer.
+    #[doc(alias("state", "csrf", "verify", "validate"))]
     fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Self::Output, Error>;
 }
 
-/// The beginning of a sign-in: where to send the browser, and what to keep.
+/// The beginning of a login through a browser: where to send the browser, and what to keep.
 #[non_exhaustive]
 pub struct BrowserLogin<P> {
-    /// The address to open or to redirect to. Keep it out of logs: who knows its state can finish the sign-in.
+    /// The URL to open, or to redirect the browser to. Keep it out of logs: with its state, anyone can forge the callback.
     pub url: String,
-    /// What the callback will be given to.
+    /// The login that waits for the callback.
     pub pending: P,
 }
 
 impl<P: fmt::Debug> fmt::Debug for BrowserLogin<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = self.url.split('?').next().unwrap_or_default();
-        f.debug_struct("BrowserLogin").field("url", &address).field("pending", &self.pending).finish()
+        let without_query = self.url.split('?').next().unwrap_or_default();
+        f.debug_struct("BrowserLogin").field("url", &without_query).field("pending", &self.pending).finish()
     }
 }

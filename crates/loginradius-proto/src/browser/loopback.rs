@@ -1,8 +1,12 @@
-//! The HTTP side of a receiver on this machine ([RFC 8252, section 7.3]), without sockets.
+//! Receives a redirect callback on a port of this machine ([RFC 8252, section 7.3]): the HTTP part, without sockets.
 //!
-//! A program listens on 127.0.0.1, gives [`redirect_uri`] to its [`BrowserRequest`](super::BrowserRequest), and
-//! feeds each connection's bytes to a [`Connection`] of its own. What the browser asks besides (its favicon, a
-//! connection opened ahead and never used, another site's attempt) is answered and does not matter.
+//! The adapters have a whole receiver. To write your own:
+//!
+//! 1. Listen on 127.0.0.1, and begin the login with [`redirect_uri`] as its redirect URI.
+//! 2. For each connection, make a [`Connection`] and pass it the bytes that arrive, until it returns a [`Request`].
+//! 3. Write the [`Reply`] of [`Request::respond`], and close the connection.
+//! 4. Stop when a reply has a [`result`](Reply::result). Until then, keep accepting connections: a browser also asks for an
+//!    icon or opens a connection that it never uses, and other sites may try the port.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -13,22 +17,22 @@
 //! # fn main() -> Result<(), loginradius_proto::Error> {
 //! # let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8))?;
 //! let (app, now) = (App::new("my-client-id"), SystemTime::now());
-//! // `random` is `RandomBytes` of the operating system's generator.
+//! // `random`: `RandomBytes` of the operating system's random number generator.
 //! let redirect_uri = loopback::redirect_uri(8400, "/callback")?;
-//! let mut sign_in = AuthorizationRequest::new(redirect_uri).begin(&app, &random, now)?;
+//! let mut login = AuthorizationRequest::new(redirect_uri).begin(&app, &random, now)?;
 //!
 //! let mut connection = Connection::new("/callback");
-//! assert!(connection.read(b"GET /favicon.ico HTTP/1.1\r\n").is_none(), "not all of it yet");
+//! assert!(connection.read(b"GET /favicon.ico HTTP/1.1\r\n").is_none(), "it is not whole yet");
 //! let request = connection.read(b"Host: 127.0.0.1:8400\r\n\r\n").unwrap();
-//! let reply = request.answer(&mut sign_in.pending, now);
+//! let reply = request.respond(&mut login.pending, now);
 //! assert!(reply.bytes.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
-//! assert!(reply.result.is_none(), "go on waiting");
+//! assert!(reply.result.is_none(), "it is no callback: keep waiting");
 //!
-//! # let state = sign_in.pending.expose_state().to_owned();
+//! # let state = login.pending.expose_state().to_owned();
 //! let mut connection = Connection::new("/callback");
 //! let head = format!("GET /callback?code=4f2a&state={state} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\n\r\n");
 //! let request = connection.read(head.as_bytes()).unwrap();
-//! let reply = request.answer(&mut sign_in.pending, now);
+//! let reply = request.respond(&mut login.pending, now);
 //! assert!(reply.bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
 //! let exchange = reply.result.expect("the callback")?.exchange();
 //! # assert!(exchange.is_some());
@@ -47,14 +51,14 @@ use super::callback::Callback;
 use super::login::Pending;
 use crate::error::{Error, ErrorKind};
 
-/// The address of a callback on this machine: `http://127.0.0.1:{port}{path}`.
+/// Returns the redirect URI of a callback on this machine: `http://127.0.0.1:{port}{path}`.
 ///
-/// LoginRadius has to know it, port included; so the port is a fixed one there.
+/// LoginRadius has to have it on its list with this port, so choose a port that does not change.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Configuration`] if the port is 0, or unless the path is one that every browser leaves as it is: it begins
-/// with `/` and has letters, digits and `-._~/`, no dot segments and no empty ones.
+/// [`ErrorKind::Configuration`] if the port is 0, or the path is one that a browser may change. A path has to begin with
+/// `/`, consist of ASCII letters, digits and `-._~/`, and have no empty or dot segment.
 pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
     if !path.starts_with('/') {
         return Err(Error::configuration("the callback's path has to begin with `/`, as /callback"));
@@ -63,186 +67,196 @@ pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
     let segments = path.strip_prefix('/').unwrap_or_default();
     if !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
         return Err(Error::configuration(
-            "the callback's path has to be letters, digits and `-._~/`, without dot segments",
+            "the callback's path has to consist of letters, digits and `-._~/`, and have no dot segment",
         ));
     }
     if path.contains("//") {
         return Err(Error::configuration("the callback's path has an empty segment (`//`): write it out"));
     }
     if port == 0 {
-        return Err(Error::configuration("the callback's port is 0: listen first, and take the port that came of it"));
+        return Err(Error::configuration("the callback's port is 0: listen first, and use the port of the listener"));
     }
     Ok(format!("http://127.0.0.1:{port}{path}"))
 }
 
-/// No callback came: the error of a receiver that gives up.
+/// Makes the error of a receiver that got no callback in that time, an [`ErrorKind::Expired`].
 #[must_use]
 pub fn expired(timeout: Duration) -> Error {
-    let message = format!("no callback came within {} s; begin the sign-in again", timeout.as_secs_f32());
+    let message = format!("no callback came within {} s; begin the login again", timeout.as_secs_f32());
     Error::new(ErrorKind::Expired, message)
 }
 
-/// The program stopped waiting: the error of a receiver that was told to.
+/// Makes the error of a receiver that the program cancelled, an [`ErrorKind::Cancelled`].
 #[must_use]
 pub fn cancelled() -> Error {
-    Error::new(ErrorKind::Cancelled, "the program stopped waiting for the callback")
+    Error::new(ErrorKind::Cancelled, "the program cancelled waiting for the callback")
 }
 
-/// One connection to the receiver: bytes of the browser in, its request out.
+/// One connection to the receiver: reads a request from its bytes.
 pub struct Connection {
     path: String,
     buffer: Zeroizing<Vec<u8>>,
-    /// Of the request line and headers, once they are whole.
-    head: Option<Head>,
+    /// Of the request, once it is whole.
+    head: Option<RequestHead>,
 }
 
-struct Head {
+/// The request line and the headers, as far as they matter.
+struct RequestHead {
     target: Zeroizing<String>,
-    length: usize,
-    /// The length of what follows.
-    body: usize,
+    head_length: usize,
+    body_length: usize,
 }
 
-/// What a browser asked for.
-pub struct Request(Asked);
+/// A whole request to the receiver, which may be a callback.
+pub struct Request(RequestKind);
 
-enum Asked {
+enum RequestKind {
     Callback(Callback),
-    /// Refused for what it looks like, without a glance at the sign-in.
-    Refused(Status),
+    /// No callback, whatever the login is.
+    Rejected(Rejection),
 }
 
-/// What to write to the connection before it is closed, and what the request means for the sign-in.
+/// What to write to the connection, and whether the login has ended.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reply<T> {
-    /// A whole HTTP answer, which a browser shows before the program has gone on. Write it, close the writing half, and read until the browser closes too: closing with
-    /// bytes unread would cost the browser the page.
+    /// A whole HTTP response with a page for the user. It shows nothing of the request.
+    ///
+    /// Write it, close the writing half of the connection, and read until the browser closes the other half: a connection
+    /// that is closed with bytes unread may be reset, and the browser then shows no page.
     pub bytes: Vec<u8>,
-    /// The end of the sign-in; `None` to go on waiting.
+    /// The result of the login; `None` if the request was not its callback: keep waiting.
     pub result: Option<Result<T, Error>>,
 }
 
 impl Connection {
-    /// The longest request that is read: a callback and the headers around it.
+    /// The longest request that is read: a callback and its headers.
     const LIMIT: usize = Callback::LIMIT + 64 * 1024;
     const MAX_HEADERS: usize = 100;
 
-    /// A connection that was just accepted. The path is the one of [`redirect_uri`].
+    /// Makes the reader of a connection that was just accepted. `path` is the one of [`redirect_uri`].
     #[must_use]
     pub fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), buffer: Zeroizing::default(), head: None }
     }
 
-    /// Takes what was read; the request, once it is whole. What follows it is ignored.
+    /// Takes the bytes that arrived, and returns the request once it is whole, or is too long or wrong: `None` to read on.
     ///
-    /// A connection that says nothing for a while is no error: close it, and go on.
+    /// How the bytes are split does not matter, and what follows the request is ignored. A connection on which nothing
+    /// arrives for a while is no error: close it, and wait for the next.
     #[must_use]
     pub fn read(&mut self, bytes: &[u8]) -> Option<Request> {
-        // The end of the headers may begin in what was read before.
-        let unseen = self.buffer.len().saturating_sub(2);
+        // The end of the headers may begin in the bytes before.
+        let searched = self.buffer.len().saturating_sub(2);
         let room = Self::LIMIT - self.buffer.len().min(Self::LIMIT);
         self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        self.request(unseen).or_else(|| {
-            let refused = Request(Asked::Refused(Status::TooLarge));
-            (bytes.len() > room).then_some(refused)
+        self.request(searched).or_else(|| {
+            let too_large = Request(RequestKind::Rejected(Rejection::TooLarge));
+            (bytes.len() > room).then_some(too_large)
         })
     }
 
-    fn request(&mut self, unseen: usize) -> Option<Request> {
+    /// Returns the request if it is whole. The end of the headers is not before `searched`.
+    fn request(&mut self, searched: usize) -> Option<Request> {
         if self.head.is_none() {
-            // No browser begins with an empty line, and a parser would skip any number of them.
+            // The parser would skip any number of empty lines, with which no browser begins.
             if matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
-                return Some(Request(Asked::Refused(Status::BadRequest)));
+                return Some(Request(RequestKind::Rejected(Rejection::BadRequest)));
             }
-            if !ends_headers(&self.buffer[unseen..]) {
+            if !ends_headers(&self.buffer[searched..]) {
                 return None;
             }
-            match self.head() {
+            match self.parse_head() {
                 Ok(head) => self.head = head,
-                Err(status) => return Some(Request(Asked::Refused(status))),
+                Err(rejection) => return Some(Request(RequestKind::Rejected(rejection))),
             }
         }
         let head = self.head.as_ref()?;
-        let body = self.buffer.get(head.length..head.length.saturating_add(head.body))?;
+        let body = self.buffer.get(head.head_length..head.head_length.saturating_add(head.body_length))?;
         let query = head.target.split_once('?').map_or("", |(_, query)| query);
         let callback = Callback::from_form(query, body);
-        Some(Request(callback.map_or(Asked::Refused(Status::TooLarge), Asked::Callback)))
+        Some(Request(callback.map_or(RequestKind::Rejected(Rejection::TooLarge), RequestKind::Callback)))
     }
 
-    fn head(&self) -> Result<Option<Head>, Status> {
+    /// Parses the request line and the headers; `None` if they are not whole.
+    fn parse_head(&self) -> Result<Option<RequestHead>, Rejection> {
         let mut headers = [httparse::EMPTY_HEADER; Self::MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
-        let length = match request.parse(&self.buffer) {
+        let head_length = match request.parse(&self.buffer) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(_) => return Err(Status::BadRequest),
+            Err(_) => return Err(Rejection::BadRequest),
         };
         let target = origin_form(request.path.unwrap_or_default());
-        // RFC 9110, section 9.3.2: its answer has no content.
+        // RFC 9110, section 9.3.2: the response to it has no content.
         if request.method == Some("HEAD") {
-            return Err(Status::Head);
+            return Err(Rejection::Head);
         }
         if target.split('?').next() != Some(self.path.as_str()) {
-            return Err(Status::NotFound);
+            return Err(Rejection::NotFound);
         }
         let target = Zeroizing::new(target.to_owned());
         match request.method {
-            Some("GET") => Ok(Some(Head { target, length, body: 0 })),
+            Some("GET") => Ok(Some(RequestHead { target, head_length, body_length: 0 })),
             Some("POST") => {
                 let values = |name: &str| {
                     let named = request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
                     named.map(|header| header.value).collect::<Vec<_>>()
                 };
-                let [body] = values("content-length")[..] else { return Err(Status::BadRequest) };
-                let body = std::str::from_utf8(body).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-                let body = body.and_then(|text| text.parse().ok()).ok_or(Status::BadRequest)?;
+                let [length] = values("content-length")[..] else { return Err(Rejection::BadRequest) };
+                let length = std::str::from_utf8(length).ok();
+                let digits = length.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                let body_length = digits.and_then(|text| text.parse().ok()).ok_or(Rejection::BadRequest)?;
                 if !values("transfer-encoding").is_empty() {
-                    return Err(Status::BadRequest);
+                    return Err(Rejection::BadRequest);
                 }
-                if body > Callback::LIMIT {
-                    return Err(Status::TooLarge);
+                if body_length > Callback::LIMIT {
+                    return Err(Rejection::TooLarge);
                 }
-                Ok(Some(Head { target, length, body }))
+                Ok(Some(RequestHead { target, head_length, body_length }))
             }
-            _ => Err(Status::MethodNotAllowed),
+            _ => Err(Rejection::MethodNotAllowed),
         }
     }
 }
 
-/// The path and query of a target that may be a whole address (RFC 9112, section 3.2.2).
+/// Returns the path and the query of a target, which may be a whole URL (RFC 9112, section 3.2.2).
 fn origin_form(target: &str) -> &str {
     let Some(rest) = target.strip_prefix("http://") else { return target };
     rest.find(['/', '?']).and_then(|path| rest.get(path..)).unwrap_or(target)
 }
 
-/// Whether an empty line stands in there: only then is it worth parsing, however slowly the bytes come.
+/// Returns whether there is an empty line, which ends the headers. They are parsed only then, so that bytes which come one
+/// by one take no quadratic work.
 fn ends_headers(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
 
 impl Request {
-    /// Answers it: the callback of this sign-in ends the waiting, anything else does not.
-    pub fn answer<P: Pending>(self, pending: &mut P, now: SystemTime) -> Reply<P::Output> {
+    /// Returns the response to it, and the result of the login if it is the login's own callback ([`Pending::accept`]).
+    ///
+    /// Any other request gets a response as well, and changes nothing.
+    #[doc(alias = "reply")]
+    pub fn respond<P: Pending>(self, pending: &mut P, now: SystemTime) -> Reply<P::Output> {
         let callback = match self.0 {
-            Asked::Callback(callback) => callback,
-            Asked::Refused(status) => return Reply { bytes: status.page(), result: None },
+            RequestKind::Callback(callback) => callback,
+            RequestKind::Rejected(rejection) => return Reply { bytes: rejection.page(), result: None },
         };
         let result = pending.accept(&callback, now);
-        let (bytes, ends) = match &result {
+        let (bytes, login_ended) = match &result {
             Ok(_) => (
-                // Not "signed in": the code is still to be exchanged.
+                // Not "signed in": the code is not redeemed yet.
                 page(
                     "200 OK",
                     "Back to the program",
-                    "Return to the program, which finishes the sign-in. You can close this page.",
+                    "Return to the program, which completes the login. You can close this page.",
                 ),
                 true,
             ),
             Err(error) => match error.kind() {
-                ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => (Status::Unrelated.page(), false),
+                ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => (Rejection::Unrelated.page(), false),
                 ErrorKind::Denied => {
-                    (page("200 OK", "Not signed in", "The sign-in was not allowed. You can close this page."), true)
+                    (page("200 OK", "Not signed in", "The login was not allowed. You can close this page."), true)
                 }
                 _ => (
                     page("200 OK", "Not signed in", "Return to the program, which says why. You can close this page."),
@@ -250,12 +264,13 @@ impl Request {
                 ),
             },
         };
-        Reply { bytes, result: ends.then_some(result) }
+        Reply { bytes, result: login_ended.then_some(result) }
     }
 }
 
+/// Why a request is not the callback of the login.
 #[derive(Debug, Clone, Copy)]
-enum Status {
+enum Rejection {
     BadRequest,
     NotFound,
     MethodNotAllowed,
@@ -264,35 +279,35 @@ enum Status {
     Unrelated,
 }
 
-impl Status {
+impl Rejection {
     fn page(self) -> Vec<u8> {
         match self {
-            Self::BadRequest => page("400 Bad Request", "Not understood", "This is no callback of a sign-in."),
-            Self::NotFound => page("404 Not Found", "Not found", "There is nothing here but the end of a sign-in."),
+            Self::BadRequest => page("400 Bad Request", "Not understood", "This is not the callback of a login."),
+            Self::NotFound => page("404 Not Found", "Not found", "Only the callback of a login is here."),
             Self::MethodNotAllowed => page(
                 "405 Method Not Allowed\r\nAllow: GET, POST",
                 "Not understood",
-                "This is no callback of a sign-in.",
+                "This is not the callback of a login.",
             ),
             Self::Head => b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, POST\r\nConnection: close\r\n\r\n".to_vec(),
-            Self::TooLarge => page("413 Content Too Large", "Too long", "This is no callback of a sign-in."),
+            Self::TooLarge => page("413 Content Too Large", "Too long", "This is not the callback of a login."),
             Self::Unrelated => page(
                 "400 Bad Request",
-                "Not this sign-in",
-                "The program does not wait for this sign-in. Go on in the page that it opened last, or start again.",
+                "Not this login",
+                "The program does not wait for this login. Continue in the page that it opened last, or begin again.",
             ),
         }
     }
 }
 
-/// A page without scripts, styles or anything that came from outside.
+/// Makes a response with a page that has no scripts, no styles and nothing of the request.
 fn page(status: &str, title: &str, text: &str) -> Vec<u8> {
     let body = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
          <h1>{title}</h1>\n<p>{text}</p>\n"
     );
-    // The address holds a code: it must not be kept, nor travel on as a referrer.
+    // The URL has a code, so that it must not be cached, nor be sent on as a referrer.
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\
          Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n\
@@ -302,7 +317,7 @@ fn page(status: &str, title: &str, text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What a browser sent holds a code.
+// The bytes have a code in them.
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("path", &self.path).finish_non_exhaustive()
@@ -312,8 +327,8 @@ impl fmt::Debug for Connection {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Asked::Callback(_) => "Request(Callback)",
-            Asked::Refused(_) => "Request(Refused)",
+            RequestKind::Callback(_) => "Request(Callback)",
+            RequestKind::Rejected(_) => "Request(Rejected)",
         })
     }
 }

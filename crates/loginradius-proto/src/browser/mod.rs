@@ -1,10 +1,23 @@
-//! Signing in through a browser: the way out, the way back, and what has to be remembered in between.
+//! Signing in through a browser: the authorization code flow with PKCE ([RFC 6749, section 4.1]; [RFC 7636]), and
+//! LoginRadius's JWT redirect.
 //!
-//! [`AuthorizationRequest`] and [`JwtRedirect`] are the two ways out. Each makes the address to open and a
-//! *pending* sign-in, which waits for the [`Callback`] that belongs to it. State, PKCE and nonce are made here
-//! from random bytes of yours, and checked here.
+//! 1. [`AuthorizationRequest`] or [`JwtRedirect`] makes the URL to open and a *pending* login ([`BrowserRequest::begin`]).
+//! 2. The user signs in at LoginRadius, which sends the browser back to your redirect URI.
+//! 3. The pending login accepts the [`Callback`] that belongs to it, and no other ([`Pending::accept`]).
+//! 4. It yields a code, which [`Authorized::exchange`] redeems for tokens; or tokens; or a JWT.
 //!
-//! # One sign-in
+//! State, PKCE verifier and nonce are made here from [`RandomBytes`] of yours, and checked here. A program has nothing to
+//! do for them but to keep the pending login secret.
+//!
+//! | to | use |
+//! | --- | --- |
+//! | get tokens | [`AuthorizationRequest`] |
+//! | get a JWT | [`JwtRedirect`] |
+//! | keep a login while the browser is away | [`PendingLogin::to_json`], [`PendingJwt::to_json`] |
+//! | find the login of a callback in a web service | [`Callback::state`], [`PendingLogin::expose_state`] |
+//! | receive the callback on this machine, in a desktop program | [`loopback`], or an adapter's receiver |
+//!
+//! # One login
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -26,38 +39,40 @@
 //! getrandom::fill(&mut bytes)?; // the crate `getrandom`: the operating system's generator
 //! let random = RandomBytes::new(bytes)?;
 //!
-//! // Send the browser there, and keep the pending sign-in where only that browser's session leads to.
-//! let sign_in = AuthorizationRequest::new("https://app.example/callback")
+//! // Redirect the browser to the URL, and keep the pending login in that browser's own session.
+//! let login = AuthorizationRequest::new("https://app.example/callback")
 //!     .scope("profile email")
 //!     .begin(&app, &random, now)?;
-//! assert!(sign_in.url.starts_with("https://cloud-api.loginradius.com/sso/oauth/redirect?client_id=my-client-id"));
-//! let stored: String = sign_in.pending.to_json();
+//! assert!(login.url.starts_with("https://cloud-api.loginradius.com/sso/oauth/redirect?client_id=my-client-id"));
+//! let stored: String = login.pending.to_json();
 //!
-//! // The browser comes back. Take the stored value out, so that no second callback finds it.
+//! // The browser comes back. Take the stored login out of the session, so that no second callback finds it.
 //! let mut pending = PendingLogin::from_json(&stored)?;
 //!
-//! // Somebody else's callback is refused, and changes nothing.
-//! let strange = Callback::from_query("code=4f2a&state=of-another-sign-in")?;
-//! assert_eq!(pending.accept(&strange, now).unwrap_err().kind(), ErrorKind::StateMismatch);
+//! // The callback of another login is an error, and changes nothing.
+//! let other = Callback::from_query("code=4f2a&state=of-another-login")?;
+//! assert_eq!(pending.accept(&other, now).unwrap_err().kind(), ErrorKind::StateMismatch);
 //!
-//! # let state = sign_in.url.split("state=").nth(1).unwrap().split('&').next().unwrap();
+//! # let state = login.url.split("state=").nth(1).unwrap().split('&').next().unwrap();
 //! # let query = format!("code=the-code&state={state}");
 //! let authorized = pending.accept(&Callback::from_query(&query)?, now + Duration::from_secs(30))?;
 //!
-//! // A code is good once and for 50 seconds: exchange it at once.
-//! let exchange = authorized.exchange().expect("a code was asked for");
+//! // A code is valid once and for 50 seconds: redeem it at once.
+//! let exchange = authorized.exchange().expect("a code was requested");
 //! let request = exchange.request(&app)?;
 //! # assert_eq!(pending.accept(&Callback::from_query(&query)?, now).unwrap_err().kind(), ErrorKind::AlreadyCompleted);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # On a desktop
+//! # Desktop programs
 //!
-//! A program without a web server receives the callback on a port of this machine ([RFC 8252]): [`loopback`] is
-//! its side of HTTP, and the adapters have a receiver.
+//! A program without a web server receives the callback on a port of this machine ([RFC 8252, section 7.3]). [`loopback`]
+//! is the HTTP part of that, without sockets; the adapters have a whole receiver.
 //!
-//! [RFC 8252]: https://www.rfc-editor.org/rfc/rfc8252
+//! [RFC 6749, section 4.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1
+//! [RFC 7636]: https://www.rfc-editor.org/rfc/rfc7636
+//! [RFC 8252, section 7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
 
 mod authorization_request;
 mod callback;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::callback::Callback;
 use super::login::{Pending, Sealed};
 use super::pending_state::PendingState;
-use super::random::{is_nonce, same};
+use super::random::{equal_in_constant_time, is_random_value};
 use super::response_type::ResponseType;
 use crate::api::Api;
 use crate::app::App;
@@ -17,18 +17,20 @@ use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken, Nonce
 use crate::token::TokenSet;
 use crate::wire::refusal;
 
-/// A sign-in that waits for its callback: the state, the PKCE verifier and the address of the callback.
+/// A login of an [`AuthorizationRequest`](super::AuthorizationRequest) that waits for its callback.
 ///
-/// It lives for ten minutes, as LoginRadius's own side does, and is consumed by the one callback that shows its
-/// state ([`Pending::accept`]). To wait in another process or request, store [`to_json`](Self::to_json), and take
-/// it out of the store before the callback is read: two copies would exchange the code twice.
+/// It is valid for 10 minutes, as long as LoginRadius's part of it (LoginRadius, "Federated SSO"). The one callback with
+/// its state consumes it ([`Pending::accept`]).
+///
+/// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you accept
+/// the callback: two copies would redeem the code twice.
 pub struct PendingLogin {
-    awaiting: PendingState,
+    state: PendingState,
     response_type: ResponseType,
     expected: Expected,
 }
 
-/// What the callback is held against, and what the exchange of its code needs.
+/// What the callback is checked against, and what redeeming its code needs.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Expected {
     pub(super) code_verifier: Zeroizing<String>,
@@ -43,7 +45,7 @@ pub(super) struct Expected {
     pub(super) dialect: StoredDialect,
 }
 
-/// How the code is exchanged, for programs of before, which read it from the stored form. This one reads it from the
+/// How the code is redeemed, for older programs that share the store and read it from there. This one takes it from the
 /// app.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredDialect {
@@ -72,7 +74,8 @@ struct Stored<A, E> {
     expected: E,
 }
 
-/// What a callback brought that belongs to its sign-in.
+/// What the callback of a login brought back: a code to redeem, or tokens, as the
+/// [`ResponseType`](super::ResponseType) requested.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Authorized {
@@ -80,17 +83,20 @@ pub struct Authorized {
     code_verifier: CodeVerifier,
     redirect_uri: String,
     nonce: Option<Nonce>,
-    /// The access token that came through the browser, if one was asked for.
+    /// The access token that came through the browser, if one was requested. It has no refresh token.
     pub tokens: Option<TokenSet>,
-    /// The `id_token` that came through the browser, if one was asked for. Not verified: its nonce has to be
-    /// [`PendingLogin::nonce`].
+    /// The `id_token` that came through the browser, if one was requested. It is not verified: `loginradius-jwt` does
+    /// that, with [`PendingLogin::nonce`] as the nonce.
     pub id_token: Option<IdToken>,
 }
 
 impl Authorized {
-    /// The exchange of the code, with the PKCE verifier, if a code was asked for. It is good once and for 50
-    /// seconds.
+    /// Returns the operation that redeems the code, with the redirect URI and the PKCE verifier; `None` if no code was
+    /// requested.
+    ///
+    /// A code is valid once and, at LoginRadius, for 50 seconds: send it at once.
     #[must_use]
+    #[doc(alias("redeem", "code", "authorization_code"))]
     pub fn exchange(self) -> Option<AccessTokenByCode> {
         let exchange = AccessTokenByCode::new(self.code?, self.redirect_uri).code_verifier(self.code_verifier);
         Some(exchange.nonce(self.nonce))
@@ -101,35 +107,38 @@ impl PendingLogin {
     const VERSION: u32 = 1;
     const NAME: &'static str = "Authorize";
 
-    pub(super) fn new(awaiting: PendingState, response_type: ResponseType, expected: Expected) -> Self {
-        Self { awaiting, response_type, expected }
+    pub(super) fn new(state: PendingState, response_type: ResponseType, expected: Expected) -> Self {
+        Self { state, response_type, expected }
     }
 
-    /// The nonce that the `id_token` of this sign-in has to repeat, if one was sent.
+    /// Returns the value that the claim `nonce` of this login's `id_token` has to have, if a nonce was sent.
     #[must_use]
     pub fn nonce(&self) -> Option<&str> {
         self.expected.nonce.as_deref()
     }
 
-    /// The state: a key to find this sign-in by ([`Callback::state`]). Keep it out of logs.
+    /// Returns the state, by which a web service finds this login when its callback comes ([`Callback::state`]).
+    ///
+    /// Keep it out of logs: with it, anyone can forge the callback.
     #[must_use]
+    #[doc(alias("csrf"))]
     pub fn expose_state(&self) -> &str {
-        self.awaiting.secret()
+        self.state.secret()
     }
 
-    /// When it is over: from then on it can be thrown away.
+    /// Returns when the login expires, 10 minutes after it began. It can be deleted then.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
-        self.awaiting.expires_at()
+        self.state.expires_at()
     }
 
-    /// The sign-in as JSON, **with its state and verifier**: whoever reads it can finish the sign-in. Store it on
-    /// your side, or encrypted in a cookie of that one browser.
+    /// Returns the login as JSON, **with its state and its PKCE verifier**: with them, anyone can forge its callback and
+    /// redeem its code. Store it on the server, or encrypted in a cookie of that one browser.
     #[must_use]
     pub fn to_json(&self) -> String {
         let stored = Stored {
             version: Self::VERSION,
-            awaiting: &self.awaiting,
+            awaiting: &self.state,
             response_type: self.response_type.as_str().to_owned(),
             expected: &self.expected,
         };
@@ -137,42 +146,43 @@ impl PendingLogin {
         serde_json::to_string(&stored).unwrap_or_default()
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote.
+    /// Reads the JSON of [`to_json`](Self::to_json).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if that is not a stored sign-in, or one of a newer version of this crate.
+    /// [`ErrorKind::Configuration`] if it is not a stored login, was changed, or is one of another version of this crate.
+    /// Begin a new login then.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let refuse =
-            |why: &str| Error::configuration(format!("the stored sign-in {why}; begin a new one")).of(Self::NAME);
+        let unreadable =
+            |why: &str| Error::configuration(format!("the stored login {why}; begin a new one")).of(Self::NAME);
         let stored: Stored<PendingState, Expected> =
-            serde_json::from_str(json).map_err(|_| refuse("cannot be read"))?;
+            serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
         if stored.version != Self::VERSION {
-            return Err(refuse("is of another version of this crate"));
+            return Err(unreadable("is of another version of this crate"));
         }
-        let response_type = ResponseType::named(&stored.response_type).ok_or_else(|| refuse("cannot be read"))?;
-        if !is_nonce(stored.awaiting.secret()) || !is_nonce(&stored.expected.code_verifier) {
-            return Err(refuse("was changed"));
+        let response_type = ResponseType::named(&stored.response_type).ok_or_else(|| unreadable("cannot be read"))?;
+        if !is_random_value(stored.awaiting.secret()) || !is_random_value(&stored.expected.code_verifier) {
+            return Err(unreadable("was changed"));
         }
-        Ok(Self { awaiting: stored.awaiting, response_type, expected: stored.expected })
+        Ok(Self { state: stored.awaiting, response_type, expected: stored.expected })
     }
 
     fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<Authorized, Error> {
-        // Two states are none.
-        self.awaiting.consume(callback.state(), now)?;
+        // A callback with two states has none.
+        self.state.consume(callback.state(), now)?;
         self.check_issuer(callback)?;
         let nonce = self.expected.nonce.as_deref().unwrap_or_default();
-        if let Some(error) = refused(callback, &[&self.expected.code_verifier, nonce])? {
+        if let Some(error) = refusal_in(callback, &[&self.expected.code_verifier, nonce])? {
             return Err(error);
         }
-        let asked = |what, names: &[&'static str]| match self.response_type.asks_for(what) {
-            true => one_of(callback, names, "sign in again").map(Some),
-            // What was not asked for is an attempt to inject it.
+        let requested = |what, names: &[&'static str]| match self.response_type.includes(what) {
+            true => required(callback, names, "sign in again").map(Some),
+            // What was not requested may be an attempt to inject it.
             false => Ok(None),
         };
-        let code = asked("code", &["code"])?;
-        let token = asked("token", &["token", "access_token"])?;
-        let id_token = asked("id_token", &["id_token"])?;
+        let code = requested("code", &["code"])?;
+        let token = requested("token", &["token", "access_token"])?;
+        let id_token = requested("id_token", &["id_token"])?;
         Ok(Authorized {
             code: code.map(AuthorizationCode::new),
             code_verifier: CodeVerifier::new(self.expected.code_verifier.as_str()),
@@ -183,17 +193,19 @@ impl PendingLogin {
         })
     }
 
-    /// RFC 9207, section 2.4: compared as a string, whatever else the callback says.
+    /// Checks the issuer, if one is expected: as a string, and whatever else is in the callback (RFC 9207, section 2.4).
     fn check_issuer(&self, callback: &Callback) -> Result<(), Error> {
         let Some(expected) = &self.expected.issuer else { return Ok(()) };
-        let refuse = |why: &str| {
-            let message = format!("the callback {why} (expected {expected}), so nothing of it was believed");
+        let invalid = |why: &str| {
+            let message = format!(
+                "the callback {why} (expected {expected}), so none of it was used; check the issuer, and sign in again"
+            );
             Err(Error::new(ErrorKind::InvalidResponse, message))
         };
-        match callback.one("iss")? {
-            Some(issuer) if same(expected, issuer) => Ok(()),
-            Some(_) => refuse("names another issuer"),
-            None if self.expected.issuer_required => refuse("names no issuer"),
+        match callback.single("iss")? {
+            Some(issuer) if equal_in_constant_time(expected, issuer) => Ok(()),
+            Some(_) => invalid("is of another issuer"),
+            None if self.expected.issuer_required => invalid("names no issuer"),
             None => Ok(()),
         }
     }
@@ -209,7 +221,7 @@ impl Pending for PendingLogin {
     }
 }
 
-/// The state and the verifier are secrets.
+// The state and the verifier are secrets.
 impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingLogin").field("response_type", &self.response_type).finish_non_exhaustive()
@@ -217,28 +229,30 @@ impl fmt::Debug for PendingLogin {
 }
 
 /// Parameters of a callback that are no secrets.
-pub(super) const TEXTS: [&str; 6] = ["error", "error_description", "error_uri", "scope", "token_type", "iss"];
+pub(super) const NOT_SECRET: [&str; 6] = ["error", "error_description", "error_uri", "scope", "token_type", "iss"];
 
-/// RFC 6749, sections 4.1.2.1 and 4.2.2.1. What else the callback holds is not repeated with its description.
-pub(super) fn refused(callback: &Callback, secrets: &[&str]) -> Result<Option<Error>, Error> {
-    let Some(error) = callback.one("error")? else { return Ok(None) };
-    let description = callback.one("error_description")?;
-    let secrets: Vec<&str> = secrets.iter().copied().chain(callback.all_but(&TEXTS)).collect();
+/// Returns LoginRadius's refusal, if the callback is one (RFC 6749, sections 4.1.2.1 and 4.2.2.1). Where its texts repeat
+/// other parameters of the callback, the error has `[redacted]`.
+pub(super) fn refusal_in(callback: &Callback, secrets: &[&str]) -> Result<Option<Error>, Error> {
+    let Some(error) = callback.single("error")? else { return Ok(None) };
+    let description = callback.single("error_description")?;
+    let secrets: Vec<&str> = secrets.iter().copied().chain(callback.values_except(&NOT_SECRET)).collect();
     Ok(Some(refusal::in_callback(&secrets, error, description)))
 }
 
-/// A value that has to be there, under one of its names.
-pub(super) fn one_of<'a>(callback: &'a Callback, names: &[&'a str], advice: &str) -> Result<&'a str, Error> {
+/// Returns a value that has to be there under exactly one of its names.
+pub(super) fn required<'a>(callback: &'a Callback, names: &[&'a str], advice: &str) -> Result<&'a str, Error> {
     let mut found = None;
     for name in names {
-        let Some(value) = callback.one(name)? else { continue };
+        let Some(value) = callback.single(name)? else { continue };
         if found.replace(value).is_some() {
-            let message = format!("the callback has both {}, so nothing of it was believed", list(names, " and "));
+            let message =
+                format!("the callback has both {}, so none of it was used; sign in again", list(names, " and "));
             return Err(Error::new(ErrorKind::InvalidResponse, message));
         }
     }
     found.ok_or_else(|| {
-        let message = format!("the callback lacks {}, which was asked for; {advice}", list(names, " or "));
+        let message = format!("the callback lacks {}, which was requested; {advice}", list(names, " or "));
         Error::new(ErrorKind::InvalidResponse, message)
     })
 }
@@ -247,13 +261,13 @@ fn list(names: &[&str], between: &str) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(between)
 }
 
-/// RFC 6749, section 4.2.2, with LoginRadius's `token` for `access_token`.
+/// Reads the tokens that come with an access token (RFC 6749, section 4.2.2), which LoginRadius calls `token`.
 fn tokens(callback: &Callback, token: &str) -> Result<TokenSet, Error> {
-    let seconds = callback.one("expires_in")?.and_then(|seconds| seconds.parse().ok());
+    let seconds = callback.single("expires_in")?.and_then(|seconds| seconds.parse().ok());
     Ok(TokenSet {
-        token_type: callback.one("token_type")?.map(str::to_owned),
+        token_type: callback.single("token_type")?.map(str::to_owned),
         expires_in: seconds.map(Duration::from_secs),
-        scope: callback.one("scope")?.map(str::to_owned),
+        scope: callback.single("scope")?.map(str::to_owned),
         ..TokenSet::new(AccessToken::new(token))
     })
 }

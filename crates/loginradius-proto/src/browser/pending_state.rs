@@ -3,14 +3,14 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::random::same;
+use super::random::equal_in_constant_time;
 use crate::error::{Error, ErrorKind};
 
-/// How long a sign-in may take from its beginning to its callback: LoginRadius ends its own side after ten
-/// minutes (LoginRadius, "Federated SSO").
+/// How long a login may take from its beginning to its callback: LoginRadius ends its part of it after 10 minutes
+/// (LoginRadius, "Federated SSO").
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
-/// What every pending sign-in has: the value that only its own callback can show, and whether that came.
+/// What every pending login has: the secret that only its own callback has, and whether that callback came.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PendingState {
     secret: Zeroizing<String>,
@@ -32,25 +32,25 @@ impl PendingState {
         began_at.and_then(|began_at| began_at.checked_add(LIFETIME)).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Consumes the sign-in if `shown` is its secret.
-    pub(super) fn consume(&mut self, shown: Option<&str>, now: SystemTime) -> Result<(), Error> {
-        if !shown.is_some_and(|shown| same(&self.secret, shown)) {
+    /// Consumes the login if the callback has its secret.
+    pub(super) fn consume(&mut self, secret: Option<&str>, now: SystemTime) -> Result<(), Error> {
+        if !secret.is_some_and(|secret| equal_in_constant_time(&self.secret, secret)) {
             return Err(Error::new(
                 ErrorKind::StateMismatch,
-                "the callback does not belong to this sign-in: ignore it, and go on waiting",
+                "the callback does not belong to this login: ignore it, and keep waiting",
             ));
         }
         if std::mem::replace(&mut self.consumed, true) {
             return Err(Error::new(
                 ErrorKind::AlreadyCompleted,
-                "the callback of this sign-in came before: to sign in again, begin another one",
+                "the callback of this login came before: begin another login",
             ));
         }
-        // Whichever way the clock was set meanwhile.
+        // In either direction: the clock may have been set back meanwhile.
         if unix_millis(now).abs_diff(self.began_at_unix_ms) >= LIFETIME.as_millis() as u64 {
             return Err(Error::new(
                 ErrorKind::Expired,
-                "the callback came more than 10 minutes after the beginning of the sign-in; begin another one",
+                "the callback came more than 10 minutes after the login began; begin another login",
             ));
         }
         Ok(())

@@ -9,8 +9,10 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::secret::CodeVerifier;
 
-/// The random bytes of one login: 32 for the state, 32 for the PKCE verifier, 32 for the nonce. They come from
-/// the generator of the operating system, and are used once.
+/// The random bytes of one login: 32 each for the state, the PKCE verifier and the nonce.
+///
+/// Fill them from the random number generator of the operating system, and use them for one login only. `Debug` shows
+/// none, and the memory is overwritten on drop.
 ///
 /// ```
 /// use loginradius_proto::browser::RandomBytes;
@@ -28,18 +30,20 @@ use crate::secret::CodeVerifier;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("rng", "entropy", "state", "nonce", "pkce", "csrf"))]
 pub struct RandomBytes(Zeroizing<[u8; Self::LENGTH]>);
 
 impl RandomBytes {
-    /// How many they are: 96.
+    /// The number of bytes: 96.
     pub const LENGTH: usize = 96;
 
-    /// Takes the bytes, unless they are obviously not random: a generator that fails in silence leaves a buffer as it
-    /// was, mostly zeros.
+    /// Wraps the bytes, unless they are obviously not random: a generator that fails without an error leaves the buffer as
+    /// it was, often all zeros.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the bytes repeat themselves.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if one of the three parts has only one value for all its bytes, or
+    /// two parts are equal.
     pub fn new(bytes: [u8; Self::LENGTH]) -> Result<Self, Error> {
         let (state, rest) = bytes.split_at(32);
         let (verifier, nonce) = rest.split_at(32);
@@ -47,28 +51,29 @@ impl RandomBytes {
         let repeats = state == verifier || verifier == nonce || nonce == state;
         if repeats || is_constant(state) || is_constant(verifier) || is_constant(nonce) {
             return Err(Error::misuse(
-                "the random bytes repeat themselves: fill all 96 from the operating system's generator",
+                "the random bytes are not random, as they repeat themselves: fill all 96 from the operating system's \
+                 random number generator",
             ));
         }
         Ok(Self(Zeroizing::new(bytes)))
     }
 }
 
-/// The bytes are the secrets of a login.
+// The bytes are the secrets of a login.
 impl fmt::Debug for RandomBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RandomBytes")
     }
 }
 
-/// The values that cannot be guessed, each from 32 bytes of its own, in base64url: 43 characters.
-pub(super) struct Nonces {
+/// The secrets of one login, each made of 32 random bytes of its own: 43 characters of base64url.
+pub(super) struct RandomValues {
     pub(super) state: String,
     pub(super) code_verifier: CodeVerifier,
     pub(super) nonce: String,
 }
 
-impl Nonces {
+impl RandomValues {
     pub(super) fn new(random: &RandomBytes) -> Self {
         let (state, rest) = random.0.split_at(32);
         let (verifier, nonce) = rest.split_at(32);
@@ -80,18 +85,18 @@ impl Nonces {
     }
 }
 
-/// Returns whether a value that was stored looks like one that was made here.
-pub(super) fn is_nonce(text: &str) -> bool {
+/// Returns whether a stored value has the form of those of [`RandomValues`].
+pub(super) fn is_random_value(text: &str) -> bool {
     URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
 }
 
-/// RFC 7636, section 4.2: `BASE64URL(SHA256(ASCII(code_verifier)))`.
+/// Returns the PKCE challenge `BASE64URL(SHA256(ASCII(code_verifier)))` (RFC 7636, section 4.2).
 pub(super) fn challenge(verifier: &CodeVerifier) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose().as_bytes()))
 }
 
-/// Returns whether both are the same, in a time that does not tell where they differ.
-pub(super) fn same(ours: &str, theirs: &str) -> bool {
+/// Returns whether both are equal, in a time that does not depend on where they differ.
+pub(super) fn equal_in_constant_time(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
 }
 
@@ -107,19 +112,19 @@ mod tests {
         ];
         let mut random = std::array::from_fn(|byte| byte as u8);
         random[32..64].copy_from_slice(&octets);
-        let nonces = Nonces::new(&RandomBytes::new(random).unwrap());
-        assert_eq!(nonces.code_verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(challenge(&nonces.code_verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        let values = RandomValues::new(&RandomBytes::new(random).unwrap());
+        assert_eq!(values.code_verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge(&values.code_verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
     fn each_value_has_bytes_of_its_own() {
         let random = std::array::from_fn(|byte| byte as u8);
-        let first = Nonces::new(&RandomBytes::new(random).unwrap());
+        let first = RandomValues::new(&RandomBytes::new(random).unwrap());
         for (at, changes) in [(0, [true, false, false]), (63, [false, true, false]), (64, [false, false, true])] {
             let mut random = random;
             random[at] ^= 1;
-            let second = Nonces::new(&RandomBytes::new(random).unwrap());
+            let second = RandomValues::new(&RandomBytes::new(random).unwrap());
             assert_eq!(
                 [
                     first.state != second.state,
@@ -140,7 +145,7 @@ mod tests {
             assert!(RandomBytes::new(random).is_err());
         }
         assert!(RandomBytes::new([0xaa; 96]).is_err());
-        // The verifier would stand in the address, as the state.
+        // The verifier would be in the URL, as the state.
         for (from, to) in [(0..32, 32), (32..64, 64), (0..32, 64)] {
             let mut random = good;
             random.copy_within(from, to);

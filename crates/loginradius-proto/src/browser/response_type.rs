@@ -1,22 +1,26 @@
-/// What the callback brings: RFC 6749's `response_type`, as LoginRadius writes it.
+/// What the callback brings back: the `response_type` of an [`AuthorizationRequest`](super::AuthorizationRequest)
+/// ([RFC 6749, section 3.1.1]; OAuth 2.0 Multiple Response Types).
+///
+/// [RFC 6749, section 3.1.1]: https://www.rfc-editor.org/rfc/rfc6749#section-3.1.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
+#[doc(alias("implicit", "hybrid", "response_type"))]
 pub enum ResponseType {
-    /// `code`: a code, which is exchanged for tokens out of the browser's sight.
+    /// `code`: an authorization code, which the program redeems for tokens without the browser.
     #[default]
     Code,
-    /// `token`: an access token in the address. It stands in the browser's history and in logs: prefer a code
+    /// `token`: an access token in the URL, where it gets into the browser's history and into logs. Prefer a code
     /// (RFC 9700, section 2.1.2).
     Token,
-    /// `code token`: both.
+    /// `code token`: a code and an access token.
     CodeToken,
-    /// `id_token`, of OpenID Connect; so are the next three. The scope has to hold `openid`.
+    /// `id_token`: an `id_token` of OpenID Connect. Like the following three, it needs the scope `openid`.
     IdToken,
-    /// `code id_token`
+    /// `code id_token`: a code and an `id_token`.
     CodeIdToken,
-    /// `id_token token`
+    /// `id_token token`: an `id_token` and an access token.
     IdTokenToken,
-    /// `code id_token token`
+    /// `code id_token token`: a code, an `id_token` and an access token.
     CodeIdTokenToken,
 }
 
@@ -31,7 +35,7 @@ impl ResponseType {
         Self::CodeIdTokenToken,
     ];
 
-    /// As it stands in the address.
+    /// Returns the value of the URL's parameter `response_type`, such as `"code token"`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +53,7 @@ impl ResponseType {
         Self::ALL.into_iter().find(|known| known.as_str() == name)
     }
 
-    pub(super) fn asks_for(self, what: &str) -> bool {
+    pub(super) fn includes(self, what: &str) -> bool {
         self.as_str().split(' ').any(|part| part == what)
     }
 }

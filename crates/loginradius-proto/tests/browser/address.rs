@@ -64,7 +64,7 @@ fn an_empty_scope_is_left_out() {
 
 #[test]
 fn the_client_secret_is_never_in_an_address() {
-    for app in families() {
+    for app in both_apis() {
         let url = begin(&request(), &app.with_client_secret("s3cret-of-the-client")).url;
         assert!(!url.contains("s3cret"), "{url}");
     }
@@ -72,7 +72,7 @@ fn the_client_secret_is_never_in_an_address() {
 
 #[test]
 fn the_verifier_is_never_in_an_address() {
-    for app in families() {
+    for app in both_apis() {
         for kind in [ResponseType::Code, ResponseType::Token, ResponseType::CodeIdTokenToken] {
             let [_, verifier, _] = made_of(0);
             let url = begin(&request().response_type(kind).scope("openid"), &app).url;
@@ -93,7 +93,7 @@ fn state_verifier_and_nonce_are_the_random_bytes_of_that_login() {
         assert_eq!(login.pending.nonce(), Some(nonce.as_str()));
         let mut pending = login.pending;
         let authorized = accept(&mut pending, &format!("code=c0de&state={state}")).unwrap();
-        assert_eq!(exchanged(authorized), Some(("c0de".to_owned(), verifier)));
+        assert_eq!(redeemed(authorized), Some(("c0de".to_owned(), verifier)));
     }
 }
 
@@ -137,7 +137,7 @@ fn every_response_type_is_written_with_spaces_and_sends_what_it_needs() {
         (IdTokenToken, "id_token token", false, true),
         (CodeIdTokenToken, "code id_token token", true, true),
     ];
-    for app in families() {
+    for app in both_apis() {
         for (kind, written, challenged, nonce) in rows {
             let url = begin(&request().response_type(kind), &app).url;
             assert_eq!(parameter(&url, "response_type").as_deref(), Some(written));
@@ -208,7 +208,7 @@ const RESERVED_PARAMS: [&str; 10] = [
 fn no_parameter_of_ours_can_be_set_a_second_time() {
     for name in RESERVED_PARAMS {
         let outcome = request().parameter(name, "x").begin(&classic(), &random(0), start());
-        refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` is not for the caller to set"));
+        refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` cannot be set by the program"));
     }
     refused(request().parameter("", "x").begin(&classic(), &random(0), start()), ErrorKind::Configuration, "parameter");
 }
@@ -220,7 +220,7 @@ fn no_parameter_of_ours_can_be_smuggled_in_by_a_raw_scope() {
         for raw in [format!("a&{name}=x"), format!("&{name}"), format!("a&b=c&{encoded}=x"), format!("a&&{name}=x&d=e")]
         {
             let outcome = request().raw_scope(raw).begin(&classic(), &random(0), start());
-            refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` is not for the caller to set"));
+            refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` cannot be set by the program"));
         }
     }
 }
@@ -241,7 +241,7 @@ fn no_parameter_of_ours_can_be_set_in_other_letters() {
             refused(
                 raw.begin(&classic(), &random(0), start()),
                 ErrorKind::Configuration,
-                "is not for the caller to set",
+                "cannot be set by the program",
             );
         }
     }
@@ -254,7 +254,11 @@ fn a_raw_scope_cannot_end_the_query_or_be_no_part_of_an_address() {
         "%%20", "a&b=%",
     ] {
         let outcome = request().raw_scope(raw).begin(&classic(), &random(0), start());
-        refused(outcome, ErrorKind::Configuration, "the raw scope is not encoded as a query of an address has to be");
+        refused(
+            outcome,
+            ErrorKind::Configuration,
+            "the raw scope is not percent-encoded as the query of a URL has to be",
+        );
     }
 }
 
@@ -267,7 +271,7 @@ fn other_parameters_are_encoded_once() {
 }
 
 #[test]
-fn a_parameter_is_there_once_but_for_a_resource() {
+fn a_parameter_occurs_once_but_for_a_resource() {
     let twice = [
         request().parameter("a", "1").parameter("a", "2"),
         request().parameter("prompt", "1").parameter("Prompt", "1"),
@@ -279,7 +283,7 @@ fn a_parameter_is_there_once_but_for_a_resource() {
         refused(
             request.begin(&classic(), &random(0), start()),
             ErrorKind::Configuration,
-            "is there twice: leave one out",
+            "occurs twice: leave one out",
         );
     }
     // RFC 8707, section 2.

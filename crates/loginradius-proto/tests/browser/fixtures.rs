@@ -1,4 +1,4 @@
-//! What the tests share: apps of both families, made-up random bytes and instants.
+//! What the tests share: apps at both APIs, random bytes and instants.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ pub(crate) const ADDRESS: &str = "https://app.example/callback";
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
-/// Bytes that look random, others for each seed; every third of them differs.
+/// Returns bytes that look random and differ from seed to seed.
 pub(crate) fn bytes(seed: u64) -> [u8; RandomBytes::LENGTH] {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::array::from_fn(|_| {
@@ -26,12 +26,12 @@ pub(crate) fn bytes(seed: u64) -> [u8; RandomBytes::LENGTH] {
     })
 }
 
-/// The same for a login.
+/// Returns them as the random bytes of a login.
 pub(crate) fn random(seed: u64) -> RandomBytes {
     RandomBytes::new(bytes(seed)).unwrap()
 }
 
-/// The state, the verifier and the nonce that the bytes of that seed make.
+/// Returns the state, the verifier and the nonce that are made of the bytes of that seed.
 pub(crate) fn made_of(seed: u64) -> [String; 3] {
     [0, 32, 64].map(|from| URL_SAFE_NO_PAD.encode(&bytes(seed)[from..from + 32]))
 }
@@ -48,7 +48,7 @@ pub(crate) fn site() -> App {
     app().with_service(loginradius_testing::site())
 }
 
-pub(crate) fn families() -> [App; 2] {
+pub(crate) fn both_apis() -> [App; 2] {
     [classic(), site()]
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn begin<R: BrowserRequest>(request: &R, app: &App) -> BrowserLogin<R
     request.begin(app, &random(0), start()).unwrap()
 }
 
-/// A login that waits, and its state.
+/// Returns a login that waits for its callback, and its state.
 #[track_caller]
 pub(crate) fn waiting(request: &AuthorizationRequest) -> (PendingLogin, String) {
     let login = begin(request, &classic());
@@ -70,7 +70,7 @@ pub(crate) fn waiting(request: &AuthorizationRequest) -> (PendingLogin, String) 
     (login.pending, state)
 }
 
-/// A JWT login of each family that waits, and the query that belongs to it, without anything else in it.
+/// Returns a JWT login at each API that waits for its callback, and the query of that callback.
 pub(crate) fn jwt_waiting(parameter: &str) -> [(PendingJwt, String); 2] {
     let [state, _, nonce] = made_of(0);
     let redirect = JwtRedirect::new(ADDRESS, parameter);
@@ -81,7 +81,7 @@ pub(crate) fn jwt_waiting(parameter: &str) -> [(PendingJwt, String); 2] {
     ]
 }
 
-/// A JWT with those claims, which no key signed.
+/// Returns a JWT with those claims, which no key signed.
 pub(crate) fn jwt_with(claims: &str) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.c2lnbmF0dXJl", part(r#"{"alg":"HS256","typ":"JWT"}"#), part(claims))
@@ -95,7 +95,7 @@ pub(crate) fn accept<P: Pending>(pending: &mut P, text: &str) -> Result<P::Outpu
     pending.accept(&query(text), start() + SECOND)
 }
 
-/// The parameters of an address, in their order, by this test's own reading.
+/// Reads the parameters of a URL in their order, independently of the crate.
 pub(crate) fn parameters(url: &str) -> Vec<(String, String)> {
     let (_, query) = url.split_once('?').expect("a query");
     assert!(!query.contains(['#', ' ', '?']), "{url}");
@@ -112,7 +112,7 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
 }
 
-/// The value of a parameter that is there once.
+/// Returns the value of a parameter that occurs once at most.
 #[track_caller]
 pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
     let mut values = parameters(url).into_iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -121,15 +121,15 @@ pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
     value.map(|(_, value)| value)
 }
 
-/// The code, and the verifier that goes with it, as the exchange would send them.
-pub(crate) fn exchanged(authorized: Authorized) -> Option<(String, String)> {
+/// Returns the code and the verifier, as the request that redeems the code has them.
+pub(crate) fn redeemed(authorized: Authorized) -> Option<(String, String)> {
     let request = authorized.exchange()?.request(&classic()).unwrap();
     let body = format!("?{}", std::str::from_utf8(request.body().as_bytes()).unwrap());
     assert_eq!(parameter(&body, "redirect_uri").as_deref(), Some(ADDRESS));
     Some((parameter(&body, "code").unwrap(), parameter(&body, "code_verifier").unwrap()))
 }
 
-/// Everything that a callback yielded.
+/// What a callback yielded.
 #[derive(Debug, Default, PartialEq, Clone)]
 pub(crate) struct Credentials {
     pub(crate) code: Option<String>,
@@ -141,20 +141,20 @@ pub(crate) fn credentials(authorized: Authorized) -> Credentials {
     Credentials {
         token: authorized.tokens.as_ref().map(|tokens| tokens.access_token.expose().to_owned()),
         id_token: authorized.id_token.as_ref().map(|token| token.expose().to_owned()),
-        code: exchanged(authorized).map(|(code, _)| code),
+        code: redeemed(authorized).map(|(code, _)| code),
     }
 }
 
-/// The error of that kind that says that.
+/// Checks the kind of an error, and a part of its text.
 #[track_caller]
-pub(crate) fn refused<T>(outcome: Result<T, Error>, kind: ErrorKind, saying: &str) -> Error {
-    let Err(error) = outcome else { panic!("not refused: {saying}") };
+pub(crate) fn refused<T>(outcome: Result<T, Error>, kind: ErrorKind, text: &str) -> Error {
+    let Err(error) = outcome else { panic!("not refused: {text}") };
     assert_eq!(error.kind(), kind, "{error}");
-    assert!(error.to_string().contains(saying), "{error} does not say: {saying}");
+    assert!(error.to_string().contains(text), "{error} does not contain: {text}");
     error
 }
 
-/// It still waits, and the callback that belongs to it still counts.
+/// Checks that a login still waits: it accepts its own callback, once.
 #[track_caller]
 pub(crate) fn still_waits<P: Pending>(pending: &mut P, right: &str) {
     assert!(accept(pending, right).is_ok());

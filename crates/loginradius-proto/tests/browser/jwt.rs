@@ -49,8 +49,8 @@ fn a_site_address_has_a_nonce_and_an_untouched_redirect_address() {
 }
 
 #[test]
-fn the_jwt_app_is_needed_in_both_families() {
-    for app in families() {
+fn the_jwt_app_is_needed_at_both_apis() {
+    for app in both_apis() {
         let app = App::new("key").with_service(app.service().clone());
         let error = redirect().begin(&app, &random(0), start());
         refused(error, ErrorKind::Configuration, "JWT Redirect: the JWT app's name is not set");
@@ -65,16 +65,16 @@ fn the_jwt_app_is_needed_in_both_families() {
 }
 
 #[test]
-fn a_response_parameter_that_means_something_else_is_refused() {
+fn a_response_parameter_of_the_name_of_another_is_refused() {
     for name in
         ["", "state", "error", "error_description", "State", "ERROR", "error_uri", "scope", "token_type", "iss", "Iss"]
     {
-        for app in families() {
+        for app in both_apis() {
             let error = JwtRedirect::new(ADDRESS, name).begin(&app, &random(0), start());
             refused(
                 error,
                 ErrorKind::Configuration,
-                "the response parameter is empty or a name that means something else",
+                "the response parameter is empty, or is the name of another parameter of a callback",
             );
         }
     }
@@ -153,11 +153,11 @@ fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
         format!("token=&token={right}"),
         format!("Token={right}"),
         format!("state={nonce}&nonce={nonce}"),
-        // Anybody can say so.
+        // Anyone can send that.
         "error=access_denied".to_owned(),
         format!("error=access_denied&nonce={nonce}"),
     ] {
-        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "go on waiting");
+        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "keep waiting");
     }
     let received = accept(&mut pending, &format!("token={right}")).unwrap();
     assert_eq!(received.jwt.expose(), right);

@@ -10,22 +10,22 @@ use crate::fixtures::*;
 
 const PATH: &str = "/callback";
 
-/// A whole request, in one piece.
+/// Reads a whole request, in one piece.
 #[track_caller]
 fn whole(bytes: impl AsRef<[u8]>) -> Request {
     Connection::new(PATH).read(bytes.as_ref()).expect("a whole request")
 }
 
-/// The response to it, which is looked over as a browser would.
+/// Returns the checked status of the response to it, and the reply.
 #[track_caller]
-fn answered(pending: &mut PendingLogin, bytes: impl AsRef<[u8]>) -> (u16, Reply<Authorized>) {
-    let reply = whole(bytes).answer(pending, start());
-    (looked_over(&reply.bytes), reply)
+fn respond_to(pending: &mut PendingLogin, bytes: impl AsRef<[u8]>) -> (u16, Reply<Authorized>) {
+    let reply = whole(bytes).respond(pending, start());
+    (checked_status(&reply.bytes), reply)
 }
 
-/// The status of a response, if it is a well-formed one that neither is cached nor runs anything.
+/// Returns the status of a response, and checks that it is well-formed, not to be cached, and runs nothing.
 #[track_caller]
-pub(crate) fn looked_over(bytes: &[u8]) -> u16 {
+pub(crate) fn checked_status(bytes: &[u8]) -> u16 {
     let text = std::str::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
@@ -59,10 +59,10 @@ pub(crate) fn looked_over(bytes: &[u8]) -> u16 {
     status
 }
 
-/// It waits, and the right callback is still the one.
+/// Checks that the login still waits: it accepts its own callback.
 #[track_caller]
-fn went_on_waiting(pending: &mut PendingLogin, state: &str) {
-    let (status, reply) = answered(pending, format!("GET /callback?code=right&state={state} HTTP/1.1\r\n\r\n"));
+fn still_waits_at_the_loopback(pending: &mut PendingLogin, state: &str) {
+    let (status, reply) = respond_to(pending, format!("GET /callback?code=right&state={state} HTTP/1.1\r\n\r\n"));
     assert_eq!(status, 200);
     let authorized = reply.result.expect("the end").unwrap();
     assert_eq!(credentials(authorized).code.as_deref(), Some("right"));
@@ -72,19 +72,19 @@ fn went_on_waiting(pending: &mut PendingLogin, state: &str) {
 fn the_callback_ends_the_waiting() {
     let (mut pending, state) = waiting(&request());
     let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\nAccept: */*\r\n\r\n");
-    let (status, reply) = answered(&mut pending, bytes);
+    let (status, reply) = respond_to(&mut pending, bytes);
     assert_eq!(status, 200);
     assert!(String::from_utf8_lossy(&reply.bytes).contains("<h1>Back to the program</h1>"));
     let [_, verifier, _] = made_of(0);
-    assert_eq!(exchanged(reply.result.unwrap().unwrap()), Some(("c".to_owned(), verifier)));
+    assert_eq!(redeemed(reply.result.unwrap().unwrap()), Some(("c".to_owned(), verifier)));
 }
 
 #[test]
 fn a_callback_that_comes_again_gets_a_response_and_ends_nothing() {
     let (mut pending, state) = waiting(&request());
     let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n");
-    assert!(answered(&mut pending, &bytes).1.result.is_some());
-    let (status, reply) = answered(&mut pending, &bytes);
+    assert!(respond_to(&mut pending, &bytes).1.result.is_some());
+    let (status, reply) = respond_to(&mut pending, &bytes);
     assert_eq!(status, 400);
     assert!(reply.result.is_none());
 }
@@ -137,20 +137,20 @@ fn every_other_request_gets_a_response_and_ends_nothing() {
         (format!("GET /callback{callback}&x={long} HTTP/1.1\r\n\r\n"), 413),
         (format!("GET /callback{callback}{} HTTP/1.1\r\n\r\n", "&a".repeat(1000)), 413),
     ] {
-        let (status, reply) = answered(&mut pending, &bytes);
+        let (status, reply) = respond_to(&mut pending, &bytes);
         assert_eq!(status, expected, "{:.200}", bytes);
         assert!(reply.result.is_none(), "{:.200}", bytes);
     }
-    went_on_waiting(&mut pending, &state);
+    still_waits_at_the_loopback(&mut pending, &state);
 }
 
 #[test]
 fn a_head_gets_a_response_without_content() {
     for path in ["/callback", "/x"] {
         let (mut pending, _) = waiting(&request());
-        let reply = whole(format!("HEAD {path} HTTP/1.1\r\n\r\n")).answer(&mut pending, start());
+        let reply = whole(format!("HEAD {path} HTTP/1.1\r\n\r\n")).respond(&mut pending, start());
         assert!(reply.bytes.ends_with(b"\r\n\r\n"));
-        assert_eq!(looked_over(&reply.bytes), 405);
+        assert_eq!(checked_status(&reply.bytes), 405);
     }
 }
 
@@ -163,7 +163,7 @@ fn a_response_repeats_nothing_of_the_request() {
         "GET /callback HTTP/1.1\r\nM4RK\r\n\r\n",
     ] {
         let (mut pending, _) = waiting(&request());
-        assert!(!String::from_utf8_lossy(&answered(&mut pending, bytes).1.bytes).contains("M4RK"));
+        assert!(!String::from_utf8_lossy(&respond_to(&mut pending, bytes).1.bytes).contains("M4RK"));
     }
     for rest in [
         "code=M4RK",
@@ -172,7 +172,7 @@ fn a_response_repeats_nothing_of_the_request() {
         "M4RK=1",
     ] {
         let (mut pending, state) = waiting(&request());
-        let (status, reply) = answered(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
+        let (status, reply) = respond_to(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
         assert_eq!(status, 200);
         let page = String::from_utf8_lossy(&reply.bytes);
         assert!(!page.contains("M4RK") && !page.contains(&state), "{page}");
@@ -183,14 +183,14 @@ fn a_response_repeats_nothing_of_the_request() {
 #[test]
 fn a_refusal_ends_the_waiting_too() {
     for (rest, kind, text) in [
-        ("error=access_denied", ErrorKind::Denied, "The sign-in was not allowed."),
+        ("error=access_denied", ErrorKind::Denied, "The login was not allowed."),
         ("error=server_error", ErrorKind::Unavailable, "Return to the program, which says why."),
         ("error=what_is_that", ErrorKind::Refused, "Return to the program, which says why."),
         ("code=a&code=b", ErrorKind::InvalidResponse, "Return to the program, which says why."),
         ("", ErrorKind::InvalidResponse, "Return to the program, which says why."),
     ] {
         let (mut pending, state) = waiting(&request());
-        let (status, reply) = answered(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
+        let (status, reply) = respond_to(&mut pending, format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
         assert_eq!(status, 200);
         let page = String::from_utf8_lossy(&reply.bytes).into_owned();
         assert!(page.contains("<h1>Not signed in</h1>") && page.contains(text), "{page}");
@@ -198,7 +198,7 @@ fn a_refusal_ends_the_waiting_too() {
     }
     let (mut pending, state) = waiting(&request());
     let late = whole(format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n"))
-        .answer(&mut pending, start() + 10 * MINUTE);
+        .respond(&mut pending, start() + 10 * MINUTE);
     assert!(String::from_utf8_lossy(&late.bytes).contains("<h1>Not signed in</h1>"));
     refused(late.result.expect("the end"), ErrorKind::Expired, "10 minutes");
 }
@@ -213,13 +213,13 @@ fn a_slow_client_gets_there_byte_by_byte() {
         assert!(connection.read(&[]).is_none());
         assert!(connection.read(&[*byte]).is_none());
     }
-    let reply = connection.read(&[*last]).expect("a request").answer(&mut pending, start());
-    assert_eq!(looked_over(&reply.bytes), 200);
+    let reply = connection.read(&[*last]).expect("a request").respond(&mut pending, start());
+    assert_eq!(checked_status(&reply.bytes), 200);
     assert!(reply.result.unwrap().is_ok());
 }
 
 #[test]
-fn a_connection_that_is_opened_ahead_says_nothing() {
+fn a_connection_without_a_whole_request_yields_nothing() {
     let mut connection = Connection::new(PATH);
     for _ in 0..3 {
         assert!(connection.read(b"").is_none());
@@ -242,16 +242,16 @@ fn a_connection_that_never_ends_is_cut_off() {
             assert!(fed <= Callback::LIMIT + 64 * 1024, "{fed}");
         };
         let (mut pending, state) = waiting(&crate::fixtures::request());
-        let reply = request.answer(&mut pending, start());
-        assert_eq!(looked_over(&reply.bytes), 413);
+        let reply = request.respond(&mut pending, start());
+        assert_eq!(checked_status(&reply.bytes), 413);
         assert!(reply.result.is_none());
-        went_on_waiting(&mut pending, &state);
+        still_waits_at_the_loopback(&mut pending, &state);
     }
     let mut endless = Connection::new(PATH);
     assert!(endless.read(b"GET /callback HTTP/1.1\r\n").is_none());
     let refused = (0..10_000).find_map(|at| endless.read(format!("X-{at}: {}\r\n", "y".repeat(100)).as_bytes()));
     let (mut pending, _) = waiting(&crate::fixtures::request());
-    assert_eq!(looked_over(&refused.expect("a response").answer(&mut pending, start()).bytes), 413);
+    assert_eq!(checked_status(&refused.expect("a response").respond(&mut pending, start()).bytes), 413);
 }
 
 #[test]
@@ -262,8 +262,8 @@ fn a_request_that_is_whole_counts_whatever_follows_it() {
             let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n\r\n{rest}");
             let mut connection = Connection::new(PATH);
             let request = bytes.as_bytes().chunks(chunk.min(bytes.len())).find_map(|chunk| connection.read(chunk));
-            let reply = request.expect("a request").answer(&mut pending, start());
-            assert_eq!(looked_over(&reply.bytes), 200);
+            let reply = request.expect("a request").respond(&mut pending, start());
+            assert_eq!(checked_status(&reply.bytes), 200);
             assert_eq!(credentials(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
         }
     }
@@ -273,13 +273,13 @@ fn a_request_that_is_whole_counts_whatever_follows_it() {
 fn a_pipelined_callback_after_another_request_is_ignored() {
     let (mut pending, state) = waiting(&request());
     let bytes = format!("GET /x HTTP/1.1\r\n\r\nGET /callback?code=c&state={state} HTTP/1.1\r\n\r\n");
-    let (status, reply) = answered(&mut pending, bytes);
+    let (status, reply) = respond_to(&mut pending, bytes);
     assert_eq!(status, 404);
     assert!(reply.result.is_none());
-    went_on_waiting(&mut pending, &state);
+    still_waits_at_the_loopback(&mut pending, &state);
 }
 
-/// If each of them were parsed from the beginning, this would take minutes.
+/// If the bytes were parsed from the beginning at each read, this would take minutes.
 #[test]
 fn many_small_reads_end_as_one_large_one_does() {
     let mut connection = Connection::new(PATH);
@@ -288,26 +288,26 @@ fn many_small_reads_end_as_one_large_one_does() {
         assert!(connection.read(b"x").is_none());
     }
     let (mut pending, _) = waiting(&request());
-    let reply = connection.read(b"\r\n\r\n").unwrap().answer(&mut pending, start());
+    let reply = connection.read(b"\r\n\r\n").unwrap().respond(&mut pending, start());
     assert!(reply.bytes.starts_with(b"HTTP/1.1 400 "));
     let mut blank = Connection::new(PATH);
     assert!(blank.read(b"\n").is_some());
 }
 
 #[test]
-fn bare_line_feeds_are_read_as_browsers_of_old_wrote_them() {
+fn bare_line_feeds_end_lines_too() {
     let (mut pending, state) = waiting(&request());
-    let (status, reply) = answered(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.0\nHost: x\n\n"));
+    let (status, reply) = respond_to(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.0\nHost: x\n\n"));
     assert_eq!(status, 200);
     assert!(reply.result.is_some());
 }
 
 #[test]
-fn a_whole_address_as_the_target_is_read() {
+fn a_whole_url_as_the_target_is_read() {
     let (mut pending, state) = waiting(&request());
     let bytes =
         format!("GET http://127.0.0.1:8400/callback?code=c&state={state} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\n\r\n");
-    assert_eq!(answered(&mut pending, bytes).0, 200);
+    assert_eq!(respond_to(&mut pending, bytes).0, 200);
     let (mut pending, _) = waiting(&request());
     for target in [
         "http://127.0.0.1:8400/other",
@@ -317,7 +317,7 @@ fn a_whole_address_as_the_target_is_read() {
         "http:/callback",
         "ftp://x/callback",
     ] {
-        assert_eq!(answered(&mut pending, format!("GET {target}?code=c HTTP/1.1\r\n\r\n")).0, 404, "{target}");
+        assert_eq!(respond_to(&mut pending, format!("GET {target}?code=c HTTP/1.1\r\n\r\n")).0, 404, "{target}");
     }
 }
 
@@ -340,15 +340,15 @@ fn a_form_post_is_a_callback() {
             let (mut pending, _) = waiting(&request());
             let mut connection = Connection::new(PATH);
             let request = bytes.as_bytes().chunks(chunk).find_map(|chunk| connection.read(chunk)).expect("a request");
-            let reply = request.answer(&mut pending, start());
-            assert_eq!(looked_over(&reply.bytes), 200);
+            let reply = request.respond(&mut pending, start());
+            assert_eq!(checked_status(&reply.bytes), 200);
             assert_eq!(credentials(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
         }
         assert!(Connection::new(PATH).read(&bytes.as_bytes()[..bytes.len() - 1]).is_none());
     }
-    // What follows the body is none of it.
+    // What follows the body is ignored.
     let (mut pending, _) = waiting(&request());
-    let (status, _) = answered(&mut pending, post(&format!("Content-Length: {length}\r\n"), &format!("{body}evil")));
+    let (status, _) = respond_to(&mut pending, post(&format!("Content-Length: {length}\r\n"), &format!("{body}evil")));
     assert_eq!(status, 200);
 }
 
@@ -358,7 +358,7 @@ fn a_form_post_is_read_along_with_the_query_of_its_address() {
     let with = |query: &str, body: &str| {
         let (mut pending, _) = waiting(&request());
         let bytes = format!("POST /callback{query} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let (status, reply) = answered(&mut pending, bytes);
+        let (status, reply) = respond_to(&mut pending, bytes);
         (
             status,
             reply
@@ -370,7 +370,7 @@ fn a_form_post_is_read_along_with_the_query_of_its_address() {
     assert_eq!(with(&format!("?state={state}"), "code=c"), good);
     assert_eq!(with("?code=c", &format!("state={state}")), good);
     assert_eq!(with(&format!("?code=c&state={state}"), ""), good);
-    // Once in each is twice.
+    // Once in the query and once in the body is twice.
     assert_eq!(with(&format!("?code=evil&state={state}"), "code=c"), (200, Some(Err(ErrorKind::InvalidResponse))));
     assert_eq!(with(&format!("?state={state}"), &format!("code=c&state={state}")), (400, None));
     assert_eq!(with("?state=evil", &format!("code=c&state={state}")), (400, None));
@@ -400,11 +400,11 @@ fn a_form_post_of_a_length_that_is_unclear_is_refused() {
         (format!("Content-Length: {}\r\n", Callback::LIMIT + 1), 413),
         (format!("Content-Length: {}\r\n", u64::MAX), 413),
     ] {
-        let (status, reply) = answered(&mut pending, post(&headers, &body));
+        let (status, reply) = respond_to(&mut pending, post(&headers, &body));
         assert_eq!(status, expected, "{headers}");
         assert!(reply.result.is_none());
     }
-    went_on_waiting(&mut pending, &state);
+    still_waits_at_the_loopback(&mut pending, &state);
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn a_form_post_of_256_kib_is_read() {
     let start_of_body = format!("state={state}&id_token=");
     let body = format!("{start_of_body}{}", "i".repeat(Callback::LIMIT - start_of_body.len()));
     let bytes = post(&format!("Content-Length: {}\r\n", body.len()), &body);
-    let (status, reply) = answered(&mut pending, bytes);
+    let (status, reply) = respond_to(&mut pending, bytes);
     assert_eq!(status, 200);
     assert_eq!(credentials(reply.result.unwrap().unwrap()).id_token.unwrap().len(), body.len() - start_of_body.len());
 }
@@ -434,7 +434,7 @@ fn no_header_changes_what_a_callback_is() {
     ] {
         let (mut pending, _) = waiting(&request());
         let (status, reply) =
-            answered(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.1\r\n{header}\r\n\r\nstate=x"));
+            respond_to(&mut pending, format!("GET /callback?code=c&state={state} HTTP/1.1\r\n{header}\r\n\r\nstate=x"));
         assert_eq!(status, 200, "{header}");
         assert_eq!(credentials(reply.result.unwrap().unwrap()).code.as_deref(), Some("c"));
     }
@@ -451,12 +451,12 @@ fn a_page_of_another_site_learns_nothing_and_ends_nothing() {
         "OPTIONS /callback HTTP/1.1\r\nOrigin: https://evil.example\r\nAccess-Control-Request-Private-Network: true\r\n\r\n",
         "GET /callback HTTP/1.1\r\nHost: rebound.evil.example\r\n\r\n",
     ] {
-        let (status, reply) = answered(&mut pending, bytes);
+        let (status, reply) = respond_to(&mut pending, bytes);
         assert!(matches!(status, 400 | 405));
         assert!(reply.result.is_none());
         assert!(!String::from_utf8_lossy(&reply.bytes).to_ascii_lowercase().contains("access-control"));
     }
-    went_on_waiting(&mut pending, &state);
+    still_waits_at_the_loopback(&mut pending, &state);
 }
 
 #[test]
@@ -465,26 +465,26 @@ fn a_flood_of_callbacks_ends_nothing() {
     for seed in 1..2_000 {
         let [others, ..] = made_of(seed);
         let (status, reply) =
-            answered(&mut pending, format!("GET /callback?code=evil&state={others} HTTP/1.1\r\n\r\n"));
+            respond_to(&mut pending, format!("GET /callback?code=evil&state={others} HTTP/1.1\r\n\r\n"));
         assert_eq!(status, 400);
         assert!(reply.result.is_none());
     }
-    went_on_waiting(&mut pending, &state);
+    still_waits_at_the_loopback(&mut pending, &state);
 }
 
 #[test]
 fn a_jwt_comes_to_this_machine_too() {
     for (mut pending, right) in jwt_waiting("my_jwt") {
-        let strange = whole("GET /callback?my_jwt=a.b.c HTTP/1.1\r\n\r\n").answer(&mut pending, start());
+        let strange = whole("GET /callback?my_jwt=a.b.c HTTP/1.1\r\n\r\n").respond(&mut pending, start());
         assert!(strange.result.is_none());
-        let reply = whole(format!("GET /callback?{right} HTTP/1.1\r\n\r\n")).answer(&mut pending, start());
+        let reply = whole(format!("GET /callback?{right} HTTP/1.1\r\n\r\n")).respond(&mut pending, start());
         assert!(!reply.result.expect("the end").unwrap().jwt.expose().is_empty());
     }
     // In mode Post the state of a classic one stands in the address.
     let [(mut pending, _), _] = jwt_waiting("my_jwt");
     let [state, ..] = made_of(0);
     let bytes = format!("POST /callback?state={state} HTTP/1.1\r\nContent-Length: 12\r\n\r\nmy_jwt=a.b.c");
-    let reply = whole(bytes).answer(&mut pending, start());
+    let reply = whole(bytes).respond(&mut pending, start());
     assert_eq!(reply.result.expect("the end").unwrap().jwt.expose(), "a.b.c");
 }
 
@@ -494,11 +494,11 @@ fn only_its_own_path_counts() {
         let (mut pending, state) = waiting(&request());
         let mut connection = Connection::new(path);
         let bytes = format!("GET {path}?code=c&state={state} HTTP/1.1\r\n\r\n");
-        let reply = connection.read(bytes.as_bytes()).unwrap().answer(&mut pending, start());
+        let reply = connection.read(bytes.as_bytes()).unwrap().respond(&mut pending, start());
         assert!(reply.result.unwrap().is_ok());
         let (mut pending, _) = waiting(&request());
-        let reply = whole(bytes).answer(&mut pending, start());
-        assert_eq!(looked_over(&reply.bytes), 404);
+        let reply = whole(bytes).respond(&mut pending, start());
+        assert_eq!(checked_status(&reply.bytes), 404);
     }
 }
 
@@ -506,7 +506,7 @@ fn only_its_own_path_counts() {
 fn a_receiver_that_gives_up_says_why() {
     let error = loopback::expired(Duration::from_secs(300));
     assert_eq!(error.kind(), ErrorKind::Expired);
-    assert_eq!(error.to_string(), "no callback came within 300 s; begin the sign-in again");
+    assert_eq!(error.to_string(), "no callback came within 300 s; begin the login again");
     assert_eq!(loopback::cancelled().kind(), ErrorKind::Cancelled);
-    assert_eq!(loopback::cancelled().to_string(), "the program stopped waiting for the callback");
+    assert_eq!(loopback::cancelled().to_string(), "the program cancelled waiting for the callback");
 }

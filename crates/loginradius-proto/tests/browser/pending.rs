@@ -11,10 +11,10 @@ use crate::fixtures::*;
 #[test]
 fn the_callback_of_a_login_yields_its_code_and_its_verifier() {
     let [state, verifier, _] = made_of(0);
-    for app in families() {
+    for app in both_apis() {
         let mut pending = begin(&request(), &app).pending;
         let authorized = accept(&mut pending, &format!("code=the+c%6fde%21&state={state}")).unwrap();
-        assert_eq!(exchanged(authorized), Some(("the code!".to_owned(), verifier.clone())));
+        assert_eq!(redeemed(authorized), Some(("the code!".to_owned(), verifier.clone())));
     }
 }
 
@@ -25,7 +25,7 @@ fn a_callback_without_a_state_is_refused_and_changes_nothing() {
         refused(
             accept(&mut pending, text),
             ErrorKind::StateMismatch,
-            "Authorize: the callback does not belong to this sign-in",
+            "Authorize: the callback does not belong to this login",
         );
     }
     refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::StateMismatch, "does not belong");
@@ -57,7 +57,7 @@ fn a_callback_with_another_state_is_refused_and_changes_nothing() {
     for wrong in near {
         assert_ne!(wrong, state);
         for text in [format!("code=x&state={wrong}"), format!("error=access_denied&state={wrong}")] {
-            refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "go on waiting");
+            refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "keep waiting");
         }
     }
     still_waits(&mut pending, &format!("code=x&state={state}"));
@@ -73,7 +73,7 @@ fn two_states_are_none_even_if_one_of_them_is_right() {
         format!("state=evil&code=x&state={state}"),
         format!("code=x&state={state}&st%61te=evil"),
     ] {
-        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "go on waiting");
+        refused(accept(&mut pending, &text), ErrorKind::StateMismatch, "keep waiting");
     }
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
@@ -83,7 +83,7 @@ fn the_verifier_or_the_nonce_is_no_state() {
     let mut pending = begin(&request().scope("openid"), &classic()).pending;
     let [state, verifier, nonce] = made_of(0);
     for wrong in [verifier, nonce] {
-        refused(accept(&mut pending, &format!("code=x&state={wrong}")), ErrorKind::StateMismatch, "go on waiting");
+        refused(accept(&mut pending, &format!("code=x&state={wrong}")), ErrorKind::StateMismatch, "keep waiting");
     }
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
@@ -99,10 +99,10 @@ fn a_callback_counts_once() {
         format!("error=access_denied&state={state}"),
         format!("state={state}"),
     ] {
-        refused(accept(&mut pending, &again), ErrorKind::AlreadyCompleted, "the callback of this sign-in came before");
+        refused(accept(&mut pending, &again), ErrorKind::AlreadyCompleted, "the callback of this login came before");
     }
-    // Of another one it is still not the callback.
-    refused(accept(&mut pending, "code=x&state=y"), ErrorKind::StateMismatch, "go on waiting");
+    // The callback of another login still is one.
+    refused(accept(&mut pending, "code=x&state=y"), ErrorKind::StateMismatch, "keep waiting");
 }
 
 #[test]
@@ -125,13 +125,13 @@ fn its_callback_consumes_a_login_whatever_it_says() {
 fn accept_at(at: SystemTime) -> Result<(), ErrorKind> {
     let (mut pending, state) = waiting(&request());
     let outcome = pending.accept(&query(&format!("code=x&state={state}")), at).map(drop).map_err(|error| error.kind());
-    // Whichever way it went, that was its callback.
+    // In every case, that was its callback.
     refused(accept(&mut pending, &format!("code=x&state={state}")), ErrorKind::AlreadyCompleted, "came before");
     outcome
 }
 
 #[test]
-fn a_login_lives_for_ten_minutes() {
+fn a_login_is_valid_for_ten_minutes() {
     let millisecond = Duration::from_millis(1);
     assert_eq!(accept_at(start()), Ok(()));
     assert_eq!(accept_at(start() + 10 * MINUTE - millisecond), Ok(()));
@@ -152,9 +152,9 @@ fn a_clock_that_is_set_back_gives_no_more_than_ten_minutes() {
 }
 
 #[test]
-fn the_ten_minutes_hold_in_both_families_and_for_a_jwt() {
+fn the_ten_minutes_hold_at_both_apis_and_for_a_jwt() {
     for (at, taken) in [(10 * MINUTE, false), (10 * MINUTE - SECOND, true)] {
-        for app in families() {
+        for app in both_apis() {
             let mut pending = begin(&request(), &app).pending;
             let [state, ..] = made_of(0);
             assert_eq!(pending.accept(&query(&format!("code=x&state={state}")), start() + at).is_ok(), taken);
@@ -186,13 +186,13 @@ fn two_tabs_do_not_take_each_others_callbacks() {
     let states: Vec<String> = tabs.iter().map(|tab| tab.expose_state().to_owned()).collect();
     for (at, tab) in tabs.iter_mut().enumerate() {
         for (other, state) in states.iter().enumerate().filter(|(other, _)| *other != at) {
-            refused(accept(tab, &format!("code=of-{other}&state={state}")), ErrorKind::StateMismatch, "go on waiting");
+            refused(accept(tab, &format!("code=of-{other}&state={state}")), ErrorKind::StateMismatch, "keep waiting");
         }
     }
     for (at, tab) in tabs.iter_mut().enumerate() {
         let authorized = accept(tab, &format!("code=of-{at}&state={}", states[at])).unwrap();
         let [_, verifier, _] = made_of(at as u64);
-        assert_eq!(exchanged(authorized), Some((format!("of-{at}"), verifier)));
+        assert_eq!(redeemed(authorized), Some((format!("of-{at}"), verifier)));
     }
 }
 
@@ -209,7 +209,7 @@ fn the_state_of_a_callback_finds_the_login_that_waits() {
 fn nothing_is_yielded_that_was_not_requested() {
     use ResponseType::{Code, CodeIdToken, CodeIdTokenToken, CodeToken, IdToken, IdTokenToken, Token};
     for kind in [Code, Token, CodeToken, IdToken, CodeIdToken, IdTokenToken, CodeIdTokenToken] {
-        let asked = |what: &str| kind.as_str().split(' ').any(|part| part == what);
+        let requested = |what: &str| kind.as_str().split(' ').any(|part| part == what);
         for token in ["token", "access_token"] {
             let (mut pending, state) = waiting(&request().response_type(kind));
             let all = format!("state={state}&code=C&{token}=T&id_token=I&jwt=J&refresh_token=R&expires_in=60");
@@ -219,9 +219,9 @@ fn nothing_is_yielded_that_was_not_requested() {
                 assert_eq!(tokens.expires_in, Some(MINUTE));
             }
             let expected = Credentials {
-                code: asked("code").then(|| "C".to_owned()),
-                token: asked("token").then(|| "T".to_owned()),
-                id_token: asked("id_token").then(|| "I".to_owned()),
+                code: requested("code").then(|| "C".to_owned()),
+                token: requested("token").then(|| "T".to_owned()),
+                id_token: requested("id_token").then(|| "I".to_owned()),
             };
             assert_eq!(credentials(authorized), expected, "{kind:?}");
         }
@@ -236,7 +236,7 @@ fn a_token_that_is_smuggled_into_a_code_flow_is_dropped() {
         let (mut pending, state) = waiting(&request());
         let authorized = accept(&mut pending, &format!("code=c&{injected}&state={state}")).unwrap();
         assert_eq!(credentials(authorized), Credentials { code: Some("c".to_owned()), ..Credentials::default() });
-        // And is no stand-in for the code.
+        // Nor does it replace the code.
         let (mut pending, state) = waiting(&request());
         refused(
             accept(&mut pending, &format!("{injected}&state={state}")),
@@ -254,7 +254,7 @@ fn a_code_that_is_smuggled_into_a_token_flow_is_dropped() {
 }
 
 #[test]
-fn whatever_was_asked_for_has_to_be_there() {
+fn what_was_requested_has_to_be_there() {
     use ResponseType::{CodeIdTokenToken, IdToken, Token};
     for (kind, rest, lacks) in [
         (ResponseType::Code, "", "lacks `code`"),
@@ -331,7 +331,7 @@ fn the_issuer_is_checked_if_one_is_expected() {
             "x",
         ] {
             let error =
-                refused(with(required, &format!("&iss={other}")), ErrorKind::InvalidResponse, "names another issuer");
+                refused(with(required, &format!("&iss={other}")), ErrorKind::InvalidResponse, "is of another issuer");
             assert!(!error.to_string().contains("evil"), "{error}");
         }
         refused(with(required, "&iss=a&iss=b"), ErrorKind::InvalidResponse, "`iss` more than once");
@@ -341,7 +341,7 @@ fn the_issuer_is_checked_if_one_is_expected() {
             "`iss` more than once",
         );
         // RFC 9207, section 2.4: also of an error.
-        refused(with(required, "&iss=x&error=access_denied"), ErrorKind::InvalidResponse, "names another issuer");
+        refused(with(required, "&iss=x&error=access_denied"), ErrorKind::InvalidResponse, "is of another issuer");
     }
     for none in ["", "&iss=", "&ISS=https://honest.example"] {
         with(false, none).unwrap();

@@ -1,4 +1,4 @@
-//! What is true of every input, not only of those in the other tests.
+//! Properties of every input, not only of those in the other tests.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::fixtures::*;
-use crate::loopback::looked_over;
+use crate::loopback::checked_status;
 
 const RESPONSE_TYPES: [ResponseType; 7] = [
     ResponseType::Code,
@@ -26,7 +26,7 @@ const RESPONSE_TYPES: [ResponseType; 7] = [
     ResponseType::CodeIdTokenToken,
 ];
 
-/// Pieces of what a browser sends, so that chance gets past the first check.
+/// Parts of what a browser sends, so that random input gets past the first check.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let [state, ..] = made_of(0);
     let known: Vec<Vec<u8>> = [
@@ -77,12 +77,12 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => pieces(), 1 => vec(any::<u8>(), 0..400)]
 }
 
-/// Gives a callback to a login of every kind; what comes of it is printable, and at most one result.
+/// Gives a callback to a login of every kind, and checks that it is accepted once at most and its error is printable.
 fn give_to_all(callback: &Callback) -> Result<(), TestCaseError> {
     fn give<P: Pending>(mut pending: P, callback: &Callback) -> Result<(), TestCaseError> {
         let first = pending.accept(callback, start());
         let second = pending.accept(callback, start());
-        let Err(again) = second else { return Err(TestCaseError::fail("handed out twice")) };
+        let Err(again) = second else { return Err(TestCaseError::fail("accepted twice")) };
         match first {
             Ok(_) => prop_assert_eq!(again.kind(), ErrorKind::AlreadyCompleted),
             Err(error) => {
@@ -104,7 +104,7 @@ fn give_to_all(callback: &Callback) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The status of the response, whether the login still waits, and how many bytes it took.
+/// Returns the status of the response, and whether the login has ended.
 fn received(bytes: &[u8], cuts: &[usize]) -> Option<(u16, bool)> {
     let mut connection = Connection::new("/callback");
     let mut from = 0;
@@ -115,8 +115,8 @@ fn received(bytes: &[u8], cuts: &[usize]) -> Option<(u16, bool)> {
         connection.read(chunk)
     })?;
     let mut pending = begin(&request(), &classic()).pending;
-    let reply = received.answer(&mut pending, start());
-    Some((looked_over(&reply.bytes), reply.result.is_some()))
+    let reply = received.respond(&mut pending, start());
+    Some((checked_status(&reply.bytes), reply.result.is_some()))
 }
 
 /// Texts without control characters, which are refused everywhere.
@@ -129,9 +129,9 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A callback's parameters: what they are called, and what they say.
+/// A parameter of a callback.
 #[derive(Debug, Clone)]
-enum Said {
+enum Parameter {
     /// The state of one of the logins.
     State(Index),
     /// The same, changed at one place.
@@ -141,7 +141,7 @@ enum Said {
     Other(&'static str, &'static str),
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn any_parameter() -> impl Strategy<Value = Parameter> {
     const NAMES: [&str; 12] = [
         "state",
         "code",
@@ -157,11 +157,11 @@ fn said() -> impl Strategy<Value = Said> {
         "expires_in",
     ];
     prop_oneof![
-        6 => any::<Index>().prop_map(Said::State),
-        1 => (any::<Index>(), any::<Index>()).prop_map(|(whose, at)| Said::NearState(whose, at)),
-        3 => (select(vec!["jwt", "token"]), any::<Index>()).prop_map(|(name, whose)| Said::Jwt(name, whose)),
-        6 => (select(NAMES.to_vec()), select(vec!["", "a", "b", "access_denied"])).prop_map(|(name, value)| Said::Other(name, value)),
-        5 => select(vec!["code", "token", "id_token", "jwt"]).prop_map(|name| Said::Other(name, "v4lue")),
+        6 => any::<Index>().prop_map(Parameter::State),
+        1 => (any::<Index>(), any::<Index>()).prop_map(|(whose, at)| Parameter::NearState(whose, at)),
+        3 => (select(vec!["jwt", "token"]), any::<Index>()).prop_map(|(name, whose)| Parameter::Jwt(name, whose)),
+        6 => (select(NAMES.to_vec()), select(vec!["", "a", "b", "access_denied"])).prop_map(|(name, value)| Parameter::Other(name, value)),
+        5 => select(vec!["code", "token", "id_token", "jwt"]).prop_map(|name| Parameter::Other(name, "v4lue")),
     ]
 }
 
@@ -175,7 +175,7 @@ struct Tab {
 }
 
 enum Either {
-    SignIn(PendingLogin),
+    Code(PendingLogin),
     Classic(PendingJwt),
     Site(PendingJwt),
 }
@@ -188,7 +188,7 @@ impl Tab {
         let (pending, secret, asked) = match RESPONSE_TYPES.get(kind) {
             Some(kind) => {
                 let pending = request().response_type(*kind).begin(&classic(), &random, start()).unwrap().pending;
-                (Either::SignIn(pending), state, kind.as_str().split(' ').collect())
+                (Either::Code(pending), state, kind.as_str().split(' ').collect())
             }
             None if kind == 7 => (
                 Either::Classic(redirect.begin(&classic(), &random, start()).unwrap().pending),
@@ -204,7 +204,7 @@ impl Tab {
         Self { pending, secret, asked, consumed: false, yielded: 0 }
     }
 
-    /// What has to come of it, by this test's own reading of the rules.
+    /// Returns what has to come of a callback, by an implementation of the rules of this test's own.
     fn expected(&mut self, parameters: &[(String, String)], late: bool) -> Result<Credentials, ErrorKind> {
         let all = |name: &str| {
             parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect::<Vec<_>>()
@@ -257,15 +257,15 @@ impl Tab {
             ..Credentials::default()
         };
         match &mut self.pending {
-            Either::SignIn(pending) => pending.accept(callback, now).map(credentials),
+            Either::Code(pending) => pending.accept(callback, now).map(credentials),
             Either::Classic(pending) | Either::Site(pending) => pending.accept(callback, now).map(jwt),
         }
     }
 
-    /// As if another process went on.
+    /// Stores the login and reads it, as another process does.
     fn stored_and_read(&mut self) {
         match &mut self.pending {
-            Either::SignIn(pending) => *pending = PendingLogin::from_json(&pending.to_json()).unwrap(),
+            Either::Code(pending) => *pending = PendingLogin::from_json(&pending.to_json()).unwrap(),
             Either::Classic(pending) | Either::Site(pending) => {
                 *pending = PendingJwt::from_json(&pending.to_json()).unwrap()
             }
@@ -277,7 +277,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_callback_is_read_and_refused_or_taken_once(bytes in bytes(), cut in any::<Index>()) {
+    fn any_callback_is_refused_or_accepted_once(bytes in bytes(), cut in any::<Index>()) {
         let text = String::from_utf8_lossy(&bytes);
         let (query, body) = bytes.split_at(cut.index(bytes.len() + 1));
         let form = Callback::from_form(&String::from_utf8_lossy(query), body);
@@ -305,26 +305,26 @@ proptest! {
     #[test]
     fn many_logins_and_many_callbacks(
         kinds in vec(0..9_usize, 1..5),
-        rounds in vec((vec(said(), 0..6), any::<Index>(), 0..14_u64, any::<bool>(), any::<bool>()), 1..25),
+        rounds in vec((vec(any_parameter(), 0..6), any::<Index>(), 0..14_u64, any::<bool>(), any::<bool>()), 1..25),
     ) {
         let mut tabs: Vec<Tab> = kinds.iter().enumerate().map(|(number, kind)| Tab::new(number, *kind)).collect();
-        for (says, whose, minute, forwards, stored) in rounds {
+        for (sent_parameters, whose, minute, forwards, stored) in rounds {
             let mut sent = Vec::new();
             let mut known = Vec::new();
-            for said in says {
-                let (name, value, meant) = match said {
-                    Said::State(of) => ("state", of.get(&tabs).secret.clone(), None),
-                    Said::NearState(of, at) => {
+            for parameter in sent_parameters {
+                let (name, value, meant) = match parameter {
+                    Parameter::State(of) => ("state", of.get(&tabs).secret.clone(), None),
+                    Parameter::NearState(of, at) => {
                         let mut near = of.get(&tabs).secret.clone().into_bytes();
                         let at = at.index(near.len());
                         near[at] = if near[at] == b'x' { b'y' } else { b'x' };
                         ("state", String::from_utf8(near).unwrap(), None)
                     }
-                    Said::Jwt(name, of) => {
+                    Parameter::Jwt(name, of) => {
                         let nonce = &of.get(&tabs).secret;
                         (name, jwt_with(&format!(r#"{{"nonce":"{nonce}"}}"#)), Some(format!("JWT-OF-{nonce}")))
                     }
-                    Said::Other(name, value) => (name, value.to_owned(), None),
+                    Parameter::Other(name, value) => (name, value.to_owned(), None),
                 };
                 known.push((name.to_owned(), meant.unwrap_or_else(|| value.clone())));
                 sent.push((name, value));
@@ -350,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn every_address_says_what_was_given_and_each_once(
+    fn every_url_has_each_parameter_once(
         id in text(),
         scope in text(),
         others in vec(("[a-z_]{1,12}|\\PC{1,10}", text()), 0..5),
@@ -367,11 +367,11 @@ proptest! {
         for (name, value) in &others {
             request = request.parameter(name, value);
         }
-        for app in families() {
+        for app in both_apis() {
             let service = app.service().clone().with_dialect(Dialect::new().with_challenge_method(method)).unwrap();
             let app = loginradius_proto::App::new(&id).with_oauth_app("my-oauth-app").with_service(service);
             let Ok(login) = request.begin(&app, &random(seed), start()) else {
-                // Nothing but a name of ours is refused here.
+                // Only a name of ours is refused here.
                 let ours = ["redirect_uri", "response_type"];
                 prop_assert!(others.iter().any(|(name, _)| ours.contains(&name.to_ascii_lowercase().as_str())));
                 continue;
@@ -407,7 +407,7 @@ proptest! {
     }
 
     #[test]
-    fn every_jwt_address_says_what_was_given_and_each_once(key in text(), jwt_app in text(), in_return in text(), seed in any::<u64>()) {
+    fn every_jwt_url_has_each_parameter_once(key in text(), jwt_app in text(), in_return in text(), seed in any::<u64>()) {
         let (key, jwt_app) = (format!("k{}y", key.trim()), format!("a{}p", jwt_app.trim()));
         let value = percent_encoding::utf8_percent_encode(&in_return, percent_encoding::NON_ALPHANUMERIC);
         let address = format!("{ADDRESS}?back={value}");
@@ -435,12 +435,12 @@ proptest! {
             let _ = tab.accept(&query(&text), start());
         }
         let json = match &tab.pending {
-            Either::SignIn(pending) => pending.to_json(),
+            Either::Code(pending) => pending.to_json(),
             Either::Classic(pending) | Either::Site(pending) => pending.to_json(),
         };
         tab.stored_and_read();
         let again = match &tab.pending {
-            Either::SignIn(pending) => pending.to_json(),
+            Either::Code(pending) => pending.to_json(),
             Either::Classic(pending) | Either::Site(pending) => pending.to_json(),
         };
         prop_assert_eq!(&again, &json);
@@ -463,7 +463,7 @@ proptest! {
         "\\PC{0,40}",
         "(https?|HTTP|com\\.a|javascript|x):(//)?[a-z0-9.@:\\[\\]%\\\\-]{0,20}[/?#@\\\\]{0,2}[ -~]{0,15}",
     ]) {
-        for app in families() {
+        for app in both_apis() {
             match AuthorizationRequest::new(&address).begin(&app, &random(0), start()) {
                 Ok(login) => {
                     prop_assert_eq!(parameter(&login.url, "redirect_uri"), Some(address.clone()));
@@ -480,7 +480,7 @@ proptest! {
     }
 
     #[test]
-    fn at_any_time_a_login_is_good_for_less_than_ten_minutes(began in 0..1_u64 << 45, away in 0..1_500_000_u64, forwards in any::<bool>()) {
+    fn at_any_time_a_login_is_valid_for_less_than_ten_minutes(began in 0..1_u64 << 45, away in 0..1_500_000_u64, forwards in any::<bool>()) {
         let began_at = SystemTime::UNIX_EPOCH + Duration::from_millis(began);
         let now = if forwards { began + away } else { began.saturating_sub(away) };
         let mut pending = request().begin(&classic(), &random(0), began_at).unwrap().pending;

@@ -1,32 +1,32 @@
-//! Which addresses a callback may come to.
+//! Which redirect URIs are accepted.
 
 use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, JwtRedirect, loopback};
 
 use crate::fixtures::*;
 
-/// Both ways out, in both families.
+/// Checks that both requests refuse it, at both APIs.
 #[track_caller]
-fn is_refused(address: &str, saying: &str) {
-    for app in families() {
+fn is_refused(address: &str, text: &str) {
+    for app in both_apis() {
         let error = refused(
             AuthorizationRequest::new(address).begin(&app, &random(0), start()),
             ErrorKind::Configuration,
-            saying,
+            text,
         );
         assert!(error.to_string().contains("redirect_uri"), "{error}");
         let error = refused(
             JwtRedirect::new(address, "token").begin(&app, &random(0), start()),
             ErrorKind::Configuration,
-            saying,
+            text,
         );
         assert!(error.to_string().contains("return_url"), "{error}");
     }
 }
 
 #[track_caller]
-fn is_taken(address: &str) {
-    for app in families() {
+fn is_accepted(address: &str) {
+    for app in both_apis() {
         let login = AuthorizationRequest::new(address).begin(&app, &random(0), start());
         let url = login.unwrap_or_else(|error| panic!("{address}: {error}")).url;
         assert_eq!(parameter(&url, "redirect_uri").as_deref(), Some(address));
@@ -50,7 +50,7 @@ fn https_addresses() {
         "https://app.example/a:b",
         "https://app.example/%C3%A4",
     ] {
-        is_taken(address);
+        is_accepted(address);
     }
 }
 
@@ -64,7 +64,7 @@ fn http_addresses_of_this_machine() {
         "http://[::1]:8400/cb",
         "HTTP://127.0.0.1:1/",
     ] {
-        is_taken(address);
+        is_accepted(address);
     }
 }
 
@@ -143,7 +143,7 @@ fn scripts_and_other_schemes_are_refused() {
         ":x",
         "://app.example/",
     ] {
-        is_refused(address, "begins with none of https://, http:// to this machine, and an app's own scheme");
+        is_refused(address, "has to begin with https://, with http:// and this machine, or with an app's own scheme");
     }
 }
 
@@ -156,11 +156,11 @@ fn an_address_without_a_scheme_is_refused() {
 }
 
 #[test]
-fn a_forgotten_scheme_is_not_taken_for_an_apps_own() {
+fn a_host_without_a_scheme_is_not_taken_for_an_apps_own_scheme() {
     for address in
         ["127.0.0.1:8400/callback", "app.example:443/cb", "1.2:x", ".:x", "-.a:x", "+.a:x", "com.example.app:"]
     {
-        for app in families() {
+        for app in both_apis() {
             refused(
                 AuthorizationRequest::new(address).begin(&app, &random(0), start()),
                 ErrorKind::Configuration,
@@ -180,7 +180,7 @@ fn an_apps_own_scheme_has_a_dot() {
     for address in
         ["com.example.app:/cb", "com.example.app://cb", "com.example.app:cb", "Com.Example.App:/cb", "a.b-c+d:/x"]
     {
-        is_taken(address);
+        is_accepted(address);
     }
 }
 
@@ -256,7 +256,7 @@ fn an_address_that_has_a_parameter_of_the_callback_is_refused() {
     // Every callback would have it twice.
     for name in ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"] {
         for address in [format!("{ADDRESS}?{name}=x"), format!("{ADDRESS}?a=b&{name}"), format!("{ADDRESS}?{name}=")] {
-            for app in families() {
+            for app in both_apis() {
                 let request = AuthorizationRequest::new(&address);
                 refused(request.begin(&app, &random(0), start()), ErrorKind::Configuration, name);
             }
@@ -264,7 +264,7 @@ fn an_address_that_has_a_parameter_of_the_callback_is_refused() {
     }
     for name in ["state", "error", "error_description", "my_jwt"] {
         let address = format!("{ADDRESS}?{name}=x");
-        for app in families() {
+        for app in both_apis() {
             let redirect = JwtRedirect::new(&address, "my_jwt");
             refused(redirect.begin(&app, &random(0), start()), ErrorKind::Configuration, name);
         }
@@ -276,7 +276,7 @@ fn an_address_on_this_machine_is_made_of_a_port_and_a_path() {
     assert_eq!(loopback::redirect_uri(8400, "/callback").unwrap(), "http://127.0.0.1:8400/callback");
     assert_eq!(loopback::redirect_uri(65535, "/").unwrap(), "http://127.0.0.1:65535/");
     assert_eq!(loopback::redirect_uri(1, "/a/b-c_d.e~f").unwrap(), "http://127.0.0.1:1/a/b-c_d.e~f");
-    is_taken(&loopback::redirect_uri(8400, "/callback").unwrap());
+    is_accepted(&loopback::redirect_uri(8400, "/callback").unwrap());
     for path in
         ["", "callback", "/cb?x", "/cb%20", "/cb#x", "/a b", "/a\\b", "/ä", "/a\r\nb", "@evil.example/", "//cb\0"]
     {
@@ -302,7 +302,7 @@ fn an_address_that_is_far_too_long_is_refused_as_a_setting() {
         format!("{ADDRESS}?{}", "x".repeat(300_000)),
         format!("{ADDRESS}?{}", "&".repeat(1001)),
     ] {
-        for app in families() {
+        for app in both_apis() {
             refused(
                 AuthorizationRequest::new(&address).begin(&app, &random(0), start()),
                 ErrorKind::Configuration,

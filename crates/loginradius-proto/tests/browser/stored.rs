@@ -12,13 +12,13 @@ fn stored() -> String {
 }
 
 #[test]
-fn a_stored_login_goes_on_where_it_was() {
+fn a_stored_login_continues_where_it_was() {
     let [state, verifier, nonce] = made_of(0);
     let mut pending = PendingLogin::from_json(&stored()).unwrap();
     assert_eq!((pending.expose_state(), pending.nonce()), (state.as_str(), Some(nonce.as_str())));
-    refused(accept(&mut pending, "code=c&state=x"), ErrorKind::StateMismatch, "go on waiting");
+    refused(accept(&mut pending, "code=c&state=x"), ErrorKind::StateMismatch, "keep waiting");
     let authorized = accept(&mut pending, &format!("code=c&state={state}&iss=https://honest.example")).unwrap();
-    assert_eq!(exchanged(authorized), Some(("c".to_owned(), verifier)));
+    assert_eq!(redeemed(authorized), Some(("c".to_owned(), verifier)));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn every_setting_survives_storing() {
         let response_type = all.into_iter().find(|known| known.as_str() == kind).unwrap();
         let app = speaking(&classic(), Dialect::new().with_grant_type_of_code(true).with_response_type(false));
         let json = begin(&request().response_type(response_type), &app).pending.to_json();
-        // A program of before takes the dialect from there.
+        // An older program takes the dialect from there.
         assert!(json.contains(r#""with_grant_type":true,"without_response_type":true"#), "{json}");
         let mut pending = PendingLogin::from_json(&json).unwrap();
         assert_eq!(pending.to_json(), json);
@@ -99,23 +99,23 @@ fn the_ten_minutes_count_from_the_beginning_and_not_from_the_reading() {
 }
 
 #[test]
-fn a_stored_jwt_login_goes_on_where_it_was() {
+fn a_stored_jwt_login_continues_where_it_was() {
     for (pending, right) in jwt_waiting("my_jwt") {
         let json = pending.to_json();
         let mut pending = PendingJwt::from_json(&json).unwrap();
         assert_eq!(pending.to_json(), json);
-        refused(accept(&mut pending, "my_jwt=a.b.c&state=x"), ErrorKind::StateMismatch, "go on waiting");
+        refused(accept(&mut pending, "my_jwt=a.b.c&state=x"), ErrorKind::StateMismatch, "keep waiting");
         still_waits(&mut pending, &right);
     }
 }
 
-/// Whatever each of the two refuses to read, with that in the message.
+/// Checks that neither of the two reads it, and a part of the message.
 #[track_caller]
-fn unreadable(json: &str, saying: &str) {
-    let error = refused(PendingLogin::from_json(json), ErrorKind::Configuration, saying);
-    assert!(error.to_string().starts_with("Authorize: the stored sign-in"), "{error}");
-    let error = refused(PendingJwt::from_json(json), ErrorKind::Configuration, saying);
-    assert!(error.to_string().starts_with("JWT Redirect: the stored sign-in"), "{error}");
+fn unreadable(json: &str, text: &str) {
+    let error = refused(PendingLogin::from_json(json), ErrorKind::Configuration, text);
+    assert!(error.to_string().starts_with("Authorize: the stored login"), "{error}");
+    let error = refused(PendingJwt::from_json(json), ErrorKind::Configuration, text);
+    assert!(error.to_string().starts_with("JWT Redirect: the stored login"), "{error}");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_stored_login_of_another_version_is_refused() {
     }
 }
 
-/// Each part of the stored form, changed to something else in turn.
+/// Returns the stored form with another value at that path.
 fn tampered(json: &str, path: &str, value: Value) -> String {
     let mut stored: Value = serde_json::from_str(json).unwrap();
     *stored.pointer_mut(path).unwrap_or_else(|| panic!("{path}")) = value;
@@ -181,7 +181,7 @@ fn a_tampered_login_is_refused_where_that_can_be_seen() {
             &" ".repeat(43),
         ] {
             let tampered = tampered(&json, path, Value::from(value));
-            refused(PendingLogin::from_json(&tampered), ErrorKind::Configuration, "the stored sign-in was changed");
+            refused(PendingLogin::from_json(&tampered), ErrorKind::Configuration, "the stored login was changed");
         }
         refused(
             PendingLogin::from_json(&tampered(&json, path, Value::Null)),
@@ -232,11 +232,11 @@ fn a_tampered_jwt_login_is_refused_where_that_can_be_seen() {
         let json = pending.to_json();
         for value in ["", "x", &"A".repeat(42), &"A".repeat(44)] {
             let tampered = tampered(&json, "/jwt/awaiting/secret", Value::from(value));
-            refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored sign-in was changed");
+            refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored login was changed");
         }
         for value in ["", "state", "State", "error", "error_description"] {
             let tampered = tampered(&json, "/jwt/parameter", Value::from(value));
-            refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored sign-in was changed");
+            refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored login was changed");
         }
         for (path, value) in [
             ("/jwt/bound_by", Value::from("nothing")),
