@@ -32,7 +32,7 @@ struct Detail {
     /// What happened, without the operation and without the source.
     message: String,
     user_action: Option<UserAction>,
-    /// What to do, where that is more than the kind says.
+    /// What to do, where that is known more exactly than by the kind.
     hint: Option<&'static str>,
     notes: Vec<String>,
     status: Option<StatusCode>,
@@ -179,7 +179,7 @@ impl UserAction {
                 "a password alone is not enough, and no second factor can be asked for here: use a device login, or a \
                  login through a browser"
             }
-            Self::Other => "the user has to act as that says",
+            Self::Other => "the user has to do what that text asks for",
         }
     }
 }

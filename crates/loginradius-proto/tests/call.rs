@@ -272,11 +272,11 @@ fn a_wait_that_the_server_asks_for_is_kept() {
 #[test]
 fn a_server_that_asks_for_more_than_the_longest_wait_ends_the_call_at_once() {
     for (name, _, success, run) in repeatable() {
-        for (wait, asked) in [("11", s(11)), ("86400", s(86_400)), ("99999999999999999999999", Duration::MAX)] {
+        for (wait, retry_after) in [("11", s(11)), ("86400", s(86_400)), ("99999999999999999999999", Duration::MAX)] {
             let finished = run(Retry::default(), 1, &[AskedToWait(429, wait), *success]);
             assert_eq!((finished.sent.len(), finished.ended), (1, s(0)), "{name}");
             let error = finished.result.expect_err(name);
-            assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(asked)), "{name}");
+            assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(retry_after)), "{name}");
         }
         let patient = Retry::default().with_max_wait(s(60));
         assert!(run(patient, 1, &[AskedToWait(429, "11"), *success]).result.is_ok(), "{name}");
@@ -489,8 +489,8 @@ proptest! {
             prop_assert_eq!(finished.result.is_ok(), last == success || matches!((name, last), (&"revoke", Responded(200, TOKENS))));
             for (pair, outcome) in finished.sent.windows(2).zip(before) {
                 let wait = pair[1] - pair[0];
-                if let AskedToWait(_, asked) = outcome {
-                    prop_assert!(wait >= s(asked.parse().expect("what was waited for is a number")), "{}", name);
+                if let AskedToWait(_, retry_after) = outcome {
+                    prop_assert!(wait >= s(retry_after.parse().expect("what was waited for is a number")), "{}", name);
                 }
                 let timeout = if *outcome == NoResponse { s(30) } else { s(0) };
                 prop_assert!(wait <= retry.max_wait.max(timeout + retry.max_wait), "{} waited {:?}", name, wait);

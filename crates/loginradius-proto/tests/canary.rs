@@ -466,7 +466,7 @@ fn tokens(slot: &str) -> TokenSet {
     tokens
 }
 
-/// What a server responds, and what a store says of a save.
+/// What a server responds, and the result of a save.
 type Faults<'a> = (&'a dyn Fn() -> Outcome, &'a dyn Fn() -> Result<(), SaveError>);
 
 /// A session in one process: what its flows print on their way is searched.

@@ -562,7 +562,7 @@ fn a_retry_after_at_the_very_end_is_beyond_it() {
     assert_eq!(device.clock(), s(595));
 }
 
-// Answers that are final
+// Responses that are final
 
 #[test]
 fn what_loginradius_refuses_is_final_at_200_and_400() {

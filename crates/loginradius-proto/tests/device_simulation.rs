@@ -277,7 +277,7 @@ impl Simulation {
             .filter(|(_, to, _)| !endless || *to < NEVER)
             .collect();
 
-        // What the server insists on need not be what it said: a client has to keep at least a second.
+        // The server may enforce another interval than it sent: a client keeps at least a second.
         let insists = if interval == NEVER { SECOND } else { interval };
         Self {
             server: Server {
@@ -437,7 +437,7 @@ impl Simulation {
         now
     }
 
-    /// A poll goes out; returns when the caller comes back with its outcome, or without one.
+    /// Sends a poll, and returns when the caller comes back with its outcome, or without one.
     fn poll(&mut self, flow: &mut DeviceFlow, now: Time, deadline: Time, coverage: &mut Coverage) -> Time {
         let seed = self.seed;
         let waited = now - self.last_outcome;
@@ -447,8 +447,8 @@ impl Simulation {
             self.interval
         );
         assert!(now < self.ends || self.must_poll, "seed {seed}: polled at {now}, after {}", self.ends);
-        let asked = self.not_before;
-        assert!(now >= asked || asked >= self.ends, "seed {seed}: polled at {now}, before {asked}");
+        let not_before = self.not_before;
+        assert!(now >= not_before || not_before >= self.ends, "seed {seed}: polled at {now}, before {not_before}");
         self.must_poll = false;
         self.polls += 1;
 

@@ -475,8 +475,8 @@ fn a_flood_of_callbacks_ends_nothing() {
 #[test]
 fn a_jwt_comes_to_this_machine_too() {
     for (mut pending, right) in jwt_waiting("my_jwt") {
-        let strange = whole("GET /callback?my_jwt=a.b.c HTTP/1.1\r\n\r\n").respond(&mut pending, start());
-        assert!(strange.result.is_none());
+        let other = whole("GET /callback?my_jwt=a.b.c HTTP/1.1\r\n\r\n").respond(&mut pending, start());
+        assert!(other.result.is_none());
         let reply = whole(format!("GET /callback?{right} HTTP/1.1\r\n\r\n")).respond(&mut pending, start());
         assert!(!reply.result.expect("the end").unwrap().jwt.expose().is_empty());
     }

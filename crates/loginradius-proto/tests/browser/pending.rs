@@ -271,7 +271,7 @@ fn what_was_requested_has_to_be_there() {
 }
 
 #[test]
-fn what_was_asked_for_and_comes_twice_is_refused() {
+fn what_was_requested_and_comes_twice_is_refused() {
     for twice in ["code=a&code=b", "code=a&code=a", "code=&code=a", "code=a&code=", "code=a&code", "code=a&c%6fde=b"] {
         let (mut pending, state) = waiting(&request());
         refused(
@@ -348,7 +348,7 @@ fn the_issuer_is_checked_if_one_is_expected() {
         refused(with(true, none), ErrorKind::InvalidResponse, "names no issuer");
     }
     refused(with(true, "&error=access_denied"), ErrorKind::InvalidResponse, "names no issuer");
-    // Nobody said what to expect.
+    // No issuer is expected.
     let (mut pending, state) = waiting(&request());
     accept(&mut pending, &format!("code=c&state={state}&iss=https://any.example")).unwrap();
 }

@@ -165,11 +165,11 @@ fn any_parameter() -> impl Strategy<Value = Parameter> {
     ]
 }
 
-/// A login that waits, and what this test knows of it.
+/// A login that waits for its callback, and what has to come of that.
 struct Tab {
     pending: Either,
     secret: String,
-    asked: BTreeSet<&'static str>,
+    requested: BTreeSet<&'static str>,
     consumed: bool,
     yielded: usize,
 }
@@ -185,7 +185,7 @@ impl Tab {
         let random = random(number as u64);
         let [state, _, nonce] = made_of(number as u64);
         let redirect = JwtRedirect::new(ADDRESS, "jwt");
-        let (pending, secret, asked) = match RESPONSE_TYPES.get(kind) {
+        let (pending, secret, requested) = match RESPONSE_TYPES.get(kind) {
             Some(kind) => {
                 let pending = request().response_type(*kind).begin(&classic(), &random, start()).unwrap().pending;
                 (Either::Code(pending), state, kind.as_str().split(' ').collect())
@@ -201,7 +201,7 @@ impl Tab {
                 BTreeSet::from(["jwt"]),
             ),
         };
-        Self { pending, secret, asked, consumed: false, yielded: 0 }
+        Self { pending, secret, requested, consumed: false, yielded: 0 }
     }
 
     /// Returns what has to come of a callback, by an implementation of the rules of this test's own.
@@ -214,11 +214,11 @@ impl Tab {
             [value] => Ok(Some(value.clone()).filter(|value| !value.is_empty())),
             _ => Err(ErrorKind::InvalidResponse),
         };
-        let shown = match self.pending {
+        let secret = match self.pending {
             Either::Site(_) => one("jwt").ok().flatten().and_then(|jwt| jwt.strip_prefix("JWT-OF-").map(str::to_owned)),
             _ => one("state").ok().flatten(),
         };
-        if shown.as_ref() != Some(&self.secret) {
+        if secret.as_ref() != Some(&self.secret) {
             return Err(ErrorKind::StateMismatch);
         }
         if std::mem::replace(&mut self.consumed, true) {
@@ -231,8 +231,8 @@ impl Tab {
             one("error_description")?;
             return Err(if error == "access_denied" { ErrorKind::Denied } else { ErrorKind::Refused });
         }
-        let asked = |what: &str, names: &[&str]| {
-            if !self.asked.contains(what) {
+        let requested = |what: &str, names: &[&str]| {
+            if !self.requested.contains(what) {
                 return Ok(None);
             }
             let values = names.iter().map(|name| one(name)).collect::<Result<Vec<_>, _>>()?;
@@ -241,13 +241,13 @@ impl Tab {
                 _ => Err(ErrorKind::InvalidResponse),
             }
         };
-        let code = asked("code", &["code"])?;
-        let token = asked("token", &["token", "access_token"])?;
-        let id_token = asked("id_token", &["id_token"])?;
+        let code = requested("code", &["code"])?;
+        let token = requested("token", &["token", "access_token"])?;
+        let id_token = requested("id_token", &["id_token"])?;
         if token.is_some() {
             one("expires_in")?;
         }
-        let jwt = asked("jwt", &["jwt"])?;
+        let jwt = requested("jwt", &["jwt"])?;
         Ok(Credentials { code, token: token.or(jwt), id_token })
     }
 
