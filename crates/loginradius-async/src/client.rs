@@ -93,11 +93,7 @@ impl Client {
         deadline: Option<Instant>,
     ) -> Result<E::Response, Error> {
         let call = Call::new(endpoint, self.app(), seed()).retry(self.retry()).timeout(self.timeout());
-        self.run(match deadline {
-            Some(deadline) => call.deadline(deadline),
-            None => call,
-        })
-        .await
+        self.run(call.deadline(deadline)).await
     }
 
     /// Begins a login through a browser: makes the address to open, and the pending login to keep until the

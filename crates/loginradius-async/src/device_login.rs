@@ -1,6 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{DeviceFlow, DeviceProgress, Error, Flow, PendingDevice, Step, TokenSet};
@@ -30,6 +30,8 @@ pub struct DeviceLogin {
     client: Client,
     flow: DeviceFlow,
     grant: DeviceGrant,
+    /// How long to wait for the user's decision.
+    within: Option<Duration>,
     on_progress: Option<OnProgress>,
 }
 
@@ -37,7 +39,7 @@ type OnProgress = Box<dyn FnMut(&DeviceProgress) + Send>;
 
 impl DeviceLogin {
     fn new(client: Client, flow: DeviceFlow, grant: DeviceGrant) -> Self {
-        Self { client, flow, grant, on_progress: None }
+        Self { client, flow, grant, within: None, on_progress: None }
     }
 
     /// Returns what to show the user: the address and the code.
@@ -50,6 +52,15 @@ impl DeviceLogin {
     pub fn on_progress(mut self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Self {
         self.on_progress = Some(Box::new(on_progress));
         self
+    }
+
+    /// Sets how long to [wait](Self::wait) for the user's decision, from when the wait begins. By default it is as long as
+    /// the code is valid, whatever [`Client::within`] is.
+    ///
+    /// The code outlives the wait: [`pending`](Self::pending), stored before, can be resumed.
+    #[doc(alias = "deadline")]
+    pub fn within(self, time: Duration) -> Self {
+        Self { within: Some(time), ..self }
     }
 
     /// Returns the login as it stands, to be stored and [resumed](Client::resume_device_login) later, in another
@@ -66,9 +77,10 @@ impl DeviceLogin {
     /// # Errors
     ///
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
-    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`Client::within`], and what LoginRadius
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what LoginRadius
     /// says of the poll. Lost responses and servers that are out of order end nothing.
     pub async fn wait(mut self) -> Result<TokenSet, Error> {
+        self.flow = self.flow.deadline(self.within.and_then(|time| Instant::now().checked_add(time)));
         loop {
             match self.flow.step(Instant::now()) {
                 Step::Send { request, options } => {
@@ -93,28 +105,19 @@ impl Client {
     ///
     /// Those of [`call`](Self::call).
     pub async fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<DeviceLogin, Error> {
-        let (deadline, sent) = (self.deadline(), Instant::now());
-        let grant = self.call_by(request, deadline).await?;
+        let sent = Instant::now();
+        let grant = self.call(request).await?;
         let arrived = Instant::now();
         let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
             .round_trip(arrived.duration_since(sent), arrived)
             .timeout(self.timeout());
-        let flow = match deadline {
-            Some(deadline) => flow.deadline(deadline),
-            None => flow,
-        };
         Ok(DeviceLogin::new(self.clone(), flow, grant))
     }
 
     /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process.
     pub fn resume_device_login(&self, pending: &PendingDevice) -> DeviceLogin {
         let flow = DeviceFlow::resume(self.app(), pending, Instant::now(), SystemTime::now(), seed());
-        let flow = flow.timeout(self.timeout());
-        let flow = match self.deadline() {
-            Some(deadline) => flow.deadline(deadline),
-            None => flow,
-        };
-        DeviceLogin::new(self.clone(), flow, pending.grant().clone())
+        DeviceLogin::new(self.clone(), flow.timeout(self.timeout()), pending.grant().clone())
     }
 
     /// Signs in a device: requests a code, lets `prompt` show it, and waits until the user has decided.
@@ -144,7 +147,9 @@ impl Client {
         request: &RequestDeviceCode,
         prompt: impl FnOnce(&DeviceGrant) -> Result<(), Box<dyn StdError + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
-        let login = self.begin_device_login(request).await?;
+        let deadline = self.deadline();
+        let mut login = self.begin_device_login(request).await?;
+        login.within = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         prompt(login.grant())
             .map_err(|error| Error::cancelled("the code could not be shown to the user").with_source(error))?;
         login.wait().await

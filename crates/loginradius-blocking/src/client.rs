@@ -90,10 +90,7 @@ impl Client {
 
     pub(crate) fn call_by<E: Endpoint>(&self, endpoint: &E, deadline: Option<Instant>) -> Result<E::Response, Error> {
         let call = Call::new(endpoint, self.app(), seed()).retry(self.retry()).timeout(self.timeout());
-        self.run(match deadline {
-            Some(deadline) => call.deadline(deadline),
-            None => call,
-        })
+        self.run(call.deadline(deadline))
     }
 
     /// Begins a login through a browser: makes the address to open, and the pending login to keep until the

@@ -122,6 +122,10 @@ pub trait DeviceLogin: Sized {
     /// `pending`.
     fn pending(&self) -> PendingDevice;
 
+    /// `within`.
+    #[must_use]
+    fn within(self, time: Duration) -> Self;
+
     /// `on_progress` with that function, and `wait`.
     ///
     /// # Errors

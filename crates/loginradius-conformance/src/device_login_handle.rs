@@ -77,14 +77,26 @@ fn without_time_nothing_is_sent<A: Adapter>() {
     assert!(setup.emulator.requests().is_empty());
 }
 
+/// The client's own time is for the request of the code, not for the user.
+fn a_clients_time_does_not_limit_the_users<A: Adapter>() {
+    let setup = Setup::<A>::new(60);
+    let client = setup.client.within(Duration::from_millis(800));
+    let login = client.begin_device_login(&RequestDeviceCode::new()).unwrap();
+    setup.emulator.approve(&login.grant().user_code).unwrap();
+    login.wait(|_| ()).unwrap();
+
+    // A whole login is one operation.
+    let error = client.device_login(&RequestDeviceCode::new(), |_| Ok(())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:?}");
+}
+
 /// The code lives on, and another client, perhaps in another process, continues with it.
 fn a_login_whose_time_is_over_can_be_resumed<A: Adapter>() {
     let setup = Setup::<A>::new(60);
     let start = Instant::now();
-    let client = setup.client.within(Duration::from_millis(1500));
-    let login = client.begin_device_login(&RequestDeviceCode::new()).unwrap();
+    let login = setup.client.begin_device_login(&RequestDeviceCode::new()).unwrap();
     let (code, stored) = (login.grant().user_code.clone(), login.pending().to_json());
-    let error = login.wait(|_| ()).unwrap_err();
+    let error = login.within(Duration::from_millis(1500)).wait(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:?}");
     assert!(start.elapsed() >= Duration::from_millis(1500));
     assert!(error.is_transient() && !error.requires_login());
@@ -100,5 +112,6 @@ cases!(($) device_login_handle device_login_handle_cases {
     the_user_decides_while_the_program_waits,
     a_prompt_that_fails_cancels_the_login,
     without_time_nothing_is_sent,
+    a_clients_time_does_not_limit_the_users,
     a_login_whose_time_is_over_can_be_resumed,
 });

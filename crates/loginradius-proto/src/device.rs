@@ -199,8 +199,8 @@ impl DeviceFlow {
     /// The error is [`ErrorKind::DeadlineExceeded`]. The codes stay valid until [`expires_at`](Self::expires_at): a flow
     /// that is [resumed](Self::resume) can still yield the tokens.
     #[must_use]
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+    pub fn deadline(mut self, deadline: impl Into<Option<Instant>>) -> Self {
+        self.deadline = deadline.into();
         self
     }
 
@@ -417,11 +417,18 @@ impl Flow for DeviceFlow {
                 Step::Done(Err(error))
             }
             State::Waiting { until } if now < *until => Step::Wait(earlier(*until, self.deadline)),
-            State::Waiting { .. } if now < self.expires_at || self.must_poll => self.send(now),
-            State::Waiting { .. } => {
+            State::Waiting { .. } if now >= self.expires_at && !self.must_poll => {
                 let error = self.expired_error();
                 self.state = State::Done(None);
                 Step::Done(Err(error))
+            }
+            State::Waiting { .. } => {
+                let response_at = after(now, self.round_trip.saturating_mul(2));
+                match self.deadline {
+                    // A poll that the deadline cut off might lose the tokens.
+                    Some(deadline) if response_at > deadline => Step::Wait(deadline),
+                    _ => self.send(now),
+                }
             }
             State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::already_completed()))),
         }

@@ -303,8 +303,8 @@ impl<E: Endpoint> Call<E> {
     /// A request that is stopped then is an [`ErrorKind::OutcomeUnknown`]. If nothing could be sent before, the error is
     /// [`ErrorKind::DeadlineExceeded`].
     #[must_use]
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+    pub fn deadline(mut self, deadline: impl Into<Option<Instant>>) -> Self {
+        self.deadline = deadline.into();
         self
     }
 

@@ -77,8 +77,8 @@ impl Service {
     /// Makes the classic API at another URL: that of a gateway, a custom domain or an emulator. If it has a path, that is
     /// the beginning of every path.
     ///
-    /// [LoginRadius's API host](Self::api_host) is taken to be at the same URL; [`with_api_host`](Self::with_api_host)
-    /// sets another.
+    /// [LoginRadius's API host](Self::api_host) is taken to be at the same URL, unless that is one of `loginradius.com`;
+    /// [`with_api_host`](Self::with_api_host) sets another.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Service {
                  whole URL to `Service::site_at`",
             ));
         }
-        let base = BaseUrl::parse(&format!("https://{host}"))?;
+        let base = BaseUrl::parse("site", &format!("https://{host}"))?;
         if !base.loopback && !host.contains(['.', ':']) {
             return Err(Error::configuration(
                 "the site has no domain: use a whole host such as acme.hub.loginradius.com",
@@ -127,24 +127,27 @@ impl Service {
     }
 
     fn at(api: Api, url: &str) -> Result<Self, Error> {
-        let base = BaseUrl::parse(url)?;
-        Ok(Self { api_host: base.clone(), ..Self::new(api, base) })
+        let base = BaseUrl::parse("base URL", url)?;
+        let service = Self::new(api, base.clone());
+        Ok(if base.is_loginradius() { service } else { Self { api_host: base, ..service } })
     }
 
     fn new(api: Api, base: BaseUrl) -> Self {
-        Self { api, base, api_host: BaseUrl::known("https://api.loginradius.com"), dialect: Dialect::new() }
+        // A test on this machine sends nothing to LoginRadius.
+        let api_host = if base.loopback { base.clone() } else { BaseUrl::known("https://api.loginradius.com") };
+        Self { api, base, api_host, dialect: Dialect::new() }
     }
 
     /// Sets the URL of LoginRadius's API host, for [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own).
     ///
-    /// By default it is `https://api.loginradius.com`; of a service of [`classic_at`](Self::classic_at) or
-    /// [`site_at`](Self::site_at), it is the URL of the service.
+    /// By default it is `https://api.loginradius.com`. Of a service of [`classic_at`](Self::classic_at) or
+    /// [`site_at`](Self::site_at) whose host is not one of `loginradius.com`, it is the URL of the service.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as of [`classic_at`](Self::classic_at).
     pub fn with_api_host(self, url: &str) -> Result<Self, Error> {
-        Ok(Self { api_host: BaseUrl::parse(url)?, ..self })
+        Ok(Self { api_host: BaseUrl::parse("URL of the API host", url)?, ..self })
     }
 
     /// Sets how requests are written where LoginRadius's documentation leaves a choice; [`Dialect::new()`] by default.
@@ -206,8 +209,14 @@ impl BaseUrl {
         Self { origin: origin.to_owned(), prefix: String::new(), loopback: false }
     }
 
-    fn parse(url: &str) -> Result<Self, Error> {
-        let invalid = |why: &str| Err(Error::configuration(format!("the base URL {why}")));
+    /// Returns whether the host is one of LoginRadius's own.
+    fn is_loginradius(&self) -> bool {
+        let host = self.origin.trim_start_matches("https://").split(':').next().unwrap_or_default();
+        host.to_ascii_lowercase().ends_with(".loginradius.com")
+    }
+
+    fn parse(what: &str, url: &str) -> Result<Self, Error> {
+        let invalid = |why: &str| Err(Error::configuration(format!("the {what} {why}")));
         if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return invalid("has a space, a control character or a character outside of ASCII: remove it");
         }

@@ -129,6 +129,21 @@ fn a_device_login_ends_at_its_deadline_and_says_how_long_the_code_is_valid() {
     assert!(matches!(flow.step(at), Step::Done(Ok(_))));
 }
 
+/// Its tokens might be lost.
+#[test]
+fn a_poll_that_the_deadline_would_cut_off_is_not_sent() {
+    let flow = |round_trip| {
+        let flow = DeviceFlow::new(&app(), &grant(5, 600), start(), Seed(7)).round_trip(round_trip, start());
+        flow.deadline(start() + s(6))
+    };
+    let mut slow = flow(Duration::from_millis(501));
+    let Step::Wait(until) = slow.step(start() + s(5)) else { panic!("the poll is sent") };
+    assert_eq!(until, start() + s(6));
+    assert!(matches!(slow.step(until), Step::Done(Err(_))));
+    let mut fast = flow(Duration::from_millis(500));
+    assert!(matches!(fast.step(start() + s(5)), Step::Send { .. }));
+}
+
 #[test]
 fn the_last_failure_is_the_source_of_a_device_logins_deadline() {
     let mut flow = device(s(6));

@@ -128,7 +128,7 @@ fn a_path_that_leads_elsewhere_is_refused() {
         refused(get(path), "has to begin with `/`");
     }
     for segment in ["", ".", ".."] {
-        refused(get("/a").segment(segment), "empty or a dot segment");
+        refused(get("/a").segment(segment), "is empty, `.` or `..`");
     }
     for segment in ["../b", "%2e%2e", "..%2fb", "a\\..\\b"] {
         let request = get("/a").segment(segment).build().unwrap();
@@ -154,7 +154,7 @@ fn control_characters_are_refused_and_no_value_is_shown() {
     refused(get("/a").bearer(&AccessToken::new("")), "the access token is empty");
     refused(get("/a").header("x y", "1"), "a header's name");
     for name in ["Host", "content-length", "Transfer-Encoding", "connection", "TE", "upgrade", "trailer"] {
-        refused(get("/a").header(name, "x"), "is the transport's");
+        refused(get("/a").header(name, "x"), "the transport sets the header");
     }
     refused(get("/a").query("q", &"x".repeat(70_000)), "too long");
 }
@@ -199,7 +199,7 @@ fn nothing_is_sent_to_a_host_that_is_not_the_services() {
         let mut call = Call::new(&operation, &app(), Seed(1));
         let Step::Done(Err(error)) = call.step(now().monotonic) else { panic!("it is sent") };
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Misuse, Some("Change Password")));
-        assert!(error.to_string().contains("not the service's, and was not sent"), "{error}");
+        assert!(error.to_string().contains("not the service's, so it was not sent"), "{error}");
     }
     let own: [Build; 2] = [
         |_, app| RequestBuilder::get(app.service().api_host(), "/a").build(),
@@ -216,6 +216,13 @@ fn a_service_elsewhere_has_its_api_host_there_unless_it_is_set() {
     let host = |service: &Service| service.api_host().to_string();
     assert_eq!(host(&Service::classic()), "https://api.loginradius.com");
     assert_eq!(host(&Service::site("acme.hub.loginradius.com").unwrap()), "https://api.loginradius.com");
+    for at in ["https://cloud-api.loginradius.com", "https://CLOUD-API.LoginRadius.com:443/x"] {
+        assert_eq!(host(&Service::classic_at(at).unwrap()), "https://api.loginradius.com", "it is LoginRadius's own");
+    }
+    for at in ["https://evil-loginradius.com", "https://loginradius.com.evil.example", "https://gate.example"] {
+        assert_eq!(host(&Service::site_at(at).unwrap()), at);
+    }
+    assert_eq!(host(&Service::site("localhost:8443").unwrap()), "https://localhost:8443", "a test stays here");
     let emulator = Service::site_at("http://127.0.0.1:8710").unwrap();
     assert_eq!(host(&emulator), "http://127.0.0.1:8710");
     let set = emulator.with_api_host("https://api.example/v").unwrap();
@@ -224,7 +231,8 @@ fn a_service_elsewhere_has_its_api_host_there_unless_it_is_set() {
     assert_eq!(base("https://api.example/x").as_deref(), Some("https://api.example/v"));
     assert_eq!(base("http://127.0.0.1:8710/x").as_deref(), Some("http://127.0.0.1:8710"));
     assert_eq!(base("https://api.loginradius.com/x"), None);
-    assert!(Service::classic().with_api_host("http://api.example").is_err(), "in the clear");
+    let error = Service::classic().with_api_host("http://api.example").unwrap_err();
+    assert!(error.to_string().starts_with("the URL of the API host is http"), "{error}");
 }
 
 #[test]
@@ -249,11 +257,11 @@ fn json_of_the_type_is_the_response() {
 #[test]
 fn json_of_another_shape_says_where_and_shows_no_value() {
     let rows = [
-        (r#"{"IsPosted":true}"#, "of another shape than expected: it has no `Count` (line 1, column 17)"),
-        (r#"{"IsPosted":"t0p-s3cret","Count":1}"#, "of another shape than expected (line 1, column 24)"),
-        (r#"{"IsPosted":true,"Count":70000}"#, "of another shape than expected (line 1, column 30)"),
-        (r#"["t0p-s3cret"]"#, "of another shape than expected (line 1, column 13)"),
-        ("null", "of another shape than expected (line 1, column 4)"),
+        (r#"{"IsPosted":true}"#, "of another shape than the endpoint's type: it has no `Count` (line 1, column 17)"),
+        (r#"{"IsPosted":"t0p-s3cret","Count":1}"#, "of another shape than the endpoint's type (line 1, column 24)"),
+        (r#"{"IsPosted":true,"Count":70000}"#, "of another shape than the endpoint's type (line 1, column 30)"),
+        (r#"["t0p-s3cret"]"#, "of another shape than the endpoint's type (line 1, column 13)"),
+        ("null", "of another shape than the endpoint's type (line 1, column 4)"),
         ("{\"IsPosted\":true,\"Count\":", "a body that is not LoginRadius's"),
         ("<html>t0p-s3cret</html>", "a body that is not LoginRadius's"),
         ("", "a body that is not LoginRadius's"),
@@ -267,7 +275,7 @@ fn json_of_another_shape_says_where_and_shows_no_value() {
     }
     let lossy = [b"{\"IsPosted\":true,\"Count\":1,\"Name\":\"".as_slice(), b"\xff\"}"].concat();
     let error = read(response(200, lossy)).unwrap_err();
-    assert!(error.to_string().contains("not UTF-8"), "{error}");
+    assert!(error.to_string().contains("not in UTF-8"), "{error}");
 }
 
 #[test]

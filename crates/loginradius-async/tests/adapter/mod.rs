@@ -163,6 +163,10 @@ impl conformance::DeviceLogin for AsyncDeviceLogin {
         self.login.pending()
     }
 
+    fn within(self, time: Duration) -> Self {
+        Self { login: self.login.within(time), ..self }
+    }
+
     fn wait(self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Result<TokenSet, Error> {
         self.client.block_on(self.login.on_progress(on_progress).wait())
     }

@@ -119,6 +119,10 @@ impl conformance::DeviceLogin for BlockingDeviceLogin {
         self.0.pending()
     }
 
+    fn within(self, time: Duration) -> Self {
+        Self(self.0.within(time))
+    }
+
     fn wait(self, on_progress: impl FnMut(&DeviceProgress) + Send + 'static) -> Result<TokenSet, Error> {
         self.0.on_progress(on_progress).wait()
     }

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::body::Body;
 use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::Error;
-use crate::request::{FORM, JSON, basic, check_text, check_value};
+use crate::request::{FORM, JSON, basic, check_value};
 use crate::route::Route;
 
 /// Parameters in the order in which LoginRadius's documentation lists them, or the error of the first bad one.
@@ -107,7 +107,8 @@ pub(crate) fn authenticated<'a>(
             public(operation, app, route, params(client.setting("client_secret", secret)))
         }
         (Some(secret), ClientAuthentication::Basic) => {
-            let header = check_text("`client_secret`", secret).and_then(|()| basic(app.client_id(), secret));
+            let checked = Params::default().setting("client_secret", secret).0;
+            let header = checked.and_then(|_| basic(app.client_id(), secret));
             let mut request = public(operation, app, route, params(client))?;
             request.headers_mut().insert(AUTHORIZATION, header.map_err(|error| error.of(operation))?);
             Ok(request)
