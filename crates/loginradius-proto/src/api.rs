@@ -1,3 +1,8 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
 /// Which of LoginRadius's two APIs a [`Service`](crate::Service) has. Both have the same operations, at other addresses
 /// and with small differences, which the page of each operation lists.
 ///
@@ -7,6 +12,7 @@
 /// # fn main() -> Result<(), loginradius_proto::Error> {
 /// assert_eq!(Service::classic().api(), Api::Classic);
 /// assert_eq!(Service::site("acme.hub.loginradius.com")?.api(), Api::Site);
+/// assert_eq!("site".parse::<Api>()?, Api::Site); // for a settings file
 /// # Ok(())
 /// # }
 /// ```
@@ -18,4 +24,34 @@ pub enum Api {
     /// The API at `https://{site}/api/...`, where the site is `<app>.hub.loginradius.com` or a custom domain
     /// (LoginRadius, "OAuth 2.0" guide and "JWT Login" API reference).
     Site,
+}
+
+impl Api {
+    /// Returns the name in lower case: `classic` or `site`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Site => "site",
+        }
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Reads what [`as_str`](Api::as_str) returns.
+impl FromStr for Api {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "classic" => Ok(Self::Classic),
+            "site" => Ok(Self::Site),
+            _ => Err(Error::configuration("the name of the API is neither `classic` nor `site`: use one of these")),
+        }
+    }
 }

@@ -1,3 +1,6 @@
+use std::fmt;
+use std::str::FromStr;
+
 use crate::api::Api;
 use crate::error::Error;
 
@@ -40,6 +43,36 @@ pub enum BodyFormat {
     /// `application/json`, as LoginRadius's API pages show. Use it if LoginRadius responds with code 965, "The post
     /// body is invalid" (LoginRadius, "SSO API Codes").
     Json,
+}
+
+impl BodyFormat {
+    /// Returns the name in lower case: `form` or `json`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl fmt::Display for BodyFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Reads what [`as_str`](BodyFormat::as_str) returns.
+impl FromStr for BodyFormat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "form" => Ok(Self::Form),
+            "json" => Ok(Self::Json),
+            _ => Err(Error::configuration("the body format is neither `form` nor `json`: use one of these")),
+        }
+    }
 }
 
 /// The name under which a [revocation](crate::oauth::RevokeRefreshToken) sends the refresh token.

@@ -44,6 +44,14 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Returns the names of the sessions that have a record, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.sessions().records.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     fn lock(&self, name: &str) -> Option<Box<MemorySessionLock>> {
         let free = self.sessions().locked.insert(name.to_owned());
         free.then(|| Box::new(MemorySessionLock { store: self.clone(), name: name.to_owned() }))

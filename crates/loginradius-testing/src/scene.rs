@@ -130,11 +130,11 @@ impl End {
     #[must_use]
     pub fn events(&self) -> String {
         let name = |event: &SessionEvent| match event {
-            SessionEvent::Started => "signed in",
-            SessionEvent::Refreshed => "rotated",
+            SessionEvent::Started => "started",
+            SessionEvent::Refreshed => "refreshed",
             SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => "adopted",
             SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. } => "adopted other login",
-            SessionEvent::RequestFailed { .. } => "retried",
+            SessionEvent::RequestFailed { .. } => "request failed",
             SessionEvent::Unsaved { .. } => "unsaved",
             SessionEvent::Saved => "saved",
             SessionEvent::Ended { reason: EndReason::SignedOut, .. } => "signed out",

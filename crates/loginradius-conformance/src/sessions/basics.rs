@@ -22,7 +22,7 @@ fn a_login_is_stored_and_its_token_returned<A: Adapter>() {
     assert_token(session.access_token(), &token);
     assert_eq!(fixture.store.len(), 1);
     assert!(session.save_error().is_none());
-    fixture.events.expect(ADA, &["signed in"]);
+    fixture.events.expect(ADA, &["started"]);
     fixture.assert_nothing_lost(ADA);
     assert_eq!(fixture.emulator.requests().len(), 0);
 }
@@ -59,7 +59,7 @@ fn an_expired_token_is_refreshed<A: Adapter>() {
     assert!(fixture.is_live(&token) && token.expose() != old.expose());
     assert_token(session.access_token(), &token);
     assert_eq!(fixture.refresh_requests(), 1);
-    fixture.events.expect(ADA, &["signed in", "rotated"]);
+    fixture.events.expect(ADA, &["started", "refreshed"]);
     fixture.assert_nothing_lost(ADA);
 
     // Other processes load the new pair.
@@ -128,7 +128,7 @@ fn different_names_are_different_sessions<A: Adapter>() {
         assert_eq!(session.name(), *name);
         assert_token(session.access_token(), token);
         assert_token(sessions.session(name).access_token(), token);
-        fixture.events.expect(name, &["signed in"]);
+        fixture.events.expect(name, &["started"]);
     }
     assert_eq!(fixture.store.len(), names.len());
 }
@@ -162,7 +162,7 @@ fn two_processes_refresh_in_turns<A: Adapter>() {
     }
     assert_eq!((fixture.refresh_requests(), fixture.emulator.refreshes()), (20, 20));
     fixture.assert_nothing_lost(ADA);
-    assert_eq!(events.of(ADA)[..3], ["rotated", "adopted", "rotated"]);
+    assert_eq!(events.of(ADA)[..3], ["refreshed", "adopted", "refreshed"]);
 }
 
 /// Another process has refreshed it; this one sends nothing.
@@ -174,7 +174,7 @@ fn a_newer_pair_is_adopted<A: Adapter>() {
     assert!(token.expose() != old.expose());
     assert_token(session.access_token(), &token);
     assert_eq!(fixture.refresh_requests(), 1);
-    fixture.events.expect(ADA, &["signed in", "adopted"]);
+    fixture.events.expect(ADA, &["started", "adopted"]);
 }
 
 fn another_login_replaces_the_first<A: Adapter>() {
@@ -186,7 +186,7 @@ fn another_login_replaces_the_first<A: Adapter>() {
     // The token of the first login is not the newest.
     assert_token(session.refresh_rejected(&ada), &grace.access_token);
     assert_eq!((fixture.store.len(), fixture.refresh_requests()), (1, 0));
-    fixture.events.expect(ADA, &["signed in", "signed in"]);
+    fixture.events.expect(ADA, &["started", "started"]);
     let token = session.refresh_rejected(&grace.access_token).unwrap();
     assert_eq!(fixture.emulator.live_logins_of(seeded::GRACE.email)[0].access_token, token.expose());
 }

@@ -25,7 +25,7 @@ fn signing_out_revokes_and_clears<A: Adapter>() {
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_kind(other.access_token(), ErrorKind::SignInRequired);
     assert_token(bob.access_token(), &bobs_token);
-    fixture.events.expect(ADA, &["signed in", "signed out"]);
+    fixture.events.expect(ADA, &["started", "signed out"]);
     // A second sign-out is no error, and sends nothing.
     session.sign_out().unwrap();
     assert_eq!(fixture.requests_of(Operation::Revoke), 1);
@@ -107,7 +107,7 @@ fn forgetting_clears_without_a_request<A: Adapter>() {
     assert!(fixture.store.is_empty() && fixture.is_live(&token), "forgetting ended the login at LoginRadius");
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_eq!(fixture.emulator.requests().len(), 0);
-    fixture.events.expect(ADA, &["signed in", "signed out"]);
+    fixture.events.expect(ADA, &["started", "signed out"]);
 }
 
 /// The server refuses the revocation of a token that it does not know.
@@ -190,7 +190,7 @@ fn a_login_that_the_server_ended_means_sign_in_required<A: Adapter>() {
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_kind(other.refresh_rejected(&token), ErrorKind::SignInRequired);
     assert_eq!(fixture.refresh_requests(), 1, "the rejection is stored");
-    fixture.events.expect(ADA, &["signed in", "ended"]);
+    fixture.events.expect(ADA, &["started", "ended"]);
     events.expect(ADA, &["ended"]);
     assert_eq!(fixture.emulator.replays(), 0);
 
@@ -210,7 +210,7 @@ fn another_users_login_is_adopted_and_notified<A: Adapter>() {
     let grace = tokens_of(&fixture.emulator, &seeded::GRACE);
     sessions.session(ADA).start(&grace).unwrap();
     assert_token(session.refresh_rejected(&token), &grace.access_token);
-    fixture.events.expect(ADA, &["signed in", "adopted other login"]);
+    fixture.events.expect(ADA, &["started", "adopted other login"]);
     assert_eq!(fixture.refresh_requests(), 0);
 }
 

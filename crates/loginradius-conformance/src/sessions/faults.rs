@@ -69,7 +69,7 @@ fn no_failure_ends_a_session<A: Adapter>() {
         let token = after_backoff(session).unwrap_or_else(|error| panic!("{fault:?}: {error:?}"));
         assert!(fixture.is_live(&token));
         fixture.assert_nothing_lost(session.name());
-        fixture.events.expect(session.name(), &["signed in", "retried", "rotated"]);
+        fixture.events.expect(session.name(), &["started", "request failed", "refreshed"]);
     }
     let rotated = faults.iter().filter(|(_, rotated)| *rotated).count();
     assert_eq!(fixture.emulator.grace_refreshes(), rotated as u64);
@@ -97,7 +97,7 @@ fn a_refresh_is_retried_for_the_same_caller<A: Adapter>() {
     fixture.emulator.fault_times(Operation::Refresh, Fault::TooManyRequests { retry_after: None }, 1);
     assert!(fixture.is_live(&session.access_token().unwrap()));
     assert_eq!(fixture.refresh_requests(), 4);
-    fixture.events.expect(ADA, &["signed in", "retried", "retried", "retried", "rotated"]);
+    fixture.events.expect(ADA, &["started", "request failed", "request failed", "request failed", "refreshed"]);
     fixture.assert_nothing_lost(ADA);
 }
 
@@ -176,7 +176,7 @@ fn a_lost_response_is_recovered_within_the_servers_grace<A: Adapter>() {
         fixture.emulator.fault_times(Operation::Refresh, fault, 1);
         assert!(fixture.is_live(&session.access_token().unwrap()));
         assert_eq!((fixture.refresh_requests(), fixture.emulator.grace_refreshes()), (2, 1));
-        fixture.events.expect(ADA, &["signed in", "retried", "rotated"]);
+        fixture.events.expect(ADA, &["started", "request failed", "refreshed"]);
         fixture.assert_nothing_lost(ADA);
     }
 }
@@ -199,7 +199,7 @@ fn a_lost_response_without_grace_means_sign_in_required<A: Adapter>() {
     let error = assert_kind(sessions.session(ADA).access_token(), ErrorKind::SignInRequired);
     assert!(error.to_string().contains("invalid"), "{error}");
     assert_eq!(fixture.refresh_requests(), 2);
-    fixture.events.expect(ADA, &["signed in", "retried", "ended"]);
+    fixture.events.expect(ADA, &["started", "request failed", "ended"]);
 }
 
 /// This process retries, and is refused.

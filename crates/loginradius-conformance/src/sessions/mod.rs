@@ -197,11 +197,11 @@ impl Events {
 
 fn word(event: &SessionEvent) -> &'static str {
     match event {
-        SessionEvent::Started => "signed in",
-        SessionEvent::Refreshed => "rotated",
+        SessionEvent::Started => "started",
+        SessionEvent::Refreshed => "refreshed",
         SessionEvent::Adopted { reason: AdoptionReason::Refreshed, .. } => "adopted",
         SessionEvent::Adopted { reason: AdoptionReason::OtherLogin, .. } => "adopted other login",
-        SessionEvent::RequestFailed { .. } => "retried",
+        SessionEvent::RequestFailed { .. } => "request failed",
         SessionEvent::Unsaved { .. } => "unsaved",
         SessionEvent::Saved => "saved",
         SessionEvent::Ended { reason: EndReason::SignedOut, .. } => "signed out",

@@ -34,7 +34,7 @@ fn fifty_callers_cause_one_refresh<A: Adapter>() {
         assert_token(result, &token);
     }
     assert_eq!(fixture.refresh_requests(), 1);
-    fixture.events.expect(ADA, &["signed in", "rotated"]);
+    fixture.events.expect(ADA, &["started", "refreshed"]);
     fixture.assert_nothing_lost(ADA);
 }
 
@@ -228,7 +228,7 @@ fn a_failed_early_refresh_keeps_the_old_token<A: Adapter>() {
     let (sessions, _) = fixture.another_process();
     assert_token(sessions.session(ADA).access_token(), &token);
     assert_eq!(fixture.refresh_requests(), 1);
-    fixture.events.expect(ADA, &["signed in", "retried"]);
+    fixture.events.expect(ADA, &["started", "request failed"]);
     // It is retried after the backoff.
     fixture.emulator.clear_faults();
     thread::sleep(Duration::from_millis(1100));
@@ -327,7 +327,7 @@ fn events_are_notified_in_order<A: Adapter>() {
     let notified = Arc::clone(&words);
     let on_event: OnEvent = Arc::new(move |_, event| {
         let word = word(event);
-        if word == "rotated" {
+        if word == "refreshed" {
             thread::sleep(SLOW);
         }
         notified.lock().unwrap().push(word);
@@ -341,7 +341,7 @@ fn events_are_notified_in_order<A: Adapter>() {
         session.forget().unwrap();
     });
     assert!(eventually(|| words.lock().unwrap().len() == 3));
-    assert_eq!(*words.lock().unwrap(), ["signed in", "rotated", "signed out"]);
+    assert_eq!(*words.lock().unwrap(), ["started", "refreshed", "signed out"]);
 }
 
 fn no_refresh_begins_without_a_caller<A: Adapter>() {

@@ -40,7 +40,7 @@ fn an_unsaved_pair_is_used_and_retains_the_lock<A: Adapter>() {
     let (session, token) = unsaved(&fixture);
     let error = assert_is_unsaved(&session);
     assert!(error.to_string().contains("the test's store fails"), "{error}");
-    fixture.events.expect(ADA, &["signed in", "unsaved"]);
+    fixture.events.expect(ADA, &["started", "unsaved"]);
     assert!(fixture.store.is_locked(ADA), "another process could send the consumed token");
     assert_token(session.access_token(), &token);
 
@@ -64,7 +64,7 @@ fn an_unsaved_pair_is_used_and_retains_the_lock<A: Adapter>() {
     assert_token(sessions.session(ADA).access_token(), &token);
     assert_token(session.access_token(), &token);
     assert_eq!(fixture.refresh_requests(), 1);
-    fixture.events.expect(ADA, &["signed in", "unsaved", "saved"]);
+    fixture.events.expect(ADA, &["started", "unsaved", "saved"]);
 }
 
 /// A call of `access_token` is enough, after the backoff.
@@ -83,7 +83,7 @@ fn a_later_call_saves_an_unsaved_pair<A: Adapter>() {
     });
     assert!(saved, "no call has saved the pair");
     fixture.assert_nothing_lost(ADA);
-    fixture.events.expect(ADA, &["signed in", "unsaved", "saved"]);
+    fixture.events.expect(ADA, &["started", "unsaved", "saved"]);
     assert_eq!(fixture.refresh_requests(), 1);
 }
 
@@ -141,7 +141,7 @@ fn signing_out_revokes_an_unsaved_pair<A: Adapter>() {
     assert!(session.save_error().is_none());
     assert_kind(session.access_token(), ErrorKind::SignInRequired);
     assert_eq!(fixture.emulator.replays(), 0);
-    fixture.events.expect(ADA, &["signed in", "unsaved", "signed out"]);
+    fixture.events.expect(ADA, &["started", "unsaved", "signed out"]);
 }
 
 fn a_login_replaces_an_unsaved_pair<A: Adapter>() {
@@ -156,7 +156,7 @@ fn a_login_replaces_an_unsaved_pair<A: Adapter>() {
     let (sessions, _) = fixture.another_process();
     assert_token(sessions.session(ADA).access_token(), &newer.access_token);
     session.flush().unwrap();
-    fixture.events.expect(ADA, &["signed in", "unsaved", "signed in"]);
+    fixture.events.expect(ADA, &["started", "unsaved", "started"]);
 }
 
 fn flushing_saves_every_unsaved_pair<A: Adapter>() {
@@ -208,7 +208,7 @@ fn a_login_that_cannot_be_saved_is_not_kept<A: Adapter>() {
         session.start(&tokens).unwrap();
         assert_token(session.access_token(), &tokens.access_token);
         fixture.assert_nothing_lost(ADA);
-        fixture.events.expect(ADA, &["signed in"]);
+        fixture.events.expect(ADA, &["started"]);
     }
 }
 
@@ -219,7 +219,7 @@ fn a_login_whose_save_is_unknown_is_saved_once<A: Adapter>() {
     let (session, token) = fixture.signed_in(ADA, Age::Fresh);
     assert_eq!(fixture.store.counts().saves, 1);
     assert_token(session.access_token(), &token);
-    fixture.events.expect(ADA, &["signed in"]);
+    fixture.events.expect(ADA, &["started"]);
 }
 
 /// The second start does not undo the refreshes since the first.
@@ -236,7 +236,7 @@ fn a_login_that_is_started_twice_is_one_login<A: Adapter>() {
     assert_token(sessions.session(ADA).access_token(), &newer);
     assert_eq!(fixture.refresh_requests(), 1);
     fixture.assert_nothing_lost(ADA);
-    fixture.events.expect(ADA, &["signed in", "rotated"]);
+    fixture.events.expect(ADA, &["started", "refreshed"]);
 }
 
 fn nothing_is_sent_without_a_saved_intent<A: Adapter>() {
@@ -342,7 +342,7 @@ fn a_waiting_process_adopts_the_holders_pair<A: Adapter>() {
         assert_token(second, &first.join().unwrap());
     });
     assert_eq!(fixture.refresh_requests(), 1);
-    fixture.events.expect(ADA, &["signed in", "adopted"]);
+    fixture.events.expect(ADA, &["started", "adopted"]);
     fixture.assert_nothing_lost(ADA);
 }
 

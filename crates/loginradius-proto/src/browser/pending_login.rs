@@ -160,7 +160,7 @@ impl PendingLogin {
         if stored.version != Self::VERSION {
             return Err(unreadable("is of another version of this crate"));
         }
-        let response_type = ResponseType::named(&stored.response_type).ok_or_else(|| unreadable("cannot be read"))?;
+        let response_type = stored.response_type.parse().map_err(|_| unreadable("cannot be read"))?;
         if !is_random_value(stored.awaiting.secret()) || !is_random_value(&stored.expected.code_verifier) {
             return Err(unreadable("was changed"));
         }

@@ -1,3 +1,8 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
 /// What the callback brings back: the `response_type` of an [`AuthorizationRequest`](super::AuthorizationRequest)
 /// ([RFC 6749, section 3.1.1]; OAuth 2.0 Multiple Response Types).
 ///
@@ -49,11 +54,26 @@ impl ResponseType {
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name)
-    }
-
     pub(super) fn includes(self, what: &str) -> bool {
         self.as_str().split(' ').any(|part| part == what)
+    }
+}
+
+impl fmt::Display for ResponseType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Reads what [`as_str`](ResponseType::as_str) returns.
+impl FromStr for ResponseType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or_else(|| {
+            Error::configuration(
+                "the response type is not one of LoginRadius's: use one such as `code` or `code token`",
+            )
+        })
     }
 }

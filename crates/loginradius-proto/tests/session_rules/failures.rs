@@ -65,7 +65,7 @@ fn a_request_of_unknown_outcome_is_sent_again_under_a_new_intent_until_the_attem
             .replace("send r1, wait, backoff", "send r1, backoff");
         assert_eq!(log, format!("lock, load, {attempts}, backoff 4, unlock"), "{name}");
         assert_eq!(end.kind(), ErrorKind::Unavailable, "{name}");
-        assert_eq!(end.events(), "retried, retried, retried, retried", "{name}");
+        assert_eq!(end.events(), "request failed, request failed, request failed, request failed", "{name}");
         // The next process has to know that a response may have been lost.
         assert_eq!(scene.record()["intent"]["attempt"], 4, "{name}");
         assert_eq!(scene.record()["refresh_token"], "r1", "{name}");
@@ -121,7 +121,7 @@ fn a_successful_attempt_ends_the_retries() {
     let attempts = "intent 1, send r1, wait, intent 2, send r1, wait, intent 2, send r1, pair r2";
     assert_eq!(scene.log(), format!("lock, load, {attempts}, unlock"));
     assert_eq!(end.token(), "a2");
-    assert_eq!(end.events(), "retried, retried, rotated");
+    assert_eq!(end.events(), "request failed, request failed, refreshed");
     assert!(scene.record()["hold"].is_null() && scene.record()["intent"].is_null());
     assert_eq!(scene.cached(), "fresh a2");
 }
@@ -280,7 +280,7 @@ fn a_fresh_token_is_returned_after_one_attempt() {
         assert_eq!(scene.sends(), 1, "{name}");
         assert!(scene.log().ends_with("backoff 1, unlock"), "{name}: {}", scene.log());
         assert_eq!(end.token(), "a1", "{name}");
-        assert_eq!(end.events(), "retried", "{name}");
+        assert_eq!(end.events(), "request failed", "{name}");
         // Other callers get it for a moment, and then the next one tries.
         assert_eq!(scene.cached(), "fresh a1", "{name}");
         assert_eq!(scene.lasts("fresh"), s(1), "{name}");
@@ -365,7 +365,7 @@ fn after_a_backoff_there_is_one_attempt_and_a_longer_backoff() {
     scene.responds(200, &pair("a2", "r2"));
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 8, send r1, pair r2, unlock");
-    assert_eq!(end.events(), "rotated");
+    assert_eq!(end.events(), "refreshed");
     assert!(scene.record()["hold"].is_null() && scene.record()["intent"].is_null());
 }
 
@@ -673,7 +673,7 @@ fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
         let end = scene.refresh();
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock", "{body}");
         assert_eq!(end.kind(), kind, "{body}");
-        assert_eq!(end.events(), "retried", "{body}");
+        assert_eq!(end.events(), "request failed", "{body}");
         assert!(scene.record()["intent"].is_null(), "{body}");
         assert!(scene.record()["refused"].is_null(), "{body}");
         // One caller sends again after a wait: the settings may have been corrected.
@@ -683,7 +683,7 @@ fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
         scene.responds(200, &pair("a2", "r2"));
         let end = scene.refresh();
         assert_eq!(end.token(), "a2");
-        assert_eq!(end.events(), "rotated");
+        assert_eq!(end.events(), "refreshed");
     }
 }
 

@@ -92,7 +92,7 @@ fn a_taken_lock_does_not_end_a_start() {
     scene.locked_until = Some(scene.now.monotonic + s(2));
     let end = scene.start(tokens("b1", "q1", Some(s(600))));
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert_eq!(scene.cached(), "fresh b1");
     assert_eq!(scene.record()["refresh_token"], "q1");
 }
@@ -223,7 +223,7 @@ fn a_damaged_record_is_only_replaced_by_a_login() {
             "start" => {
                 assert_eq!(scene.log(), "lock, load, pair q1, unlock");
                 end.ok();
-                assert_eq!(end.events(), "signed in");
+                assert_eq!(end.events(), "started");
                 assert_eq!(scene.record()["refresh_token"], "q1");
             }
             "forget" => {

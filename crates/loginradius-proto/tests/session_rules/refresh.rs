@@ -19,7 +19,7 @@ fn a_refresh_saves_the_intent_before_and_the_pair_after() {
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock");
     assert_eq!(end.token(), "a2");
-    assert_eq!(end.events(), "rotated");
+    assert_eq!(end.events(), "refreshed");
     assert_eq!(scene.cached(), "fresh a2");
     assert_eq!(scene.record()["refresh_token"], "r2");
     assert!(scene.record()["intent"].is_null());
@@ -76,7 +76,7 @@ fn an_adopted_pair_that_has_expired_is_refreshed() {
     scene.responds(200, &pair("a3", "r3"));
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r2, pair r3, unlock");
-    assert_eq!(end.events(), "adopted, rotated");
+    assert_eq!(end.events(), "adopted, refreshed");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn an_expired_token_of_the_first_load_is_refreshed() {
     scene.responds(200, &pair("a2", "r2"));
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock");
-    assert_eq!(end.events(), "rotated");
+    assert_eq!(end.events(), "refreshed");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_response_that_came_after_its_lifetime_is_saved_and_not_returned() {
     });
     let end = scene.refresh();
     assert_eq!(end.kind(), ErrorKind::Unavailable);
-    assert_eq!(end.events(), "rotated");
+    assert_eq!(end.events(), "refreshed");
     assert_eq!(scene.record()["refresh_token"], "r2");
     // The next refresh would yield no longer lifetime.
     assert_eq!(scene.cached(), "backing off unavailable");
@@ -410,7 +410,7 @@ fn without_a_refresh_token_the_old_one_stays() {
         scene.responds(200, &format!(r#"{{"access_token":"a2","expires_in":600{member}}}"#));
         let end = scene.refresh();
         assert_eq!(end.token(), "a2", "{member}");
-        assert_eq!(end.events(), "rotated");
+        assert_eq!(end.events(), "refreshed");
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r1, unlock", "{member}");
         assert!(scene.record()["intent"].is_null());
     }
@@ -438,7 +438,7 @@ fn a_refresh_token_that_cannot_be_used_is_an_event_and_counts_as_lost() {
         scene.responds(200, &format!(r#"{{"access_token":"a2","expires_in":600,"refresh_token":{value}}}"#));
         let end = scene.refresh();
         assert_eq!(end.token(), "a2", "{value}");
-        assert_eq!(end.events(), "retried, rotated", "{value}");
+        assert_eq!(end.events(), "request failed, refreshed", "{value}");
         assert_eq!(scene.record()["refresh_token"], "r1", "{value}");
         assert_eq!(scene.record()["intent"]["attempt"], 1, "{value}");
         // What was consumed for it is rejected, and the error says why.
@@ -534,7 +534,7 @@ fn a_refresh_token_in_a_faulty_response_is_saved_before_the_error_is_returned() 
         let end = scene.refresh();
         assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, unlock", "{body}");
         assert_eq!(end.kind(), ErrorKind::InvalidResponse, "{body}");
-        assert_eq!(end.events(), "retried");
+        assert_eq!(end.events(), "request failed");
         assert!(scene.record()["intent"].is_null());
         // The next refresh waits for the end of the backoff, and sends the new token.
         assert!(scene.cached().starts_with("backing off"), "{}", scene.cached());
@@ -555,7 +555,7 @@ fn a_faulty_response_leaves_a_fresh_token() {
         scene.responds(200, body);
         let end = scene.refresh();
         assert_eq!(end.token(), "a1");
-        assert_eq!(end.events(), "retried");
+        assert_eq!(end.events(), "request failed");
         assert_eq!(scene.record()["refresh_token"], "r2");
         assert_eq!(scene.cached(), "fresh a1");
         scene.pass(s(30));

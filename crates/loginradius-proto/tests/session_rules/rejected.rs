@@ -79,7 +79,7 @@ fn a_login_after_a_rejection_begins_a_new_session() {
     scene.refresh();
     let end = scene.start(tokens("b1", "q1", Some(s(600))));
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert!(scene.record()["refused"].is_null());
     scene.memory = SessionMemory::default();
     assert_eq!(scene.refresh().token(), "b1");
@@ -126,7 +126,7 @@ fn a_rejection_after_a_lost_response_says_so_and_shows_it() {
     scene.responds(400, REJECTED);
     let end = scene.refresh();
     assert_eq!(end.kind(), ErrorKind::SignInRequired);
-    assert_eq!(end.events(), "retried, ended");
+    assert_eq!(end.events(), "request failed, ended");
     assert!(end.error().to_string().contains("lost"), "{}", end.error());
     let source = end.error().source().expect("the lost response").to_string();
     assert!(source.contains("no complete response"), "{source}");
@@ -200,7 +200,7 @@ fn a_newer_pair_that_has_expired_is_refreshed() {
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, load, intent 1, send r2, pair r3, unlock");
     assert_eq!(end.token(), "a3");
-    assert_eq!(end.events(), "adopted, rotated");
+    assert_eq!(end.events(), "adopted, refreshed");
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn an_intent_that_may_have_been_saved_is_looked_for() {
         let end = scene.refresh();
         assert_eq!(scene.log(), log);
         assert_eq!(end.token(), "a2");
-        assert_eq!(end.events(), "rotated");
+        assert_eq!(end.events(), "refreshed");
     }
 }
 
@@ -252,7 +252,7 @@ fn an_unsaved_token_that_has_expired_is_refreshed_after_it_was_saved() {
     let end = scene.refresh();
     assert_eq!(scene.log(), "pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
     assert_eq!(end.token(), "a3");
-    assert_eq!(end.events(), "saved, rotated");
+    assert_eq!(end.events(), "saved, refreshed");
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_pair_that_may_have_been_saved_is_looked_for() {
         let end = scene.refresh();
         assert_eq!(scene.log(), log);
         assert_eq!(end.token(), "a2");
-        assert_eq!(end.events(), "rotated");
+        assert_eq!(end.events(), "refreshed");
         assert_eq!(scene.record()["refresh_token"], "r2");
     }
 }
@@ -387,7 +387,7 @@ fn a_pair_in_conflict_with_what_was_consumed_for_it_is_saved() {
     let end = scene.refresh();
     assert_eq!(scene.log(), "lock, load, intent 1, send r1, pair r2, load, pair r2, unlock");
     assert_eq!(end.token(), "a2");
-    assert_eq!(end.events(), "rotated");
+    assert_eq!(end.events(), "refreshed");
     assert!(scene.record()["hold"].is_null());
 }
 

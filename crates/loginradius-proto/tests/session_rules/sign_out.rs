@@ -165,7 +165,7 @@ fn a_revocation_that_failed_is_sent_again() {
         let attempts = "revoke r1, wait, revoke r1, wait, revoke r1, wait, revoke r1";
         assert_eq!(scene.log(), format!("lock, load, mark r1, {attempts}, clear, unlock"), "{status} {body}");
         end.ok();
-        assert_eq!(end.events(), "retried, retried, retried, signed out");
+        assert_eq!(end.events(), "request failed, request failed, request failed, signed out");
         for (wait, full) in scene.waits.iter().zip([ms(500), s(1), s(2)]) {
             assert!(*wait >= full * 3 / 4 && *wait <= full, "{wait:?}");
         }
@@ -182,7 +182,7 @@ fn failures_without_end_leave_the_mark_and_the_next_sign_out_continues() {
     assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert!(end.error().to_string().contains("sign out again"), "{}", end.error());
     assert!(end.error().retry_after().is_some());
-    assert_eq!(end.events(), "retried, retried, retried, retried");
+    assert_eq!(end.events(), "request failed, request failed, request failed, request failed");
     assert_eq!(scene.record()["signing_out"], true);
     // No caller gets the token any more, here and elsewhere.
     assert_eq!(scene.cached(), "missing");

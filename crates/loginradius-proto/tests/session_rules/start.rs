@@ -26,7 +26,7 @@ fn a_login_is_stored() {
     let end = scene.start(b1());
     assert_eq!(scene.log(), "lock, load, pair q1, unlock");
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert_eq!(scene.cached(), "fresh b1");
     new_process(&mut scene);
     assert_eq!(scene.refresh().token(), "b1");
@@ -42,7 +42,7 @@ fn a_login_replaces_another() {
     scene.set_backoff(scene.now.wall, scene.now.wall + HOUR, 7);
     let end = scene.start(b1());
     assert_eq!(scene.log(), "lock, load, pair q1, unlock");
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     let record = scene.record();
     assert!(record["intent"].is_null() && record["hold"].is_null() && record["signing_out"].is_null());
     assert_eq!(scene.cached(), "fresh b1");
@@ -134,7 +134,7 @@ fn a_login_that_cannot_be_stored_is_an_error_and_the_memory_keeps_nothing() {
             // The caller still has the tokens.
             let end = scene.start(b1());
             end.ok();
-            assert_eq!(end.events(), "signed in");
+            assert_eq!(end.events(), "started");
             assert_eq!(scene.cached(), "fresh b1");
             assert_eq!(scene.record()["refresh_token"], "q1");
         }
@@ -164,7 +164,7 @@ fn a_login_that_may_have_been_stored_is_looked_for() {
             let end = scene.start(b1());
             assert_eq!(scene.log(), log);
             end.ok();
-            assert_eq!(end.events(), "signed in");
+            assert_eq!(end.events(), "started");
             assert_eq!(scene.record()["refresh_token"], "q1");
             assert_eq!(scene.cached(), "fresh b1");
         }
@@ -249,7 +249,7 @@ fn a_login_that_was_stored_after_all_and_refreshed_by_another_process_is_not_ove
     let end = scene.start(b1());
     assert_eq!(scene.sends(), 0);
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert_eq!(scene.record()["refresh_token"], "q2", "{}", scene.log());
     assert_eq!(scene.cached(), "fresh b2");
 }
@@ -286,7 +286,7 @@ fn a_login_that_is_started_again_is_adopted() {
     let end = scene.start(b1());
     assert_eq!(scene.log(), "lock, load, unlock");
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert_eq!(scene.cached(), "fresh b1");
     assert_eq!(scene.stored, stored);
 }
@@ -319,7 +319,7 @@ fn a_login_that_is_started_again_never_replaces_its_successor() {
         let end = scene.start(a1());
         assert_eq!(scene.log(), "lock, load, unlock");
         end.ok();
-        assert_eq!(end.events(), if same_process { "" } else { "signed in" });
+        assert_eq!(end.events(), if same_process { "" } else { "started" });
         assert_eq!(scene.cached(), "fresh a2");
         assert_eq!(scene.stored, stored);
     }
@@ -397,7 +397,7 @@ fn a_login_that_two_processes_start_at_a_time_is_stored_once() {
     let end = scene.start(b1());
     assert_eq!(scene.log(), "lock, load, pair q1, unlock, lock, load, unlock");
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn a_login_that_was_stored_after_all_is_adopted_by_the_next_start() {
         }
         let end = scene.start(b1());
         end.ok();
-        assert_eq!(end.events(), "signed in");
+        assert_eq!(end.events(), "started");
         assert_eq!(scene.sends(), 0);
         assert_eq!(scene.record()["refresh_token"], "q2");
         assert_eq!(scene.cached(), "fresh b2");
@@ -532,7 +532,7 @@ fn of_two_logins_at_a_time_the_last_one_counts() {
     let end = scene.start(b1());
     assert_eq!(scene.log(), "lock, load, pair q1, unlock, lock, load, pair q1, unlock");
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert_eq!(scene.record()["refresh_token"], "q1");
 }
 
@@ -615,7 +615,7 @@ fn a_login_replaces_an_unsaved_pair_and_releases_its_lock() {
     let end = scene.start(b1());
     assert_eq!(scene.log(), "load, pair q1, unlock");
     end.ok();
-    assert_eq!(end.events(), "signed in");
+    assert_eq!(end.events(), "started");
     assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
     assert_eq!(scene.cached(), "fresh b1");
     assert_eq!(scene.record()["refresh_token"], "q1");

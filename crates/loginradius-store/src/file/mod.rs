@@ -79,6 +79,40 @@ impl FileStore {
         Ok(Self { folder: folder.into() })
     }
 
+    /// Returns the names of the sessions that have a record, sorted: for a program whose user has several logins.
+    ///
+    /// A name of which more than 100 bytes would stand in a file's name is not among them, since that is
+    /// [cut](crate#files). A record may be gone when it is loaded, or not be one. This blocks on the disk.
+    ///
+    /// ```
+    /// use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let home = tempfile::tempdir()?;
+    /// # let home = home.path();
+    /// let store = FileStore::open(home.join("my-program"))?;
+    /// let mut lock = SessionStore::try_lock(&store, "Ada Lovelace")?.expect("it has no other holder");
+    /// assert!(store.names()?.is_empty());
+    /// lock.save(&StoredRecord::from_bytes(*b"the tokens of a login"), Expected::Nothing)?;
+    /// assert_eq!(store.names()?, ["Ada Lovelace"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), if the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, Error> {
+        let unreadable = |error| failed("list the sessions in", &self.folder, error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.file_name();
+            names.extend(file.to_str().and_then(|file| name::name(file.strip_suffix(".json")?)));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     fn lock(&self, name: &str) -> Result<Option<FileSessionLock>, Error> {
         self.lock_on(System, name)
     }

@@ -24,6 +24,24 @@ pub(super) fn stem(name: &str) -> String {
     stem
 }
 
+/// Returns the name of the session whose files begin with that; `None` if it is no stem, or that of a name that was cut.
+pub(super) fn name(stem: &str) -> Option<String> {
+    let mut rest = stem.strip_prefix("session-")?.bytes();
+    let mut name = Vec::new();
+    while let Some(byte) = rest.next() {
+        name.push(match byte {
+            b'_' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            _ => byte,
+        });
+    }
+    let name = String::from_utf8(name).ok()?;
+    // What another program put there may be no stem that this one makes.
+    (self::stem(&name) == stem).then_some(name)
+}
+
 /// With prefix and suffix it stays below 143 bytes, the shortest limit that is in use (eCryptfs).
 const MAX_LENGTH: usize = 100;
 /// How much of a long name can still be read.
@@ -69,8 +87,12 @@ mod tests {
             ("first.last@example.com", "session-first_2elast_40example_2ecom"),
             ("é", "session-_c3_a9"),
         ];
-        for (name, expected) in rows {
-            assert_eq!(stem(name), expected);
+        for (text, expected) in rows {
+            assert_eq!(stem(text), expected);
+            assert_eq!(name(expected).as_deref(), Some(text));
+        }
+        for no_stem in ["session", "default", "session-A", "session-_4", "session-_zz", "session-_61", "session-_ff"] {
+            assert_eq!(name(no_stem), None, "{no_stem}");
         }
         let long = "é".repeat(40);
         assert_eq!(
@@ -100,6 +122,10 @@ mod tests {
         let stems: HashSet<String> = names.iter().map(|name| stem(name)).collect();
         let distinct: HashSet<&String> = names.iter().collect();
         assert_eq!(stems.len(), distinct.len());
+        for text in distinct {
+            let cut = stem(text).contains("_x");
+            assert_eq!(name(&stem(text)), (!cut).then(|| text.clone()));
+        }
         for stem in stems {
             let safe = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
             assert!(stem.bytes().all(safe) && stem.starts_with("session-") && stem.len() <= 108, "{stem}");

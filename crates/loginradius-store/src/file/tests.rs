@@ -683,6 +683,27 @@ fn what_the_user_has_to_fix_is_distinct_from_what_passes() {
     }
 }
 
+#[test]
+fn the_names_of_sessions_with_a_record_are_listed() {
+    let (folder, store) = open();
+    let cut = "x".repeat(101);
+    for name in ["Ada Lovelace", "", "b", "b.json", &cut, "gone"] {
+        let mut lock = store.lock(name).unwrap().unwrap();
+        lock.save(&StoredRecord::from_bytes(*b"tokens"), Expected::Nothing).unwrap();
+        if name == "gone" {
+            let generation = lock.load().unwrap().unwrap().generation();
+            lock.clear(Expected::Generation(generation)).unwrap();
+        }
+    }
+    // Locks without a record, saves that were killed, copies of damaged records, and what is no session's.
+    store.lock("locked").unwrap().unwrap();
+    let others = ["session-k.tmp", "session-d.json.damaged-1", "notes.json", "session-A.json", "session-_zz.json"];
+    others.iter().for_each(|file| fs::write(folder.path().join(file), "").unwrap());
+    assert_eq!(store.names().unwrap(), ["", "Ada Lovelace", "b", "b.json"]);
+    drop(folder);
+    assert_eq!(store.names().unwrap_err().kind(), Kind::StoreRefused);
+}
+
 #[cfg(unix)]
 #[test]
 fn commands_are_quoted_for_a_shell() {
