@@ -196,8 +196,9 @@ impl DeviceFlow {
 
     /// Sets the instant at which the flow ends if the user has not decided before; none by default.
     ///
-    /// The error is [`ErrorKind::DeadlineExceeded`]. The codes stay valid until [`expires_at`](Self::expires_at): a flow
-    /// that is [resumed](Self::resume) can still yield the tokens.
+    /// The error is [`ErrorKind::DeadlineExceeded`]. A poll whose response is expected after the deadline is not sent, as
+    /// its response could carry tokens that no caller receives. The codes stay valid until
+    /// [`expires_at`](Self::expires_at): a flow that is [resumed](Self::resume) can still yield the tokens.
     #[must_use]
     pub fn deadline(mut self, deadline: impl Into<Option<Instant>>) -> Self {
         self.deadline = deadline.into();
@@ -406,7 +407,7 @@ impl Flow for DeviceFlow {
         if let State::AwaitingResponse { sent, deadline } = self.state
             && now >= deadline
         {
-            self.take_outcome(Err(Error::unanswered()), sent, now);
+            self.take_outcome(Err(Error::no_outcome()), sent, now);
         }
         let deadline_is_over = self.deadline.is_some_and(|deadline| now >= deadline);
         match &mut self.state {

@@ -357,7 +357,7 @@ impl Error {
     }
 
     /// Makes the error of a request whose outcome the transport did not report by the request's deadline.
-    pub(crate) fn unanswered() -> Self {
+    pub(crate) fn no_outcome() -> Self {
         Self::outcome_unknown("the transport reported no outcome by the request's deadline")
     }
 

@@ -387,7 +387,7 @@ impl<E: Endpoint> Flow for Call<E> {
             if now < deadline {
                 return Step::Wait(deadline);
             }
-            self.take_outcome(Err(Error::unanswered()), sent, now);
+            self.take_outcome(Err(Error::no_outcome()), sent, now);
         }
         match &mut self.state {
             State::Waiting { until, .. } if now < *until => Step::Wait(*until),

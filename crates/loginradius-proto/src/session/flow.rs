@@ -197,7 +197,7 @@ impl SessionFlow {
                 (self.state, self.step_issued) = (State::Locking, false);
             }
             State::AwaitingResponse { deadline, .. } if now.monotonic >= *deadline => {
-                self.responded(Err(Error::unanswered()), now);
+                self.responded(Err(Error::no_outcome()), now);
             }
             State::BackingOff { until, .. } if now.monotonic >= *until => self.try_again(now),
             _ => {}
