@@ -202,7 +202,7 @@ impl Target {
             return Err("--api-url is for a service: give --client-id, too".into());
         }
         let service = self.app.service().clone().with_api_host(url);
-        let service = service.map_err(|error| error.to_string().replace("the base URL", "--api-url"))?;
+        let service = service.map_err(|error| error.to_string().replace("the URL of the API host", "--api-url"))?;
         self.app = self.app.clone().with_service(service);
         Ok(())
     }

@@ -172,8 +172,8 @@ fn a_desktop_says_what_to_fix() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().port().to_string();
     for (options, advice) in [
-        (&["--port", &taken][..], "is in use"),
-        (&["--path", "callback"], "as /callback"),
+        (&["--port", &taken][..], "is already in use"),
+        (&["--path", "callback"], "for example `/callback`"),
         (&["--scope", "a\u{7}b"], "control character"),
     ] {
         let run = Example::start("desktop_login", &[&service(&emulator)[..], &["--json"], options].concat());

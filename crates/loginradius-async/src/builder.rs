@@ -45,7 +45,7 @@ impl Client {
         Self::builder(app).build()
     }
 
-    /// Returns a builder, for settings of your own.
+    /// Returns a builder, for custom settings.
     pub fn builder(app: App) -> ClientBuilder {
         ClientBuilder::new(app)
     }
@@ -77,14 +77,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets when a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
+    /// Sets how often and when a call is sent again; [`Client::call`] says after which errors. `Retry::OFF` turns it
+    /// off.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
-    /// on) or those of a builder of your own. Requests to this machine itself never go through a proxy.
+    /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so on) or
+    /// those of [your builder](Self::unmanaged_reqwest). Requests to this machine itself never go through a proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -102,17 +103,32 @@ impl ClientBuilder {
         self
     }
 
-    /// Builds on a `reqwest::ClientBuilder` of your own. Redirects, retries, timeouts, `https_only` and
-    /// `connection_verbose` are set on top of it, which a finished `reqwest::Client` would not permit.
+    /// Sets a `reqwest::ClientBuilder` of your own, on which the client is built. It is a builder because a finished
+    /// `reqwest::Client` would not permit the settings that this crate adds.
     ///
-    /// What the builder brings is yours to manage, and these promises no longer hold:
+    /// What still holds, whatever the builder's settings:
+    ///
+    /// - no redirect is followed, nothing is retried but by this crate, and `connection_verbose` logs nothing;
+    /// - [`timeout`](Self::timeout), [`connect_timeout`](Self::connect_timeout) and deadlines; shorter timeouts of the
+    ///   builder count as well;
+    /// - a new connection for a request that must not be sent twice;
+    /// - a limit of 1 MiB for the body of a response;
+    /// - no proxy for requests to this machine itself;
+    /// - [`proxy`](Self::proxy) and [`user_agent`](Self::user_agent), if they are set, in place of the builder's.
+    ///
+    /// What no longer holds, because the builder decides it:
     ///
     /// - no cookies: a builder with a cookie store sends what servers set;
-    /// - certificates: those that its TLS settings trust, or none at all;
-    /// - names: resolved by its own resolver, so that `localhost` may be another machine;
-    /// - headers: its default headers are sent with every request, and layers of its own see whole requests, with
-    ///   their tokens and passwords;
-    /// - connections: limited by its pool.
+    /// - certificates: its TLS settings say which are trusted. With `tls_danger_accept_invalid_certs` every certificate
+    ///   is, so that anyone on the way can read the tokens;
+    /// - names: its resolver may take `localhost` for another machine;
+    /// - connections: its pool limits them;
+    /// - headers: its default headers are sent with every request;
+    /// - layers: its connector layers can delay or refuse a connection.
+    ///
+    /// [`build`](Self::build) refuses no setting with it. [`root_certificates`](Self::root_certificates) replace the
+    /// system's, and are trusted besides those that the builder adds. With its `tls_danger_accept_invalid_certs` or a
+    /// preconfigured TLS backend they have no effect.
     ///
     /// The closure is called several times, once for each pool of connections.
     ///

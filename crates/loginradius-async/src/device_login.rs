@@ -54,31 +54,35 @@ impl DeviceLogin {
         self
     }
 
-    /// Sets how long to [wait](Self::wait) for the user's decision, from when the wait begins. By default it is as long as
-    /// the code is valid, whatever [`Client::within`] is.
+    /// Sets how long to [wait](Self::wait) for the user's decision, from when the wait begins. By default it is as long
+    /// as the code is valid, whatever [`Client::within`] is.
     ///
-    /// The code outlives the wait: [`pending`](Self::pending), stored before, can be resumed.
+    /// The code stays valid: store [`pending`](Self::pending) beforehand to resume later.
     #[doc(alias = "deadline")]
     pub fn within(self, time: Duration) -> Self {
         Self { within: Some(time), ..self }
     }
 
-    /// Returns the login as it stands, to be stored and [resumed](Client::resume_device_login) later, in another
-    /// process too.
+    /// Returns the login as it stands, to be stored by [`PendingDevice::to_json`] and
+    /// [resumed](Client::resume_device_login) later, in another process too.
+    ///
+    /// The stored text holds the device code, a secret: with it, anyone can fetch the tokens. Resume it in one process
+    /// only: of two that poll with one code, only one gets the tokens. Delete it when the login has ended.
     #[must_use]
     pub fn pending(&self) -> PendingDevice {
         self.flow.pending(Instant::now(), SystemTime::now())
     }
 
-    /// Waits until the user has decided, for as long as the code is valid: half an hour, as LoginRadius documents it.
+    /// Waits until the user has decided, for as long as the code is valid: [`DeviceGrant::expires_in`].
     ///
-    /// Dropping the future cancels the login. If a poll was being sent, its response may have held the tokens.
+    /// Dropping the future cancels the login. If a poll was being sent, its response may have held the tokens, and they
+    /// are lost.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
-    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what LoginRadius
-    /// says of the poll. Lost responses and servers that are out of order end nothing.
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what
+    /// LoginRadius says of the poll. Lost responses and server failures do not end the wait.
     pub async fn wait(mut self) -> Result<TokenSet, Error> {
         self.flow = self.flow.deadline(self.within.and_then(|time| Instant::now().checked_add(time)));
         loop {
@@ -105,23 +109,25 @@ impl Client {
     ///
     /// Those of [`call`](Self::call).
     pub async fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<DeviceLogin, Error> {
-        let sent = Instant::now();
         let grant = self.call(request).await?;
         let arrived = Instant::now();
+        // Of the attempt that succeeded: earlier ones say nothing of how long a response takes.
+        let sent = grant.requested_at.unwrap_or(arrived);
         let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
             .round_trip(arrived.duration_since(sent), arrived)
             .timeout(self.timeout());
         Ok(DeviceLogin::new(self.clone(), flow, grant))
     }
 
-    /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process.
+    /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process. It is read by
+    /// [`PendingDevice::from_json`].
     pub fn resume_device_login(&self, pending: &PendingDevice) -> DeviceLogin {
         let flow = DeviceFlow::resume(self.app(), pending, Instant::now(), SystemTime::now(), seed());
         DeviceLogin::new(self.clone(), flow.timeout(self.timeout()), pending.grant().clone())
     }
 
     /// Signs in a device: requests a code, lets `prompt` show it, and waits until the user has decided.
-    /// [`begin_device_login`](Self::begin_device_login) does the same in two steps.
+    /// [`begin_device_login`](Self::begin_device_login) does the same in two steps, and can be stored.
     ///
     /// ```no_run
     /// use loginradius_async::{App, Client, oauth::RequestDeviceCode};
@@ -140,8 +146,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`call`](Self::call) and [`DeviceLogin::wait`]. If `prompt` fails, the login is not waited for: the
-    /// error is [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and its source is the prompt's.
+    /// Those of [`call`](Self::call) and [`DeviceLogin::wait`]. If `prompt` fails, the login is not waited for: this
+    /// fails with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and the source is the prompt's error.
     pub async fn device_login(
         &self,
         request: &RequestDeviceCode,
@@ -149,9 +155,13 @@ impl Client {
     ) -> Result<TokenSet, Error> {
         let deadline = self.deadline();
         let mut login = self.begin_device_login(request).await?;
+        prompt(login.grant()).map_err(|error| {
+            Error::cancelled(
+                "the code was not shown to the user: the program's `prompt` failed (its error is the source)",
+            )
+            .with_source(error)
+        })?;
         login.within = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        prompt(login.grant())
-            .map_err(|error| Error::cancelled("the code could not be shown to the user").with_source(error))?;
         login.wait().await
     }
 }

@@ -17,19 +17,58 @@
 //! | sign in a device | [`Client::begin_device_login`] |
 //! | sign in through a browser, in a desktop program | [`Client::browser_login`] |
 //! | sign in through a browser, in a web service | [`Client::begin_browser_login`], [`Client::complete_browser_login`] |
+//! | tell this crate what your site expects | [`Service`], [`Dialect`] |
 //! | call one operation of [`oauth`] or [`jwt`] | [`Client::call`] |
-//! | call another API of LoginRadius | [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own), [`Client::call`] |
+//! | call another LoginRadius operation | [your own `Endpoint`](Endpoint#an-endpoint-of-your-own), [`Client::call`] |
 //! | stay signed in | [`Sessions`] |
-//! | limit the time of an operation | [`Client::within`], [`Session::within`] |
+//! | store sessions between runs | [`store`] |
+//! | see what happens to sessions | [`SessionsBuilder::on_event`], [`SessionEvent`] |
+//! | let a login survive a restart | [`DeviceLogin::pending`] and [`Client::resume_device_login`], with [`PendingDevice::to_json`] and [`from_json`](PendingDevice::from_json) in between; [`browser::PendingLogin::to_json`] |
+//! | cancel a login | drop its future: [what that loses](#cancellation-and-shutdown) |
+//! | limit the time of an operation | [`Client::within`], [`DeviceLogin::within`], [`Session::within`] |
 //! | find out what to do after an error | [`Error::kind`] |
+//! | verify an `id_token` or a JWT | the crate `loginradius-jwt` |
+//! | test your own code | the crate `loginradius-emulator`; [`oauth::DeviceGrant::new`], [`TokenSet::new`], [`Error::from_api_error`] |
 //!
-//! The protocol is `loginradius-proto`, whose types are here again. `loginradius-blocking` has the same names for
+//! The protocol is `loginradius-proto`, whose types are re-exported here. `loginradius-blocking` has the same names for
 //! blocking code.
 //!
-//! Every request is sent without redirects, without retries but this crate's, without a proxy to this machine itself,
-//! with timeouts, over a new connection where it must not be sent twice, and with a response of at most 1 MiB.
+//! Every request
 //!
-//! Futures are `Send`, need a tokio runtime with its time and I/O enabled, and stop when they are dropped.
+//! - goes to the addresses of the app's [`Service`] and nowhere else, and follows no redirect;
+//! - goes through no proxy if it is to this machine itself;
+//! - ends by a timeout ([`ClientBuilder::timeout`]);
+//! - is retried by this crate alone, where that is safe ([`Client::call`]): reqwest's own retries are off;
+//! - goes over a new connection if it must not be sent twice;
+//! - fails if its response is longer than 1 MiB.
+//!
+//! Futures are `Send`, and need a tokio runtime with its time and I/O enabled.
+//!
+//! # Cancellation and shutdown
+//!
+//! To cancel an operation, drop its future. A future that was never polled has done nothing. Otherwise:
+//!
+//! | dropped future | what that loses |
+//! | --- | --- |
+//! | [`Client::call`] | The response. The request may have taken effect, and a code or a refresh token that it carried may be consumed. |
+//! | [`Client::begin_device_login`] | The code: begin another login. |
+//! | [`DeviceLogin::wait`] | The wait. If a poll was being sent, its response may have held the tokens, and they are lost. Otherwise the login can be resumed, if [`DeviceLogin::pending`] was stored before. |
+//! | [`Client::device_login`] | The login, which cannot be resumed. |
+//! | [`Client::complete_browser_login`] | The login: its callback is consumed, and its code may be. Begin another login. |
+//! | [`Client::browser_login`], [`LoopbackReceiver::receive`] | The login. Nothing listens on the port any more. |
+//! | an operation of a [`Session`] | The result alone. What has begun runs on in its own task. A start, a sign-out or a forget that still waits for another operation of the session does not begin: call it again. |
+//!
+//! To limit the time of a session's operation, use [`Session::within`]. When its time is over, an access token that is
+//! still valid is returned. `tokio::time::timeout` drops the future instead, and the caller gets no token. The refresh
+//! runs on in both cases.
+//!
+//! A program that keeps sessions waits for [`Sessions::flush`] before its runtime ends. That waits for the refreshes
+//! that are running, and saves the tokens that the store does not hold yet. Stop the tasks that use sessions first, or
+//! they begin new refreshes. Without it, the end of the runtime is like a crash. A refresh that it interrupts may have
+//! consumed the refresh token and not have stored the next one: then the session is lost, and its user has to sign in
+//! again.
+//!
+//! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time.
 //!
 //! # Logs
 //!

@@ -60,8 +60,8 @@ impl LoopbackReceiver {
         let unusable = |error: io::Error| {
             Error::configuration(match error.kind() {
                 io::ErrorKind::AddrInUse => format!(
-                    "127.0.0.1 port {port} is in use, perhaps by another run of this program: \
-                     end that, or take another port that the app allows"
+                    "127.0.0.1 port {port} is already in use, perhaps by another run of this program: \
+                     stop that run, or use another port that the app allows"
                 ),
                 _ => format!("127.0.0.1 port {port} cannot be listened on: {error}"),
             })
@@ -119,7 +119,7 @@ impl LoopbackReceiver {
             let peer = tokio::select! {
                 () = until(end) => return Err(loopback::expired(self.timeout)),
                 () = until(deadline.map(Instant::from_std)) => return Err(Error::deadline_exceeded(
-                    "no callback had come when the time that the program gave was over; begin the login again",
+                    "no callback came before the program's deadline: begin the login again",
                 )),
                 accepted = listener.accept(), if !is_full => {
                     match accepted {

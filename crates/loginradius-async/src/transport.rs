@@ -4,7 +4,8 @@ use std::fmt;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Request, Response};
 use loginradius_proto::{App, Body, Error, SendOptions};
 
 /// Timers are later than this only in a process that did not run.
@@ -41,8 +42,9 @@ impl Transport {
         };
         let client = if options.fresh_connection { &pool.fresh } else { &pool.pooled };
         let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
-        let request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
+        let mut request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
             .map_err(|_| Error::configuration("the operation's address is not a URL"))?;
+        set_length(&mut request);
         let deadline = tokio::time::Instant::now() + timeout;
         let mut exchange = pin!(exchange(client, request));
         if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
@@ -78,6 +80,16 @@ async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result
     *response.status_mut() = incoming.status();
     *response.headers_mut() = std::mem::take(incoming.headers_mut());
     Ok(response)
+}
+
+/// Sets the length of a body that is empty, which reqwest leaves out: some servers require it (RFC 9110, section 8.6,
+/// and status 411).
+fn set_length(request: &mut reqwest::Request) {
+    let has_content = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let is_empty = request.body().and_then(reqwest::Body::as_bytes).is_none_or(<[u8]>::is_empty);
+    if has_content && is_empty {
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
 }
 
 /// What reqwest's error says of the request: *not sent* only if that is certain.

@@ -45,7 +45,7 @@ impl Client {
         Self::builder(app).build()
     }
 
-    /// Returns a builder, for settings of your own.
+    /// Returns a builder, for custom settings.
     pub fn builder(app: App) -> ClientBuilder {
         ClientBuilder::new(app)
     }
@@ -78,14 +78,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets when a call is sent again; see [`Retry`]. `Retry::OFF` turns it off.
+    /// Sets how often and when a call is sent again; [`Client::call`] says after which errors. `Retry::OFF` turns it
+    /// off.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
     /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
-    /// on). Requests to this machine itself never go through a proxy.
+    /// on) or that of [your agent](Self::unmanaged_agent). Requests to this machine itself never go through a proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -103,16 +104,29 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends over an agent of your own. Redirects, statuses and timeouts are still set on every request.
+    /// Sets an agent of your own, over which everything is sent.
     ///
-    /// What the agent brings is yours to manage, and these promises no longer hold:
+    /// What still holds, whatever the agent's settings:
+    ///
+    /// - no redirect is followed, and every status is a response;
+    /// - [`timeout`](Self::timeout), [`connect_timeout`](Self::connect_timeout) and deadlines; shorter timeouts of the
+    ///   agent count as well;
+    /// - a new connection for a request that must not be sent twice;
+    /// - a limit of 1 MiB for the body of a response;
+    /// - no proxy for requests to this machine itself;
+    /// - [`proxy`](Self::proxy) and [`user_agent`](Self::user_agent), if they are set, in place of the agent's.
+    ///
+    /// What no longer holds, because the agent decides it:
     ///
     /// - no cookies: an agent with a cookie store sends what servers set;
-    /// - certificates: those that its TLS settings trust, or none at all;
-    /// - names: resolved by its own resolver, so that `localhost` may be another machine;
-    /// - connections: shared with whatever else uses the agent, and limited by its pool;
-    /// - limits: of headers and bodies, as they are set there;
-    /// - middleware: sees whole requests, with their tokens and passwords.
+    /// - certificates: its TLS settings say which are trusted. With `disable_verification` every certificate is, so
+    ///   that anyone on the way can read the tokens;
+    /// - names: its resolver may take `localhost` for another machine;
+    /// - connections: its pool limits them, and what else uses the agent shares them;
+    /// - headers: it limits how long those of a response may be;
+    /// - middleware: it sees whole requests, with their tokens and passwords, and may change them or send them twice.
+    ///
+    /// [`build`](Self::build) refuses [`root_certificates`](Self::root_certificates) with it, and no other setting.
     pub fn unmanaged_agent(mut self, agent: Agent) -> Self {
         self.agent = Some(agent);
         self
@@ -123,8 +137,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy is not a URL, the certificates
-    /// are not PEM, the user agent cannot stand in a header, or an agent of your own and a setting that
-    /// only this crate's agent takes were both given.
+    /// are not PEM, the user agent cannot stand in a header, or [`root_certificates`](Self::root_certificates) were set
+    /// together with [your agent](Self::unmanaged_agent).
     pub fn build(self) -> Result<Client, Error> {
         if self.agent.is_some() && self.root_certificates.is_some() {
             return Err(Error::configuration("set the root certificates on your own agent, not on the builder"));

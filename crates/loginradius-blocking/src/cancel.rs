@@ -13,9 +13,11 @@ struct State {
 }
 
 impl Canceller {
-    /// Cancels the wait, which then ends with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), now or when it
-    /// begins. A request that is being sent is not interrupted: the wait ends after it, and so within the client's
-    /// timeout.
+    /// Cancels the wait, which then fails with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled): now, or as soon
+    /// as it begins if it has not begun.
+    ///
+    /// A poll that is being sent is not interrupted: the wait ends after it, and so within the client's timeout. If its
+    /// response holds the tokens, the wait returns them all the same.
     pub fn cancel(&self) {
         *self.lock() = true;
         self.0.changed.notify_all();

@@ -50,8 +50,16 @@ impl Client {
     /// Returns this client with a time for each of its operations as a whole, retries and waits included. There is none
     /// by default.
     ///
-    /// A request that is cut off then is an [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown); whatever
-    /// else is cut off is an [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded).
+    /// | when the time is over | the operation |
+    /// | --- | --- |
+    /// | A request is under way, and is not the poll of a device login. | fails with [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), or [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) if it was certainly not sent |
+    /// | The next attempt would begin later. | fails at once with the last attempt's error |
+    /// | Nothing was sent, no callback came, or the user of a [`device_login`](Self::device_login) has not decided. | fails with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) |
+    ///
+    /// The time does not limit [`run`](Self::run), [`send`](Self::send),
+    /// [`DeviceLogin::wait`](crate::DeviceLogin::wait), which has [a time of its own](crate::DeviceLogin::within), and
+    /// the sessions of this client, which have [theirs](crate::Session::within). It limits
+    /// [`browser_login`](Self::browser_login) and [`device_login`](Self::device_login) as a whole.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -69,7 +77,14 @@ impl Client {
         Self { inner: Arc::clone(&self.inner), within: Some(time) }
     }
 
-    /// Calls one operation, and again where that is safe (see [`Retry`]).
+    /// Calls one operation, retrying where that is safe. [`Retry`] says how often and when.
+    ///
+    /// - [`ErrorKind::NotSent`](crate::ErrorKind::NotSent): every operation is sent again.
+    /// - [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown),
+    ///   [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse), a server or a proxy that does not work
+    ///   (HTTP 3xx, 408, 429 or 5xx), and LoginRadius's `server_error` and `temporarily_unavailable`: only a
+    ///   [repeatable](Endpoint::repeatable) operation is sent again. One with a code, a password or a refresh token is
+    ///   not.
     ///
     /// ```no_run
     /// use loginradius_blocking::{App, Client, oauth::RefreshAccessToken};
@@ -84,6 +99,8 @@ impl Client {
     /// # Errors
     ///
     /// What LoginRadius said, or what became of the request: see [`Error::kind`].
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the request's host is not one of the app's
+    /// [`Service`](crate::Service); nothing is sent then.
     pub fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Response, Error> {
         self.call_by(endpoint, self.deadline())
     }
@@ -109,7 +126,7 @@ impl Client {
     }
 
     /// Completes a login through a browser by its callback: checks it, and exchanges its code. Neither is done twice
-    /// for one pending login, whatever happens.
+    /// for one pending login, so that this cannot be repeated.
     ///
     /// ```no_run
     /// use loginradius_blocking::browser::{AuthorizationRequest, Callback};
@@ -127,8 +144,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`Pending::accept`], of which [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch) leaves the
-    /// pending login as it was; then those of [`call`](Self::call).
+    /// Those of [`Pending::accept`], then those of [`call`](Self::call):
+    ///
+    /// - [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch): the callback is not this login's. The pending
+    ///   login is as it was: put it back where you keep it.
+    /// - Any other error: the callback is consumed, and the code may be. Begin a new login, even if the error
+    ///   [is transient](Error::is_transient).
     pub fn complete_browser_login(&self, pending: &mut PendingLogin, callback: &Callback) -> Result<TokenSet, Error> {
         self.redeem(pending.accept(callback, SystemTime::now())?, self.deadline())
     }
@@ -151,9 +172,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired) and
-    /// what else [`LoopbackReceiver::receive`] and [`call`](Self::call) can say;
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what else
+    /// [`LoopbackReceiver::receive`] and [`call`](Self::call) can say;
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the callback goes to another address than the receiver's.
+    /// After any of these, begin a new login.
     pub fn browser_login(
         &self,
         receiver: LoopbackReceiver,
@@ -186,7 +209,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The flow's own. A flow of an app at another address than this client's is an
+    /// The flow's own. A flow of an app at another address than this client's fails with
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
     pub fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
         loop {
@@ -208,8 +231,9 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::NotSent`](crate::ErrorKind::NotSent) or
-    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown); a response is none, whatever its status.
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the request goes to another address than this client's.
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown). A response is not an error, whatever its
+    /// status. [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the request goes to another address than this
+    /// client's.
     pub fn send(&self, request: Request<Body>, options: SendOptions) -> Result<Response<Body>, Error> {
         self.inner.transport.send(self.app(), request, options)
     }

@@ -18,7 +18,12 @@ use crate::client::{Client, seed};
 /// let login = client.begin_device_login(&RequestDeviceCode::new().scope("email profile"))?;
 /// println!("Open {} and enter {}", login.grant().verification_uri, login.grant().user_code);
 ///
-/// let canceller = login.canceller(); // for the thread that has the Cancel button
+/// let canceller = login.canceller();
+/// std::thread::spawn(move || {
+///     wait_for_the_cancel_button();
+///     canceller.cancel(); // `wait` returns an error of the kind `Cancelled`
+/// });
+///
 /// let login = login.on_progress(|progress| match progress {
 ///     DeviceProgress::Retrying { error, .. } => eprintln!("trying again: {error}"),
 ///     _ => {}
@@ -26,6 +31,7 @@ use crate::client::{Client, seed};
 /// let tokens = login.wait()?;
 /// # Ok(())
 /// # }
+/// # fn wait_for_the_cancel_button() {}
 /// ```
 #[must_use = "a login that is not waited for yields no tokens"]
 pub struct DeviceLogin {
@@ -58,43 +64,49 @@ impl DeviceLogin {
         self
     }
 
-    /// Returns a handle that cancels the wait from another thread.
+    /// Returns a handle that cancels the wait from another thread, or before it begins. A poll that is being sent is
+    /// not interrupted: see [`Canceller::cancel`].
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
 
-    /// Sets how long to [wait](Self::wait) for the user's decision, from when the wait begins. By default it is as long as
-    /// the code is valid, whatever [`Client::within`] is.
+    /// Sets how long to [wait](Self::wait) for the user's decision, from when the wait begins. By default it is as long
+    /// as the code is valid, whatever [`Client::within`] is.
     ///
-    /// The code outlives the wait: [`pending`](Self::pending), stored before, can be resumed.
+    /// The code stays valid: store [`pending`](Self::pending) beforehand to resume later.
     #[doc(alias = "deadline")]
     pub fn within(self, time: Duration) -> Self {
         Self { within: Some(time), ..self }
     }
 
-    /// Returns the login as it stands, to be stored and [resumed](Client::resume_device_login) later, in another
-    /// process too.
+    /// Returns the login as it stands, to be stored by [`PendingDevice::to_json`] and
+    /// [resumed](Client::resume_device_login) later, in another process too.
+    ///
+    /// The stored text holds the device code, a secret: with it, anyone can fetch the tokens. Resume it in one process
+    /// only: of two that poll with one code, only one gets the tokens. Delete it when the login has ended.
     #[must_use]
     pub fn pending(&self) -> PendingDevice {
         self.flow.pending(Instant::now(), SystemTime::now())
     }
 
-    /// Waits until the user has decided, for as long as the code is valid: half an hour, as LoginRadius documents it.
+    /// Waits until the user has decided, for as long as the code is valid: [`DeviceGrant::expires_in`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled),
-    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what LoginRadius
-    /// says of the poll. Lost responses and servers that are out of order end nothing.
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what
+    /// LoginRadius says of the poll. Lost responses and server failures do not end the wait.
     pub fn wait(mut self) -> Result<TokenSet, Error> {
         self.flow = self.flow.deadline(self.within.and_then(|time| Instant::now().checked_add(time)));
         loop {
-            if self.canceller.is_cancelled() {
-                return Err(Error::cancelled("the program cancelled the device login"));
-            }
             match self.flow.step(Instant::now()) {
+                // Tokens that have arrived are returned even if the login was cancelled meanwhile.
+                Step::Done(result) => return result,
+                _ if self.canceller.is_cancelled() => {
+                    return Err(Error::cancelled("the program cancelled the device login"));
+                }
                 Step::Send { request, options } => {
                     let outcome = self.client.send(request, options);
                     self.flow.receive(outcome, Instant::now());
@@ -103,7 +115,6 @@ impl DeviceLogin {
                     }
                 }
                 Step::Wait(until) => self.canceller.sleep_until(until),
-                Step::Done(result) => return result,
             }
         }
     }
@@ -117,23 +128,25 @@ impl Client {
     ///
     /// Those of [`call`](Self::call).
     pub fn begin_device_login(&self, request: &RequestDeviceCode) -> Result<DeviceLogin, Error> {
-        let sent = Instant::now();
         let grant = self.call(request)?;
         let arrived = Instant::now();
+        // Of the attempt that succeeded: earlier ones say nothing of how long a response takes.
+        let sent = grant.requested_at.unwrap_or(arrived);
         let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
             .round_trip(arrived.duration_since(sent), arrived)
             .timeout(self.timeout());
         Ok(DeviceLogin::new(self.clone(), flow, grant))
     }
 
-    /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process.
+    /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process. It is read by
+    /// [`PendingDevice::from_json`].
     pub fn resume_device_login(&self, pending: &PendingDevice) -> DeviceLogin {
         let flow = DeviceFlow::resume(self.app(), pending, Instant::now(), SystemTime::now(), seed());
         DeviceLogin::new(self.clone(), flow.timeout(self.timeout()), pending.grant().clone())
     }
 
     /// Signs in a device: requests a code, lets `prompt` show it, and waits until the user has decided.
-    /// [`begin_device_login`](Self::begin_device_login) does the same in two steps, and can be cancelled.
+    /// [`begin_device_login`](Self::begin_device_login) does the same in two steps, and can be cancelled and stored.
     ///
     /// ```no_run
     /// use loginradius_blocking::{App, Client, oauth::RequestDeviceCode};
@@ -150,8 +163,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of [`call`](Self::call) and [`DeviceLogin::wait`]. If `prompt` fails, the login is not waited for: the
-    /// error is [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and its source is the prompt's.
+    /// Those of [`call`](Self::call) and [`DeviceLogin::wait`]. If `prompt` fails, the login is not waited for: this
+    /// fails with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and the source is the prompt's error.
     pub fn device_login(
         &self,
         request: &RequestDeviceCode,
@@ -159,9 +172,13 @@ impl Client {
     ) -> Result<TokenSet, Error> {
         let deadline = self.deadline();
         let mut login = self.begin_device_login(request)?;
+        prompt(login.grant()).map_err(|error| {
+            Error::cancelled(
+                "the code was not shown to the user: the program's `prompt` failed (its error is the source)",
+            )
+            .with_source(error)
+        })?;
         login.within = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        prompt(login.grant())
-            .map_err(|error| Error::cancelled("the code could not be shown to the user").with_source(error))?;
         login.wait()
     }
 }

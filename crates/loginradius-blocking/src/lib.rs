@@ -17,17 +17,43 @@
 //! | sign in a device | [`Client::begin_device_login`] |
 //! | sign in through a browser, in a desktop program | [`Client::browser_login`] |
 //! | sign in through a browser, in a web service | [`Client::begin_browser_login`], [`Client::complete_browser_login`] |
+//! | tell this crate what your site expects | [`Service`], [`Dialect`] |
 //! | call one operation of [`oauth`] or [`jwt`] | [`Client::call`] |
-//! | call another API of LoginRadius | [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own), [`Client::call`] |
+//! | call another LoginRadius operation | [your own `Endpoint`](Endpoint#an-endpoint-of-your-own), [`Client::call`] |
 //! | stay signed in | [`Sessions`] |
-//! | limit the time of an operation | [`Client::within`], [`Session::within`] |
+//! | store sessions between runs | [`store`] |
+//! | see what happens to sessions | [`SessionsBuilder::on_event`], [`SessionEvent`] |
+//! | let a login survive a restart | [`DeviceLogin::pending`] and [`Client::resume_device_login`], with [`PendingDevice::to_json`] and [`from_json`](PendingDevice::from_json) in between; [`browser::PendingLogin::to_json`] |
+//! | cancel a login | [`Canceller`] |
+//! | limit the time of an operation | [`Client::within`], [`DeviceLogin::within`], [`Session::within`] |
 //! | find out what to do after an error | [`Error::kind`] |
+//! | verify an `id_token` or a JWT | the crate `loginradius-jwt` |
+//! | test your own code | the crate `loginradius-emulator`; [`oauth::DeviceGrant::new`], [`TokenSet::new`], [`Error::from_api_error`] |
 //!
-//! The protocol is `loginradius-proto`, whose types are here again. `loginradius-async` has the same names for async
-//! code.
+//! The protocol is `loginradius-proto`, whose types are re-exported here. `loginradius-async` has the same names for
+//! async code.
 //!
-//! Every request is sent without redirects, without a proxy to this machine itself, with timeouts, over a new connection
-//! where it must not be sent twice, and with a response of at most 1 MiB.
+//! Every request
+//!
+//! - goes to the addresses of the app's [`Service`] and nowhere else, and follows no redirect;
+//! - goes through no proxy if it is to this machine itself;
+//! - ends by a timeout ([`ClientBuilder::timeout`]);
+//! - is retried by this crate alone, where that is safe ([`Client::call`]): ureq retries nothing by itself;
+//! - goes over a new connection if it must not be sent twice;
+//! - fails if its response is longer than 1 MiB.
+//!
+//! # Before the program ends
+//!
+//! A program that keeps sessions calls [`Sessions::flush`] before it ends. That waits for the refreshes that other
+//! threads are making, and saves the tokens that the store does not hold yet. Stop the threads that use sessions first,
+//! or they begin new refreshes.
+//!
+//! Without it, the end of the program is like a crash. A refresh that it interrupts may have consumed the refresh token
+//! and not have stored the next one: then the session is lost, and its user has to sign in again. A program of one
+//! thread that never calls [`Session::within`] has no refresh to wait for, and needs the flush only for tokens that
+//! [could not be saved](Session::save_error).
+//!
+//! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time.
 //!
 //! # Logs
 //!

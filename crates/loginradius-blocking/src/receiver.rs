@@ -61,8 +61,8 @@ impl LoopbackReceiver {
         let unusable = |error: io::Error| {
             Error::configuration(match error.kind() {
                 io::ErrorKind::AddrInUse => format!(
-                    "127.0.0.1 port {port} is in use, perhaps by another run of this program: \
-                     end that, or take another port that the app allows"
+                    "127.0.0.1 port {port} is already in use, perhaps by another run of this program: \
+                     stop that run, or use another port that the app allows"
                 ),
                 _ => format!("127.0.0.1 port {port} cannot be listened on: {error}"),
             })
@@ -154,7 +154,7 @@ impl LoopbackReceiver {
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::deadline_exceeded(
-                    "no callback had come when the time that the program gave was over; begin the login again",
+                    "no callback came before the program's deadline: begin the login again",
                 ));
             }
             thread::sleep(Self::POLL_INTERVAL);

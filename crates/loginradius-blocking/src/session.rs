@@ -40,11 +40,13 @@ pub struct Sessions(SharedSessions<ThreadRuntime>);
 
 impl Sessions {
     /// Makes the sessions of that store, refreshed over that client, with default settings.
+    ///
+    /// A time of [`Client::within`] does not count for them: [`Session::within`] limits their operations.
     pub fn new(client: &Client, store: impl SessionStore) -> Self {
         Self::builder(client, store).build()
     }
 
-    /// Returns a builder, for settings of your own. It begins with the timeout and the retries of that client.
+    /// Returns a builder, for custom settings. It begins with the timeout and the retries of that client.
     pub fn builder(client: &Client, store: impl SessionStore) -> SessionsBuilder {
         let policy = SessionPolicy::default().with_timeout(client.timeout()).with_retry(client.retry());
         let settings = SessionSettings::default().with_policy(policy);
@@ -54,15 +56,25 @@ impl Sessions {
     /// Returns the session of that name. This does not use the store yet.
     ///
     /// A name has one session: a second [`start`](Session::start) under it replaces the first login. A program for one
-    /// user needs one name. A web service needs one for each browser, such as the random id of the browser's own
-    /// session: with one for each user, the last login would replace those of the user's other browsers, and a sign-out
-    /// in one would sign out all.
+    /// user needs one name. A web service needs one for each browser: with one for each user, the last login would
+    /// replace those of the user's other browsers, and a sign-out in one would sign out all.
+    ///
+    /// Stores show names, as in the names of files. So make a random id for this purpose and keep it in what you store
+    /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: who reads it
+    /// could act as the browser.
+    ///
+    /// A browser that never comes back leaves its record. To clean up, note when each name was last used, list the
+    /// names that the store has ([`FileStore::names`](crate::store::FileStore::names)), and [`forget`](Session::forget)
+    /// those that are too old.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> Session {
         Session(self.0.session(name))
     }
 
-    /// [Flushes](Session::flush) all sessions that are in use.
+    /// [Flushes](Session::flush) all sessions that are in use, one after the other.
+    ///
+    /// A session is in use as long as a [`Session`] of it exists, one of its operations is running, or its newest
+    /// tokens [could not be saved](Session::save_error).
     ///
     /// # Errors
     ///
@@ -96,7 +108,8 @@ impl SessionsBuilder {
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
     /// The events of one session come one at a time and in order, from the threads that make its refreshes and changes,
-    /// whose callers may have their results already. The callback may use the session.
+    /// whose callers may have their results already. The callback may use the session. [`SessionEvent`] says what to do
+    /// about each.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self
@@ -114,15 +127,69 @@ impl fmt::Debug for SessionsBuilder {
     }
 }
 
-/// A session, which returns a good access token, and refreshes it when necessary.
+/// A session, which returns a valid access token, and refreshes it when necessary.
 ///
 /// Cloning it is cheap, and so is keeping ten thousand of them. Threads share one refresh: the first one that needs it
-/// makes it, and the others wait for its result, or continue with the old token if that is still good. Nothing runs in
-/// the background: a refresh is made by the thread that needs it, or for a caller with a [time](Self::within) by a
-/// thread of its own.
+/// makes it, and the others wait for its result, or continue with the old token if that is still valid.
 ///
-/// If a thread panics, in a store or a callback, that is like a crash of this thread alone: the others get an error,
-/// and the next call continues from what is stored.
+/// The thread that needs a refresh makes it. If the caller set a time with [`within`](Self::within), the refresh runs
+/// on a separate thread, and continues when the time is over. No refresh begins by itself. The [tables of the
+/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if one is interrupted.
+///
+/// If a thread panics, in a store or a callback, that is like a crash of this thread alone: the callers that wait for
+/// its result get [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the next call continues from what is
+/// stored.
+///
+/// # What each method uses
+///
+/// | method | answers from memory | uses the store | uses the network |
+/// | --- | --- | --- | --- |
+/// | [`expires_at`](Self::expires_at), [`save_error`](Self::save_error) | yes | no | no |
+/// | [`access_token`](Self::access_token), [`tokens`](Self::tokens), [`is_signed_in`](Self::is_signed_in) | yes | if no valid access token is in memory, or it is about to expire | if the stored one is no better |
+/// | [`refresh_rejected`](Self::refresh_rejected) | yes | if no newer access token is in memory | if the stored one is no newer |
+/// | [`start`](Self::start), [`forget`](Self::forget) | no | yes | no |
+/// | [`sign_out`](Self::sign_out) | no | yes | yes, if there is a refresh token to revoke |
+/// | [`flush`](Self::flush) | yes | if tokens are unsaved | if the unsaved access token has expired |
+///
+/// All but those of the first row wait for an operation of this session that is running, unless a valid access token is
+/// in memory and will do.
+///
+/// # Calling LoginRadius as the user
+///
+/// LoginRadius responds to an access token that has expired with code 906 and HTTP 403, and a 403 can also mean
+/// something else. So test the kind: [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired). From
+/// [`Client::call`] it means that LoginRadius does not accept this access token, and not that the session has ended:
+/// only the session's own operations say that. Get another token by [`refresh_rejected`](Self::refresh_rejected), and
+/// repeat the call once.
+///
+/// ```
+/// use loginradius_blocking::{AccessToken, Client, Endpoint, Error, ErrorKind, Session};
+///
+/// /// Calls an operation that takes the user's access token, such as your own `Endpoint`.
+/// fn call_as_user<E: Endpoint>(
+///     client: &Client,
+///     session: &Session,
+///     operation: impl Fn(AccessToken) -> E,
+/// ) -> Result<E::Response, Error> {
+///     let token = session.access_token()?;
+///     match client.call(&operation(token.clone())) {
+///         Err(error) if error.kind() == ErrorKind::SignInRequired => {
+///             // If this fails with `SignInRequired`, the session has ended: begin a new login.
+///             let token = session.refresh_rejected(&token)?;
+///             client.call(&operation(token))
+///         }
+///         result => result,
+///     }
+/// }
+///
+/// # use loginradius_blocking::jwt::JwtByAccessToken;
+/// # fn get(client: &Client, session: &Session) -> Result<(), Error> {
+/// let jwt = call_as_user(client, session, JwtByAccessToken::new)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Other APIs usually respond with HTTP 401: do the same then.
 #[derive(Debug, Clone)]
 pub struct Session(SharedSession<ThreadRuntime>);
 
@@ -133,12 +200,12 @@ impl Session {
         self.0.name()
     }
 
-    /// Returns a handle of this session that waits no longer than that for each operation. By default there is no limit
-    /// but those of the [policy](SessionPolicy), by which an operation takes six minutes at worst.
+    /// Returns a handle whose operations wait at most `time`. Without it only the [policy](SessionPolicy) limits them:
+    /// to six minutes at worst by default, and the store's own time.
     ///
-    /// When the time is over, an access token that is still good is returned, as during an early refresh. Otherwise the
-    /// error is [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). What was begun continues in a
-    /// thread of its own, and later callers get its result: to learn what became of a [`start`](Self::start), a
+    /// When the time is over, an access token that is still valid is returned, as during an early refresh. Otherwise
+    /// the operation fails with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). What was begun
+    /// continues in its thread, and later callers get its result: to learn what became of a [`start`](Self::start), a
     /// [`sign_out`](Self::sign_out) or a [`forget`](Self::forget), call it again. With a time of zero nothing is begun,
     /// and a caller gets what is in memory.
     ///
@@ -155,34 +222,49 @@ impl Session {
         Self(self.0.within(time))
     }
 
-    /// Returns whether a user is signed in. Without a good access token in memory, it gets one to find out.
+    /// Returns whether a user is signed in. Without a valid access token in memory, it gets one to find out, and may
+    /// refresh it over the network.
+    ///
+    /// `true` while LoginRadius or the store cannot be reached, if this process knows the session from before: no
+    /// failure signs a user out. `false` only where [`access_token`](Self::access_token) fails with
+    /// [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired).
     ///
     /// # Errors
     ///
     /// Those of [`access_token`](Self::access_token), if this process does not know: it has not loaded the session yet,
-    /// or a start, a sign-out or a forget may or may not have been done. A user who was signed in stays so while
-    /// LoginRadius cannot be reached.
+    /// or a start, a sign-out or a forget may or may not have been done. Then [`within`](Self::within) with a time of
+    /// zero fails with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded); it never returns `false`.
     pub fn is_signed_in(&self) -> Result<bool, Error> {
         ready(self.0.is_signed_in())?
     }
 
     /// Returns when the access token in memory expires; `None` if there is none, or if its lifetime is unknown. This
-    /// does not use the store.
+    /// uses neither the store nor the network, so that it is `None` after a start of the program until another method
+    /// has loaded the session.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.0.expires_at()
     }
 
-    /// Returns an access token that is good now.
+    /// Returns an access token that is valid now.
     ///
-    /// As long as the token in memory is good, this takes no lock, does not use the store and allocates nothing.
+    /// As long as the token in memory is valid and not about to expire, this takes no lock, does not use the store and
+    /// allocates nothing.
+    ///
+    /// If a refresh succeeds and its tokens cannot be saved, the new access token is returned all the same;
+    /// [`save_error`](Self::save_error) then has the store's error, and later calls try to save them. Only when that
+    /// token has expired too does this fail with the store's error.
     ///
     /// # Errors
+    ///
+    /// Calling again is safe after every error. After a failure nothing is sent for a while, and all callers get its
+    /// error.
     ///
     /// - [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired): no user is signed in, or LoginRadius has
     ///   ended the session. No other error ends it.
     /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): LoginRadius, the network or the store does not
-    ///   work now. [`Error::retry_after`] says when to try again.
+    ///   work now. A session never returns `NotSent` or `OutcomeUnknown`: they become this kind. After a failed request
+    ///   [`Error::retry_after`] says when to try again.
     /// - [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded): the time of [`within`](Self::within) is
     ///   over.
     /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) and
@@ -190,13 +272,17 @@ impl Session {
     ///   be fixed, and the message says what. Nothing is lost.
     /// - [`ErrorKind::RecordDamaged`](crate::ErrorKind::RecordDamaged): the record cannot be read, and the message says
     ///   where it is. A [`start`](Self::start) replaces it and keeps a copy.
-    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) and others, for what else LoginRadius may
-    ///   respond.
+    /// - What LoginRadius may respond besides: [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as for a
+    ///   wrong client secret, [`ErrorKind::Refused`](crate::ErrorKind::Refused),
+    ///   [`ErrorKind::Denied`](crate::ErrorKind::Denied) or
+    ///   [`ErrorKind::UserActionRequired`](crate::ErrorKind::UserActionRequired). And
+    ///   [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse) if it sent a new refresh token, which is
+    ///   kept, without an access token.
     pub fn access_token(&self) -> Result<AccessToken, Error> {
         ready(self.0.access_token())?
     }
 
-    /// Returns all tokens, with an access token that is good now: for the `id_token` or the scope. Leave the refresh
+    /// Returns all tokens, with an access token that is valid now: for the `id_token` or the scope. Leave the refresh
     /// token to the session.
     ///
     /// # Errors
@@ -206,7 +292,10 @@ impl Session {
         ready(self.0.tokens())?
     }
 
-    /// Gets another access token, because an API rejected this one (HTTP 401).
+    /// Gets another access token, because LoginRadius or an API rejected this one.
+    ///
+    /// In short: refreshes the rejected token, even if it has not expired. See
+    /// [the example](#calling-loginradius-as-the-user).
     ///
     /// If that token is not the newest any more, nothing is refreshed: a hundred callers with the same rejected token
     /// cause one refresh.
@@ -226,19 +315,33 @@ impl Session {
     /// # Errors
     ///
     /// If they could not be stored. The session does not keep them: call it again with the same tokens, as often as you
-    /// like. If an earlier call stored them after all, what has become of them since stays.
+    /// like. If an earlier call did store them, this call leaves the session as it is now, including any refresh or
+    /// later login since; it fails with [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired) if LoginRadius
+    /// has ended the session or a sign-out has begun. Do not call it after a [`sign_out`](Self::sign_out) or a
+    /// [`forget`](Self::forget) that succeeded: they leave no trace, so that the tokens would be stored once more.
+    ///
+    /// The kinds are the store's ([`access_token`](Self::access_token) has them), and
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the access token is empty or the tokens are
+    /// longer than 1 MiB together.
     pub fn start(&self, tokens: &TokenSet) -> Result<(), Error> {
         ready(self.0.start(tokens))?
     }
 
-    /// Signs out: revokes the refresh token and removes the session from the store. As soon as it begins, no caller
-    /// gets the session's token any more.
+    /// Signs out: marks the stored session as being signed out, revokes the refresh token, and removes the session from
+    /// the store. As soon as it begins, no caller gets the session's token any more.
     ///
     /// # Errors
     ///
-    /// If LoginRadius cannot be reached, the session stays marked: call it again later, or
-    /// [`forget`](Self::forget) it. If the response to a refresh was lost before, LoginRadius may know a newer
-    /// refresh token than the one that is revoked, and that one cannot be revoked from here.
+    /// - If LoginRadius cannot be reached ([`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable)) or refuses, the
+    ///   session stays marked in the store, after a restart too, and the store still lists its name.
+    ///   [`access_token`](Self::access_token) then fails with
+    ///   [`ErrorKind::SignInRequired`](crate::ErrorKind::SignInRequired). Call `sign_out` again later, which continues;
+    ///   or [`forget`](Self::forget) the session; or [`start`](Self::start) another login, which replaces it.
+    /// - If the store fails, call it again. If it fails before the mark is stored, nothing was revoked, and the user is
+    ///   still signed in.
+    ///
+    /// If the response to a refresh was lost before, LoginRadius may know a newer refresh token than the one that is
+    /// revoked, and that one cannot be revoked from here.
     #[doc(alias("logout", "sign out", "log out"))]
     pub fn sign_out(&self) -> Result<(), Error> {
         ready(self.0.sign_out())?
@@ -253,7 +356,10 @@ impl Session {
         ready(self.0.forget())?
     }
 
-    /// Returns why the newest tokens are in this process alone, if they are. They are lost if it ends now.
+    /// Returns the store's error if the newest tokens could not be saved, and `None` if they are saved.
+    ///
+    /// As long as it is not `None`, the tokens are in this process alone, and are lost with it: repair the store, and
+    /// [`flush`](Self::flush).
     #[must_use]
     pub fn save_error(&self) -> Option<Error> {
         self.0.save_error()
@@ -264,7 +370,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The store's, if there are still tokens that it does not hold.
+    /// The store's, if there are still tokens that it does not hold: they stay in this process. Calling again is safe.
     pub fn flush(&self) -> Result<(), Error> {
         ready(self.0.flush())?
     }
@@ -297,7 +403,7 @@ impl Runtime for ThreadRuntime {
         }
         // If the future is not ready at its first poll, it is dropped, which aborts the flow.
         let started = thread::Builder::new().name("loginradius session".to_owned()).spawn(|| drop(ready(flow)));
-        started.map(drop).map_err(|error| Error::unavailable("no thread can be started; try again later", error))
+        started.map(drop).map_err(|error| Error::unavailable("no thread can be started: try again later", error))
     }
 }
 
@@ -337,7 +443,7 @@ fn ready<T>(future: impl Future<Output = T>) -> Result<T, Error> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Ok(output),
         Poll::Pending => {
-            Err(Error::unavailable("the session's store did not block; try again later", "a pending future"))
+            Err(Error::unavailable("the session's store did not block: try again later", "a pending future"))
         }
     }
 }

@@ -58,8 +58,8 @@ impl Transport {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
-            .timeout_resolve(Some(self.connect_timeout))
-            .timeout_connect(Some(self.connect_timeout));
+            .timeout_resolve(Some(self.connect_timeout.min(timeout)))
+            .timeout_connect(Some(self.connect_timeout.min(timeout)));
         if base.is_loopback() {
             config = config.proxy(None);
         } else if let Some(proxy) = &self.proxy {

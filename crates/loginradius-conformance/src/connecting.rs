@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-use loginradius_proto::{Error, ErrorKind};
+use loginradius_emulator::Emulator;
+use loginradius_proto::oauth::RequestDeviceCode;
+use loginradius_proto::{Api, Error, ErrorKind};
 use rustls::version::{TLS12, TLS13};
 
 use crate::adapter::{Adapter, Settings};
@@ -49,6 +51,14 @@ fn an_unknown_host_means_not_sent<A: Adapter>() {
     let settings = Settings { connect_timeout: Duration::from_millis(200), ..Settings::default() };
     let error = error::<A>("https://acme.invalid", &settings);
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+}
+
+/// Times that no clock can add up.
+fn the_longest_times_panic_nowhere<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let settings = Settings { connect_timeout: Duration::MAX, timeout: Duration::MAX, ..Settings::default() };
+    let client = A::new(crate::matrix::app(&emulator, Api::Classic), &settings).unwrap();
+    client.within(Duration::MAX).call(&RequestDeviceCode::new()).unwrap();
 }
 
 /// Connections wait in a queue until they are accepted; if it is full, a new one is not even refused. How to fill the
@@ -220,6 +230,7 @@ cases!(($) connecting connecting_cases {
     a_refused_connection_means_not_sent_and_is_retried,
     a_refused_tls_connection_means_not_sent,
     an_unknown_host_means_not_sent,
+    the_longest_times_panic_nowhere,
     a_connect_timeout_means_not_sent,
     a_trusted_certificate_is_accepted,
     an_untrusted_certificate_means_not_sent,

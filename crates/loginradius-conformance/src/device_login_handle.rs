@@ -108,10 +108,36 @@ fn a_login_whose_time_is_over_can_be_resumed<A: Adapter>() {
     assert!(setup.emulator.is_live_access_token(tokens.access_token.expose()));
 }
 
+/// How long the responses take counts from the attempt that succeeded: a wait of two seconds has time for polls.
+fn a_lost_request_for_the_code_delays_no_poll<A: Adapter>() {
+    let setup = Setup::<A>::new(60);
+    let settings = Settings { timeout: Duration::from_secs(2), ..Settings::attempts(2) };
+    let client = A::new(app(&setup.emulator, Api::Classic), &settings).unwrap();
+    setup.emulator.fault_times(Operation::DeviceCode, Fault::Delay(Duration::from_secs(4)), 1);
+    let login = client.begin_device_login(&RequestDeviceCode::new()).unwrap();
+    setup.emulator.approve(&login.grant().user_code).unwrap();
+    login.within(Duration::from_secs(3)).wait(|_| ()).unwrap();
+}
+
+/// A whole login has one deadline, and the prompt's time counts.
+fn a_slow_prompt_takes_its_time_from_the_wait<A: Adapter>() {
+    let setup = Setup::<A>::new(60);
+    let client = setup.client.within(Duration::from_millis(1500));
+    let start = Instant::now();
+    let error = client.device_login(&RequestDeviceCode::new(), |_| {
+        std::thread::sleep(Duration::from_millis(1500));
+        Ok(())
+    });
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(setup.polls(), 0, "{:?}", start.elapsed());
+}
+
 cases!(($) device_login_handle device_login_handle_cases {
     the_user_decides_while_the_program_waits,
     a_prompt_that_fails_cancels_the_login,
     without_time_nothing_is_sent,
     a_clients_time_does_not_limit_the_users,
     a_login_whose_time_is_over_can_be_resumed,
+    a_lost_request_for_the_code_delays_no_poll,
+    a_slow_prompt_takes_its_time_from_the_wait,
 });

@@ -17,7 +17,7 @@ use crate::store::Store;
 fn dialect() -> Dialect {
     Dialect::new()
         .with_body_format(BodyFormat::Json)
-        .with_response_type(false)
+        .without_response_type()
         .with_revocation_key(RevocationKey::Token)
         .with_challenge_method(ChallengeMethod::S256)
         .with_client_authentication(ClientAuthentication::Basic)

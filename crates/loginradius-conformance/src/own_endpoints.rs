@@ -235,7 +235,49 @@ fn json_of_another_shape_is_an_invalid_response<A: Adapter>() {
     let add = AddEmail { access_token: signed_in(&emulator), password: "x".into(), as_form: false };
     let error = client.call(&add).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
-    assert!(error.to_string().contains("another shape") && !format!("{error:?}").contains("s3cret"), "{error:?}");
+    assert!(
+        error.to_string().contains("does not match the endpoint's type") && !format!("{error:?}").contains("s3cret"),
+        "{error:?}"
+    );
+}
+
+/// Some servers refuse a request without a length (HTTP 411).
+fn a_body_that_is_empty_has_a_length<A: Adapter>() {
+    struct Empty(http::Method);
+
+    impl Endpoint for Empty {
+        type Response = ();
+
+        fn name(&self) -> &'static str {
+            "Empty"
+        }
+
+        fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
+            RequestBuilder::new(self.0.clone(), app.service().api_host(), "/a").build()
+        }
+
+        fn response(&self, app: &App, response: http::Response<Body>) -> Result<(), Error> {
+            ResponseReader::new(self, app).empty(&response)
+        }
+
+        fn secrets(&self) -> Vec<&str> {
+            Vec::new()
+        }
+    }
+
+    let server = Server::responding(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let app = App::new("my-api-key").with_service(Service::classic_at(&server.url()).unwrap());
+    let client = A::new(app, &Settings::default()).unwrap();
+    for method in [http::Method::POST, http::Method::PUT, http::Method::PATCH] {
+        client.call(&Empty(method)).unwrap();
+    }
+    client.call(&Empty(http::Method::GET)).unwrap();
+    client.call(&Empty(http::Method::DELETE)).unwrap();
+    let requests = server.requests();
+    assert_eq!(requests.len(), 5);
+    for request in &requests[..3] {
+        assert!(request.head.to_ascii_lowercase().contains("\r\ncontent-length: 0\r\n"), "{}", request.head);
+    }
 }
 
 cases!(($) own_endpoints own_endpoints_cases {
@@ -248,4 +290,5 @@ cases!(($) own_endpoints own_endpoints_cases {
     a_password_that_the_server_repeats_reaches_no_error,
     a_response_of_two_mebibytes_is_not_read,
     json_of_another_shape_is_an_invalid_response,
+    a_body_that_is_empty_has_a_length,
 });

@@ -1,4 +1,4 @@
-//! The sessions of browsers that have opened a page. A cookie has the session's id.
+//! The sessions of browsers that have opened a page. A cookie contains the session's id.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
@@ -24,7 +24,7 @@ pub(crate) struct Browsers {
 
 #[derive(Debug)]
 pub(crate) struct Browser {
-    /// The token against cross-site request forgery, which every form has.
+    /// The token against cross-site request forgery, which every form contains.
     pub(crate) csrf: String,
     pub(crate) user: Option<&'static User>,
     /// The last decision about a device.
@@ -75,7 +75,7 @@ impl Browsers {
     }
 }
 
-/// Returns the cookie's name. It has the port, because cookies are shared between the ports of a host.
+/// Returns the cookie's name. It contains the port, because cookies are shared between the ports of a host.
 pub(crate) fn cookie_name(port: u16) -> String {
     format!("loginradius_emulator_{port}")
 }

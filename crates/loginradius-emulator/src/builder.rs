@@ -156,8 +156,8 @@ impl Builder {
         self
     }
 
-    /// Sets the name of the parameter that has the JWT after a login in a browser. Default: `token`. At LoginRadius it
-    /// is a setting of the JWT app.
+    /// Sets the name of the parameter that contains the JWT after a login in a browser. Default: `token`. At
+    /// LoginRadius it is a setting of the JWT app.
     #[must_use]
     pub fn jwt_response_parameter(mut self, name: &str) -> Self {
         self.config.jwt_response_parameter = name.to_owned();
@@ -172,8 +172,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if `uri` is not absolute, has a fragment, a user name or a password, or if its
-    /// scheme is not `http`, `https` or one with a period (RFC 8252, section 7.1).
+    /// [`io::ErrorKind::InvalidInput`] if `uri` is not absolute, contains a fragment, a user name or a password, or if
+    /// its scheme is not `http`, `https` or one with a period (RFC 8252, section 7.1).
     ///
     /// ```
     /// use loginradius_emulator::{AuthorizeError, Emulator, seeded};
@@ -201,8 +201,8 @@ impl Builder {
         Ok(self)
     }
 
-    /// Sets whether authorization responses, errors included, have [`Emulator::issuer`] as `iss` (RFC 9207). Default:
-    /// false, as LoginRadius documents no `iss`.
+    /// Sets whether authorization responses, errors included, contain [`Emulator::issuer`] as `iss` (RFC 9207).
+    /// Default: false, as LoginRadius documents no `iss`.
     #[must_use]
     pub fn issuer_in_authorization_response(mut self, on: bool) -> Self {
         self.config.issuer_in_responses = on;
@@ -240,8 +240,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether device code responses have a `verification_uri_complete`, which LoginRadius documents as optional.
-    /// Default: true.
+    /// Sets whether device code responses contain a `verification_uri_complete`, which LoginRadius documents as
+    /// optional. Default: true.
     #[must_use]
     pub fn verification_uri_complete(mut self, complete: bool) -> Self {
         self.config.verification_uri_complete = complete;

@@ -71,6 +71,8 @@ impl Emulator {
     }
 
     /// Moves the emulator's clock forward. The clock stops at the end of the year 9999.
+    ///
+    /// The program's clock stays: a client still believes in its access token, until an API responds with 401.
     pub fn advance(&self, by: Duration) {
         self.shared.lock().clock.advance(by);
     }
@@ -195,8 +197,10 @@ impl Emulator {
     }
 
     /// Returns the `iss` of authorization responses (RFC 9207): `<base URL>/service/oauth/demo-oauth-app`, the form on
-    /// LoginRadius's page "Access Token Claims". Responses have it if
+    /// LoginRadius's page "Access Token Claims". Responses contain it if
     /// [`Builder::issuer_in_authorization_response`](crate::Builder::issuer_in_authorization_response) is on.
+    ///
+    /// The `iss` of JWTs is another one: `<base URL>/`.
     #[must_use]
     pub fn issuer(&self) -> String {
         self.shared.lock().address.issuer()
@@ -267,9 +271,9 @@ impl Emulator {
 
     /// Turns the rotation of refresh tokens on or off. Default: on.
     ///
-    /// With rotation, a refresh consumes its refresh token, and the response has a new one. Without, the response has
-    /// no refresh token, and the one that was sent stays valid for another lifetime. RFC 6749, section 6, allows both.
-    /// A refresh token that was consumed before stays consumed.
+    /// With rotation, a refresh consumes its refresh token, and the response contains a new one. Without, the response
+    /// contains no refresh token, and the one that was sent stays valid for another lifetime. RFC 6749, section 6,
+    /// allows both. A refresh token that was consumed before stays consumed.
     pub fn rotate_refresh_tokens(&self, rotate: bool) {
         self.shared.lock().tokens.rotate_refresh_tokens = rotate;
     }
@@ -292,6 +296,8 @@ impl Emulator {
     }
 
     /// Expires every access token issued so far, whatever its lifetime is. Refresh tokens stay valid.
+    ///
+    /// No client is told: it still believes in its access token, until an API responds with 401.
     pub fn expire_access_tokens(&self) {
         self.shared.lock().tokens.expire_access_tokens();
     }

@@ -12,11 +12,19 @@ use crate::response::Response;
 
 /// A fault of an operation.
 ///
-/// "Acted" means that the emulator did what was requested: a code is redeemed, a refresh token is consumed.
+/// "Acted" means that the emulator did what was requested: a code is redeemed, a refresh token is consumed. "Not acted"
+/// means that it did nothing: a code can still be redeemed, and a refresh token is not consumed.
+///
+/// | the client gets | acted | not acted |
+/// | --- | --- | --- |
+/// | the correct response | [`None`](Self::None), [`Delay`](Self::Delay), [`SlowDrip`](Self::SlowDrip) | |
+/// | no response, or half of one | [`DropAfter`](Self::DropAfter), [`Truncated`](Self::Truncated) | [`DropBefore`](Self::DropBefore) |
+/// | another response | [`WrongContentType`](Self::WrongContentType) | [`Status`](Self::Status), [`Respond`](Self::Respond), [`TooManyRequests`](Self::TooManyRequests), [`RedirectTo`](Self::RedirectTo), [`EmptyOk`](Self::EmptyOk), [`Oversized`](Self::Oversized) |
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// No fault. For sequences: `fault_times(operation, Fault::None, 1)` lets one request through.
+    /// No fault. For sequences: `fault_times(operation, Fault::None, 2)` lets two requests through before the next
+    /// fault.
     None,
     /// Closes the connection without a response; not acted.
     DropBefore,
@@ -56,7 +64,7 @@ pub enum Fault {
         /// Headers to add or to replace. Invalid ones are left out, and so are `Content-Length` and
         /// `Transfer-Encoding`.
         headers: Vec<(String, String)>,
-        /// The body. Its `Content-Type` is `application/json` unless `headers` has another.
+        /// The body. Its `Content-Type` is `application/json` unless `headers` contains another.
         body: String,
     },
 }

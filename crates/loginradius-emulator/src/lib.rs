@@ -1,7 +1,46 @@
 //! An emulator of LoginRadius's login endpoints on localhost, made from LoginRadius's public documentation. It is not
 //! LoginRadius; what the documentation leaves open follows the RFCs.
 //!
-//! A test starts an emulator on a free port, acts as the user, moves the clock and sets faults:
+//! Point `loginradius-blocking` or `loginradius-async` at it by the URL of its service, and sign in as a seeded user:
+//!
+//! ```ignore
+//! use loginradius_blocking::oauth::AccessTokenByPassword;
+//! use loginradius_blocking::{App, Client, Service};
+//! use loginradius_emulator::{Emulator, seeded};
+//!
+//! let emulator = Emulator::start()?;
+//! let app = App::new(seeded::CLIENT_ID)
+//!     .with_client_secret(seeded::CLIENT_SECRET)
+//!     .with_oauth_app(seeded::OAUTH_APP)
+//!     .with_jwt_app(seeded::JWT_APP)
+//!     .with_service(Service::classic_at(emulator.base_url())?); // or `Service::site_at`
+//! let client = Client::new(app)?;
+//! let tokens = client.call(&AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password))?;
+//! assert!(emulator.is_live_access_token(tokens.access_token.expose()));
+//! ```
+//!
+//! | to | use |
+//! | --- | --- |
+//! | point another client at it | [`Emulator::base_url`] and the [URLs below](#what-it-serves) |
+//! | sign in, know the clients, apps and users | [`seeded`]; [`Emulator::login`] signs in without a request |
+//! | act as the user on a device or in a browser | [`Emulator::approve`], [`Emulator::deny`], [`Emulator::authorize`], [`Emulator::deny_authorization`] |
+//! | fault the next `n` requests for an operation | [`Emulator::fault_times`] with a [`Fault`] |
+//! | fault the third request only | `fault_times(operation, Fault::None, 2)`, then `fault_times(operation, fault, 1)` |
+//! | fault every request from now on | [`Emulator::fault`]; [`Emulator::clear_faults`] ends it |
+//! | lose a response after the refresh token was consumed | [`Fault::DropAfter`]; with [`Fault::DropBefore`] it is not consumed |
+//! | respond with a status or a body of your own | [`Fault::Status`], [`Fault::Respond`]: no refresh token is consumed |
+//! | expire access tokens | [`Emulator::expire_access_tokens`] |
+//! | move the clock | [`Emulator::advance`], also to expire codes, grants and refresh tokens |
+//! | end all logins | [`Emulator::end_all_logins`] |
+//! | list what was received and issued | [`Emulator::requests`], [`Emulator::logins`], [`Emulator::replayed`], [`Emulator::counters`] |
+//! | run on a fixed port | [`Builder::port`], or the program: `cargo run -p loginradius-emulator`, on port 8710 |
+//! | change lifetimes, redirect URIs and the like | [`Builder`] |
+//!
+//! **The emulator's clock is not the program's clock.** Neither `advance` nor `expire_access_tokens` tells the program
+//! anything: a session still believes in its access token, until that expires by the program's clock, or until an API
+//! responds with 401 and the program calls `refresh_rejected`.
+//!
+//! With any HTTP client, a test starts an emulator on a free port, acts as the user, moves the clock and sets faults:
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,24 +77,24 @@
 //!
 //! | operation | classic API | site API |
 //! |---|---|---|
-//! | device code | `POST /sso/oauth/{OAuthName}/device` | `POST /api/oauth/{app}/device` |
-//! | device token | `POST /sso/oauth/{OAuthName}/access_token` | `POST /api/oauth/{app}/token` |
-//! | code exchange | `POST /sso/oauth/access_token` | `POST /api/oauth/{app}/token` |
-//! | password | `POST /sso/oauth/access_token` | `POST /api/oauth/{app}/token` |
-//! | refresh | `POST /sso/oauth/access_token/refresh` | `POST /api/oauth/{app}/token` |
-//! | revoke | `POST /sso/oauth/refresh_token/revoke` | `POST /api/oauth/{app}/revoke` |
-//! | JWT by access token | `GET /sso/jwt/api/token` | `GET /api/jwt/{app}/token` |
-//! | JWT by password | `POST /sso/jwt/api/login` | `POST /api/jwt/{app}/login` |
-//! | login in a browser | `GET /sso/oauth/redirect` | `GET /service/oauth/{app}/authorize` |
-//! | JWT in a browser | `GET /sso/jwt/redirect/token` | `GET /service/jwt/{app}/authorize` |
+//! | [`DeviceCode`](Operation::DeviceCode) | `POST /sso/oauth/{OAuthName}/device` | `POST /api/oauth/{app}/device` |
+//! | [`DeviceToken`](Operation::DeviceToken) | `POST /sso/oauth/{OAuthName}/access_token` | `POST /api/oauth/{app}/token` |
+//! | [`CodeExchange`](Operation::CodeExchange) | `POST /sso/oauth/access_token` | `POST /api/oauth/{app}/token` |
+//! | [`Password`](Operation::Password) | `POST /sso/oauth/access_token` | `POST /api/oauth/{app}/token` |
+//! | [`Refresh`](Operation::Refresh) | `POST /sso/oauth/access_token/refresh` | `POST /api/oauth/{app}/token` |
+//! | [`Revoke`](Operation::Revoke) | `POST /sso/oauth/refresh_token/revoke` | `POST /api/oauth/{app}/revoke` |
+//! | [`JwtToken`](Operation::JwtToken) | `GET /sso/jwt/api/token` | `GET /api/jwt/{app}/token` |
+//! | [`JwtLogin`](Operation::JwtLogin) | `POST /sso/jwt/api/login` | `POST /api/jwt/{app}/login` |
+//! | [`Authorize`](Operation::Authorize) | `GET /sso/oauth/redirect` | `GET /service/oauth/{app}/authorize` |
+//! | [`JwtRedirect`](Operation::JwtRedirect) | `GET /sso/jwt/redirect/token` | `GET /service/jwt/{app}/authorize` |
 //!
 //! Two operations take the user's access token as a bearer token (RFC 6750, section 2.1). At LoginRadius they are at
 //! `api.loginradius.com`:
 //!
 //! | operation | URL |
 //! |---|---|
-//! | profile | `GET /identity/v2/auth/account?apikey={key}` |
-//! | add email | `POST /identity/v2/auth/email?apikey={key}` |
+//! | [`Profile`](Operation::Profile) | `GET /identity/v2/auth/account?apikey={key}` |
+//! | [`AddEmail`](Operation::AddEmail) | `POST /identity/v2/auth/email?apikey={key}` |
 //!
 //! The operations in a browser show pages: the user signs in, allows the application (a JWT needs no consent), and is
 //! sent back to it. [`Emulator::authorize`] does this without a browser. `verification_uri` is `/device`, the first of
@@ -75,15 +114,16 @@
 //!   turns rotation off. The consumed tokens of the last 190,000 refreshes are remembered.
 //! - A device that polls too early gets `slow_down`, and its interval grows by 5 seconds (RFC 8628, section 3.5). The
 //!   first poll is never too early.
-//! - A repeated parameter is an `invalid_request` (RFC 6749, section 3.2); an empty one counts as missing.
+//! - A repeated parameter fails with `invalid_request` (RFC 6749, section 3.2); an empty one counts as missing.
 //! - The `Content-Type` of a body must be JSON or a form.
 //! - The client may authenticate by HTTP Basic (RFC 6749, section 2.3.1) at the token and revoke URLs of the site API.
-//!   Doing so and sending a `client_secret` in the body is an `invalid_request`. The classic API reads the body only.
+//!   Doing so and sending a `client_secret` in the body fails with `invalid_request`. The classic API reads the body
+//!   only.
 //! - Browsers are sent to `http` URLs of this machine only or, if [`Builder::redirect_uri`] gives any, to those only.
 //!   If the redirect URI, the client or the app is wrong, the browser shows an error page. The application is notified
 //!   of all other errors (RFC 6749, section 4.1.2.1).
 //! - The PKCE method is RFC 7636's `S256`, which LoginRadius calls `SHA256`. `plain` is refused, and so is a verifier
-//!   for a code that has no challenge (RFC 9700, section 4.8.2).
+//!   for a code without a challenge (RFC 9700, section 4.8.2).
 //! - An authorization response is in the query, also for `response_type=token`, unless `response_mode` is `fragment` or
 //!   `form_post`.
 //! - A code that is sent again after it was redeemed ends its login (RFC 6749, section 4.1.2).

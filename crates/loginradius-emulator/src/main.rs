@@ -88,7 +88,9 @@ fn main() -> ExitCode {
         Err(error) => {
             let port = options.port;
             if error.kind() == io::ErrorKind::AddrInUse {
-                eprintln!("error: port {port} is in use; stop what uses it or choose another with --port");
+                eprintln!(
+                    "error: port {port} is already in use: stop what uses it, or choose another port with --port"
+                );
             } else {
                 eprintln!("error: the emulator cannot start: {error}");
             }

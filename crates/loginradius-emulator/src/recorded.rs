@@ -23,7 +23,7 @@ pub enum BodyFormat {
 
 /// A request to one of LoginRadius's URLs. Requests for the pages are not recorded.
 ///
-/// It has the parameters as they were sent, passwords and secrets included.
+/// It contains the parameters as they were sent, passwords and secrets included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedRequest {

@@ -153,9 +153,9 @@ pub(crate) struct Tokens {
     /// Access tokens of an earlier epoch are expired, whatever their lifetime is.
     access_epoch: u64,
     replayed: VecDeque<Replay>,
-    /// Whether the response to a refresh has a new refresh token.
+    /// Whether the response to a refresh contains a new refresh token.
     pub(crate) rotate_refresh_tokens: bool,
-    /// Whether the response to a login has a refresh token.
+    /// Whether the response to a login contains a refresh token.
     pub(crate) issue_refresh_tokens: bool,
     pub(crate) counts: TokenCounts,
 }

@@ -106,7 +106,7 @@ impl Registered {
         })
     }
 
-    /// Makes the error for a claim of the wrong type, which must not count as absent: that was CVE-2026-25537.
+    /// Creates the error for a claim of the wrong type, which must not count as absent: that was CVE-2026-25537.
     fn mistyped(self) -> Error {
         const TIME: &str =
             "is not a time: it must be a number of seconds since 1970 (not milliseconds), before the year 10000";

@@ -25,10 +25,22 @@ pub struct Error {
 /// The variants are roughly in the order in which the checks are made: if a token has several faults, the first one
 /// is reported.
 ///
-/// Three kinds call for an action of the program: load the JWK set again after [`UnknownKeyId`](Self::UnknownKeyId),
-/// start a new login after [`Expired`](Self::Expired), and fix the program or its settings after
-/// [`Configuration`](Self::Configuration), [`InvalidKey`](Self::InvalidKey) or [`Deserialize`](Self::Deserialize).
-/// After any other kind, refuse the token.
+/// | kind | what is wrong | what to do |
+/// | --- | --- | --- |
+/// | [`Configuration`](Self::Configuration) | a setting, or the expected nonce | fix the settings |
+/// | [`InvalidKey`](Self::InvalidKey) | a key or a JWK set | fix the settings; if it was a set that was loaded again, keep the verifier that you have, and load the set again later |
+/// | [`TokenTooLong`](Self::TokenTooLong), [`MalformedToken`](Self::MalformedToken), [`EncryptedToken`](Self::EncryptedToken), [`InvalidHeader`](Self::InvalidHeader) | the text is no signed token that can be read | refuse it |
+/// | [`AlgorithmMismatch`](Self::AlgorithmMismatch) | `alg` | refuse the token; if all tokens fail, fix the settings |
+/// | [`TypMismatch`](Self::TypMismatch) | `typ` | refuse the token; if all tokens fail, see [`Verifier::with_typ`](crate::Verifier::with_typ) |
+/// | [`UnknownKeyId`](Self::UnknownKeyId) | no key of the set has the token's `kid`; never with a single key | load the keys again, at most every few minutes, and verify the token once more |
+/// | [`InvalidSignature`](Self::InvalidSignature) | the signature | refuse the token; if all tokens fail, fix the key |
+/// | [`InvalidClaims`](Self::InvalidClaims) | the form of the claims, or there is no `exp` | refuse the token |
+/// | [`IssuerMismatch`](Self::IssuerMismatch) | `iss` | refuse the token; if all tokens fail, fix the settings |
+/// | [`AudienceMismatch`](Self::AudienceMismatch) | `aud` | refuse the token; if all tokens fail, fix the settings |
+/// | [`Expired`](Self::Expired) | `exp` has passed | start a new login |
+/// | [`NotYetValid`](Self::NotYetValid) | `nbf` has not come yet | refuse the token, and check this machine's clock |
+/// | [`NonceMismatch`](Self::NonceMismatch) | `nonce` | refuse the token, and start a new login |
+/// | [`Deserialize`](Self::Deserialize) | the program's type does not fit the claims | fix the type |
 ///
 /// ```
 /// use loginradius_jwt::{Algorithm, ErrorKind};

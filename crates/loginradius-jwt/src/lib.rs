@@ -1,14 +1,20 @@
 //! Verifies the tokens that LoginRadius signs: SSO JWTs, `id_token`s, signed user information, access tokens that are
 //! JWTs, and M2M tokens.
 //!
+//! This crate gets no token: the module `jwt` of `loginradius-proto`, `loginradius-blocking` and `loginradius-async`
+//! has the operations that request an SSO JWT, and a login yields the `id_token`.
+//!
 //! Make one [`Verifier`] with the algorithm, the key, the issuer and the audience that you expect, and keep it.
-//! [`Verifier::verify`] returns a [`VerifiedToken`] or an [`Error`]; nothing else makes a `VerifiedToken`.
+//! [`Verifier::verify`] returns a [`VerifiedToken`] or an [`Error`]; nothing else makes a `VerifiedToken`. After an
+//! error, [the table of `ErrorKind`](ErrorKind) says what to do.
+//!
+//! An SSO JWT:
 //!
 //! ```
 //! use std::time::SystemTime;
 //! use loginradius_jwt::{Algorithm, Audience, Key, Verifier};
 //!
-//! // Once, at the start. All four are settings of the JWT app in the LoginRadius Dashboard.
+//! // Once, at the start. For an SSO JWT, all four are settings of the JWT app in the LoginRadius Dashboard.
 //! let public_key = "-----BEGIN PUBLIC KEY-----
 //! MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE62rhow4KGSnO1FF28qa1kMHTa04Q
 //! qpLlOlV+wg2cIEPcqilf3ByybFfe30iXDAS0LYsjc8P1wqK0c6q7Z4PSew==
@@ -45,6 +51,47 @@
 //! | `id_token`, signed user information, M2M token | [`KeySet::from_json`] with the set at the `jwks_uri` | [`Algorithm::Rs256`] |
 //!
 //! LoginRadius documents no JWK set for JWT apps ("JWT implementation guide").
+//!
+//! A verifier with one [`Key`] ignores the token's `kid`; with a [`KeySet`], the `kid` selects the keys.
+//!
+//! # Verify an `id_token`
+//!
+//! An `id_token` is signed with a key of an OpenID Connect app. The settings for its verifier are in the app's
+//! discovery document: `https://<site>/service/oidc/<app>/.well-known/openid-configuration`, and for the classic API
+//! `https://cloud-api.loginradius.com/sso/oidc/v2/<site name>/<app>/.well-known/openid-configuration`.
+//!
+//! | setting | where it comes from |
+//! | --- | --- |
+//! | algorithm | always RS256 |
+//! | keys | the body of an HTTP GET of the document's `jwks_uri` |
+//! | issuer | the document's `issuer`. LoginRadius documents some with a slash at the end and some without: if the tokens differ from the document in that alone, use [`Verifier::ignore_issuer_slash`] |
+//! | audience | the client id |
+//!
+//! ```no_run
+//! use std::time::SystemTime;
+//! use loginradius_jwt::{Algorithm, Audience, Error, KeySet, VerifiedToken, Verifier};
+//!
+//! // Once, at the start.
+//! fn verifier(issuer: &str, jwks: &str) -> Result<Verifier, Error> {
+//!     Verifier::new(Algorithm::Rs256, KeySet::from_json(jwks)?, issuer, Audience::Is("my-client-id".into()))
+//! }
+//!
+//! // After each login through a browser, with its tokens: `user(&verifier, id_token.expose(), nonce.expose())` where
+//! // `tokens.id_token` is `Some(id_token)` and `tokens.nonce` is `Some(nonce)`.
+//! fn user(verifier: &Verifier, id_token: &str, nonce: &str) -> Result<VerifiedToken, Error> {
+//!     verifier.verify_with_nonce(id_token, nonce, SystemTime::now())
+//! }
+//! ```
+//!
+//! If `tokens.nonce` of a login is `None`, the login sent no nonce, and its `id_token` came in LoginRadius's own
+//! response to this program, not through the browser: then [`Verifier::verify`] is safe. That is so for a login by a
+//! password or on a device, and for one through a browser whose scope has no `openid`. A login that sent a nonce must
+//! be verified with it, without exception. An `id_token` that came through the browser always has one, that of
+//! `PendingLogin::nonce`. A session does not keep the nonce: verify the `id_token` of a login before you start a
+//! session with its tokens.
+//!
+//! An SSO JWT that came through a browser is verified likewise, with the `nonce` of `ReceivedJwt`. It is `None` for the
+//! classic API, where the state binds the JWT to its login: then use [`Verifier::verify`].
 //!
 //! # What this crate does not do
 //!

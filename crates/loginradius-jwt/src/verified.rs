@@ -143,8 +143,8 @@ impl VerifiedToken {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Deserialize`] if a claim is nested more than 127 levels deep, or has a number above the range of
-    /// `f64` or text with half of a surrogate pair. No known token of LoginRadius has.
+    /// [`ErrorKind::Deserialize`] if a claim is nested more than 127 levels deep, or contains a number above the range
+    /// of `f64` or text with half of a surrogate pair. No known token of LoginRadius does.
     pub fn claims_map(&self) -> Result<Map<String, Value>, Error> {
         claims(&self.payload)
     }
@@ -170,7 +170,7 @@ pub(crate) fn claims<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> 
             ErrorKind::Deserialize,
             match missing {
                 Some((field, _)) => format!(
-                    "the claims do not fit the type: the field `{field}` is missing; make it an `Option`, or map the \
+                    "the claims do not fit the type: the field `{field}` is missing: make it an `Option`, or map the \
                      claim in the app's settings"
                 ),
                 // Safe to tell: only the column is repeated.

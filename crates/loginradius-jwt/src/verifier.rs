@@ -26,8 +26,8 @@ const MAX_SIGNATURE_LEN: usize = 1024;
 ///
 /// - It has at most [`MAX_TOKEN_LEN`](crate::MAX_TOKEN_LEN) bytes.
 /// - Its header has the expected `alg`, the expected `typ` (by default `JWT` or none), and no `crit`.
-/// - Its signature was made by the key, or by a key of the set. If the token has a `kid`, only the keys of the set with
-///   that `kid` count.
+/// - Its signature was made by the key, or by a key of the set. With a single [`Key`](crate::Key), `kid` is ignored.
+///   With a [`KeySet`](crate::KeySet), only the keys with the token's `kid` count, or all keys if it has none.
 /// - Its claims are a JSON object without two claims of the same name, and each registered claim has the type that
 ///   [RFC 7519, section 4.1] gives it.
 /// - `iss` is the expected issuer, and `aud` contains an expected audience.
@@ -112,8 +112,8 @@ impl Verifier {
     ///
     /// - [`ErrorKind::InvalidKey`] if the key does not suit the algorithm, or no key of the set does. A public key with
     ///   HS256 is refused because it would be the secret, and anyone can sign with a public key.
-    /// - [`ErrorKind::Configuration`] if the issuer or an audience is empty, has white space around it or a control
-    ///   character in it, or if the list of audiences is empty.
+    /// - [`ErrorKind::Configuration`] if the issuer or an audience is empty, begins or ends with white space, or
+    ///   contains a control character, or if the list of audiences is empty.
     ///
     /// [OpenID Connect Discovery, section 3]: https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
     #[doc(alias("iss", "aud"))]
@@ -218,15 +218,17 @@ impl Verifier {
 
     /// Verifies a token at the time `now`, which is `SystemTime::now()` except in tests.
     ///
-    /// The token's `nonce` is not checked. If the login sent one, use [`verify_with_nonce`](Self::verify_with_nonce).
+    /// The token's `nonce` is not checked: this is safe [only if the login sent none](crate#verify-an-id_token). If it
+    /// sent one, use [`verify_with_nonce`](Self::verify_with_nonce).
     ///
     /// The signature is checked before any claim is read: an error about a claim is about a token with a valid
     /// signature.
     ///
     /// # Errors
     ///
-    /// [`Error::kind`] says which check failed. After [`ErrorKind::UnknownKeyId`], load the key set again
-    /// ([`with_keys`](Self::with_keys)). After any other error, refuse the token.
+    /// [`Error::kind`] says which check failed, and [the table of `ErrorKind`](ErrorKind) what to do. After
+    /// [`ErrorKind::UnknownKeyId`], load the key set again ([`with_keys`](Self::with_keys)). After any other error, do
+    /// not accept the token.
     #[doc(alias("decode", "validate"))]
     pub fn verify(&self, jwt: &str, now: SystemTime) -> Result<VerifiedToken, Error> {
         self.check(jwt, None, now)
@@ -257,7 +259,7 @@ impl Verifier {
     ///
     /// As for [`verify`](Self::verify), and:
     ///
-    /// - [`ErrorKind::NonceMismatch`] if the token has no nonce or another one: start a new login.
+    /// - [`ErrorKind::NonceMismatch`] if the token contains no nonce or another one: start a new login.
     /// - [`ErrorKind::Configuration`] if the expected nonce is empty.
     ///
     /// [OpenID Connect Core, section 3.1.3.7]: https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation

@@ -6,9 +6,9 @@ use crate::service::Service;
 /// The settings that all operations share: which app of LoginRadius this is, and where LoginRadius is.
 ///
 /// Every operation needs the client id; the setters say which ones need more. A setter checks nothing. An operation
-/// that misses a setting, or finds one that cannot be sent, is an
-/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) that names the setter. The client secret is the
-/// exception: public clients have none, so a missing one is LoginRadius's to refuse.
+/// without a setting that it needs, or with one that cannot be sent, fails with
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), and the message names the setter. Only a missing client
+/// secret is no error here, since public clients have none: LoginRadius refuses the request if it needs one.
 ///
 /// `Debug` shows neither the ids nor the secret.
 ///
@@ -54,7 +54,8 @@ impl App {
         }
     }
 
-    /// Sets the client secret: LoginRadius's API secret, or the secret of an OAuth client. None by default.
+    /// Sets the secret that belongs to the client id: LoginRadius's API secret, or the secret of an OAuth client. None by
+    /// default.
     ///
     /// Without one, or with an empty one, requests leave it out, as public clients do ([RFC 6749, section 2.1]). A
     /// program that users install cannot keep a secret: leave it out there, and use PKCE, which [`browser`](crate::browser)
@@ -82,7 +83,10 @@ impl App {
         Self { jwt_app: Some(name.into()), ..self }
     }
 
-    /// Sets the LoginRadius API key (`apikey`) that the JWT operations send; the client id by default.
+    /// Sets the LoginRadius API key (`apikey`); the client id by default.
+    ///
+    /// The JWT operations send it, and so do most [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own). Set it
+    /// if the client id is that of an OAuth client.
     #[must_use]
     pub fn with_api_key(self, key: impl Into<String>) -> Self {
         Self { api_key: Some(key.into()), ..self }

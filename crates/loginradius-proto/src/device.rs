@@ -44,7 +44,7 @@ use crate::token::TokenSet;
 /// - [`ErrorKind::Expired`]: the lifetime is over. The error's source is the last failure, if the flow was backing off;
 /// - [`ErrorKind::DeadlineExceeded`]: the program's own [`deadline`](Self::deadline) is over;
 /// - [`ErrorKind::Configuration`]: a setting is wrong, so no poll can succeed;
-/// - any other [`ErrorKind`] of what LoginRadius responds and RFC 8628 does not call pending.
+/// - any other kind: LoginRadius responded with an error other than RFC 8628's `authorization_pending` and `slow_down`.
 ///
 /// Dropping the flow cancels it. To continue in another process, store [`pending`](Self::pending).
 /// [`take_progress`](Self::take_progress) returns what each response meant.
@@ -207,8 +207,8 @@ impl DeviceFlow {
 
     /// Sets how long the request for the grant took; zero by default. `now` is the present moment.
     ///
-    /// The server's lifetime of the codes began before the grant arrived. The last poll is sent earlier by twice this
-    /// time, so that it still arrives in time; responses to polls that take longer count in its place.
+    /// The codes' lifetime began at the server, before the grant arrived here. The last poll is sent two round trips before
+    /// it ends. If the response to a poll takes longer, that time is used instead.
     #[must_use]
     pub fn round_trip(mut self, round_trip: Duration, now: Instant) -> Self {
         self.round_trip = self.round_trip.max(round_trip);
@@ -232,15 +232,17 @@ impl DeviceFlow {
         self.progress.take()
     }
 
-    /// Returns the login as it stands, to be stored and [resumed](Self::resume) elsewhere. `now` and `clock` are the
-    /// present moment by the two clocks.
+    /// Returns the login as it is now, to be stored and [resumed](Self::resume) elsewhere. `now` and `clock` are the
+    /// present moment by the two clocks. Store it again after a [`DeviceProgress::SlowedDown`], or the resumed flow polls
+    /// too often at first.
     #[must_use]
     pub fn pending(&self, now: Instant, clock: SystemTime) -> PendingDevice {
         let left = self.expires_at.saturating_duration_since(now);
         let age = self.grant.expires_in.saturating_sub(left);
         let arrived_at = clock.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
         let not_before = self.not_before.and_then(|time| clock.checked_add(time.saturating_duration_since(now)));
-        PendingDevice { grant: self.grant.clone(), arrived_at, round_trip: self.round_trip, not_before }
+        let grant = DeviceGrant { requested_at: None, ..self.grant.clone() };
+        PendingDevice { grant, arrived_at, round_trip: self.round_trip, not_before }
     }
 
     /// Waits until the next poll is due.
@@ -374,18 +376,18 @@ impl DeviceFlow {
 
     fn expired_error(&self) -> Error {
         let message = format!(
-            "the device code's lifetime of {} s ended before the user decided; begin the login again",
+            "the device code's lifetime of {} s ended before the user approved or denied the login: begin the login again",
             self.grant.expires_in.as_secs(),
         );
         let error = Error::new(ErrorKind::Expired, message).of(self.poll.name());
         self.with_last_failure(error)
     }
 
-    /// Makes the error of a flow that ended by the program's deadline.
+    /// Creates the error of a flow that ended by the program's deadline.
     fn deadline_error(&self, now: Instant) -> Error {
         let message = format!(
-            "the program's deadline is over and the user has not decided; the code is valid for {} s more, so the \
-             login can be resumed",
+            "the program's deadline passed before the user approved or denied the login: resume the login (its code is \
+             valid for another {} s)",
             self.expires_at.saturating_duration_since(now).as_secs(),
         );
         self.with_last_failure(Error::deadline_exceeded(message).of(self.poll.name()))
@@ -447,7 +449,7 @@ impl Flow for DeviceFlow {
     }
 }
 
-/// What a poll of a device login meant that the user has not decided yet ([`DeviceFlow::take_progress`]).
+/// What the last poll of a device login reported, while the user has not decided yet ([`DeviceFlow::take_progress`]).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[doc(alias("authorization_pending", "slow_down"))]
@@ -558,7 +560,7 @@ impl PendingDevice {
     /// new login then.
     #[doc(alias("deserialize", "load"))]
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let unreadable = |why: &str| Error::configuration(format!("the stored device login {why}; begin a new login"));
+        let unreadable = |why: &str| Error::configuration(format!("the stored device login {why}: begin a new login"));
         let stored: Stored = serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
         if stored.version != Self::VERSION {
             return Err(unreadable("is of another version of this crate"));
@@ -573,6 +575,7 @@ impl PendingDevice {
                 verification_uri_complete: stored.verification_uri_complete,
                 interval: Duration::from_millis(stored.interval_ms).max(Duration::from_secs(1)),
                 expires_in: Duration::from_millis(stored.expires_in_ms),
+                requested_at: None,
             },
             arrived_at,
             round_trip: Duration::from_millis(stored.round_trip_ms),

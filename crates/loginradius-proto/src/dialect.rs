@@ -7,8 +7,8 @@ use crate::error::Error;
 /// How requests are written where LoginRadius's documentation leaves a choice, contradicts itself or differs from the
 /// RFCs.
 ///
-/// Leave it alone unless LoginRadius refuses what is sent. Each setting is the documented one of the service's [`Api`]
-/// unless it is set here. A [`Service`](crate::Service) has one dialect, which holds for all that is sent to it: single
+/// Leave it alone unless LoginRadius refuses what is sent. What is not set here is as LoginRadius documents it for the
+/// service's [`Api`]. A [`Service`](crate::Service) has one dialect, which holds for all that is sent to it: single
 /// operations, device logins, logins through a browser and sessions.
 ///
 /// ```
@@ -26,7 +26,7 @@ use crate::error::Error;
 pub struct Dialect {
     body_format: BodyFormat,
     grant_type_of_code: Option<bool>,
-    response_type: Option<bool>,
+    without_response_type: bool,
     revocation_key: RevocationKey,
     challenge_method: ChallengeMethod,
     client_authentication: ClientAuthentication,
@@ -145,14 +145,14 @@ impl Dialect {
         Self { grant_type_of_code: Some(sent), ..self }
     }
 
-    /// Sets whether requests for tokens have `response_type=token`, which RFC 6749 does not know.
+    /// Leaves `response_type=token` out of requests for tokens: RFC 6749 defines it for authorization requests only.
     ///
     /// By default it is sent where LoginRadius documents it: with a code, and at a site with a password and a device
-    /// code as well. `true` changes nothing; `false` leaves it out everywhere.
+    /// code as well.
     #[must_use]
     #[doc(alias = "response_type")]
-    pub fn with_response_type(self, sent: bool) -> Self {
-        Self { response_type: Some(sent), ..self }
+    pub fn without_response_type(self) -> Self {
+        Self { without_response_type: true, ..self }
     }
 
     /// Sets the name under which a revocation sends the refresh token; [`RevocationKey::RefreshToken`] by default.
@@ -183,12 +183,12 @@ impl Dialect {
 
     /// Returns whether a code is redeemed with a `response_type`.
     pub(crate) fn sends_response_type_with_code(&self) -> bool {
-        self.response_type.unwrap_or(true)
+        !self.without_response_type
     }
 
     /// Returns whether a password or a device code is redeemed with a `response_type`. The classic API has none there.
     pub(crate) fn sends_response_type(&self, api: Api) -> bool {
-        api == Api::Site && self.response_type.unwrap_or(true)
+        api == Api::Site && !self.without_response_type
     }
 
     pub(crate) fn revocation_key(&self) -> &'static str {
@@ -219,7 +219,7 @@ impl Dialect {
                  leave out `Dialect::with_grant_type_of_code`",
             ),
             Api::Classic if self.client_authentication == ClientAuthentication::Basic => invalid(
-                "the dialect asks for HTTP Basic authentication, but the classic API reads the client secret from the \
+                "the dialect uses HTTP Basic authentication, but the classic API reads the client secret only from the \
                  body: leave out `Dialect::with_client_authentication`, or use `Service::site`",
             ),
             _ => Ok(()),

@@ -93,7 +93,7 @@ use crate::error::Error;
 /// ```
 #[doc(alias("operation", "api call", "custom request", "userinfo", "profile"))]
 pub trait Endpoint {
-    /// What a successful response is read as.
+    /// The type of a successful response.
     type Response;
 
     /// Returns LoginRadius's name of the operation, such as `"Refresh Access Token"`. Errors begin with it.
@@ -101,8 +101,9 @@ pub trait Endpoint {
 
     /// Makes the request of this operation.
     ///
-    /// It has to go to one of the two addresses of the app's [`Service`](crate::Service):
-    /// [`base`](crate::Service::base) or [`api_host`](crate::Service::api_host). Flows send nothing elsewhere.
+    /// Its host has to be that of [`base`](crate::Service::base) or [`api_host`](crate::Service::api_host) of the app's
+    /// [`Service`](crate::Service). Flows send nothing elsewhere, and end with
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
     ///
     /// # Errors
     ///
@@ -112,15 +113,15 @@ pub trait Endpoint {
 
     /// Reads the response, whatever its HTTP status and content type.
     ///
-    /// `app` is the one that the request was made with: where the response repeats the app's secrets, the error has
-    /// `[redacted]`.
+    /// `app` is the one that the request was made with. Where the response repeats a secret of the request or the app, the
+    /// error shows `[redacted]` instead.
     ///
     /// # Errors
     ///
     /// - LoginRadius's refusal: [`Error::api_error`](crate::Error::api_error) is what it responded, and
     ///   [`Error::kind`](crate::Error::kind) what to do about it.
-    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): the response is a server's or a proxy's that does not
-    ///   work now (HTTP 408, 429 or 5xx without one of LoginRadius's error bodies).
+    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): HTTP 408, 429 or 5xx without one of
+    ///   LoginRadius's [error bodies](crate::ApiError).
     /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the response is not LoginRadius's, or lacks
     ///   what the operation yields.
     /// - [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the response is longer than
@@ -129,11 +130,14 @@ pub trait Endpoint {
 
     /// Returns the secrets that the request carries besides the app's client secret: passwords, tokens, codes.
     ///
-    /// A server may repeat what it was sent. In every error that a [`ResponseReader`](crate::ResponseReader) makes, these
-    /// are replaced by `[redacted]`.
+    /// A server may echo what it was sent. In every error of a [`ResponseReader`](crate::ResponseReader), these are replaced
+    /// by `[redacted]`, also where they are encoded as in a URL, a form, JSON or HTML. A secret that is missing here can reach a log: return every field
+    /// that is one, also a secret of your app that is not [`App::client_secret`]. An email address or a name is no secret,
+    /// and is shown.
     fn secrets(&self) -> Vec<&str>;
 
-    /// Returns whether the operation may be sent again when its response was lost; `false` by default.
+    /// Returns whether the operation may be sent again after a failure that leaves its outcome unknown; `false` by default.
+    /// [`Retry`](crate::Retry) lists these failures. A request that was certainly not sent is always sent again.
     ///
     /// Return `true` only if sending it twice does no more than sending it once, as for an operation that only reads. A
     /// request with a code, a password or a refresh token must not be sent twice: the first may have consumed the code or
@@ -186,8 +190,8 @@ pub(crate) fn request_of<E: Endpoint>(endpoint: &E, app: &App) -> Result<http::R
     match app.service().base_of(request.uri()) {
         Some(_) => Ok(request),
         None => Err(Error::misuse(
-            "the request is to a host that is not the service's, so it was not sent: begin it with \
-             `Service::base` or `Service::api_host`; `Service::with_api_host` sets the latter",
+            "not sent, because the request's host is not one of the service's: build it from `Service::base` or \
+             `Service::api_host` (which `Service::with_api_host` sets)",
         )
         .of(endpoint.name())),
     }

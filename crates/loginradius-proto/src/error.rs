@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-/// What failed, why, and what to do about it.
+/// The error of every operation: what failed, why, and what to do about it.
 ///
-/// [`kind`](Self::kind) is what a program decides by. `Display` is one line to read: the operation, what failed, what to
+/// A program decides by its [`kind`](Self::kind). `Display` is one line to read: the operation, what failed, what to
 /// do. It shows no secret, no query of a URL and no body, and does not repeat
 /// [`source()`](std::error::Error::source). `{:?}`, which `main` prints, adds the sources; `{:#?}` shows the parts.
 ///
@@ -18,8 +18,7 @@ use http::StatusCode;
 /// assert_eq!(error.kind(), ErrorKind::Configuration);
 /// assert_eq!(
 ///     error.to_string(),
-///     "Request Device Code: the OAuth app's name is not set, and this operation needs it: \
-///      set it with `App::with_oauth_app`",
+///     "Request Device Code: the OAuth app's name is needed and not set: set it with `App::with_oauth_app`",
 /// );
 /// ```
 #[derive(Clone)]
@@ -41,32 +40,61 @@ struct Detail {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What to do about an [`Error`].
+/// The category of an [`Error`], by which a program decides what to do.
 ///
-/// Kinds may be added, so that a `match` needs a last arm; [`Error::is_transient`] and [`Error::requires_login`] sort
-/// all of them, new ones too.
+/// Three questions sort all kinds, also those that later versions add, so a `match` needs a wildcard arm:
+/// [`is_transient`](Error::is_transient), [`requires_login`](Error::requires_login) and
+/// [`is_outcome_unknown`](Error::is_outcome_unknown).
+///
+/// | kind | transient | requires login | outcome unknown | what to do |
+/// | --- | --- | --- | --- | --- |
+/// | `Configuration` | no | no | no | fix the settings or the argument |
+/// | `Misuse` | no | no | no | fix the program |
+/// | `SignInRequired` | no | yes | no | begin a new login |
+/// | `UserActionRequired` | no | no | no | show the user what to do |
+/// | `Denied` | no | no | no | accept it; offer a new login |
+/// | `Expired` | no | yes | no | begin a new login |
+/// | `NotSent` | yes | no | no | try again |
+/// | `OutcomeUnknown` | yes | no | yes | try again only what may be done twice |
+/// | `Unavailable` | yes | no | by status | try again, after `retry_after` |
+/// | `DeadlineExceeded` | yes | no | no | try again, with more time |
+/// | `InvalidResponse` | no | no | by status | check the base URL; for your own endpoint, its type |
+/// | `Refused` | no | no | no | look up `api_error` |
+/// | `RecordDamaged` | no | no | no | restore the record, or begin a new login |
+/// | `StoreRefused` | no | no | no | fix the store's folder or permissions |
+/// | `AlreadyCompleted` | no | no | no | begin a new login or a new flow |
+/// | `StateMismatch` | no | no | no | ignore the callback, and keep waiting |
+/// | `Cancelled` | no | no | no | stop |
+///
+/// *By status*: a response that is not LoginRadius's, or has HTTP status 408 or 5xx, leaves open whether the request took
+/// effect, whatever the kind.
 ///
 /// ```
 /// use loginradius_proto::{Error, ErrorKind};
 ///
-/// fn advice(error: &Error) -> &'static str {
+/// fn advice(error: &Error, may_be_done_twice: bool) -> &'static str {
 ///     match error.kind() {
 ///         ErrorKind::UserActionRequired => "show the user what to do: `Error::user_action`",
-///         ErrorKind::Denied => "accept that the user refused",
+///         ErrorKind::Denied | ErrorKind::RecordDamaged => "offer a new login",
+///         ErrorKind::StateMismatch => "ignore the callback, and keep waiting",
+///         ErrorKind::Cancelled => "stop",
 ///         _ if error.requires_login() => "begin a new login",
+///         _ if error.is_outcome_unknown() && !may_be_done_twice => "find out whether it took effect",
 ///         _ if error.is_transient() => "try again, not before `Error::retry_after`",
-///         _ => "fix the program or its settings, as the message says",
+///         _ => "show the message: it says what to fix",
 ///     }
 /// }
-/// assert_eq!(advice(&Error::not_sent("connection refused")), "try again, not before `Error::retry_after`");
+/// let lost = Error::outcome_unknown("connection reset");
+/// assert_eq!(advice(&lost, true), "try again, not before `Error::retry_after`");
+/// assert_eq!(advice(&lost, false), "find out whether it took effect");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting or an argument is wrong: fix it. If [`Error::api_error`] is `None`, nothing was sent; else LoginRadius
-    /// refused the request for it.
+    /// A setting or an argument is wrong, or this machine lacks something: fix it, as the message says. If
+    /// [`Error::api_error`] is `None`, nothing was sent; otherwise LoginRadius refused the request because of it.
     Configuration,
-    /// The program calls this crate in a way that cannot work: fix the program. Nothing was sent.
+    /// The program called this crate in a way that cannot work: fix the program. Nothing was sent.
     Misuse,
     /// The code, grant or token is not valid any more: begin a new login.
     SignInRequired,
@@ -75,29 +103,33 @@ pub enum ErrorKind {
     UserActionRequired,
     /// The user refused, or LoginRadius did on the user's behalf (`access_denied`).
     Denied,
-    /// The time for the login is over: a device code's lifetime, or the 10 minutes of a login through a browser. Begin a
-    /// new login.
+    /// The time for the login has passed, by this machine's clock or by LoginRadius's `expired_token`: a device code's
+    /// lifetime, or the 10 minutes of a login through a browser. Begin a new login.
     Expired,
-    /// The request was certainly not sent, as when the connection was refused: try again, whatever the operation.
+    /// The request was certainly not sent, for example because the connection was refused: try again, whatever the
+    /// operation. Only a login through a browser cannot be continued then, since it has consumed its callback.
     NotSent,
     /// The request may have been sent, and no whole response arrived: it may or may not have taken effect. Try again only
     /// what may be done twice.
     OutcomeUnknown,
-    /// LoginRadius, a proxy in front of it, or a session's store does not work now: try again, and not before
-    /// [`Error::retry_after`].
+    /// LoginRadius, a proxy in front of it, or a session's store is temporarily unavailable: try again, and not before
+    /// [`Error::retry_after`]. A session returns it for a network failure as well: its operations may always be repeated.
     Unavailable,
-    /// The program's own deadline is over, as that of [`Call::deadline`](crate::Call::deadline). A login or a session that
-    /// was under way is not lost: try again, with more time.
+    /// The program's own deadline, such as that of [`Call::deadline`](crate::Call::deadline), passed before anything was
+    /// sent or while waiting. A session or a device login that was under way is not lost: try again, with more time. (A
+    /// request that was sent and whose response the deadline cut off is an `OutcomeUnknown`.)
     DeadlineExceeded,
-    /// The response or the callback is not LoginRadius's: check the base URL and any proxy in between, or report a bug.
+    /// The response or the callback is not LoginRadius's: check the base URL and any proxy in between. For
+    /// [an endpoint of your own](crate::Endpoint#an-endpoint-of-your-own), check its type against the response.
     InvalidResponse,
     /// LoginRadius refused, for a reason that this crate does not know: [`Error::api_error`] is what it responded.
     Refused,
     /// The session's record is not what was saved: restore it, forget it, or begin a new login, which keeps a copy of it.
     RecordDamaged,
-    /// The session's store refused, as for the permissions of a folder: the message says what to fix.
+    /// The session's store cannot be used as it is, for example because of a folder's permissions: the message says what
+    /// to fix.
     StoreRefused,
-    /// The flow has already returned its result, or the login has consumed its callback: begin another one.
+    /// The flow has already returned its result, or the login has consumed its callback: begin a new one.
     AlreadyCompleted,
     /// The callback belongs to another login, or to none: ignore it, and keep waiting.
     StateMismatch,
@@ -171,7 +203,7 @@ pub enum UserAction {
 impl UserAction {
     fn advice(self) -> &'static str {
         match self {
-            Self::CorrectCredentials => "check the name and the password",
+            Self::CorrectCredentials => "correct the user name, the email address, the phone number or the password",
             Self::Unlock => "wait until the account is unlocked, or unlock it",
             Self::Unblock => "an administrator has to unblock the account",
             Self::Verify => "the user has to verify the email address or the phone number first",
@@ -187,78 +219,92 @@ impl UserAction {
 type Source = Box<dyn StdError + Send + Sync>;
 
 impl Error {
-    /// Makes the error of a transport whose request was *certainly* not sent, an [`ErrorKind::NotSent`]: the connection
-    /// was refused, connecting timed out, the host's name was not found, or TLS was refused before the request.
+    /// Creates an [`ErrorKind::NotSent`] error, for a transport whose request was *certainly* not sent: the connection
+    /// was refused, connecting timed out, the host's name was not found, or the TLS handshake failed before the request.
     ///
     /// Flows send the request again after this error, whatever the operation: if in doubt, use
     /// [`Error::outcome_unknown`]. The source must not show a URL's query or a body.
     #[doc(alias("transport error", "connection refused"))]
     pub fn not_sent(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::NotSent, "no connection, so nothing was sent; check the address and the network")
+        Self::new(ErrorKind::NotSent, "could not connect, so nothing was sent: check the address and the network")
             .with_source(source)
     }
 
-    /// Makes the error of a transport whose request may have been sent and whose response did not arrive whole, an
-    /// [`ErrorKind::OutcomeUnknown`]: a timeout, a connection that broke, a response over
+    /// Creates an [`ErrorKind::OutcomeUnknown`] error, for a transport whose request may have been sent and whose response
+    /// did not arrive whole: a timeout, a connection that broke, a response longer than
     /// [`Body::LIMIT`](crate::Body::LIMIT).
     ///
     /// The source must not show a URL's query or a body.
     #[doc(alias("transport error", "timeout", "lost response"))]
     pub fn outcome_unknown(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::OutcomeUnknown, "no complete response; the request may have taken effect")
+        Self::new(ErrorKind::OutcomeUnknown, "no complete response, so the request may have taken effect")
             .with_source(source)
     }
 
-    /// Makes the error of a setting or an argument that cannot be used, an [`ErrorKind::Configuration`]: for an
-    /// [`Endpoint`](crate::Endpoint) or an adapter of your own. The message says what to change, and shows no secret.
+    /// Creates an [`ErrorKind::Configuration`] error, for a setting or an argument that your
+    /// [`Endpoint`](crate::Endpoint) or adapter cannot use. The message says what to change, and shows no secret.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Configuration, message)
     }
 
-    /// Makes the error of a call that cannot work, an [`ErrorKind::Misuse`]: for an adapter of your own. The message says
-    /// what to do instead, and shows no secret.
+    /// Creates an [`ErrorKind::Misuse`] error, for a call that your adapter cannot carry out. The message says what to do
+    /// instead, and shows no secret.
     pub fn misuse(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Misuse, message)
     }
 
-    /// Makes the error of what does not work now and may work later, an [`ErrorKind::Unavailable`]: for a store or an
-    /// adapter of your own. The message says what failed and what to do. Neither it nor the source shows a secret.
+    /// Creates an [`ErrorKind::Unavailable`] error, for what your store or adapter cannot do now and may do later. The
+    /// message says what failed and what to do. Neither it nor the source shows a secret.
     pub fn unavailable(message: impl Into<String>, source: impl Into<Source>) -> Self {
         Self::new(ErrorKind::Unavailable, message).with_source(source)
     }
 
-    /// Makes the error of a store that refuses, as for the permissions of a folder, an [`ErrorKind::StoreRefused`]. The
-    /// message says what to fix, and shows no secret.
+    /// Creates an [`ErrorKind::StoreRefused`] error, for a store that cannot be used as it is, for example because of a
+    /// folder's permissions. The message says what to fix, and shows no secret.
     pub fn store_refused(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::StoreRefused, message)
     }
 
-    /// Makes the error of a record that is not what was saved, an [`ErrorKind::RecordDamaged`]: for a store, or a wrapper
-    /// of one that seals records. The message says where the record is, and shows no secret.
+    /// Creates an [`ErrorKind::RecordDamaged`] error, for a record that is not what was saved: for your store, or your
+    /// wrapper that seals records. The message says where the record is, and shows no secret.
     pub fn record_damaged(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::RecordDamaged, message)
     }
 
-    /// Makes the error of an operation whose deadline, set by the program, is over, an [`ErrorKind::DeadlineExceeded`].
+    /// Creates an [`ErrorKind::DeadlineExceeded`] error, for an operation whose deadline, set by the program, has passed.
     /// The message says what had not happened by then.
     pub fn deadline_exceeded(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::DeadlineExceeded, message)
     }
 
-    /// Makes the error of an operation that the program cancelled, an [`ErrorKind::Cancelled`]. The message says what was
+    /// Creates an [`ErrorKind::InvalidResponse`] error, for a response that your [`Endpoint`](crate::Endpoint) can read and
+    /// does not accept. The message says what is wrong with it, and shows no secret.
+    ///
+    /// ```
+    /// use loginradius_proto::Error;
+    ///
+    /// # let is_posted = true;
+    /// let result = if is_posted { Ok(()) } else { Err(Error::invalid_response("`IsPosted` is false: try again")) };
+    /// # result.unwrap();
+    /// ```
+    pub fn invalid_response(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidResponse, message)
+    }
+
+    /// Creates an [`ErrorKind::Cancelled`] error, for an operation that the program cancelled. The message says what was
     /// cancelled.
     pub fn cancelled(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Cancelled, message)
     }
 
-    /// Returns what to do about the error.
+    /// Returns the error's category, by which a program decides what to do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns whether the same operation may succeed later: a network, a server or a store does not work now, or the
-    /// program's deadline was too short.
+    /// Returns whether the same operation may succeed later: a network, a server or a store failed, or the program's
+    /// deadline was too short.
     ///
     /// If the [outcome is unknown](Self::is_outcome_unknown), it may have succeeded already: try again only what may be
     /// done twice.
@@ -270,7 +316,10 @@ impl Error {
     }
 
     /// Returns whether only a new login helps: the code, grant or token is not valid any more, or the time for the login
-    /// is over.
+    /// has passed.
+    ///
+    /// Of an operation that was sent with a session's access token, it means that this *token* is not valid any more: pass
+    /// it to the session's `refresh_rejected` first, and try again with the one that it returns.
     #[must_use]
     #[doc(alias("unauthenticated", "session expired", "invalid_grant"))]
     pub fn requires_login(&self) -> bool {
@@ -280,7 +329,8 @@ impl Error {
     /// Returns whether the request may or may not have taken effect: its response did not arrive whole, is not
     /// LoginRadius's, or has HTTP status 408 or 5xx.
     ///
-    /// A code or a refresh token that such a request carried may be consumed.
+    /// So it is also `true` for some errors of the kinds [`ErrorKind::Unavailable`] and [`ErrorKind::InvalidResponse`]. A
+    /// code or a refresh token that such a request carried may be consumed.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         match self.0.kind {
@@ -307,7 +357,7 @@ impl Error {
         (self.0.kind == ErrorKind::UserActionRequired).then_some(self.0.user_action.unwrap_or(UserAction::Other))
     }
 
-    /// Returns what LoginRadius responded, if that was one of its two error bodies.
+    /// Returns what LoginRadius responded, if that was one of its two error bodies ([`ApiError`]).
     #[must_use]
     #[doc(alias("error_code", "ErrorCode", "error_description"))]
     pub fn api_error(&self) -> Option<&ApiError> {
@@ -321,8 +371,8 @@ impl Error {
         self.0.status
     }
 
-    /// Returns how long to wait before trying again, if the server asked for it (`Retry-After`,
-    /// [RFC 9110, section 10.2.3]) or the error was made with it.
+    /// Returns how long to wait before trying again, counted from when the error was returned, if the server asked for it
+    /// (`Retry-After`, [RFC 9110, section 10.2.3]) or the error was made with it.
     ///
     /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     #[must_use]
@@ -353,10 +403,10 @@ impl Error {
     }
 
     pub(crate) fn already_completed() -> Self {
-        Self::new(ErrorKind::AlreadyCompleted, "this flow has already returned its result: begin another one")
+        Self::new(ErrorKind::AlreadyCompleted, "this flow has already returned its result: begin a new one")
     }
 
-    /// Makes the error of a request whose outcome the transport did not report by the request's deadline.
+    /// Creates the error of a request whose outcome the transport did not report by the request's deadline.
     pub(crate) fn no_outcome() -> Self {
         Self::outcome_unknown("the transport reported no outcome by the request's deadline")
     }
@@ -386,10 +436,10 @@ impl Error {
         self.change(|detail| match detail.kind {
             ErrorKind::NotSent => {
                 detail.message =
-                    format!("no connection to {service}, so nothing was sent; check the address and the network");
+                    format!("could not connect to {service}, so nothing was sent: check the address and the network");
             }
             ErrorKind::OutcomeUnknown => {
-                detail.message = format!("no complete response from {service}; the request may have taken effect");
+                detail.message = format!("no complete response from {service}, so the request may have taken effect");
             }
             _ => {}
         })
@@ -456,6 +506,9 @@ impl fmt::Debug for Error {
         }
         let mut debug = f.debug_struct("Error");
         debug.field("kind", &self.0.kind).field("message", &self.to_string());
+        if let Some(status) = self.0.status {
+            debug.field("http_status", &status.as_u16());
+        }
         if let Some(api_error) = &self.0.api_error {
             debug.field("api_error", api_error);
         }
@@ -474,7 +527,11 @@ impl fmt::Display for Error {
         f.write_str(&self.0.message)?;
         if self.0.api_error.is_some() {
             let advice = self.user_action().map_or(self.0.kind.advice(), UserAction::advice);
-            write!(f, "; {}", self.0.hint.unwrap_or(advice))?;
+            write!(f, ": {}", self.0.hint.unwrap_or(advice))?;
+        }
+        // Not part of the message: a session, which makes another kind of this error, repeats what may be repeated.
+        if self.0.kind == ErrorKind::OutcomeUnknown {
+            f.write_str(": repeat it only if that does no harm")?;
         }
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         match self.0.retry_after.filter(|_| self.0.kind == ErrorKind::Unavailable) {
@@ -565,5 +622,56 @@ impl fmt::Debug for ApiError {
             .field("description", &self.description)
             .field("fields", &self.fields)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, ErrorKind};
+
+    /// Reads the rows of the table of [`ErrorKind`]: kind, transient, requires login, outcome unknown.
+    fn table() -> Vec<[&'static str; 4]> {
+        let rows = include_str!("error.rs").lines().filter_map(|line| line.strip_prefix("/// | `")?.strip_suffix(" |"));
+        rows.map(|row| {
+            let mut cells = row.split(" | ").map(|cell| cell.trim_matches('`'));
+            std::array::from_fn(|_| cells.next().unwrap())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_table_of_kinds_says_what_the_predicates_return() {
+        use ErrorKind::*;
+        let kinds = [
+            Configuration,
+            Misuse,
+            SignInRequired,
+            UserActionRequired,
+            Denied,
+            Expired,
+            NotSent,
+            OutcomeUnknown,
+            Unavailable,
+            DeadlineExceeded,
+            InvalidResponse,
+            Refused,
+            RecordDamaged,
+            StoreRefused,
+            AlreadyCompleted,
+            StateMismatch,
+            Cancelled,
+        ];
+        let rows = table();
+        assert_eq!(rows.len(), kinds.len());
+        for (kind, [name, transient, requires_login, outcome_unknown]) in kinds.into_iter().zip(rows) {
+            let error = Error::new(kind, "a test");
+            assert_eq!(name, format!("{kind:?}"));
+            assert_eq!(error.is_transient(), transient == "yes", "{name}");
+            assert_eq!(error.requires_login(), requires_login == "yes", "{name}");
+            assert_eq!(error.is_outcome_unknown(), outcome_unknown == "yes", "{name}");
+
+            let error = error.with_response_head(http::StatusCode::BAD_GATEWAY, None);
+            assert!(error.is_outcome_unknown(), "{name}, by its status");
+        }
     }
 }

@@ -10,10 +10,10 @@ use crate::error::{Error, ErrorKind};
 use crate::jitter::{Jitter, Seed, after, doubled};
 use crate::redacted::redacted;
 
-/// A state machine of several requests and waits, without any I/O: [`Call`], [`DeviceFlow`](crate::DeviceFlow).
-/// ([`SessionFlow`](crate::session::SessionFlow) is one as well, and has steps of its own, for its store.)
+/// A state machine of several requests and waits, without any I/O: [`Call`] and [`DeviceFlow`](crate::DeviceFlow).
+/// ([`SessionFlow`](crate::session::SessionFlow) also uses a store, so it has its own steps and its own loop.)
 ///
-/// There is always exactly one thing to do next, and the time is an argument. So this loop drives every flow over any
+/// There is always exactly one thing to do next, and the time is an argument. So this loop drives both over any
 /// transport:
 ///
 /// ```
@@ -53,9 +53,49 @@ use crate::redacted::redacted;
 ///
 /// [`SendOptions`] says how long to wait for the response and over which connection to send.
 ///
-/// Wrong calls do no harm: while a response is awaited, [`step`](Self::step) returns its deadline as a
-/// [`Step::Wait`]; an outcome that belongs to no request is ignored; a call that comes early, late or twice changes
-/// nothing. To cancel a flow, drop it.
+/// Wrong calls do no harm. [`step`](Self::step) may be called at any time: before a wait is over it returns the same wait
+/// again, and while a response is awaited it returns a [`Step::Wait`] until the response's deadline. A second
+/// [`receive`](Self::receive) for one request is ignored. To cancel a flow, drop it.
+///
+/// # A transport
+///
+/// `send` above is a transport. Whatever HTTP client it uses, it
+///
+/// - returns every response as `Ok`, whatever its HTTP status, and follows no redirect;
+/// - stops waiting at [`SendOptions::deadline`];
+/// - sends over a new connection where [`SendOptions::fresh_connection`] is `true`;
+/// - reads at most [`Body::LIMIT`] bytes of a body (decoded, if it was compressed), and returns a longer one as
+///   [`Error::outcome_unknown`], never cut;
+/// - returns [`Error::not_sent`] only if nothing was sent, and otherwise [`Error::outcome_unknown`]: that decides what may
+///   be sent again;
+/// - shows no URL, header or body in a log or in an error's source: it logs requests through [`redacted`](crate::redacted).
+///
+/// ```
+/// # use std::{io, time::{Duration, Instant}};
+/// # use loginradius_proto::{Body, Error, SendOptions};
+/// # struct HttpClient;
+/// # impl HttpClient {
+/// #     fn connect(&self, _: bool, _: Duration) -> Result<Self, io::Error> { Ok(Self) }
+/// #     fn send(&self, _: http::Request<Body>, _: Duration) -> Result<http::Response<()>, io::Error> { Ok(http::Response::new(())) }
+/// #     fn read(&self, most: usize) -> Result<Vec<u8>, io::Error> { Ok(vec![0; most]) }
+/// # }
+/// fn send(
+///     client: &HttpClient, // yours
+///     request: http::Request<Body>,
+///     options: SendOptions,
+/// ) -> Result<http::Response<Body>, Error> {
+///     let time_left = || options.deadline.saturating_duration_since(Instant::now());
+///     let connection = client.connect(options.fresh_connection, time_left()).map_err(Error::not_sent)?;
+///     let response = connection.send(request, time_left()).map_err(Error::outcome_unknown)?;
+///     let body = connection.read(Body::LIMIT + 1).map_err(Error::outcome_unknown)?;
+///     if body.len() > Body::LIMIT {
+///         return Err(Error::outcome_unknown("the response is longer than 1 MiB"));
+///     }
+///     Ok(response.map(|()| Body::from(body)))
+/// }
+/// # let now = SendOptions::new(Instant::now());
+/// # assert!(send(&HttpClient, http::Request::new(Body::empty()), now).unwrap_err().is_outcome_unknown());
+/// ```
 #[doc(alias("state machine", "sans-io", "driver"))]
 pub trait Flow {
     /// What the flow yields if it succeeds.
@@ -85,7 +125,7 @@ pub enum Step<T> {
     },
     /// Do nothing before this instant, unless an outcome arrives. If it is in the past, continue at once.
     Wait(Instant),
-    /// The result. It is returned once; after that the result is an [`ErrorKind::AlreadyCompleted`].
+    /// The result. It is returned once; after that, a step returns [`ErrorKind::AlreadyCompleted`].
     Done(Result<T, Error>),
 }
 
@@ -150,8 +190,11 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often and when a [`Call`] is sent again: 4 attempts by default, about 0.5 s, 1 s and 2 s apart.
 ///
-/// Only what is safe is sent again: a request that was certainly not sent ([`ErrorKind::NotSent`]), or, after any failure
-/// of the network or a server, an operation that is [`repeatable`](Endpoint::repeatable).
+/// Only what is safe is sent again:
+///
+/// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]);
+/// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a response
+///   that is not LoginRadius's.
 ///
 /// ```
 /// use std::time::Duration;
@@ -237,9 +280,10 @@ impl Default for Retry {
 ///
 /// # Errors
 ///
-/// The call ends with the last attempt's error, which says how many attempts were made; with
-/// [`ErrorKind::DeadlineExceeded`] if the [`deadline`](Self::deadline) is over before anything could be sent; or with the
-/// errors of [`Endpoint::request`].
+/// - the last attempt's error, which says how many attempts were made;
+/// - [`ErrorKind::DeadlineExceeded`] if the [`deadline`](Self::deadline) passed before anything could be sent;
+/// - [`ErrorKind::Misuse`] if the request is to a host that is not one of the app's service's: it is not sent;
+/// - the errors of [`Endpoint::request`].
 #[derive(Debug)]
 pub struct Call<E: Endpoint> {
     endpoint: E,
@@ -265,6 +309,8 @@ enum State<T> {
     AwaitingResponse {
         sent: Instant,
         deadline: Instant,
+        /// Whether it went to the service's API host, and not to its base.
+        to_api_host: bool,
     },
     Done(Option<Result<T, Error>>),
 }
@@ -320,7 +366,9 @@ impl<E: Endpoint> Call<E> {
             Ok(request) => {
                 let deadline = earlier(after(now, self.timeout), self.deadline);
                 self.attempts_made = self.attempts_made.saturating_add(1);
-                self.state = State::AwaitingResponse { sent: now, deadline };
+                let service = self.app.service();
+                let to_api_host = service.base_of(request.uri()) != Some(service.base());
+                self.state = State::AwaitingResponse { sent: now, deadline, to_api_host };
                 let options = SendOptions { deadline, fresh_connection: !self.endpoint.repeatable() };
                 Step::Send { request, options }
             }
@@ -331,13 +379,23 @@ impl<E: Endpoint> Call<E> {
         }
     }
 
-    fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
-        let mut result = outcome.and_then(|response| self.endpoint.response(&self.app, response));
-        if let Ok(response) = &mut result {
-            self.endpoint.set_requested_at(response, sent);
-        }
-        self.state = match result {
-            Ok(response) => State::Done(Some(Ok(response))),
+    fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
+        let State::AwaitingResponse { sent, to_api_host, .. } = self.state else { return };
+        let service = self.app.service();
+        let base = if to_api_host { service.api_host() } else { service.base() };
+        let result = match outcome {
+            Ok(response) => self.endpoint.response(&self.app, response).map_err(|error| match error.kind() {
+                // A response is proof that the request was sent, whatever the endpoint makes of it.
+                ErrorKind::NotSent => Error::outcome_unknown(error),
+                _ => error,
+            }),
+            Err(error) => Err(error),
+        };
+        self.state = match result.map_err(|error| error.to(base)) {
+            Ok(mut response) => {
+                self.endpoint.set_requested_at(&mut response, sent);
+                State::Done(Some(Ok(response)))
+            }
             Err(error) => match self.next_attempt(&error, now) {
                 Some(until) => State::Waiting { until, failure: error },
                 None => State::Done(Some(Err(self.final_error(error)))),
@@ -346,7 +404,7 @@ impl<E: Endpoint> Call<E> {
     }
 
     fn final_error(&self, error: Error) -> Error {
-        let error = error.of(self.endpoint.name()).to(self.app.service());
+        let error = error.of(self.endpoint.name());
         match self.attempts_made {
             0 | 1 => error,
             attempts => error.with_note(format!("{attempts} attempts were made")),
@@ -369,9 +427,9 @@ impl<E: Endpoint> Call<E> {
     }
 }
 
-/// Makes the error of an operation whose deadline was over before it sent anything.
+/// Creates the error of an operation whose deadline passed before it sent anything.
 fn deadline_error() -> Error {
-    Error::deadline_exceeded("the program's deadline was over before anything was sent; allow more time")
+    Error::deadline_exceeded("the program's deadline passed before anything was sent: allow more time")
 }
 
 /// Returns the earlier of two deadlines, of which the second may be missing.
@@ -383,11 +441,11 @@ impl<E: Endpoint> Flow for Call<E> {
     type Output = E::Response;
 
     fn step(&mut self, now: Instant) -> Step<E::Response> {
-        if let State::AwaitingResponse { sent, deadline } = self.state {
+        if let State::AwaitingResponse { deadline, .. } = self.state {
             if now < deadline {
                 return Step::Wait(deadline);
             }
-            self.take_outcome(Err(Error::no_outcome()), sent, now);
+            self.take_outcome(Err(Error::no_outcome()), now);
         }
         match &mut self.state {
             State::Waiting { until, .. } if now < *until => Step::Wait(*until),
@@ -398,9 +456,7 @@ impl<E: Endpoint> Flow for Call<E> {
     }
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
-        if let State::AwaitingResponse { sent, .. } = self.state {
-            self.take_outcome(outcome, sent, now);
-        }
+        self.take_outcome(outcome, now);
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// A random number that makes the waits of one flow differ from those of another. It need not be secret.
 ///
-/// This crate draws no random number: draw one for each flow (the standard library's `RandomState` will do). With a
-/// constant seed everything still works, but clients that fail at the same time try again at the same time. In a test, a
-/// constant seed makes the same run again.
+/// The core draws no random number, so draw one for each flow, as below. The adapters do. With a constant seed everything
+/// still works, but all clients that fail at the same time also retry at the same time. In a test, use a constant: it makes
+/// a run repeatable.
 ///
 /// ```
 /// use std::hash::{BuildHasher, RandomState};

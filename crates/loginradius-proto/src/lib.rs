@@ -8,7 +8,7 @@
 //!
 //! - you have [a transport of your own](#a-transport-of-your-own): another HTTP client, an event loop, a device;
 //! - you [test or fuzz](#tests-and-fuzzing) the protocol, and need the same run again;
-//! - you need [an operation that is missing here](#an-operation-of-your-own): LoginRadius has hundreds.
+//! - you write [an operation of your own](#an-operation-of-your-own): LoginRadius has hundreds.
 //!
 //! | to | use |
 //! | --- | --- |
@@ -18,11 +18,11 @@
 //! | sign in through a browser | [`browser`] |
 //! | receive the browser's callback on this machine | [`browser::loopback`] |
 //! | stay signed in: refresh, store, sign out | [`session`] |
-//! | drive any of these over your transport | the loop of [`Flow`] |
-//! | call another API of LoginRadius | [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own) |
+//! | drive any of these over your transport | the loop of [`Flow`], [a transport](Flow#a-transport) |
+//! | call another LoginRadius operation | [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own) |
 //! | reach a site, a custom domain, a gateway or an emulator | [`Service`] |
 //! | write requests as your app at LoginRadius expects them | [`Dialect`] |
-//! | find out what to do after an error | [`Error::kind`] |
+//! | find out what to do after an error | [`Error::kind`], the table of [`ErrorKind`] |
 //! | log a request without its secrets | [`redacted`] |
 //!
 //! # A transport of your own
@@ -51,21 +51,15 @@
 //! # }
 //! ```
 //!
-//! What takes several requests and waits is a [`Flow`]: [`Call`] (one operation with retries), [`DeviceFlow`] and
-//! [`session::SessionFlow`]. [`Flow`]'s page has the loop that drives them all, a dozen lines long. A transport
-//! that sends a [`Step::Send`]
-//!
-//! - follows no redirect, and reports every status as a response;
-//! - stops at [`SendOptions::deadline`], and uses a new connection where [`SendOptions::fresh_connection`] says so;
-//! - reads at most [`Body::LIMIT`] bytes of a response;
-//! - reports a failure as [`Error::not_sent`] only if nothing was sent, and else as [`Error::outcome_unknown`]: that
-//!   decides what may be sent again;
-//! - logs requests through [`redacted`], since URLs and bodies carry tokens.
+//! What takes several requests and waits is a state machine: [`Call`] (one operation with retries) and [`DeviceFlow`]
+//! are a [`Flow`], whose page has the loop that drives them, a dozen lines long, and
+//! [what a transport has to do](Flow#a-transport). [`session::SessionFlow`] uses a store as well, and has
+//! [its own loop](session::SessionFlow).
 //!
 //! # Tests and fuzzing
 //!
 //! Time and randomness are arguments, so a run is repeated exactly by its instants and its [`Seed`]. These take bytes
-//! or text of others; none of them panics:
+//! or text from outside; none of them panics:
 //!
 //! | input | entry point |
 //! | --- | --- |
@@ -87,8 +81,8 @@
 //! # fuzz(br#"{"error":"invalid_grant","error_description":"s3cret is not valid"}"#);
 //! ```
 //!
-//! [`Error::from_api_error`], [`oauth::DeviceGrant::new`], [`TokenSet::new`] and [`SendOptions::new`] make values that
-//! otherwise come from a server or a flow, for tests of your own code.
+//! In tests of your own code, [`Error::from_api_error`], [`oauth::DeviceGrant::new`], [`TokenSet::new`] and
+//! [`SendOptions::new`] make values that otherwise come from a server or a flow.
 //!
 //! # An operation of your own
 //!
@@ -98,7 +92,7 @@
 //!
 //! # Errors
 //!
-//! There is one [`Error`]. Its [`kind`](Error::kind) says what to do, and its [`api_error`](Error::api_error) is what
+//! There is one [`Error`]. Its [`kind`](Error::kind) decides what to do ([`ErrorKind`] has a table), and its [`api_error`](Error::api_error) is what
 //! LoginRadius responded. No error shows a secret.
 
 mod api;

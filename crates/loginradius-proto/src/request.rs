@@ -15,8 +15,8 @@ use crate::service::{BaseUrl, is_dot_or_empty};
 
 /// Builds the request of [an `Endpoint` of your own](crate::Endpoint#an-endpoint-of-your-own).
 ///
-/// Each value is encoded for its place. What cannot be encoded is an error, which [`build`](Self::build) returns: the
-/// first one, if there are several. No method panics. Every request has `Accept: application/json`, unless
+/// Each value is encoded for its place. [`build`](Self::build) returns an error for a value that cannot be sent, such as
+/// one with a control character: the first one, if there are several. No method panics. Every request has `Accept: application/json`, unless
 /// [`header`](Self::header) sets another.
 ///
 /// ```
@@ -53,37 +53,48 @@ pub(crate) const FORM: HeaderValue = HeaderValue::from_static("application/x-www
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Headers that the transport sets: another value would make a server read another request than the one that was built.
-const TRANSPORT_HEADERS: [&str; 7] =
-    ["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"];
+const TRANSPORT_HEADERS: [&str; 10] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
 
 impl RequestBuilder {
-    /// Begins a GET request to a path at [`Service::base`](crate::Service::base) or
+    /// Starts a GET request to a path at [`Service::base`](crate::Service::base) or
     /// [`Service::api_host`](crate::Service::api_host).
     ///
-    /// `path` is the constant part of the path, such as `/identity/v2/auth/account`. Add what varies by
-    /// [`segment`](Self::segment).
+    /// `path` is the constant part of the path, such as `/identity/v2/auth/account`: it begins with `/`, does not end with
+    /// one, and contains no `%`, `?` or `#`. Add what varies by [`segment`](Self::segment).
     pub fn get(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::GET, base, path)
     }
 
-    /// Begins a POST request; the arguments are those of [`get`](Self::get).
+    /// Starts a POST request; the arguments are those of [`get`](Self::get).
     pub fn post(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::POST, base, path)
     }
 
-    /// Begins a PUT request; the arguments are those of [`get`](Self::get).
+    /// Starts a PUT request; the arguments are those of [`get`](Self::get).
     pub fn put(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::PUT, base, path)
     }
 
-    /// Begins a DELETE request; the arguments are those of [`get`](Self::get).
+    /// Starts a DELETE request; the arguments are those of [`get`](Self::get).
     pub fn delete(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::DELETE, base, path)
     }
 
-    /// Begins a request of any method; the other arguments are those of [`get`](Self::get).
+    /// Starts a request of that method: GET, POST, PUT, PATCH or DELETE. The other arguments are those of
+    /// [`get`](Self::get).
     pub fn new(method: Method, base: &BaseUrl, path: &str) -> Self {
-        Self(check_path(path).map(|()| Parts {
+        Self(check_method(&method).and_then(|()| check_path(path)).map(|()| Parts {
             method,
             url: format!("{base}{path}"),
             query: Vec::new(),
@@ -94,7 +105,7 @@ impl RequestBuilder {
 
     /// Adds a segment to the path, such as an identifier.
     ///
-    /// It is percent-encoded, so that it stays one segment whatever it contains. An empty one, `.` and `..` are errors.
+    /// It is percent-encoded, so it stays one segment whatever it contains. An empty one, `.` and `..` are refused.
     pub fn segment(self, segment: &str) -> Self {
         self.and(|parts| {
             if matches!(segment, "" | "." | "..") {
@@ -106,7 +117,7 @@ impl RequestBuilder {
         })
     }
 
-    /// Adds a parameter to the query. Its value must not be empty.
+    /// Adds a parameter to the query. An empty value is refused.
     ///
     /// A secret in a query gets into the logs of servers and proxies: put one there only if LoginRadius asks for it, and
     /// return it from [`Endpoint::secrets`](crate::Endpoint::secrets).
@@ -114,6 +125,11 @@ impl RequestBuilder {
     pub fn query(self, name: impl Into<Cow<'static, str>>, value: &str) -> Self {
         let name = name.into();
         self.and(|parts| {
+            if name.is_empty() || name.chars().any(char::is_control) {
+                return Err(Error::configuration(
+                    "the name of a parameter is empty or contains a control character: correct the name",
+                ));
+            }
             check_value(&name, value)?;
             parts.query.push((name, Zeroizing::new(value.to_owned())));
             Ok(())
@@ -144,17 +160,18 @@ impl RequestBuilder {
     ///
     /// [RFC 6749, section 2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
     pub fn basic(self, client_id: &str, client_secret: &ClientSecret) -> Self {
-        let header = basic(client_id, client_secret.expose());
         self.and(|parts| {
-            parts.headers.insert(AUTHORIZATION, header?);
+            check_value("client_id", client_id)?;
+            check_value("client_secret", client_secret.expose())?;
+            parts.headers.insert(AUTHORIZATION, basic(client_id, client_secret.expose())?);
             Ok(())
         })
     }
 
     /// Sets a header, in place of an earlier one of that name.
     ///
-    /// The value is marked as sensitive, so that HTTP libraries leave it out of their logs. Headers that the transport
-    /// sets, such as `Host` and `Content-Length`, are errors.
+    /// The value is marked as sensitive, which HTTP libraries heed when they print headers. Headers that the transport sets,
+    /// such as `Host` and `Content-Length`, are refused.
     pub fn header(self, name: &str, value: &str) -> Self {
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) if TRANSPORT_HEADERS.contains(&name.as_str()) => {
@@ -177,7 +194,7 @@ impl RequestBuilder {
     /// # use loginradius_proto::{RequestBuilder, Service};
     /// # fn main() -> Result<(), loginradius_proto::Error> {
     /// # let service = Service::classic();
-    /// let request = RequestBuilder::post(service.api_host(), "/identity/v2/auth/email")
+    /// let request = RequestBuilder::post(service.base(), "/some/form")
     ///     .form(&[("email", "ada@example.com"), ("type", "Secondary")])
     ///     .build()?;
     /// assert_eq!(request.body().as_bytes(), b"email=ada%40example.com&type=Secondary");
@@ -197,6 +214,21 @@ impl RequestBuilder {
     }
 
     /// Sets the body to the value as JSON (`application/json`), in place of an earlier body.
+    ///
+    /// ```
+    /// # use loginradius_proto::{AccessToken, RequestBuilder, Service};
+    /// # fn main() -> Result<(), loginradius_proto::Error> {
+    /// # let service = Service::classic();
+    /// // LoginRadius's "Add Email". An operation that changes something is not `repeatable`.
+    /// let request = RequestBuilder::post(service.api_host(), "/identity/v2/auth/email")
+    ///     .query("apikey", "my-api-key")
+    ///     .bearer(&AccessToken::new("b8cb84c9"))
+    ///     .json(&serde_json::json!({ "email": "ada@example.com", "type": "Secondary" }))
+    ///     .build()?;
+    /// assert_eq!(request.body().as_bytes(), br#"{"email":"ada@example.com","type":"Secondary"}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
         self.and(|parts| {
             let bytes = serde_json::to_vec(value).map_err(|_| {
@@ -212,8 +244,8 @@ impl RequestBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a part of it cannot be sent: a control character
-    /// anywhere, an empty or a dot segment in the path, an empty value in the query, an empty token, a header that the
-    /// transport sets, a body that cannot be encoded, a URL that is too long. The message names the part and shows no
+    /// in the path, the query or a header, an empty or a dot segment in the path, an empty name or value in the query, an
+    /// empty token, a header that the transport sets, another method than those of [`new`](Self::new), a body that cannot be encoded, a URL that is too long. The message names the part and shows no
     /// value.
     pub fn build(self) -> Result<Request<Body>, Error> {
         let Parts { method, url, query, headers, body } = self.0?;
@@ -229,10 +261,9 @@ impl RequestBuilder {
 
     fn secret_header(self, name: HeaderName, what: &str, value: &str) -> Self {
         self.and(|parts| {
+            check_text(what, value)?;
             let mut value = HeaderValue::from_str(value).map_err(|_| {
-                Error::configuration(format!(
-                    "{what} has a character that no header can carry (a stray line break, perhaps): remove it"
-                ))
+                Error::configuration(format!("{what} contains a character that no header can carry: remove it"))
             })?;
             value.set_sensitive(true);
             parts.headers.insert(name, value);
@@ -303,10 +334,20 @@ pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that the method is one that LoginRadius has operations of, and that every transport sends alike.
+fn check_method(method: &Method) -> Result<(), Error> {
+    match *method {
+        Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Ok(()),
+        _ => Err(Error::configuration(
+            "the request's method is none of GET, POST, PUT, PATCH and DELETE: use one of these",
+        )),
+    }
+}
+
 fn check_path(path: &str) -> Result<(), Error> {
-    let invalid = |why: &str| Err(Error::configuration(format!("the path of the request {why}")));
+    let invalid = |why: &str| Err(Error::configuration(format!("the request's path {why}")));
     let Some(segments) = path.strip_prefix('/') else {
-        return invalid("has to begin with `/`, as /identity/v2/auth/account");
+        return invalid("has to begin with `/`, for example `/identity/v2/auth/account`");
     };
     // RFC 3986, section 3.3: `pchar` without percent-encoding.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte);
@@ -317,7 +358,7 @@ fn check_path(path: &str) -> Result<(), Error> {
         );
     }
     if segments.split('/').any(is_dot_or_empty) {
-        return invalid("has an empty or a dot segment: write the path out");
+        return invalid("has an empty, `.` or `..` segment: remove it, and give the whole path");
     }
     Ok(())
 }

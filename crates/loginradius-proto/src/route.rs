@@ -68,7 +68,7 @@ impl Route {
 fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error> {
     let invalid = |why: &str| Err(Error::configuration(format!("the {what}'s name {why}")));
     let name = match name {
-        None => return invalid(&format!("is not set, and this operation needs it: set it with `App::{setter}`")),
+        None => return invalid(&format!("is needed and not set: set it with `App::{setter}`")),
         Some("") => return invalid("is empty: use the name from the LoginRadius Dashboard"),
         Some("." | "..") => return invalid("is a dot segment: use the name from the LoginRadius Dashboard"),
         Some(name) => name,

@@ -12,7 +12,7 @@ use crate::error::Error;
 /// | to use | make it by |
 /// | --- | --- |
 /// | LoginRadius's classic API | [`Service::classic`], the default of an [`App`](crate::App) |
-/// | the API of your site, or of a custom domain | [`Service::site`] |
+/// | the API of your site, under its own name or a custom domain | [`Service::site`] |
 /// | either of them at a gateway or an emulator | [`Service::classic_at`], [`Service::site_at`] |
 ///
 /// ```
@@ -26,7 +26,7 @@ use crate::error::Error;
 /// let behind_a_gateway = Service::classic_at("https://sso.example.com/loginradius")?;
 /// let emulator = Service::site_at("http://127.0.0.1:8710")?;
 ///
-/// // The password and the secret would cross the network in the clear.
+/// // http would send passwords and secrets unencrypted.
 /// assert!(Service::classic_at("http://sso.example.com").is_err());
 /// # Ok(())
 /// # }
@@ -68,17 +68,18 @@ pub struct BaseUrl {
 }
 
 impl Service {
-    /// Makes the classic API at `https://cloud-api.loginradius.com`.
+    /// Makes the service of the classic API at `https://cloud-api.loginradius.com`.
     #[must_use]
     pub fn classic() -> Self {
         Self::new(Api::Classic, BaseUrl::known("https://cloud-api.loginradius.com"))
     }
 
-    /// Makes the classic API at another URL: that of a gateway, a custom domain or an emulator. If it has a path, that is
-    /// the beginning of every path.
+    /// Makes the service of the classic API at another URL: that of a gateway or an emulator. If the URL has a path, every
+    /// request's path begins with it.
     ///
-    /// [LoginRadius's API host](Self::api_host) is taken to be at the same URL, unless that is one of `loginradius.com`;
-    /// [`with_api_host`](Self::with_api_host) sets another.
+    /// A gateway or an emulator is expected to serve [LoginRadius's API host](Self::api_host) at the same URL.
+    /// [`with_api_host`](Self::with_api_host) sets another one. For a URL below `loginradius.com` it stays
+    /// `https://api.loginradius.com`.
     ///
     /// # Errors
     ///
@@ -90,9 +91,10 @@ impl Service {
         Self::at(Api::Classic, url)
     }
 
-    /// Makes the site API at a host, by https: `acme.hub.loginradius.com`, or a custom domain.
+    /// Makes the service of the site API at a host, by https: `acme.hub.loginradius.com`, or a custom domain.
     ///
-    /// [LoginRadius's API host](Self::api_host) stays `https://api.loginradius.com`.
+    /// [LoginRadius's API host](Self::api_host) stays `https://api.loginradius.com`, also for a custom domain (with
+    /// [`site_at`](Self::site_at), it is the given URL).
     ///
     /// # Errors
     ///
@@ -104,7 +106,7 @@ impl Service {
         }
         if host.contains('/') {
             return Err(Error::configuration(
-                "the site has a `/`: use a host such as acme.hub.loginradius.com, without a scheme or a path, or pass a \
+                "the site has to be a host and contains a `/`: use one such as acme.hub.loginradius.com, or pass a \
                  whole URL to `Service::site_at`",
             ));
         }
@@ -117,11 +119,14 @@ impl Service {
         Ok(Self::new(Api::Site, base))
     }
 
-    /// Makes the site API at any URL, as [`classic_at`](Self::classic_at) does the classic one.
+    /// Makes the service of the site API at a gateway or an emulator. For a custom domain, use [`site`](Self::site).
+    ///
+    /// The URL's path and the [API host](Self::api_host) are treated as by [`classic_at`](Self::classic_at).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as of [`classic_at`](Self::classic_at).
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), for the same URLs as
+    /// [`classic_at`](Self::classic_at).
     pub fn site_at(url: &str) -> Result<Self, Error> {
         Self::at(Api::Site, url)
     }
@@ -140,12 +145,18 @@ impl Service {
 
     /// Sets the URL of LoginRadius's API host, for [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own).
     ///
-    /// By default it is `https://api.loginradius.com`. Of a service of [`classic_at`](Self::classic_at) or
-    /// [`site_at`](Self::site_at) whose host is not one of `loginradius.com`, it is the URL of the service.
+    /// The default depends on how the service was made. It is where access tokens and API keys are sent:
+    ///
+    /// | made by | API host |
+    /// | --- | --- |
+    /// | [`classic`](Self::classic), [`site`](Self::site) | `https://api.loginradius.com` |
+    /// | [`classic_at`](Self::classic_at), [`site_at`](Self::site_at) with a URL below `loginradius.com` | `https://api.loginradius.com` |
+    /// | [`classic_at`](Self::classic_at), [`site_at`](Self::site_at) with any other URL | that URL |
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as of [`classic_at`](Self::classic_at).
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), for the same URLs as
+    /// [`classic_at`](Self::classic_at).
     pub fn with_api_host(self, url: &str) -> Result<Self, Error> {
         Ok(Self { api_host: BaseUrl::parse("URL of the API host", url)?, ..self })
     }
@@ -243,13 +254,13 @@ impl BaseUrl {
         };
         if !secure && !loopback {
             return invalid(
-                "is http, so that passwords and secrets would cross the network in the clear: use https \
-                 (http is for localhost, 127.0.0.0/8 and [::1] alone)",
+                "is http, which would send passwords and secrets unencrypted: use https (http is allowed only for \
+                 localhost, 127.0.0.0/8 and [::1])",
             );
         }
         let prefix = path.strip_suffix('/').unwrap_or(path);
         if prefix.split('/').skip(1).any(is_dot_or_empty) {
-            return invalid("has an empty or a dot segment in its path: write the path out");
+            return invalid("has an empty, `.` or `..` segment in its path: remove it");
         }
         let scheme = if secure { "https" } else { "http" };
         let origin = format!("{scheme}://{authority}");

@@ -21,15 +21,16 @@ use crate::wire::json::{FieldProblem, Object};
 pub struct TokenSet {
     /// The access token. Send it to APIs as `Authorization: Bearer`, whatever `token_type` says.
     pub access_token: AccessToken,
-    /// The token's type as LoginRadius wrote it, which documents `access_token`, `Bearer` and `bearer`. For information
-    /// only.
+    /// The token's type exactly as it was sent, for information only. LoginRadius documents `access_token`, `Bearer` and
+    /// `bearer`.
     pub token_type: Option<String>,
     /// How long the access token is valid, from when the response was made; `None` if that is missing or unreadable.
     ///
     /// LoginRadius documents lifetimes from minutes to 360 days. All its ways of writing them are read: under the names
     /// `expires_in`, `expires` and `expire_in`; as a number of seconds, a string of one, or a date.
     pub expires_in: Option<Duration>,
-    /// The next refresh token. After a refresh it replaces the one that was sent; if there is none, that one stays valid.
+    /// The next refresh token. After a refresh it replaces the one that was sent, which is consumed. If the response has
+    /// none, the one that was sent stays valid.
     pub refresh_token: Option<RefreshToken>,
     /// The scope that was granted, if the response has one: it may be another than the one requested. LoginRadius
     /// documents no response with it.
@@ -38,11 +39,12 @@ pub struct TokenSet {
     /// that.
     pub id_token: Option<IdToken>,
     /// The value that the claim `nonce` of the `id_token` has to have, if a login through a browser sent one. Pass it to
-    /// the verification of the `id_token`.
+    /// `Verifier::verify_with_nonce` of `loginradius-jwt` with the `id_token`. A session keeps the
+    /// `id_token` and not the nonce, so verify before you start one.
     pub nonce: Option<Nonce>,
     /// When the request for the tokens was sent, if a flow sent it
     /// ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)). Sessions count `expires_in` from then, so
-    /// that a slow response makes no token seem to be valid for longer.
+    /// that a slow response makes no token seem to be valid for longer. It holds in this process only, and is not stored.
     pub requested_at: Option<Instant>,
 }
 

@@ -64,7 +64,7 @@ fn names_that_are_no_segment() {
 
 #[test]
 fn an_app_that_is_needed_and_not_set() {
-    let text = "the OAuth app's name is not set, and this operation needs it: set it with `App::with_oauth_app`";
+    let text = "the OAuth app's name is needed and not set: set it with `App::with_oauth_app`";
     let bare = App::new("my-client-id").with_client_secret("my-secret");
     refused(RequestDeviceCode::new().request(&bare), text);
     refused(RequestTokens::new("d").request(&bare), text);
@@ -81,7 +81,7 @@ fn an_app_that_is_needed_and_not_set() {
     refused(RefreshAccessToken::new("r").request(&bare), text);
     refused(RevokeRefreshToken::new("r").request(&bare), text);
 
-    let text = "the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`";
+    let text = "the JWT app's name is needed and not set: set it with `App::with_jwt_app`";
     for service in [Service::classic(), site()] {
         let bare = App::new("my-client-id").with_service(service);
         refused(JwtByAccessToken::new("t").request(&bare), text);
@@ -209,8 +209,8 @@ fn a_parameter_too_long_for_a_url() {
 fn base_urls_that_are_refused() {
     let host = "has a host that is not a name or an address";
     let port = "has a port that is not a number from 1 to 65535";
-    let dots = "has an empty or a dot segment in its path: write the path out";
-    let open = "use https (http is for localhost, 127.0.0.0/8 and [::1] alone)";
+    let dots = "has an empty, `.` or `..` segment in its path: remove it";
+    let open = "use https (http is allowed only for localhost, 127.0.0.0/8 and [::1])";
     let user = "has user information (`@`): remove it";
     let odd = "has a space, a control character or a character outside of ASCII: remove it";
     for (url, text) in [
@@ -329,7 +329,7 @@ fn a_path_prefix_stands_before_every_operation() {
 #[test]
 fn sites_that_are_no_host() {
     refused(Service::site("https://acme.hub.loginradius.com"), "or pass a whole URL to `Service::site_at`");
-    refused(Service::site("acme.hub.loginradius.com/"), "without a scheme or a path");
+    refused(Service::site("acme.hub.loginradius.com/"), "use one such as acme.hub.loginradius.com");
     refused(Service::site(""), "the site is empty: use a host such as acme.hub.loginradius.com");
     refused(Service::site(":443"), "has a host that is not a name or an address");
     refused(Service::site("acme@evil.example"), "has user information (`@`)");

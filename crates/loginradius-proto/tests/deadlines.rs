@@ -118,7 +118,7 @@ fn a_device_login_ends_at_its_deadline_and_says_how_long_the_code_is_valid() {
     let pending = flow.pending(until, now().wall + s(12));
     let Step::Done(Err(error)) = flow.step(until) else { panic!() };
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
-    assert!(error.to_string().contains("the code is valid for 588 s more"), "{error}");
+    assert!(error.to_string().contains("resume the login (its code is valid for another 588 s)"), "{error}");
 
     // Which is true.
     let pending = PendingDevice::from_json(&pending.to_json()).unwrap();

@@ -453,7 +453,10 @@ impl Given {
             "api" => Service::site(host).unwrap(),
             other => panic!("no API has /{other}"),
         };
-        let mut dialect = Dialect::new().with_response_type(self.value("response_type").is_some());
+        let mut dialect = Dialect::new();
+        if self.value("response_type").is_none() {
+            dialect = dialect.without_response_type();
+        }
         if path[1] == "sso" {
             dialect = dialect.with_grant_type_of_code(self.value("grant_type").is_some());
         }

@@ -119,7 +119,7 @@ fn bodies_are_forms_or_json() {
 #[test]
 fn a_path_that_leads_elsewhere_is_refused() {
     for path in ["/../sso/oauth", "/a/../b", "/a/./b", "/a//b", "/a/", "/", "//evil.example/a", "/a/.."] {
-        refused(get(path), "an empty or a dot segment");
+        refused(get(path), "an empty, `.` or `..` segment");
     }
     for path in ["/a?b=c", "/a#b", "/a\\b", "/a%2e%2e/b", "/%2e%2e/b", "/a b", "/a\r\nHost: x", "/ä", "/a\0"] {
         refused(get(path), "has to be encoded");
@@ -141,27 +141,47 @@ fn control_characters_are_refused_and_no_value_is_shown() {
     const SECRET: &str = "s3cr3t\r\nX-Injected: 1";
     let checks = [
         (get("/a").segment(SECRET), "a segment of the path contains a control character"),
+        (get("/a").bearer(&AccessToken::new("s3cr3t\t")), "the access token contains a control character"),
+        (get("/a").query(SECRET, "x"), "the name of a parameter is empty or contains a control character"),
+        (get("/a").query("", "s3cr3t"), "the name of a parameter is empty or contains a control character"),
+        (get("/a").basic("", &ClientSecret::new("s3cr3t")), "`client_id` is empty"),
+        (get("/a").basic("id", &ClientSecret::new("")), "`client_secret` is empty"),
         (get("/a").query("password", SECRET), "`password` contains a control character"),
-        (get("/a").bearer(&AccessToken::new(SECRET)), "the access token has a character that no header can carry"),
-        (get("/a").header("x-secret", SECRET), "the header `x-secret` has a character that no header can carry"),
+        (get("/a").bearer(&AccessToken::new(SECRET)), "the access token contains a control character"),
+        (get("/a").header("x-secret", SECRET), "the header `x-secret` contains a control character"),
     ];
     for (builder, why) in checks {
         let error = builder.build().unwrap_err();
-        assert!(error.to_string().contains(why), "{error}");
+        assert!(error.to_string().contains(why) && error.to_string().lines().count() == 1, "{error}");
         assert!(!format!("{error} {error:?} {error:#?}").contains("s3cr3t"), "{error:?}");
     }
     refused(get("/a").query("apikey", ""), "`apikey` is empty");
     refused(get("/a").bearer(&AccessToken::new("")), "the access token is empty");
     refused(get("/a").header("x y", "1"), "a header's name");
-    for name in ["Host", "content-length", "Transfer-Encoding", "connection", "TE", "upgrade", "trailer"] {
+    for name in [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "connection",
+        "TE",
+        "upgrade",
+        "trailer",
+        "User-Agent",
+        "expect",
+        "accept-encoding",
+    ] {
         refused(get("/a").header(name, "x"), "the transport sets the header");
+    }
+    for method in [Method::CONNECT, Method::TRACE, Method::OPTIONS, Method::HEAD, "PURGE".parse().unwrap()] {
+        let builder = RequestBuilder::new(method, Service::classic().api_host(), "/a");
+        refused(builder, "none of GET, POST, PUT, PATCH and DELETE");
     }
     refused(get("/a").query("q", &"x".repeat(70_000)), "too long");
 }
 
 #[test]
 fn the_first_mistake_is_the_one_that_is_reported() {
-    refused(get("/..").segment("").query("a", ""), "a dot segment");
+    refused(get("/..").segment("").query("a", ""), "`..` segment");
     refused(get("/a").query("first", "").query("second", ""), "`first`");
 }
 
@@ -199,7 +219,10 @@ fn nothing_is_sent_to_a_host_that_is_not_the_services() {
         let mut call = Call::new(&operation, &app(), Seed(1));
         let Step::Done(Err(error)) = call.step(now().monotonic) else { panic!("it is sent") };
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Misuse, Some("Change Password")));
-        assert!(error.to_string().contains("not the service's, so it was not sent"), "{error}");
+        assert!(
+            error.to_string().contains("not sent, because the request's host is not one of the service's"),
+            "{error}"
+        );
     }
     let own: [Build; 2] = [
         |_, app| RequestBuilder::get(app.service().api_host(), "/a").build(),
@@ -257,14 +280,15 @@ fn json_of_the_type_is_the_response() {
 #[test]
 fn json_of_another_shape_says_where_and_shows_no_value() {
     let rows = [
-        (r#"{"IsPosted":true}"#, "of another shape than the endpoint's type: it has no `Count` (line 1, column 17)"),
-        (r#"{"IsPosted":"t0p-s3cret","Count":1}"#, "of another shape than the endpoint's type (line 1, column 24)"),
-        (r#"{"IsPosted":true,"Count":70000}"#, "of another shape than the endpoint's type (line 1, column 30)"),
-        (r#"["t0p-s3cret"]"#, "of another shape than the endpoint's type (line 1, column 13)"),
-        ("null", "of another shape than the endpoint's type (line 1, column 4)"),
+        (r#"{"IsPosted":true}"#, "does not match the endpoint's type: it has no `Count` (line 1, column 17)"),
+        (r#"{"IsPosted":"t0p-s3cret","Count":1}"#, "does not match the endpoint's type (line 1, column 24)"),
+        (r#"{"IsPosted":true,"Count":70000}"#, "does not match the endpoint's type (line 1, column 30)"),
+        (r#"["t0p-s3cret"]"#, "does not match the endpoint's type (line 1, column 13)"),
+        ("null", "does not match the endpoint's type (line 1, column 4)"),
         ("{\"IsPosted\":true,\"Count\":", "a body that is not LoginRadius's"),
         ("<html>t0p-s3cret</html>", "a body that is not LoginRadius's"),
-        ("", "a body that is not LoginRadius's"),
+        ("", "no body: check the base URL, or use `ResponseReader::empty`"),
+        (" \r\n", "no body: check the base URL, or use `ResponseReader::empty`"),
     ];
     for (body, why) in rows {
         let error = read(response(200, body)).unwrap_err();
@@ -320,7 +344,104 @@ fn an_empty_response_is_a_success_where_nothing_is_expected() {
     assert_eq!(empty(200, r#"{"ErrorCode":905,"Message":"the token"}"#).unwrap_err().kind(), ErrorKind::SignInRequired);
 }
 
+/// A type may make serde quote the response: no part of it gets into the error.
+#[test]
+fn a_message_that_quotes_the_response_is_not_shown() {
+    #[derive(Debug)]
+    struct Quoting;
+
+    impl<'de> Deserialize<'de> for Quoting {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            Err(serde::de::Error::custom(format!("missing field `{text}`")))
+        }
+    }
+
+    let operation = operation(|_, _| unreachable!());
+    let app = app();
+    let read = ResponseReader::new(&operation, &app).json::<Vec<Quoting>>(&response(200, r#"["hunter2"]"#));
+    let error = read.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(!format!("{error}{error:?}{error:#?}").contains("hunter2"), "{error:?}");
+}
+
+#[test]
+fn an_error_code_of_zero_is_no_error() {
+    let changed = read(response(200, r#"{"IsPosted":true,"Count":1,"ErrorCode":0,"Message":"ok"}"#)).unwrap();
+    assert_eq!(changed, Changed { is_posted: true, count: 1 });
+}
+
 // With retries.
+
+/// A response came, so the request was sent: an endpoint that says otherwise must not make it be sent again.
+#[test]
+fn an_endpoint_that_calls_its_response_not_sent_is_not_believed() {
+    struct Liar;
+
+    impl Endpoint for Liar {
+        type Response = ();
+
+        fn name(&self) -> &'static str {
+            "Liar"
+        }
+
+        fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+            RequestBuilder::post(app.service().api_host(), "/a").build()
+        }
+
+        fn response(&self, _: &App, _: Response<Body>) -> Result<(), Error> {
+            Err(Error::not_sent("so it says"))
+        }
+
+        fn secrets(&self) -> Vec<&str> {
+            Vec::new()
+        }
+    }
+
+    let at = now().monotonic;
+    let mut call = Call::new(Liar, &app(), Seed(1));
+    let Step::Send { .. } = call.step(at) else { panic!() };
+    call.receive(Ok(response(200, "")), at);
+    let Step::Done(Err(error)) = call.step(at) else { panic!("it is sent again") };
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+}
+
+#[test]
+fn an_error_names_the_host_that_its_request_went_to() {
+    struct To(bool);
+
+    impl Endpoint for To {
+        type Response = ();
+
+        fn name(&self) -> &'static str {
+            "To"
+        }
+
+        fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+            let service = app.service();
+            RequestBuilder::post(if self.0 { service.api_host() } else { service.base() }, "/a").build()
+        }
+
+        fn response(&self, app: &App, response: Response<Body>) -> Result<(), Error> {
+            ResponseReader::new(self, app).empty(&response)
+        }
+
+        fn secrets(&self) -> Vec<&str> {
+            Vec::new()
+        }
+    }
+
+    for (to_api_host, host) in [(true, "https://api.loginradius.com"), (false, "https://cloud-api.loginradius.com")] {
+        for failure in [Error::not_sent("refused"), Error::outcome_unknown("reset")] {
+            let at = now().monotonic;
+            let mut call = Call::new(To(to_api_host), &app(), Seed(1)).retry(Retry::OFF);
+            let Step::Send { .. } = call.step(at) else { panic!() };
+            call.receive(Err(failure), at);
+            let Step::Done(Err(error)) = call.step(at) else { panic!() };
+            assert!(error.to_string().contains(host), "{error}");
+        }
+    }
+}
 
 #[test]
 fn only_what_may_be_repeated_is_sent_again() {

@@ -10,7 +10,8 @@ use loginradius_proto::oauth::{
     RevokeRefreshToken,
 };
 use loginradius_proto::{
-    ApiError, Body, BodyFormat, Endpoint, Error, ErrorKind, IdToken, RefreshToken, TokenSet, UserAction,
+    ApiError, Body, BodyFormat, ClientAuthentication, Dialect, Endpoint, Error, ErrorKind, IdToken, RefreshToken,
+    Service, TokenSet, UserAction,
 };
 use loginradius_testing::{app, response, response_with, writing};
 
@@ -212,7 +213,7 @@ fn a_token_type_never_spoils_a_response() {
 #[test]
 fn an_access_token_is_needed_once_and_as_a_string() {
     for (body, text) in [
-        ("{}", "the response's field `access_token` is missing; if LoginRadius really sent that, report a bug"),
+        ("{}", "the response's field `access_token` is missing: if LoginRadius really sent that, report a bug"),
         (r#"{"access_token":null}"#, "`access_token` is missing"),
         (r#"{"access_token":""}"#, "`access_token` is missing"),
         (r#"{"Access_Token":"a"}"#, "`access_token` is missing"),
@@ -354,7 +355,7 @@ fn a_token_beside_an_error_is_a_success_only_with_a_status_of_success() {
     assert_eq!(api_error_of(400, body).oauth_error.as_deref(), Some("odd"));
     invalid_response(
         RefreshAccessToken::new("r").response(&app(), response(404, r#"{"access_token":"a"}"#)),
-        "HTTP 404: a body that is not LoginRadius's",
+        "HTTP 404: nothing is served at this URL: check the base URL",
     );
 }
 
@@ -365,12 +366,12 @@ fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
         revoke(200, body).unwrap();
         revoke(204, body).unwrap();
     }
-    let check = "HTTP 200: a body that is not LoginRadius's; check the base URL and any proxy in between";
+    let check = "HTTP 200: a body that is not LoginRadius's: check the base URL and any proxy in between";
     for body in ["<html>", "<!doctype html><title>Sign in</title>", "OK", "{", "{} {}"] {
         invalid_response(revoke(200, body), check);
     }
     invalid_response(RevokeRefreshToken::new("r").response(&app(), response(200, b"\xff".to_vec())), check);
-    invalid_response(revoke(302, ""), "HTTP 302: a redirect, and none is followed; check the base URL");
+    invalid_response(revoke(302, ""), "HTTP 302: a redirect, and none is followed: check the base URL");
     invalid_response(revoke(404, ""), "HTTP 404");
     assert_eq!(revoke(500, "").unwrap_err().kind(), ErrorKind::Unavailable);
 }
@@ -379,12 +380,13 @@ fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
 fn pages_and_scraps_at_every_status() {
     let kinds = [
         (200, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
-        (301, ErrorKind::InvalidResponse, "a redirect, and none is followed; check the base URL"),
-        (307, ErrorKind::InvalidResponse, "a redirect, and none is followed; check the base URL"),
+        (301, ErrorKind::InvalidResponse, "a redirect, and none is followed: check the base URL"),
+        (307, ErrorKind::InvalidResponse, "a redirect, and none is followed: check the base URL"),
         (400, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
-        (404, ErrorKind::InvalidResponse, "check the base URL and any proxy in between"),
+        (404, ErrorKind::InvalidResponse, "nothing is served at this URL: check the base URL"),
+        (405, ErrorKind::InvalidResponse, "nothing is served at this URL: check the base URL"),
         (408, ErrorKind::Unavailable, "try again later"),
-        (429, ErrorKind::Unavailable, "too many requests; try again later"),
+        (429, ErrorKind::Unavailable, "too many requests: try again later"),
         (500, ErrorKind::Unavailable, "try again later"),
         (502, ErrorKind::Unavailable, "try again later"),
         (599, ErrorKind::Unavailable, "try again later"),
@@ -539,10 +541,41 @@ fn a_secret_is_redacted_whole_in_every_spelling() {
     assert_eq!(description("abc-4711-42", "abc-4711"), "<[redacted]>");
     assert_eq!(description("abc", "abc-4711"), "<[redacted]>");
     assert_eq!(description("abc", "abd-4711"), "<abd-4711>");
-    for echoed in ["p%1-ä q\"", "p%251-%c3%a4%20q%22", "p%251%2D%C3%A4+q%22", "p%1-ä q\\\""] {
+    let spellings = [
+        "p%1-ä q\"",
+        "p%251-%c3%a4%20q%22",
+        "p%251%2D%C3%A4+q%22",
+        "p%1-ä q\\\"",
+        "p%1-\\u00e4 q\\u0022",
+        "p%1-\\u00E4\\u0020q\\\"",
+        "p%1-ä q&quot;",
+        "p%1-ä q&#34;",
+    ];
+    for echoed in spellings {
         assert_eq!(description("p%1-ä q\"", echoed), "<[redacted]>", "{echoed}");
     }
+    for (secret, echoed) in [
+        ("a\n\tb\u{8}\u{c}\r\\", "a\\n\\tb\\b\\f\\r\\\\"),
+        ("a\\\\b", "a\\\\b"),
+        ("a\\\\b", "a\\\\\\\\b"),
+        ("a\u{1f600}b", "a\\ud83d\\ude00b"),
+        ("<a & 'b' + \"c\">", "&lt;a &amp; &#39;b&#x27; &#43; &quot;c&QUOT;&gt;"),
+    ] {
+        assert_eq!(description(secret, echoed), "<[redacted]>", "{echoed}");
+    }
     assert_eq!(description("xy", "xy"), "<xy>", "too short to be a secret");
+}
+
+#[test]
+fn a_header_of_basic_authentication_that_is_repeated_is_redacted() {
+    let service = Service::site("acme.hub.loginradius.com").unwrap();
+    let dialect = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
+    let app = app().with_client_secret("abc-4711").with_service(service.with_dialect(dialect).unwrap());
+    let operation = RefreshAccessToken::new("r");
+    let header = operation.request(&app).unwrap().headers()["authorization"].to_str().unwrap().to_owned();
+    let body = serde_json::json!({ "error": "odd", "error_description": format!("<{header}>") }).to_string();
+    let error = operation.response(&app, response(400, body)).unwrap_err();
+    assert_eq!(error.api_error().unwrap().description.as_deref(), Some("<Basic [redacted]>"));
 }
 
 #[test]
@@ -565,30 +598,30 @@ fn an_error_is_one_line_that_says_what_to_do() {
         RefreshAccessToken::new("r").response(&app().with_client_secret("s3cret"), response(403, wrong_secret));
     assert_eq!(
         with_secret.unwrap_err().to_string(),
-        "Refresh Access Token: LoginRadius responded with HTTP 403, unauthorized_client: The client_secret is not valid; \
+        "Refresh Access Token: LoginRadius responded with HTTP 403, unauthorized_client, \"The client_secret is not valid\": \
          check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)",
     );
     for (body, ending) in [
-        (r#"{"error":"invalid_scope"}"#, "; check the app's settings"),
-        (r#"{"error":"invalid_client"}"#, "; check the client id, or API key"),
-        (wrong_secret, "; check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login"),
+        (r#"{"error":"invalid_scope"}"#, ": check the app's settings"),
+        (r#"{"error":"invalid_client"}"#, ": check the client id, or API key"),
+        (wrong_secret, ": check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login"),
         (
             r#"{"ErrorCode":923,"Message":"API secret is missing"}"#,
-            "; set the client secret with `App::with_client_secret`",
+            ": set the client secret with `App::with_client_secret`",
         ),
         (
             r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#,
-            "; check the JWT app's name, `App::with_jwt_app`",
+            ": check the JWT app's name, `App::with_jwt_app`",
         ),
-        (r#"{"error":"invalid_grant"}"#, "; sign in again"),
-        (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, "; an administrator has to unblock the account"),
+        (r#"{"error":"invalid_grant"}"#, ": sign in again"),
+        (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, ": an administrator has to unblock the account"),
         (
             r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
-            "code 2010, invalid_grant; sign in again",
+            "code 2010, invalid_grant: sign in again",
         ),
-        (r#"{"error":"access_denied"}"#, "; the user refused, or LoginRadius did on the user's behalf"),
-        (r#"{"error":"temporarily_unavailable"}"#, "; try again later"),
-        (r#"{"error":"new_in_2031"}"#, "; look that error up in LoginRadius's documentation"),
+        (r#"{"error":"access_denied"}"#, ": the user refused, or LoginRadius did on the user's behalf"),
+        (r#"{"error":"temporarily_unavailable"}"#, ": try again later"),
+        (r#"{"error":"new_in_2031"}"#, ": look that error up in LoginRadius's documentation"),
     ] {
         let error = refusal(400, body).to_string();
         assert!(error.ends_with(ending), "{error}");
@@ -598,7 +631,12 @@ fn an_error_is_one_line_that_says_what_to_do() {
     let error = password.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UserActionRequired);
     assert_eq!(error.user_action(), Some(UserAction::CorrectCredentials));
-    assert!(error.to_string().ends_with("invalid_grant; check the name and the password"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("invalid_grant: correct the user name, the email address, the phone number or the password"),
+        "{error}"
+    );
 
     let noisy =
         format!(r#"{{"ErrorCode":1,"Message":"odd\r\n\u0000\u202e","Description":"a\nb{}"}}"#, "x".repeat(100_000));
@@ -707,5 +745,5 @@ fn an_invalid_client_may_be_its_secret() {
     let body = r#"{"error":"invalid_client"}"#;
     let error =
         RefreshAccessToken::new("r").response(&app().with_client_secret("s3cret"), response(401, body)).unwrap_err();
-    assert!(error.to_string().ends_with("; check the client id and the client secret"), "{error}");
+    assert!(error.to_string().ends_with(": check the client id and the client secret"), "{error}");
 }

@@ -3,10 +3,11 @@ use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 
 use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, SessionStore};
 
-/// Makes an [`AsyncSessionStore`] of a [`SessionStore`], for code that is written once for both.
+/// An [`AsyncSessionStore`] made from a blocking [`SessionStore`], for code that is written once for both.
 ///
-/// Each call blocks its thread until it is done, so that each future is ready at its first poll. On an async runtime
-/// that blocks other tasks too: use a store for async code there.
+/// Blocking code needs no wrapper, and async code on a runtime should not use this one: each call blocks its thread
+/// until it is done, and other tasks with it, so that each future is ready at its first poll. Use a store for async
+/// code there.
 ///
 /// ```
 /// use std::pin::pin;
@@ -23,7 +24,7 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, 
 pub struct BlockingStore<S>(S);
 
 impl<S: SessionStore> BlockingStore<S> {
-    /// Wraps a store.
+    /// Makes an async store from a blocking one.
     pub fn new(store: S) -> Self {
         Self(store)
     }

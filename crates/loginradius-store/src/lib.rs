@@ -1,4 +1,4 @@
-//! Where sessions of LoginRadius live between runs.
+//! Stores LoginRadius sessions between runs: in memory, in files, or in a store of your own.
 //!
 //! A session's tokens change with every refresh, which consumes the old refresh token. A program that loses the new one
 //! needs a new login, and a program that sends the old one again may end the session for all others. So a store is more
@@ -13,7 +13,17 @@
 //! | [your own](#a-store-of-your-own) | servers with a database | yes | yes | yes |
 //!
 //! A program passes its store to the `Sessions` of `loginradius-blocking` or `loginradius-async`, and needs nothing
-//! else from here. A program with a transport of its own uses [`sessions`].
+//! else from here. A program with a transport of its own uses [`sessions`]. Who implements or calls a store needs this
+//! table:
+//!
+//! | method | promise | outcomes |
+//! | --- | --- | --- |
+//! | [`try_lock`](SessionStore::try_lock) | A session has one holder at a time. It does not wait for another holder. | `Ok(Some(lock))`; `Ok(None)` if there is another holder; `Err` if the store failed |
+//! | [`load`](SessionLock::load) | Returns the record as it was saved, whole. | `Ok(Some(record))`; `Ok(None)` if there is no record; [`LoadError::Failed`]; from a wrapper that seals records also [`LoadError::Damaged`] |
+//! | [`save`](SessionLock::save) | Replaces what is [`Expected`], durably. At each instant the old record or the new one is there, whole. | `Ok(())`; [`SaveError::Conflict`]: something else is stored or the lock is lost, nothing was changed; [`SaveError::Failed`]: certainly not saved; [`SaveError::Unknown`]: may have been saved |
+//! | [`clear`](SessionLock::clear) | Removes what is expected, durably. | as `save` |
+//! | [`unlock`](AsyncSessionLock::unlock), async only | Releases the lock before its future is ready. | `()` |
+//! | dropping a lock | Releases the lock, now or when its lease lapses. The death of the process does so too. | |
 //!
 //! ```
 //! use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};
@@ -41,7 +51,7 @@
 //! | `session-alice.json` | The record: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
 //! | `session-alice.lock` | Empty. The holder of its lock (`flock`, on Windows `LockFileEx`) is the holder of the session. It is never removed, or the session could have two holders. |
 //! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it, a clear removes it. |
-//! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it. |
+//! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it: a sign-out and a forget leave it. |
 //!
 //! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
 //! UTF-8 is `_` and two hexadecimal digits: `Alice` is `session-_41lice.json`. If that is longer than 100 bytes, it is
@@ -55,11 +65,15 @@
 //! | [`Failed`](SaveError::Failed) means that the old record is still there, on a full disk too. | The old record is not touched before the rename. If it is not certain whether the rename was done, the outcome is `Unknown`. |
 //! | A session has one holder at a time: one process, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] checks that such locks work. |
 //! | No update is lost, even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
-//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused, by an [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) that says what to do. Links are not followed. |
-//! | No record is lost because it could not be read. | The bytes are kept as they are, and the session's error is an [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged) that says where. Only a login replaces a damaged record, and keeps a copy of it. |
+//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. |
+//! | No record is lost because it could not be read. | The bytes are kept as they are, and the session fails with [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged); the message says where they are. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
 //! A save flushes twice, and makes the same system calls however many sessions there are. Only a clear lists the
-//! folder. A file larger than 16 MiB is no session: it is refused, and neither loaded nor replaced.
+//! folder. A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an
+//! `ErrorKind::StoreRefused`.
+//!
+//! Whoever can list the folder sees the sessions' names. So do not name a session by a secret, such as the value of a
+//! cookie: name it by the user's id, or by a digest of the secret.
 //!
 //! A save replaces the file of the record, so that on Unix a record of mode 0400 is replaced by one of mode 0600: to
 //! protect a record from its own user, protect the folder.
@@ -88,6 +102,24 @@
 //! Implement [`SessionStore`], or [`AsyncSessionStore`] for async code, and run [the store tests](store_tests) against
 //! it. A store does not read records: it keeps bytes, compares generations, and keeps a copy of what the session calls
 //! damaged.
+//!
+//! A save or a clear that fails says what is certain:
+//!
+//! ```
+//! use loginradius_store::SaveError;
+//! use loginradius_proto::Error;
+//!
+//! fn refused_by_the_database(source: std::io::Error) -> SaveError {
+//!     SaveError::Failed(Error::unavailable("the database refused the statement: try again later", source))
+//! }
+//!
+//! fn connection_broke(source: std::io::Error) -> Result<(), SaveError> {
+//!     Err(Error::unavailable("the connection to the database broke: try again later", source))? // `Unknown`
+//! }
+//! # let broken = || std::io::ErrorKind::BrokenPipe.into();
+//! # assert!(matches!(refused_by_the_database(broken()), SaveError::Failed(_)));
+//! # assert!(matches!(connection_broke(broken()), Err(SaveError::Unknown(_))));
+//! ```
 //!
 //! In a database the lock is a *lease*: a row says until when the session has a holder, and its *fencing token* says
 //! which one. Each operation is one statement that commits by itself, and its row count is the outcome. In PostgreSQL:
@@ -127,19 +159,28 @@
 //!
 //! - **The outcome of a save.** If the server refused the statement, as for a deadlock or a full disk, the outcome is
 //!   [`Failed`](SaveError::Failed): certainly not saved. If the connection broke after the statement was sent, or there
-//!   was a timeout, it is [`Unknown`](SaveError::Unknown), which `?` makes of any error: the flow loads the record to
-//!   find out. A statement may be sent again only if it recognizes its own success, as the one above does by lease,
-//!   generation and record; otherwise its first success looks like a conflict. A save is done when its commit is
-//!   durable, also on the server that would take over.
-//! - **The length of a lease** must exceed the longest time for which one flow holds the lock. That is the policy's
-//!   `lock_wait`, within which a request is sent again, plus one `timeout`, plus the time that the store itself takes.
-//!   The first two are 60 s by default, so take two minutes or more. All programs that share a table have to agree. The
+//!   was a timeout, the outcome is [`Unknown`](SaveError::Unknown). The `?` operator turns any `Error` into `Unknown`;
+//!   the flow then loads the record to find out. A statement may be sent again only if it recognizes its own success,
+//!   as the one above does by lease, generation and record; otherwise its first success looks like a conflict. A save
+//!   is done when its commit is durable, also on the server that would take over.
+//! - **The length of a lease.** Take two minutes or more, and the same in all programs that share a table. Then the
+//!   lease outlasts the longest time for which one flow holds a lock, even if no renewal succeeds. That is the policy's
+//!   `lock_wait` (30 s by default), within which requests may be sent, plus one `timeout` (30 s by default), so 60 s
+//!   together, plus the time that the store itself takes. A whole flow may take six times as long, six minutes by
+//!   default, because it may begin again five times; but then it releases the lock, and takes it with a new lease. The
 //!   holder counts its lease from before it sent the statement.
-//! - **Renewing.** An unsaved pair keeps the lock beyond its flow, so that no other process loads the old refresh token
-//!   and sends it again. No method of the [`SessionLock`] is called in this time: as long as the lock lives, a thread
-//!   or a task of the store has to renew the lease, three times in its length
-//!   (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND lease = $lease`). Renewing also permits a
-//!   shorter lease, and so a shorter wait after the crash of a holder.
+//! - **Renewing.** A refresh whose save fails leaves an *unsaved pair*: new tokens that this process has, and the store
+//!   has not. It keeps the lock beyond its flow, so that no other process loads the old refresh token and sends it
+//!   again. No method of the [`SessionLock`] is called in this time: as long as the lock lives, a thread or a task of
+//!   the store has to renew the lease, three times in its length
+//!   (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND lease = $lease`).
+//! - **A shorter lease** makes the wait after the crash of a holder shorter. It is possible because the lease is
+//!   renewed, and has a price: if renewals fail for that long while a request is out, another process may send the same
+//!   refresh token. Never take less than twice the policy's `timeout`, or twice the `max_wait` of its retries if that
+//!   is longer: a flow does not notice that its process was suspended for less than that `timeout` or `max_wait`.
+//! - **Releasing an async lock.** A flow that ends releases its lock by [`unlock`](AsyncSessionLock::unlock). A flow
+//!   whose task was dropped drops the lock, and `drop` cannot await a statement. So let `drop` stop the renewals, and
+//!   pass the lease to a task of the store that releases it; without such a task, the lease lapses by itself.
 //! - **If a lease lapses all the same**, because a process was suspended or the network failed, the session has two
 //!   holders at once. The fencing token keeps the earlier one from saving anything, and the generation keeps each from
 //!   overwriting what it has not seen, even where leases fail. After a conflict a flow loads the record again, and
@@ -149,7 +190,9 @@
 //!   sealed bytes ([`StoredRecord::from_bytes`]), translates the expected generation into the inner one, and returns
 //!   [`LoadError::Damaged`] with [`Error::record_damaged`](loginradius_proto::Error::record_damaged) for a broken seal.
 //!
-//! The same store over a map instead of a database:
+//! The same store over a map instead of a database. It is shorter than the SQL: it never sends a statement twice, so it
+//! need not recognize its own lease or save; it does not renew its leases; and it leaves rows without a record. Its
+//! last lines test two promises that [the store tests](store_tests) cannot check.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -176,7 +219,7 @@
 //! impl DatabaseStore {
 //!     /// Runs one statement. After an error, it may or may not have been committed.
 //!     fn statement<T>(&self, name: &str, run: impl FnOnce(&mut Row) -> T) -> Result<T, Error> {
-//!         let broken = |_| Error::unavailable("the connection to the database broke; try again later", "poisoned");
+//!         let broken = |_| Error::unavailable("the connection to the database broke: try again later", "poisoned");
 //!         Ok(run(self.table.lock().map_err(broken)?.entry(name.into()).or_default()))
 //!     }
 //! }

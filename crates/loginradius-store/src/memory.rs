@@ -45,6 +45,9 @@ impl MemoryStore {
     }
 
     /// Returns the names of the sessions that have a record, sorted.
+    ///
+    /// It lists records, not who is signed in: a record stays if its sign-out was not completed, or if its refresh
+    /// token was rejected.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.sessions().records.keys().cloned().collect();

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use loginradius_proto::Error;
 use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 
-/// Where sessions live, for blocking code.
+/// Stores sessions, for blocking code.
 ///
 /// Every session has a name, and is locked, loaded, saved and cleared under that name alone. Any text is a name, the
 /// empty one too, and no two names share a record.
@@ -13,8 +13,8 @@ use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 /// The crate's documentation has [an example of a store](crate#a-store-of-your-own), and
 /// [`store_tests`](crate::store_tests) checks one.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Tries to take the lock on a session, without waiting. `None`: it has another holder, in this process or another
-    /// one.
+    /// Tries to take the lock on a session, without waiting. Returns `None` if another holder has it, in this process
+    /// or another one.
     ///
     /// The lock is released when it is dropped, and when its process dies.
     ///
@@ -28,13 +28,13 @@ pub trait SessionStore: Send + Sync + 'static {
 
 /// The lock on a session, of which the caller is the holder.
 pub trait SessionLock: Send {
-    /// Loads the record: the bytes and the generation that were saved. `None`: there is none.
+    /// Loads the record: the bytes and the generation that were saved. Returns `None` if there is no record.
     ///
     /// # Errors
     ///
     /// | error | when |
     /// | --- | --- |
-    /// | [`LoadError::Failed`] | There may be a record, and it could not be read, with an error as that of [`SessionStore::try_lock`]. `?` makes this of an [`Error`]. |
+    /// | [`LoadError::Failed`] | There may be a record, and it could not be read, with an error as that of [`SessionStore::try_lock`]. The `?` operator turns any [`Error`] into this. |
     /// | [`LoadError::Damaged`] | Only from a wrapper that seals records, where a seal is broken, with [`Error::record_damaged`]. A store that keeps bytes returns them, whatever they are. |
     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError>;
 
@@ -56,8 +56,8 @@ pub trait SessionLock: Send {
     /// | error | when |
     /// | --- | --- |
     /// | [`SaveError::Conflict`] | Something else is there than is expected, or the lock was lost, as when a lease has lapsed. Nothing was changed. |
-    /// | [`SaveError::Failed`] | It was certainly not done, and what was there still is: a full disk, a statement that the database refused. |
-    /// | [`SaveError::Unknown`] | All else: a connection that broke after the statement was sent, a timeout. `?` makes this of an [`Error`]. |
+    /// | [`SaveError::Failed`] | It was certainly not done, and what was there still is: a full disk, a statement that the database refused. Construct it by name: `SaveError::Failed(error)`. |
+    /// | [`SaveError::Unknown`] | All else: a connection that broke after the statement was sent, a timeout. The `?` operator turns any [`Error`] into this; the flow then loads the record to find out. |
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError>;
 
     /// Removes what is expected, durably. No copy is kept, not even of a damaged record.
@@ -70,9 +70,9 @@ pub trait SessionLock: Send {
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError>;
 }
 
-/// Where sessions live, for async code. It mirrors [`SessionStore`].
+/// Stores sessions, for async code. It mirrors [`SessionStore`].
 pub trait AsyncSessionStore: Send + Sync + 'static {
-    /// Tries to take the lock on a session, without waiting for another holder. `None`: it has one.
+    /// Tries to take the lock on a session, without waiting for another holder. Returns `None` if there is one.
     ///
     /// The lock is released by [`unlock`](AsyncSessionLock::unlock), when it is dropped, and when its process dies.
     ///
@@ -108,7 +108,11 @@ pub trait AsyncSessionLock: Send {
     /// As [`SessionLock::clear`].
     fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>>;
 
-    /// Releases the lock. Dropping the lock does so too, unless that takes a request.
+    /// Releases the lock, before the future is ready.
+    ///
+    /// A flow that ends calls this; a flow whose task was dropped, or that panicked, drops the lock instead. By default
+    /// this drops the lock, which is enough if dropping releases it. Implement it if releasing takes a request: `drop`
+    /// cannot await one, so it passes the lease to a task, or lets it [lapse](crate#a-store-of-your-own).
     fn unlock(self: Box<Self>) -> BoxFuture<'static, ()> {
         drop(self);
         Box::pin(std::future::ready(()))

@@ -1,5 +1,9 @@
 //! Tests for stores of your own: every promise of [`SessionStore`] and [`AsyncSessionStore`] that can be checked from
-//! outside.
+//! outside. [`check`] is for blocking stores, [`check_async`] for async ones.
+//!
+//! Both take a function that opens your store by the name of a storage: a database, a table or a folder of the tests.
+//! They use a dozen storages or so, with names such as `locks`. Each must be empty when it is first opened, so remove
+//! what an earlier run left. Both wait for locks: they sleep for a millisecond at a time, on the thread that runs them.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -12,9 +16,9 @@
 //!
 //! The feature `test-util` turns them on: `cargo add --dev loginradius-store --features test-util`.
 //!
-//! The rest is left to the store's own tests: that what is saved outlives a loss of power, that half a save leaves the
-//! old record, that a copy is kept of a damaged record, that a lock ends with its process, and what happens when a
-//! lease lapses under its holder.
+//! These tests cannot see five promises, which are left to the store's own tests. What is saved outlives a loss of
+//! power. A save that is interrupted leaves the old record. A copy is kept of a damaged record that is replaced. A lock
+//! ends with its process. A holder whose lease has lapsed saves nothing.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,9 +33,10 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionStore}
 
 /// Checks a store for blocking code.
 ///
-/// `open` opens a handle to the storage of that name: an empty storage at the first call, the same one at each later
-/// call with the same text. These texts are short and made of a-z and `-`; the names of sessions are not. There are
-/// hundreds of operations, some of them from several threads.
+/// `open` gets the name of a storage, and opens a handle to it: an empty storage at the first call, the same one at
+/// each later call with the same name. These names are short and made of a-z and `-`; the names of sessions in them are
+/// not. There are hundreds of operations, some of them from four threads, and about eighty locks of one storage are
+/// held at once. A lock must be free as soon as it is dropped.
 ///
 /// # Panics
 ///
@@ -57,7 +62,8 @@ pub fn check<S: SessionStore>(open: impl Fn(&str) -> S) {
 
 /// Checks a store for async code, on the runtime that it needs.
 ///
-/// It checks what [`check`] does, and what dropped futures leave. If dropping a lock does not release it, because that
+/// It takes the same `open`, and checks what [`check`] does, with tasks instead of threads, and what dropped futures
+/// leave. It waits for up to 10 s until a dropped lock is free. If dropping a lock does not release it, because that
 /// takes a request, give the store a lease of a few seconds for this.
 ///
 /// ```

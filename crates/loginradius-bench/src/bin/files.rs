@@ -67,7 +67,7 @@ fn child(folder: &Path, refreshes: usize) -> Result<f64> {
 fn system_calls(folder: &Path, refreshes: usize) -> Result<f64> {
     let own = std::env::current_exe()?;
     let output = Command::new("strace").args(["-f", "-c"]).arg(own).arg(folder).arg(refreshes.to_string()).output();
-    let output = output.map_err(|error| format!("cannot run strace: {error}; install it (Debian: strace)"))?;
+    let output = output.map_err(|error| format!("cannot run strace ({error}): install it (Debian: strace)"))?;
     let table = String::from_utf8(output.stderr)?;
     let total = table.lines().rev().find(|line| line.trim_end().ends_with("total")).ok_or("strace printed no total")?;
     let columns: Vec<&str> = total.split_whitespace().collect();

@@ -219,7 +219,7 @@ fn the_program_says_what_is_wrong_with_a_port() {
     let output = Command::new(env!("CARGO_BIN_EXE_loginradius-emulator")).args(["--port", port]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains(&format!("port {port} is in use")), "{said}");
+    assert!(said.contains(&format!("port {port} is already in use")), "{said}");
 }
 
 #[cfg(feature = "cli")]

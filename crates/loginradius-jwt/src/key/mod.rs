@@ -50,7 +50,7 @@ impl Key {
     ///
     /// [`ErrorKind::InvalidKey`] if the secret
     ///
-    /// - is empty, or has only white space or zeros,
+    /// - is empty, or contains only white space or zeros,
     /// - begins or ends with a line break,
     /// - is a key or certificate in PEM, DER, JWK or OpenSSH's form, also in base64. Those may be public, and with a
     ///   public key as its secret a verifier would accept what anyone signed.
@@ -88,7 +88,7 @@ impl Key {
     ///
     /// Takes the text of the file, not its name. Blank lines, CRLF, surrounding white space and text before or after
     /// the block are ignored. So are escaped line breaks, the two characters `\n`, which environment variables often
-    /// have.
+    /// contain.
     ///
     /// ```
     /// use loginradius_jwt::Key;
@@ -198,8 +198,8 @@ impl ParsedKeys {
         if candidates.peek().is_none() {
             return Err(Error::new(
                 ErrorKind::UnknownKeyId,
-                "no key of the JWK set has the token's key id (kid): LoginRadius may have changed its keys, load the \
-                 set again",
+                "no key of the JWK set has the token's key id (kid), so LoginRadius may have changed its keys: load \
+                 the set again",
             ));
         }
         if candidates.any(|candidate| candidate.key.verify(message, signature)) {
@@ -207,7 +207,7 @@ impl ParsedKeys {
         } else {
             Err(Error::new(
                 ErrorKind::InvalidSignature,
-                "the signature is not valid: the token was changed, or another app's key signed it",
+                "the token's signature is not valid (the token was changed, or another app's key signed it): reject it",
             ))
         }
     }

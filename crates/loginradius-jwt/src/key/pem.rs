@@ -74,13 +74,13 @@ fn one(block: &Block<'_>) -> Result<Material, Error> {
     };
     let body: String = block.body.split_ascii_whitespace().collect();
     let der = STANDARD.decode(body).map_err(|_| {
-        Error::key("the PEM's body is not base64: a part of it is missing or changed, copy the file again")
+        Error::key("the PEM's body is not base64, so a part of it is missing or changed: copy the file again")
     })?;
     read(&der).map_err(|fault| {
         Error::key(match fault {
             der::Fault::Malformed => {
                 "the PEM's body is not a public key: a part of it is missing or changed, or its BEGIN line has the \
-                 wrong name; check it with `openssl pkey -pubin -in FILE -noout -text`"
+                 wrong name: check it with `openssl pkey -pubin -in FILE -noout -text`"
             }
             der::Fault::Pss => {
                 "the public key is for RSA-PSS (PS256, PS384, PS512), which LoginRadius does not use: make a plain RSA \

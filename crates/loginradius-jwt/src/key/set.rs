@@ -55,8 +55,8 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey) if the text is not a JWK set, has more than 64 keys, or
-    /// has no key that can be used.
+    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey) if the text is not a JWK set, contains more than 64
+    /// keys, or contains no key that can be used.
     pub fn from_json(jwks: impl AsRef<[u8]>) -> Result<Self, Error> {
         let text = std::str::from_utf8(jwks.as_ref()).map_err(|_| {
             Error::key("the JWK set is not UTF-8: pass the body of the response after it is decompressed")
@@ -81,7 +81,7 @@ impl KeySet {
         if keys.is_empty() {
             return Err(Error::key(format!(
                 "none of the {} keys of the JWK set can verify signatures: they are for another purpose, damaged, too \
-                 small or private; check that the URL is the `jwks_uri`",
+                 small or private: check that the URL is the `jwks_uri`",
                 found.len()
             )));
         }

@@ -118,7 +118,7 @@ impl AuthorizationRequest {
     /// Sets a scope that is encoded already, and is put into the URL as it is.
     ///
     /// LoginRadius reads parameters of its login page out of the scope, some of them encoded twice. What follows a `&` is a
-    /// parameter of the URL. Never make it of what a visitor sent. It replaces a [`scope`](Self::scope).
+    /// parameter of the URL. Never build it from user input. It replaces a [`scope`](Self::scope).
     #[must_use]
     pub fn raw_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Scope::Raw(scope.into());
@@ -132,7 +132,7 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Sets the issuer that the callback's `iss` has to be, if it has one ([RFC 9207, section 2.4]); none by default.
+    /// Sets the issuer to expect in the callback's `iss`, if it has one ([RFC 9207, section 2.4]); none by default.
     ///
     /// A callback of another issuer is refused, as in a mix-up attack. LoginRadius documents no `iss`.
     ///
@@ -144,7 +144,7 @@ impl AuthorizationRequest {
         self
     }
 
-    /// Sets the issuer that the callback's `iss` has to be; a callback without one is refused.
+    /// Sets the issuer to expect in the callback's `iss`; a callback without one is refused.
     ///
     /// For servers whose metadata has `authorization_response_iss_parameter_supported` (RFC 9207, section 3).
     #[must_use]
@@ -154,8 +154,8 @@ impl AuthorizationRequest {
 
     /// Adds another parameter to the URL, such as `prompt`, `login_hint`, `response_mode` or `resource`.
     ///
-    /// Its value must not be empty. Only `resource` may occur more than once (RFC 8707, section 2). What this request sets
-    /// itself, such as `state`, is an error of [`begin`](BrowserRequest::begin).
+    /// Its value must not be empty. Only `resource` may occur more than once (RFC 8707, section 2). [`begin`](BrowserRequest::begin)
+    /// refuses names that the request sets itself, such as `state`.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));

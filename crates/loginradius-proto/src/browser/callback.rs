@@ -128,7 +128,7 @@ impl From<DuplicateParameter<'_>> for Error {
         // The name is of this crate or of a setting, not of the callback, so it may be printed.
         Self::new(
             ErrorKind::InvalidResponse,
-            format!("the callback has `{name}` more than once, so none of it was used; sign in again"),
+            format!("the callback has `{name}` more than once, so none of it was used: sign in again"),
         )
     }
 }

@@ -101,7 +101,7 @@ impl BrowserRequest for JwtRedirect {
                 Api::Classic => {
                     let Some(jwt_app) = app.jwt_app() else {
                         return Err(Error::configuration(
-                            "the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`",
+                            "the JWT app's name is needed and not set: set it with `App::with_jwt_app`",
                         ));
                     };
                     let mark = if self.return_url.contains('?') { '&' } else { '?' };
@@ -198,7 +198,7 @@ impl PendingJwt {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a stored login, was changed, or is one
     /// of another version of this crate. Begin a new login then.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let unreadable = |why: &str| Error::configuration(format!("the stored login {why}; begin a new one")).of(NAME);
+        let unreadable = |why: &str| Error::configuration(format!("the stored login {why}: begin a new one")).of(NAME);
         let stored: Stored<Fields> = serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
         if stored.version != Self::VERSION {
             return Err(unreadable("is of another version of this crate"));

@@ -61,7 +61,7 @@ use crate::error::{Error, ErrorKind};
 /// `/`, consist of ASCII letters, digits and `-._~/`, and have no empty or dot segment.
 pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
     if !path.starts_with('/') {
-        return Err(Error::configuration("the callback's path has to begin with `/`, as /callback"));
+        return Err(Error::configuration("the callback's path has to begin with `/`, for example `/callback`"));
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let segments = path.strip_prefix('/').unwrap_or_default();
@@ -71,7 +71,7 @@ pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
         ));
     }
     if path.contains("//") {
-        return Err(Error::configuration("the callback's path has an empty segment (`//`): write it out"));
+        return Err(Error::configuration("the callback's path has an empty segment (`//`): remove it"));
     }
     if port == 0 {
         return Err(Error::configuration("the callback's port is 0: listen first, and use the port of the listener"));
@@ -79,14 +79,14 @@ pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
     Ok(format!("http://127.0.0.1:{port}{path}"))
 }
 
-/// Makes the error of a receiver that got no callback in that time, an [`ErrorKind::Expired`].
+/// Creates an [`ErrorKind::Expired`] error, for a receiver that got no callback in that time.
 #[must_use]
 pub fn expired(timeout: Duration) -> Error {
-    let message = format!("no callback came within {} s; begin the login again", timeout.as_secs_f32());
+    let message = format!("no callback came within {} s: begin the login again", timeout.as_secs_f32());
     Error::new(ErrorKind::Expired, message)
 }
 
-/// Makes the error of a receiver that the program cancelled, an [`ErrorKind::Cancelled`].
+/// Creates an [`ErrorKind::Cancelled`] error, for a receiver that the program cancelled.
 #[must_use]
 pub fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the program cancelled waiting for the callback")

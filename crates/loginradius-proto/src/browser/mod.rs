@@ -6,15 +6,17 @@
 //! 3. The pending login accepts the [`Callback`] that belongs to it, and no other ([`Pending::accept`]).
 //! 4. It yields a code, which [`Authorized::exchange`] redeems for tokens; or tokens; or a JWT.
 //!
-//! State, PKCE verifier and nonce are made here from [`RandomBytes`] of yours, and checked here. A program has nothing to
-//! do for them but to keep the pending login secret.
+//! State, PKCE verifier and nonce are made here from your [`RandomBytes`], and checked here. Keep the pending login secret,
+//! and in the session of *that browser* (by a cookie; in the cookie itself only if it is encrypted). A callback is accepted
+//! only from the browser that began the login: otherwise an attacker could sign a victim in to the attacker's account
+//! ([RFC 9700, section 4.7]).
 //!
 //! | to | use |
 //! | --- | --- |
 //! | get tokens | [`AuthorizationRequest`] |
 //! | get a JWT | [`JwtRedirect`] |
 //! | keep a login while the browser is away | [`PendingLogin::to_json`], [`PendingJwt::to_json`] |
-//! | find the login of a callback in a web service | [`Callback::state`], [`PendingLogin::expose_state`] |
+//! | tell several pending logins of one browser apart | [`Callback::state`], [`PendingLogin::expose_state`] |
 //! | receive the callback on this machine, in a desktop program | [`loopback`], or an adapter's receiver |
 //!
 //! # One login
@@ -46,18 +48,20 @@
 //! assert!(login.url.starts_with("https://cloud-api.loginradius.com/sso/oauth/redirect?client_id=my-client-id"));
 //! let stored: String = login.pending.to_json();
 //!
-//! // The browser comes back. Take the stored login out of the session, so that no second callback finds it.
+//! // The browser comes back. Take the stored login out of the browser's session, so that no second callback finds it.
 //! let mut pending = PendingLogin::from_json(&stored)?;
 //!
-//! // The callback of another login is an error, and changes nothing.
+//! // A callback with another state changes nothing: put the login back, so that a forged callback cannot cancel it.
 //! let other = Callback::from_query("code=4f2a&state=of-another-login")?;
 //! assert_eq!(pending.accept(&other, now).unwrap_err().kind(), ErrorKind::StateMismatch);
+//! let stored = pending.to_json();
+//! # let mut pending = PendingLogin::from_json(&stored)?;
 //!
 //! # let state = login.url.split("state=").nth(1).unwrap().split('&').next().unwrap();
 //! # let query = format!("code=the-code&state={state}");
 //! let authorized = pending.accept(&Callback::from_query(&query)?, now + Duration::from_secs(30))?;
 //!
-//! // A code is valid once and for 50 seconds: redeem it at once.
+//! // A code is valid once and for 50 seconds: redeem it at once. After any error from here on, begin a new login.
 //! let exchange = authorized.exchange().expect("a code was requested");
 //! let request = exchange.request(&app)?;
 //! # assert_eq!(pending.accept(&Callback::from_query(&query)?, now).unwrap_err().kind(), ErrorKind::AlreadyCompleted);
@@ -73,6 +77,7 @@
 //! [RFC 6749, section 4.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1
 //! [RFC 7636]: https://www.rfc-editor.org/rfc/rfc7636
 //! [RFC 8252, section 7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
+//! [RFC 9700, section 4.7]: https://www.rfc-editor.org/rfc/rfc9700#section-4.7
 
 mod authorization_request;
 mod callback;

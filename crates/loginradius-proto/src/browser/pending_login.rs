@@ -154,7 +154,7 @@ impl PendingLogin {
     /// Begin a new login then.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let unreadable =
-            |why: &str| Error::configuration(format!("the stored login {why}; begin a new one")).of(Self::NAME);
+            |why: &str| Error::configuration(format!("the stored login {why}: begin a new one")).of(Self::NAME);
         let stored: Stored<PendingState, Expected> =
             serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
         if stored.version != Self::VERSION {
@@ -198,7 +198,7 @@ impl PendingLogin {
         let Some(expected) = &self.expected.issuer else { return Ok(()) };
         let invalid = |why: &str| {
             let message = format!(
-                "the callback {why} (expected {expected}), so none of it was used; check the issuer, and sign in again"
+                "the callback {why} (expected {expected}), so none of it was used: check the issuer, and sign in again"
             );
             Err(Error::new(ErrorKind::InvalidResponse, message))
         };
@@ -247,7 +247,7 @@ pub(super) fn required<'a>(callback: &'a Callback, names: &[&'a str], advice: &s
         let Some(value) = callback.single(name)? else { continue };
         if found.replace(value).is_some() {
             let message =
-                format!("the callback has both {}, so none of it was used; sign in again", list(names, " and "));
+                format!("the callback has both {}, so none of it was used: sign in again", list(names, " and "));
             return Err(Error::new(ErrorKind::InvalidResponse, message));
         }
     }

@@ -37,20 +37,20 @@ impl PendingState {
         if !secret.is_some_and(|secret| equal_in_constant_time(&self.secret, secret)) {
             return Err(Error::new(
                 ErrorKind::StateMismatch,
-                "the callback does not belong to this login: ignore it, and keep waiting",
+                "the callback's state is not this login's: ignore the callback, and keep waiting",
             ));
         }
         if std::mem::replace(&mut self.consumed, true) {
             return Err(Error::new(
                 ErrorKind::AlreadyCompleted,
-                "the callback of this login came before: begin another login",
+                "a callback of this login was already used: begin a new login",
             ));
         }
         // In either direction: the clock may have been set back meanwhile.
         if unix_millis(now).abs_diff(self.began_at_unix_ms) >= LIFETIME.as_millis() as u64 {
             return Err(Error::new(
                 ErrorKind::Expired,
-                "the callback came more than 10 minutes after the login began; begin another login",
+                "the callback came more than 10 minutes after the login began: begin a new login",
             ));
         }
         Ok(())

@@ -38,8 +38,8 @@ pub(super) fn check(name: &str, uri: &str, callback_parameters: &[&str]) -> Resu
         };
         if !secure && !loopback {
             return invalid(
-                "is http, so that codes and tokens would cross the network in the clear: use https \
-                 (http is for localhost, 127.0.0.0/8 and [::1] alone)",
+                "is http, which would send codes and tokens unencrypted: use https (http is allowed only for \
+                 localhost, 127.0.0.0/8 and [::1])",
             );
         }
         if uri.parse::<Uri>().is_err() {

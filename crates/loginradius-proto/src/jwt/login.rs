@@ -176,8 +176,7 @@ pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
         }
         Api::Classic => match app.jwt_app() {
             Some(name) => params.setting("apikey", app.api_key()).setting("jwtapp", name),
-            None => params
-                .invalid("the JWT app's name is not set, and this operation needs it: set it with `App::with_jwt_app`"),
+            None => params.invalid("the JWT app's name is needed and not set: set it with `App::with_jwt_app`"),
         },
     }
 }

@@ -1,12 +1,12 @@
 //! LoginRadius's OAuth 2.0 operations: one [`Endpoint`](crate::Endpoint) for each.
 //!
-//! | to | use | sent again after a lost response |
+//! | to | use | [sent again](crate::Retry) after a lost response |
 //! | --- | --- | --- |
 //! | begin a device login | [`RequestDeviceCode`] | yes |
 //! | poll for its tokens; better, let [`DeviceFlow`](crate::DeviceFlow) do it | [`RequestTokens`] | by `DeviceFlow` |
 //! | redeem an authorization code | [`AccessTokenByCode`] | no |
 //! | refresh an access token; better, let a [session](crate::session) do it | [`RefreshAccessToken`] | no |
-//! | revoke a refresh token, as to sign out | [`RevokeRefreshToken`] | yes |
+//! | revoke a refresh token, for example to sign out | [`RevokeRefreshToken`] | yes |
 //! | sign in by a password, which is discouraged | [`AccessTokenByPassword`] | no |
 //!
 //! LoginRadius's two APIs respond alike. Where their requests differ, the page of the operation says how.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 
@@ -70,6 +70,10 @@ impl Endpoint for RequestDeviceCode {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn set_requested_at(&self, grant: &mut DeviceGrant, sent: Instant) {
+        grant.requested_at = Some(sent);
+    }
 }
 
 /// The codes of a device login: what to show the user, and what to poll with ([RFC 8628, section 3.2]).
@@ -97,6 +101,9 @@ pub struct DeviceGrant {
     /// How long the codes are valid, from when the response was made: 1800 s, the lifetime that LoginRadius documents, if
     /// the server sent none or 0.
     pub expires_in: Duration,
+    /// When the request for the codes was sent, if a flow sent it
+    /// ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)). It is not stored.
+    pub requested_at: Option<Instant>,
 }
 
 impl DeviceGrant {
@@ -126,6 +133,7 @@ impl DeviceGrant {
             verification_uri_complete: None,
             interval: Self::DEFAULT_INTERVAL,
             expires_in: Self::DEFAULT_LIFETIME,
+            requested_at: None,
         }
     }
 
@@ -174,6 +182,7 @@ impl DeviceGrant {
             verification_uri_complete: either("verification_uri_complete", "verification_url_complete").unwrap_or(None),
             interval: interval.max(Self::MIN_INTERVAL),
             expires_in: lifetime.unwrap_or(Self::DEFAULT_LIFETIME),
+            requested_at: None,
         })
     }
 }

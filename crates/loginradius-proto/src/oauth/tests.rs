@@ -79,7 +79,7 @@ fn request_tokens() {
     check(&RequestTokens::new("af2a"), (path, without_response_type), ("/token", &fields));
     let fields = without_response_type;
     check_in(
-        |dialect| dialect.with_response_type(false),
+        |dialect| dialect.without_response_type(),
         &RequestTokens::new("af2a"),
         (path, fields),
         ("/token", fields),
@@ -97,7 +97,7 @@ fn access_token_by_code() {
         (documented, operation(), &[token], &[token, grant_type]),
         (documented, operation().code_verifier("dBjftJeZ4CVP"), &[token, verifier], &[token, grant_type, verifier]),
         (|dialect| dialect.with_grant_type_of_code(true), operation(), &[token, grant_type], &[token, grant_type]),
-        (|dialect| dialect.with_response_type(false), operation(), &[], &[grant_type]),
+        (|dialect| dialect.without_response_type(), operation(), &[], &[grant_type]),
     ];
     for (change, operation, classic, site) in rows {
         let fields = |more| [&CLIENT[..], &code, more].concat();
@@ -113,7 +113,7 @@ fn access_token_by_password() {
     let rows: [(Change, _, Fields<'_>, Fields<'_>); 3] = [
         (|dialect| dialect, operation(), &[], &[token]),
         (|dialect| dialect, operation().scope("openid email"), &[scope], &[token, scope]),
-        (|dialect| dialect.with_response_type(false), operation(), &[], &[]),
+        (|dialect| dialect.without_response_type(), operation(), &[], &[]),
     ];
     for (change, operation, classic, site) in rows {
         let fields = |more| [&CLIENT[..], &password, more].concat();

@@ -57,7 +57,7 @@ pub struct Coordinator {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum SessionRequest<'a> {
-    /// To get a good access token, other than the one that an API rejected. If its end is near, the first caller leads
+    /// To get a valid access token, other than the one that an API rejected. If its end is near, the first caller leads
     /// a refresh, and the others get that token at once.
     Token {
         /// The token that an API rejected, if this is about one.
@@ -270,7 +270,7 @@ mod tests {
         Now::new(now().monotonic + s(seconds), now().wall + s(seconds))
     }
 
-    /// A good token, one whose end is near, one that has expired, by the time of the request.
+    /// A valid token, one whose end is near, one that has expired, by the time of the request.
     const FRESH: u64 = 10;
     const DUE: u64 = LIFETIME - 10;
     const EXPIRED: u64 = LIFETIME;
@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn failure() -> Error {
-        Error::unavailable("the disk is full; try again later", "a test")
+        Error::unavailable("the disk is full: try again later", "a test")
     }
 
     fn coordinator(memory: SessionMemory) -> Coordinator {

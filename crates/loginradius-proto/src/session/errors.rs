@@ -3,19 +3,19 @@
 use crate::error::{Error, ErrorKind};
 
 pub(super) fn lock_taken() -> Error {
-    unavailable("another process has the session's lock, for a refresh or for unsaved tokens; try again later")
+    unavailable("another process has the session's lock, for a refresh or for unsaved tokens: try again later")
 }
 
 pub(super) fn aborted() -> Error {
-    Error::unavailable("the session's flow was aborted; try again", "its thread panicked, or its task was dropped")
+    Error::unavailable("the session's flow was aborted: try again", "its thread panicked, or its task was dropped")
 }
 
 pub(super) fn changed_by_others() -> Error {
-    unavailable("other processes keep changing the session; try again later")
+    unavailable("other processes keep changing the session: try again later")
 }
 
 pub(super) fn too_short() -> Error {
-    unavailable("the access token's lifetime ended before it could be used; try again")
+    unavailable("the access token's lifetime ended before it could be used: try again")
 }
 
 pub(super) fn no_access_token() -> Error {
@@ -31,11 +31,11 @@ pub(super) fn too_long() -> Error {
 pub(super) fn no_refresh_token(from_the_future: bool) -> Error {
     if from_the_future {
         return unavailable(
-            "by this machine's clock, the access token comes from the future, and the session has no refresh token: \
+            "by this machine's clock, the access token was issued in the future, and the session has no refresh token: \
              correct the clock",
         );
     }
-    let message = "the access token is no longer good, and the session has no refresh token: sign in again";
+    let message = "the access token is no longer valid, and the session has no refresh token: sign in again";
     Error::new(ErrorKind::SignInRequired, message)
 }
 

@@ -54,7 +54,7 @@ impl SessionFlow {
     /// The longest time between two attempts to save a pair.
     const MAX_SAVE_WAIT: Duration = Duration::from_secs(60);
 
-    /// Gets a good access token: the stored one, or a new one.
+    /// Gets a valid access token: the stored one, or a new one.
     ///
     /// Use another seed for each flow.
     #[must_use]
@@ -66,8 +66,8 @@ impl SessionFlow {
     ///
     /// It is idempotent, in other processes too and whatever became of an earlier attempt. A login that is stored
     /// already is adopted as it is now, with its later refreshes, and one that a later login has replaced stays
-    /// replaced. If the tokens are not certainly stored, the result is an error, and the memory does not keep them:
-    /// call it again with the same tokens.
+    /// replaced. If the tokens are not certainly stored, the flow fails, and the memory does not keep them: call it
+    /// again with the same tokens.
     ///
     /// Two logins are the same if they yielded the same access token and the same refresh token. A record knows its own
     /// login and the last 16 that were replaced. So a login is stored once more if its record was cleared by a sign-out
@@ -165,7 +165,7 @@ impl SessionFlow {
     ///
     /// `holds_lock` is true from a successful [`SessionStep::Lock`] until [`SessionStep::Unlock`] is begun. Release the
     /// lock afterwards, unless the memory [retains](SessionMemory::retains_lock) it; release it too if an attempt to
-    /// take it succeeds after the abort. The result is [`ErrorKind::Unavailable`].
+    /// take it succeeds after the abort. The result fails with [`ErrorKind::Unavailable`].
     pub fn abort(&mut self, holds_lock: bool, now: Now) -> SessionEnd {
         self.lock.set_held(holds_lock);
         let state = std::mem::replace(&mut self.state, State::Done(None));
@@ -254,7 +254,7 @@ impl SessionFlow {
         }
     }
 
-    /// Returns whether the caller has a good token, and nothing would be lost if this flow ended.
+    /// Returns whether the caller has a valid token, and nothing would be lost if this flow ended.
     fn may_skip_lock(&self, now: Now) -> bool {
         let nothing_new = match &self.unsettled {
             Unsettled::Pair(pair) => pair.is_retained() && !self.memory.retains_lock(),
@@ -306,7 +306,7 @@ impl SessionFlow {
         self.memory.stale = false;
         match (&self.job, record) {
             (Job::Refresh(_), Some(record)) => self.loaded_for_refresh(record, now),
-            (Job::Refresh(_), None) => self.session_missing("no user is signed in here: sign in"),
+            (Job::Refresh(_), None) => self.session_missing("no user is signed in to this session: sign in"),
             (Job::Start(_), record) => self.loaded_for_start(record, now),
             (Job::SignOut(login), Some(record)) if login.is_none_or(|login| login == record.login) => {
                 self.loaded_for_sign_out(record, now);
@@ -419,7 +419,7 @@ impl SessionFlow {
             Status::Active => {}
             Status::SigningOut => return self.session_missing("the session was signed out: sign in again"),
             Status::Rejected(why) => {
-                let advice = if why.ends_with("sign in again") { "" } else { "; sign in again" };
+                let advice = if why.ends_with("sign in again") { "" } else { ": sign in again" };
                 return self.session_missing(&format!("the session has ended: {why}{advice}"));
             }
         }
@@ -740,7 +740,7 @@ impl SessionFlow {
             | ErrorKind::RecordDamaged
             | ErrorKind::StoreRefused
             | ErrorKind::Unavailable => error,
-            _ => Error::unavailable("the session's store failed; try again later", error),
+            _ => Error::unavailable("the session's store failed: try again later", error),
         };
         match std::mem::replace(&mut self.unsettled, Unsettled::Nothing) {
             Unsettled::Pair(pair) => self.retain_unsaved(pair, error, now),
@@ -767,7 +767,7 @@ impl SessionFlow {
         }
     }
 
-    /// Ends with the cached token if it is good, and puts off the next early refresh; else ends with the error.
+    /// Ends with the cached token if it is valid, and puts off the next early refresh; else ends with the error.
     fn finish_with_cached_or(&mut self, error: Error, now: Now) {
         match self.memory.good(now).cloned() {
             Some(token) => {

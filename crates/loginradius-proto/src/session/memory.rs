@@ -10,7 +10,7 @@ use crate::secret::AccessToken;
 use crate::token::TokenSet;
 
 /// What this process knows of a session: a plain value that one [`SessionFlow`](super::SessionFlow) leaves to the next.
-/// It has a good token or not at any moment, without a lock and without the store.
+/// It tells, without taking a lock or reading the store, whether there is a valid access token.
 ///
 /// ```
 /// # use std::time::{Instant, SystemTime};
@@ -51,13 +51,13 @@ pub(super) struct KnownRecord {
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "an adapter has to handle every case there is")]
 pub enum CachedToken<'a> {
-    /// The token is good.
+    /// The access token is valid.
     Fresh(&'a AccessToken),
-    /// The token is good, and one caller should start a flow, because the token's end is near or it is not saved yet.
+    /// The access token is valid, and one caller should start a flow, because its end is near or it is not saved yet.
     RefreshDue(&'a AccessToken),
-    /// There is no good token: a flow has to get one.
+    /// There is no valid access token: a flow has to get one.
     Missing,
-    /// There is no good token, and the session backs off after failures: return this error.
+    /// There is no valid access token, and the session backs off after failures: return this error.
     BackingOff(&'a Error),
 }
 
@@ -73,7 +73,7 @@ impl SessionMemory {
         }
     }
 
-    /// Returns the tokens, good or not; their `expires_in` is what is left of the lifetime.
+    /// Returns the tokens, valid or not; their `expires_in` is what is left of the lifetime.
     #[must_use]
     pub fn tokens(&self, now: Now) -> Option<TokenSet> {
         let known = self.known.as_ref()?;
@@ -108,7 +108,8 @@ impl SessionMemory {
         tokens.obtained_at.checked_add(tokens.lifetime?)
     }
 
-    /// Returns why the newest tokens are in this memory alone, if they are. They are lost if the process ends.
+    /// Returns the store's error if the newest tokens could not be saved, and `None` if they are saved. As long as it
+    /// is not `None`, they are in this memory alone, and are lost if the process ends.
     #[must_use]
     pub fn save_error(&self) -> Option<&Error> {
         Some(&self.unsaved.as_ref()?.retention.as_ref()?.error)
@@ -152,7 +153,7 @@ impl SessionMemory {
         self.backoff.as_ref().filter(|backoff| backoff.lasts(now)).map(|backoff| &backoff.error)
     }
 
-    /// Returns whether a good token should be refreshed or saved.
+    /// Returns whether a valid token should be refreshed or saved.
     pub(super) fn is_due(&self, now: Now) -> bool {
         if self.no_early_refresh_before.is_some_and(|until| now.monotonic < until) {
             return false;

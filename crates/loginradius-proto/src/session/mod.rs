@@ -1,13 +1,13 @@
-//! Sessions: tokens that are refreshed and kept, over threads, processes and crashes.
+//! Sessions: tokens that are refreshed and kept, across threads, processes and crashes.
 //!
 //! LoginRadius's refresh tokens rotate and are single use, and a consumed one that is sent again can end the whole
 //! session. So a refresh is a transaction: [`SessionFlow`] says in which order the lock is taken, the record loaded and
 //! saved, and the request sent. `loginradius-store` keeps the records; the adapters' `Session` drives the flows, and a
 //! [`Coordinator`] shares their outcomes among threads and tasks.
 //!
-//! One loss cannot be prevented: a process that dies, or a response that is lost, after LoginRadius consumed a refresh
-//! token and before the next one is stored. The tables of
-//! [what may go wrong](SessionFlow#when-something-goes-wrong) have each case.
+//! One loss cannot be prevented: if a process dies, or a response is lost, after LoginRadius consumed a refresh token
+//! and before the next one is stored, the session is lost. The
+//! [tables of what may go wrong](SessionFlow#when-something-goes-wrong) have each case.
 //!
 //! # The record
 //!
@@ -19,21 +19,21 @@
 //! Programs of two versions may share a store, as during an upgrade. An *older* program here is one that writes neither
 //! a checksum nor a list of replaced logins, and ignores members that it does not know.
 //!
-//! | record | this program | an older program | test |
-//! | --- | --- | --- | --- |
-//! | an older program's | reads it; the next save adds the checksum | reads it | `a_record_of_an_older_program_is_read`, `an_older_programs_record_is_replaced_by_one_with_a_checksum` |
-//! | this program's | reads it | reads it | `an_older_program_finds_all_that_it_knows_in_a_record_of_this_one` |
-//! | this program's, then saved by an older one | reads it; the list of replaced logins is lost | reads it | `what_an_older_program_made_of_a_record_of_this_one_is_read` |
-//! | intact, with a member, a value or a version of a newer program | leaves it as it is; the error says to update this program | ignores the member; leaves another version as it is | `an_unknown_member_under_a_checksum_is_a_newer_programs`, `a_known_member_with_an_unknown_value_under_a_checksum_is_a_newer_programs`, `another_version_under_a_checksum_is_a_newer_programs` |
-//! | without a checksum, with an unknown member | damaged | reads it | `an_unknown_member_without_a_checksum_is_damage` |
-//! | without a checksum, of another version | damaged | leaves it as it is | `another_version_without_a_checksum_is_damage` |
-//! | one bit flipped, anywhere | damaged | accepts four in ten | `every_flipped_bit_is_damage` |
-//! | cut off, anywhere | damaged | damaged | `every_truncation_is_damage` |
-//! | with the checksum of another record | damaged | reads it | `the_checksum_of_another_record_is_damage` |
+//! | record | this program | an older program |
+//! | --- | --- | --- |
+//! | an older program's | reads it; the next save adds the checksum | reads it |
+//! | this program's | reads it | reads it |
+//! | this program's, then saved by an older one | reads it; the list of replaced logins is lost | reads it |
+//! | intact, with a member, a value or a version of a newer program | leaves it as it is; the error says to update this program | ignores the member; leaves another version as it is |
+//! | without a checksum, with an unknown member | damaged | reads it |
+//! | without a checksum, of another version | damaged | leaves it as it is |
+//! | one bit flipped, anywhere | damaged | accepts four in ten |
+//! | cut off, anywhere | damaged | damaged |
+//! | with the checksum of another record | damaged | reads it |
 //!
-//! The error for a damaged record is an [`ErrorKind::RecordDamaged`](crate::ErrorKind::RecordDamaged) that says where
-//! it is, and for a newer program's record an [`ErrorKind::Configuration`](crate::ErrorKind::Configuration). A damaged
-//! record stays until it is restored, forgotten, or replaced by a login, which keeps a copy of it
+//! With a damaged record a flow fails with [`ErrorKind::RecordDamaged`](crate::ErrorKind::RecordDamaged), which says
+//! where it is, and with a newer program's record with [`ErrorKind::Configuration`](crate::ErrorKind::Configuration). A
+//! damaged record stays until it is restored, forgotten, or replaced by a login, which keeps a copy of it
 //! ([`Expected::Damaged`]).
 
 mod attempt;

@@ -45,7 +45,7 @@ pub(super) struct Tokens {
     pub(super) id_token: Option<IdToken>,
     /// When their request was sent.
     pub(super) obtained_at: SystemTime,
-    /// `None` if unknown, and 0 counts as unknown: the access token is good until it is rejected.
+    /// `None` if unknown, and 0 counts as unknown: the access token is valid until it is rejected.
     pub(super) lifetime: Option<Duration>,
 }
 
@@ -396,7 +396,7 @@ impl StoredRecord {
             Err(Unreadable::Damaged) => Err(LoadError::Damaged {
                 generation: self.generation(),
                 error: Error::record_damaged(format!(
-                    "the stored session{} is damaged: restore it, or sign in again (a copy of it is kept)",
+                    "the stored session{} is damaged: restore it, or sign in again (the damaged record is kept as a copy)",
                     place(),
                 )),
             }),

@@ -44,7 +44,7 @@ pub enum SessionStep {
     },
     /// Release the lock: [`SessionInput::Unlocked`].
     Unlock,
-    /// The end. It is returned once; after that its result is
+    /// The end. It is returned once; after that its result fails with
     /// [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted).
     Done(SessionEnd),
 }
@@ -73,7 +73,7 @@ pub struct SessionEnd {
     /// [retains the lock](SessionMemory::retains_lock), the lock was not released, and must stay held until a later
     /// flow returns [`SessionStep::Unlock`].
     pub memory: SessionMemory,
-    /// A good access token after a refresh; `None` after a start, a sign-out or a forget.
+    /// A valid access token after a refresh; `None` after a start, a sign-out or a forget.
     pub result: Result<Option<AccessToken>, Error>,
     /// What happened, in order.
     pub events: Vec<SessionEvent>,

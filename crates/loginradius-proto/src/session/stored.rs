@@ -73,7 +73,8 @@ impl fmt::Debug for StoredRecord {
     }
 }
 
-/// What a save or a clear expects to find in the store. Anything else there is a [`SaveError::Conflict`].
+/// What a save or a clear expects to find in the store. With anything else there it fails with
+/// [`SaveError::Conflict`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a store has to handle every case there is")]
 pub enum Expected {
@@ -125,7 +126,7 @@ pub enum LoadError {
 #[allow(clippy::exhaustive_enums, reason = "a flow and a store agree on every outcome there is")]
 pub enum SaveError {
     /// Something else is stored than was expected, or the lock is not held any more. Nothing was changed.
-    #[error("the session's record is not the expected one; load it again")]
+    #[error("the session's record is not the expected one: load it again")]
     Conflict,
     /// It was certainly not done: what was stored before still is.
     #[error(transparent)]

@@ -7,8 +7,9 @@ use super::json::Object;
 use super::number;
 use super::scrub::scrub;
 use crate::app::App;
-use crate::dialect::BodyFormat;
+use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
+use crate::request::basic;
 
 /// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
 ///
@@ -16,14 +17,24 @@ use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
 /// into the error.
 pub(super) fn read(app: &App, secrets: &[&str], head: &ResponseHead, object: &Object<'_>) -> Option<Error> {
     let issued: Vec<String> = ISSUED.iter().filter_map(|name| object.read_ignoring_case(name)).collect();
-    let secrets: Vec<&str> = secrets.iter().copied().chain(issued.iter().map(String::as_str)).collect();
+    let basic = basic_credentials(app);
+    let others = issued.iter().chain(&basic).map(String::as_str);
+    let secrets: Vec<&str> = secrets.iter().copied().chain(others).collect();
     api_error(object).map(|api_error| error(app, &secrets, head, api_error))
+}
+
+/// Returns what the header `Authorization` holds after the word `Basic`, if the app's requests have that header.
+fn basic_credentials(app: &App) -> Option<String> {
+    let secret =
+        app.secret().filter(|_| app.service().dialect().client_authentication() == ClientAuthentication::Basic)?;
+    let header = basic(app.client_id(), secret).ok()?;
+    Some(header.to_str().ok()?.strip_prefix("Basic ")?.to_owned())
 }
 
 /// The members of a response that are secrets which it issues.
 const ISSUED: &[&str] = &["access_token", "refresh_token", "id_token", "device_code", "signature"];
 
-/// Makes the error of a redirect callback with an `error` (RFC 6749, section 4.1.2.1).
+/// Creates the error of a redirect callback with an `error` (RFC 6749, section 4.1.2.1).
 pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
     let clean = |text: &str| scrub(secrets, text);
     let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
@@ -43,13 +54,13 @@ pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str
     };
     let mut message = format!("{refused}: {}", api_error.oauth_error.as_deref().unwrap_or_default());
     if let Some(text) = &api_error.description {
-        message += &format!(": {}", text.trim_end_matches(['.', ' ']));
+        message += &format!(" (\"{}\")", text.trim_end_matches(['.', ' ']));
     }
     Error::new(kind, message).with_api_error(api_error, None, hint)
 }
 
 impl Error {
-    /// Makes the error of a response with that status and that error body: for tests of how your program handles it.
+    /// Creates the error of a response with that status and that error body: for tests of how your program handles it.
     ///
     /// ```
     /// use loginradius_proto::{ApiError, Error, ErrorKind};
@@ -74,6 +85,8 @@ fn api_error(object: &Object<'_>) -> Option<ApiError> {
     let text = |name| object.read_ignoring_case::<String>(name).filter(|text| !text.is_empty());
 
     let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
+    // Some responses of success have an error code of 0.
+    let code = code.filter(|code| *code != 0);
     let message = text("Message");
     let oauth_error = text("error").filter(|name| is_error_code(name));
     if code.is_none() && oauth_error.is_none() {
@@ -147,7 +160,7 @@ fn message(status: StatusCode, api_error: &ApiError) -> String {
     }
     let text = api_error.description.as_ref().or(api_error.message.as_ref());
     if let Some(text) = text.filter(|text| Some(*text) != api_error.oauth_error.as_ref()) {
-        message += &format!(": {}", text.trim_end_matches(['.', ' ']));
+        message += &format!(", \"{}\"", text.trim_end_matches(['.', ' ']));
     }
     message
 }

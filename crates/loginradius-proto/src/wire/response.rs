@@ -11,11 +11,13 @@ use super::refusal;
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
+#[cfg(doc)]
+use crate::error::ApiError;
 use crate::error::{Error, ErrorKind};
 
 /// Reads the response of [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own).
 ///
-/// Every error names the operation, and has `[redacted]` where the server repeats a secret of the request.
+/// Every error names the operation, and shows `[redacted]` where the server repeats a secret of the request.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, ErrorKind, ResponseReader, http};
@@ -83,21 +85,29 @@ impl<'a> ResponseReader<'a> {
     ///
     /// # Errors
     ///
-    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two error bodies, whatever the HTTP status.
-    /// - [`ErrorKind::InvalidResponse`]: the body is not JSON of the type `T`. The message says where, and shows no value.
+    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two [error bodies](ApiError), whatever the
+    ///   HTTP status.
+    /// - [`ErrorKind::InvalidResponse`]: the body is not JSON, or does not match `T`. The message says where, and shows no
+    ///   value.
     /// - [`ErrorKind::Unavailable`], [`ErrorKind::OutcomeUnknown`]: see [`Endpoint::response`].
     pub fn json<T: DeserializeOwned>(&self, response: &Response<Body>) -> Result<T, Error> {
         let (head, text) = self.unless_refused(response)?;
         let invalid = |message: String| head.error(ErrorKind::InvalidResponse, message);
         if matches!(text, Cow::Owned(_)) {
             return Err(invalid(
-                "the response is not in UTF-8; check the base URL and any proxy in between".to_owned(),
+                "the response is not in UTF-8: check the base URL and any proxy in between".to_owned(),
+            ));
+        }
+        if text.trim().is_empty() {
+            return Err(invalid(
+                "the response has no body: check the base URL, or use `ResponseReader::empty` if that is a success"
+                    .to_owned(),
             ));
         }
         serde_json::from_str(&text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => invalid(format!(
-                "the response is JSON of another shape than the endpoint's type{} (line {}, column {})",
-                missing_field(&error).map(|field| format!(": it has no `{field}`")).unwrap_or_default(),
+                "the response's JSON does not match the endpoint's type{} (line {}, column {}): correct the type",
+                missing_field(&error, &text).map(|field| format!(": it has no `{field}`")).unwrap_or_default(),
                 error.line(),
                 error.column(),
             )),
@@ -109,7 +119,8 @@ impl<'a> ResponseReader<'a> {
     ///
     /// # Errors
     ///
-    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two error bodies, whatever the HTTP status.
+    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two [error bodies](ApiError), whatever the
+    ///   HTTP status.
     /// - [`ErrorKind::InvalidResponse`]: the body is neither empty nor JSON.
     /// - [`ErrorKind::Unavailable`], [`ErrorKind::OutcomeUnknown`]: see [`Endpoint::response`].
     pub fn empty(&self, response: &Response<Body>) -> Result<(), Error> {
@@ -140,7 +151,7 @@ impl<'a> ResponseReader<'a> {
             return Err(not_loginradius(&head));
         }
         read(&object, &head).map_err(|field| {
-            head.error(ErrorKind::InvalidResponse, format!("{field}; if LoginRadius really sent that, report a bug"))
+            head.error(ErrorKind::InvalidResponse, format!("{field}: if LoginRadius really sent that, report a bug"))
         })
     }
 
@@ -156,26 +167,31 @@ impl<'a> ResponseReader<'a> {
     }
 }
 
-/// Returns the name of a field that the type has and the response lacks. The name comes from the type; the rest of serde's
-/// message may quote the response.
-fn missing_field(error: &serde_json::Error) -> Option<String> {
+/// Returns the name of a field that the type has and the response lacks. serde takes the name from the type; other messages
+/// may quote the response, so a name that occurs there is not returned.
+fn missing_field(error: &serde_json::Error, response: &str) -> Option<String> {
     let text = error.to_string();
     let field = text.strip_prefix("missing field `")?.split('`').next()?;
-    Some(field.to_owned())
+    (!response.contains(field)).then(|| field.to_owned())
 }
 
-/// Makes the error of a response that is not LoginRadius's: a proxy's page, an empty body, half a body.
+/// Creates the error of a response that is not LoginRadius's: a proxy's page, an empty body, half a body.
 fn not_loginradius(head: &ResponseHead) -> Error {
     let status = head.status;
     let (kind, why) = match status.as_u16() {
-        429 => (ErrorKind::Unavailable, "too many requests; try again later"),
-        408 | 500..=599 => {
-            (ErrorKind::Unavailable, "LoginRadius or a proxy in front of it does not work now; try again later")
-        }
-        300..=399 => (ErrorKind::InvalidResponse, "a redirect, and none is followed; check the base URL"),
+        429 => (ErrorKind::Unavailable, "too many requests: try again later"),
+        408 | 500..=599 => (
+            ErrorKind::Unavailable,
+            "LoginRadius or a proxy in front of it is temporarily unavailable: try again later",
+        ),
+        404 | 405 => (
+            ErrorKind::InvalidResponse,
+            "nothing is served at this URL: check the base URL, and the method and path if the endpoint is your own",
+        ),
+        300..=399 => (ErrorKind::InvalidResponse, "a redirect, and none is followed: check the base URL"),
         _ => (
             ErrorKind::InvalidResponse,
-            "a body that is not LoginRadius's; check the base URL and any proxy in between",
+            "a body that is not LoginRadius's: check the base URL and any proxy in between",
         ),
     };
     head.error(kind, format!("HTTP {}: {why}", status.as_u16()))

@@ -51,7 +51,7 @@ fn a_site_needs_the_name_of_the_oauth_app_and_classic_does_not() {
     refused(
         request().begin(&bare, &random(0), start()),
         ErrorKind::Configuration,
-        "Authorize: the OAuth app's name is not set",
+        "Authorize: the OAuth app's name is needed and not set",
     );
 }
 

@@ -158,5 +158,5 @@ pub(crate) fn refused<T>(outcome: Result<T, Error>, kind: ErrorKind, text: &str)
 #[track_caller]
 pub(crate) fn still_waits<P: Pending>(pending: &mut P, right: &str) {
     assert!(accept(pending, right).is_ok());
-    refused(accept(pending, right), ErrorKind::AlreadyCompleted, "came before");
+    refused(accept(pending, right), ErrorKind::AlreadyCompleted, "was already used");
 }

@@ -53,7 +53,7 @@ fn the_jwt_app_is_needed_at_both_apis() {
     for app in both_apis() {
         let app = App::new("key").with_service(app.service().clone());
         let error = redirect().begin(&app, &random(0), start());
-        refused(error, ErrorKind::Configuration, "JWT Redirect: the JWT app's name is not set");
+        refused(error, ErrorKind::Configuration, "JWT Redirect: the JWT app's name is needed and not set");
         refused(
             redirect().begin(&app.with_jwt_app(""), &random(0), start()),
             ErrorKind::Configuration,
@@ -109,7 +109,11 @@ fn the_callback_of_a_classic_login_is_recognized_by_its_state() {
     let ReceivedJwt { jwt, nonce, .. } = accept(&mut pending, &format!("token=a.b.c&state={state}")).unwrap();
     assert_eq!(jwt.expose(), "a.b.c");
     assert!(nonce.is_none());
-    refused(accept(&mut pending, &format!("token=a.b.c&state={state}")), ErrorKind::AlreadyCompleted, "came before");
+    refused(
+        accept(&mut pending, &format!("token=a.b.c&state={state}")),
+        ErrorKind::AlreadyCompleted,
+        "was already used: begin a new login",
+    );
 }
 
 #[test]
@@ -162,7 +166,11 @@ fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
     let received = accept(&mut pending, &format!("token={right}")).unwrap();
     assert_eq!(received.jwt.expose(), right);
     assert_eq!(received.nonce.as_ref().map(Nonce::expose), Some(nonce.as_str()));
-    refused(accept(&mut pending, &format!("token={right}")), ErrorKind::AlreadyCompleted, "came before");
+    refused(
+        accept(&mut pending, &format!("token={right}")),
+        ErrorKind::AlreadyCompleted,
+        "was already used: begin a new login",
+    );
 }
 
 #[test]
@@ -180,7 +188,7 @@ fn the_jwt_comes_under_the_configured_name_alone() {
         let mut pending = begin(&JwtRedirect::new(ADDRESS, name), &classic()).pending;
         let text = format!("token=evil&jwt_token=evil&code=evil&state={state}");
         refused(accept(&mut pending, &text), ErrorKind::InvalidResponse, "the callback lacks");
-        refused(accept(&mut pending, &text), ErrorKind::AlreadyCompleted, "came before");
+        refused(accept(&mut pending, &text), ErrorKind::AlreadyCompleted, "was already used: begin a new login");
     }
 }
 

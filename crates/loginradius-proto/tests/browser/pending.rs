@@ -25,10 +25,10 @@ fn a_callback_without_a_state_is_refused_and_changes_nothing() {
         refused(
             accept(&mut pending, text),
             ErrorKind::StateMismatch,
-            "Authorize: the callback does not belong to this login",
+            "Authorize: the callback's state is not this login's: ignore the callback, and keep waiting",
         );
     }
-    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::StateMismatch, "does not belong");
+    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::StateMismatch, "is not this login's");
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
 
@@ -99,7 +99,11 @@ fn a_callback_counts_once() {
         format!("error=access_denied&state={state}"),
         format!("state={state}"),
     ] {
-        refused(accept(&mut pending, &again), ErrorKind::AlreadyCompleted, "the callback of this login came before");
+        refused(
+            accept(&mut pending, &again),
+            ErrorKind::AlreadyCompleted,
+            "a callback of this login was already used: begin a new login",
+        );
     }
     // The callback of another login still is one.
     refused(accept(&mut pending, "code=x&state=y"), ErrorKind::StateMismatch, "keep waiting");
@@ -118,7 +122,11 @@ fn its_callback_consumes_a_login_whatever_it_says() {
     ] {
         let (mut pending, state) = waiting(&request().issuer("https://honest.example"));
         refused(accept(&mut pending, &format!("state={state}{rest}")), kind, "Authorize: ");
-        refused(accept(&mut pending, &format!("state={state}&code=a")), ErrorKind::AlreadyCompleted, "came before");
+        refused(
+            accept(&mut pending, &format!("state={state}&code=a")),
+            ErrorKind::AlreadyCompleted,
+            "was already used",
+        );
     }
 }
 
@@ -126,7 +134,7 @@ fn accept_at(at: SystemTime) -> Result<(), ErrorKind> {
     let (mut pending, state) = waiting(&request());
     let outcome = pending.accept(&query(&format!("code=x&state={state}")), at).map(drop).map_err(|error| error.kind());
     // In every case, that was its callback.
-    refused(accept(&mut pending, &format!("code=x&state={state}")), ErrorKind::AlreadyCompleted, "came before");
+    refused(accept(&mut pending, &format!("code=x&state={state}")), ErrorKind::AlreadyCompleted, "was already used");
     outcome
 }
 
@@ -164,7 +172,7 @@ fn the_ten_minutes_hold_at_both_apis_and_for_a_jwt() {
                 Ok(_) => assert!(taken),
                 Err(error) => assert!(!taken && error.kind() == ErrorKind::Expired, "{error}"),
             }
-            refused(accept(&mut pending, &right), ErrorKind::AlreadyCompleted, "came before");
+            refused(accept(&mut pending, &right), ErrorKind::AlreadyCompleted, "was already used");
         }
     }
 }
@@ -369,7 +377,7 @@ fn the_exchange_is_written_in_the_dialect_of_the_service() {
         parameter(&body(Dialect::new().with_grant_type_of_code(true)), "grant_type").as_deref(),
         Some("authorization_code")
     );
-    assert_eq!(parameter(&body(Dialect::new().with_response_type(false)), "response_type"), None);
+    assert_eq!(parameter(&body(Dialect::new().without_response_type()), "response_type"), None);
     assert!(parameter(&plain, "client_secret").is_none());
     assert_eq!(parameter(&plain, "redirect_uri").as_deref(), Some(ADDRESS));
 }

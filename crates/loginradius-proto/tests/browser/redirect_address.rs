@@ -86,7 +86,7 @@ fn http_addresses_of_any_other_host_are_refused() {
         "http://evil.example/localhost",
         "HTTP://evil.example/",
     ] {
-        is_refused(address, "is http, so that codes and tokens would cross the network in the clear");
+        is_refused(address, "is http, which would send codes and tokens unencrypted: use https");
     }
 }
 

@@ -47,7 +47,7 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
         assert_eq!(api_error.description.as_deref(), Some("why"));
         let refused =
             if kind == ErrorKind::Denied { "the login was not allowed" } else { "LoginRadius refused the login" };
-        let begins = format!("Authorize: {refused}: {}: why; ", name.trim());
+        let begins = format!("Authorize: {refused}: {} (\"why\"): ", name.trim());
         assert!(error.to_string().starts_with(&begins), "{error}");
     }
 }
@@ -57,12 +57,12 @@ fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others()
     let error = refusal("invalid_request", "not supported value of code_challenge_method");
     assert!(
         error.to_string().ends_with(
-            "code_challenge_method; try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others \
+            "code_challenge_method\"): try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others \
              `Sha256`"
         ),
         "{error}"
     );
-    assert!(refusal("invalid_request", "missing parameter").to_string().ends_with("; check the app's settings"));
+    assert!(refusal("invalid_request", "missing parameter").to_string().ends_with(": check the app's settings"));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn an_error_needs_no_description() {
         let error = accept(&mut pending, &format!("error=access_denied&state={state}{rest}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.api_error().unwrap().description, None);
-        assert!(error.to_string().starts_with("Authorize: the login was not allowed: access_denied; "), "{error}");
+        assert!(error.to_string().starts_with("Authorize: the login was not allowed: access_denied: "), "{error}");
     }
 }
 

@@ -36,7 +36,7 @@ fn every_setting_survives_storing() {
             ResponseType::CodeIdTokenToken,
         ];
         let response_type = all.into_iter().find(|known| known.as_str() == kind).unwrap();
-        let app = speaking(&classic(), Dialect::new().with_grant_type_of_code(true).with_response_type(false));
+        let app = speaking(&classic(), Dialect::new().with_grant_type_of_code(true).without_response_type());
         let json = begin(&request().response_type(response_type), &app).pending.to_json();
         // An older program takes the dialect from there.
         assert!(json.contains(r#""with_grant_type":true,"without_response_type":true"#), "{json}");
@@ -67,12 +67,12 @@ fn a_login_that_is_consumed_stays_so_when_it_is_stored() {
         let mut pending = PendingLogin::from_json(&stored()).unwrap();
         let _ = accept(&mut pending, first);
         let mut pending = PendingLogin::from_json(&pending.to_json()).unwrap();
-        refused(accept(&mut pending, &text), ErrorKind::AlreadyCompleted, "came before");
+        refused(accept(&mut pending, &text), ErrorKind::AlreadyCompleted, "was already used");
     }
     for (mut pending, right) in jwt_waiting("token") {
         accept(&mut pending, &right).unwrap();
         let mut pending = PendingJwt::from_json(&pending.to_json()).unwrap();
-        refused(accept(&mut pending, &right), ErrorKind::AlreadyCompleted, "came before");
+        refused(accept(&mut pending, &right), ErrorKind::AlreadyCompleted, "was already used");
     }
 }
 
@@ -121,7 +121,7 @@ fn unreadable(json: &str, text: &str) {
 #[test]
 fn what_is_no_stored_login_is_refused() {
     for json in ["", "null", "{}", "[]", "7", "\"x\"", "{\"version\":1}", "<html>", "\u{feff}{}", "not json"] {
-        unreadable(json, "cannot be read; begin a new one");
+        unreadable(json, "cannot be read: begin a new one");
     }
     // One is not the other.
     let [(jwt, _), _] = jwt_waiting("token");

@@ -8,7 +8,8 @@ use super::lock::{LockedFile, Locking};
 
 /// What a save and a clear do to the disk, step by step, so that tests can make the process fail or die at each step.
 pub(super) trait Disk: Send + 'static {
-    /// Takes the lock of a private file, which is created if it is missing. `None`: it has another holder.
+    /// Takes the lock of a private file, which is created if it is missing. Returns `None` if
+    /// another holder has it.
     fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
         LockedFile::try_lock(path, &Locking::SYSTEM)
     }

@@ -16,7 +16,8 @@ pub(super) struct LockedFile {
 }
 
 impl LockedFile {
-    /// Creates the file if it is missing, and tries to take its lock. `None`: it has another holder.
+    /// Creates the file if it is missing, and tries to take its lock. Returns `None` if another holder
+    /// has it.
     pub(super) fn try_lock(path: &Path, locking: &Locking) -> Result<Option<Self>, Error> {
         let mut options = private_options();
         options.read(true).write(true).create(true).truncate(false);

@@ -44,22 +44,28 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the store in a folder, which is created if it is missing and its parent folder is there.
+    /// Opens the store in a folder. If the folder is missing, this creates it; its parent folder has to exist.
     ///
     /// There is no default: use your system's place for it, such as `$XDG_STATE_HOME/my-program`,
     /// `~/Library/Application Support/my-program`, or `%LOCALAPPDATA%\my-program`.
     ///
-    /// On Unix the folder has to belong to this user, and no other user may write to it, or they could exchange the
-    /// files. Others may *read* it, as most folders permit: they see the names of the sessions, but no token. A folder
-    /// that is created here is open to its owner alone.
+    /// On Unix the modes are checked:
+    ///
+    /// | what | refused |
+    /// | --- | --- |
+    /// | the folder | if it belongs to another user, or if its group or others may write to it: they could exchange the files |
+    /// | a session's file, when it is used | if it belongs to another user, or if its group or others have any permission |
+    ///
+    /// Others may *list* the folder if its mode says so. Then they see the names of the sessions, but no token: name no
+    /// session by a secret, such as the value of a cookie. A folder that is created here has mode 0700.
     ///
     /// This blocks on the disk, also in async code: call it once, at the start of the program.
     ///
     /// # Errors
     ///
     /// - [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) if the folder cannot be used: its
-    ///   parent is missing, it is open to other users, read-only, or on a file system without locks that exclude each
-    ///   other, which is checked. The message says what to do.
+    ///   parent is missing, it belongs to another user or others may write to it, it is read-only, or it is on a file
+    ///   system without locks that exclude each other, which is checked. The message says what to do.
     /// - [`ErrorKind::Unavailable`](loginradius_proto::ErrorKind::Unavailable) if the disk is full or failed.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(folder.as_ref(), &Locking::SYSTEM)
@@ -81,8 +87,10 @@ impl FileStore {
 
     /// Returns the names of the sessions that have a record, sorted: for a program whose user has several logins.
     ///
-    /// A name of which more than 100 bytes would stand in a file's name is not among them, since that is
-    /// [cut](crate#files). A record may be gone when it is loaded, or not be one. This blocks on the disk.
+    /// It lists records, not who is signed in: a record stays if its sign-out was not completed, or if its refresh
+    /// token was rejected. A listed session may have been removed, or be damaged, by the time you load it. Names that
+    /// encode to more than 100 bytes are not listed: their file names are [shortened (hashed)](crate#files). This
+    /// blocks on the disk.
     ///
     /// ```
     /// use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
-/// Opens a regular file that no other user can read or write. `None`: there is none.
+/// Opens a regular file that no other user can read or write. Returns `None` if there is none.
 pub(super) fn open_private(path: &Path, options: &OpenOptions) -> Result<Option<File>, Error> {
     let file = match options.open(path) {
         Ok(file) => file,
@@ -74,7 +74,7 @@ pub(super) fn check_owner(path: &Path, found: &fs::Metadata, forbidden: u32, mod
     }
     if found.mode() & forbidden != 0 {
         return Err(Error::store_refused(format!(
-            "`{}` is open to other users (mode {:04o}): run `chmod {mode} {}`",
+            "`{}` can be accessed by other users (mode {:04o}): run `chmod {mode} {}`",
             printable(path),
             found.mode() & 0o7777,
             quoted(path),
@@ -88,30 +88,30 @@ pub(super) fn check_owner(_path: &Path, _found: &fs::Metadata, _forbidden: u32, 
     Ok(())
 }
 
-/// Makes the error for an operation on a path that failed: the user has to fix it, or another try may succeed.
+/// Creates the error for an operation on a path that failed: the user has to fix it, or another try may succeed.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let line = |why: &str| format!("cannot {what} `{}`: {why}", printable(path));
     match error.kind() {
-        ErrorKind::NotFound => Error::store_refused(line("it or its folder does not exist; create the folder")),
+        ErrorKind::NotFound => Error::store_refused(line("it or its folder does not exist: create the folder")),
         ErrorKind::NotADirectory => {
-            Error::store_refused(line("there is a file where a folder should be; choose another"))
+            Error::store_refused(line("there is a file where a folder should be: choose another folder"))
         }
         ErrorKind::PermissionDenied => Error::store_refused(line(
-            "permission denied; let this user read and write there, or choose another folder",
+            "permission denied: let this user read and write there, or choose another folder",
         )),
         ErrorKind::ReadOnlyFilesystem => {
-            Error::store_refused(line("the file system is read-only; choose a folder that can be written"))
+            Error::store_refused(line("the file system is read-only: choose a folder that can be written"))
         }
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
-            Error::store_refused(line(&format!("{error}; choose another folder")))
+            Error::store_refused(line(&format!("{error}: choose another folder")))
         }
         ErrorKind::Unsupported => {
-            Error::store_refused(line("the file system cannot do that; choose a folder on a local disk"))
+            Error::store_refused(line("the file system cannot do that: choose a folder on a local disk"))
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Error::unavailable(line("the disk is full, or the quota used up; make room and try again"), error)
+            Error::unavailable(line("the disk is full, or the quota used up: make room and try again"), error)
         }
-        _ => Error::unavailable(line("the disk or the system failed; try again later"), error),
+        _ => Error::unavailable(line("the disk or the system failed: try again later"), error),
     }
 }
 

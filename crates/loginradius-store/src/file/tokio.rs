@@ -84,7 +84,7 @@ impl NotRun {
             Self::Cancelled => {
                 Error::unavailable("the tokio runtime is shutting down: use the store before that", "not run")
             }
-            Self::Panicked => Error::unavailable("the session's store failed; try again later", "it panicked"),
+            Self::Panicked => Error::unavailable("the session's store failed: try again later", "it panicked"),
         }
     }
 

@@ -129,5 +129,5 @@ pub async fn drive<T: Transport>(
 }
 
 fn not_locked() -> Error {
-    Error::unavailable("the session's lock is not held; try again", "the memory says that a flow retained it")
+    Error::unavailable("the session's lock is not held: try again", "the memory says that a flow retained it")
 }

@@ -202,7 +202,7 @@ impl<R: Runtime> SharedSession<R> {
             return Ok(token.clone());
         }
         let token = outcome?;
-        token.ok_or_else(|| Error::unavailable("the session has no access token; try again", "a refresh without one"))
+        token.ok_or_else(|| Error::unavailable("the session has no access token: try again", "a refresh without one"))
     }
 
     async fn request(&self, request: SessionRequest<'_>) -> SessionOutcome {
@@ -249,11 +249,11 @@ enum Admitted<R: Runtime> {
     Wait(Option<Sharing>, R::OutcomeCell),
 }
 
-/// Makes the error of a caller whose time is over.
+/// Creates the error for a caller whose time is over.
 fn deadline_exceeded() -> Error {
     Error::deadline_exceeded(
-        "the time that the program gave is over before the session got what it needs from LoginRadius, the store or \
-         another process: try again",
+        "the program's deadline passed before the session got what it needs from LoginRadius, the store or another \
+         process: try again with more time",
     )
 }
 

@@ -292,7 +292,7 @@ impl SessionLock for UnreliableLock {
 }
 
 fn broken() -> Error {
-    Error::unavailable("the connection to the database broke; try again later", "a test")
+    Error::unavailable("the connection to the database broke: try again later", "a test")
 }
 
 // The retained lock

@@ -178,7 +178,7 @@ fn a_folder_that_others_can_write_to_is_refused_with_the_command_that_fixes_it()
         fs::create_dir(&folder).unwrap();
         set_mode(&folder, others);
         let line = open_failed(&folder);
-        assert!(line.contains("open to other users") && line.contains("run `chmod 700 '"), "{line}");
+        assert!(line.contains("can be accessed by other users") && line.contains("run `chmod 700 '"), "{line}");
         run_fix(&line);
         assert_eq!(mode(&folder), 0o700);
         FileStore::open(&folder).unwrap();
@@ -253,7 +253,7 @@ fn a_file_that_others_can_read_or_write_is_refused_with_the_command_that_fixes_i
         let before = fs::read(&path).unwrap();
         set_mode(&path, others);
         let line = load_failed(lock(&store).load());
-        assert!(line.contains("open to other users") && line.contains("run `chmod 600 '"), "{line}");
+        assert!(line.contains("can be accessed by other users") && line.contains("run `chmod 600 '"), "{line}");
         save_failed(lock(&store).save(&record(2, CANARY), Expected::Generation(1)));
         save_failed(lock(&store).save(&record(2, CANARY), Expected::Nothing));
         save_failed(lock(&store).clear(Expected::Generation(1)));
