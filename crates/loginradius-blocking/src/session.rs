@@ -142,7 +142,7 @@ impl fmt::Debug for SessionsBuilder {
 ///
 /// # What each method uses
 ///
-/// | method | answers from memory | uses the store | uses the network |
+/// | method | uses memory | uses the store | uses the network |
 /// | --- | --- | --- | --- |
 /// | [`expires_at`](Self::expires_at), [`save_error`](Self::save_error) | yes | no | no |
 /// | [`access_token`](Self::access_token), [`tokens`](Self::tokens), [`is_signed_in`](Self::is_signed_in) | yes | if no valid access token is in memory, or it is about to expire | if the stored one is no better |
@@ -308,6 +308,9 @@ impl Session {
     }
 
     /// Stores the tokens of a new login in place of those of an earlier one.
+    ///
+    /// Tokens that were replaced before do not come back: after `start(&a)` and `start(&b)`, another `start(&a)` changes
+    /// nothing, and the session stays that of `b`. A program that switches between users gives each one a session name.
     ///
     /// Their lifetime counts from [`TokenSet::requested_at`], which this crate's client sets, or else from this call:
     /// so call it at once.
