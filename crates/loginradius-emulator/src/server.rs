@@ -58,7 +58,7 @@ async fn respond(
         // responses (DNS rebinding).
         let response = Response::text(
             StatusCode::MISDIRECTED_REQUEST,
-            "This emulator answers to 127.0.0.1, localhost and [::1] only.\n",
+            "This emulator responds at 127.0.0.1, localhost and [::1] only.\n",
         );
         return Ok(finish(shared, response));
     }

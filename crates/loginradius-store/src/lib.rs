@@ -72,7 +72,7 @@
 //! folder. A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an
 //! `ErrorKind::StoreRefused`.
 //!
-//! Whoever can list the folder sees the sessions' names. So do not name a session by a secret, such as the value of a
+//! Every user who can list the folder sees the sessions' names. So do not name a session by a secret, such as the value of a
 //! cookie: name it by the user's id, or by a digest of the secret.
 //!
 //! A save replaces the file of the record, so that on Unix a record of mode 0400 is replaced by one of mode 0600: to
