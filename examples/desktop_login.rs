@@ -59,6 +59,7 @@ fn login(cli: &Cli, output: Output) -> Result {
             open(url.to_owned(), output);
         }
         output.say("Waiting for the browser to come back...");
+        Ok(())
     })?;
     output.say("Signed in.");
     output.tokens("tokens", &tokens);

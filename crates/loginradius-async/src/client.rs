@@ -1,3 +1,4 @@
+use std::error::Error as StdError;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -172,7 +173,11 @@ impl Client {
     /// let client = Client::new(App::new("my-client-id"))?;
     /// let receiver = LoopbackReceiver::bind(8400, "/callback")?;
     /// let request = AuthorizationRequest::new(receiver.redirect_uri()).scope("profile");
-    /// let tokens = client.browser_login(receiver, &request, |url| println!("Open {url}")).await?;
+    /// let login = client.browser_login(receiver, &request, |url| {
+    ///     println!("Open {url}");
+    ///     Ok(())
+    /// });
+    /// let tokens = login.await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -182,13 +187,14 @@ impl Client {
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
     /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what else
     /// [`LoopbackReceiver::receive`] and [`call`](Self::call) can say;
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the callback goes to another address than the receiver's.
-    /// After any of these, begin a new login.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the callback goes to another address than the receiver's. If
+    /// `open` fails, the callback is not waited for: the error is [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled),
+    /// and its source is that of `open`. After any of these, begin a new login.
     pub async fn browser_login(
         &self,
         receiver: LoopbackReceiver,
         request: &AuthorizationRequest,
-        open: impl FnOnce(&str),
+        open: impl FnOnce(&str) -> Result<(), Box<dyn StdError + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
         if request.redirect_uri() != receiver.redirect_uri() {
             return Err(Error::misuse(
@@ -197,7 +203,10 @@ impl Client {
         }
         let deadline = self.deadline();
         let mut login = self.begin_browser_login(request)?;
-        open(&login.url);
+        open(&login.url).map_err(|error| {
+            Error::cancelled("the page was not opened: the program's `open` failed (its error is the source)")
+                .with_source(error)
+        })?;
         self.redeem(receiver.receive_by(&mut login.pending, deadline).await?, deadline).await
     }
 

@@ -61,6 +61,7 @@ async fn login(client: &Client, emulator: &Emulator) -> Result<TokenSet, Error> 
     let open = |url: &str| {
         let landing = emulator.authorize(url).unwrap();
         tokio::spawn(async move { visit(&landing.url).await });
+        Ok(())
     };
     client.browser_login(receiver, &request, open).await
 }
@@ -194,6 +195,7 @@ async fn a_dropped_login_leaves_nothing_running() {
                 }
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             }));
+            Ok(())
         };
         let result = polled(polls, client.browser_login(receiver, &request, open)).await;
         finished += u32::from(result.is_some_and(|result| result.is_ok()));

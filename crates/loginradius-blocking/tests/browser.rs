@@ -78,7 +78,10 @@ fn an_open_login_can_be_cancelled() {
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap();
     let request = AuthorizationRequest::new(receiver.redirect_uri());
     let canceller = receiver.canceller();
-    let result = Client::new(app).unwrap().browser_login(receiver, &request, |_| canceller.cancel());
+    let result = Client::new(app).unwrap().browser_login(receiver, &request, |_| {
+        canceller.cancel();
+        Ok(())
+    });
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(emulator.requests().is_empty());
 }

@@ -91,7 +91,7 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
         &self,
         receiver: Self::Receiver,
         request: &AuthorizationRequest,
-        open: impl FnOnce(&str),
+        open: impl FnOnce(&str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<TokenSet, Error>;
 
     /// The client's `run`.

@@ -203,6 +203,7 @@ fn receive_callbacks<A: Adapter>(what: &str, client: &A) {
             let callback = format!("/callback?code={}&state={}", secrets::CODE, browser.state);
             assert_eq!(browser.visit(&callback).status, 200);
         }));
+        Ok(())
     });
     visit.unwrap().join().unwrap();
     match result {

@@ -61,7 +61,7 @@ fn a_browser_that_does_not_come_back_in_time<A: Adapter>() {
     let receiver = A::Receiver::bind(0, "/callback").unwrap();
     let request = AuthorizationRequest::new(receiver.redirect_uri());
     let start = Instant::now();
-    let error = client.within(SHORT).browser_login(receiver, &request, |_| ()).unwrap_err();
+    let error = client.within(SHORT).browser_login(receiver, &request, |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error:?}");
     assert!(start.elapsed() >= SHORT && start.elapsed() < LATE);
 }

@@ -126,7 +126,7 @@ impl Adapter for Async {
         &self,
         receiver: AsyncReceiver,
         request: &AuthorizationRequest,
-        open: impl FnOnce(&str),
+        open: impl FnOnce(&str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
         self.block_on(self.client.browser_login(receiver.0, request, open))
     }

@@ -85,7 +85,7 @@ impl Adapter for Blocking {
         &self,
         receiver: BlockingReceiver,
         request: &AuthorizationRequest,
-        open: impl FnOnce(&str),
+        open: impl FnOnce(&str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
         self.0.browser_login(receiver.0, request, open)
     }

@@ -93,7 +93,7 @@ impl Adapter for OwnAgent {
         &self,
         receiver: Self::Receiver,
         request: &AuthorizationRequest,
-        open: impl FnOnce(&str),
+        open: impl FnOnce(&str) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
         self.0.browser_login(receiver, request, open)
     }

@@ -37,6 +37,7 @@ fn login<A: Adapter>(
         let result = client.browser_login(receiver, &request, |url| {
             let url = url.to_owned();
             browser = Some(scope.spawn(move || follow(&decide(&url))));
+            Ok(())
         });
         assert_free(port);
         Login { result, page: browser.expect("the page was not opened").join().unwrap() }
@@ -130,6 +131,18 @@ fn an_unusable_request_opens_nothing<A: Adapter>() {
     assert_free(port);
 }
 
+fn a_page_that_cannot_be_opened_cancels_the_login<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
+    let receiver = A::Receiver::bind(0, "/callback").unwrap();
+    let port = port(receiver.redirect_uri());
+    let request = request(receiver.redirect_uri());
+    let error = client.browser_login(receiver, &request, |_| Err("no browser is installed".into())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no browser is installed");
+    assert_free(port);
+}
+
 fn a_login_without_a_callback_expires<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
@@ -139,7 +152,10 @@ fn a_login_without_a_callback_expires<A: Adapter>() {
     let request = request(receiver.redirect_uri());
     let start = Instant::now();
     let mut opened = 0;
-    let result = client.browser_login(receiver, &request, |_| opened += 1);
+    let result = client.browser_login(receiver, &request, |_| {
+        opened += 1;
+        Ok(())
+    });
     assert_eq!((result.unwrap_err().kind(), opened), (ErrorKind::Expired, 1));
     assert!((timeout..timeout + Duration::from_secs(1)).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert_free(port);
@@ -193,6 +209,7 @@ cases!(($) browser_desktop_logins browser_desktop_logins_cases {
     a_lost_exchange_means_outcome_unknown,
     another_redirect_uri_opens_nothing,
     an_unusable_request_opens_nothing,
+    a_page_that_cannot_be_opened_cancels_the_login,
     a_login_without_a_callback_expires,
     a_jwt_in_the_query_is_matched_by_its_nonce,
     a_jwt_in_a_form_is_matched_by_its_nonce,
