@@ -91,10 +91,12 @@
 //! Two operations take the user's access token as a bearer token (RFC 6750, section 2.1). At LoginRadius they are at
 //! `api.loginradius.com`:
 //!
-//! | operation | URL |
-//! |---|---|
-//! | [`Profile`](Operation::Profile) | `GET /identity/v2/auth/account?apikey={key}` |
-//! | [`AddEmail`](Operation::AddEmail) | `POST /identity/v2/auth/email?apikey={key}` |
+//! | operation | URL | response |
+//! |---|---|---|
+//! | [`Profile`](Operation::Profile) | `GET /identity/v2/auth/account?apikey={key}` | an object with `Uid`, `FullName`, `Email` and other fields |
+//! | [`AddEmail`](Operation::AddEmail) | `POST /identity/v2/auth/email?apikey={key}` | `{"IsPosted":true}` |
+//!
+//! Any other path is responded to with 404.
 //!
 //! The operations in a browser show pages: the user signs in, allows the application (a JWT needs no consent), and is
 //! sent back to it. [`Emulator::authorize`] does this without a browser. `verification_uri` is `/device`, the first of

@@ -180,7 +180,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What the user has to do before a login can succeed ([`Error::user_action`]).
+/// What the user has to do before the operation can succeed ([`Error::user_action`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias("mfa", "2fa", "second factor", "locked account"))]
