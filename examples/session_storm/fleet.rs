@@ -196,7 +196,7 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
     Ok(())
 }
 
-/// Checks that each session returns a good token, and gets another one, or has ended.
+/// Checks that each session returns a valid token, and gets another one, or has ended.
 fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, report: &mut Report) {
     for session in (0..count).map(|number| sessions.session(session_name(number))) {
         match session.access_token().and_then(|token| session.refresh_rejected(&token)) {

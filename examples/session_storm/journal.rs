@@ -88,7 +88,7 @@ impl SessionLock for Watched {
         }
         self.lock.save(record, expected)?;
         if let Some(consumed) = self.sending.take_if(|token| *token != seen.token) {
-            self.journal.note("spent", &consumed);
+            self.journal.note("consumed", &consumed);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl History {
                     self.sent.entry(about.clone()).and_modify(|last| *last = at.max(*last)).or_insert(at);
                     open.insert(about);
                 }
-                "spent" => {
+                "consumed" => {
                     open.remove(&about);
                     self.consumed.entry(about).or_insert(at);
                 }

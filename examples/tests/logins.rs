@@ -645,7 +645,7 @@ fn an_outage_of_loginradius_has_a_status_of_its_own() {
         web.fails(&visitor, 503);
         web.emulator.clear_faults();
     }
-    // The code has expired meanwhile.
+    // The code has expired by now.
     let landing = web.landing(&visitor);
     web.emulator.advance(Duration::from_secs(51));
     let page = visitor.get(&landing);

@@ -50,7 +50,7 @@ impl Transport {
         if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
             return outcome;
         }
-        // If that is noticed late, this process was suspended, and what arrived meanwhile is still to be read.
+        // If that is noticed late, this process was suspended, and a response that has arrived is still to be read.
         if deadline.elapsed() > SUSPENSION_THRESHOLD
             && let Ok(outcome) = tokio::time::timeout(LATE_READ_TIMEOUT, exchange).await
         {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loginradius_blocking::store::MemoryStore;
 use loginradius_blocking::{App, Client, Error, RefreshToken, Session, Sessions, TokenSet};
 
-/// Makes tokens that are good for longer than a benchmark takes.
+/// Makes tokens that are valid for longer than a benchmark takes.
 #[must_use]
 pub fn tokens() -> TokenSet {
     let mut tokens = TokenSet::new("b8cb84c9-dff7-401a-94c1-7cd44ebf80a0");

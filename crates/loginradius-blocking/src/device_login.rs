@@ -102,7 +102,7 @@ impl DeviceLogin {
         self.flow = self.flow.deadline(self.within.and_then(|time| Instant::now().checked_add(time)));
         loop {
             match self.flow.step(Instant::now()) {
-                // Tokens that have arrived are returned even if the login was cancelled meanwhile.
+                // Tokens that have arrived are returned even if the login was cancelled while they came.
                 Step::Done(result) => return result,
                 _ if self.canceller.is_cancelled() => {
                     return Err(Error::cancelled("the program cancelled the device login"));

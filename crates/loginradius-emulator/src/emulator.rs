@@ -297,7 +297,7 @@ impl Emulator {
 
     /// Expires every access token issued so far, whatever its lifetime is. Refresh tokens stay valid.
     ///
-    /// No client is told: it still believes in its access token, until an API responds with 401.
+    /// No client learns of it before an API responds to its access token with 401.
     pub fn expire_access_tokens(&self) {
         self.shared.lock().tokens.expire_access_tokens();
     }

@@ -20,7 +20,7 @@ pub(crate) struct Target {
 pub(crate) enum Endpoint {
     DeviceCode,
     DeviceToken,
-    /// Several operations, told apart by `grant_type`.
+    /// Several operations, which differ by `grant_type`.
     Token,
     Refresh,
     Revoke,

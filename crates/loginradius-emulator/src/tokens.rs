@@ -281,7 +281,7 @@ impl Tokens {
             }
         }
 
-        // The newest tokens of a live login are kept, however many tokens are issued to others meanwhile. There are
+        // The newest tokens of a live login are kept, however many tokens are issued to others. There are
         // more tokens kept than logins, so there always is one to remove.
         let logins = &self.logins;
         let lives = |id: &str| logins.get(id).filter(|login| login.live);

@@ -1,7 +1,4 @@
-use std::fmt;
-use std::str::FromStr;
-
-use crate::error::Error;
+use crate::text_form::text_form;
 
 /// Which of LoginRadius's two APIs a [`Service`](crate::Service) has. Both have the same operations, at other addresses
 /// and with small differences, which the page of each operation lists.
@@ -26,32 +23,4 @@ pub enum Api {
     Site,
 }
 
-impl Api {
-    /// Returns the name in lower case: `classic` or `site`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Site => "site",
-        }
-    }
-}
-
-impl fmt::Display for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Reads what [`as_str`](Api::as_str) returns.
-impl FromStr for Api {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "classic" => Ok(Self::Classic),
-            "site" => Ok(Self::Site),
-            _ => Err(Error::configuration("the name of the API is neither `classic` nor `site`: use one of these")),
-        }
-    }
-}
+text_form!(Api, "API", { Classic => "classic", Site => "site", });

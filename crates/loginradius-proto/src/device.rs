@@ -41,8 +41,8 @@ use crate::token::TokenSet;
 /// The flow ends with
 ///
 /// - [`ErrorKind::Denied`]: the user refused;
-/// - [`ErrorKind::Expired`]: the lifetime is over. The error's source is the last failure, if the flow was backing off;
-/// - [`ErrorKind::DeadlineExceeded`]: the program's own [`deadline`](Self::deadline) is over;
+/// - [`ErrorKind::Expired`]: the lifetime has passed. The error's source is the last failure, if the flow was backing off;
+/// - [`ErrorKind::DeadlineExceeded`]: the program's own [`deadline`](Self::deadline) has passed;
 /// - [`ErrorKind::Configuration`]: a setting is wrong, so no poll can succeed;
 /// - any other kind: LoginRadius responded with an error other than RFC 8628's `authorization_pending` and `slow_down`.
 ///

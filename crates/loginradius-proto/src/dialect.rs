@@ -1,8 +1,6 @@
-use std::fmt;
-use std::str::FromStr;
-
 use crate::api::Api;
 use crate::error::Error;
+use crate::text_form::text_form;
 
 /// How requests are written where LoginRadius's documentation leaves a choice, contradicts itself or differs from the
 /// RFCs.
@@ -45,35 +43,7 @@ pub enum BodyFormat {
     Json,
 }
 
-impl BodyFormat {
-    /// Returns the name in lower case: `form` or `json`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Form => "form",
-            Self::Json => "json",
-        }
-    }
-}
-
-impl fmt::Display for BodyFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Reads what [`as_str`](BodyFormat::as_str) returns.
-impl FromStr for BodyFormat {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "form" => Ok(Self::Form),
-            "json" => Ok(Self::Json),
-            _ => Err(Error::configuration("the body format is neither `form` nor `json`: use one of these")),
-        }
-    }
-}
+text_form!(BodyFormat, "body format", { Form => "form", Json => "json", });
 
 /// The name under which a [revocation](crate::oauth::RevokeRefreshToken) sends the refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -85,6 +55,8 @@ pub enum RevocationKey {
     /// `token`, as RFC 7009, section 2.1, and LoginRadius's newer reference of sites have it.
     Token,
 }
+
+text_form!(RevocationKey, "revocation key", { RefreshToken => "refresh_token", Token => "token", });
 
 /// The name that the authorization request gives to the method of its PKCE challenge (`code_challenge_method`).
 ///
@@ -105,6 +77,8 @@ pub enum ChallengeMethod {
     Omitted,
 }
 
+text_form!(ChallengeMethod, "challenge method", { Sha256 => "SHA256", S256 => "S256", Omitted => "omitted", });
+
 /// Where a request carries the client secret, if the app has one ([RFC 6749, section 2.3.1]).
 ///
 /// [RFC 6749, section 2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
@@ -119,6 +93,11 @@ pub enum ClientAuthentication {
     /// sites; [`Service::with_dialect`](crate::Service::with_dialect) refuses it for the classic API.
     Basic,
 }
+
+text_form!(ClientAuthentication, "client authentication", {
+    Body => "client_secret_post",
+    Basic => "client_secret_basic",
+});
 
 impl Dialect {
     /// Makes the dialect of LoginRadius's documentation.
@@ -192,18 +171,11 @@ impl Dialect {
     }
 
     pub(crate) fn revocation_key(&self) -> &'static str {
-        match self.revocation_key {
-            RevocationKey::RefreshToken => "refresh_token",
-            RevocationKey::Token => "token",
-        }
+        self.revocation_key.as_str()
     }
 
     pub(crate) fn challenge_method(&self) -> Option<&'static str> {
-        match self.challenge_method {
-            ChallengeMethod::Sha256 => Some("SHA256"),
-            ChallengeMethod::S256 => Some("S256"),
-            ChallengeMethod::Omitted => None,
-        }
+        Some(self.challenge_method).filter(|method| *method != ChallengeMethod::Omitted).map(ChallengeMethod::as_str)
     }
 
     pub(crate) fn client_authentication(&self) -> ClientAuthentication {

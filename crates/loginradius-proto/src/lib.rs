@@ -92,8 +92,8 @@
 //!
 //! # Errors
 //!
-//! There is one [`Error`]. Its [`kind`](Error::kind) decides what to do ([`ErrorKind`] has a table), and its [`api_error`](Error::api_error) is what
-//! LoginRadius responded. No error shows a secret.
+//! There is one [`Error`]. Its [`kind`](Error::kind) decides what to do ([`ErrorKind`] has a table), and its
+//! [`api_error`](Error::api_error) is what LoginRadius responded. No error shows a secret.
 
 mod api;
 mod app;
@@ -115,6 +115,7 @@ mod service;
 pub mod session;
 #[cfg(test)]
 mod testing;
+mod text_form;
 mod token;
 mod wire;
 

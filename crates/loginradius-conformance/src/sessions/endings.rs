@@ -174,7 +174,7 @@ fn a_login_during_a_refresh_is_not_lost<A: Adapter>() {
     }
 }
 
-/// Once a refresh is needed. Until then the access token stays good, as it does at LoginRadius.
+/// Once a refresh is needed. Until then the access token stays valid, as it does at LoginRadius.
 fn a_login_that_the_server_ended_means_sign_in_required<A: Adapter>() {
     let fixture = Fixture::<A>::new();
     let (session, token) = fixture.signed_in(ADA, Age::Fresh);

@@ -30,7 +30,7 @@ const ADA: &str = "ada";
 enum Age {
     /// 0 s.
     Fresh,
-    /// 95 s: still good, and due for an early refresh.
+    /// 95 s: still valid, and due for an early refresh.
     RefreshDue,
     /// 101 s.
     Expired,

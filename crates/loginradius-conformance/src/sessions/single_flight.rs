@@ -198,7 +198,7 @@ fn only_the_leader_waits_for_an_early_refresh<A: Adapter>() {
         for result in at_once(10, |_| session.access_token()) {
             assert_token(result, &old);
         }
-        assert!(is_quick(since), "the old token was good");
+        assert!(is_quick(since), "the old token was valid");
         let token = first.join().unwrap();
         assert!(fixture.is_live(&token) && token.expose() != old.expose(), "the leader gets the new token");
         assert_token(session.access_token(), &token);

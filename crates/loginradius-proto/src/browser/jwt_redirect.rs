@@ -126,7 +126,7 @@ impl BrowserRequest for JwtRedirect {
 ///
 /// It is valid for 10 minutes. The one callback with its state or nonce consumes it ([`Pending::accept`]).
 ///
-/// At a site only the JWT has the nonce. So LoginRadius's refusal cannot be told from a forged callback: it is an
+/// At a site only the JWT has the nonce. So LoginRadius's refusal looks like a forged callback: it is an
 /// [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch), and the login ends when it expires.
 ///
 /// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you accept

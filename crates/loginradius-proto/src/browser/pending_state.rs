@@ -46,7 +46,7 @@ impl PendingState {
                 "a callback of this login was already used: begin a new login",
             ));
         }
-        // In either direction: the clock may have been set back meanwhile.
+        // In either direction: the clock may have been set back since.
         if unix_millis(now).abs_diff(self.began_at_unix_ms) >= LIFETIME.as_millis() as u64 {
             return Err(Error::new(
                 ErrorKind::Expired,

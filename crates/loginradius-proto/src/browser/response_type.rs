@@ -1,7 +1,4 @@
-use std::fmt;
-use std::str::FromStr;
-
-use crate::error::Error;
+use crate::text_form::text_form;
 
 /// What the callback brings back: the `response_type` of an [`AuthorizationRequest`](super::AuthorizationRequest)
 /// ([RFC 6749, section 3.1.1]; OAuth 2.0 Multiple Response Types).
@@ -30,50 +27,17 @@ pub enum ResponseType {
 }
 
 impl ResponseType {
-    const ALL: [Self; 7] = [
-        Self::Code,
-        Self::Token,
-        Self::CodeToken,
-        Self::IdToken,
-        Self::CodeIdToken,
-        Self::IdTokenToken,
-        Self::CodeIdTokenToken,
-    ];
-
-    /// Returns the value of the URL's parameter `response_type`, such as `"code token"`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Code => "code",
-            Self::Token => "token",
-            Self::CodeToken => "code token",
-            Self::IdToken => "id_token",
-            Self::CodeIdToken => "code id_token",
-            Self::IdTokenToken => "id_token token",
-            Self::CodeIdTokenToken => "code id_token token",
-        }
-    }
-
     pub(super) fn includes(self, what: &str) -> bool {
         self.as_str().split(' ').any(|part| part == what)
     }
 }
 
-impl fmt::Display for ResponseType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Reads what [`as_str`](ResponseType::as_str) returns.
-impl FromStr for ResponseType {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or_else(|| {
-            Error::configuration(
-                "the response type is not one of LoginRadius's: use one such as `code` or `code token`",
-            )
-        })
-    }
-}
+text_form!(ResponseType, "response type", {
+    Code => "code",
+    Token => "token",
+    CodeToken => "code token",
+    IdToken => "id_token",
+    CodeIdToken => "code id_token",
+    IdTokenToken => "id_token token",
+    CodeIdTokenToken => "code id_token token",
+});

@@ -208,7 +208,7 @@ impl Coordinator {
     fn token_at_once(&self, request: SessionRequest<'_>, now: Now) -> Option<AccessToken> {
         let SessionRequest::Token { rejected } = request else { return None };
         let memory = self.published();
-        memory.good(now).filter(|token| rejected.is_none_or(|rejected| !same(rejected, token))).cloned()
+        memory.valid_token(now).filter(|token| rejected.is_none_or(|rejected| !same(rejected, token))).cloned()
     }
 
     /// Returns the outcome for a caller that needs no flow.
@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn published(coordinator: &Coordinator, seconds: u64) -> Option<String> {
-        coordinator.published().good(at(seconds)).map(|token| token.expose().to_owned())
+        coordinator.published().valid_token(at(seconds)).map(|token| token.expose().to_owned())
     }
 
     #[test]
@@ -544,7 +544,7 @@ mod tests {
             // What is unsaved is not lost with it.
             assert!(coordinator.is_unsaved() && coordinator.retains_lock(), "{request:?}");
             assert!(coordinator.published().save_error().is_some(), "{request:?}");
-            // The next flow looks into the store, and then the token is good again.
+            // The next flow looks into the store, and then the token is valid again.
             let _ = lead(&mut coordinator, ANY, DUE);
         }
     }

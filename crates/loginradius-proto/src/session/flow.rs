@@ -260,7 +260,7 @@ impl SessionFlow {
             Unsettled::Pair(pair) => pair.is_retained() && !self.memory.retains_lock(),
             _ => true,
         };
-        matches!(self.job, Job::Refresh(_)) && nothing_new && self.memory.good(now).is_some()
+        matches!(self.job, Job::Refresh(_)) && nothing_new && self.memory.valid_token(now).is_some()
     }
 
     /// Begins again at the lock, because another process changed the record or the lock may be lost.
@@ -452,7 +452,7 @@ impl SessionFlow {
     /// Ends with the token of the record, or refreshes it.
     fn use_or_refresh(&mut self, record: SessionRecord, now: Now) {
         self.backoff.continue_from(record.backoff.as_ref(), now.wall);
-        let good = self.memory.good(now).cloned();
+        let good = self.memory.valid_token(now).cloned();
         let backs_off = self.memory.backs_off(now).cloned();
         let needless = backs_off.is_some() || !self.memory.is_due(now);
         match (good, backs_off, record.tokens.refresh_token.clone()) {
@@ -552,7 +552,7 @@ impl SessionFlow {
     fn failed(&mut self, attempt: Attempt, error: Error, may_retry: bool, now: Now) {
         let wait = self.backoff.count_failure(&error, &mut self.jitter);
         self.events.push(SessionEvent::RequestFailed { error: error.clone() });
-        if may_retry && self.memory.good(now).is_none() && self.may_retry(wait, now) {
+        if may_retry && self.memory.valid_token(now).is_none() && self.may_retry(wait, now) {
             self.state = State::BackingOff { attempt, until: after(now.monotonic, wait) };
             return;
         }
@@ -702,7 +702,7 @@ impl SessionFlow {
         {
             self.events.push(SessionEvent::Adopted { reason: AdoptionReason::OtherLogin });
         }
-        match (&self.job, self.memory.good(now).cloned()) {
+        match (&self.job, self.memory.valid_token(now).cloned()) {
             (Job::Refresh(_), Some(token)) => self.finish(Ok(Some(token))),
             // The lock was retained for a long time, and may be lost by now.
             (Job::Refresh(_), None) if pair.retention.is_some() => self.restart(now),
@@ -761,7 +761,7 @@ impl SessionFlow {
         let (retry_at, holds_lock) = (after(now.monotonic, wait), self.lock.is_held());
         let retention = Some(Retention { error: error.clone(), retry_at, failures, holds_lock });
         self.memory.unsaved = Some(UnsavedPair { requested_at: None, fault: None, retention, ..pair });
-        match (&self.job, self.memory.good(now).cloned()) {
+        match (&self.job, self.memory.valid_token(now).cloned()) {
             (Job::Refresh(_), Some(token)) => self.finish(Ok(Some(token))),
             _ => self.finish(Err(error)),
         }
@@ -769,7 +769,7 @@ impl SessionFlow {
 
     /// Ends with the cached token if it is valid, and puts off the next early refresh; else ends with the error.
     fn finish_with_cached_or(&mut self, error: Error, now: Now) {
-        match self.memory.good(now).cloned() {
+        match self.memory.valid_token(now).cloned() {
             Some(token) => {
                 self.memory.no_early_refresh_before = Some(after(now.monotonic, BackoffPolicy::MIN_BACKOFF));
                 self.finish(Ok(Some(token)));
@@ -823,7 +823,7 @@ impl SessionFlow {
         };
         let result = match outcome {
             // Its lifetime ended while the lock was released, or while the process was suspended.
-            Ok(Some(_)) if self.memory.good(now).is_none() => Err(too_short()),
+            Ok(Some(_)) if self.memory.valid_token(now).is_none() => Err(too_short()),
             outcome => outcome,
         };
         SessionEnd { memory: self.memory.clone(), result, events: std::mem::take(&mut self.events) }

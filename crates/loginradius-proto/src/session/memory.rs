@@ -65,7 +65,7 @@ impl SessionMemory {
     /// Returns what a caller gets now, without a lock, the store or an allocation.
     #[must_use]
     pub fn cached_token(&self, now: Now) -> CachedToken<'_> {
-        match (self.good(now), self.backs_off(now)) {
+        match (self.valid_token(now), self.backs_off(now)) {
             (Some(token), None) if self.is_due(now) => CachedToken::RefreshDue(token),
             (Some(token), _) => CachedToken::Fresh(token),
             (None, Some(error)) => CachedToken::BackingOff(error),
@@ -140,7 +140,8 @@ impl SessionMemory {
         newest
     }
 
-    pub(super) fn good(&self, now: Now) -> Option<&AccessToken> {
+    /// Returns the access token if it is valid now.
+    pub(super) fn valid_token(&self, now: Now) -> Option<&AccessToken> {
         let known = self.known.as_ref()?;
         let token = &known.record.tokens.access_token;
         let rejected = self.rejected.as_ref().is_some_and(|rejected| same(rejected, token));

@@ -71,7 +71,7 @@ impl<R: Runtime> SharedSession<R> {
     /// Returns a handle of this session that waits no longer than that for each operation. By default there is no limit
     /// but the flow's own ([`SessionFlow`](loginradius_proto::session::SessionFlow#how-long-a-flow-takes)).
     ///
-    /// A caller whose time is over gets the token in memory, if that is good and not the rejected one, and otherwise
+    /// A caller whose time is over gets the token in memory, if that is valid and not the rejected one, and otherwise
     /// [`ErrorKind::DeadlineExceeded`](loginradius_proto::ErrorKind::DeadlineExceeded). The flow that it waited for
     /// continues, and later callers get its outcome. If the time is zero, no flow begins.
     #[must_use]
@@ -79,7 +79,7 @@ impl<R: Runtime> SharedSession<R> {
         Self { session: Arc::clone(&self.session), within: Some(time) }
     }
 
-    /// Returns whether a user is signed in. Without a good token in memory, it gets one to find out.
+    /// Returns whether a user is signed in. Without a valid token in memory, it gets one to find out.
     ///
     /// # Errors
     ///
@@ -102,9 +102,9 @@ impl<R: Runtime> SharedSession<R> {
         self.session.memory.load().expires_at()
     }
 
-    /// Gets an access token that is good now.
+    /// Gets an access token that is valid now.
     ///
-    /// As long as the token in memory is good, this takes no lock, does not use the store, allocates nothing, and is
+    /// As long as the token in memory is valid, this takes no lock, does not use the store, allocates nothing, and is
     /// ready at once.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl<R: Runtime> SharedSession<R> {
         }
     }
 
-    /// Gets all tokens, with an access token that is good now.
+    /// Gets all tokens, with an access token that is valid now.
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ impl<R: Runtime> SharedSession<R> {
             // The memory learns of a rejection only when no flow is in flight.
             && rejected.is_none_or(|rejected| rejected.expose() != token.expose())
         {
-            // As during an early refresh: the token is good until that ends.
+            // As during an early refresh: the token is valid until that ends.
             return Ok(token.clone());
         }
         let token = outcome?;

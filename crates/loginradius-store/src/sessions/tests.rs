@@ -172,7 +172,7 @@ fn a_session_that_no_caller_has_is_forgotten() {
     assert_eq!(sessions.known(), 1);
 }
 
-// Whether a user is signed in, and until when the token is good
+// Whether a user is signed in, and until when the token is valid
 
 #[test]
 fn a_user_is_signed_in_from_the_start_to_the_sign_out() {
@@ -220,7 +220,7 @@ fn whether_a_user_is_signed_in_is_an_error_if_the_store_fails_before_it_is_known
     store.fails.store(false, Ordering::SeqCst);
     ready(session.start(&tokens())).unwrap();
     store.fails.store(true, Ordering::SeqCst);
-    assert!(ready(session.is_signed_in()).unwrap(), "the token in memory is good");
+    assert!(ready(session.is_signed_in()).unwrap(), "the token in memory is valid");
     store.fails.store(false, Ordering::SeqCst);
     // The record may be there or not, and the store does not say which.
     assert_eq!(ready(session.forget()).unwrap_err().kind(), ErrorKind::Unavailable);

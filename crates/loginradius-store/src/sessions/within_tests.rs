@@ -197,7 +197,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Makes the tokens of a login, whose access token is good for 100 s from its request.
+/// Makes the tokens of a login, whose access token is valid for 100 s from its request.
 fn tokens(age: Duration) -> TokenSet {
     let mut tokens = TokenSet::new("first");
     tokens.refresh_token = Some("refresh".into());
@@ -207,7 +207,7 @@ fn tokens(age: Duration) -> TokenSet {
 }
 
 const FRESH: Duration = Duration::ZERO;
-/// Its last tenth has begun, and it is still good for some seconds.
+/// Its last tenth has begun, and it is still valid for some seconds.
 const REFRESH_DUE: Duration = Duration::from_secs(92);
 const EXPIRED: Duration = Duration::from_secs(100);
 
