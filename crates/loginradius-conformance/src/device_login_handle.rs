@@ -119,6 +119,15 @@ fn a_lost_request_for_the_code_delays_no_poll<A: Adapter>() {
     login.within(Duration::from_secs(3)).wait(|_| ()).unwrap();
 }
 
+/// With responses as slow as that of the code, a poll's could come after the deadline.
+fn a_slow_response_with_the_code_counts_for_the_polls<A: Adapter>() {
+    let setup = Setup::<A>::new(60);
+    setup.emulator.fault_times(Operation::DeviceCode, Fault::Delay(Duration::from_millis(600)), 1);
+    let login = setup.client.begin_device_login(&RequestDeviceCode::new()).unwrap();
+    let error = login.within(Duration::from_secs(2)).wait(|_| ()).unwrap_err();
+    assert_eq!((error.kind(), setup.polls()), (ErrorKind::DeadlineExceeded, 0), "{error:?}");
+}
+
 /// A whole login has one deadline, and the prompt's time counts.
 fn a_slow_prompt_takes_its_time_from_the_wait<A: Adapter>() {
     let setup = Setup::<A>::new(60);
@@ -139,5 +148,6 @@ cases!(($) device_login_handle device_login_handle_cases {
     a_clients_time_does_not_limit_the_users,
     a_login_whose_time_is_over_can_be_resumed,
     a_lost_request_for_the_code_delays_no_poll,
+    a_slow_response_with_the_code_counts_for_the_polls,
     a_slow_prompt_takes_its_time_from_the_wait,
 });

@@ -134,7 +134,7 @@ fn an_unusable_request_opens_nothing<A: Adapter>() {
 fn a_page_that_cannot_be_opened_cancels_the_login<A: Adapter>() {
     let emulator = Emulator::start().unwrap();
     let client = A::new(app(&emulator, Api::Classic), &Settings::default()).unwrap();
-    let receiver = A::Receiver::bind(0, "/callback").unwrap();
+    let receiver = A::Receiver::bind(0, "/callback").unwrap().timeout(TIMEOUT);
     let port = port(receiver.redirect_uri());
     let request = request(receiver.redirect_uri());
     let error = client.browser_login(receiver, &request, |_| Err("no browser is installed".into())).unwrap_err();
