@@ -327,7 +327,9 @@ impl DeviceFlow {
                 self.not_decided(&error, now);
             }
             Some("access_denied" | "expired_token") => self.state = State::Done(Some(Err(error))),
-            _ if is_failure(&error) => self.failed(error, now),
+            // Even what cannot heal by itself, such as the certificate of a network's sign-on page: while the code is valid,
+            // the user may change it.
+            _ if is_failure(&error) || error.kind() == ErrorKind::NotSent => self.failed(error, now),
             name => {
                 let lost_response = self.lost_response.take().filter(|_| name == Some("invalid_grant"));
                 let error = match lost_response {

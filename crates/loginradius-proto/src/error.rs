@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::connect::ConnectFailure;
+
 /// The error of every operation: what failed, why, and what to do about it.
 ///
 /// A program decides by its [`kind`](Self::kind). `Display` is one line to read: the operation, what failed, what to
@@ -37,6 +39,7 @@ struct Detail {
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
     api_error: Option<ApiError>,
+    connect_failure: Option<ConnectFailure>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -65,6 +68,9 @@ struct Detail {
 /// | `AlreadyCompleted` | no | no | no | begin a new login or a new flow |
 /// | `StateMismatch` | no | no | no | ignore the callback, and keep waiting |
 /// | `Cancelled` | no | no | no | stop |
+///
+/// `NotSent` is not transient if the connection cannot come about until something is changed, such as a certificate
+/// ([`Error::connect_failure`]).
 ///
 /// *By status*: a response that is not LoginRadius's, or has HTTP status 408 or 5xx, leaves open whether the request took
 /// effect, whatever the kind.
@@ -107,7 +113,7 @@ pub enum ErrorKind {
     /// lifetime, or the 10 minutes of a login through a browser. Begin a new login.
     Expired,
     /// The request was certainly not sent, for example because the connection was refused: try again, whatever the
-    /// operation. Only a login through a browser cannot be continued then, since it has consumed its callback.
+    /// operation, if the error [is transient](Error::is_transient); [`Error::connect_failure`] may say why. Only a login through a browser cannot be continued then, since it has consumed its callback.
     NotSent,
     /// The request may have been sent, and no whole response arrived: it may or may not have taken effect. Try again only
     /// what may be done twice.
@@ -230,6 +236,14 @@ impl Error {
             .with_source(source)
     }
 
+    /// Creates an [`ErrorKind::NotSent`] error, for a transport that could not connect and knows why: the error's line says
+    /// so. If only a change heals it ([`ConnectFailure::is_permanent`]), the error is not transient, and a
+    /// [`Call`](crate::Call) is not sent again.
+    pub fn not_connected(failure: ConnectFailure) -> Self {
+        let message = not_connected_message(&"", &failure);
+        Self::new(ErrorKind::NotSent, message).change(|detail| detail.connect_failure = Some(failure))
+    }
+
     /// Creates an [`ErrorKind::OutcomeUnknown`] error, for a transport whose request may have been sent and whose response
     /// did not arrive whole: a timeout, a connection that broke, a response longer than
     /// [`Body::LIMIT`](crate::Body::LIMIT).
@@ -304,7 +318,8 @@ impl Error {
     }
 
     /// Returns whether the same operation may succeed later: a network, a server or a store failed, or the program's
-    /// deadline was too short.
+    /// deadline was too short. A connection that cannot come about until something is changed, such as a certificate, is
+    /// [not transient](ConnectFailure::is_permanent).
     ///
     /// If the [outcome is unknown](Self::is_outcome_unknown), it may have succeeded already: try again only what may be
     /// done twice.
@@ -312,7 +327,8 @@ impl Error {
     #[doc(alias("retryable", "is_retryable", "temporary"))]
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{DeadlineExceeded, NotSent, OutcomeUnknown, Unavailable};
-        matches!(self.0.kind, DeadlineExceeded | NotSent | OutcomeUnknown | Unavailable)
+        let is_permanent = self.0.connect_failure.as_ref().is_some_and(ConnectFailure::is_permanent);
+        matches!(self.0.kind, DeadlineExceeded | NotSent | OutcomeUnknown | Unavailable) && !is_permanent
     }
 
     /// Returns whether only a new login helps: the code, grant or token is not valid any more, or the time for the login
@@ -371,6 +387,13 @@ impl Error {
         self.0.status
     }
 
+    /// Returns why the transport could not connect, if it reported that ([`Error::not_connected`]).
+    #[must_use]
+    #[doc(alias("certificate", "dns", "proxy", "connection refused"))]
+    pub fn connect_failure(&self) -> Option<&ConnectFailure> {
+        self.0.connect_failure.as_ref()
+    }
+
     /// Returns how long to wait before trying again, counted from when the error was returned, if the server asked for it
     /// (`Retry-After`, [RFC 9110, section 10.2.3]) or the error was made with it.
     ///
@@ -398,6 +421,7 @@ impl Error {
             status: None,
             retry_after: None,
             api_error: None,
+            connect_failure: None,
             source: None,
         }))
     }
@@ -435,8 +459,14 @@ impl Error {
     pub(crate) fn to(self, service: &impl fmt::Display) -> Self {
         self.change(|detail| match detail.kind {
             ErrorKind::NotSent => {
-                detail.message =
-                    format!("could not connect to {service}, so nothing was sent: check the address and the network");
+                detail.message = match &detail.connect_failure {
+                    Some(failure) => not_connected_message(&format_args!(" to {service}"), failure),
+                    None => {
+                        format!(
+                            "could not connect to {service}, so nothing was sent: check the address and the network"
+                        )
+                    }
+                };
             }
             ErrorKind::OutcomeUnknown => {
                 detail.message = format!("no complete response from {service}, so the request may have taken effect");
@@ -490,6 +520,10 @@ impl Error {
         change(Arc::make_mut(&mut self.0));
         self
     }
+}
+
+fn not_connected_message(to: &impl fmt::Display, failure: &ConnectFailure) -> String {
+    format!("could not connect{to} ({failure}), so nothing was sent: {}", failure.advice())
 }
 
 // `{:?}` is what `main` prints, so it is the line and its causes.

@@ -66,8 +66,8 @@ use crate::redacted::redacted;
 /// - sends over a new connection where [`SendOptions::fresh_connection`] is `true`;
 /// - reads at most [`Body::LIMIT`] bytes of a body (decoded, if it was compressed), and returns a longer one as
 ///   [`Error::outcome_unknown`], never cut;
-/// - returns [`Error::not_sent`] only if nothing was sent, and otherwise [`Error::outcome_unknown`]: that decides what may
-///   be sent again;
+/// - returns [`Error::not_connected`] or [`Error::not_sent`] only if nothing was sent, and otherwise
+///   [`Error::outcome_unknown`]: that decides what may be sent again;
 /// - shows no URL, header or body in a log or in an error's source: it logs requests through [`redacted`](crate::redacted).
 ///
 /// ```
@@ -192,7 +192,8 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Only what is safe is sent again:
 ///
-/// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]);
+/// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]) and the next attempt may connect: a
+///   certificate that is not trusted stays so ([`ConnectFailure::is_permanent`](crate::ConnectFailure::is_permanent));
 /// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a response
 ///   that is not LoginRadius's.
 ///
@@ -413,7 +414,7 @@ impl<E: Endpoint> Call<E> {
 
     /// Returns when to make the next attempt; `None` if there must be none.
     fn next_attempt(&mut self, error: &Error, now: Instant) -> Option<Instant> {
-        let safe = error.kind() == ErrorKind::NotSent || (self.endpoint.repeatable() && is_failure(error));
+        let safe = is_failure(error) && (error.kind() == ErrorKind::NotSent || self.endpoint.repeatable());
         if !safe || self.attempts_made >= self.retry.attempts {
             return None;
         }
@@ -465,7 +466,8 @@ impl<E: Endpoint> Flow for Call<E> {
 pub(crate) fn is_failure(error: &Error) -> bool {
     let status = error.http_status().map_or(0, |status| status.as_u16());
     match error.kind() {
-        ErrorKind::NotSent | ErrorKind::OutcomeUnknown | ErrorKind::InvalidResponse => true,
+        ErrorKind::NotSent => error.is_transient(),
+        ErrorKind::OutcomeUnknown | ErrorKind::InvalidResponse => true,
         ErrorKind::Unavailable if error.api_error().is_none() => true,
         _ if matches!(status, 300..=399 | 408 | 429 | 500..=599) => true,
         _ => {

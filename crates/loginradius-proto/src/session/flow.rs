@@ -529,7 +529,8 @@ impl SessionFlow {
             RefreshOutcome::Rejected(error) => self.unsettled = Unsettled::Rejection(attempt, error),
             RefreshOutcome::NotSent(error) => {
                 attempt.withdraw_intent();
-                self.failed(attempt, error, true, now);
+                let may_retry = error.is_transient();
+                self.failed(attempt, error, may_retry, now);
             }
             RefreshOutcome::Unknown(error) => {
                 self.job = Job::Refresh(Some(error.clone()));

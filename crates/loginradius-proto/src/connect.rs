@@ -1,0 +1,362 @@
+//! Why no connection came about, and what to do about it.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+
+/// Why a transport could not connect ([`Error::not_connected`](crate::Error::not_connected)).
+///
+/// The texts are the transport's: a host, an address with its port, a proxy without its credentials. None holds a secret.
+///
+/// ```
+/// use loginradius_proto::{CertificateFault, ConnectFailure, Error};
+///
+/// let fault = CertificateFault::SelfSigned;
+/// let error = Error::not_connected(ConnectFailure::Certificate { host: "sso.example.com".to_owned(), fault });
+/// assert_eq!(
+///     error.to_string(),
+///     "could not connect (the certificate of sso.example.com is self-signed), so nothing was sent: trust it as a root \
+///      certificate, or check for a proxy that replaces it",
+/// );
+/// assert!(!error.is_transient());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// The name was not found, or has no address.
+    NameNotFound {
+        /// The host's name.
+        host: String,
+    },
+    /// The address refused the connection: nothing listens there.
+    Refused {
+        /// The host or address, with its port.
+        address: String,
+    },
+    /// There is no way to the address.
+    Unreachable {
+        /// The host or address, with its port.
+        address: String,
+    },
+    /// The time for connecting was over.
+    TimedOut {
+        /// The host or address, with its port.
+        address: String,
+    },
+    /// The connection ended before TLS was set up.
+    Interrupted {
+        /// The host or address, with its port.
+        address: String,
+    },
+    /// The server's certificate was not accepted.
+    Certificate {
+        /// The host that the certificate should be of.
+        host: String,
+        /// What is wrong with it.
+        fault: CertificateFault,
+    },
+    /// The port speaks no TLS, and so in all likelihood plain http.
+    NotTls {
+        /// The host or address, with its port.
+        address: String,
+    },
+    /// The server refused TLS as this machine speaks it, or the other way round.
+    TlsRefused {
+        /// The host or address, with its port.
+        address: String,
+        /// What was refused, such as `"no version of TLS in common"`.
+        problem: String,
+    },
+    /// The proxy did not connect to the host.
+    Proxy {
+        /// The proxy's URL without credentials, such as `http://proxy.example.com:3128`.
+        proxy: String,
+        /// What it did instead.
+        fault: ProxyFault,
+    },
+}
+
+/// What is wrong with a server's certificate ([`ConnectFailure::Certificate`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// It has expired, by this machine's clock.
+    Expired {
+        /// Its last moment, if that is known.
+        ended: Option<SystemTime>,
+        /// What this machine's clock said.
+        clock: SystemTime,
+    },
+    /// It is not valid yet, by this machine's clock.
+    NotYetValid {
+        /// Its first moment, if that is known.
+        begins: Option<SystemTime>,
+        /// What this machine's clock said.
+        clock: SystemTime,
+    },
+    /// Nobody issued it but itself.
+    SelfSigned,
+    /// Its issuer is not trusted.
+    UnknownIssuer,
+    /// It is of another host.
+    WrongHost,
+    /// Its issuer has revoked it.
+    Revoked,
+    /// It cannot be used for another reason.
+    Unusable,
+}
+
+/// What a proxy did in place of connecting ([`ConnectFailure::Proxy`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyFault {
+    /// It could not be reached itself.
+    Unconnected(Box<ConnectFailure>),
+    /// It requires a user name and a password, or refused those that it was given (HTTP 407).
+    CredentialsRefused,
+    /// It responded with this status to `CONNECT`.
+    Responded(StatusCode),
+    /// It refused, in these words of its protocol or of the HTTP library.
+    Refused(String),
+    /// It responded with something that is not its protocol.
+    NotAProxy,
+}
+
+impl ConnectFailure {
+    /// Returns whether the next attempt would fail as well, until something is changed: a certificate, a setting, a clock.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::NameNotFound { .. }
+            | Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Interrupted { .. } => false,
+            Self::Certificate { .. } | Self::NotTls { .. } | Self::TlsRefused { .. } => true,
+            Self::Proxy { fault, .. } => match fault {
+                ProxyFault::Unconnected(failure) => failure.is_permanent(),
+                ProxyFault::CredentialsRefused | ProxyFault::NotAProxy => true,
+                ProxyFault::Responded(_) | ProxyFault::Refused(_) => false,
+            },
+        }
+    }
+
+    /// Returns what to do about it.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::NameNotFound { .. } => "check the name, and this machine's DNS and network",
+            Self::Refused { .. } => "check the address and the port",
+            Self::Unreachable { .. } => "check the network",
+            Self::TimedOut { .. } => "check the address, the network and any firewall",
+            Self::Interrupted { .. } => "try again, and check for a firewall or a proxy in between",
+            Self::Certificate { fault, .. } => fault.advice(),
+            Self::NotTls { .. } => "correct the port, or check for a proxy in between",
+            Self::TlsRefused { .. } => "check the server's TLS settings, and for a proxy in between",
+            Self::Proxy { fault, .. } => match fault {
+                ProxyFault::Unconnected(failure) => match **failure {
+                    Self::Certificate { ref fault, .. } => fault.advice(),
+                    _ => "check the proxy's address, or set another proxy",
+                },
+                ProxyFault::CredentialsRefused => "put the proxy's user name and password into its URL",
+                ProxyFault::Responded(_) | ProxyFault::Refused(_) => "check the proxy's rules and its log",
+                ProxyFault::NotAProxy => "check the proxy's scheme, address and port",
+            },
+        }
+    }
+}
+
+impl CertificateFault {
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Expired { .. } => "set this machine's clock if it is wrong, else have the certificate renewed",
+            Self::NotYetValid { .. } => "set this machine's clock if it is wrong, else wait until then",
+            Self::SelfSigned => "trust it as a root certificate, or check for a proxy that replaces it",
+            Self::UnknownIssuer => {
+                "trust the issuer's root certificate, or check for a proxy that replaces certificates"
+            }
+            Self::WrongHost => "check the base URL, or have a certificate issued for that host",
+            Self::Revoked | Self::Unusable => "have the server's certificate replaced",
+        }
+    }
+}
+
+/// Writes the cause, as a part of a sentence.
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameNotFound { host } => write!(f, "the name {host} has no address"),
+            Self::Refused { address } => write!(f, "{address} refused the connection"),
+            Self::Unreachable { address } => write!(f, "there is no way to {address}"),
+            Self::TimedOut { address } => write!(f, "{address} did not respond in time"),
+            Self::Interrupted { address } => write!(f, "{address} ended the connection before TLS was set up"),
+            Self::Certificate { host, fault } => write!(f, "the certificate of {host} {fault}"),
+            Self::NotTls { address } => write!(f, "{address} does not speak TLS, but probably plain http"),
+            Self::TlsRefused { address, problem } => write!(f, "no TLS with {address}: {problem}"),
+            Self::Proxy { proxy, fault } => match fault {
+                ProxyFault::Unconnected(failure) => write!(f, "the proxy {proxy} cannot be reached: {failure}"),
+                ProxyFault::CredentialsRefused => {
+                    write!(f, "the proxy {proxy} responded with HTTP 407, so it requires other credentials")
+                }
+                ProxyFault::Responded(status) => {
+                    write!(f, "the proxy {proxy} responded with HTTP {}", status.as_u16())
+                }
+                ProxyFault::Refused(words) => write!(f, "the proxy {proxy} refused: {words}"),
+                ProxyFault::NotAProxy => {
+                    write!(f, "the proxy {proxy} responded with something that is not its protocol")
+                }
+            },
+        }
+    }
+}
+
+impl std::error::Error for ConnectFailure {}
+
+/// Writes what is wrong, after "the certificate of that host".
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired { ended: Some(ended), clock } => {
+                write!(f, "expired on {}, and this machine's clock says {}", Day(*ended), Day(*clock))
+            }
+            Self::Expired { ended: None, clock } => {
+                write!(f, "has expired, and this machine's clock says {}", Day(*clock))
+            }
+            Self::NotYetValid { begins: Some(begins), clock } => {
+                write!(f, "is valid from {} on, and this machine's clock says {}", Day(*begins), Day(*clock))
+            }
+            Self::NotYetValid { begins: None, clock } => {
+                write!(f, "is not valid yet, and this machine's clock says {}", Day(*clock))
+            }
+            Self::SelfSigned => f.write_str("is self-signed"),
+            Self::UnknownIssuer => f.write_str("has an issuer that is not trusted"),
+            Self::WrongHost => f.write_str("is of another host"),
+            Self::Revoked => f.write_str("has been revoked"),
+            Self::Unusable => f.write_str("cannot be used"),
+        }
+    }
+}
+
+/// Writes a time as its day and minute in UTC.
+struct Day(SystemTime);
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = i64::try_from(since.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        match time {
+            Some(time) => {
+                let text = time.to_string();
+                let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+                write!(f, "{day} {} UTC", clock.get(..5).unwrap_or_default())
+            }
+            None => f.write_str("a time beyond all calendars"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    /// Every failure, whether it is permanent, and its line.
+    fn table() -> Vec<(ConnectFailure, bool, &'static str)> {
+        let host = || "sso.example.com".to_owned();
+        let address = || "10.0.0.1:443".to_owned();
+        let proxy = |fault| ConnectFailure::Proxy { proxy: "http://p.example:3128".to_owned(), fault };
+        let certificate = |fault| ConnectFailure::Certificate { host: host(), fault };
+        let (day, clock) = (at(1_767_225_600), at(2_524_608_060));
+        vec![
+            (ConnectFailure::NameNotFound { host: host() }, false, "(the name sso.example.com has no address)"),
+            (ConnectFailure::Refused { address: address() }, false, "(10.0.0.1:443 refused the connection)"),
+            (ConnectFailure::Unreachable { address: address() }, false, "(there is no way to 10.0.0.1:443)"),
+            (ConnectFailure::TimedOut { address: address() }, false, "(10.0.0.1:443 did not respond in time)"),
+            (
+                ConnectFailure::Interrupted { address: address() },
+                false,
+                "(10.0.0.1:443 ended the connection before TLS was set up)",
+            ),
+            (
+                ConnectFailure::NotTls { address: address() },
+                true,
+                "(10.0.0.1:443 does not speak TLS, but probably plain http)",
+            ),
+            (
+                ConnectFailure::TlsRefused { address: address(), problem: "no version in common".to_owned() },
+                true,
+                "(no TLS with 10.0.0.1:443: no version in common)",
+            ),
+            (
+                certificate(CertificateFault::Expired { ended: Some(day), clock }),
+                true,
+                "expired on 2026-01-01 00:00 UTC, and this machine's clock says 2050-01-01 00:01 UTC",
+            ),
+            (
+                certificate(CertificateFault::Expired { ended: None, clock }),
+                true,
+                "has expired, and this machine's clock",
+            ),
+            (
+                certificate(CertificateFault::NotYetValid { begins: Some(day), clock: at(0) }),
+                true,
+                "is valid from 2026-01-01 00:00 UTC on, and this machine's clock says 1970-01-01 00:00 UTC",
+            ),
+            (certificate(CertificateFault::NotYetValid { begins: None, clock }), true, "is not valid yet"),
+            (certificate(CertificateFault::SelfSigned), true, "is self-signed"),
+            (certificate(CertificateFault::UnknownIssuer), true, "has an issuer that is not trusted"),
+            (certificate(CertificateFault::WrongHost), true, "is of another host"),
+            (certificate(CertificateFault::Revoked), true, "has been revoked"),
+            (certificate(CertificateFault::Unusable), true, "cannot be used"),
+            (
+                proxy(ProxyFault::Unconnected(Box::new(ConnectFailure::Refused { address: address() }))),
+                false,
+                "(the proxy http://p.example:3128 cannot be reached: 10.0.0.1:443 refused the connection)",
+            ),
+            (
+                proxy(ProxyFault::Unconnected(Box::new(certificate(CertificateFault::SelfSigned)))),
+                true,
+                "cannot be reached: the certificate of sso.example.com is self-signed)",
+            ),
+            (proxy(ProxyFault::CredentialsRefused), true, "(the proxy http://p.example:3128 responded with HTTP 407"),
+            (
+                proxy(ProxyFault::Responded(StatusCode::BAD_GATEWAY)),
+                false,
+                "(the proxy http://p.example:3128 responded with HTTP 502)",
+            ),
+            (proxy(ProxyFault::Refused("host unreachable".to_owned())), false, "refused: host unreachable)"),
+            (proxy(ProxyFault::NotAProxy), true, "responded with something that is not its protocol)"),
+        ]
+    }
+
+    #[test]
+    fn each_failure_is_one_line_with_its_cause_and_its_advice() {
+        for (failure, is_permanent, cause) in table() {
+            assert_eq!(failure.is_permanent(), is_permanent, "{failure}");
+            let advice = failure.advice();
+            for error in [
+                Error::not_connected(failure.clone()),
+                Error::not_connected(failure.clone()).to(&"https://sso.example.com"),
+            ] {
+                let line = error.to_string();
+                assert!(line.starts_with("could not connect"), "{line}");
+                assert!(line.contains(cause), "{line}");
+                assert!(line.ends_with(&format!("), so nothing was sent: {advice}")), "{line}");
+                assert_eq!((error.kind(), error.is_transient()), (ErrorKind::NotSent, !is_permanent), "{line}");
+                assert_eq!(error.connect_failure(), Some(&failure));
+            }
+        }
+    }
+
+    #[test]
+    fn any_time_can_be_written() {
+        let latest = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX as u64)).unwrap_or(at(0));
+        for time in [at(0) - Duration::from_secs(1), at(0), latest] {
+            assert!(!Day(time).to_string().is_empty());
+        }
+    }
+}
