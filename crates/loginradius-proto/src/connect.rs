@@ -1,7 +1,7 @@
 //! Why no connection came about, and what to do about it.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::StatusCode;
 
@@ -257,6 +257,8 @@ impl fmt::Display for Day {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::error::{Error, ErrorKind};
 

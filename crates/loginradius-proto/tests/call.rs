@@ -7,7 +7,10 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, Body, Call, Endpoint, Error, ErrorKind, Flow, Retry, Seed, SendOptions, Step, TokenSet};
+use loginradius_proto::{
+    App, Body, Call, CertificateFault, ConnectFailure, Endpoint, Error, ErrorKind, Flow, Retry, Seed, SendOptions,
+    Step, TokenSet,
+};
 use loginradius_testing::{PAGE, app, ms, response, response_with, s, start};
 use proptest::prelude::*;
 
@@ -22,10 +25,12 @@ enum Outcome {
     AskedToWait(u16, &'static str),
     Lost,
     NotSent,
+    /// Until someone changes something.
+    NotConnectable,
     NoResponse,
 }
 
-use Outcome::{AskedToWait, Lost, NoResponse, NotSent, Responded};
+use Outcome::{AskedToWait, Lost, NoResponse, NotConnectable, NotSent, Responded};
 
 /// Failures that leave unknown whether the request took effect.
 const UNKNOWN: &[Outcome] = &[
@@ -81,6 +86,10 @@ fn run<E: Endpoint>(mut call: Call<E>, outcomes: &[Outcome]) -> Run {
                     AskedToWait(status, wait) => Ok(response_with(status, PAGE, &[("retry-after", wait)])),
                     Lost => Err(Error::outcome_unknown("connection reset")),
                     NotSent => Err(Error::not_sent("connection refused")),
+                    NotConnectable => Err(Error::not_connected(ConnectFailure::Certificate {
+                        host: "sso.example.com".to_owned(),
+                        fault: CertificateFault::UnknownIssuer,
+                    })),
                     NoResponse => continue,
                 };
                 call.receive(outcome, now);
@@ -182,6 +191,17 @@ fn what_was_certainly_not_sent_is_sent_again() {
         let finished = run(Retry::default(), 1, &[NotSent, NotSent, *success]);
         assert!(finished.result.is_ok(), "{name}");
         assert_eq!(finished.sent.len(), 3, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_connect_until_something_is_changed_is_not_sent_again() {
+    for (name, _, success, run) in OPERATIONS {
+        let finished = run(Retry::default(), 1, &[NotSent, NotConnectable, *success]);
+        assert_eq!(finished.sent.len(), 2, "{name}");
+        let error = finished.result.expect_err(name);
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::NotSent, false), "{name}");
+        assert!(error.to_string().contains("has an issuer that is not trusted"), "{error}");
     }
 }
 

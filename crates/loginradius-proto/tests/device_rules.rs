@@ -5,7 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{
-    App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, SendOptions, Service, Step, TokenSet,
+    App, Body, ConnectFailure, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, SendOptions, Service,
+    Step, TokenSet,
 };
 use loginradius_testing::{PAGE, app, ms, now, response, response_with, s, start};
 
@@ -123,6 +124,9 @@ type Outcome = (&'static str, fn(&mut Device));
 const FAILURES: &[Outcome] = &[
     ("lost", |device| device.fails(lost())),
     ("not sent", |device| device.fails(not_sent())),
+    ("not connectable", |device| {
+        device.fails(Error::not_connected(ConnectFailure::NotTls { address: "10.0.0.1:443".to_owned() }));
+    }),
     ("500 with a page", |device| device.responds(500, PAGE)),
     ("502 with nothing", |device| device.responds(502, "")),
     ("503 with a page", |device| device.responds(503, PAGE)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loginradius_proto::session::{SaveError, SessionFlow, SessionMemory, SessionStep};
-use loginradius_proto::{Error, ErrorKind, Retry};
+use loginradius_proto::{ConnectFailure, Error, ErrorKind, Retry};
 
 use loginradius_testing::*;
 
@@ -83,6 +83,21 @@ fn a_request_that_was_not_sent_is_sent_again_and_leaves_no_intent() {
     assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert!(end.error().to_string().contains("nothing was sent"), "{}", end.error());
     assert!(scene.record()["intent"].is_null());
+}
+
+/// The certificate of a server, for example: the caller is told at once, and the session lives on.
+#[test]
+fn a_connection_that_cannot_come_about_until_something_is_changed_is_tried_once() {
+    let mut scene = Scene::expired();
+    scene.on("send", |_| {
+        responded(Err(Error::not_connected(ConnectFailure::NotTls { address: "10.0.0.1:443".to_owned() })))
+    });
+    let end = scene.refresh();
+    assert_eq!(scene.sends(), 1);
+    assert_eq!((end.kind(), end.error().is_transient()), (ErrorKind::NotSent, false), "{}", end.error());
+    assert!(end.error().to_string().contains("does not speak TLS"), "{}", end.error());
+    assert!(scene.record()["intent"].is_null());
+    assert_eq!(scene.record()["refresh_token"], "r1");
 }
 
 #[test]
