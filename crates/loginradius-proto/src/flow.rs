@@ -188,6 +188,10 @@ impl SendOptions {
 /// How long a flow waits for a response by default.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a call waits for a response over a pooled connection that may be dead, if it may be sent again over a new one:
+/// a network that was changed may swallow what is sent, without a word.
+const POOLED_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How often and when a [`Call`] is sent again: 4 attempts by default, about 0.5 s, 1 s and 2 s apart.
 ///
 /// Only what is safe is sent again:
@@ -195,7 +199,8 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]) and the next attempt may connect: a
 ///   certificate that is not trusted stays so ([`ConnectFailure::is_permanent`](crate::ConnectFailure::is_permanent));
 /// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a response
-///   that is not LoginRadius's.
+///   that is not LoginRadius's. Its first attempt may go over a pooled connection, which may be dead: it waits for 10 s at
+///   most, and the others go over a new connection and wait for the whole [timeout](Call::timeout).
 ///
 /// ```
 /// use std::time::Duration;
@@ -365,12 +370,18 @@ impl<E: Endpoint> Call<E> {
         }
         match request_of(&self.endpoint, &self.app) {
             Ok(request) => {
-                let deadline = earlier(after(now, self.timeout), self.deadline);
+                let fresh_connection = !self.endpoint.repeatable() || self.attempts_made > 0;
+                let timeout = if fresh_connection || self.retry.attempts < 2 {
+                    self.timeout
+                } else {
+                    self.timeout.min(POOLED_TIMEOUT)
+                };
+                let deadline = earlier(after(now, timeout), self.deadline);
                 self.attempts_made = self.attempts_made.saturating_add(1);
                 let service = self.app.service();
                 let to_api_host = service.base_of(request.uri()) != Some(service.base());
                 self.state = State::AwaitingResponse { sent: now, deadline, to_api_host };
-                let options = SendOptions { deadline, fresh_connection: !self.endpoint.repeatable() };
+                let options = SendOptions { deadline, fresh_connection };
                 Step::Send { request, options }
             }
             Err(error) => {

@@ -311,13 +311,19 @@ fn a_retry_after_is_in_the_error_of_calls_that_are_not_repeated() {
     }
 }
 
+/// Only what may be sent again may use a pooled connection, which may be dead: once, and not for the whole time, unless
+/// that attempt is the only one.
 #[test]
-fn what_must_not_be_sent_again_wants_a_fresh_connection() {
+fn a_pooled_connection_is_used_for_the_first_attempt_of_what_may_be_sent_again() {
     for (name, repeatable, _, run) in OPERATIONS {
-        let finished = run(Retry::default(), 1, &[NotSent]);
-        for (sent, options) in finished.sent.iter().zip(&finished.options) {
-            assert_eq!(options.fresh_connection, !repeatable, "{name}");
-            assert_eq!(options.deadline, start() + *sent + s(30), "{name}");
+        for attempts in [1, 4] {
+            let finished = run(Retry::default().with_attempts(attempts), 1, &[NotSent]);
+            for (number, (sent, options)) in finished.sent.iter().zip(&finished.options).enumerate() {
+                let is_pooled = *repeatable && number == 0;
+                assert_eq!(options.fresh_connection, !is_pooled, "{name}");
+                let timeout = if is_pooled && attempts > 1 { s(10) } else { s(30) };
+                assert_eq!(options.deadline, start() + *sent + timeout, "{name}");
+            }
         }
     }
 }
@@ -338,14 +344,14 @@ fn a_transport_without_a_response_is_given_up_at_the_deadline() {
 
 #[test]
 fn while_a_request_is_out_there_is_nothing_to_do() {
-    let mut call = Call::new(RequestDeviceCode::new(), &app(), Seed(1));
+    let mut call = Call::new(RefreshAccessToken::new("refresh"), &app(), Seed(1));
     assert!(matches!(call.step(start()), Step::Send { .. }));
     for elapsed in [0, 0, 1, 29_999] {
         let Step::Wait(until) = call.step(start() + ms(elapsed)) else { panic!("a request is out") };
         assert_eq!(until, start() + s(30));
     }
     // Late, but before the call has continued.
-    call.receive(Ok(response(200, GRANT)), start() + s(100));
+    call.receive(Ok(response(200, TOKENS)), start() + s(100));
     assert!(matches!(call.step(start() + s(100)), Step::Done(Ok(_))));
 }
 
@@ -466,8 +472,10 @@ fn a_policy_of_extremes_ends_and_does_not_overflow() {
     let doubled = Retry::default().with_attempts(90).with_first_wait(Duration::from_nanos(1)).with_max_wait(s(1));
     assert_eq!(call(RequestDeviceCode::new(), doubled, 1, &[Lost]).sent.len(), 90);
 
-    let finished =
-        run(Call::new(RequestDeviceCode::new(), &app(), Seed(1)).timeout(Duration::MAX), &[Responded(200, GRANT)]);
+    let finished = run(
+        Call::new(RefreshAccessToken::new("refresh"), &app(), Seed(1)).timeout(Duration::MAX),
+        &[Responded(200, TOKENS)],
+    );
     assert!(finished.options[0].deadline > start() + s(1_000_000));
 }
 
