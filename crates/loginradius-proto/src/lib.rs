@@ -21,6 +21,7 @@
 //! | drive any of these over your transport | the loop of [`Flow`], [a transport](Flow#a-transport) |
 //! | call another LoginRadius operation | [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own) |
 //! | reach a site, a custom domain, a gateway or an emulator | [`Service`] |
+//! | find the proxy of a request | [`proxy::ProxySettings`] |
 //! | write requests as your app at LoginRadius expects them | [`Dialect`] |
 //! | find out what to do after an error | [`Error::kind`], the table of [`ErrorKind`] |
 //! | log a request without its secrets | [`redacted`] |
@@ -67,6 +68,7 @@
 //! | responses and failures over time | [`Flow::step`], [`Flow::receive`] |
 //! | a redirect callback | [`browser::Callback::from_url`], [`from_query`](browser::Callback::from_query), [`from_fragment`](browser::Callback::from_fragment), [`from_form`](browser::Callback::from_form), then [`browser::Pending::accept`] |
 //! | a browser's bytes at the loopback receiver | [`browser::loopback::Connection::read`] |
+//! | proxy settings | [`proxy::ProxySettings::all`], [`from_variables`](proxy::ProxySettings::from_variables), then [`proxy_for`](proxy::ProxySettings::proxy_for) |
 //! | what was stored | [`PendingDevice::from_json`], [`browser::PendingLogin::from_json`], [`browser::PendingJwt::from_json`], [`session::StoredRecord`], given to a [`session::SessionFlow`] |
 //!
 //! ```
@@ -108,6 +110,7 @@ mod flow;
 mod jitter;
 pub mod jwt;
 pub mod oauth;
+pub mod proxy;
 mod redacted;
 mod request;
 mod route;

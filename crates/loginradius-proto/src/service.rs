@@ -336,7 +336,7 @@ pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
 }
 
 /// Splits a host from its port; `None` if the host is neither a name nor an address.
-fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
+pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, port) = rest.split_once(']')?;
         address.parse::<Ipv6Addr>().ok()?;
@@ -356,7 +356,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     name.then_some((host, port))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host == "[::1]"
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())

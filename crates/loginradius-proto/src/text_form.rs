@@ -43,6 +43,7 @@ pub(crate) use text_form;
 mod tests {
     use crate::browser::ResponseType;
     use crate::error::{Error, ErrorKind};
+    use crate::proxy::ProxyScheme;
     use crate::{Api, BodyFormat, ChallengeMethod, ClientAuthentication, RevocationKey};
 
     fn check<T: std::str::FromStr<Err = Error> + std::fmt::Display>(texts: &[&str], refused: &[&str]) {
@@ -62,6 +63,7 @@ mod tests {
         check::<BodyFormat>(&["form", "json"], &["JSON", "xml"]);
         check::<RevocationKey>(&["refresh_token", "token"], &["access_token"]);
         check::<ChallengeMethod>(&["SHA256", "S256", "omitted"], &["plain", "s256"]);
+        check::<ProxyScheme>(&["http", "https", "socks5", "socks5h"], &["HTTP", "socks4"]);
         check::<ClientAuthentication>(&["client_secret_post", "client_secret_basic"], &["basic", "none"]);
         let response_types =
             ["code", "token", "code token", "id_token", "code id_token", "id_token token", "code id_token token"];

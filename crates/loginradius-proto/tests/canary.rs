@@ -16,6 +16,7 @@ use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
+use loginradius_proto::proxy::ProxySettings;
 use loginradius_proto::session::{
     CachedToken, EndReason, LoadError, Now, SaveError, SessionEnd, SessionEvent, SessionFlow, SessionInput,
     SessionMemory, SessionStep, StoredRecord,
@@ -890,6 +891,35 @@ fn callbacks_of_a_jwt_that_repeat_what_they_know() {
         }
     }
     assert!(errors > 100, "{errors}");
+}
+
+#[test]
+fn proxies_and_their_errors() {
+    let uri = loginradius_proto::http::Uri::from_static("https://cloud-api.loginradius.com/");
+    let encoded = utf8_percent_encode(&secret("PROXY"), NON_ALPHANUMERIC).to_string();
+    for host in ["proxy.example.com:3128", "proxy.example.com:x", "", "[::1"] {
+        for scheme in ["http", "https", "socks5", "socks5h", "socks4"] {
+            for password in [&encoded, MARK, &format!("{MARK}/@"), &format!("{MARK}%00"), &format!("{MARK}%FF")] {
+                let url = format!("{scheme}://{MARK}:{password}@{host}");
+                let settings = ProxySettings::from_variables([("HTTPS_PROXY", &url), ("NO_PROXY", &url)]);
+                print(&settings);
+                match settings.proxy_for(&uri) {
+                    Ok(proxy) => {
+                        let proxy = proxy.unwrap();
+                        print(&proxy);
+                        search(&proxy.to_string());
+                        print(&proxy.authorization());
+                        print(&proxy.password());
+                    }
+                    Err(error) => print_error(&error),
+                }
+                match ProxySettings::all(&url) {
+                    Ok(settings) => print(&settings),
+                    Err(error) => print_error(&error),
+                }
+            }
+        }
+    }
 }
 
 #[test]
