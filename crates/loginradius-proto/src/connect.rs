@@ -113,8 +113,9 @@ pub enum CertificateFault {
 pub enum ProxyFault {
     /// It could not be reached itself.
     Unconnected(Box<ConnectFailure>),
-    /// It requires a user name and a password, or refused those that it was given (HTTP 407).
-    CredentialsRefused,
+    /// It requires a user name and a password, or refused those that it was given. An HTTP proxy says so by a status, which
+    /// should be 407.
+    CredentialsRefused(Option<StatusCode>),
     /// It responded with this status to `CONNECT`.
     Responded(StatusCode),
     /// It refused, in these words of its protocol or of the HTTP library.
@@ -136,7 +137,7 @@ impl ConnectFailure {
             Self::Certificate { .. } | Self::NotTls { .. } | Self::TlsRefused { .. } => true,
             Self::Proxy { fault, .. } => match fault {
                 ProxyFault::Unconnected(failure) => failure.is_permanent(),
-                ProxyFault::CredentialsRefused | ProxyFault::NotAProxy => true,
+                ProxyFault::CredentialsRefused(_) | ProxyFault::NotAProxy => true,
                 ProxyFault::Responded(_) | ProxyFault::Refused(_) => false,
             },
         }
@@ -158,7 +159,7 @@ impl ConnectFailure {
                     Self::Certificate { ref fault, .. } => fault.advice(),
                     _ => "check the proxy's address, or set another proxy",
                 },
-                ProxyFault::CredentialsRefused => "put the proxy's user name and password into its URL",
+                ProxyFault::CredentialsRefused(_) => "put the proxy's user name and password into its URL",
                 ProxyFault::Responded(_) | ProxyFault::Refused(_) => "check the proxy's rules and its log",
                 ProxyFault::NotAProxy => "check the proxy's scheme, address and port",
             },
@@ -195,9 +196,14 @@ impl fmt::Display for ConnectFailure {
             Self::TlsRefused { address, problem } => write!(f, "no TLS with {address}: {problem}"),
             Self::Proxy { proxy, fault } => match fault {
                 ProxyFault::Unconnected(failure) => write!(f, "the proxy {proxy} cannot be reached: {failure}"),
-                ProxyFault::CredentialsRefused => {
-                    write!(f, "the proxy {proxy} responded with HTTP 407, so it requires other credentials")
+                ProxyFault::CredentialsRefused(Some(status)) => {
+                    write!(
+                        f,
+                        "the proxy {proxy} responded with HTTP {}: it requires other credentials",
+                        status.as_u16()
+                    )
                 }
+                ProxyFault::CredentialsRefused(None) => write!(f, "the proxy {proxy} requires other credentials"),
                 ProxyFault::Responded(status) => {
                     write!(f, "the proxy {proxy} responded with HTTP {}", status.as_u16())
                 }
@@ -324,7 +330,16 @@ mod tests {
                 true,
                 "cannot be reached: the certificate of sso.example.com is self-signed)",
             ),
-            (proxy(ProxyFault::CredentialsRefused), true, "(the proxy http://p.example:3128 responded with HTTP 407"),
+            (
+                proxy(ProxyFault::CredentialsRefused(Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED))),
+                true,
+                "(the proxy http://p.example:3128 responded with HTTP 407: it requires other credentials)",
+            ),
+            (
+                proxy(ProxyFault::CredentialsRefused(None)),
+                true,
+                "(the proxy http://p.example:3128 requires other credentials)",
+            ),
             (
                 proxy(ProxyFault::Responded(StatusCode::BAD_GATEWAY)),
                 false,
