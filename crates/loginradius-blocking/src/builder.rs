@@ -1,12 +1,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use loginradius_proto::proxy::ProxySettings;
 use loginradius_proto::{App, Error, Retry};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Proxy};
+use loginradius_transport::{Roots, client_config};
+use ureq::Agent;
 
 use crate::client::Client;
-use crate::transport::Transport;
+use crate::transport::{Http, Transport};
+use crate::wire::{self, WireConnector};
 
 /// The settings of a [`Client`].
 ///
@@ -29,10 +31,18 @@ pub struct ClientBuilder {
     timeout: Duration,
     connect_timeout: Duration,
     retry: Retry,
-    proxy: Option<String>,
+    proxy: ProxySource,
     root_certificates: Option<Vec<u8>>,
     user_agent: Option<String>,
     agent: Option<Agent>,
+}
+
+/// Where the proxy comes from.
+enum ProxySource {
+    /// The environment's variables, or the user's own agent.
+    Default,
+    None,
+    Url(String),
 }
 
 impl Client {
@@ -58,7 +68,7 @@ impl ClientBuilder {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             retry: Retry::default(),
-            proxy: None,
+            proxy: ProxySource::Default,
             root_certificates: None,
             user_agent: None,
             agent: None,
@@ -85,14 +95,24 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so
-    /// on) or that of [your agent](Self::unmanaged_agent). Requests to this machine itself never go through a proxy.
+    /// Sets a proxy for all requests, as in `http://proxy.example.com:3128`. [`proxy`](crate::proxy) says which schemes
+    /// there are. Requests to this machine itself never go through a proxy.
+    ///
+    /// By default it is that of the environment, by the variables `https_proxy`, `all_proxy` and `no_proxy`, which are read
+    /// by [`build`](Self::build); or that of [your agent](Self::unmanaged_agent).
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = Some(url.into());
+        self.proxy = ProxySource::Url(url.into());
         self
     }
 
-    /// Trusts these root certificates (PEM, one or more) and no others. By default Mozilla's are trusted.
+    /// Sends all requests directly, whatever the environment or [your agent](Self::unmanaged_agent) says.
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = ProxySource::None;
+        self
+    }
+
+    /// Trusts these root certificates (PEM, one or more) and no others. By default the system's are trusted: those of
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and Mozilla's if the system has none.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
@@ -143,13 +163,6 @@ impl ClientBuilder {
         if self.agent.is_some() && self.root_certificates.is_some() {
             return Err(Error::configuration("set the root certificates on your own agent, not on the builder"));
         }
-        let proxy =
-            match &self.proxy {
-                Some(url) => Some(Proxy::new(url).map_err(|_| {
-                    Error::configuration("the proxy is not a URL such as http://proxy.example.com:3128")
-                })?),
-                None => None,
-            };
         let user_agent = match (&self.user_agent, &self.agent) {
             (Some(name), _) => Some(name.as_str()),
             (None, Some(_)) => None,
@@ -158,12 +171,19 @@ impl ClientBuilder {
         let user_agent = user_agent
             .map(|name| name.parse().map_err(|_| Error::configuration("the user agent cannot stand in a header")))
             .transpose()?;
-        let agent = match self.agent {
-            Some(agent) => agent,
-            None => own_agent(self.root_certificates.as_deref())?,
+        let proxies = match &self.proxy {
+            ProxySource::Default => None,
+            ProxySource::None => Some(ProxySettings::none()),
+            ProxySource::Url(url) => Some(ProxySettings::all(url)?),
         };
-        let transport =
-            Transport { agent, proxy, user_agent, timeout: self.timeout, connect_timeout: self.connect_timeout };
+        let http = match self.agent {
+            Some(agent) => Http::Unmanaged(agent, proxies),
+            None => {
+                let proxies = proxies.unwrap_or_else(environment);
+                Http::Managed(wire::agent(connector(&self.app, proxies, self.root_certificates.as_deref())?))
+            }
+        };
+        let transport = Transport { http, user_agent, timeout: self.timeout, connect_timeout: self.connect_timeout };
         Ok(Client::with(self.app, transport, self.timeout, self.retry))
     }
 }
@@ -175,20 +195,28 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-fn own_agent(root_certificates: Option<&[u8]>) -> Result<Agent, Error> {
-    let mut config = Agent::config_builder();
-    if let Some(pem) = root_certificates {
-        let unusable = || Error::configuration("the root certificates are not PEM");
-        let mut certificates = Vec::new();
-        for item in parse_pem(pem) {
-            if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {
-                certificates.push(certificate);
-            }
-        }
-        if certificates.is_empty() {
-            return Err(unusable());
-        }
-        config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(certificates)).build());
+/// Reads the variables of the environment. One that is not Unicode is kept as far as it is, and then refused.
+fn environment() -> ProxySettings {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    ProxySettings::from_variables(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+}
+
+fn connector(app: &App, proxies: ProxySettings, root_certificates: Option<&[u8]>) -> Result<WireConnector, Error> {
+    let service = app.service();
+    let mut needs_tls = false;
+    for base in [service.base(), service.api_host()] {
+        let uri =
+            base.to_string().parse().map_err(|_| Error::configuration("the base URL is not a URL: correct it"))?;
+        // A proxy that cannot be used is told now, and not at the first call.
+        proxies.proxy_for(&uri)?;
+        needs_tls |= uri.scheme() == Some(&http::uri::Scheme::HTTPS);
     }
-    Ok(config.build().into())
+    let roots = match root_certificates {
+        Some(pem) => Some(Roots::from_pem(pem)?),
+        // A machine without certificates can still call itself.
+        None if needs_tls => Some(Roots::system()?),
+        None => None,
+    };
+    let tls = roots.map(|roots| client_config(&roots)).transpose()?;
+    Ok(WireConnector { proxies, tls })
 }

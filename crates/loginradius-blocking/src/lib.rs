@@ -36,11 +36,22 @@
 //! Every request
 //!
 //! - goes to the addresses of the app's [`Service`] and nowhere else, and follows no redirect;
-//! - goes through no proxy if it is to this machine itself;
+//! - goes through the proxy that the environment or [`ClientBuilder::proxy`] asks for ([`proxy`] has the rules), and never
+//!   through one to this machine itself;
+//! - sends no cookie and keeps none, whatever features of ureq the program has turned on;
 //! - ends by a timeout ([`ClientBuilder::timeout`]);
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): ureq retries nothing by itself;
 //! - goes over a new connection if it must not be sent twice;
-//! - fails if its response is longer than 1 MiB.
+//! - fails if its response is longer than 1 MiB, has more than 300 header lines, or takes more than 1.5 MiB on the wire.
+//!
+//! # Certificates and cryptography
+//!
+//! The roots of the system are trusted, those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and
+//! Mozilla's if the system has none; or those of [`ClientBuilder::root_certificates`] alone.
+//!
+//! TLS is rustls, with the crypto provider that the program has installed. If it has installed none, that is aws-lc-rs if
+//! the feature `aws-lc-rs` is on, as `loginradius-async` turns it on for both, else ring (the feature `ring`, on by
+//! default). Without both features and without an installed provider, [`ClientBuilder::build`] returns an error.
 //!
 //! # Before the program ends
 //!
@@ -68,6 +79,8 @@ mod device_login;
 mod receiver;
 mod session;
 mod transport;
+mod unmanaged;
+mod wire;
 
 pub use builder::ClientBuilder;
 pub use cancel::Canceller;
@@ -75,11 +88,11 @@ pub use client::Client;
 pub use device_login::DeviceLogin;
 pub use loginradius_proto::session::{AdoptionReason, EndReason, SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
-    AccessToken, Api, ApiError, App, AuthorizationCode, BaseUrl, Body, BodyFormat, Call, ChallengeMethod,
-    ClientAuthentication, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow, DeviceProgress, Dialect, Endpoint, Error,
-    ErrorKind, FieldError, Flow, IdToken, Jwt, Nonce, Password, PendingDevice, RefreshToken, RequestBuilder,
-    ResponseReader, Retry, RevocationKey, Seed, SendOptions, Service, Step, TokenSet, UserAction, browser, http, jwt,
-    oauth, redacted,
+    AccessToken, Api, ApiError, App, AuthorizationCode, BaseUrl, Body, BodyFormat, Call, CertificateFault,
+    ChallengeMethod, ClientAuthentication, ClientSecret, CodeVerifier, ConnectFailure, DeviceCode, DeviceFlow,
+    DeviceProgress, Dialect, Endpoint, Error, ErrorKind, FieldError, Flow, IdToken, Jwt, Nonce, Password,
+    PendingDevice, ProxyFault, RefreshToken, RequestBuilder, ResponseReader, Retry, RevocationKey, Seed, SendOptions,
+    Service, Step, TokenSet, UserAction, browser, http, jwt, oauth, proxy, redacted,
 };
 pub use loginradius_store as store;
 pub use receiver::LoopbackReceiver;

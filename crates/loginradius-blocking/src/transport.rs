@@ -1,22 +1,38 @@
 //! One request over ureq, and what became of it.
 
+use std::error::Error as StdError;
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::header::USER_AGENT;
-use http::{HeaderValue, Request, Response};
-use loginradius_proto::{App, BaseUrl, Body, Error, SendOptions};
-use ureq::{Agent, AsSendBody, Proxy, Timeout};
+use http::header::{ACCEPT_ENCODING, USER_AGENT};
+use http::{HeaderValue, Request, Response, Uri};
+use loginradius_proto::proxy::ProxySettings;
+use loginradius_proto::{App, BaseUrl, Body, ConnectFailure, Error, SendOptions};
+use loginradius_transport::{receive, rustls, tls_failure};
+use ureq::{Agent, AsSendBody, Timeout};
+use zeroize::Zeroizing;
+
+use crate::unmanaged;
+use crate::wire::{self, BadHead, TooManyBytes};
+
+/// ureq adds times to the clock, which a longer one overflows.
+const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[derive(Debug)]
 pub(crate) struct Transport {
-    pub(crate) agent: Agent,
-    /// In place of the agent's own.
-    pub(crate) proxy: Option<Proxy>,
-    /// In place of the agent's own.
+    pub(crate) http: Http,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
+}
+
+/// What the requests are sent over.
+#[derive(Debug)]
+pub(crate) enum Http {
+    /// An agent of [`wire::agent`].
+    Managed(Agent),
+    /// The user's own agent, and the proxies that are set in place of the agent's.
+    Unmanaged(Agent, Option<ProxySettings>),
 }
 
 impl Transport {
@@ -46,12 +62,17 @@ impl Transport {
         mut request: Request<impl AsSendBody>,
         options: SendOptions,
     ) -> Result<Response<Body>, Error> {
-        let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
+        let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout).min(MAX_TIMEOUT);
+        let headers = request.headers_mut();
         if let Some(user_agent) = &self.user_agent {
-            request.headers_mut().insert(USER_AGENT, user_agent.clone());
+            headers.insert(USER_AGENT, user_agent.clone());
         }
-        let mut config = self
-            .agent
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let uri = request.uri().clone();
+        let agent = match &self.http {
+            Http::Managed(agent) | Http::Unmanaged(agent, _) => agent,
+        };
+        let mut config = agent
             .configure_request(request)
             .https_only(false) // `Service` has seen to it, and knows loopback
             .http_status_as_error(false)
@@ -60,85 +81,114 @@ impl Transport {
             .timeout_global(Some(timeout))
             .timeout_resolve(Some(self.connect_timeout.min(timeout)))
             .timeout_connect(Some(self.connect_timeout.min(timeout)));
-        if base.is_loopback() {
-            config = config.proxy(None);
-        } else if let Some(proxy) = &self.proxy {
-            config = config.proxy(Some(proxy.clone()));
+        match &self.http {
+            Http::Managed(_) => {}
+            Http::Unmanaged(..) if base.is_loopback() => config = config.proxy(None),
+            Http::Unmanaged(_, Some(proxies)) => config = config.proxy(unmanaged::proxy(proxies, &uri)?),
+            Http::Unmanaged(_, None) => {}
         }
         if options.fresh_connection {
             config = config.max_idle_age(Duration::ZERO);
         }
-        let response = self.agent.run(config.build()).map_err(failure)?;
+        let failure = |error| failure(&self.http, error, &uri);
+        let response = agent.run(config.build()).map_err(failure)?;
+        let received_at = SystemTime::now();
 
-        let (parts, body) = response.into_parts();
-        let mut bytes = Vec::new();
-        let read = body.into_reader().take(Body::LIMIT as u64 + 1).read_to_end(&mut bytes);
-        let body = Body::from(bytes);
-        read.map_err(|error| failure(ureq::Error::from(error)))?;
-        if body.as_bytes().len() > Body::LIMIT {
-            return Err(Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end"));
+        let (mut parts, body) = response.into_parts();
+        if let Http::Managed(_) = self.http {
+            parts.headers = wire::unpack(&parts.headers);
         }
-        Ok(Response::from_parts(parts, body))
+        let body = read(body.into_reader()).map_err(|error| match error {
+            ReadError::Io(error) => failure(ureq::Error::from(error)),
+            ReadError::TooLong => {
+                Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end")
+            }
+        })?;
+        receive(Response::from_parts(parts, body), received_at)
+    }
+}
+
+enum ReadError {
+    Io(io::Error),
+    TooLong,
+}
+
+fn read(mut reader: impl Read) -> Result<Body, ReadError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let mut chunk = Zeroizing::new([0; 16 << 10]);
+    loop {
+        let count = reader.read(&mut chunk[..]).map_err(ReadError::Io)?;
+        if count == 0 {
+            return Ok(Body::from(std::mem::take(&mut *bytes)));
+        }
+        if bytes.len() + count > Body::LIMIT {
+            return Err(ReadError::TooLong);
+        }
+        wire::append(&mut bytes, chunk.get(..count).unwrap_or_default());
     }
 }
 
 /// What ureq's error says of the request: *not sent* only if that is certain.
 ///
-/// ureq resolves, connects and completes the TLS handshake before it writes the request.
-fn failure(error: ureq::Error) -> Error {
+/// [`wire`] reports what it could not connect to as an [`Error`] of ours. An agent of the user's own resolves, connects and
+/// completes the TLS handshake before it writes the request, too.
+fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
     use ureq::Error as E;
-    let not_sent = match &error {
-        E::HostNotFound
-        | E::ConnectionFailed
-        | E::ConnectProxyFailed(_)
-        | E::InvalidProxyUrl
-        | E::Tls(_)
-        | E::TlsRequired
-        | E::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        E::Rustls(error) => is_refused_handshake(error),
-        E::Io(error) => is_before_the_request(error),
-        _ => false,
+    let error = match error {
+        E::Other(error) => match error.downcast::<Error>() {
+            Ok(error) => return *error,
+            Err(error) => E::Other(error),
+        },
+        error => error,
     };
+    if let (Http::Unmanaged(..), Some(failure)) = (http, connect_failure(&error, uri)) {
+        return Error::not_connected(failure);
+    }
     // An allow-list: other variants quote the URL or what the server sent.
-    let source: Box<dyn std::error::Error + Send + Sync> = match error {
-        E::Io(error) => Box::new(error),
-        E::HostNotFound | E::ConnectionFailed | E::Tls(_) | E::Rustls(_) | E::TlsRequired | E::Timeout(_) => {
-            Box::new(error)
-        }
-        E::ConnectProxyFailed(_) => "the proxy refused to connect".into(),
-        E::InvalidProxyUrl => "the proxy is not a URL such as http://proxy.example.com:3128".into(),
+    let source: Box<dyn StdError + Send + Sync> = match error {
+        E::Io(error) => match error.get_ref() {
+            Some(inner) if inner.is::<TooManyBytes>() || inner.is::<BadHead>() => inner.to_string().into(),
+            _ => Box::new(error),
+        },
+        E::Rustls(_) | E::Timeout(_) => Box::new(error),
         E::Protocol(_) | E::LargeResponseHeader(..) => "the response is not HTTP".into(),
         _ => "the HTTP client failed".into(),
     };
-    if not_sent { Error::not_sent(source) } else { Error::outcome_unknown(source) }
+    Error::outcome_unknown(source)
 }
 
-fn is_before_the_request(error: &io::Error) -> bool {
-    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return is_refused_handshake(error);
-    }
-    // The standard library has no kind for a name that was not found; nothing else says these words.
-    error.kind() == io::ErrorKind::ConnectionRefused
-        || error.to_string().starts_with("failed to lookup address information")
-}
-
-/// Errors that only come before the first byte of a request. An alert can also come after it (a TLS 1.3
-/// server refuses a client late), so only those alerts count that respond to a greeting.
-fn is_refused_handshake(error: &rustls::Error) -> bool {
-    use rustls::{AlertDescription as Alert, Error as E};
-    matches!(
-        error,
-        E::InvalidCertificate(_)
-            | E::PeerIncompatible(_)
-            | E::NoApplicationProtocol
-            | E::NoCertificatesPresented
-            | E::UnsupportedNameType
-            | E::AlertReceived(
-                Alert::HandshakeFailure
-                    | Alert::ProtocolVersion
-                    | Alert::InsufficientSecurity
-                    | Alert::UnrecognisedName
-                    | Alert::NoApplicationProtocol
-            )
-    )
+/// Returns why the user's own agent could not connect, if it certainly did not.
+fn connect_failure(error: &ureq::Error, uri: &Uri) -> Option<ConnectFailure> {
+    use ureq::Error as E;
+    let host = uri.host().unwrap_or_default().to_owned();
+    let address = || uri.authority().map(ToString::to_string).unwrap_or_default();
+    // Bytes that are not TLS may also have come after the request.
+    let tls = |error| {
+        tls_failure(error, &host, &address()).filter(|failure| !matches!(failure, ConnectFailure::NotTls { .. }))
+    };
+    Some(match error {
+        E::HostNotFound => ConnectFailure::NameNotFound { host: host.clone() },
+        E::ConnectionFailed => ConnectFailure::Unreachable { address: address() },
+        E::ConnectProxyFailed(_) | E::InvalidProxyUrl => unmanaged::proxy_failure(),
+        E::Tls(problem) => ConnectFailure::TlsRefused { address: address(), problem: (*problem).to_owned() },
+        E::TlsRequired => {
+            ConnectFailure::TlsRefused { address: address(), problem: "the agent was made without TLS".to_owned() }
+        }
+        E::Timeout(Timeout::Resolve | Timeout::Connect) => ConnectFailure::TimedOut { address: address() },
+        E::Rustls(error) => return tls(error),
+        E::Io(error) => {
+            if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                return tls(error);
+            }
+            match error.kind() {
+                io::ErrorKind::ConnectionRefused => ConnectFailure::Refused { address: address() },
+                // The standard library has no kind for a name that was not found; nothing else says these words.
+                _ if error.to_string().starts_with("failed to lookup address information") => {
+                    ConnectFailure::NameNotFound { host: host.clone() }
+                }
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
 }

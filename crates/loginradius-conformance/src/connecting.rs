@@ -1,7 +1,6 @@
 //! Failures before the request: they mean `NotSent` if that is certain, and only then.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use loginradius_emulator::Emulator;
@@ -13,7 +12,7 @@ use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::child;
 use crate::operations::{Operation, REFUSED, app};
-use crate::server::{Server, read_request};
+use crate::server::{BlackHole, Server, read_request};
 use crate::tls::Tls;
 
 fn settings(tls: &Tls) -> Settings {
@@ -61,21 +60,9 @@ fn the_longest_times_panic_nowhere<A: Adapter>() {
     client.within(Duration::MAX).call(&RequestDeviceCode::new()).unwrap();
 }
 
-/// Connections wait in a queue until they are accepted; if it is full, a new one is not even refused. How to fill the
-/// queue differs between systems.
 fn a_connect_timeout_means_not_sent<A: Adapter>() {
-    if !cfg!(target_os = "linux") {
-        return;
-    }
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    listener.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(20)) {
-        waiting.push(stream);
-    }
-
+    let Some(black_hole) = BlackHole::open() else { return };
+    let address = black_hole.address();
     let timeout = Duration::from_millis(100);
     let settings = Settings { connect_timeout: timeout, ..Settings::default() };
     let start = Instant::now();

@@ -25,13 +25,15 @@ mod misbehaviour;
 mod operations;
 mod own_endpoints;
 mod proxies;
+mod real_proxies;
 mod receiver;
 mod server;
 mod session;
 mod sessions;
 mod settings;
 mod store;
-mod tls;
+#[doc(hidden)]
+pub mod tls;
 
 #[doc(hidden)]
 pub use browser::begin_and_complete::cases as browser_begin_and_complete_cases;
@@ -64,6 +66,8 @@ pub use own_endpoints::cases as own_endpoints_cases;
 #[doc(hidden)]
 pub use proxies::cases as proxies_cases;
 #[doc(hidden)]
+pub use real_proxies::cases as real_proxies_cases;
+#[doc(hidden)]
 pub use sessions::basics::cases as session_basics_cases;
 #[doc(hidden)]
 pub use sessions::endings::cases as session_endings_cases;
@@ -83,7 +87,7 @@ pub use loginradius_emulator as emulator;
 pub use adapter::{Adapter, BoxError, DeviceLogin, Settings};
 pub use operations::secrets;
 pub use receiver::Receiver;
-pub use server::{Peer, Request, Server};
+pub use server::{BlackHole, Peer, Request, Server};
 pub use session::{OnEvent, Session, SessionSettings, Sessions};
 pub use store::{Counts, Store, StoreFault};
 
@@ -125,6 +129,9 @@ macro_rules! suite {
         }
         mod environment {
             $crate::environment!($adapter);
+        }
+        mod real_proxies {
+            $crate::real_proxies!($adapter);
         }
         mod settings {
             $crate::settings!($adapter);

@@ -40,6 +40,46 @@ pub struct Request {
     pub connection: usize,
 }
 
+/// An address that responds to no connection, as behind a firewall.
+#[derive(Debug)]
+pub struct BlackHole {
+    address: SocketAddr,
+    _listener: socket2::Socket,
+    _queue: Vec<TcpStream>,
+}
+
+impl BlackHole {
+    /// Opens one, or returns `None` on a system where that is not known to work.
+    ///
+    /// Connections wait in a queue until they are accepted; if it is full, a new one is not even refused. How to fill the
+    /// queue differs between systems.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system refuses a socket.
+    #[must_use]
+    pub fn open() -> Option<Self> {
+        if !cfg!(target_os = "linux") {
+            return None;
+        }
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(20)) {
+            queue.push(stream);
+        }
+        Some(Self { address, _listener: listener, _queue: queue })
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
 impl Server {
     /// Starts a server that calls `serve` for each connection, in a thread of its own.
     ///

@@ -12,7 +12,8 @@ use crate::operations::success;
 use crate::server::{Peer, Server, json, read_request};
 
 /// A certificate authority that no system trusts, and a server certificate that it has issued.
-pub(crate) struct Tls {
+#[derive(Debug)]
+pub struct Tls {
     /// The authority's certificate, in PEM.
     pub(crate) root: String,
     config: Arc<ServerConfig>,
@@ -20,7 +21,12 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Makes a certificate for these names and addresses.
-    pub(crate) fn of(names: &[&str]) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// If no certificate can be made.
+    #[must_use]
+    pub fn of(names: &[&str]) -> Self {
         Self::with(names, rustls::ALL_VERSIONS, false)
     }
 
@@ -56,8 +62,15 @@ impl Tls {
         Self { root: authority.pem(), config: Arc::new(config) }
     }
 
+    /// Returns the authority's certificate, in PEM.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
     /// Starts a server that responds to every request with a success.
-    pub(crate) fn server(&self) -> Server {
+    #[must_use]
+    pub fn server(&self) -> Server {
         self.serve(|stream, peer| {
             while let Some(request) = read_request(stream, peer.number()) {
                 peer.record(request);

@@ -1,0 +1,36 @@
+//! Proxies for an agent of the user's own.
+
+use http::Uri;
+use loginradius_proto::proxy::{ProxyScheme, ProxySettings};
+use loginradius_proto::{ConnectFailure, Error, ProxyFault};
+use ureq::{Proxy, ProxyProtocol};
+
+/// Returns the proxy for that request, as ureq knows it.
+pub(crate) fn proxy(proxies: &ProxySettings, uri: &Uri) -> Result<Option<Proxy>, Error> {
+    let Some(proxy) = proxies.proxy_for(uri)? else { return Ok(None) };
+    let protocol = match proxy.scheme() {
+        ProxyScheme::Http => ProxyProtocol::Http,
+        ProxyScheme::Https => ProxyProtocol::Https,
+        // ureq panics, unless some crate of the program has turned its feature for it on.
+        other => {
+            return Err(Error::configuration(format!(
+                "an agent of your own cannot be given a proxy of the scheme `{other}`: set the proxy on the agent",
+            )));
+        }
+    };
+    let mut builder = Proxy::builder(protocol).host(proxy.host()).port(proxy.port());
+    if let Some(username) = proxy.username() {
+        builder = builder.username(username);
+    }
+    if let Some(password) = proxy.password() {
+        builder = builder.password(password.expose());
+    }
+    let proxy = builder.build();
+    proxy.map(Some).map_err(|_| Error::configuration("ureq cannot use the proxy's URL: correct it"))
+}
+
+/// Makes the failure of a proxy of which ureq says no more.
+pub(crate) fn proxy_failure() -> ConnectFailure {
+    let fault = ProxyFault::Refused("it did not connect".to_owned());
+    ConnectFailure::Proxy { proxy: "of the agent".to_owned(), fault }
+}

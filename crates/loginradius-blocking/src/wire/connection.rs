@@ -1,0 +1,173 @@
+//! A connection as ureq uses it.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::head::{HeadReader, append};
+use super::socket::Stream;
+
+const OUTPUT_LENGTH: usize = 16 << 10;
+const INPUT_LENGTH: usize = 16 << 10;
+
+/// A connection that reads the heads of responses itself, and no more of a response than is allowed.
+pub(crate) struct Connection {
+    stream: Stream,
+    buffers: WireBuffers,
+    /// `None` once the head of the current response was read.
+    head: Option<HeadReader>,
+    /// Whether anything was read since the last request began.
+    has_read: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, buffers: WireBuffers::default(), head: Some(HeadReader::default()), has_read: true }
+    }
+
+    fn begin_request(&mut self) {
+        self.stream.begin_count();
+        self.head = Some(HeadReader::default());
+        self.has_read = false;
+    }
+
+    fn read_head(&mut self, mut head: HeadReader) -> Result<bool, ureq::Error> {
+        let mut chunk = Zeroizing::new([0; 4096]);
+        loop {
+            let count = self.stream.read(&mut chunk[..])?;
+            if count == 0 {
+                return Ok(false);
+            }
+            let whole = head.push(chunk.get(..count).unwrap_or_default());
+            if let Some(whole) = whole.map_err(|error| ureq::Error::Io(io::Error::other(error)))? {
+                self.buffers.push(&whole.packed);
+                self.buffers.push(&whole.rest);
+                return Ok(true);
+            }
+        }
+    }
+
+    fn read_body(&mut self) -> Result<bool, ureq::Error> {
+        let mut chunk = Zeroizing::new([0; INPUT_LENGTH]);
+        let count = self.stream.read(&mut chunk[..])?;
+        self.buffers.push(chunk.get(..count).unwrap_or_default());
+        Ok(count > 0)
+    }
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        if self.has_read {
+            self.begin_request();
+        }
+        self.stream.set_deadline(deadline(timeout));
+        let output = self.buffers.output.get(..amount).unwrap_or_default();
+        let sent = self.stream.write_all(output);
+        self.buffers.output.zeroize();
+        sent.map_err(|error| at_the_deadline(error, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.has_read = true;
+        self.stream.set_deadline(deadline(timeout));
+        let result = match self.head.take() {
+            Some(head) => self.read_head(head),
+            None => self.read_body(),
+        };
+        result.map_err(|error| match error {
+            ureq::Error::Io(error) => at_the_deadline(error, timeout),
+            other => other,
+        })
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.is_idle()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.stream.is_tls()
+    }
+}
+
+fn at_the_deadline(error: io::Error, timeout: NextTimeout) -> ureq::Error {
+    if error.kind() == io::ErrorKind::TimedOut { ureq::Error::Timeout(timeout.reason) } else { ureq::Error::Io(error) }
+}
+
+/// Returns when that time is over. ureq is given a time for every request.
+pub(super) fn deadline(timeout: NextTimeout) -> Instant {
+    let now = Instant::now();
+    now.checked_add(*timeout.after).unwrap_or(now)
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connection").field(&self.stream).finish()
+    }
+}
+
+/// The bytes of one connection that are not sent or not read yet. They are overwritten when they have been.
+#[derive(Default)]
+struct WireBuffers {
+    output: Zeroizing<Vec<u8>>,
+    input: Zeroizing<Vec<u8>>,
+    consumed: usize,
+    /// Whether ureq could use some of the input the last time.
+    has_progressed: bool,
+    scratch: Zeroizing<Vec<u8>>,
+}
+
+impl WireBuffers {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.consumed > 0 {
+            self.input.copy_within(self.consumed.., 0);
+            let left = self.input.len().saturating_sub(self.consumed);
+            self.input.truncate(left);
+            self.consumed = 0;
+        }
+        append(&mut self.input, bytes);
+    }
+}
+
+impl Buffers for WireBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        self.output.resize(OUTPUT_LENGTH, 0);
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        self.input.get(self.consumed..).unwrap_or_default()
+    }
+
+    // `Connection` appends to the input itself.
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        &mut []
+    }
+
+    fn input_appended(&mut self, _: usize) {}
+
+    fn input_consume(&mut self, amount: usize) {
+        self.has_progressed = amount > 0;
+        self.consumed += amount;
+        if self.consumed >= self.input.len() {
+            self.input.zeroize();
+            self.consumed = 0;
+        }
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.output.resize(OUTPUT_LENGTH, 0);
+        self.scratch.resize(INPUT_LENGTH, 0);
+        (&mut self.scratch, &mut self.output)
+    }
+
+    fn can_use_input(&self) -> bool {
+        !self.input().is_empty() && self.has_progressed
+    }
+}
