@@ -26,7 +26,7 @@ use crate::token::TokenSet;
 /// ```
 ///
 /// - **When it polls**: first one interval after the grant, then one interval after each response or failure.
-///   `slow_down` makes the interval 5 s longer for good.
+///   `slow_down` makes the interval 5 s longer for good, or as long as its `interval` says if that is longer.
 /// - **After a failure**: a lost response, HTTP 3xx, 408, 429 or 5xx, and a body that is not LoginRadius's are failures.
 ///   The wait doubles with each, up to 60 s, less a random part of at most a quarter; it is never shorter than the
 ///   interval or `Retry-After`. A response of LoginRadius clears this backoff. A 429 without `Retry-After` also makes the
@@ -132,7 +132,7 @@ enum State {
 }
 
 impl DeviceFlow {
-    /// What `slow_down` adds to the interval (RFC 8628, section 3.5).
+    /// What `slow_down` adds to the interval (RFC 8628, section 3.5), unless it asks for a longer one.
     const SLOW_DOWN: Duration = Duration::from_secs(5);
     /// The longest backoff, unless the interval itself is longer.
     const MAX_BACKOFF: Duration = Duration::from_secs(60);
@@ -311,18 +311,16 @@ impl DeviceFlow {
             Err(error) => error.of(self.poll.name()).to(self.app.service()),
         };
         let api_error = error.api_error();
-        if let Some(interval) = api_error.and_then(|api_error| api_error.interval) {
-            self.grant.interval = self.grant.interval.max(interval);
-        }
         match api_error.and_then(|api_error| api_error.oauth_error.as_deref()) {
             Some("authorization_pending") => {
                 // A login that is still pending has not yielded its tokens to an earlier poll.
                 self.lost_response = None;
                 self.progress = Some(DeviceProgress::Pending);
+                self.lengthen_interval(&error, Duration::ZERO);
                 self.not_decided(&error, now);
             }
             Some("slow_down") => {
-                self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
+                self.lengthen_interval(&error, Self::SLOW_DOWN);
                 self.progress = Some(DeviceProgress::SlowedDown { interval: self.grant.interval });
                 self.not_decided(&error, now);
             }
@@ -345,6 +343,12 @@ impl DeviceFlow {
         }
     }
 
+    /// Makes the interval longer by that time, or as long as the response asks for if that is longer.
+    fn lengthen_interval(&mut self, error: &Error, time: Duration) {
+        let requested = error.api_error().and_then(|api_error| api_error.interval).unwrap_or_default();
+        self.grant.interval = self.grant.interval.saturating_add(time).max(requested);
+    }
+
     fn not_decided(&mut self, error: &Error, now: Instant) {
         self.failures_in_a_row = 0;
         self.last_failure = None;
@@ -356,9 +360,8 @@ impl DeviceFlow {
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         let retry_after = error.retry_after();
         let status = error.http_status().map(|status| status.as_u16());
-        if status == Some(429) && retry_after.is_none() {
-            self.grant.interval = self.grant.interval.saturating_add(Self::SLOW_DOWN);
-        }
+        let is_bare_429 = status == Some(429) && retry_after.is_none();
+        self.lengthen_interval(&error, if is_bare_429 { Self::SLOW_DOWN } else { Duration::ZERO });
         if error.kind() == ErrorKind::OutcomeUnknown || matches!(status, Some(200..=299 | 500..=599)) {
             self.lost_response = Some(error.clone());
         }

@@ -297,15 +297,34 @@ fn slow_down_makes_the_interval_longer_for_good() {
 }
 
 #[test]
-fn slow_down_with_a_longer_interval_takes_that_too() {
-    let mut device = Device::new(5, 600);
-    device.poll();
-    device.responds(400, r#"{"error":"slow_down","interval":20}"#);
-    assert_eq!(device.poll(), s(25));
-    device.responds(400, r#"{"error":"slow_down","interval":2}"#);
-    assert_eq!(device.poll(), s(30));
-    device.responds(400, r#"{"error":"authorization_pending","interval":40}"#);
-    assert_eq!(device.poll(), s(40));
+fn the_interval_grows_to_the_longer_of_five_seconds_more_and_what_the_server_asks_for() {
+    let rows = [
+        // The interval before, the response, the interval afterwards.
+        (2, 400, r#"{"error":"slow_down","interval":8}"#, 8),
+        (2, 400, r#"{"error":"slow_down","interval":7}"#, 7),
+        (2, 400, r#"{"error":"slow_down","interval":6}"#, 7),
+        (5, 400, r#"{"error":"slow_down","interval":"20"}"#, 20),
+        (5, 400, r#"{"error":"slow_down","interval":2}"#, 10),
+        (5, 400, r#"{"error":"slow_down","interval":-2}"#, 10),
+        (5, 400, r#"{"error":"slow_down","interval":"soon"}"#, 10),
+        (5, 400, r#"{"error":"slow_down"}"#, 10),
+        (5, 429, r#"{"error":"slow_down","interval":40}"#, 40),
+        (5, 429, r#"{"ErrorCode":4711,"Message":"too many","interval":40}"#, 40),
+        (5, 429, r#"{"ErrorCode":4711,"Message":"too many","interval":8}"#, 10),
+        (5, 429, "Too many requests", 10),
+        (5, 400, r#"{"error":"authorization_pending","interval":40}"#, 40),
+        (5, 400, r#"{"error":"authorization_pending","interval":4}"#, 5),
+        (5, 503, r#"{"error":"server_error","interval":40}"#, 40),
+    ];
+    for (before, status, body, afterwards) in rows {
+        let mut device = Device::new(before, 600);
+        device.poll();
+        device.responds(status, body);
+        device.poll();
+        // A response clears what was backoff and not interval.
+        device.responds(400, PENDING);
+        assert_eq!(device.poll(), s(afterwards), "{before} s, {status} {body}");
+    }
 }
 
 #[test]
