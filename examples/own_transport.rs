@@ -9,11 +9,12 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
 use loginradius_examples::{DeviceOptions, Output, Result};
-use loginradius_proto::http::{Request, Response};
+use loginradius_proto::http::header::DATE;
+use loginradius_proto::http::{HeaderValue, Request, Response};
 use loginradius_proto::oauth::RequestDeviceCode;
 use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Seed, SendOptions, Step};
 
@@ -151,5 +152,9 @@ fn read(bytes: &[u8]) -> Option<Response<Body>> {
         }
         response = response.header(name, value.trim());
     }
-    response.body(Body::from(body.to_vec())).ok()
+    let mut response = response.body(Body::from(body.to_vec())).ok()?;
+    // A date in `Retry-After` counts from there.
+    let received = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())).ok()?;
+    response.headers_mut().entry(DATE).or_insert(received);
+    Some(response)
 }

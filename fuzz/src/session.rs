@@ -185,12 +185,11 @@ fn lasting_fields(record: &StoredRecord) -> Vec<Value> {
     // Without these, and with an empty one, a record says the same.
     let replaced =
         Some(field(record, "replaced")).filter(|replaced| replaced.as_array().is_some_and(|all| !all.is_empty()));
-    let lifetime = Some(field(record, "lifetime_ms")).filter(|lifetime| lifetime != 0);
     // Such a token cannot be sent.
     let usable = |token: &str| !token.is_empty() && !token.contains(char::is_control);
     let refresh_token = Some(field(record, "refresh_token")).filter(|token| token.as_str().is_some_and(usable));
-    fields.extend([replaced, lifetime, refresh_token].map(Option::unwrap_or_default));
-    fields.push(field(record, "obtained_at_unix_ms"));
+    fields.extend([replaced, refresh_token].map(Option::unwrap_or_default));
+    fields.extend(["obtained_at_unix_ms", "lifetime_ms"].map(|name| field(record, name)));
     fields
 }
 
@@ -375,8 +374,6 @@ impl IssuedToken {
         requested_at_wall: SystemTime,
         lifetime: Option<Duration>,
     ) -> Self {
-        // A lifetime of 0 is unknown.
-        let lifetime = lifetime.filter(|lifetime| !lifetime.is_zero());
         Self { login, requested_at, requested_at_wall, lifetime, rejected: false }
     }
 

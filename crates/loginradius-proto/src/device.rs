@@ -11,6 +11,7 @@ use crate::jitter::{Jitter, Seed, after, doubled};
 use crate::oauth::{DeviceGrant, RequestTokens};
 use crate::secret::DeviceCode;
 use crate::token::TokenSet;
+use crate::wire::number;
 
 /// The device flow: polls LoginRadius until the user has decided or the device code expires
 /// ([RFC 8628, sections 3.4 and 3.5]).
@@ -29,8 +30,8 @@ use crate::token::TokenSet;
 ///   `slow_down` makes the interval 5 s longer for good, or as long as its `interval` says if that is longer.
 /// - **After a failure**: a lost response, HTTP 3xx, 408, 429 or 5xx, and a body that is not LoginRadius's are failures.
 ///   The wait doubles with each, up to 60 s, less a random part of at most a quarter; it is never shorter than the
-///   interval or `Retry-After`. A response of LoginRadius clears this backoff. A 429 without `Retry-After` also makes the
-///   interval 5 s longer.
+///   interval or `Retry-After`, of which more than a day counts as a day. A response of LoginRadius clears this backoff.
+///   A 429 without `Retry-After` also makes the interval 5 s longer.
 /// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of the
 ///   lifetime, so that a late decision is not missed.
 /// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for
@@ -181,7 +182,9 @@ impl DeviceFlow {
         let age = clock.duration_since(pending.arrived_at).unwrap_or_default();
         flow.expires_at = after(now, pending.grant.expires_in.saturating_sub(age));
         flow.round_trip = pending.round_trip;
-        flow.not_before = pending.not_before.map(|time| after(now, time.duration_since(clock).unwrap_or_default()));
+        // A clock that was set back must not make the server's wait longer either.
+        let left = |time: SystemTime| time.duration_since(clock).unwrap_or_default().min(number::MAX_RETRY_AFTER);
+        flow.not_before = pending.not_before.map(|time| after(now, left(time)));
         flow.must_poll = true;
         flow.plan_next_poll();
         flow

@@ -395,7 +395,7 @@ impl Error {
     }
 
     /// Returns how long to wait before trying again, counted from when the error was returned, if the server asked for it
-    /// (`Retry-After`, [RFC 9110, section 10.2.3]) or the error was made with it.
+    /// (`Retry-After`, [RFC 9110, section 10.2.3]; more than a day counts as a day) or the error was made with it.
     ///
     /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     #[must_use]

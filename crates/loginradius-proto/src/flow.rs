@@ -68,6 +68,8 @@ use crate::redacted::redacted;
 ///   [`Error::outcome_unknown`], never cut;
 /// - returns [`Error::not_connected`] or [`Error::not_sent`] only if nothing was sent, and otherwise
 ///   [`Error::outcome_unknown`]: that decides what may be sent again;
+/// - adds the header `Date` with the time of receipt to a response that has none ([RFC 9110, section 6.6.1]): the core has
+///   no clock, and a date in `Retry-After` counts from there;
 /// - shows no URL, header or body in a log or in an error's source: it logs requests through [`redacted`](crate::redacted).
 ///
 /// ```
@@ -96,6 +98,8 @@ use crate::redacted::redacted;
 /// # let now = SendOptions::new(Instant::now());
 /// # assert!(send(&HttpClient, http::Request::new(Body::empty()), now).unwrap_err().is_outcome_unknown());
 /// ```
+///
+/// [RFC 9110, section 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
 #[doc(alias("state machine", "sans-io", "driver"))]
 pub trait Flow {
     /// What the flow yields if it succeeds.
@@ -220,7 +224,7 @@ pub struct Retry {
     /// taken off at random.
     pub first_wait: Duration,
     /// The longest wait; 10 s by default. If the server asks for a longer one (`Retry-After`), the call ends instead with
-    /// an error that says how long ([`Error::retry_after`]).
+    /// an error that says how long ([`Error::retry_after`]). A `Retry-After` of more than a day counts as a day.
     pub max_wait: Duration,
 }
 

@@ -24,7 +24,8 @@ pub struct TokenSet {
     /// The token's type exactly as it was sent, for information only. LoginRadius documents `access_token`, `Bearer` and
     /// `bearer`.
     pub token_type: Option<String>,
-    /// How long the access token is valid, from when the response was made; `None` if that is missing or unreadable.
+    /// How long the access token is valid, from when the response was made; `None` if that is missing or unreadable. Zero
+    /// if it is over already: a negative number, or a date that is past.
     ///
     /// LoginRadius documents lifetimes from minutes to 360 days. All its ways of writing them are read: under the names
     /// `expires_in`, `expires` and `expire_in`; as a number of seconds, a string of one, or a date.

@@ -248,8 +248,9 @@ fn a_lifetime_in_any_form_is_not_cut_short() {
     for (member, least, most) in [
         (r#""interval":5"#, s(1800), s(1800)),
         (r#""interval":5,"expires_in":null"#, s(1800), s(1800)),
-        (r#""interval":5,"expires_in":0"#, s(1800), s(1800)),
-        (r#""interval":5,"expires_in":-1"#, s(1800), s(1800)),
+        (r#""interval":5,"expires_in":0"#, s(0), s(0)),
+        (r#""interval":5,"expires_in":-1"#, s(0), s(0)),
+        (r#""interval":5,"expires_in":"-3600""#, s(0), s(0)),
         (r#""interval":5,"expires_in":"soon""#, s(1800), s(1800)),
         (r#""interval":5,"expires_in":"60""#, s(60), s(60)),
         (r#""interval":5,"expires":60"#, s(60), s(60)),
@@ -261,6 +262,21 @@ fn a_lifetime_in_any_form_is_not_cut_short() {
         let device = Device::with(member);
         let lifetime = device.flow.expires_at() - start();
         assert!(lifetime >= least && lifetime <= most, "{member}: {lifetime:?}");
+    }
+}
+
+#[test]
+fn codes_that_are_over_already_end_the_flow_without_a_poll() {
+    for lifetime in ["0", "-1", "\"-3600\"", "-1e30"] {
+        let members = format!(r#""interval":5,"expires_in":{lifetime}"#);
+        let mut device = Device::with(&members);
+        assert_eq!(device.error().kind(), ErrorKind::Expired, "{lifetime}");
+        assert_eq!((device.polls, device.clock()), (0, s(0)), "{lifetime}");
+        // A resumed flow polls once, as clocks differ.
+        let mut resumed = Device::with(&members).stored();
+        assert_eq!(resumed.poll(), s(5), "{lifetime}");
+        resumed.responds(400, PENDING);
+        assert_eq!(resumed.error().kind(), ErrorKind::Expired, "{lifetime}");
     }
 }
 
@@ -321,7 +337,7 @@ fn the_interval_grows_to_the_longer_of_five_seconds_more_and_what_the_server_ask
         device.poll();
         device.responds(status, body);
         device.poll();
-        // A response clears what was backoff and not interval.
+        // A login that is pending clears the backoff, and not the interval.
         device.responds(400, PENDING);
         assert_eq!(device.poll(), s(afterwards), "{before} s, {status} {body}");
     }

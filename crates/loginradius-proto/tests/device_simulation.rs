@@ -244,8 +244,8 @@ impl Simulation {
         let (lifetime_member, lifetime) = match rng.within(0, 29) {
             _ if endless => (r#","expires_in":1e30"#.to_owned(), NEVER),
             0 => (String::new(), 30 * MINUTE),
-            1 => (r#","expires_in":-1"#.to_owned(), 30 * MINUTE),
-            2 => (r#","expires_in":0"#.to_owned(), 30 * MINUTE),
+            1 => (r#","expires_in":null"#.to_owned(), 30 * MINUTE),
+            2 => (r#","expires_in":"soon""#.to_owned(), 30 * MINUTE),
             3..=5 => (format!(r#","expires_in":"{}""#, lifetime / SECOND), lifetime),
             6..=8 => (format!(r#","expires":{}.0"#, lifetime / SECOND), lifetime),
             9..=11 => (format!(r#","expire_in":"{}""#, lifetime / SECOND), lifetime),

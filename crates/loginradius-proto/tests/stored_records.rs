@@ -525,10 +525,13 @@ fn an_error_names_the_place_of_the_record() {
 }
 
 #[test]
-fn a_lifetime_of_zero_is_unknown() {
+fn a_lifetime_of_zero_is_over() {
     let json = OLDER[0].1;
     let lifetime = json.find("\"lifetime_ms\":").expect("a lifetime") + "\"lifetime_ms\":".len();
     let end = lifetime + json[lifetime..].find(|letter: char| !letter.is_ascii_digit()).expect("an end");
     let json = format!("{}0{}", &json[..lifetime], &json[end..]);
-    assert_eq!(read(&StoredRecord::from_bytes(json)).token(), "a1");
+    let mut scene = Scene::empty();
+    scene.stored = Some(StoredRecord::from_bytes(json));
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
 }

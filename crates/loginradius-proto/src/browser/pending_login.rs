@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::oauth::AccessTokenByCode;
 use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken, Nonce};
 use crate::token::TokenSet;
-use crate::wire::refusal;
+use crate::wire::{number, refusal};
 
 /// A login of an [`AuthorizationRequest`](super::AuthorizationRequest) that waits for its callback.
 ///
@@ -263,10 +263,9 @@ fn list(names: &[&str], between: &str) -> String {
 
 /// Reads the tokens that come with an access token (RFC 6749, section 4.2.2), which LoginRadius calls `token`.
 fn tokens(callback: &Callback, token: &str) -> Result<TokenSet, Error> {
-    let seconds = callback.single("expires_in")?.and_then(|seconds| seconds.parse().ok());
     Ok(TokenSet {
         token_type: callback.single("token_type")?.map(str::to_owned),
-        expires_in: seconds.map(Duration::from_secs),
+        expires_in: callback.single("expires_in")?.and_then(number::lifetime_in).filter(|time| *time < Duration::MAX),
         scope: callback.single("scope")?.map(str::to_owned),
         ..TokenSet::new(AccessToken::new(token))
     })

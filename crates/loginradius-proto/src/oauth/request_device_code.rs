@@ -99,7 +99,7 @@ pub struct DeviceGrant {
     /// The minimum time between two polls: 5 s if the server sent none, and 1 s if it sent less than that.
     pub interval: Duration,
     /// How long the codes are valid, from when the response was made: 1800 s, the lifetime that LoginRadius documents, if
-    /// the server sent none or 0.
+    /// the server sent none that can be read. Zero if they are over already: a negative number, or a date that is past.
     pub expires_in: Duration,
     /// When the request for the codes was sent, if a flow sent it
     /// ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)). It is not stored.
@@ -172,7 +172,6 @@ impl DeviceGrant {
             return Err(FieldProblem::control_character("device_code"));
         }
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
-        let lifetime = head.lifetime_or_max(object).filter(|time| !time.is_zero());
         Ok(Self {
             device_code: DeviceCode::new(device_code),
             user_code: needed("user_code")?,
@@ -181,7 +180,7 @@ impl DeviceGrant {
             // A device can do without it, so the grant is not lost if it cannot be read.
             verification_uri_complete: either("verification_uri_complete", "verification_url_complete").unwrap_or(None),
             interval: interval.max(Self::MIN_INTERVAL),
-            expires_in: lifetime.unwrap_or(Self::DEFAULT_LIFETIME),
+            expires_in: head.lifetime_or_max(object).unwrap_or(Self::DEFAULT_LIFETIME),
             requested_at: None,
         })
     }

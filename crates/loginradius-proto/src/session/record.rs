@@ -45,7 +45,7 @@ pub(super) struct Tokens {
     pub(super) id_token: Option<IdToken>,
     /// When their request was sent.
     pub(super) obtained_at: SystemTime,
-    /// `None` if unknown, and 0 counts as unknown: the access token is valid until it is rejected.
+    /// `None` if unknown: the access token is valid until it is rejected.
     pub(super) lifetime: Option<Duration>,
 }
 
@@ -104,10 +104,7 @@ impl Tokens {
             scope: tokens.scope,
             id_token: tokens.id_token,
             obtained_at: whole_millis(obtained_at),
-            lifetime: tokens
-                .expires_in
-                .filter(|lifetime| !lifetime.is_zero())
-                .map(|lifetime| Duration::from_millis(millis(lifetime).max(1))),
+            lifetime: tokens.expires_in.map(|lifetime| Duration::from_millis(millis(lifetime))),
         }
     }
 
@@ -348,7 +345,7 @@ impl SessionRecord {
                 scope: stored.scope,
                 id_token: stored.id_token.map(|token| IdToken::new(token.as_str())),
                 obtained_at: date(stored.obtained_at_unix_ms)?,
-                lifetime: stored.lifetime_ms.filter(|lifetime| *lifetime > 0).map(Duration::from_millis),
+                lifetime: stored.lifetime_ms.map(Duration::from_millis),
             },
             intent: stored.intent.and_then(intent),
             backoff: stored.hold.and_then(backoff),

@@ -34,10 +34,7 @@ impl ResponseHead {
 
     /// Reads the lifetime, as `Duration::MAX` if it is too long for a `Duration`.
     pub(crate) fn lifetime_or_max(&self, object: &Object<'_>) -> Option<Duration> {
-        ["expires_in", "expires", "expire_in"].iter().find_map(|name| {
-            let raw = object.raw(name)?;
-            number::seconds(raw).or_else(|| number::until(raw, self.date?))
-        })
+        ["expires_in", "expires", "expire_in"].iter().find_map(|name| number::lifetime(object.raw(name)?, self.date))
     }
 
     /// Returns the body as text. Bytes that are not UTF-8 are replaced.

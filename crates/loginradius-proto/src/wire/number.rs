@@ -7,37 +7,62 @@ use serde_json::value::RawValue;
 /// Reads a number of seconds, written as a JSON number or as a string of one. `None` if it is negative or no number;
 /// `Duration::MAX` if it is too large for a `Duration`.
 pub(crate) fn seconds(raw: &RawValue) -> Option<Duration> {
+    seconds_in(&unquoted(raw)?)
+}
+
+/// Reads a lifetime: a number of seconds as of [`seconds`], or a date (RFC 3339), which counts from `now`.
+///
+/// Zero if the number is negative or the date is past: what ended before is over, and not without an end. `None` if it is
+/// neither, or a date and `now` is not known.
+pub(crate) fn lifetime(raw: &RawValue, now: Option<SystemTime>) -> Option<Duration> {
     let text = unquoted(raw)?;
-    let text = text.trim();
-    if let Ok(whole) = text.parse::<u64>() {
+    lifetime_in(&text).or_else(|| until(&text, now?))
+}
+
+/// Reads a lifetime that is written as a number of seconds, as of [`lifetime`].
+pub(crate) fn lifetime_in(text: &str) -> Option<Duration> {
+    let is_negative = || number_in(text).is_some_and(|number| number < 0.0);
+    seconds_in(text).or_else(|| is_negative().then_some(Duration::ZERO))
+}
+
+fn seconds_in(text: &str) -> Option<Duration> {
+    if let Ok(whole) = text.trim().parse::<u64>() {
         return Some(Duration::from_secs(whole));
     }
-    // `f64` parses words such as "inf", too.
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) {
-        return None;
-    }
-    let number = text.parse::<f64>().ok().filter(|number| *number >= 0.0)?;
+    let number = number_in(text).filter(|number| *number >= 0.0)?;
     Some(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }
 
-/// Reads a date (RFC 3339) as the time from `now` to it; `None` if it is no date or before `now`.
-pub(crate) fn until(raw: &RawValue, now: SystemTime) -> Option<Duration> {
-    let date: jiff::Timestamp = unquoted(raw)?.trim().parse().ok()?;
-    let millis = u64::try_from(date.as_millisecond()).ok()?;
-    (SystemTime::UNIX_EPOCH + Duration::from_millis(millis)).duration_since(now).ok()
+fn number_in(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    // `f64` parses words such as "inf", too.
+    unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.').then(|| text.parse().ok())?
 }
 
-/// Reads the value of `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date, which is taken relative to the
-/// response's own `Date`, so that a wrong clock of the server makes no wait of years.
+fn until(text: &str, now: SystemTime) -> Option<Duration> {
+    let date: jiff::Timestamp = text.trim().parse().ok()?;
+    let millis = u64::try_from(date.as_millisecond()).unwrap_or_default();
+    Some((SystemTime::UNIX_EPOCH + Duration::from_millis(millis)).duration_since(now).unwrap_or_default())
+}
+
+/// The longest wait that a server can ask for, whatever its header says and whichever clock it goes by.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Reads the value of `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date in any form of [section 5.6.7], which
+/// is taken relative to the response's own `Date`, so that a wrong clock of the server does not matter. At most
+/// [`MAX_RETRY_AFTER`].
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+/// [section 5.6.7]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
 pub(crate) fn retry_after(value: &str, date: Option<SystemTime>) -> Option<Duration> {
     let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
-    }
-    let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(date?).unwrap_or_default())
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.parse().map_or(Duration::MAX, Duration::from_secs)
+    } else {
+        httpdate::parse_http_date(value).ok()?.duration_since(date?).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 fn unquoted(raw: &RawValue) -> Option<String> {
@@ -53,44 +78,86 @@ mod tests {
         RawValue::from_string(text.to_owned()).unwrap()
     }
 
+    fn date(text: &str) -> SystemTime {
+        httpdate::parse_http_date(text).unwrap()
+    }
+
     #[test]
     fn seconds_in_every_way_that_servers_write_them() {
-        let read = |text| seconds(&raw(text));
-        assert_eq!(read("3600"), Some(Duration::from_secs(3600)));
-        assert_eq!(read("\"3600\""), Some(Duration::from_secs(3600)));
-        assert_eq!(read("\" 5 \""), Some(Duration::from_secs(5)));
-        assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
-        assert_eq!(read("3.6e3"), Some(Duration::from_secs(3600)));
-        assert_eq!(read("0"), Some(Duration::ZERO));
-        assert_eq!(read("1e30"), Some(Duration::MAX));
-        assert_eq!(read("1e999"), Some(Duration::MAX));
-        assert_eq!(read("18446744073709551616"), Some(Duration::MAX));
-        for unreadable in ["-1", "-0.5", "null", "true", "[]", "{}", "\"\"", "\"soon\"", "\"inf\"", "\"NaN\""] {
-            assert_eq!(read(unreadable), None, "{unreadable}");
+        let both = |text| (seconds(&raw(text)), lifetime(&raw(text), None));
+        for (text, expected) in [
+            ("3600", Duration::from_secs(3600)),
+            ("\"3600\"", Duration::from_secs(3600)),
+            ("\" 5 \"", Duration::from_secs(5)),
+            ("\"+5\"", Duration::from_secs(5)),
+            ("1.5", Duration::from_millis(1500)),
+            ("3.6e3", Duration::from_secs(3600)),
+            ("0", Duration::ZERO),
+            ("-0", Duration::ZERO),
+            ("\"0.0\"", Duration::ZERO),
+            ("1e30", Duration::MAX),
+            ("1e999", Duration::MAX),
+            ("18446744073709551616", Duration::MAX),
+        ] {
+            assert_eq!(both(text), (Some(expected), Some(expected)), "{text}");
+        }
+        for negative in ["-1", "\"-1\"", "\" -3600 \"", "-0.5", "-1e30", "-1e999", "-18446744073709551616"] {
+            assert_eq!(both(negative), (None, Some(Duration::ZERO)), "{negative}");
+        }
+        for unreadable in [
+            "null", "true", "[]", "{}", "\"\"", "\"soon\"", "\"inf\"", "\"+inf\"", "\"-inf\"", "\"NaN\"", "\"-\"",
+            "\"--1\"", "\"- 1\"", "\"-1 s\"",
+        ] {
+            assert_eq!(both(unreadable), (None, None), "{unreadable}");
         }
     }
 
     #[test]
-    fn a_date_is_the_time_until_it() {
-        let noon = httpdate::parse_http_date("Wed, 28 Feb 2018 07:55:00 GMT").unwrap();
-        let read = |text| until(&raw(text), noon);
-        assert_eq!(read("\"2018-02-28T07:55:59.6519482Z\""), Some(Duration::from_millis(59_651)));
-        assert_eq!(read("\"2018-02-28T09:56:00+02:00\""), Some(Duration::from_secs(60)));
-        assert_eq!(read("\"2018-02-28T07:00:00Z\""), None);
-        assert_eq!(read("\"tomorrow\""), None);
-        assert_eq!(read("3600"), None);
+    fn a_date_is_the_time_until_it_and_zero_if_it_is_past() {
+        let read = |text| lifetime(&raw(text), Some(date("Wed, 28 Feb 2018 07:55:00 GMT")));
+        for (text, expected) in [
+            ("\"2018-02-28T07:55:59.6519482Z\"", Some(Duration::from_millis(59_651))),
+            ("\"2018-02-28T09:56:00+02:00\"", Some(Duration::from_secs(60))),
+            ("\"2018-02-28T07:55:00Z\"", Some(Duration::ZERO)),
+            ("\"2018-02-28T07:00:00Z\"", Some(Duration::ZERO)),
+            ("\"1969-12-31T23:59:59Z\"", Some(Duration::ZERO)),
+            ("\"0001-01-01T00:00:00Z\"", Some(Duration::ZERO)),
+            ("\"tomorrow\"", None),
+            ("\"2018-02-28\"", None),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+        assert_eq!(lifetime(&raw("\"2018-02-28T07:55:59Z\""), None), None, "from when is not known");
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_relative_to_the_response() {
-        let date = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").ok();
+    fn retry_after_is_seconds_or_a_date_and_a_day_at_most() {
+        // RFC 9110, section 5.6.7: the three forms of one moment.
+        const FORMS: [&str; 3] =
+            ["Sun, 06 Nov 1994 08:50:07 GMT", "Sunday, 06-Nov-94 08:50:07 GMT", "Sun Nov  6 08:50:07 1994"];
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let now = date("Sun, 06 Nov 1994 08:49:37 GMT");
+        let rows = [
+            ("0", now, Some(Duration::ZERO)),
+            ("120", now, Some(Duration::from_secs(120))),
+            ("86400", now, Some(DAY)),
+            ("86401", now, Some(DAY)),
+            ("18446744073709551615", now, Some(DAY)),
+            ("99999999999999999999999", now, Some(DAY)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", now, Some(Duration::ZERO)),
+            ("Mon, 07 Nov 1994 08:49:37 GMT", now, Some(DAY)),
+            ("Wed, 21 Oct 2065 07:28:00 GMT", now, Some(DAY)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", now, Some(DAY)),
+            // The response's own clock is wrong by decades.
+            (FORMS[0], date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(DAY)),
+            (FORMS[0], date("Fri, 31 Dec 9999 23:59:59 GMT"), Some(Duration::ZERO)),
+        ];
+        let forms = FORMS.map(|form| (form, now, Some(Duration::from_secs(30))));
+        let nonsense = ["", "-1", "1.5", "soon", "٣", "Sun, 06 Nov 1994", "1994-11-06T08:50:07Z"];
+        for (value, date, expected) in rows.into_iter().chain(forms).chain(nonsense.map(|value| (value, now, None))) {
+            assert_eq!(retry_after(value, Some(date)), expected, "{value}");
+        }
         assert_eq!(retry_after("120", None), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after("99999999999999999999999", None), Some(Duration::MAX));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:07 GMT", date), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", date), Some(Duration::ZERO));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:07 GMT", None), None);
-        for nonsense in ["", "-1", "1.5", "soon", "٣"] {
-            assert_eq!(retry_after(nonsense, date), None, "{nonsense}");
-        }
+        assert_eq!(retry_after(FORMS[0], None), None);
     }
 }

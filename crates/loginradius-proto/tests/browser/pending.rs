@@ -313,8 +313,11 @@ fn tokens_come_with_their_lifetime_type_and_scope() {
     let tokens = read("&expires_in=3600&token_type=Bearer&scope=a+b");
     assert_eq!(tokens.expires_in, Some(60 * MINUTE));
     assert_eq!((tokens.token_type.as_deref(), tokens.scope.as_deref()), (Some("Bearer"), Some("a b")));
-    for unreadable in ["", "&expires_in=", "&expires_in=soon", "&expires_in=-1", "&expires_in=99999999999999999999"] {
+    for unreadable in ["", "&expires_in=", "&expires_in=soon", "&expires_in=-", "&expires_in=99999999999999999999"] {
         assert_eq!(read(unreadable).expires_in, None, "{unreadable}");
+    }
+    for over in ["0", "-1", "-3600"] {
+        assert_eq!(read(&format!("&expires_in={over}")).expires_in, Some(Duration::ZERO), "{over}");
     }
     assert_eq!(read("&expires_in=18446744073709551615").expires_in, Some(Duration::from_secs(u64::MAX)));
 }

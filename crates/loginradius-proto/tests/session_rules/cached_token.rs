@@ -93,13 +93,41 @@ fn the_default_policy_is_documented() {
 
 #[test]
 fn a_lifetime_that_is_unknown_lasts_until_the_token_is_rejected() {
-    for lifetime in [None, Some(Duration::ZERO)] {
-        let mut scene = Scene::with(tokens("a1", "r1", lifetime));
-        scene.pass(s(400 * 86_400));
-        assert_eq!(scene.cached(), "fresh a1");
-        assert_eq!(scene.memory.tokens(scene.now).unwrap().expires_in, None);
-        assert!(scene.memory.reject(&AccessToken::new("a1")));
-        assert_eq!(scene.cached(), "missing");
+    let mut scene = Scene::with(tokens("a1", "r1", None));
+    scene.pass(s(400 * 86_400));
+    assert_eq!(scene.cached(), "fresh a1");
+    assert_eq!(scene.memory.tokens(scene.now).unwrap().expires_in, None);
+    assert!(scene.memory.reject(&AccessToken::new("a1")));
+    assert_eq!(scene.cached(), "missing");
+}
+
+#[test]
+fn a_lifetime_that_is_over_already_yields_no_token() {
+    let mut scene = Scene::with(tokens("a1", "r1", Some(Duration::ZERO)));
+    assert_eq!(scene.cached(), "missing");
+    // In another process too.
+    scene.memory = Default::default();
+    scene.responds(200, &pair("a2", "r2"));
+    assert_eq!(scene.refresh().token(), "a2");
+
+    let mut scene = Scene::with(tokens("a1", "", Some(Duration::ZERO)));
+    assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
+}
+
+#[test]
+fn a_server_whose_tokens_are_over_already_is_asked_once_a_second_at_most() {
+    for lifetime in ["0", "-1", "\"-3600\""] {
+        let mut scene = Scene::expired();
+        let body = format!(r#"{{"access_token":"a2","refresh_token":"r2","expires_in":{lifetime}}}"#);
+        scene.responds(200, &body);
+        let end = scene.refresh();
+        assert_eq!(end.kind(), ErrorKind::Unavailable, "{lifetime}");
+        assert_eq!((scene.sends(), end.error().retry_after()), (1, Some(s(1))), "{lifetime}");
+        assert_eq!(scene.record()["refresh_token"], "r2", "{lifetime}");
+        scene.pass(ms(999));
+        assert!(scene.cached().starts_with("backing off"), "{}", scene.cached());
+        scene.pass(ms(1));
+        assert_eq!(scene.cached(), "missing", "{lifetime}");
     }
 }
 

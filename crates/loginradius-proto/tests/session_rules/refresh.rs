@@ -370,9 +370,7 @@ fn a_lifetime_in_any_form_is_read_and_none_is_no_error() {
         (r#","expires_in":60.5"#, Some(ms(60_500))),
         ("", None),
         (r#","expires_in":null"#, None),
-        (r#","expires_in":0"#, None),
-        (r#","expires_in":"0""#, None),
-        (r#","expires_in":-1"#, None),
+        (r#","expires_in":"""#, None),
         (r#","expires_in":"soon""#, None),
         (r#","expires_in":[]"#, None),
     ] {

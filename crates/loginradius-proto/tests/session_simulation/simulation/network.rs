@@ -109,7 +109,7 @@ impl Simulation {
         let lifetime = match self.oracle.access_tokens[access_token].lifetime {
             Some(lifetime) => format!(r#","expires_in":{}"#, lifetime / SECOND),
             None => {
-                self.rng.pick(&["", r#","expires_in":0"#, r#","expires_in":1e30"#, r#","expires_in":null"#]).to_owned()
+                self.rng.pick(&["", r#","expires_in":"""#, r#","expires_in":1e30"#, r#","expires_in":null"#]).to_owned()
             }
         };
         let rotated = match refresh_token {
