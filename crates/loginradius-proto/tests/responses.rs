@@ -362,20 +362,54 @@ fn a_token_beside_an_error_is_a_success_only_with_a_status_of_success() {
 }
 
 #[test]
-fn revoking_succeeds_with_an_empty_body_and_not_with_a_page() {
-    let revoke = |status, body: &str| RevokeRefreshToken::new("r").response(&app(), response(status, body));
-    for body in ["", "\r\n", "{}", "null", "true", r#"{"IsDeleted":true}"#] {
-        revoke(200, body).unwrap();
-        revoke(204, body).unwrap();
+fn the_status_of_a_revocation_counts_and_not_its_body() {
+    let revoke = |status, body: &[u8]| RevokeRefreshToken::new("r").response(&app(), response(status, body.to_vec()));
+    let bodies: [&[u8]; 17] = [
+        b"",
+        b"\r\n",
+        b"{}",
+        b"{} {}",
+        b"{",
+        b"[]",
+        b"null",
+        b"true",
+        b"\"revoked\"",
+        b"OK",
+        b"<html>",
+        b"<!doctype html><title>Revoked</title>",
+        b"\xff",
+        b"\x1f\x8b\x08",
+        br#"{"IsDeleted":true}"#,
+        br#"{"error":""}"#,
+        br#"{"ErrorCode":0}"#,
+    ];
+    for body in bodies {
+        for status in [200, 201, 202, 204, 206, 299] {
+            revoke(status, body).unwrap_or_else(|error| panic!("{status} {body:?}: {error}"));
+        }
+        invalid_response(revoke(302, body), "HTTP 302: a redirect, and none is followed: check the base URL");
+        invalid_response(revoke(404, body), "HTTP 404");
+        assert_eq!(revoke(500, body).unwrap_err().kind(), ErrorKind::Unavailable);
     }
-    let check = "HTTP 200: a body that is not LoginRadius's: check the base URL and any proxy in between";
-    for body in ["<html>", "<!doctype html><title>Sign in</title>", "OK", "{", "{} {}"] {
-        invalid_response(revoke(200, body), check);
+}
+
+#[test]
+fn the_refusal_of_a_single_revocation_is_told_whatever_its_status() {
+    let gone = r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#;
+    for (body, kind) in [
+        (r#"{"error":"invalid_grant"}"#, ErrorKind::SignInRequired),
+        (r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#, ErrorKind::SignInRequired),
+        (r#"{"ErrorCode":1217,"Message":"The refresh token is invalid"}"#, ErrorKind::SignInRequired),
+        (gone, ErrorKind::Configuration),
+        (r#"{"error":"invalid_client"}"#, ErrorKind::Configuration),
+        (r#"{"error":"temporarily_unavailable"}"#, ErrorKind::Unavailable),
+        (r#"{"error":"unheard_of"}"#, ErrorKind::Refused),
+    ] {
+        for status in [200, 204, 400, 401, 403] {
+            let error = RevokeRefreshToken::new("r").response(&app(), response(status, body)).unwrap_err();
+            assert_eq!((error.kind(), error.api_error().is_some()), (kind, true), "{status} {body}");
+        }
     }
-    invalid_response(RevokeRefreshToken::new("r").response(&app(), response(200, b"\xff".to_vec())), check);
-    invalid_response(revoke(302, ""), "HTTP 302: a redirect, and none is followed: check the base URL");
-    invalid_response(revoke(404, ""), "HTTP 404");
-    assert_eq!(revoke(500, "").unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[test]

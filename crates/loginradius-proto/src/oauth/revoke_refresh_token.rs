@@ -13,13 +13,18 @@ use crate::wire::response::ResponseReader;
 ///
 /// A [session](crate::session) does this when it is signed out, and clears its record as well.
 ///
-/// It may be sent again after a lost response: the second time, LoginRadius may respond that the token is not valid, which
-/// then means that the first time succeeded. The body of a success is empty or JSON, and yields nothing.
+/// It may be sent again after a lost response: the second time, LoginRadius may refuse a token that is not valid any more
+/// (`invalid_grant`), which then means that the first time succeeded. A session counts that as success; a single call
+/// returns it as the error that it is.
+///
+/// A status of success is a success whatever the body is ([RFC 7009, section 2.2]), unless that is one of LoginRadius's
+/// [error bodies](crate::ApiError).
 ///
 /// Classic: `POST /sso/oauth/refresh_token/revoke`. Site: `POST /api/oauth/{OAuthName}/revoke`; needs
 /// [`App::with_oauth_app`].
 ///
 /// [RFC 7009, section 2.1]: https://www.rfc-editor.org/rfc/rfc7009#section-2.1
+/// [RFC 7009, section 2.2]: https://www.rfc-editor.org/rfc/rfc7009#section-2.2
 #[derive(Debug, Clone)]
 #[doc(alias("sign out", "signout", "logout", "log out", "revocation"))]
 pub struct RevokeRefreshToken {
@@ -35,7 +40,7 @@ impl RevokeRefreshToken {
 
     /// Reads the response. `others` are secrets that a server may repeat besides the one that was sent.
     pub(crate) fn revoked(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Result<(), Error> {
-        ResponseReader::new(self, app).redact(others.iter().copied()).empty(response)
+        ResponseReader::new(self, app).redact(others.iter().copied()).status(response)
     }
 }
 

@@ -129,6 +129,11 @@ impl<'a> ResponseReader<'a> {
         if is_success { Ok(()) } else { Err(not_loginradius(&head)) }
     }
 
+    /// Reads a response whose status alone says that it succeeded, unless its body is one of LoginRadius's error bodies.
+    pub(crate) fn status(&self, response: &Response<Body>) -> Result<(), Error> {
+        self.unless_refused(response).map(drop)
+    }
+
     /// Reads a response whose body is, if it succeeded, an object with the field `key`, which `read` takes apart.
     ///
     /// An object with the field and a status of success is a success, even if it has an `error` as well; an error body
