@@ -344,13 +344,10 @@ impl Output {
                 "expires_in": seconds(grant.expires_in),
             }));
         }
-        let Some(link) = grant.browser_uri() else {
-            self.say(format!("This is not a web address, so do not open it: {}", printable(&grant.verification_uri)));
-            return self.say(format!("The code is {}", printable(&grant.user_code)));
-        };
-        self.say(format!("\nIn a browser, open  {}", printable(&grant.verification_uri)));
-        self.say(format!("and enter the code  {}\n", printable(&grant.user_code)));
-        if let Ok(code) = QrCode::new(link) {
+        // Both are screened: nothing in them steers a terminal.
+        self.say(format!("\nIn a browser, open  {}", grant.verification_uri));
+        self.say(format!("and enter the code  {}\n", grant.user_code));
+        if let Some((link, Ok(code))) = grant.browser_uri().map(|link| (link, QrCode::new(link))) {
             self.say(in_black_on_white(&code.render::<Dense1x2>().quiet_zone(true).build()));
             self.say(format!("The QR code leads to {link}\n"));
         }

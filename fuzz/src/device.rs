@@ -39,7 +39,7 @@ fn simulate(data: &mut Unstructured<'_>) -> Result<()> {
     let app = App::new("client").with_oauth_app("oauth-app");
 
     let body = format!(
-        r#"{{"device_code":"d","user_code":"u","verification_uri":"v","interval":{},"expires_in":{}}}"#,
+        r#"{{"device_code":"d","user_code":"u","verification_uri":"https://a/","interval":{},"expires_in":{}}}"#,
         number(data)?,
         number(data)?
     );

@@ -43,7 +43,7 @@ fn response(status: u16, body: &[u8]) -> http::Response<Body> {
 ///
 /// - Tokens come only from a response with a status of success; none is empty, and each is a string of the JSON in the
 ///   body.
-/// - What is written as tokens is read as these tokens.
+/// - What is written as tokens is read as these tokens, if it is printable ASCII, and is refused otherwise.
 pub fn token_response(data: &[u8]) {
     let Some((operation, status, body)) = split(data) else { return };
     let read = |response| match operation % 4 {
@@ -58,10 +58,13 @@ pub fn token_response(data: &[u8]) {
     }
 
     let written = String::from_utf8_lossy(body);
+    let is_token = written.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if !written.is_empty() {
         let lifetime = body.len() as u64;
         let json = serde_json::json!({"expires_in": lifetime, "access_token": written, "refresh_token": written});
-        let tokens = read(response(200, json.to_string().as_bytes())).expect("tokens");
+        let tokens = read(response(200, json.to_string().as_bytes()));
+        assert_eq!(tokens.is_ok(), is_token, "{written:?}");
+        let Ok(tokens) = tokens else { return };
         assert_eq!(tokens.access_token.expose(), written);
         assert_eq!(tokens.refresh_token.expect("a refresh token").expose(), written);
         assert_eq!(tokens.expires_in.expect("a lifetime").as_secs(), lifetime);

@@ -564,8 +564,8 @@ impl PendingDevice {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if it is not a stored device login, or one of another version of this crate. Begin a
-    /// new login then.
+    /// [`ErrorKind::Configuration`] if it is not a stored device login, is one of another version of this crate, or has a
+    /// code or an address that is refused in a response too ([`DeviceGrant`]). Begin a new login then.
     #[doc(alias("deserialize", "load"))]
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let unreadable = |why: &str| Error::configuration(format!("the stored device login {why}: begin a new login"));
@@ -575,16 +575,19 @@ impl PendingDevice {
         }
         let date = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
         let arrived_at = date(stored.arrived_at_unix_ms).ok_or_else(|| unreadable("has an impossible date"))?;
+        let grant = DeviceGrant {
+            device_code: DeviceCode::new(stored.device_code.as_str()),
+            user_code: stored.user_code,
+            verification_uri: stored.verification_uri,
+            verification_uri_complete: stored.verification_uri_complete,
+            interval: Duration::from_millis(stored.interval_ms).max(Duration::from_secs(1)),
+            expires_in: Duration::from_millis(stored.expires_in_ms),
+            requested_at: None,
+        };
+        // The store may have been tampered with.
+        grant.screen().map_err(|field| unreadable(&format!("cannot be used, because its {field}")))?;
         Ok(Self {
-            grant: DeviceGrant {
-                device_code: DeviceCode::new(stored.device_code.as_str()),
-                user_code: stored.user_code,
-                verification_uri: stored.verification_uri,
-                verification_uri_complete: stored.verification_uri_complete,
-                interval: Duration::from_millis(stored.interval_ms).max(Duration::from_secs(1)),
-                expires_in: Duration::from_millis(stored.expires_in_ms),
-                requested_at: None,
-            },
+            grant,
             arrived_at,
             round_trip: Duration::from_millis(stored.round_trip_ms),
             not_before: stored.not_before_unix_ms.and_then(date),

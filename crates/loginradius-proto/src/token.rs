@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use crate::secret::{AccessToken, IdToken, Nonce, RefreshToken};
 use crate::wire::head::ResponseHead;
-use crate::wire::json::{FieldProblem, Object};
+use crate::wire::json::{self, FieldProblem, Object};
 
 /// The tokens that a login or a refresh yields ([RFC 6749, section 5.1]).
 ///
@@ -67,22 +67,28 @@ impl TokenSet {
 
     /// Reads the object that every operation for tokens yields.
     pub(crate) fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
-        let refresh_token = object.text("refresh_token")?.filter(|text| !text.is_empty()).map(RefreshToken::new);
+        let refresh_token = object.token("refresh_token")?.map(RefreshToken::new);
         Ok(Self { refresh_token, ..Self::read_access(object, head)? })
     }
 
     /// Reads all of it but the refresh token.
     pub(crate) fn read_access(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
-        let optional = |name| Ok::<_, FieldProblem>(object.text(name)?.filter(|text| !text.is_empty()));
-        // No operation needs the `id_token`, so the other tokens are not lost if it cannot be read.
+        // No operation needs these, so the tokens are not lost if one is not a string. What is a string is screened, as a
+        // program may show it or send it on.
+        let token_type = object.optional_text("token_type");
+        let scope = object.optional_text("scope");
         // `Id_token` is LoginRadius's spelling in the response to a refresh of OpenID Connect.
-        let id_token = optional("id_token").unwrap_or(None).or_else(|| optional("Id_token").unwrap_or(None));
+        let id_tokens = ["id_token", "Id_token"].map(|name| object.optional_text(name));
+        let id_token = id_tokens.into_iter().flatten().find(|token| !token.is_empty());
+        json::check_line("token_type", token_type.as_deref())?;
+        json::check_line("scope", scope.as_deref())?;
+        json::check_token("id_token", id_token.as_deref())?;
         Ok(Self {
-            access_token: AccessToken::new(optional("access_token")?.ok_or(FieldProblem::missing("access_token"))?),
-            token_type: object.text("token_type").unwrap_or(None),
+            access_token: AccessToken::new(object.token("access_token")?.ok_or(FieldProblem::missing("access_token"))?),
+            token_type,
             expires_in: head.lifetime(object),
             refresh_token: None,
-            scope: object.text("scope").unwrap_or(None),
+            scope,
             id_token: id_token.map(IdToken::new),
             nonce: None,
             requested_at: None,

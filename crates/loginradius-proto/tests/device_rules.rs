@@ -352,7 +352,7 @@ fn slow_down_with_a_huge_interval_does_not_overflow() {
     assert_eq!(device.clock(), s(600));
 
     // The one poll that a resumed flow must send waits for its interval, however long.
-    let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":18446744073709551615,
+    let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"https://a/","interval_ms":18446744073709551615,
         "expires_in_ms":18446744073709551615,"arrived_at_unix_ms":0,"round_trip_ms":18446744073709551615}"#;
     let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall);
     device.poll();
@@ -1277,7 +1277,7 @@ fn what_is_known_of_the_network_is_kept() {
 
 #[test]
 fn a_grant_that_was_stored_by_an_earlier_flow_is_read() {
-    let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":5000,
+    let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"https://a/","interval_ms":5000,
         "expires_in_ms":600000,"arrived_at_unix_ms":1767268800000}"#;
     let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall + s(100));
     assert_eq!(device.flow.expires_at(), start() + s(500));
@@ -1286,7 +1286,7 @@ fn a_grant_that_was_stored_by_an_earlier_flow_is_read() {
 
 #[test]
 fn a_stored_interval_below_a_second_is_a_second() {
-    let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"v","interval_ms":0,
+    let stored = r#"{"version":1,"device_code":"d","user_code":"u","verification_uri":"https://a/","interval_ms":0,
         "expires_in_ms":600000,"arrived_at_unix_ms":1767268800000}"#;
     let mut device = Device::resume(&PendingDevice::from_json(stored).unwrap(), start(), now().wall);
     assert_eq!(device.poll(), s(1));
@@ -1395,15 +1395,37 @@ fn what_is_no_stored_login_is_refused_without_being_shown() {
         "{}",
         "null",
         "af2a4121",
-        r#"{"version":2,"device_code":"af2a4121","user_code":"u","verification_uri":"v","interval_ms":5000,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
-        r#"{"version":1,"device_code":"af2a4121","user_code":"u","verification_uri":"v","interval_ms":-5,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
-        r#"{"version":1,"device_code":["af2a4121"],"user_code":"u","verification_uri":"v","interval_ms":5,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
+        r#"{"version":2,"device_code":"af2a4121","user_code":"u","verification_uri":"https://a/","interval_ms":5000,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
+        r#"{"version":1,"device_code":"af2a4121","user_code":"u","verification_uri":"https://a/","interval_ms":-5,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
+        r#"{"version":1,"device_code":["af2a4121"],"user_code":"u","verification_uri":"https://a/","interval_ms":5,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
         r#"{"version":1,"device_code":"af2a4121","verification_uri":"v","interval_ms":5,"expires_in_ms":1,"arrived_at_unix_ms":0}"#,
     ] {
         let error = PendingDevice::from_json(json).expect_err(json);
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(!format!("{error} {error:?}").contains("af2a4121"), "{error:?}");
     }
+}
+
+#[test]
+fn a_stored_login_is_screened_as_a_response_is() {
+    let stored = Device::new(5, 600).flow.pending(start(), now().wall).to_json();
+    let mut grant: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    grant["verification_uri_complete"] = "https://example.com/device?code=oP5lLq".into();
+    PendingDevice::from_json(&grant.to_string()).unwrap();
+    for field in ["device_code", "user_code", "verification_uri", "verification_uri_complete"] {
+        for c in ['\u{1b}', '\n', '\u{7f}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{feff}'] {
+            let mut bad = grant.clone();
+            bad[field] = format!("{}{c}", bad[field].as_str().unwrap()).into();
+            let error = PendingDevice::from_json(&bad.to_string()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{field} {c:?}");
+            let line = error.to_string();
+            assert!(line.contains(&format!("its field `{field}` ")) && line.ends_with(": begin a new login"), "{line}");
+            assert!(!line.contains(c), "{line}");
+        }
+    }
+    let mut script = grant;
+    script["verification_uri"] = "javascript:alert(1)".into();
+    assert_eq!(PendingDevice::from_json(&script.to_string()).unwrap_err().kind(), ErrorKind::Configuration);
 }
 
 #[test]

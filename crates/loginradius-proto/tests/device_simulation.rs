@@ -261,7 +261,7 @@ impl Simulation {
         };
 
         let body = format!(
-            r#"{{"device_code":"af2a4121","user_code":"oP5lLq","verification_uri":"v"{interval_member}{lifetime_member}}}"#
+            r#"{{"device_code":"af2a4121","user_code":"oP5lLq","verification_uri":"https://a/"{interval_member}{lifetime_member}}}"#
         );
         let grant = RequestDeviceCode::new().response(&app(), response(200, body)).expect("a grant");
 

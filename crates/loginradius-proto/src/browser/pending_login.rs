@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::oauth::AccessTokenByCode;
 use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken, Nonce};
 use crate::token::TokenSet;
+use crate::wire::character::{is_line, is_token};
 use crate::wire::{number, refusal};
 
 /// A login of an [`AuthorizationRequest`](super::AuthorizationRequest) that waits for its callback.
@@ -240,7 +241,7 @@ pub(super) fn refusal_in(callback: &Callback, secrets: &[&str]) -> Result<Option
     Ok(Some(refusal::in_callback(&secrets, error, description)))
 }
 
-/// Returns a value that has to be there under exactly one of its names.
+/// Returns the token or the code that has to be there under exactly one of its names.
 pub(super) fn required<'a>(callback: &'a Callback, names: &[&'a str], advice: &str) -> Result<&'a str, Error> {
     let mut found = None;
     for name in names {
@@ -251,10 +252,24 @@ pub(super) fn required<'a>(callback: &'a Callback, names: &[&'a str], advice: &s
             return Err(Error::new(ErrorKind::InvalidResponse, message));
         }
     }
-    found.ok_or_else(|| {
+    let Some(value) = found else {
         let message = format!("the callback lacks {}, which was requested; {advice}", list(names, " or "));
-        Error::new(ErrorKind::InvalidResponse, message)
-    })
+        return Err(Error::new(ErrorKind::InvalidResponse, message));
+    };
+    refuse_unless(is_token(value), names).map(|()| value)
+}
+
+/// Returns the error of a parameter with characters that it must not have, unless it has none.
+fn refuse_unless(is_allowed: bool, names: &[&str]) -> Result<(), Error> {
+    if is_allowed {
+        return Ok(());
+    }
+    let message = format!(
+        "the callback's {} has a control character or another one that is not allowed in it, so none of it was used: \
+         sign in again",
+        list(names, " or "),
+    );
+    Err(Error::new(ErrorKind::InvalidResponse, message))
 }
 
 fn list(names: &[&str], between: &str) -> String {
@@ -263,10 +278,14 @@ fn list(names: &[&str], between: &str) -> String {
 
 /// Reads the tokens that come with an access token (RFC 6749, section 4.2.2), which LoginRadius calls `token`.
 fn tokens(callback: &Callback, token: &str) -> Result<TokenSet, Error> {
+    let line = |name| match callback.single(name)? {
+        Some(text) => refuse_unless(is_line(text), &[name]).map(|()| Some(text.to_owned())),
+        None => Ok(None),
+    };
     Ok(TokenSet {
-        token_type: callback.single("token_type")?.map(str::to_owned),
+        token_type: line("token_type")?,
         expires_in: callback.single("expires_in")?.and_then(number::lifetime_in).filter(|time| *time < Duration::MAX),
-        scope: callback.single("scope")?.map(str::to_owned),
+        scope: line("scope")?,
         ..TokenSet::new(AccessToken::new(token))
     })
 }

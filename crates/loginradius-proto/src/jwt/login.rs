@@ -183,8 +183,7 @@ pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
 
 /// Reads the object that every JWT operation yields: `signature` is the whole JWT.
 pub(super) fn read_jwt(object: &Object<'_>, _: &ResponseHead) -> Result<Jwt, FieldProblem> {
-    let token = object.text("signature")?.filter(|token| !token.is_empty());
-    token.map(Jwt::new).ok_or(FieldProblem::missing("signature"))
+    object.token("signature")?.map(Jwt::new).ok_or(FieldProblem::missing("signature"))
 }
 
 #[cfg(test)]

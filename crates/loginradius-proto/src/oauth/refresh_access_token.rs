@@ -44,24 +44,16 @@ impl RefreshAccessToken {
     /// are secrets that a server may repeat besides those of the request.
     pub(crate) fn refreshed(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Refreshed {
         let reader = ResponseReader::new(self, app).redact(others.iter().copied());
-        let mut refresh_token = Ok(None);
+        let mut refresh_token: Result<_, FieldProblem> = Ok(None);
         let tokens = reader.object(response, "access_token", |object, head| {
-            refresh_token = object.last_text("refresh_token");
+            refresh_token = object.last_token("refresh_token");
             TokenSet::read_access(object, head)
         });
-        let refresh_token = match refresh_token {
-            // No later request could send it.
-            Ok(Some(text)) if text.contains(char::is_control) => Err(FieldProblem::control_character("refresh_token")),
-            Ok(text) => Ok(text.map(RefreshToken::new)),
-            Err(field) => Err(field),
+        let unreadable = |field| {
+            let message = format!("the response's {field}; the earlier refresh token is kept, but it may be consumed");
+            Error::new(ErrorKind::InvalidResponse, message).of(self.name())
         };
-        Refreshed {
-            tokens,
-            refresh_token: refresh_token.map_err(|field| {
-                let message = format!("{field}; the earlier refresh token is kept, but it may be consumed");
-                Error::new(ErrorKind::InvalidResponse, message).of(self.name())
-            }),
-        }
+        Refreshed { tokens, refresh_token: refresh_token.map(|token| token.map(RefreshToken::new)).map_err(unreadable) }
     }
 }
 

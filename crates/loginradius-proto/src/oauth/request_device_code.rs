@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
 use crate::wire::head::ResponseHead;
-use crate::wire::json::{FieldProblem, Object};
+use crate::wire::json::{self, FieldProblem, Object};
 use crate::wire::number;
 use crate::wire::request::{self, Params};
 use crate::wire::response::ResponseReader;
@@ -81,6 +81,10 @@ impl Endpoint for RequestDeviceCode {
 /// Show [`verification_uri`](Self::verification_uri) and [`user_code`](Self::user_code) as text. Besides, make a QR code or
 /// a link of [`browser_uri`](Self::browser_uri).
 ///
+/// What a response or a stored login says is screened, so that it can be printed to a terminal as it is: a user code with a
+/// control character, a mark of direction or another character that is not visible, and an address that is not a plain
+/// `http` or `https` URL in ASCII, are refused. A grant that is made by [`new`](Self::new) is not screened.
+///
 /// [RFC 8628, section 3.2]: https://www.rfc-editor.org/rfc/rfc8628#section-3.2
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -88,13 +92,14 @@ impl Endpoint for RequestDeviceCode {
 pub struct DeviceGrant {
     /// The secret that [`DeviceFlow`](crate::DeviceFlow) polls with. It is not for the user.
     pub device_code: DeviceCode,
-    /// The code that the user types in. Show it as it is: case and hyphens may matter.
+    /// The code that the user types in. Show it as it is: case and hyphens may matter. It is screened: every character is
+    /// visible, or a plain space.
     pub user_code: String,
-    /// The address where the user types the code in, as the server wrote it. To open it or to make it a link, use
-    /// [`browser_uri`](Self::browser_uri).
+    /// The address where the user types the code in, as the server wrote it. It is screened: an `http` or `https` URL in
+    /// ASCII that plainly shows its host. To open it or to make it a link, use [`browser_uri`](Self::browser_uri).
     pub verification_uri: String,
-    /// The same address with the user code in it, if the server sent one. To make a QR code of it, use
-    /// [`browser_uri`](Self::browser_uri).
+    /// The same address with the user code in it, if the server sent one. It is screened as the address itself. To make a
+    /// QR code of it, use [`browser_uri`](Self::browser_uri).
     pub verification_uri_complete: Option<String>,
     /// The minimum time between two polls: 5 s if the server sent none, and 1 s if it sent less than that.
     pub interval: Duration,
@@ -139,8 +144,8 @@ impl DeviceGrant {
 
     /// Returns the address to open, to make a link of, or to put into a QR code: the complete one if there is one.
     ///
-    /// `None` if [`verification_uri`](Self::verification_uri) is not an `http` or `https` URL that shows its host plainly,
-    /// as one with user information or a script: show that one as text only.
+    /// `None` if [`verification_uri`](Self::verification_uri) is not an `http` or `https` URL that plainly shows its host,
+    /// as one with user information or a script. Only a grant that your program made itself can have such a one.
     ///
     /// ```
     /// use loginradius_proto::oauth::DeviceGrant;
@@ -159,30 +164,39 @@ impl DeviceGrant {
     }
 
     fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
-        let optional = |name| Ok::<_, FieldProblem>(object.text(name)?.filter(|text| !text.is_empty()));
-        let needed = |name| optional(name)?.ok_or(FieldProblem::missing(name));
+        let text = |name| Ok::<_, FieldProblem>(object.text(name)?.filter(|text| !text.is_empty()));
+        let needed = |name| text(name)?.ok_or(FieldProblem::missing(name));
         // Some servers write `url` where RFC 8628 has `uri`, and some write both.
-        let either = |uri, url| match optional(uri)? {
-            Some(text) => Ok(Some(text)),
-            None => optional(url),
+        let verification_uri = match text("verification_uri")? {
+            Some(uri) => Some(uri),
+            None => text("verification_url")?,
         };
-        // Each poll has to send it, and nothing with a control character is sent.
-        let device_code = needed("device_code")?;
-        if device_code.chars().any(char::is_control) {
-            return Err(FieldProblem::control_character("device_code"));
-        }
+        // A device can do without it, so the grant is not lost if it is not a string.
+        let complete =
+            ["verification_uri_complete", "verification_url_complete"].map(|name| object.optional_text(name));
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
-        Ok(Self {
-            device_code: DeviceCode::new(device_code),
+        let grant = Self {
+            device_code: DeviceCode::new(needed("device_code")?),
             user_code: needed("user_code")?,
-            verification_uri: either("verification_uri", "verification_url")?
-                .ok_or(FieldProblem::missing("verification_uri"))?,
-            // A device can do without it, so the grant is not lost if it cannot be read.
-            verification_uri_complete: either("verification_uri_complete", "verification_url_complete").unwrap_or(None),
+            verification_uri: verification_uri.ok_or(FieldProblem::missing("verification_uri"))?,
+            verification_uri_complete: complete.into_iter().flatten().find(|uri| !uri.is_empty()),
             interval: interval.max(Self::MIN_INTERVAL),
             expires_in: head.lifetime_or_max(object).unwrap_or(Self::DEFAULT_LIFETIME),
             requested_at: None,
-        })
+        };
+        grant.screen().map(|()| grant)
+    }
+
+    /// Checks what comes from a server or a store before a user sees it, or a request sends it.
+    pub(crate) fn screen(&self) -> Result<(), FieldProblem> {
+        let web_address = |name, uri: &str| if is_web(uri) { Ok(()) } else { Err(FieldProblem::not_a_url(name)) };
+        json::check_token("device_code", Some(self.device_code.expose()))?;
+        json::check_line("user_code", Some(&self.user_code))?;
+        web_address("verification_uri", &self.verification_uri)?;
+        match &self.verification_uri_complete {
+            Some(uri) => web_address("verification_uri_complete", uri),
+            None => Ok(()),
+        }
     }
 }
 

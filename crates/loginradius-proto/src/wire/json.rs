@@ -10,9 +10,11 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Why a field of a response cannot be read. It names the field and shows no value.
+use super::character::{is_line, is_token};
+
+/// Why a field of a JSON object cannot be read. It names the field and shows no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the response's field `{name}` {problem}")]
+#[error("field `{name}` {problem}")]
 pub(crate) struct FieldProblem {
     name: &'static str,
     problem: &'static str,
@@ -27,12 +29,32 @@ impl FieldProblem {
         Self { name, problem: "occurs twice" }
     }
 
-    pub(crate) fn control_character(name: &'static str) -> Self {
-        Self { name, problem: "has a control character" }
+    pub(crate) fn not_a_url(name: &'static str) -> Self {
+        Self { name, problem: "is not an http or https URL that plainly shows its host" }
     }
 
     pub(crate) fn not_text(name: &'static str) -> Self {
         Self { name, problem: "is not a string in UTF-8" }
+    }
+}
+
+/// Checks that a token or a code, if there is one, has no character that none may have.
+pub(crate) fn check_token(name: &'static str, token: Option<&str>) -> Result<(), FieldProblem> {
+    match token {
+        Some(token) if !is_token(token) => {
+            Err(FieldProblem { name, problem: "has a character that is not a printable one of ASCII" })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that a text, if there is one, can be shown on one line as it is.
+pub(crate) fn check_line(name: &'static str, text: Option<&str>) -> Result<(), FieldProblem> {
+    match text {
+        Some(text) if !is_line(text) => {
+            Err(FieldProblem { name, problem: "has a control character or another one that is not visible" })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -61,18 +83,30 @@ impl<'a> Object<'a> {
         self.read(name, raw)
     }
 
-    /// Returns the last string of that name that is not empty, whatever else has the name: for a value that must not be
-    /// lost by a server's mistake.
-    pub(crate) fn last_text(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
+    /// Returns the token or the code of that name; `None` if it is missing, null or empty.
+    pub(crate) fn token(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
+        let token = self.text(name)?.filter(|token| !token.is_empty());
+        check_token(name, token.as_deref())?;
+        Ok(token)
+    }
+
+    /// Returns the last token of that name, whatever else has the name: for one that must not be lost by a server's mistake.
+    pub(crate) fn last_token(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
         let mut problem = None;
         for (_, raw) in self.members.iter().rev().filter(|(key, _)| key == name) {
-            match self.read(name, raw) {
+            let text = self.read(name, raw);
+            match text.and_then(|text| check_token(name, text.as_deref()).map(|()| text)) {
                 Ok(Some(text)) if !text.is_empty() => return Ok(Some(text)),
                 Ok(_) => {}
                 Err(field) => problem = Some(field),
             }
         }
         problem.map_or(Ok(None), Err)
+    }
+
+    /// Returns the string of that name, if there is one such string: for what a login can do without.
+    pub(crate) fn optional_text(&self, name: &'static str) -> Option<String> {
+        self.text(name).unwrap_or(None)
     }
 
     fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<String>, FieldProblem> {

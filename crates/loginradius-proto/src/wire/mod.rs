@@ -1,5 +1,6 @@
 //! How requests are written and responses are read. Nothing here knows more of an operation than its name.
 
+pub(crate) mod character;
 pub(crate) mod head;
 pub(crate) mod json;
 pub(crate) mod number;

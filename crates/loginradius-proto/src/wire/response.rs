@@ -156,7 +156,10 @@ impl<'a> ResponseReader<'a> {
             return Err(not_loginradius(&head));
         }
         read(&object, &head).map_err(|field| {
-            head.error(ErrorKind::InvalidResponse, format!("{field}: if LoginRadius really sent that, report a bug"))
+            head.error(
+                ErrorKind::InvalidResponse,
+                format!("the response's {field}: if LoginRadius really sent that, report a bug"),
+            )
         })
     }
 

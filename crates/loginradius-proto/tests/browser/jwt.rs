@@ -117,6 +117,19 @@ fn the_callback_of_a_classic_login_is_recognized_by_its_state() {
 }
 
 #[test]
+fn a_jwt_with_a_control_character_is_refused() {
+    let [state, _, nonce] = made_of(0);
+    let of_site = jwt_with(&format!(r#"{{"nonce":"{nonce}"}}"#));
+    for (app, rest) in
+        [(classic(), format!("token=a.b.c%0A&state={state}")), (site(), format!("token={of_site}%1b[0m"))]
+    {
+        let mut pending = begin(&redirect(), &app).pending;
+        let text = "JWT Redirect: the callback's `token` has a control character";
+        refused(accept(&mut pending, &rest), ErrorKind::InvalidResponse, text);
+    }
+}
+
+#[test]
 fn the_callback_of_a_site_login_is_recognized_by_the_nonce_in_its_jwt() {
     let [state, verifier, nonce] = made_of(0);
     let [_, _, others] = made_of(1);

@@ -323,6 +323,32 @@ fn tokens_come_with_their_lifetime_type_and_scope() {
 }
 
 #[test]
+fn a_token_or_a_code_with_characters_that_none_has_is_refused() {
+    let rows = [
+        (ResponseType::Code, "code", ""),
+        (ResponseType::Token, "token", ""),
+        (ResponseType::Token, "access_token", ""),
+        (ResponseType::IdToken, "id_token", ""),
+        (ResponseType::Token, "token_type", "&token=t"),
+        (ResponseType::Token, "scope", "&token=t"),
+    ];
+    for (kind, name, rest) in rows {
+        let read = |value: &str| {
+            let (mut pending, state) = waiting(&request().response_type(kind));
+            accept(&mut pending, &format!("state={state}&{name}={value}{rest}"))
+        };
+        read("a~%20b").unwrap();
+        for bad in ["%00", "%0A", "%1b[31m", "%7f", "%C2%9B", "%E2%80%AE", "%EF%BB%BF", "%E2%80%8B"] {
+            for value in [format!("{bad}ab"), format!("a{bad}b"), format!("ab{bad}")] {
+                let text = "has a control character or another one that is not allowed in it";
+                let error = refused(read(&value), ErrorKind::InvalidResponse, text);
+                assert!(error.to_string().contains(&format!("`{name}`")), "{name}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_issuer_is_checked_if_one_is_expected() {
     const HONEST: &str = "https://honest.example";
     let with = |required: bool, rest: &str| {

@@ -339,7 +339,7 @@ fn a_call_says_when_the_request_was_sent_that_got_the_response() {
 #[test]
 fn a_device_login_says_when_the_last_poll_was_sent() {
     let app = Scene::empty().app.with_oauth_app("my-oauth-app");
-    let body = r#"{"device_code":"d","user_code":"u","verification_uri":"v","interval":5,"expires_in":600}"#;
+    let body = r#"{"device_code":"d","user_code":"u","verification_uri":"https://a/","interval":5,"expires_in":600}"#;
     let grant = RequestDeviceCode::new().response(&app, response(200, body)).unwrap();
     let mut flow = DeviceFlow::new(&app, &grant, start(), Seed(42));
     let Step::Send { .. } = flow.step(start() + s(5)) else { panic!("no poll") };
@@ -522,6 +522,8 @@ const FAULTY: &[&str] = &[
     r#"{"access_token":"","refresh_token":"r2","expires_in":600}"#,
     r#"{"access_token":["a2"],"refresh_token":"r2","expires_in":600}"#,
     r#"{"access_token":"a2","access_token":"a3","refresh_token":"r2"}"#,
+    r#"{"access_token":"a\n2","refresh_token":"r2"}"#,
+    r#"{"access_token":"a2","id_token":"\u001b","refresh_token":"r2"}"#,
 ];
 
 #[test]
