@@ -120,8 +120,8 @@ pub trait Endpoint {
     ///
     /// - LoginRadius's refusal: [`Error::api_error`](crate::Error::api_error) is what it responded, and
     ///   [`Error::kind`](crate::Error::kind) what to do about it.
-    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): HTTP 408, 429 or 5xx without one of
-    ///   LoginRadius's [error bodies](crate::ApiError).
+    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): HTTP 408, 425, 429 or 5xx (but 501 and 505) without one
+    ///   of LoginRadius's [error bodies](crate::ApiError).
     /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the response is not LoginRadius's, or lacks
     ///   what the operation yields.
     /// - [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the response is longer than

@@ -38,6 +38,21 @@ impl Route {
         uri(&format!("{}{before}{segment}{after}", app.service().base()), query)
     }
 
+    /// Returns whether its request authenticates the client, if the app has a secret.
+    pub(crate) fn authenticates_client(self) -> bool {
+        matches!(self, Self::Token | Self::Refresh | Self::Revoke)
+    }
+
+    /// Returns whether the OAuth app's name is in its URL at that API.
+    pub(crate) fn names_oauth_app(self, api: Api) -> bool {
+        matches!(self.path(api).1, Name::OAuthApp)
+    }
+
+    /// Returns whether it is of a JWT operation, whose request names the JWT app and has no body but JSON.
+    pub(crate) fn is_jwt(self) -> bool {
+        matches!(self, Self::JwtToken | Self::JwtLogin | Self::JwtRedirect)
+    }
+
     /// Returns the path at that API: what is before the app's name, which name it is, and what is after it.
     ///
     /// Sources: LoginRadius, "OAuth 2.0" and "JWT" API references (classic); "OAuth 2.0" guide and

@@ -711,20 +711,25 @@ fn an_error_is_one_line_that_says_what_to_do() {
     assert_eq!(
         with_secret.unwrap_err().to_string(),
         "Refresh Access Token: LoginRadius responded with HTTP 403, unauthorized_client, \"The client_secret is not valid\": \
-         check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)",
+         check the client secret (a new secret takes up to 15 minutes to be accepted)",
     );
     for (body, ending) in [
         (r#"{"error":"invalid_scope"}"#, ": check the app's settings"),
-        (r#"{"error":"invalid_client"}"#, ": check the client id, or API key"),
-        (wrong_secret, ": check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login"),
+        (
+            r#"{"error":"invalid_client"}"#,
+            ": check the client id, and set the client secret with `App::with_client_secret` unless the app is a public \
+             one",
+        ),
+        (
+            wrong_secret,
+            ": set the client secret with `App::with_client_secret`, or check that the app allows this kind of login \
+             without one",
+        ),
         (
             r#"{"ErrorCode":923,"Message":"API secret is missing"}"#,
             ": set the client secret with `App::with_client_secret`",
         ),
-        (
-            r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#,
-            ": check the JWT app's name, `App::with_jwt_app`",
-        ),
+        (r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#, ": check the app's settings"),
         (r#"{"error":"invalid_grant"}"#, ": sign in again"),
         (r#"{"ErrorCode":991,"Message":"Your account is blocked"}"#, ": an administrator has to unblock the account"),
         (

@@ -92,7 +92,8 @@ impl Endpoint for AccessTokenByCode {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        let tokens = ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read)?;
+        let tokens =
+            ResponseReader::of_route(self, app, Route::Token).object(&response, "access_token", TokenSet::read)?;
         Ok(TokenSet { nonce: self.nonce.clone(), ..tokens })
     }
 

@@ -72,13 +72,15 @@ impl Endpoint for AccessTokenByPassword {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read).map_err(|error| {
-            match error.kind() {
-                // `invalid_grant` (RFC 6749, section 5.2) means the password here.
-                ErrorKind::SignInRequired => error.about_credentials(),
-                _ => error,
-            }
-        })
+        ResponseReader::of_route(self, app, Route::Token).object(&response, "access_token", TokenSet::read).map_err(
+            |error| {
+                match error.kind() {
+                    // `invalid_grant` (RFC 6749, section 5.2) means the password here.
+                    ErrorKind::SignInRequired => error.about_credentials(),
+                    _ => error,
+                }
+            },
+        )
     }
 
     fn secrets(&self) -> Vec<&str> {

@@ -43,7 +43,7 @@ impl RefreshAccessToken {
     /// Reads the two parts of the response independently, so that one is not lost if the other cannot be read. `others`
     /// are secrets that a server may repeat besides those of the request.
     pub(crate) fn refreshed(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Refreshed {
-        let reader = ResponseReader::new(self, app).redact(others.iter().copied());
+        let reader = ResponseReader::of_route(self, app, Route::Refresh).redact(others.iter().copied());
         let mut refresh_token: Result<_, FieldProblem> = Ok(None);
         let tokens = reader.object(response, "access_token", |object, head| {
             refresh_token = object.last_token("refresh_token");
@@ -79,7 +79,7 @@ impl Endpoint for RefreshAccessToken {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read)
+        ResponseReader::of_route(self, app, Route::Refresh).object(&response, "access_token", TokenSet::read)
     }
 
     fn secrets(&self) -> Vec<&str> {

@@ -60,7 +60,7 @@ impl Endpoint for RequestDeviceCode {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<DeviceGrant, Error> {
-        ResponseReader::new(self, app).object(&response, "device_code", DeviceGrant::read)
+        ResponseReader::of_route(self, app, Route::DeviceCode).object(&response, "device_code", DeviceGrant::read)
     }
 
     fn secrets(&self) -> Vec<&str> {

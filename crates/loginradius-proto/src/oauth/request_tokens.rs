@@ -57,7 +57,7 @@ impl Endpoint for RequestTokens {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        ResponseReader::new(self, app).object(&response, "access_token", TokenSet::read)
+        ResponseReader::of_route(self, app, Route::DeviceToken).object(&response, "access_token", TokenSet::read)
     }
 
     fn secrets(&self) -> Vec<&str> {

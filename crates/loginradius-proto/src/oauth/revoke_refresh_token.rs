@@ -40,7 +40,7 @@ impl RevokeRefreshToken {
 
     /// Reads the response. `others` are secrets that a server may repeat besides the one that was sent.
     pub(crate) fn revoked(&self, app: &App, response: &Response<Body>, others: &[&str]) -> Result<(), Error> {
-        ResponseReader::new(self, app).redact(others.iter().copied()).status(response)
+        ResponseReader::of_route(self, app, Route::Revoke).redact(others.iter().copied()).status(response)
     }
 }
 

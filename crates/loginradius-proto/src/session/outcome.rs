@@ -6,9 +6,10 @@ use super::record::{SessionRecord, Tokens};
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
-use crate::error::{ApiError, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::flow::is_failure;
 use crate::oauth::{RefreshAccessToken, RevokeRefreshToken};
+use crate::wire::refusal::says_token_is_gone;
 
 /// What became of the refresh token that a request carried.
 #[derive(Debug)]
@@ -104,13 +105,7 @@ pub(super) fn classify_revocation(
 
 /// Returns whether LoginRadius says that the token to be revoked is not valid any more.
 fn is_gone(error: &Error) -> bool {
-    // RFC 7009, section 2.2 requires a 200; one of LoginRadius's two revocation endpoints responds with
-    // `invalid_request` ("The access_token is invalid or expired.").
-    let says_so = |service: &ApiError| {
-        service.oauth_error.as_deref() == Some("invalid_request")
-            && service.description.as_deref().is_some_and(|text| text.contains("invalid or expired"))
-    };
-    error.requires_login() || error.api_error().is_some_and(says_so)
+    error.requires_login() || error.api_error().is_some_and(says_token_is_gone)
 }
 
 fn of_error(error: Error) -> RefreshOutcome {

@@ -10,21 +10,24 @@ use super::json::Object;
 use super::number;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind};
+use crate::route::Route;
 
 /// The status and the headers of a response, and the operation that it belongs to.
 pub(crate) struct ResponseHead {
     operation: &'static str,
+    /// `None` of an endpoint of a user's own.
+    pub(super) route: Option<Route>,
     pub(super) status: StatusCode,
     date: Option<SystemTime>,
     retry_after: Option<Duration>,
 }
 
 impl ResponseHead {
-    pub(super) fn new(operation: &'static str, response: &Response<Body>) -> Self {
+    pub(super) fn new(operation: &'static str, route: Option<Route>, response: &Response<Body>) -> Self {
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let date = text(DATE).and_then(|value| httpdate::parse_http_date(value).ok());
         let retry_after = text(RETRY_AFTER).and_then(|value| number::retry_after(value, date));
-        Self { operation, status: response.status(), date, retry_after }
+        Self { operation, route, status: response.status(), date, retry_after }
     }
 
     /// Reads the lifetime under any of its three names; `None` if it is missing, unreadable or too long for a `Duration`.

@@ -1,4 +1,5 @@
-//! How requests are written and responses are read. Nothing here knows more of an operation than its name.
+//! How requests are written and responses are read. Nothing here knows more of an operation than its name and
+//! its route.
 
 pub(crate) mod character;
 pub(crate) mod head;

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
 use crate::request::basic;
+use crate::route::Route;
 
 /// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
 ///
@@ -145,7 +146,7 @@ fn error(app: &App, secrets: &[&str], head: &ResponseHead, api_error: ApiError) 
     // The kind depends on the server's own words, some of which may be redacted for looking like a password.
     let (kind, action) = meaning(head.status, &api_error);
     let api_error = printable(secrets, api_error);
-    let hint = hint(app, &api_error);
+    let hint = hint(app, head.route, kind, &api_error);
     head.error(kind, message(head.status, &api_error)).with_api_error(api_error, action, hint)
 }
 
@@ -165,29 +166,91 @@ fn message(status: StatusCode, api_error: &ApiError) -> String {
     message
 }
 
+/// Which settings of the app a request carries, as far as that is known. Advice must name no other.
+struct Carried {
+    /// Whether it carries the client secret, if there is one.
+    secret: bool,
+    oauth_app: bool,
+    jwt_app: bool,
+    /// Whether the dialect says in which format its body is.
+    format_of_dialect: bool,
+}
+
+impl Carried {
+    fn of(app: &App, route: Option<Route>) -> Self {
+        match route {
+            Some(route) => Self {
+                secret: route.authenticates_client(),
+                oauth_app: route.names_oauth_app(app.service().api()),
+                jwt_app: route.is_jwt(),
+                format_of_dialect: !route.is_jwt(),
+            },
+            // An endpoint of a user's own may carry all that is set.
+            None => Self {
+                secret: app.secret().is_some(),
+                oauth_app: app.oauth_app().is_some(),
+                jwt_app: app.jwt_app().is_some(),
+                format_of_dialect: false,
+            },
+        }
+    }
+}
+
 /// Returns what to do, where that is known more exactly than by the kind.
-fn hint(app: &App, api_error: &ApiError) -> Option<&'static str> {
+fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) -> Option<&'static str> {
+    let carried = Carried::of(app, route);
+    let has_secret = carried.secret && app.secret().is_some();
+    let lacks_secret = carried.secret && app.secret().is_none();
     match (api_error.code, api_error.oauth_error.as_deref()) {
+        _ if matches!(route, Some(Route::Revoke))
+            && (kind == ErrorKind::SignInRequired || says_token_is_gone(api_error)) =>
+        {
+            Some("the token is not valid any more, so nothing is left to revoke")
+        }
         // LoginRadius, "SSO API Codes": an app that takes only JSON responds to a form with 965.
-        (Some(965), _) if app.service().dialect().body_format() == BodyFormat::Form => {
+        (Some(965), _) if carried.format_of_dialect && app.service().dialect().body_format() == BodyFormat::Form => {
             Some("try `Dialect::with_body_format(BodyFormat::Json)`")
         }
-        (Some(923), _) if app.secret().is_none() => Some("set the client secret with `App::with_client_secret`"),
-        (Some(1180 | 1196), _) => Some("check the JWT app's name, `App::with_jwt_app`"),
+        (Some(923), _) if lacks_secret => Some("set the client secret with `App::with_client_secret`"),
+        (Some(1180 | 1196), _) if carried.jwt_app => Some("check the JWT app's name, `App::with_jwt_app`"),
         (Some(901 | 920 | 922), _) => Some("check the client id, or API key"),
         // LoginRadius documents it for a wrong id, RFC 6749, section 5.2, for a wrong secret as well.
-        (_, Some("invalid_client")) if app.secret().is_some() => Some("check the client id and the client secret"),
+        (_, Some("invalid_client")) if has_secret => Some("check the client id and the client secret"),
+        (_, Some("invalid_client")) if lacks_secret => Some(
+            "check the client id, and set the client secret with `App::with_client_secret` unless the app is a public one",
+        ),
         (_, Some("invalid_client")) => Some("check the client id, or API key"),
         // LoginRadius responds so to a wrong secret and to an app that it does not know. A new API secret is refused for
         // up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
-        (_, Some("unauthorized_client")) if app.secret().is_none() => {
-            Some("check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login")
-        }
-        (_, Some("unauthorized_client")) => {
-            Some("check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)")
-        }
+        (_, Some("unauthorized_client")) => Some(match carried {
+            Carried { oauth_app: true, .. } if has_secret => {
+                "check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)"
+            }
+            _ if has_secret => "check the client secret (a new secret takes up to 15 minutes to be accepted)",
+            Carried { oauth_app: true, .. } if lacks_secret => {
+                "check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login without a \
+                 client secret"
+            }
+            Carried { oauth_app: true, .. } => {
+                "check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login"
+            }
+            _ if lacks_secret => {
+                "set the client secret with `App::with_client_secret`, or check that the app allows this kind of login \
+                 without one"
+            }
+            Carried { jwt_app: true, .. } => "check the API key and the JWT app's name, `App::with_jwt_app`",
+            _ => "check the client id, or API key",
+        }),
         _ => None,
     }
+}
+
+/// Returns whether a refused revocation says that the token is not valid any more, which RFC 7009, section 2.2, has be a
+/// success. One of LoginRadius's two revocation endpoints responds with `invalid_request` ("The access_token is invalid or
+/// expired.").
+pub(crate) fn says_token_is_gone(api_error: &ApiError) -> bool {
+    api_error.oauth_error.as_deref() == Some("invalid_request")
+        && api_error.description.as_deref().is_some_and(|text| text.contains("invalid or expired"))
 }
 
 /// Returns what to do about an error body.

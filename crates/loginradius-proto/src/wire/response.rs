@@ -14,6 +14,7 @@ use crate::endpoint::Endpoint;
 #[cfg(doc)]
 use crate::error::ApiError;
 use crate::error::{Error, ErrorKind};
+use crate::route::Route;
 
 /// Reads the response of [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own).
 ///
@@ -55,6 +56,8 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub struct ResponseReader<'a> {
     operation: &'static str,
+    /// `None` of an endpoint of a user's own.
+    route: Option<Route>,
     app: &'a App,
     secrets: Secrets<'a>,
 }
@@ -71,7 +74,12 @@ impl<'a> ResponseReader<'a> {
     /// Makes a reader that knows the operation's name, its [`secrets`](Endpoint::secrets), and the app's client secret.
     pub fn new<E: Endpoint + ?Sized>(endpoint: &'a E, app: &'a App) -> Self {
         let secrets = endpoint.secrets().into_iter().chain(app.secret()).collect();
-        Self { operation: endpoint.name(), app, secrets: Secrets(secrets) }
+        Self { operation: endpoint.name(), route: None, app, secrets: Secrets(secrets) }
+    }
+
+    /// Makes a reader for one of LoginRadius's operations.
+    pub(crate) fn of_route<E: Endpoint>(endpoint: &'a E, app: &'a App, route: Route) -> Self {
+        Self { route: Some(route), ..Self::new(endpoint, app) }
     }
 
     /// Adds secrets that no error must show, besides those of [`new`](Self::new).
@@ -144,7 +152,7 @@ impl<'a> ResponseReader<'a> {
         key: &str,
         read: impl FnOnce(&Object<'_>, &ResponseHead) -> Result<T, FieldProblem>,
     ) -> Result<T, Error> {
-        let head = ResponseHead::new(self.operation, response);
+        let head = ResponseHead::new(self.operation, self.route, response);
         let text = head.text(response.body())?;
         let Some(object) = Object::parse(&text) else { return Err(not_loginradius(&head)) };
         if !(head.status.is_success() && object.has(key))
@@ -165,7 +173,7 @@ impl<'a> ResponseReader<'a> {
 
     /// Returns the text of a response that has a status of success and no error body.
     fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(ResponseHead, Cow<'r, str>), Error> {
-        let head = ResponseHead::new(self.operation, response);
+        let head = ResponseHead::new(self.operation, self.route, response);
         let text = head.text(response.body())?;
         let refused = |object| refusal::read(self.app, &self.secrets.0, &head, &object);
         if let Some(error) = Object::parse(&text).and_then(refused) {
@@ -185,22 +193,53 @@ fn missing_field(error: &serde_json::Error, response: &str) -> Option<String> {
 
 /// Creates the error of a response that is not LoginRadius's: a proxy's page, an empty body, half a body.
 fn not_loginradius(head: &ResponseHead) -> Error {
-    let status = head.status;
-    let (kind, why) = match status.as_u16() {
-        429 => (ErrorKind::Unavailable, "too many requests: try again later"),
-        408 | 500..=599 => (
-            ErrorKind::Unavailable,
-            "LoginRadius or a proxy in front of it is temporarily unavailable: try again later",
+    use ErrorKind::{InvalidResponse, Unavailable};
+    let has_format_of_dialect = head.route.is_some_and(|route| !route.is_jwt());
+    let (kind, why) = match head.status.as_u16() {
+        300..=399 => (InvalidResponse, "a redirect, and none is followed: check the base URL"),
+        401 => (
+            InvalidResponse,
+            "a gateway in front of LoginRadius asks for credentials of its own: check the base URL and any proxy in \
+             between",
         ),
-        404 | 405 => (
-            ErrorKind::InvalidResponse,
+        403 | 451 => (
+            InvalidResponse,
+            "a gateway or a firewall refused the request: check the base URL, or have whoever runs it let the request \
+             through",
+        ),
+        404 | 405 | 410 => (
+            InvalidResponse,
             "nothing is served at this URL: check the base URL, and the method and path if the endpoint is your own",
         ),
-        300..=399 => (ErrorKind::InvalidResponse, "a redirect, and none is followed: check the base URL"),
-        _ => (
-            ErrorKind::InvalidResponse,
-            "a body that is not LoginRadius's: check the base URL and any proxy in between",
+        406 => (InvalidResponse, "the server has no JSON to respond with: check the base URL and any proxy in between"),
+        407 => (InvalidResponse, "a proxy asks for credentials: put them into the proxy's URL"),
+        411 => {
+            (InvalidResponse, "a server in between wants to know the length of the request: check any proxy in between")
+        }
+        413 | 414 | 431 => (
+            InvalidResponse,
+            "the request is too long for a server or a proxy in between: shorten what the request carries, or have \
+             that limit raised",
         ),
+        415 if has_format_of_dialect => {
+            (InvalidResponse, "the format of the body is not accepted: try the other one, `Dialect::with_body_format`")
+        }
+        421 => (InvalidResponse, "the server does not serve this host: check the base URL and any proxy in between"),
+        426 => (InvalidResponse, "the server asks for another protocol: check the base URL and any proxy in between"),
+        429 => (Unavailable, "too many requests: try again later"),
+        501 => (
+            InvalidResponse,
+            "the server cannot do what the request asks for: check the base URL and any proxy in between",
+        ),
+        505 => (
+            InvalidResponse,
+            "the server does not speak this version of HTTP: check the base URL and any proxy in between",
+        ),
+        511 => (Unavailable, "the network asks for a login of its own: sign in to it in a browser, and try again"),
+        408 | 425 | 500..=599 => {
+            (Unavailable, "LoginRadius or a proxy in front of it is temporarily unavailable: try again later")
+        }
+        _ => (InvalidResponse, "a body that is not LoginRadius's: check the base URL and any proxy in between"),
     };
-    head.error(kind, format!("HTTP {}: {why}", status.as_u16()))
+    head.error(kind, format!("HTTP {}: {why}", head.status.as_u16()))
 }
