@@ -1,14 +1,19 @@
 use std::fmt;
 
+use crate::error::Error;
+use crate::request::check_text;
 use crate::secret::ClientSecret;
 use crate::service::Service;
+use crate::wire::character::invisible_in;
 
 /// The settings that all operations share: which app of LoginRadius this is, and where LoginRadius is.
 ///
 /// Every operation needs the client id; the setters say which ones need more. A setter checks nothing. An operation
 /// without a setting that it needs, or with one that cannot be sent, fails with
-/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), and the message names the setter. Only a missing client
-/// secret is no error here, since public clients have none: LoginRadius refuses the request if it needs one.
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), and the message names the setting. So does one with a
+/// setting that was pasted with a space around it, or with a character that is not visible, such as a byte order mark:
+/// LoginRadius would refuse it without saying why. Only a missing client secret is no error here, since public clients have
+/// none: LoginRadius refuses the request if it needs one.
 ///
 /// `Debug` shows neither the ids nor the secret.
 ///
@@ -134,9 +139,31 @@ impl App {
         &self.service
     }
 
+    /// Checks what tells LoginRadius which app this is: an endpoint of a user's own may send it in any place.
+    pub(crate) fn check_client(&self) -> Result<(), Error> {
+        check_setting("`client_id`", &self.client_id)?;
+        check_setting("`client_secret`", self.secret().unwrap_or_default())?;
+        check_setting("`apikey`", self.api_key())
+    }
+
     /// Returns the client secret, unless it is empty.
     pub(crate) fn secret(&self) -> Option<&str> {
         self.client_secret.as_ref().map(ClientSecret::expose).filter(|secret| !secret.is_empty())
+    }
+}
+
+/// Checks that a setting has nothing in it that a reader does not see, as one that was pasted may have.
+pub(crate) fn check_setting(what: &str, value: &str) -> Result<(), Error> {
+    check_text(what, value)?;
+    if value.trim_matches(' ') != value {
+        return Err(Error::configuration(format!("{what} begins or ends with a space: remove it")));
+    }
+    match invisible_in(value) {
+        Some(c) => Err(Error::configuration(format!(
+            "{what} contains a character that is not visible (U+{:04X}): remove it",
+            u32::from(c),
+        ))),
+        None => Ok(()),
     }
 }
 

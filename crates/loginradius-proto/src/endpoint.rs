@@ -186,7 +186,7 @@ impl<E: Endpoint + ?Sized> Endpoint for &E {
 
 /// Makes the request that a flow sends: its error names the operation, and it goes to the app's own service.
 pub(crate) fn request_of<E: Endpoint>(endpoint: &E, app: &App) -> Result<http::Request<Body>, Error> {
-    let request = endpoint.request(app).map_err(|error| error.of(endpoint.name()))?;
+    let request = app.check_client().and_then(|()| endpoint.request(app)).map_err(|error| error.of(endpoint.name()))?;
     match app.service().base_of(request.uri()) {
         Some(_) => Ok(request),
         None => Err(Error::misuse(

@@ -1,9 +1,9 @@
 use http::Uri;
 
 use crate::api::Api;
-use crate::app::App;
+use crate::app::{App, check_setting};
 use crate::error::Error;
-use crate::request::{check_text, percent_encoded, uri};
+use crate::request::{percent_encoded, uri};
 
 /// Which URL an operation has.
 #[derive(Debug, Clone, Copy)]
@@ -88,9 +88,6 @@ fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error
         Some("." | "..") => return invalid("is a dot segment: use the name from the LoginRadius Dashboard"),
         Some(name) => name,
     };
-    if name.trim_matches(' ') != name {
-        return invalid("begins or ends with a space: remove it");
-    }
-    check_text(&format!("the {what}'s name"), name)?;
+    check_setting(&format!("the {what}'s name"), name)?;
     Ok(percent_encoded(name))
 }

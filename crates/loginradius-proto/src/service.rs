@@ -6,6 +6,7 @@ use http::Uri;
 use crate::api::Api;
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::wire::character::invisible_in;
 
 /// Where LoginRadius is, which of its two APIs it has there, and how requests to it are written.
 ///
@@ -84,9 +85,9 @@ impl Service {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL, or an `http` URL of this
-    /// machine (`localhost`, `127.0.0.0/8`, `[::1]`). It must be ASCII and have a host, a port from 1 to 65535 or none,
-    /// and no user information, query, fragment, backslash, dot segment or empty segment. The message says what is
-    /// wrong with it.
+    /// machine (`localhost`, `127.0.0.0/8`, `[::1]`). It must be ASCII (a host of other letters in its form `xn--`) and have
+    /// a host without a dot at its end, a port from 1 to 65535 or none, and no user information, query, fragment,
+    /// backslash, dot segment or empty segment. The message says what is wrong with it, and what to write.
     pub fn classic_at(url: &str) -> Result<Self, Error> {
         Self::at(Api::Classic, url)
     }
@@ -99,7 +100,7 @@ impl Service {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a whole host name, with a port or
-    /// without: for a URL, use [`site_at`](Self::site_at).
+    /// without: `acme` alone is none. For a URL, and for a host of your own network, use [`site_at`](Self::site_at).
     pub fn site(host: &str) -> Result<Self, Error> {
         if host.is_empty() {
             return Err(Error::configuration("the site is empty: use a host such as acme.hub.loginradius.com"));
@@ -111,10 +112,12 @@ impl Service {
             ));
         }
         let base = BaseUrl::parse("site", &format!("https://{host}"))?;
-        if !base.loopback && !host.contains(['.', ':']) {
-            return Err(Error::configuration(
-                "the site has no domain: use a whole host such as acme.hub.loginradius.com",
-            ));
+        let name = split_port(host).map_or(host, |(name, _)| name);
+        if !base.loopback && !name.contains(['.', ':']) {
+            return Err(Error::configuration(format!(
+                "the site `{name}` has no domain: write the whole host, such as acme.hub.loginradius.com (for one of your \
+                 own network, use `Service::site_at`)",
+            )));
         }
         Ok(Self::new(Api::Site, base))
     }
@@ -228,8 +231,17 @@ impl BaseUrl {
 
     fn parse(what: &str, url: &str) -> Result<Self, Error> {
         let invalid = |why: &str| Err(Error::configuration(format!("the {what} {why}")));
-        if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return invalid("has a space, a control character or a character outside of ASCII: remove it");
+        if url.contains(' ') || invisible_in(url).is_some() {
+            return invalid("has a space, a control character or another one that is not visible: remove it");
+        }
+        if !url.is_ascii() {
+            let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            return invalid(if host.is_ascii() {
+                "has a character outside of ASCII after its host: percent-encode it"
+            } else {
+                "has a host with a character outside of ASCII: write its ASCII form, which begins with xn--"
+            });
         }
         if url.contains('\\') {
             return invalid("has a backslash: use `/`");
@@ -252,6 +264,12 @@ impl BaseUrl {
             Ok(loopback) => loopback,
             Err(why) => return invalid(why),
         };
+        let host = split_port(authority).map_or(authority, |(host, _)| host);
+        if !secure && host.to_ascii_lowercase().ends_with(".localhost") {
+            return invalid(
+                "is http, and where a name below `localhost` leads is up to the resolver: write `localhost` itself",
+            );
+        }
         if !secure && !loopback {
             return invalid(
                 "is http, which would send passwords and secrets unencrypted: use https (http is allowed only for \
@@ -328,6 +346,10 @@ pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
     if authority.contains('@') {
         return Err("has user information (`@`): remove it, and check that the host is the one you mean");
     }
+    // It would be another name for certificates and for the comparison with other URLs.
+    if authority.split(':').next().and_then(|host| host.strip_suffix('.')).is_some_and(is_name) {
+        return Err("has a host that ends with a dot: remove the dot");
+    }
     let (host, port) = split_port(authority).ok_or("has a host that is not a name or an address")?;
     if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..)) || port.starts_with('+')) {
         return Err("has a port that is not a number from 1 to 65535");
@@ -350,10 +372,14 @@ pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    let name = !host.is_empty()
+    is_name(host).then_some((host, port))
+}
+
+/// Returns whether that is the name of a host, or an address of IPv4.
+fn is_name(host: &str) -> bool {
+    !host.is_empty()
         && host.split('.').all(|label| !label.is_empty())
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-    name.then_some((host, port))
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
 pub(crate) fn is_loopback(host: &str) -> bool {

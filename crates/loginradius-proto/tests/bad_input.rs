@@ -1,13 +1,18 @@
 //! What is an error before anything is sent, and that each error says what to change.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
+use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest, JwtRedirect, RandomBytes};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
     AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
-use loginradius_proto::{App, BodyFormat, Dialect, Endpoint, Error, ErrorKind, RevocationKey, Service};
-use loginradius_testing::{app, site, speaking, writing};
+use loginradius_proto::{
+    App, BodyFormat, Call, ClientAuthentication, Dialect, Endpoint, Error, ErrorKind, Flow, RequestBuilder,
+    RevocationKey, Seed, Service, Step,
+};
+use loginradius_testing::{app, site, speaking, start, writing};
 
 /// Checks that it is an error of the kind `Configuration`, and a part of its text.
 #[track_caller]
@@ -212,7 +217,10 @@ fn base_urls_that_are_refused() {
     let dots = "has an empty, `.` or `..` segment in its path: remove it";
     let open = "use https (http is allowed only for localhost, 127.0.0.0/8 and [::1])";
     let user = "has user information (`@`): remove it";
-    let odd = "has a space, a control character or a character outside of ASCII: remove it";
+    let odd = "has a space, a control character or another one that is not visible: remove it";
+    let idn = "has a host with a character outside of ASCII: write its ASCII form, which begins with xn--";
+    let dot = "has a host that ends with a dot: remove the dot";
+    let below = "where a name below `localhost` leads is up to the resolver: write `localhost` itself";
     for (url, text) in [
         ("http://cloud-api.loginradius.com", open),
         ("HTTP://cloud-api.loginradius.com", open),
@@ -256,9 +264,28 @@ fn base_urls_that_are_refused() {
         ("https://a.example\\b", "has a backslash: use `/`"),
         ("https:\\\\a.example", "has a backslash: use `/`"),
         ("https://a.example/\\..", "has a backslash: use `/`"),
-        ("https://ä.example", odd),
-        ("https://a.example/ä", odd),
+        ("https://ä.example", idn),
+        ("https://bücher.example:8443/a", idn),
+        ("https://例え.jp", idn),
+        ("https://xn--a.ä.example", idn),
+        ("ä.example", idn),
+        ("https://a.example：443", idn),
+        ("https://а.example", idn),
+        ("https://a.example/ä", "has a character outside of ASCII after its host: percent-encode it"),
+        ("https://a.example?ä", "has a character outside of ASCII after its host: percent-encode it"),
         ("https://a.example/b c", odd),
+        ("\u{feff}https://a.example", odd),
+        ("https://a.example\u{200b}", odd),
+        ("https://a.example\u{a0}", odd),
+        ("https://a.\u{200d}example", odd),
+        ("https://a.example/\u{202e}", odd),
+        ("https://sso.example.com.", dot),
+        ("https://sso.example.com.:8443/a", dot),
+        ("http://localhost.", dot),
+        ("https://127.0.0.1.", dot),
+        ("http://app.localhost", below),
+        ("http://APP.LocalHost:8710/x", below),
+        ("http://a.b.localhost", below),
         (" https://a.example", odd),
         ("https://a.example\n", odd),
         ("https://a.example\0", odd),
@@ -275,7 +302,9 @@ fn base_urls_that_are_refused() {
         ("https://:443", host),
         ("https://a..example", host),
         ("https://.example", host),
-        ("https://a.example.", host),
+        ("https://a.example..", host),
+        ("https://.", host),
+        ("https://.:80", host),
         ("https://a%2fb", host),
         ("https://[::1", host),
         ("https://[::1]x", host),
@@ -300,6 +329,8 @@ fn base_urls_that_are_accepted() {
         ("https://192.0.2.1:1", "https://192.0.2.1:1", false),
         ("https://[2001:db8::1]:65535", "https://[2001:db8::1]:65535", false),
         ("https://localhost", "https://localhost", true),
+        ("https://app.localhost:8443", "https://app.localhost:8443", false),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example", false),
         ("http://localhost:8710", "http://localhost:8710", true),
         ("http://LocalHost", "http://LocalHost", true),
         ("http://127.0.0.1:80/prefix", "http://127.0.0.1:80/prefix", true),
@@ -336,6 +367,23 @@ fn sites_that_are_no_host() {
     refused(Service::site("acme.example?x"), "has a query (`?`)");
     refused(Service::site("acme.example#x"), "has a fragment (`#`)");
     refused(Service::site("acme.example:0"), "has a port that is not a number");
+    refused(Service::site("acme.hub.loginradius.com."), "the site has a host that ends with a dot: remove the dot");
+    refused(
+        Service::site("bücher.example"),
+        "the site has a host with a character outside of ASCII: write its ASCII form",
+    );
+    for (site, advice) in [
+        ("acme", "the site `acme` has no domain: write the whole host, such as acme.hub.loginradius.com"),
+        ("acme:8443", "the site `acme` has no domain: write the whole host, such as acme.hub.loginradius.com"),
+        ("LOCALHOSTS", "the site `LOCALHOSTS` has no domain: write the whole host"),
+    ] {
+        refused(Service::site(site), advice);
+        refused(Service::site(site), "for one of your own network, use `Service::site_at`");
+    }
+    for local in ["localhost", "localhost:8443", "127.0.0.1:8443", "[::1]:8443"] {
+        assert!(Service::site(local).unwrap().base().is_loopback());
+    }
+    assert!(Service::site_at("https://acme:8443").is_ok());
     refused(Service::site("acme .example"), "has a space");
     refused(Service::site("acme\\.example"), "has a backslash");
     assert_eq!(Service::site("acme.example:8443").unwrap().to_string(), "https://acme.example:8443");
@@ -357,22 +405,132 @@ fn other_places_are_not_served() {
     }
 }
 
-#[test]
-fn a_setting_with_a_space_around_it_is_refused_before_it_is_sent() {
-    let good = || App::new("id").with_client_secret("secret").with_oauth_app("app").with_jwt_app("jwt");
+/// Returns what each setting of an app, with that value, makes of the operations that send it, and its name in an error.
+fn with_setting(value: &str) -> Vec<(&'static str, Result<(), Error>)> {
+    let good =
+        || App::new("id").with_client_secret("secret").with_oauth_app("app").with_jwt_app("jwt").with_api_key("key");
+    let basic = |app: App| {
+        let dialect = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
+        app.with_service(site().with_dialect(dialect).unwrap())
+    };
     let refresh = |app: App| RefreshAccessToken::new("r").request(&app).map(drop);
     let device = |app: App| RequestDeviceCode::new().request(&app).map(drop);
     let jwt = |app: App| JwtByAccessToken::new("a").request(&app).map(drop);
-    assert!(refresh(good()).is_ok() && device(good()).is_ok() && jwt(good()).is_ok());
-    for (refused, what) in [
-        (refresh(App::new(" id").with_client_secret("secret")), "`client_id`"),
-        (refresh(good().with_client_secret("secret ")), "`client_secret`"),
-        (device(good().with_oauth_app("app ")), "OAuth app's name"),
-        (jwt(good().with_jwt_app(" jwt")), "`jwtapp`"),
-        (jwt(good().with_api_key("key ")), "`apikey`"),
+    let authorize = |app: App| {
+        let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8)).unwrap();
+        AuthorizationRequest::new("https://a.example/").begin(&app, &random, SystemTime::UNIX_EPOCH).map(drop)
+    };
+    let redirect = |app: App| {
+        let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8)).unwrap();
+        JwtRedirect::new("https://a.example/", "token").begin(&app, &random, SystemTime::UNIX_EPOCH).map(drop)
+    };
+    // An endpoint of a user's own, whose request a flow checks.
+    let own = |app: App| match Call::new(Own, &app, Seed(1)).step(start()) {
+        Step::Done(result) => result,
+        Step::Send { .. } => Ok(()),
+        Step::Wait(_) => panic!("a wait"),
+    };
+    let other_id = || App::new(value).with_client_secret("secret").with_oauth_app("app").with_jwt_app("jwt");
+    let at_site = |app: App| app.with_service(site());
+    vec![
+        ("`client_id`", refresh(other_id())),
+        ("`client_id`", device(other_id())),
+        ("`client_id`", authorize(other_id())),
+        ("`client_id`", own(other_id())),
+        ("`apikey`", jwt(other_id())),
+        ("`client_secret`", refresh(good().with_client_secret(value))),
+        ("`client_secret`", refresh(basic(good().with_client_secret(value)))),
+        ("`client_secret`", own(good().with_client_secret(value))),
+        ("the OAuth app's name", device(good().with_oauth_app(value))),
+        ("the OAuth app's name", refresh(at_site(good().with_oauth_app(value)))),
+        ("the OAuth app's name", authorize(at_site(good().with_oauth_app(value)))),
+        ("`jwtapp`", jwt(good().with_jwt_app(value))),
+        ("`jwtapp`", redirect(good().with_jwt_app(value))),
+        ("the JWT app's name", jwt(at_site(good().with_jwt_app(value)))),
+        ("`apikey`", jwt(good().with_api_key(value))),
+        ("`apikey`", redirect(good().with_api_key(value))),
+        ("`apikey`", own(good().with_api_key(value))),
+    ]
+}
+
+struct Own;
+
+impl Endpoint for Own {
+    type Response = ();
+
+    fn name(&self) -> &'static str {
+        "Own"
+    }
+
+    fn request(&self, app: &App) -> Result<loginradius_proto::http::Request<loginradius_proto::Body>, Error> {
+        RequestBuilder::get(app.service().api_host(), "/x").build()
+    }
+
+    fn response(&self, _: &App, _: loginradius_proto::http::Response<loginradius_proto::Body>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_setting_that_was_pasted_with_what_cannot_be_seen_is_refused_before_it_is_sent() {
+    for value in ["value", "my value", "v\u{e4}lue", "日本", "\u{1f600}"] {
+        for (what, result) in with_setting(value) {
+            assert!(result.is_ok(), "{what} {value:?}: {result:?}");
+        }
+    }
+    let check = |value: &str, ending: &str| {
+        for (what, result) in with_setting(value) {
+            let Err(error) = result else { panic!("{what}: {value:?} is sent") };
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            let line = error.to_string();
+            assert!(line.contains(what) && line.ends_with(ending), "{what} {value:?}: {line}");
+            assert!(!line.contains("value"), "{line}");
+        }
+    };
+    for value in [" value", "value ", " value "] {
+        check(value, "begins or ends with a space: remove it");
+    }
+    for c in ["\t", "\n", "\r", "\0", "\u{1b}", "\u{7f}", "\u{85}"] {
+        for value in [format!("{c}value"), format!("va{c}lue"), format!("value{c}")] {
+            check(&value, "contains a control character (a stray line break, perhaps): remove it");
+        }
+    }
+    for (c, number) in [
+        ('\u{feff}', "U+FEFF"),
+        ('\u{a0}', "U+00A0"),
+        ('\u{ad}', "U+00AD"),
+        ('\u{1680}', "U+1680"),
+        ('\u{2003}', "U+2003"),
+        ('\u{200b}', "U+200B"),
+        ('\u{200c}', "U+200C"),
+        ('\u{200d}', "U+200D"),
+        ('\u{200e}', "U+200E"),
+        ('\u{2028}', "U+2028"),
+        ('\u{202e}', "U+202E"),
+        ('\u{202f}', "U+202F"),
+        ('\u{2060}', "U+2060"),
+        ('\u{3000}', "U+3000"),
+        ('\u{e0041}', "U+E0041"),
     ] {
-        let error = refused.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(error.to_string().contains(what) && error.to_string().ends_with("a space: remove it"), "{error}");
+        for value in [format!("{c}value"), format!("va{c}lue"), format!("value{c}")] {
+            check(&value, &format!("contains a character that is not visible ({number}): remove it"));
+        }
+    }
+}
+
+#[test]
+fn what_a_user_types_is_sent_as_it_is() {
+    let app = app();
+    for typed in [" p ", "\u{feff}p", "p\u{a0}", "\u{200b}p\u{200d}", "p\u{2003}", "\u{202e}"] {
+        let request = AccessTokenByPassword::new(typed, typed).request(&app).unwrap();
+        let sent: BTreeMap<String, String> = serde_urlencoded::from_bytes(request.body().as_bytes()).unwrap();
+        assert_eq!((sent["username"].as_str(), sent["password"].as_str()), (typed, typed));
+        let request = JwtLogin::email(typed, typed).request(&app).unwrap();
+        let sent: BTreeMap<String, String> = serde_json::from_slice(request.body().as_bytes()).unwrap();
+        assert_eq!((sent["email"].as_str(), sent["password"].as_str()), (typed, typed));
     }
 }

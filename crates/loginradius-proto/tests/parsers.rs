@@ -253,9 +253,9 @@ prop_compose! {
     }
 }
 
-/// A setting of an app: a text without spaces around it.
+/// A setting of an app: all of it can be seen, and there is no space around it.
 fn setting() -> impl Strategy<Value = String> {
-    text().prop_filter("a space around it is refused", |text| text.trim_matches(' ') == text)
+    "[!-~äß€日本😀]([ -~äß€日本😀]{0,30}[!-~äß€日本😀])?"
 }
 
 /// Any text without control characters that is not empty.

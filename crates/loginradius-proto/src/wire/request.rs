@@ -4,7 +4,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use serde::{Serialize, Serializer};
 
-use crate::app::App;
+use crate::app::{App, check_setting};
 use crate::body::Body;
 use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::Error;
@@ -26,13 +26,11 @@ impl<'a> Params<'a> {
         Self::default().setting("client_id", app.client_id())
     }
 
-    /// Adds a setting of the app. LoginRadius refuses one that was copied with a space around it without saying why, so
-    /// it is an error here.
+    /// Adds a setting of the app. LoginRadius refuses one that was pasted with a space around it, or with something that
+    /// cannot be seen, without saying why, so it is an error here.
     pub(crate) fn setting(self, name: &'a str, value: &'a str) -> Self {
-        if value.trim_matches(' ') != value {
-            return self.invalid(format!("`{name}` begins or ends with a space: remove it"));
-        }
-        self.required(name, value)
+        let checked = check_setting(&format!("`{name}`"), value);
+        Self(self.0.and_then(|params| checked.map(|()| params))).required(name, value)
     }
 
     /// Adds a parameter that must not be empty.

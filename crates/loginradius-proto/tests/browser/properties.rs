@@ -129,6 +129,11 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A setting of an app: all of it can be seen, and it is no dot segment.
+fn setting() -> impl Strategy<Value = String> {
+    "[!-~äß€日本😀]{0,20}[a-z]"
+}
+
 /// A parameter of a callback.
 #[derive(Debug, Clone)]
 enum Parameter {
@@ -351,7 +356,7 @@ proptest! {
 
     #[test]
     fn every_url_has_each_parameter_once(
-        id in text(),
+        id in setting(),
         scope in text(),
         others in vec(("[a-z_]{1,12}|\\PC{1,10}", text()), 0..5),
         in_redirect in text(),
@@ -359,7 +364,6 @@ proptest! {
         method in select(vec![ChallengeMethod::Sha256, ChallengeMethod::S256, ChallengeMethod::Omitted]),
         seed in any::<u64>(),
     ) {
-        let id = format!("i{}d", id.trim());
         let redirect = format!("{ADDRESS}?back={}", percent_encoding::utf8_percent_encode(&in_redirect, percent_encoding::NON_ALPHANUMERIC));
         let mut names = BTreeSet::from(["scope", "state", "nonce", "client_id"].map(str::to_owned));
         let others: Vec<_> = others.into_iter().filter(|(name, _)| !name.contains("c") && names.insert(name.to_ascii_lowercase())).collect();
@@ -407,8 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn every_jwt_url_has_each_parameter_once(key in text(), jwt_app in text(), in_return in text(), seed in any::<u64>()) {
-        let (key, jwt_app) = (format!("k{}y", key.trim()), format!("a{}p", jwt_app.trim()));
+    fn every_jwt_url_has_each_parameter_once(key in setting(), jwt_app in setting(), in_return in text(), seed in any::<u64>()) {
         let value = percent_encoding::utf8_percent_encode(&in_return, percent_encoding::NON_ALPHANUMERIC);
         let address = format!("{ADDRESS}?back={value}");
         let [state, _, nonce] = made_of(seed);
