@@ -14,7 +14,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
-/// A host as it stands in a URL, with its port.
+/// A host, with the brackets of an IPv6 address or without, and its port.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer<'a> {
     pub(super) host: &'a str,
@@ -72,7 +72,11 @@ impl Peer<'_> {
 
 impl std::fmt::Display for Peer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        if self.host.contains(':') && !self.host.starts_with('[') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -210,6 +214,12 @@ mod tests {
         assert!(race(&[dead, dead], start + Duration::from_millis(300)).is_err());
         assert!(connect_to_one_of(vec![dead, dead], start + Duration::from_millis(600)).is_err());
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn an_ipv6_address_is_written_in_brackets() {
+        let text = |host| Peer { host, port: 8 }.to_string();
+        assert_eq!([text("::1"), text("[::1]"), text("a.example")], ["[::1]:8", "[::1]:8", "a.example:8"]);
     }
 
     #[test]
