@@ -10,9 +10,10 @@
 //! - `GET /me/{name}` uses the session's access token.
 //! - `POST /logout/{name}` ends the session.
 //!
-//! To keep this short, the session's name is in the path, so that every caller can use every session. A real service
-//! names a session by a random id that only one browser has in a cookie, as in `web_login`. With the user's name, a
-//! login in a second browser would replace the session of the first.
+//! To keep this short, the session's name is in the path, so that every caller can use every session, and
+//! begin any number of logins. A real service names a session by a random id that only one browser has in a cookie, as
+//! in `web_login`, and bounds what a visitor can begin. With the user's name, a login in a second browser would replace
+//! the session of the first.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture as _;

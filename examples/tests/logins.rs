@@ -4,9 +4,8 @@
 mod common;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
@@ -270,7 +269,7 @@ fn a_visitor_signs_in_and_out() {
         let visitor = Visitor::default();
         let page = visitor.get(&web.url);
         assert!(page.status == 200 && page.body.contains("href=\"/login\""), "{}", page.body);
-        assert_eq!(page.cookie(), None, "a visitor who does not sign in has a session");
+        assert_eq!(page.cookies(), [], "a visitor who does not sign in has a session");
 
         web.sign_in(&visitor);
         assert_eq!(last_request(&web.emulator, Operation::CodeExchange).api, Some(api));
@@ -287,7 +286,7 @@ fn a_visitor_signs_in_and_out() {
 
         let page = visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
         assert_eq!((page.status, page.location().as_str()), (303, "/"));
-        assert!(visitor.cookies.borrow().is_empty(), "the cookie is still there");
+        assert_eq!(visitor.cookies(), "", "the cookie is still there");
         assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
         assert_eq!((web.emulator.live_logins(), web.emulator.counters().revocations), (0, 1));
     }
@@ -326,7 +325,7 @@ fn a_cookie_whose_name_is_only_like_ours_is_not_read() {
     let web = Web::start(&[]);
     let (visitor, stranger) = (Visitor::default(), Visitor::default());
     web.sign_in(&visitor);
-    let id = visitor.cookies.borrow()["web_login"].clone();
+    let id = visitor.session();
     // Another host of the domain may set such a name, which the prefix `__Host-` would forbid in its plain spelling.
     stranger.keep("%77eb_login", &id);
     assert!(!stranger.get(&web.url).body.contains(seeded::ADA.email));
@@ -358,8 +357,7 @@ fn tokens_of_no_use_are_revoked_even_if_the_browser_disconnects() {
     let host = web.url.strip_prefix("http://").unwrap();
     let path = landing.strip_prefix(&web.url).unwrap();
     let mut browser = TcpStream::connect(host).unwrap();
-    let cookie = format!("web_login={}", visitor.session());
-    write!(browser, "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n").unwrap();
+    write!(browser, "GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {}\r\n\r\n", visitor.cookies()).unwrap();
     let is_asked = |operation| web.emulator.requests().iter().any(|request| request.operation == Some(operation));
     while !is_asked(Operation::CodeExchange) {
         thread::sleep(Duration::from_millis(5));
@@ -376,42 +374,123 @@ fn tokens_of_no_use_are_revoked_even_if_the_browser_disconnects() {
 fn a_form_without_the_cookie_removes_none() {
     let web = Web::start(&[]);
     let page = Visitor::default().post(&web.at("/logout"), &[]);
-    assert_eq!((page.status, page.cookie()), (303, None));
+    assert_eq!((page.status, page.cookies()), (303, Vec::new()));
 }
 
 #[test]
-fn the_cookie_has_the_flags_of_its_address() {
+fn the_cookies_have_the_flags_of_their_address() {
+    let local = Web::start(&[]);
+    let emulator = Emulator::builder().redirect_uri("https://app.example/callback").unwrap().start().unwrap();
+    let public = Web::with(emulator, &["--public-url", "https://app.example/"]);
+    for (web, prefix, secure) in [(local, "", &[][..]), (public, "__Host-", &["Secure"])] {
+        let flags = |max_age| [&["HttpOnly", max_age, "Path=/", "SameSite=Lax"][..], secure].concat().join("; ");
+        let visitor = Visitor::default();
+        let page = visitor.get(&web.at("/login"));
+        let state = parameter(&page.location(), "state").unwrap();
+        let begun = format!("{prefix}web_login-{state}");
+        let [(name, value, set)] = &page.cookies()[..] else { panic!("{:?}", page.headers) };
+        assert_eq!((name, set.join("; ")), (&begun, flags("Max-Age=600")));
+        assert!(value.len() > 200 && !value.contains(&state), "{value}");
+
+        let landing = web.emulator.authorize(&page.location()).unwrap().url;
+        // The test is the proxy that ends TLS.
+        let page = visitor.get(&landing.replace("https://app.example", &web.url));
+        assert_eq!((page.status, page.location().as_str()), (303, "/"));
+        let [(removed, ..), (name, id, set)] = &page.cookies()[..] else { panic!("{:?}", page.headers) };
+        assert_eq!((name.as_str(), set.join("; ")), (&*format!("{prefix}web_login"), flags("Max-Age=28800")));
+        assert_eq!((removed, id.len()), (&begun, 43), "32 bytes in base64url");
+
+        let csrf = visitor.get(&web.url).field("csrf");
+        let ended = visitor.post(&web.at("/logout"), &[("csrf", &csrf)]);
+        assert_eq!(visitor.cookies(), "");
+        // Without these flags, browsers would refuse to remove a cookie of such a name.
+        for (name, value, set) in [page.cookies().remove(0), ended.cookies().remove(0)] {
+            assert!(name.starts_with(prefix) && value.is_empty(), "{name}");
+            let has = |flag: &str| set.iter().any(|known| known == flag);
+            assert!(has("Max-Age=0") && has("Path=/") && secure.iter().all(|flag| has(flag)), "{set:?}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_visitors_ends_no_login_and_no_session() {
+    const FLOOD: usize = 10_001;
+    let web = Web::start(&[]);
+    let [user, begins, replays] = [(); 3].map(|()| Visitor::default());
+    web.sign_in(&user);
+    let landing = web.landing(&begins);
+    let replayed = web.landing(&replays);
+    let begun = replays.cookies();
+    assert_eq!(replays.get(&replayed).status, 303);
+
+    let pages = web.flood((0..FLOOD).map(|_| "GET /login HTTP/1.1\r\n".to_owned()));
+    assert_eq!(begins.get(&landing).status, 303, "a begun login has ended");
+    let callbacks = pages.iter().map(|page| {
+        let [(name, value, _)] = &page.cookies()[..] else { panic!("{:?}", page.headers) };
+        let state = parameter(&page.location(), "state").unwrap();
+        let query = format!("error=access_denied&state={state}");
+        format!("GET /callback?{query} HTTP/1.1\r\nCookie: {name}={value}\r\n")
+    });
+    let pages = web.flood(callbacks);
+    assert_eq!(pages.iter().filter(|page| page.status == 400 && page.body.contains("not allowed")).count(), FLOOD);
+
+    assert!(user.get(&web.url).body.contains(seeded::ADA.email), "a session has ended");
+    // And what was consumed stays so.
+    let (name, value) = begun.split_once('=').unwrap();
+    replays.keep(name, value);
+    assert_eq!(replays.get(&replayed).status, 400);
+    assert!(web.emulator.codes().iter().all(|code| code.sent == 1));
+}
+
+#[test]
+fn a_begun_login_is_read_by_its_service_alone_and_under_its_own_name() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
-    let begun = visitor.get(&web.at("/login"));
-    let landed = visitor.get(&web.emulator.authorize(&begun.location()).unwrap().url);
-    for page in [begun, landed] {
-        let (name, id, flags) = page.cookie().unwrap();
-        assert_eq!(name, "web_login");
-        assert_eq!(id.len(), 43, "32 bytes in base64url");
-        assert_eq!(flags, ["HttpOnly", "Max-Age=28800", "Path=/", "SameSite=Lax"]);
-    }
+    let landing = web.landing(&visitor);
+    let cookie = visitor.cookies();
+    let (name, sealed) = cookie.split_once('=').unwrap();
+    let other = Visitor::default();
+    let others_landing = web.landing(&other);
+    let others_name = other.cookies().split_once('=').unwrap().0.to_owned();
+    let another_services = Visitor::default();
+    Web::start(&[]).landing(&another_services);
+    let another_services = another_services.cookies().split_once('=').unwrap().1.to_owned();
 
-    let emulator = Emulator::builder().redirect_uri("https://app.example/callback").unwrap().start().unwrap();
-    let web = Web::with(emulator, &["--public-url", "https://app.example/"]);
-    // The test is the proxy that ends TLS.
-    let visitor = Visitor::default();
-    let begun = visitor.get(&web.at("/login"));
-    assert_eq!(parameter(&begun.location(), "redirect_uri").as_deref(), Some("https://app.example/callback"));
-    let landing = web.emulator.authorize(&begun.location()).unwrap().url;
-    let landed = visitor.get(&landing.replace("https://app.example", &web.url));
-    assert_eq!((landed.status, landed.location().as_str()), (303, "/"));
-    let page = visitor.get(&web.url);
-    let ended = visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
-    for page in [begun, landed] {
-        let (name, _, flags) = page.cookie().unwrap();
-        assert_eq!(name, "__Host-web_login");
-        assert_eq!(flags, ["HttpOnly", "Max-Age=28800", "Path=/", "SameSite=Lax", "Secure"]);
+    let mut changed: Vec<String> = vec![String::new(), "a".into(), "%".into(), "A".repeat(16), another_services];
+    changed.extend([sealed[1..].to_owned(), sealed[..sealed.len() - 1].to_owned(), format!("{sealed}A")]);
+    for at in (0..sealed.len()).step_by(7) {
+        let other = if &sealed[at..=at] == "A" { "B" } else { "A" };
+        changed.push(format!("{}{other}{}", &sealed[..at], &sealed[at + 1..]));
     }
-    // Without these, browsers would refuse to remove a cookie of that name.
-    let (name, id, flags) = ended.cookie().unwrap();
-    assert_eq!((name.as_str(), id.as_str()), ("__Host-web_login", ""));
-    assert!(["Max-Age=0", "Path=/", "Secure"].iter().all(|flag| flags.iter().any(|known| known == flag)), "{flags:?}");
+    for changed in changed {
+        visitor.keep(name, &changed);
+        assert_eq!(visitor.get(&landing).status, 400, "{changed}");
+    }
+    other.keep(&others_name, sealed);
+    assert_eq!(other.get(&others_landing).status, 400, "under the name of another login");
+    assert!(web.emulator.codes().iter().all(|code| code.sent == 0));
+    visitor.keep(name, sealed);
+    assert_eq!(visitor.get(&landing).status, 303);
+}
+
+#[test]
+fn one_account_cannot_push_out_the_sessions_of_others() {
+    let web = Web::start(&[]);
+    let [other, first, second] = [(); 3].map(|()| Visitor::default());
+    let landing = |visitor: &Visitor| {
+        let url = visitor.get(&web.at("/login")).location();
+        web.emulator.authorize_as(&url, &seeded::GRACE).unwrap().url
+    };
+    assert_eq!(other.get(&landing(&other)).status, 303);
+    web.sign_in(&first);
+    web.sign_in(&second);
+    for _ in 0..9 {
+        web.sign_in(&Visitor::default());
+    }
+    assert!(!first.get(&web.url).body.contains(seeded::ADA.email), "the oldest of eleven");
+    assert!(second.get(&web.url).body.contains(seeded::ADA.email));
+    assert!(other.get(&web.url).body.contains(seeded::GRACE.email));
+    assert_eq!(web.emulator.live_logins_of(seeded::ADA.email).len(), 10, "the tokens of the oldest were not revoked");
 }
 
 #[test]
@@ -419,15 +498,11 @@ fn a_session_has_a_new_id_after_the_login() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     // An attacker has put a cookie into the visitor's browser.
-    visitor.keep("web_login", "a-value-that-an-attacker-knows");
-    let begun = visitor.get(&web.at("/login"));
-    let before = visitor.session();
-    assert_ne!(before, "a-value-that-an-attacker-knows");
-    // Or has begun a login, and put its cookie there.
-    visitor.get(&web.emulator.authorize(&begun.location()).unwrap().url);
-    assert_ne!(visitor.session(), before);
-    assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
-    for known in ["a-value-that-an-attacker-knows", &before, ""] {
+    let known = "a-value-that-an-attacker-knows";
+    visitor.keep("web_login", known);
+    web.sign_in(&visitor);
+    assert_ne!(visitor.session(), known);
+    for known in [known, ""] {
         let other = Visitor::default();
         other.keep("web_login", known);
         assert!(!other.get(&web.url).body.contains(seeded::ADA.email), "{known}");
@@ -470,21 +545,28 @@ fn a_callback_works_once() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     let landing = web.landing(&visitor);
+    let cookie = visitor.cookies();
+    let (name, begun) = cookie.split_once('=').unwrap();
     assert_eq!(visitor.get(&landing).status, 303);
     let session = visitor.session();
-    let page = visitor.get(&landing);
-    assert_eq!(page.status, 400);
-    assert!(page.body.contains("already finished") && page.body.contains("href=\"/\""), "{}", page.body);
-    assert_eq!(page.cookie(), None);
-    assert_eq!(visitor.session(), session);
+    // As the browser is now, and with the cookie that it has removed.
+    for kept in [false, true] {
+        if kept {
+            visitor.keep(name, begun);
+        }
+        let page = visitor.get(&landing);
+        assert_eq!(page.status, 400);
+        assert!(page.body.contains("already finished") && page.body.contains("href=\"/\""), "{}", page.body);
+        assert_eq!(visitor.cookies(), format!("web_login={session}"));
+    }
     assert!(visitor.get(&web.url).body.contains(seeded::ADA.email), "the second callback has signed out");
     assert_eq!((web.emulator.codes()[0].sent, web.emulator.logins().len()), (1, 1));
 
     // After the sign-out it does not sign in again.
     let page = visitor.get(&web.url);
     visitor.post(&web.at("/logout"), &[("csrf", &page.field("csrf"))]);
-    assert_eq!(visitor.get(&landing).status, 400);
     visitor.keep("web_login", &session);
+    visitor.keep(name, begun);
     assert_eq!(visitor.get(&landing).status, 400);
     assert!(!visitor.get(&web.url).body.contains(seeded::ADA.email));
     assert_eq!(web.emulator.codes()[0].sent, 1);
@@ -495,11 +577,11 @@ fn of_the_same_callback_many_times_at_once_one_signs_in() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     let landing = web.landing(&visitor);
-    let id = visitor.session();
+    let cookies = visitor.cookies();
     let mut statuses = thread::scope(|scope| {
         let open = || {
             let tab = Visitor::default();
-            tab.keep("web_login", &id);
+            tab.keep_all(&cookies);
             tab.get(&landing).status
         };
         [(); 8].map(|()| scope.spawn(open)).map(|tab| tab.join().unwrap())
@@ -514,9 +596,9 @@ fn a_callback_is_for_the_browser_that_began() {
     let web = Web::start(&[]);
     let (visitor, other) = (Visitor::default(), Visitor::default());
     let landing = web.landing(&visitor);
-    assert_eq!(other.get(&landing).status, 400, "without a session");
+    assert_eq!(other.get(&landing).status, 400, "without a cookie");
     web.landing(&other);
-    assert_eq!(other.get(&landing).status, 400, "in another session");
+    assert_eq!(other.get(&landing).status, 400, "with the cookie of another login");
     assert!(!other.get(&web.url).body.contains(seeded::ADA.email));
     let state = parameter(&landing, "state").unwrap();
     for wrong in [
@@ -545,22 +627,25 @@ fn tabs_sign_in_side_by_side() {
     assert_eq!(web.emulator.logins().len(), 2);
     assert_eq!(web.emulator.live_logins(), 1, "the tokens of the first were not revoked");
 
-    // Two at the same instant: the browser has one login, whichever is first.
+    // Two at the same instant: both work, and the browser keeps the session that it hears of last.
     let fourth = web.landing(&visitor);
-    let id = visitor.session();
-    let statuses = thread::scope(|scope| {
+    let cookies = visitor.cookies();
+    let sessions = thread::scope(|scope| {
         let open = |landing: String| {
-            let id = id.clone();
+            let cookies = &cookies;
             scope.spawn(move || {
                 let tab = Visitor::default();
-                tab.keep("web_login", &id);
-                tab.get(&landing).status
+                tab.keep_all(cookies);
+                assert_eq!(tab.get(&landing).status, 303);
+                tab.session()
             })
         };
         [open(third), open(fourth)].map(|tab| tab.join().unwrap())
     });
-    assert!(statuses.iter().all(|status| matches!(status, 303 | 400)) && statuses.contains(&303), "{statuses:?}");
-    assert_eq!(web.emulator.live_logins(), 1);
+    for session in sessions {
+        visitor.keep("web_login", &session);
+        assert!(visitor.get(&web.url).body.contains(seeded::ADA.email));
+    }
 }
 
 #[test]
@@ -568,6 +653,7 @@ fn a_browser_can_begin_only_so_often() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
     let begun: Vec<String> = (0..9).map(|_| web.landing(&visitor)).collect();
+    assert_eq!(visitor.cookies().split("; ").count(), 8);
     assert_eq!(visitor.get(&begun[0]).status, 400, "the oldest was dropped");
     assert_eq!(visitor.get(&begun[1]).status, 303);
     assert_eq!(visitor.get(&begun[8]).status, 303);
@@ -603,12 +689,14 @@ fn what_a_callback_says_is_text_and_never_markup() {
 fn what_a_jwt_says_is_text_and_never_markup() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();
-    let evil = "<img src=x onerror=alert(1)>";
+    let evil = "<img src=x onerror=alert(1)>\u{1b}[2J\u{9b}31m\u{7}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}";
     web.next_jwt(&json!({ "iss": web.issuer(), "exp": 9_999_999_999_u64, "sub": evil, evil: [evil, null] }));
     web.sign_in(&visitor);
     let body = visitor.get(&web.url).body;
     assert!(!body.contains("<img"), "{body}");
     assert_eq!(body.matches("&lt;img src=x onerror=alert(1)&gt;").count(), 3, "{body}");
+    let unseen = |c: char| !c.is_ascii() && evil.contains(c) || (c.is_control() && c != '\n');
+    assert_eq!(body.find(unseen), None, "{body:?}");
 }
 
 #[test]
@@ -838,8 +926,20 @@ impl Web {
         let page = visitor.get(&self.landing(visitor));
         assert_eq!(page.status, status, "{}", page.body);
         assert!(page.body.contains("href=\"/\""), "{}", page.body);
-        assert_eq!(page.cookie(), None);
+        assert!(page.cookies().iter().all(|(name, value, _)| name != "web_login" && value.is_empty()));
         assert_eq!(self.emulator.live_logins(), before, "tokens of no use were not revoked");
+    }
+
+    /// Sends requests without waiting for their responses in between. They lack the line `Host` and the end.
+    fn flood(&self, requests: impl Iterator<Item = String>) -> Vec<Page> {
+        let host = self.url.strip_prefix("http://").unwrap();
+        let stream = TcpStream::connect(host).unwrap();
+        let requests: Vec<String> = requests.map(|request| format!("{request}Host: {host}\r\n\r\n")).collect();
+        thread::scope(|scope| {
+            scope.spawn(|| (&stream).write_all(requests.concat().as_bytes()).unwrap());
+            let mut responses = BufReader::new(&stream);
+            requests.iter().map(|_| Page::read(&mut responses)).collect()
+        })
     }
 
     /// Makes the next JWT have these claims.
@@ -856,7 +956,8 @@ impl Web {
 /// A browser that follows no redirect by itself. Like others, it keeps one set of cookies for all ports of a host.
 #[derive(Default)]
 struct Visitor {
-    cookies: RefCell<BTreeMap<String, String>>,
+    /// The oldest first.
+    cookies: RefCell<Vec<(String, String)>>,
 }
 
 /// A response that a browser got.
@@ -886,8 +987,7 @@ impl Visitor {
             .timeout_global(Some(MAX_WAIT))
             .build()
             .new_agent();
-        let cookies: Vec<_> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies = cookies.join("; ");
+        let cookies = self.cookies();
         let response = match form {
             None => agent.get(url).header("cookie", &cookies).call(),
             Some(form) => agent.post(url).header("cookie", &cookies).send_form(form.iter().copied()),
@@ -897,23 +997,41 @@ impl Visitor {
         let headers = values.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
         let body = response.body_mut().read_to_string().ok()?;
         let page = Page { status: response.status().as_u16(), headers, body };
-        if let Some((name, value, flags)) = page.cookie() {
+        for (name, value, flags) in page.cookies() {
             match flags.iter().any(|flag| flag == "Max-Age=0") {
-                true => self.cookies.borrow_mut().remove(&name),
-                false => self.cookies.borrow_mut().insert(name, value),
+                true => self.cookies.borrow_mut().retain(|(known, _)| *known != name),
+                false => self.keep(&name, &value),
             };
         }
         Some(page)
     }
 
+    /// Returns all cookies, as they are sent.
+    fn cookies(&self) -> String {
+        let cookies: Vec<_> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        cookies.join("; ")
+    }
+
     fn keep(&self, name: &str, value: &str) {
-        self.cookies.borrow_mut().insert(name.to_owned(), value.to_owned());
+        let mut cookies = self.cookies.borrow_mut();
+        match cookies.iter_mut().find(|(known, _)| known == name) {
+            Some((_, kept)) => value.clone_into(kept),
+            None => cookies.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    fn keep_all(&self, cookies: &str) {
+        cookies
+            .split("; ")
+            .filter_map(|cookie| cookie.split_once('='))
+            .for_each(|(name, value)| self.keep(name, value));
     }
 
     /// Returns the id of the web service's session.
     #[track_caller]
     fn session(&self) -> String {
-        self.cookies.borrow()["web_login"].clone()
+        let cookies = self.cookies.borrow();
+        cookies.iter().find(|(name, _)| name == "web_login").expect("a session").1.clone()
     }
 
     /// Signs that user in on the emulator's pages, and allows. Returns where they lead.
@@ -947,14 +1065,33 @@ impl Page {
         self.header("location").unwrap_or_else(|| panic!("{} leads nowhere: {}", self.status, self.body))
     }
 
-    /// Returns the name, the value and the sorted flags of the cookie that is set.
-    fn cookie(&self) -> Option<(String, String, Vec<String>)> {
-        let header = self.header("set-cookie")?;
-        let (cookie, flags) = header.split_once("; ").unwrap_or((&header, ""));
-        let (name, value) = cookie.split_once('=').unwrap();
-        let mut flags: Vec<_> = flags.split("; ").map(str::to_owned).collect();
-        flags.sort_unstable();
-        Some((name.to_owned(), value.to_owned(), flags))
+    /// Returns the names, the values and the sorted flags of the cookies that are set, first those that are removed.
+    fn cookies(&self) -> Vec<(String, String, Vec<String>)> {
+        let headers = self.headers.iter().filter(|(name, _)| name == "set-cookie");
+        let mut cookies: Vec<_> = headers
+            .map(|(_, header)| {
+                let (cookie, flags) = header.split_once("; ").unwrap_or((header, ""));
+                let (name, value) = cookie.split_once('=').unwrap();
+                let mut flags: Vec<_> = flags.split("; ").map(str::to_owned).collect();
+                flags.sort_unstable();
+                (name.to_owned(), value.to_owned(), flags)
+            })
+            .collect();
+        cookies.sort_unstable_by_key(|(_, value, _)| !value.is_empty());
+        cookies
+    }
+
+    /// Reads a response that has a length.
+    fn read(responses: &mut impl BufRead) -> Self {
+        let mut lines = responses.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<_> = lines
+            .map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap())
+            .collect();
+        let mut page = Self { status, headers, body: String::new() };
+        let length = page.header("content-length").unwrap().parse().unwrap();
+        responses.take(length).read_to_string(&mut page.body).unwrap();
+        page
     }
 
     /// Returns the value of a hidden field.

@@ -9,14 +9,16 @@
 //!         --issuer https://acme.hub.loginradius.com/ --listen 127.0.0.1:8400 --public-url https://app.example
 //!
 //! - `GET /` shows the button, or the claims of the user who has signed in.
-//! - `GET /login` begins a login: it stores the pending login in the browser's session, and sends the browser to
-//!   LoginRadius.
+//! - `GET /login` begins a login: it sends the browser to LoginRadius, with a cookie that keeps the begun login.
 //! - `GET /callback` ends it: it redeems the code for tokens, gets a JWT by the access token, verifies the JWT, and
 //!   gives the browser a new session.
 //! - `POST /logout` signs out.
 //!
-//! Each browser has a session of its own, also if one user signs in from several.
+//! Each browser has a session of its own, also if one user signs in from several. For a visitor who has not signed in,
+//! the service keeps nothing, so that no flood of requests can push out what it keeps for others.
 
+mod begun;
+mod cookies;
 mod failure;
 mod pages;
 mod sessions;
@@ -35,7 +37,6 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use axum_extra::extract::CookieJar;
-use axum_extra::extract::cookie::{Cookie, SameSite};
 use clap::Parser;
 use loginradius_async::browser::{AuthorizationRequest, Callback, PendingLogin};
 use loginradius_async::jwt::JwtByAccessToken;
@@ -49,6 +50,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
+use crate::begun::{Begun, MAX_BEGUN};
+use crate::cookies::{Cookies, read};
 use crate::failure::{Failure, log};
 use crate::sessions::Sessions;
 
@@ -88,8 +91,9 @@ struct Service {
     client: Client,
     request: AuthorizationRequest,
     verifier: Verifier,
+    begun: Begun,
     sessions: Sessions,
-    is_https: bool,
+    cookies: Cookies,
 }
 
 #[tokio::main]
@@ -110,8 +114,8 @@ async fn run(cli: &Cli, output: Output) -> Result {
     // A mistake in the settings is reported now, and not to the first visitor.
     client.begin_browser_login(&request)?;
     JwtByAccessToken::new("any").request(client.app())?;
-    let is_https = url.starts_with("https:");
-    let service = Service { client, request, verifier, sessions: Sessions::default(), is_https };
+    let cookies = Cookies { is_https: url.starts_with("https:") };
+    let service = Service { client, request, verifier, begun: Begun::new()?, sessions: Sessions::default(), cookies };
 
     target.print_user(output);
     if output.is_json() {
@@ -152,8 +156,13 @@ async fn start(State(service): State<Arc<Service>>, headers: HeaderMap) -> Marku
 /// Begins a login. It always ends at `/`: if the link had an address to return to, it could send users to any site.
 async fn login(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<Response, Failure> {
     let login = service.client.begin_browser_login(&service.request)?;
-    let id = service.sessions.begin(service.session_id(&headers), login.pending)?;
-    Ok((CookieJar::new().add(service.cookie(id)), Redirect::to(&login.url)).into_response())
+    let (cookies, sealed) = (service.cookies, service.begun.seal(&login.pending)?);
+    let begun = cookies.make(cookies.begun(login.pending.expose_state()), sealed, begun::LIFETIME);
+    let before = cookies.all_begun(&headers);
+    let too_many = (before.len() + 1).saturating_sub(MAX_BEGUN);
+    let oldest = before.into_iter().take(too_many).map(|name| cookies.removal(name));
+    let jar = oldest.fold(CookieJar::new().add(begun), CookieJar::add);
+    Ok((jar, Redirect::to(&login.url)).into_response())
 }
 
 /// Ends a login, when the browser comes back.
@@ -163,18 +172,26 @@ async fn callback(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     let callback = Callback::from_query(query.as_deref().unwrap_or_default()).map_err(|_| Failure::not_pending())?;
-    let id = service.session_id(&headers).to_owned();
-    // Taken before anything else, so that only one of two requests with the same callback finds it.
-    let pending = callback.state().and_then(|state| service.sessions.take(&id, state));
+    let state = callback.state().ok_or_else(Failure::not_pending)?;
+    let (cookies, begun) = (service.cookies, service.cookies.begun(state));
+    let pending = read(&headers, &begun).and_then(|sealed| service.begun.open(state, sealed));
     let pending = pending.ok_or_else(Failure::not_pending)?;
-    let new_id = run_to_end({
+    let before = service.session_id(&headers).to_owned();
+    let signed_in = run_to_end({
         let service = service.clone();
-        async move { service.complete(&id, pending, &callback).await }
+        async move { service.complete(&before, pending, &callback).await }
     })
-    .await?;
-    // To another address by GET (303), so that neither "back" nor "reload" sends the callback again.
-    let jar = new_id.into_iter().fold(CookieJar::new(), |jar, id| jar.add(service.cookie(id)));
-    Ok((jar, Redirect::to("/")).into_response())
+    .await;
+    // Whatever became of it, the login is over.
+    let jar = CookieJar::new().add(cookies.removal(begun));
+    Ok(match signed_in {
+        // To another address by GET (303), so that neither "back" nor "reload" sends the callback again.
+        Ok(id) => {
+            let session = cookies.make(cookies.session(), id, sessions::LIFETIME);
+            (jar.add(session), Redirect::to("/")).into_response()
+        }
+        Err(failure) => (jar, failure).into_response(),
+    })
 }
 
 /// Runs the work in a task, which continues when the browser disconnects and axum drops its request. Otherwise tokens
@@ -200,9 +217,7 @@ async fn logout(
     let mut jar = CookieJar::new();
     // A form of another site comes without the cookie, and must not remove it.
     if !id.is_empty() {
-        let mut removal = service.cookie(String::new());
-        removal.make_removal();
-        jar = jar.add(removal);
+        jar = jar.add(service.cookies.removal(service.cookies.session()));
     }
     if let Some(user) = service.sessions.user(id) {
         if !user.has_csrf(&form.csrf) {
@@ -220,14 +235,19 @@ async fn logout(
 }
 
 impl Service {
-    /// Signs the user of a callback in. Returns the new id of the session.
-    async fn complete(
-        &self,
-        id: &str,
-        mut pending: PendingLogin,
-        callback: &Callback,
-    ) -> Result<Option<String>, Failure> {
-        let tokens = self.client.complete_browser_login(&mut pending, callback).await?;
+    /// Signs the user of a callback in. Returns the id of the new session, which replaces the one before.
+    async fn complete(&self, before: &str, mut pending: PendingLogin, callback: &Callback) -> Result<String, Failure> {
+        let state = pending.expose_state().to_owned();
+        // Before anything else, so that only one of two requests with the same callback sends the code: LoginRadius
+        // may end the login if a code comes twice (RFC 6749, section 4.1.2).
+        if !self.begun.consume(&state) {
+            return Err(Failure::not_pending());
+        }
+        let tokens = self.client.complete_browser_login(&mut pending, callback).await.inspect_err(|error| {
+            if !error.is_outcome_unknown() {
+                self.begun.forget(&state);
+            }
+        })?;
         let claims = match self.identify(tokens.access_token).await {
             Ok(claims) => claims,
             Err(failure) => {
@@ -236,9 +256,11 @@ impl Service {
                 return Err(failure);
             }
         };
-        let (new_id, unused) = self.sessions.sign_in(id, claims, tokens.refresh_token)?;
-        self.revoke(unused).await;
-        Ok(new_id)
+        let (id, ended) = self.sessions.start(before, claims, tokens.refresh_token)?;
+        for user in ended {
+            self.revoke(user.refresh_token.clone()).await;
+        }
+        Ok(id)
     }
 
     /// Returns the claims of the user who has signed in, from a JWT that LoginRadius signed.
@@ -256,36 +278,9 @@ impl Service {
         }
     }
 
-    /// Returns the session's id from the cookie, which has to be there once. `CookieJar` would decode names, and accept
-    /// the cookie `%5F_Host-web_login` of another host.
+    /// Returns the id of the browser's session; an empty one if it has none.
     fn session_id<'a>(&self, headers: &'a HeaderMap) -> &'a str {
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
-        let mut ids =
-            cookies.filter(|cookie| cookie.name() == self.cookie_name()).filter_map(|cookie| cookie.value_raw());
-        match (ids.next(), ids.next()) {
-            (Some(id), None) => id,
-            _ => "",
-        }
-    }
-
-    /// Returns the cookie's name. Because of its prefix, browsers refuse such a cookie from another host of the domain,
-    /// and one without `Secure`.
-    fn cookie_name(&self) -> &'static str {
-        if self.is_https { "__Host-web_login" } else { "web_login" }
-    }
-
-    /// Makes the cookie of a session, which scripts cannot read.
-    fn cookie(&self, id: String) -> Cookie<'static> {
-        Cookie::build((self.cookie_name(), id))
-            .path("/")
-            .http_only(true)
-            // Forms of other sites are sent without it. With `Strict`, so would the callback be.
-            .same_site(SameSite::Lax)
-            // With plain http, which is for this machine alone, some browsers do not keep a `Secure` cookie.
-            .secure(self.is_https)
-            .max_age(sessions::LIFETIME.try_into().unwrap_or_default())
-            .build()
+        read(headers, self.cookies.session()).unwrap_or_default()
     }
 }
 
