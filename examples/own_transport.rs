@@ -1,20 +1,22 @@
-//! Signs in a device over a transport of its own: a plain `TcpStream`, with the protocol crate alone.
+//! Signs in a device over a transport of its own: a plain `TcpStream`, the protocol crate, and a parser of HTTP.
 //!
 //!     cargo run --example own_transport
 //!
 //! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. A `TcpStream` has no TLS, so
-//! this one only talks to a service on this machine.
+//! this one only talks to a service on this machine. Its HTTP is what a client needs (RFC 9112): a connection for each
+//! request, all bounded in time and size, and nothing that is kept from one request for the next, such as a cookie.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
+use httparse::Status;
 use loginradius_examples::{DeviceOptions, Output, Result};
-use loginradius_proto::http::header::DATE;
-use loginradius_proto::http::{HeaderValue, Request, Response};
+use loginradius_proto::http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use loginradius_proto::http::{Method, Request, Response, StatusCode};
 use loginradius_proto::oauth::RequestDeviceCode;
 use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Seed, SendOptions, Step};
 
@@ -68,18 +70,24 @@ fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Resul
     if request.uri().scheme_str() != Some("http") {
         return Err(Error::configuration("this example has no TLS: give it an http address on this machine"));
     }
-    let mut stream = Timed::connect(request, options.deadline).map_err(Error::not_sent)?;
-    let response = send(request, &mut stream).map_err(Error::outcome_unknown)?;
-    read(&response).ok_or_else(|| Error::outcome_unknown("the response is not whole, or not HTTP"))
+    let mut stream = Bounded::connect(request, options.deadline).map_err(Error::not_sent)?;
+    let response = send(request, &mut stream).and_then(|()| receive(&mut BufReader::new(stream)));
+    response.map_err(Error::outcome_unknown)
 }
 
-/// A connection that ends at a deadline.
-struct Timed {
+/// A connection that ends at a deadline, and when too much was received.
+struct Bounded {
     stream: TcpStream,
     deadline: Instant,
+    received: usize,
 }
 
-impl Timed {
+/// How many bytes are received at most: a body, and what is around it.
+const MAX_RECEIVED: usize = Body::LIMIT + (256 << 10);
+/// How many header lines a response has at most.
+const MAX_HEADERS: usize = 300;
+
+impl Bounded {
     /// Connects to the server of the request. Only the look-up of its name has no timeout.
     fn connect(request: &Request<Body>, deadline: Instant) -> io::Result<Self> {
         let uri = request.uri();
@@ -91,18 +99,20 @@ impl Timed {
                 break;
             }
         }
-        Ok(Self { stream: result?, deadline })
+        Ok(Self { stream: result?, deadline, received: 0 })
     }
 }
 
-impl Read for Timed {
+impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(left(self.deadline)?))?;
-        self.stream.read(buffer)
+        let length = self.stream.read(buffer)?;
+        self.received += length;
+        if self.received > MAX_RECEIVED { Err(bad("the response is too long")) } else { Ok(length) }
     }
 }
 
-impl Write for Timed {
+impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(left(self.deadline)?))?;
         self.stream.write(bytes)
@@ -119,42 +129,104 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn send(request: &Request<Body>, stream: &mut Timed) -> io::Result<Vec<u8>> {
+fn send(request: &Request<Body>, stream: &mut Bounded) -> io::Result<()> {
     let (uri, body) = (request.uri(), request.body().as_bytes());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |host| host.as_str());
-    // HTTP/1.0: the response has no chunks, and the connection ends with it.
-    let mut head =
-        format!("{} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {}\r\n", request.method(), body.len());
-    for (name, value) in request.headers() {
-        head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
+    let mut bytes = format!("{} {path} HTTP/1.1\r\nHost: {host}\r\n", request.method()).into_bytes();
+    bytes.extend(b"Connection: close\r\nAccept-Encoding: identity\r\n");
+    if request.method() != Method::GET {
+        bytes.extend(format!("Content-Length: {}\r\n", body.len()).as_bytes());
     }
-    stream.write_all(format!("{head}\r\n").as_bytes())?;
-    stream.write_all(body)?;
-
-    let mut response = Vec::new();
-    stream.take(Body::LIMIT as u64 + 1).read_to_end(&mut response)?;
-    if response.len() > Body::LIMIT { Err(io::Error::other("the response is too long")) } else { Ok(response) }
+    for (name, value) in request.headers() {
+        bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    bytes.extend([b"\r\n", body].concat());
+    stream.write_all(&bytes)
 }
 
-/// Reads a whole response; `None` if it is not one.
-fn read(bytes: &[u8]) -> Option<Response<Body>> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).ok()?;
-    let body = &bytes[end + 4..];
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?;
-    let mut response = Response::builder().status(status);
-    for line in lines {
-        let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("content-length") && value.trim() != body.len().to_string() {
-            return None;
+fn receive(stream: &mut impl BufRead) -> io::Result<Response<Body>> {
+    // Interim responses (1xx) come before the one that counts.
+    let head = loop {
+        let head = receive_head(stream)?;
+        if !head.status().is_informational() {
+            break head;
         }
-        response = response.header(name, value.trim());
+    };
+    let body = receive_body(&head, stream)?;
+    if body.len() > Body::LIMIT { Err(bad("the response is too long")) } else { Ok(head.map(|()| Body::from(body))) }
+}
+
+fn receive_head(stream: &mut impl BufRead) -> io::Result<Response<()>> {
+    let mut bytes = Vec::new();
+    // To the empty line.
+    while stream.read_until(b'\n', &mut bytes)? > 2 {}
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let status = httparse::ParserConfig::default()
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .parse_response(&mut parsed, &bytes);
+    if status.map_err(io::Error::other)?.is_partial() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let mut response = response.body(Body::from(body.to_vec())).ok()?;
-    // A date in `Retry-After` counts from there.
-    let received = HeaderValue::from_str(&httpdate::fmt_http_date(SystemTime::now())).ok()?;
-    response.headers_mut().entry(DATE).or_insert(received);
-    Some(response)
+    let mut head = Response::builder().status(parsed.code.unwrap_or_default());
+    for header in parsed.headers {
+        // A value in several lines is read as if it were in one (section 5.2).
+        let value = Vec::from_iter(header.value.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }));
+        head = head.header(header.name, value);
+    }
+    let mut head = head.body(()).map_err(io::Error::other)?;
+    // The flow counts dates from it: if it is missing, it is the time of receipt (RFC 9110, section 6.6.1).
+    let now = httpdate::fmt_http_date(SystemTime::now()).try_into().map_err(io::Error::other)?;
+    head.headers_mut().entry(DATE).or_insert(now);
+    Ok(head)
+}
+
+/// Reads the body, which ends in one of three ways (section 6.3).
+fn receive_body(head: &Response<()>, stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    let headers = head.headers();
+    if matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Ok(body);
+    } else if let Some(encoding) = headers.get(TRANSFER_ENCODING) {
+        if !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(bad("the response has an unknown transfer encoding"));
+        }
+        while let size @ 1.. = receive_chunk_size(stream)? {
+            receive_bytes(stream, size, &mut body)?;
+            let mut end = [0; 2];
+            stream.read_exact(&mut end)?;
+            if &end != b"\r\n" {
+                return Err(bad("a chunk of the response is longer than its size"));
+            }
+        }
+        // What may follow is not needed, and the connection is not used again.
+    } else if let Some(length) = headers.get(CONTENT_LENGTH) {
+        let is_clear = headers.get_all(CONTENT_LENGTH).iter().all(|other| other == length);
+        let length = length.to_str().ok().and_then(|length| length.parse().ok()).filter(|_| is_clear);
+        receive_bytes(stream, length.ok_or_else(|| bad("the length of the response is unclear"))?, &mut body)?;
+    } else {
+        stream.read_to_end(&mut body)?;
+    }
+    Ok(body)
+}
+
+fn receive_chunk_size(stream: &mut impl BufRead) -> io::Result<u64> {
+    let mut line = Vec::new();
+    stream.read_until(b'\n', &mut line)?;
+    match httparse::parse_chunk_size(&line) {
+        Ok(Status::Complete((_, size))) if line.first().is_some_and(u8::is_ascii_hexdigit) => Ok(size),
+        _ => Err(bad("a chunk of the response has no size")),
+    }
+}
+
+fn receive_bytes(stream: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
+    let received = stream.take(length).read_to_end(body)?;
+    if received as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn bad(response: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, response)
 }
