@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::{DeviceGrant, RefreshAccessToken, RequestDeviceCode, RevokeRefreshToken};
 use loginradius_blocking::{Client, DeviceProgress, TokenSet};
-use loginradius_examples::{DeviceOptions, Output, Result};
+use loginradius_examples::{DeviceOptions, Output, Result, printable};
 
 /// Sign in a device at LoginRadius.
 #[derive(Parser)]
@@ -43,7 +43,7 @@ fn login(cli: &Cli, output: Output) -> Result {
     let line = countdown.clone();
     let login = login.on_progress(move |progress| {
         if let DeviceProgress::Retrying { error, .. } = progress {
-            line.println(format!("Trying again: {error}"));
+            line.println(format!("Trying again: {}", printable(&error.to_string())));
         }
     });
     let tokens = login.wait();

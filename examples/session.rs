@@ -192,7 +192,7 @@ fn demo(cli: &Cli, output: Output) -> Result {
     output.done("signed_out", "\nSigned out: the next run would ask the user to sign in.");
     session.sign_out()?;
     match open()?.access_token() {
-        Err(error) if error.requires_login() => output.say(format!("  {error}")),
+        Err(error) if error.requires_login() => output.say(format!("  {}", printable(&error.to_string()))),
         Err(error) => return Err(error.into()),
         Ok(_) => return Err("the session continues after the sign-out".into()),
     }

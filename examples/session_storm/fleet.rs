@@ -15,7 +15,7 @@ use loginradius_blocking::oauth::AccessTokenByPassword;
 use loginradius_blocking::store::{FileStore, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Retry, Session, Sessions};
 use loginradius_emulator::{Emulator, Fault, Login, Operation, seeded};
-use loginradius_examples::Result;
+use loginradius_examples::{Result, printable};
 
 use crate::journal::{History, Journal, Journaled, Seen, digest};
 use crate::options::{Place, Storm};
@@ -205,7 +205,7 @@ fn check_every_session(sessions: &Sessions, count: usize, emulator: &Emulator, r
             // `account` finds out whether that is explained.
             Err(error) if error.requires_login() => {}
             Err(error) => {
-                eprintln!("{}: {error}", session.name());
+                eprintln!("{}: {}", session.name(), printable(&error.to_string()));
                 report.lost += 1;
             }
         }

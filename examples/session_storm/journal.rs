@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use loginradius_blocking::Error;
 use loginradius_blocking::store::{Expected, FileStore, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
-use loginradius_examples::Result;
+use loginradius_examples::{Result, printable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -174,7 +174,7 @@ impl History {
                 }
                 "over" => drop(self.over.insert(about)),
                 "corrupt" => {
-                    eprintln!("{about}");
+                    eprintln!("{}", printable(&about));
                     corrupt += 1;
                 }
                 "failing" => drop(failing.insert(about)),
@@ -183,7 +183,7 @@ impl History {
                     self.recovered.push(Duration::from_nanos(u64::try_from(at)?));
                 }
                 "failed" => {
-                    eprintln!("{about}");
+                    eprintln!("{}", printable(&about));
                     *self.totals.entry(what.to_owned()).or_default() += 1;
                 }
                 _ => *self.totals.entry(what.to_owned()).or_default() += about.parse::<u64>()?,

@@ -38,7 +38,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use loginradius_examples::Result;
+use loginradius_examples::{Result, printable};
 
 use crate::options::{Place, Storm};
 
@@ -82,7 +82,7 @@ fn ended(result: Result) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", printable(&error.to_string()));
             ExitCode::FAILURE
         }
     }

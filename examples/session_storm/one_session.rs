@@ -9,7 +9,7 @@ use loginradius_async as asynchronous;
 use loginradius_blocking::store::{MemoryStore, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Sessions};
 use loginradius_emulator::{Emulator, Fault, Operation, seeded};
-use loginradius_examples::Result;
+use loginradius_examples::{Result, printable};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -179,7 +179,7 @@ impl Results {
             Err(error) if error.requires_login() => (&self.signed_out, error.to_string()),
             Err(error) => (&self.failed, error.to_string()),
         };
-        eprintln!("{why}");
+        eprintln!("{}", printable(&why));
         total.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -325,10 +325,10 @@ impl Output {
         self.json
     }
 
-    /// Prints a line for the user, and nothing for a program.
+    /// Prints lines for the user, and nothing for a program. Whatever the text has in it is [printable](printable()).
     pub fn say(self, text: impl AsRef<str>) {
         if !self.json {
-            print_line(text.as_ref());
+            print_line(&Vec::from_iter(text.as_ref().split('\n').map(printable)).join("\n"));
         }
     }
 
@@ -348,7 +348,7 @@ impl Output {
         self.say(format!("\nIn a browser, open  {}", grant.verification_uri));
         self.say(format!("and enter the code  {}\n", grant.user_code));
         if let Some((link, Ok(code))) = grant.browser_uri().map(|link| (link, QrCode::new(link))) {
-            self.say(in_black_on_white(&code.render::<Dense1x2>().quiet_zone(true).build()));
+            print_line(&in_black_on_white(&code.render::<Dense1x2>().quiet_zone(true).build()));
             self.say(format!("The QR code leads to {link}\n"));
         }
     }
@@ -437,7 +437,9 @@ impl Output {
         if self.json {
             return self.event(numbers);
         }
-        let one = |(name, number): (&String, &Value)| format!("{} {number}", name.replace('_', " "));
+        let one = |(name, number): (&String, &Value)| {
+            format!("{} {}", name.replace('_', " "), printable(&number.to_string()))
+        };
         let event = numbers["event"].as_str().unwrap_or_default();
         let rest = numbers.as_object().into_iter().flatten().filter(|(name, _)| *name != "event").map(one);
         self.say(format!("{event}: {}", rest.collect::<Vec<_>>().join(", ")));
@@ -477,19 +479,26 @@ impl Output {
 
     fn event(self, event: &Value) {
         // serde_json escapes only the control characters of ASCII.
-        let escaped = |c| if is_printable(c) { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+        let escaped = |c: char| match is_printable(c) {
+            true => c.to_string(),
+            false => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        };
         print_line(&event.to_string().chars().map(escaped).collect::<String>());
     }
 }
 
-/// Replaces the characters of a text from a server that could control the terminal or hide other text.
+/// Replaces the characters of a text from a server that could control the terminal, add a line, turn the text round or
+/// hide it. Every text that the program has not written itself is printed through this, also in a log or a page.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()
 }
 
 fn is_printable(c: char) -> bool {
-    let invisible = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let invisible = matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
     !c.is_control() && !invisible
 }
 

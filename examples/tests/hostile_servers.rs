@@ -1,4 +1,5 @@
-//! `own_transport` at servers that send HTTP which is unusual, broken or without end.
+//! The examples at servers that send what no server should: texts that would steer a terminal, and HTTP that is unusual,
+//! broken or without end.
 
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod common;
@@ -11,6 +12,88 @@ use std::time::{Duration, SystemTime};
 
 use common::{Ended, Example};
 use loginradius_proto::Body;
+use serde_json::json;
+
+/// Each kind of character that could control a terminal, add a line, turn a text round or hide it.
+const HOSTILE: &str = "Ada\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{8}\u{7f}\u{85}\r\n\0\u{61c}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\
+                       \u{2029}\u{2060}\u{2066}\u{206f}\u{ad}\u{180e}\u{3164}\u{feff}\u{fffb}\u{e0041}<b>z";
+
+#[test]
+fn no_text_of_a_server_steers_the_terminal() {
+    // In every field that is read, and in some that are not.
+    let tokens = |refresh_token: &str, token: &str| {
+        json!({
+            "access_token": token, "refresh_token": refresh_token, "id_token": HOSTILE, "token_type": HOSTILE,
+            "scope": HOSTILE, "expires_in": 60, HOSTILE: HOSTILE, "signature": token,
+            "FullName": HOSTILE, "Email": [{ "Value": HOSTILE }],
+        })
+    };
+    let oauth_error = json!({ "error": HOSTILE, "error_description": HOSTILE, "error_uri": HOSTILE });
+    let refusal = json!({ "error": "access_denied", "error_description": HOSTILE });
+    let api_error = json!({ "ErrorCode": 906, "Message": HOSTILE, "Description": HOSTILE, "errordetails": HOSTILE });
+    let cases = [
+        (200, tokens("refresh", HOSTILE).to_string()),
+        (200, tokens("refresh", "access").to_string()),
+        (200, HOSTILE.to_owned()),
+        (400, oauth_error.to_string()),
+        (400, refusal.to_string()),
+        (403, api_error.to_string()),
+        (502, format!("<html>{HOSTILE}")),
+    ];
+    let user = ["--username", "ada", "--password", "p"];
+    let examples: [(&str, &[&str]); 9] = [
+        ("device_login", &["--tour"]),
+        ("async_device_login", &[]),
+        ("own_transport", &[]),
+        ("session", &["--events"]),
+        ("own_endpoint", &["--access-token", "a"]),
+        ("password_login", &user),
+        ("authorization_code", &["--code", "c"]),
+        ("refresh_and_revoke", &["--refresh-token", "r"]),
+        ("jwt", &["--access-token", "a", "--email", "e@example.com", "--password", "p"]),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let run = &|mode: &[&str], number: usize, example: &str, options: &[&str]| {
+        let (status, body) = &cases[number];
+        let base_url = answering(*status, body.clone());
+        let service = ["--base-url", &base_url, "--client-id", "c", "--client-secret", "s"];
+        let apps = ["--oauth-app", "a", "--jwt-app", "j"];
+        let store = folder.path().join(format!("{number}{}", mode.len()));
+        let store = if example == "session" { &["--store", store.to_str().unwrap()][..] } else { &[] };
+        let ended = Example::start(example, &[&service[..], &apps, options, store, mode].concat()).end();
+        check(&ended, &format!("{example} {mode:?} {status} {body}"));
+    };
+    for mode in [&["--show-secrets"][..], &["--show-secrets", "--json"]] {
+        thread::scope(|scope| {
+            for number in 0..cases.len() {
+                for (example, options) in examples {
+                    scope.spawn(move || run(mode, number, example, options));
+                }
+            }
+        });
+    }
+}
+
+#[track_caller]
+fn check(ended: &Ended, case: &str) {
+    let printed = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(printed.lines().count() > 0, "{case}");
+    assert!(!printed.contains("panicked"), "{case}: {printed}");
+    let steers = |c: &char| *c != '\n' && !c.is_ascii() && HOSTILE.contains(*c) || (c.is_control() && *c != '\n');
+    assert_eq!(printed.chars().find(steers), None, "{case}: {printed:?}");
+    let begins_a_line = |line: &str| line.starts_with(['\u{fffd}', '<']);
+    assert!(!printed.lines().any(begins_a_line), "{case}: {printed:?}");
+}
+
+/// Starts a service that responds to a request for a device code with a good one, and to any other with that.
+fn answering(status: u16, body: String) -> String {
+    let (base_url, _) = serve(move |path, stream| {
+        let (status, body) = if path.ends_with("/device") { (200, GRANT) } else { (status, body.as_str()) };
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close");
+        write!(&*stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    base_url
+}
 
 /// Its lifetime ends the polls that fail.
 const GRANT: &str = r#"{"device_code":"d","user_code":"CXY-Q34","verification_uri":"https://login.example.com/device","interval":1,"expires_in":3}"#;
