@@ -612,7 +612,7 @@ fn what_a_service_says_cannot_steer_the_terminal() {
         }
         let ended = machine.end();
         assert!(!ended.stdout.contains(['\x1b', '\r', '\x07']));
-        assert_eq!(ended.error().0, if refused.is_none() { "denied" } else { "invalid_response" });
+        assert_eq!(ended.error().0, if refused.is_none() { "denied" } else { "bad_answer" });
     }
 }
 
