@@ -1,19 +1,34 @@
+//! The callbacks of one login, right ones and others; each line of the input is one.
+//!
+//! The first byte, from `0` on, chooses what was asked for. A line's first byte chooses how it is read and when, `$s`
+//! in it stands for the state and `$j` for a JWT with the nonce.
+//!
+//! - At most one callback is accepted; it has the state or the nonce, once, within ten minutes, and after it every
+//!   other one is too late or belongs to another login.
+//! - What is returned was asked for, and stands in that callback, once. A callback with an error yields nothing.
+//! - A callback of another login changes nothing, and neither does storing the pending login.
+//! - An error is one line and shows no secret.
+
+#![cfg_attr(fuzzing, no_main)]
+
 use std::time::{Duration, SystemTime};
 
+use loginradius_fuzz::logins::{STATE, app, random, start};
+use loginradius_fuzz::text::fill_in;
 use loginradius_proto::browser::{
-    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, RandomBytes,
-    ResponseType,
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, ResponseType,
 };
 use loginradius_proto::{App, Error, ErrorKind, Service};
 
-/// The bytes 0 to 31 and 64 to 95 in base64url: the state and the nonce of every login here.
-pub(crate) const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+loginradius_fuzz::target!(callback);
+
+/// The bytes 64 to 95 in base64url: the nonce of every login here.
 const NONCE: &str = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8";
 const VERIFIER: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
 /// A JWT without a real signature, with the claims `{"nonce":NONCE}`.
 const JWT: &str = "eyJhIjoxfQ.eyJub25jZSI6IlFFRkNRMFJGUmtkSVNVcExURTFPVDFCUlVsTlVWVlpYV0ZsYVcxeGRYbDgifQ.c2ln";
 
-pub(crate) const TYPES: [ResponseType; 7] = [
+const TYPES: [ResponseType; 7] = [
     ResponseType::Code,
     ResponseType::Token,
     ResponseType::CodeToken,
@@ -23,29 +38,7 @@ pub(crate) const TYPES: [ResponseType; 7] = [
     ResponseType::CodeIdTokenToken,
 ];
 
-pub(crate) fn app() -> App {
-    App::new("client").with_oauth_app("oauth-app").with_jwt_app("jwt-app")
-}
-
-pub(crate) fn random() -> RandomBytes {
-    RandomBytes::new(std::array::from_fn(|at| at as u8)).expect("no two are the same")
-}
-
-pub(crate) fn start() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-}
-
-/// The callbacks of one login, right ones and others; each line of the input is one.
-///
-/// The first byte, from `0` on, chooses what was asked for. A line's first byte chooses how it is read and when, `$s`
-/// in it stands for the state and `$j` for a JWT with the nonce.
-///
-/// - At most one callback is accepted; it has the state or the nonce, once, within ten minutes, and after it every
-///   other one is too late or belongs to another login.
-/// - What is returned was asked for, and stands in that callback, once. A callback with an error yields nothing.
-/// - A callback of another login changes nothing, and neither does storing the pending login.
-/// - An error is one line and shows no secret.
-pub fn callback(data: &[u8]) {
+fn callback(data: &[u8]) {
     let Some((kind, lines)) = data.split_first() else { return };
     let address = "https://app.example/callback";
     let site = || app().with_service(Service::site("acme.example").expect("a site"));
@@ -154,7 +147,7 @@ fn follow(mut pending: PendingRedirect, lines: &[u8]) {
     let mut yielded = 0;
     for line in lines.split(|byte| *byte == b'\n') {
         let Some((how, text)) = line.split_first() else { continue };
-        let text = fill_in(text);
+        let text = fill_in(text, &[("$s", STATE), ("$j", JWT)]);
         let Some((callback, bytes)) = read(*how, &text) else { continue };
         let late = how & 0x40 == 0;
         let now = start() + Duration::from_secs(if late { 600 } else { 599 });
@@ -198,29 +191,6 @@ fn follow(mut pending: PendingRedirect, lines: &[u8]) {
             }
         }
     }
-}
-
-/// Replaces `$s` by the state and `$j` by the JWT.
-fn fill_in(text: &[u8]) -> Vec<u8> {
-    let mut filled = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, others @ ..] = rest {
-        rest = match rest {
-            [b'$', b's', others @ ..] => {
-                filled.extend_from_slice(STATE.as_bytes());
-                others
-            }
-            [b'$', b'j', others @ ..] => {
-                filled.extend_from_slice(JWT.as_bytes());
-                others
-            }
-            _ => {
-                filled.push(*first);
-                others
-            }
-        };
-    }
-    filled
 }
 
 /// Returns the callback, and the bytes that it was read from.

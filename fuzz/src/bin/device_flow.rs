@@ -1,3 +1,13 @@
+//! Any server, transport, caller and clock.
+//!
+//! - Two polls are never closer than the interval, counted from the last outcome, and the interval never
+//!   becomes shorter.
+//! - After the code has expired there is no poll, except the one that a resumed flow owes.
+//! - While a poll is in flight, the flow says until when to wait.
+//! - A flow whose code has expired has a result, and exactly one.
+
+#![cfg_attr(fuzzing, no_main)]
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -5,17 +15,12 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use loginradius_proto::oauth::RequestDeviceCode;
 use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, Step, http};
 
+loginradius_fuzz::target!(device_flow);
+
 /// The longest wait that a flow returns.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// Any server, transport, caller and clock.
-///
-/// - Two polls are never closer than the interval, counted from the last outcome, and the interval never
-///   becomes shorter.
-/// - After the code has expired there is no poll, except the one that a resumed flow owes.
-/// - While a poll is in flight, the flow says until when to wait.
-/// - A flow whose code has expired has a result, and exactly one.
-pub fn device_flow(data: &[u8]) {
+fn device_flow(data: &[u8]) {
     // Running out of data ends a simulation early; that is no failure.
     let _ = simulate(&mut Unstructured::new(data));
 }

@@ -1,22 +1,27 @@
+//! What a browser or another program sends to the receiver; `$s` stands for the state, and the first byte says how the
+//! rest is cut to pieces.
+//!
+//! - The pieces do not matter: whole, cut and byte by byte, the response and the outcome are the same.
+//! - There is one outcome at most, whatever is sent later.
+//! - The response is one of the pages that are known beforehand, so that nothing of the request is in it; each is
+//!   well-formed HTTP with the right length.
+
+#![cfg_attr(fuzzing, no_main)]
+
 use std::sync::OnceLock;
 
+use loginradius_fuzz::logins::{STATE, app, random, start};
+use loginradius_fuzz::text::fill_in;
 use loginradius_proto::browser::loopback::{Connection, Reply};
 use loginradius_proto::browser::{AuthorizationRequest, Authorized, BrowserRequest, PendingLogin};
 
-use crate::callback::{STATE, app, random, start};
+loginradius_fuzz::target!(loopback);
 
 const PATH: &str = "/callback";
 
-/// What a browser or another program sends to the receiver; `$s` stands for the state, and the first byte says how the
-/// rest is cut to pieces.
-///
-/// - The pieces do not matter: whole, cut and byte by byte, the response and the outcome are the same.
-/// - There is one outcome at most, whatever is sent later.
-/// - The response is one of the pages that are known beforehand, so that nothing of the request is in it; each is
-///   well-formed HTTP with the right length.
-pub fn loopback(data: &[u8]) {
+fn loopback(data: &[u8]) {
     let Some((cut, bytes)) = data.split_first() else { return };
-    let bytes = fill_in(bytes);
+    let bytes = fill_in(bytes, &[("$s", STATE)]);
     let size = usize::from(*cut).max(1);
     let whole = received(&bytes, bytes.len().max(1));
     assert_eq!(received(&bytes, size), whole, "in pieces of {size}");
@@ -89,23 +94,4 @@ fn is_well_formed(page: &[u8]) {
         // The response to a HEAD has no content.
         _ => assert!(lengths.is_empty() && body.is_empty() && head.contains(" 405 ")),
     }
-}
-
-/// Replaces `$s` by the state.
-fn fill_in(text: &[u8]) -> Vec<u8> {
-    let mut filled = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, others @ ..] = rest {
-        rest = match rest {
-            [b'$', b's', others @ ..] => {
-                filled.extend_from_slice(STATE.as_bytes());
-                others
-            }
-            _ => {
-                filled.push(*first);
-                others
-            }
-        };
-    }
-    filled
 }

@@ -1,3 +1,17 @@
+//! A token, or a key's text.
+//!
+//! The first byte, from `0` on, chooses what the rest is: a token as it is, a token to sign, a JWK set, or a PEM and a
+//! secret. A token has two bytes in front that set up the verifier. One to sign has two more, how it is changed after
+//! that and where, and then its header in one line and its claims; `$g` in them stands for valid claims. Without a
+//! header it gets the right one.
+//!
+//! - A token is verified if and only if this file's own implementation of RFC 7515 and RFC 7519 says so, and then it
+//!   yields the claims that this implementation finds.
+//! - A key set and a PEM never verify what is signed with HMAC; a secret is never a PEM.
+//! - An error is one line of limited length.
+
+#![cfg_attr(fuzzing, no_main)]
+
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,6 +20,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use loginradius_jwt::{Algorithm, Audience, Error, Key, KeySet, MAX_TOKEN_LEN, VerifiedToken, Verifier, dangerous};
 use serde_json::Value;
+
+loginradius_fuzz::target!(jwt);
 
 const ISSUER: &str = "https://acme.hub.loginradius.com/";
 const AUDIENCE: &str = "client";
@@ -44,18 +60,7 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::Es512,
 ];
 
-/// A token, or a key's text.
-///
-/// The first byte, from `0` on, chooses what the rest is: a token as it is, a token to sign, a JWK set, or a PEM and a
-/// secret. A token has two bytes in front that set up the verifier. One to sign has two more, how it is changed after
-/// that and where, and then its header in one line and its claims; `$g` in them stands for valid claims. Without a
-/// header it gets the right one.
-///
-/// - A token is verified if and only if this file's own implementation of RFC 7515 and RFC 7519 says so, and then it
-///   yields the claims that this implementation finds.
-/// - A key set and a PEM never verify what is signed with HMAC; a secret is never a PEM.
-/// - An error is one line of limited length.
-pub fn jwt(data: &[u8]) {
+fn jwt(data: &[u8]) {
     // The implementation below recurses.
     let [kind, rest @ ..] = &data[..data.len().min(4096)] else { return };
     match (kind.wrapping_sub(b'0') % 4, rest) {

@@ -1,0 +1,21 @@
+//! What every login through a browser here has in common.
+
+use std::time::{Duration, SystemTime};
+
+use loginradius_proto::App;
+use loginradius_proto::browser::RandomBytes;
+
+/// The bytes 0 to 31 in base64url: the state of every login.
+pub const STATE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+pub fn app() -> App {
+    App::new("client").with_oauth_app("oauth-app").with_jwt_app("jwt-app")
+}
+
+pub fn random() -> RandomBytes {
+    RandomBytes::new(std::array::from_fn(|at| at as u8)).expect("no two are the same")
+}
+
+pub fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
