@@ -1,7 +1,9 @@
 //! What the fuzz targets share. Each target is a file of `src/bin`, with its property, and a folder of `seeds`.
 
 pub mod harness;
+pub mod json;
 pub mod logins;
+pub mod read;
 pub mod responses;
 pub mod session;
 pub mod text;

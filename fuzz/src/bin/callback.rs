@@ -13,7 +13,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use loginradius_fuzz::logins::{STATE, app, random, start};
+use loginradius_fuzz::logins::{NONCE, STATE, VERIFIER, app, random, start};
+use loginradius_fuzz::read::form;
 use loginradius_fuzz::text::fill_in;
 use loginradius_proto::browser::{
     AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, ResponseType,
@@ -22,9 +23,6 @@ use loginradius_proto::{App, Error, ErrorKind, Service};
 
 loginradius_fuzz::target!(callback);
 
-/// The bytes 64 to 95 in base64url: the nonce of every login here.
-const NONCE: &str = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8";
-const VERIFIER: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
 /// A JWT without a real signature, with the claims `{"nonce":NONCE}`.
 const JWT: &str = "eyJhIjoxfQ.eyJub25jZSI6IlFFRkNRMFJGUmtkSVNVcExURTFPVDFCUlVsTlVWVlpYV0ZsYVcxeGRYbDgifQ.c2ln";
 
@@ -82,7 +80,7 @@ impl PendingRedirect {
                     // A code that cannot be sent is refused when it is exchanged.
                     let body =
                         loginradius_proto::Endpoint::request(&exchange, &app()).map(|request| request.into_body());
-                    let sent = body.map(|body| decoded(body.as_bytes())).unwrap_or_default();
+                    let sent = body.map(|body| form(body.as_bytes())).unwrap_or_default();
                     let value =
                         |name: &str| sent.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
                     assert!(sent.is_empty() || value("code_verifier").as_deref() == Some(VERIFIER));
@@ -154,7 +152,7 @@ fn follow(mut pending: PendingRedirect, lines: &[u8]) {
         if how & 0x08 != 0 {
             pending = pending.read_again();
         }
-        let parameters = decoded(&bytes);
+        let parameters = form(&bytes);
         let before = pending.stored();
         let outcome = pending.accept(&callback, now);
         match outcome {
@@ -212,34 +210,6 @@ fn read(how: u8, text: &[u8]) -> Option<(Callback, Vec<u8>)> {
         }
     };
     callback.ok().map(|callback| (callback, bytes))
-}
-
-/// Decodes a form by an implementation of its own.
-fn decoded(bytes: &[u8]) -> Vec<(String, String)> {
-    let decode = |text: &[u8]| {
-        let mut plain = Vec::with_capacity(text.len());
-        let mut at = 0;
-        while let Some(byte) = text.get(at) {
-            let digits = text.get(at + 1..at + 3).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-            match (byte, digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())) {
-                (b'%', Some(decoded)) => {
-                    plain.push(decoded);
-                    at += 2;
-                }
-                (b'+', _) => plain.push(b' '),
-                _ => plain.push(*byte),
-            }
-            at += 1;
-        }
-        String::from_utf8_lossy(&plain).into_owned()
-    };
-    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-            (decode(&pair[..end]), decode(pair.get(end + 1..).unwrap_or_default()))
-        })
-        .collect()
 }
 
 fn check(error: &Error, secrets: &[&str], parameters: &[(String, String)]) {

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use loginradius_fuzz::json::{Json, Members, find, object};
 use loginradius_jwt::{Algorithm, Audience, Error, Key, KeySet, MAX_TOKEN_LEN, VerifiedToken, Verifier, dangerous};
 use serde_json::Value;
 
@@ -267,7 +268,7 @@ fn check(setup: &Setup, token: &str, made: &[Made]) {
         }
         // A name that serde_json takes for an instruction is refused, wherever it stands.
         (Err(error), Some(expected))
-            if expected.claims.iter().any(|(name, value)| reserved(name) || value.reserved()) =>
+            if expected.claims.iter().any(|(name, value)| reserved(name) || is_reserved(value)) =>
         {
             one_line(error);
         }
@@ -335,12 +336,12 @@ fn model(setup: &Setup, token: &str, made: &[Made]) -> Option<Expected> {
     let meant = setup.audiences().is_none_or(|ours| audience.unwrap_or_default().iter().any(|its| ours.contains(its)));
     let nonce = !setup.nonce || claim(&claims, "nonce").and_then(Json::text) == Some(NONCE);
     // In seconds; neither is so near to a limit of `f64` that a leeway could be lost.
-    let expiry = claim(&claims, "exp")?.seconds()?;
+    let expiry = seconds(claim(&claims, "exp")?)?;
     let begin = match claim(&claims, "nbf") {
         None => None,
-        Some(begin) => Some(begin.seconds()?),
+        Some(begin) => Some(seconds(begin)?),
     };
-    let made_at = claim(&claims, "iat").is_none_or(|it| it.seconds().is_some());
+    let made_at = claim(&claims, "iat").is_none_or(|it| seconds(it).is_some());
     let (now, leeway) = (NOW as f64, setup.leeway as f64);
     let in_time = now < expiry + leeway && begin.is_none_or(|begin| begin <= now + leeway);
     let all = wanted && holds && texts && (issuer == ISSUER || slash) && meant && nonce && made_at && in_time;
@@ -349,9 +350,9 @@ fn model(setup: &Setup, token: &str, made: &[Made]) -> Option<Expected> {
 
 fn same_claims(verified: &VerifiedToken, expected: &Expected) {
     let text = |name: &str| claim(&expected.claims, name).and_then(Json::text);
-    let seconds = |name: &str| claim(&expected.claims, name).and_then(Json::seconds);
+    let number = |name: &str| claim(&expected.claims, name).and_then(seconds);
     let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("not before 1970").as_secs_f64();
-    let near = |time: Option<SystemTime>, name: &str| match (time.map(since), seconds(name)) {
+    let near = |time: Option<SystemTime>, name: &str| match (time.map(since), number(name)) {
         (Some(time), Some(seconds)) => (time - seconds).abs() < 1e-3,
         (time, seconds) => time == seconds,
     };
@@ -465,181 +466,28 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     (encode(&bytes) == text).then_some(bytes)
 }
 
-/// JSON by RFC 8259, as it is spelled.
-#[derive(Debug)]
-enum Json {
-    Null,
-    Bool(bool),
-    Number(String),
-    /// None if it has half a surrogate pair.
-    Text(Option<String>),
-    List(Vec<Json>),
-    Object(Vec<(Option<String>, Json)>),
-}
-
-type Members = Vec<(String, Json)>;
-
-impl Json {
-    fn text(&self) -> Option<&str> {
-        if let Self::Text(text) = self { text.as_deref() } else { None }
-    }
-
-    fn texts(&self) -> Option<Vec<&str>> {
-        if let Self::List(list) = self { list.iter().map(Self::text).collect() } else { Some(vec![self.text()?]) }
-    }
-
-    fn reserved(&self) -> bool {
-        match self {
-            Self::Text(text) => text.as_deref().is_some_and(reserved),
-            Self::List(list) => list.iter().any(Self::reserved),
-            Self::Object(members) => {
-                members.iter().any(|(name, value)| name.as_deref().is_some_and(reserved) || value.reserved())
-            }
-            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+fn is_reserved(value: &Json) -> bool {
+    match value {
+        Json::Text(text) => text.as_deref().is_some_and(reserved),
+        Json::List(list) => list.iter().any(is_reserved),
+        Json::Object(members) => {
+            members.iter().any(|(name, value)| name.as_deref().is_some_and(reserved) || is_reserved(value))
         }
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
-
-    /// From 1970 to the end of 9999.
-    fn seconds(&self) -> Option<f64> {
-        let Self::Number(number) = self else { return None };
-        number.parse().ok().filter(|seconds| (0.0..=253_402_300_799.0).contains(seconds))
-    }
-}
-
-fn find<'a>(members: &'a Members, name: &str) -> Option<&'a Json> {
-    members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
-}
-
-/// A null is an absent claim.
-fn claim<'a>(members: &'a Members, name: &str) -> Option<&'a Json> {
-    find(members, name).filter(|value| !matches!(value, Json::Null))
 }
 
 fn reserved(text: &str) -> bool {
     text.contains("serde_json::private::")
 }
 
-/// Returns the members of a text that is one object, each name once.
-fn object(text: &[u8]) -> Option<Members> {
-    let mut reader = Reader(std::str::from_utf8(text).ok()?);
-    let Json::Object(members) = reader.value()? else { return None };
-    if !reader.0.is_empty() {
-        return None;
-    }
-    let members: Members = members.into_iter().map(|(name, value)| Some((name?, value))).collect::<Option<_>>()?;
-    let twice = |at: usize| members[..at].iter().any(|(name, _)| *name == members[at].0);
-    (!(0..members.len()).any(twice)).then_some(members)
+/// From 1970 to the end of 9999.
+fn seconds(value: &Json) -> Option<f64> {
+    let Json::Number(number) = value else { return None };
+    number.parse().ok().filter(|seconds| (0.0..=253_402_300_799.0).contains(seconds))
 }
 
-/// The text that is still to be read.
-struct Reader<'a>(&'a str);
-
-impl Reader<'_> {
-    /// Reads the next value, with the white space around it.
-    fn value(&mut self) -> Option<Json> {
-        self.space();
-        let value = match self.0.bytes().next()? {
-            b'{' => Json::Object(self.several('}', |reader| {
-                reader.space();
-                let name = reader.text()?;
-                reader.space();
-                reader.eat(":")?;
-                Some((name, reader.value()?))
-            })?),
-            b'[' => Json::List(self.several(']', Self::value)?),
-            b'"' => Json::Text(self.text()?),
-            b'n' => self.eat("null").map(|()| Json::Null)?,
-            b't' => self.eat("true").map(|()| Json::Bool(true))?,
-            b'f' => self.eat("false").map(|()| Json::Bool(false))?,
-            _ => Json::Number(self.number()?),
-        };
-        self.space();
-        Some(value)
-    }
-
-    /// Reads what stands between two brackets, with commas.
-    fn several<T>(&mut self, end: char, element: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        self.0 = &self.0[1..];
-        let mut elements = Vec::new();
-        self.space();
-        while !self.0.starts_with(end) {
-            if !elements.is_empty() {
-                self.eat(",")?;
-            }
-            elements.push(element(self)?);
-        }
-        self.0 = &self.0[1..];
-        Some(elements)
-    }
-
-    fn space(&mut self) {
-        self.0 = self.0.trim_start_matches([' ', '\t', '\r', '\n']);
-    }
-
-    fn eat(&mut self, word: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(word)?;
-        Some(())
-    }
-
-    fn number(&mut self) -> Option<String> {
-        let whole = self.0;
-        let _ = self.eat("-");
-        if self.eat("0").is_none() {
-            self.digits()?;
-        }
-        if self.eat(".").is_some() {
-            self.digits()?;
-        }
-        if self.0.starts_with(['e', 'E']) {
-            self.0 = &self.0[1..];
-            if self.0.starts_with(['+', '-']) {
-                self.0 = &self.0[1..];
-            }
-            self.digits()?;
-        }
-        Some(whole[..whole.len() - self.0.len()].to_owned())
-    }
-
-    fn digits(&mut self) -> Option<()> {
-        let rest = self.0.trim_start_matches(|digit: char| digit.is_ascii_digit());
-        if rest.len() == self.0.len() {
-            return None;
-        }
-        self.0 = rest;
-        Some(())
-    }
-
-    fn text(&mut self) -> Option<Option<String>> {
-        self.eat("\"")?;
-        // UTF-16, as the escapes are.
-        let mut units = Vec::new();
-        loop {
-            let character = self.0.chars().next()?;
-            self.0 = &self.0[character.len_utf8()..];
-            match character {
-                '"' => return Some(String::from_utf16(&units).ok()),
-                '\0'..='\x1f' => return None,
-                '\\' => {
-                    let escape = self.0.chars().next()?;
-                    self.0 = &self.0[escape.len_utf8()..];
-                    units.push(match escape {
-                        'b' => 8,
-                        't' => 9,
-                        'n' => 10,
-                        'f' => 12,
-                        'r' => 13,
-                        '"' | '\\' | '/' => escape as u16,
-                        'u' => {
-                            let digits =
-                                self.0.get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-                            self.0 = &self.0[4..];
-                            u16::from_str_radix(digits, 16).ok()?
-                        }
-                        _ => return None,
-                    });
-                }
-                _ => units.extend_from_slice(character.encode_utf16(&mut [0; 2])),
-            }
-        }
-    }
+/// A null is an absent claim.
+fn claim<'a>(members: &'a Members, name: &str) -> Option<&'a Json> {
+    find(members, name).filter(|value| !matches!(value, Json::Null))
 }
