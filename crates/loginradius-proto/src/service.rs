@@ -380,10 +380,21 @@ fn is_name(host: &str) -> bool {
     !host.is_empty()
         && host.split('.').all(|label| !label.is_empty())
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+        && (!ends_in_number(host) || host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// Returns whether HTTP clients read the host as an IPv4 address, if they can: `127.1` and `0x7f.1` as 127.0.0.1, and
+/// `10.0.0.300` as none (WHATWG URL, "ends in a number checker").
+fn ends_in_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match last.strip_prefix("0x") {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 pub(crate) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || host == "[::1]"
+        || host.trim_matches(['[', ']']).parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
