@@ -154,8 +154,8 @@ impl AuthorizationRequest {
 
     /// Adds another parameter to the URL, such as `prompt`, `login_hint`, `response_mode` or `resource`.
     ///
-    /// Its value must not be empty. Only `resource` may occur more than once (RFC 8707, section 2). [`begin`](BrowserRequest::begin)
-    /// refuses names that the request sets itself, such as `state`.
+    /// Neither its name nor its value may be empty or have a control character. Only `resource` may occur more than once
+    /// (RFC 8707, section 2). [`begin`](BrowserRequest::begin) refuses names that the request sets itself, such as `state`.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
@@ -257,12 +257,17 @@ fn parameters_of(raw_scope: &str) -> Result<Vec<(String, String)>, Error> {
     })
 }
 
-/// Checks that no parameter is one of ours, in any case of letters, and none but `resource` (RFC 8707) occurs twice
-/// (RFC 6749, section 3.1).
+/// Checks that every name can be sent, is none of ours, in any case of letters, and occurs once, unless it is `resource`
+/// (RFC 6749, section 3.1; RFC 8707).
 fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Error> {
     let mut seen: Vec<&str> = Vec::new();
     for name in names {
-        if name.is_empty() || RESERVED_PARAMS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return Err(Error::configuration(
+                "the name of a parameter is empty or contains a control character: correct the name",
+            ));
+        }
+        if RESERVED_PARAMS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
             return Err(Error::configuration(format!(
                 "the parameter `{name}` cannot be set by the program: leave it out"
             )));

@@ -210,7 +210,20 @@ fn no_parameter_of_ours_can_be_set_a_second_time() {
         let outcome = request().parameter(name, "x").begin(&classic(), &random(0), start());
         refused(outcome, ErrorKind::Configuration, &format!("the parameter `{name}` cannot be set by the program"));
     }
-    refused(request().parameter("", "x").begin(&classic(), &random(0), start()), ErrorKind::Configuration, "parameter");
+}
+
+#[test]
+fn a_parameter_has_a_name_that_can_be_sent() {
+    let why = "the name of a parameter is empty or contains a control character: correct the name";
+    for (name, encoded) in [("", ""), ("a\nb", "a%0ab"), ("\0", "%00"), ("a\u{7f}", "a%7f"), ("\u{85}", "%c2%85")] {
+        for request in [
+            request().parameter(name, "x"),
+            request().parameter(name, "x\n"),
+            request().raw_scope(format!("openid&{encoded}=x")),
+        ] {
+            refused(request.begin(&classic(), &random(0), start()), ErrorKind::Configuration, why);
+        }
+    }
 }
 
 #[test]
