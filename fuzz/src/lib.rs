@@ -1,5 +1,6 @@
 //! What the fuzz targets share. Each target is a file of `src/bin`, with its property, and a folder of `seeds`.
 
+pub mod date;
 pub mod harness;
 pub mod json;
 pub mod logins;
