@@ -1,6 +1,6 @@
 use std::fmt;
 
-use zeroize::Zeroizing;
+use crate::secret_buffer::SecretBuffer;
 
 /// The bytes of a request or a response.
 ///
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// assert_eq!(format!("{body:?}"), "Body(25 bytes)");
 /// ```
 #[derive(Clone, Default)]
-pub struct Body(Zeroizing<Vec<u8>>);
+pub struct Body(pub(crate) SecretBuffer);
 
 impl Body {
     /// The most that a transport reads of a response, in bytes: 1 MiB.
@@ -44,7 +44,7 @@ impl Body {
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(bytes.into())
     }
 }
 

@@ -9,9 +9,9 @@ use crate::error::{Error, ErrorKind};
 use crate::flow::{DEFAULT_TIMEOUT, Flow, SendOptions, Step, earlier, is_failure};
 use crate::jitter::{Jitter, Seed, after, doubled};
 use crate::oauth::{DeviceGrant, RequestTokens};
-use crate::secret::DeviceCode;
+use crate::secret_text::SecretText;
 use crate::token::TokenSet;
-use crate::wire::number;
+use crate::wire::{encode, number};
 
 /// The device flow: polls LoginRadius until the user has decided or the device code expires
 /// ([RFC 8628, sections 3.4 and 3.5]).
@@ -514,7 +514,7 @@ pub struct PendingDevice {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: u32,
-    device_code: zeroize::Zeroizing<String>,
+    device_code: SecretText,
     user_code: String,
     verification_uri: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -546,7 +546,7 @@ impl PendingDevice {
         let unix_millis = |time: SystemTime| millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         let stored = Stored {
             version: Self::VERSION,
-            device_code: self.grant.device_code.expose().to_owned().into(),
+            device_code: self.grant.device_code.expose().into(),
             user_code: self.grant.user_code.clone(),
             verification_uri: self.grant.verification_uri.clone(),
             verification_uri_complete: self.grant.verification_uri_complete.clone(),
@@ -556,8 +556,7 @@ impl PendingDevice {
             round_trip_ms: millis(self.round_trip),
             not_before_unix_ms: self.not_before.map(unix_millis),
         };
-        // Strings and numbers can always be written.
-        serde_json::to_string(&stored).unwrap_or_default()
+        encode::json_text(&stored)
     }
 
     /// Reads the JSON of [`to_json`](Self::to_json).
@@ -576,7 +575,7 @@ impl PendingDevice {
         let date = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
         let arrived_at = date(stored.arrived_at_unix_ms).ok_or_else(|| unreadable("has an impossible date"))?;
         let grant = DeviceGrant {
-            device_code: DeviceCode::new(stored.device_code.as_str()),
+            device_code: stored.device_code.into(),
             user_code: stored.user_code,
             verification_uri: stored.verification_uri,
             verification_uri_complete: stored.verification_uri_complete,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::connect::ConnectFailure;
+use crate::secret_text::SecretText;
 
 /// The error of every operation: what failed, why, and what to do about it.
 ///
@@ -609,9 +610,9 @@ pub struct ApiError {
     pub fields: Vec<FieldError>,
     /// Whether a social identity provider failed and not LoginRadius (`IsProviderError`). `false` if it is missing.
     pub is_provider_error: bool,
-    pub(crate) provider_response: Option<String>,
-    pub(crate) extra_info: Option<String>,
-    pub(crate) data: Option<String>,
+    pub(crate) provider_response: Option<SecretText>,
+    pub(crate) extra_info: Option<SecretText>,
+    pub(crate) data: Option<SecretText>,
     /// The interval that some servers send with `slow_down`.
     pub(crate) interval: Option<Duration>,
 }

@@ -115,8 +115,11 @@ mod redacted;
 mod request;
 mod route;
 mod secret;
+mod secret_buffer;
+mod secret_text;
 mod service;
 pub mod session;
+mod sha256;
 #[cfg(test)]
 mod testing;
 mod text_form;

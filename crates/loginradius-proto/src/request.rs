@@ -2,16 +2,21 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use bytes::Bytes;
+use form_urlencoded::byte_serialize;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, InvalidHeaderValue};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::body::Body;
 use crate::error::Error;
 use crate::secret::{AccessToken, ClientSecret};
+use crate::secret_buffer::SecretBuffer;
+use crate::secret_text::SecretText;
 use crate::service::{BaseUrl, is_dot_or_empty};
+use crate::wire::encode;
 
 /// Builds the request of [an `Endpoint` of your own](crate::Endpoint#an-endpoint-of-your-own).
 ///
@@ -43,8 +48,8 @@ pub struct RequestBuilder(Result<Parts, Error>);
 struct Parts {
     method: Method,
     /// The URL without its query.
-    url: String,
-    query: Vec<(Cow<'static, str>, Zeroizing<String>)>,
+    url: SecretBuffer,
+    query: Vec<(Cow<'static, str>, SecretText)>,
     headers: HeaderMap,
     body: Body,
 }
@@ -96,7 +101,7 @@ impl RequestBuilder {
     pub fn new(method: Method, base: &BaseUrl, path: &str) -> Self {
         Self(check_method(&method).and_then(|()| check_path(path)).map(|()| Parts {
             method,
-            url: format!("{base}{path}"),
+            url: SecretBuffer::from(format!("{base}{path}").into_bytes()),
             query: Vec::new(),
             headers: HeaderMap::from_iter([(ACCEPT, JSON)]),
             body: Body::empty(),
@@ -112,7 +117,8 @@ impl RequestBuilder {
                 return Err(Error::configuration("a segment of the path is empty, `.` or `..`: pass its value"));
             }
             check_text("a segment of the path", segment)?;
-            parts.url += &format!("/{}", percent_encoded(segment));
+            parts.url.push(b"/");
+            percent_encoded(segment).for_each(|part| parts.url.push(part.as_bytes()));
             Ok(())
         })
     }
@@ -131,7 +137,7 @@ impl RequestBuilder {
                 ));
             }
             check_value(&name, value)?;
-            parts.query.push((name, Zeroizing::new(value.to_owned())));
+            parts.query.push((name, value.into()));
             Ok(())
         })
     }
@@ -152,7 +158,7 @@ impl RequestBuilder {
         if token.expose().is_empty() {
             return self.and(|_| Err(Error::configuration("the access token is empty: pass the one of a login")));
         }
-        self.secret_header(AUTHORIZATION, "the access token", &format!("Bearer {}", token.expose()))
+        self.secret_header(AUTHORIZATION, "the access token", "Bearer ", token.expose())
     }
 
     /// Sets the header `Authorization` to the client's id and secret, by HTTP Basic authentication
@@ -179,7 +185,7 @@ impl RequestBuilder {
             }
             Ok(name) => {
                 let what = format!("the header `{name}`");
-                self.secret_header(name, &what, value)
+                self.secret_header(name, &what, "", value)
             }
             Err(_) => {
                 self.and(|_| Err(Error::configuration("a header's name has a character that HTTP forbids: remove it")))
@@ -203,12 +209,12 @@ impl RequestBuilder {
     /// ```
     pub fn form(self, fields: &(impl Serialize + ?Sized)) -> Self {
         self.and(|parts| {
-            let text = serde_urlencoded::to_string(fields).map_err(|_| {
+            let form = encode::form(fields).ok_or_else(|| {
                 Error::configuration(
                     "the body cannot be written as a form: use names and plain values, not nested ones",
                 )
             })?;
-            parts.set_body(FORM, Body::from(text));
+            parts.set_body(FORM, Body(form));
             Ok(())
         })
     }
@@ -231,10 +237,10 @@ impl RequestBuilder {
     /// ```
     pub fn json(self, value: &(impl Serialize + ?Sized)) -> Self {
         self.and(|parts| {
-            let bytes = serde_json::to_vec(value).map_err(|_| {
+            let json = encode::json(value).map_err(|_| {
                 Error::configuration("the body cannot be written as JSON: the keys of its maps have to be strings")
             })?;
-            parts.set_body(JSON, Body::from(bytes));
+            parts.set_body(JSON, Body(json));
             Ok(())
         })
     }
@@ -249,9 +255,8 @@ impl RequestBuilder {
     /// value.
     pub fn build(self) -> Result<Request<Body>, Error> {
         let Parts { method, url, query, headers, body } = self.0?;
-        let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
-        let query = serde_urlencoded::to_string(pairs)
-            .map_err(|_| Error::configuration("the parameters cannot be form-encoded"))?;
+        let query =
+            encode::form(&query).ok_or_else(|| Error::configuration("the parameters cannot be form-encoded"))?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri(&url, &query)?;
@@ -259,13 +264,12 @@ impl RequestBuilder {
         Ok(request)
     }
 
-    fn secret_header(self, name: HeaderName, what: &str, value: &str) -> Self {
+    fn secret_header(self, name: HeaderName, what: &str, scheme: &str, secret: &str) -> Self {
         self.and(|parts| {
-            check_text(what, value)?;
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
+            check_text(what, secret)?;
+            let value = secret_value(scheme, secret).map_err(|_| {
                 Error::configuration(format!("{what} contains a character that no header can carry: remove it"))
             })?;
-            value.set_sensitive(true);
             parts.headers.insert(name, value);
             Ok(())
         })
@@ -290,30 +294,45 @@ impl std::fmt::Debug for Parts {
     }
 }
 
-/// Makes a URI of a URL without a query and a query, which may be empty.
-pub(crate) fn uri(url: &str, query: &str) -> Result<Uri, Error> {
-    let mark = if query.is_empty() { "" } else { "?" };
-    format!("{url}{mark}{query}")
-        .parse()
+/// Makes a URI of a URL without a query and a query, which may be empty. The memory of both is overwritten when the last
+/// clone of the URI is dropped.
+pub(crate) fn uri(url: &[u8], query: &[u8]) -> Result<Uri, Error> {
+    let mut whole = SecretBuffer::with_capacity(url.len() + 1 + query.len());
+    whole.push(url);
+    if !query.is_empty() {
+        whole.push(b"?");
+        whole.push(query);
+    }
+    Uri::from_maybe_shared(Bytes::from_owner(whole))
         .map_err(|_| Error::configuration("the parameters make a URL that is too long: shorten them"))
 }
 
 /// Makes the header of HTTP Basic authentication: id and secret are form-encoded first (RFC 6749, section 2.3.1).
 pub(crate) fn basic(client_id: &str, client_secret: &str) -> Result<HeaderValue, Error> {
-    let encoded = |text: &str| serde_urlencoded::to_string([("", text)]).unwrap_or_default().split_off(1);
-    let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(client_secret)));
-    let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair.as_bytes()))).map_err(|_| {
+    let mut pair = SecretBuffer::default();
+    byte_serialize(client_id.as_bytes()).for_each(|part| pair.push(part.as_bytes()));
+    pair.push(b":");
+    byte_serialize(client_secret.as_bytes()).for_each(|part| pair.push(part.as_bytes()));
+    secret_value("Basic ", &Zeroizing::new(STANDARD.encode(pair))).map_err(|_| {
         Error::configuration("the client id and the client secret cannot be sent by HTTP Basic authentication")
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
+    })
+}
+
+/// Makes the value of a header, which HTTP libraries do not print. Its memory is overwritten when its last clone is dropped.
+fn secret_value(scheme: &str, secret: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut whole = SecretBuffer::with_capacity(scheme.len() + secret.len());
+    whole.push(scheme.as_bytes());
+    whole.push(secret.as_bytes());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(whole))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// All but the `unreserved` characters of RFC 3986, section 2.3: with these encoded, any text is one segment.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-pub(crate) fn percent_encoded(segment: &str) -> String {
-    utf8_percent_encode(segment, UNRESERVED).to_string()
+pub(crate) fn percent_encoded(segment: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(segment, UNRESERVED)
 }
 
 /// Checks that a value is not empty and can be sent.

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use http::Uri;
 
 use crate::api::Api;
@@ -28,14 +30,26 @@ enum Name {
 
 impl Route {
     /// Makes the operation's URL for that app.
-    pub(crate) fn uri(self, app: &App, query: &str) -> Result<Uri, Error> {
+    pub(crate) fn uri(self, app: &App, query: &[u8]) -> Result<Uri, Error> {
         let (before, name, after) = self.path(app.service().api());
         let segment = match name {
             Name::None => String::new(),
             Name::OAuthApp => segment("OAuth app", "with_oauth_app", app.oauth_app())?,
             Name::JwtApp => segment("JWT app", "with_jwt_app", app.jwt_app())?,
         };
-        uri(&format!("{}{before}{segment}{after}", app.service().base()), query)
+        uri(format!("{}{before}{segment}{after}", app.service().base()).as_bytes(), query)
+    }
+
+    /// Makes the URL for a browser.
+    pub(crate) fn url(self, app: &App, query: &[u8]) -> Result<String, Error> {
+        let uri = self.uri(app, query)?;
+        let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+        let rest = uri.path_and_query().map_or(0, |rest| rest.as_str().len());
+        // Large enough from the start: a text that grows leaves copies of the login's state behind.
+        let mut url = String::with_capacity("https://".len() + authority + rest);
+        // Writing to a string cannot fail.
+        let _ = write!(url, "{uri}");
+        Ok(url)
     }
 
     /// Returns whether its request authenticates the client, if the app has a secret.
@@ -89,5 +103,5 @@ fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error
         Some(name) => name,
     };
     check_setting(&format!("the {what}'s name"), name)?;
-    Ok(percent_encoded(name))
+    Ok(percent_encoded(name).to_string())
 }

@@ -33,6 +33,12 @@ macro_rules! secret {
             }
         }
 
+        impl From<crate::secret_text::SecretText> for $name {
+            fn from(secret: crate::secret_text::SecretText) -> Self {
+                Self(std::sync::Arc::new(secret.into_zeroizing()))
+            }
+        }
+
         impl From<String> for $name {
             fn from(secret: String) -> Self {
                 Self::new(secret)

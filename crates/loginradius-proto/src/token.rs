@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use crate::secret::{AccessToken, IdToken, Nonce, RefreshToken};
+use crate::secret_text::SecretText;
 use crate::wire::head::ResponseHead;
 use crate::wire::json::{self, FieldProblem, Object};
 
@@ -67,7 +68,7 @@ impl TokenSet {
 
     /// Reads the object that every operation for tokens yields.
     pub(crate) fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
-        let refresh_token = object.token("refresh_token")?.map(RefreshToken::new);
+        let refresh_token = object.token("refresh_token")?.map(RefreshToken::from);
         Ok(Self { refresh_token, ..Self::read_access(object, head)? })
     }
 
@@ -84,12 +85,12 @@ impl TokenSet {
         json::check_line("scope", scope.as_deref())?;
         json::check_token("id_token", id_token.as_deref())?;
         Ok(Self {
-            access_token: AccessToken::new(object.token("access_token")?.ok_or(FieldProblem::missing("access_token"))?),
-            token_type,
+            access_token: object.token("access_token")?.ok_or(FieldProblem::missing("access_token"))?.into(),
+            token_type: token_type.map(SecretText::into_string),
             expires_in: head.lifetime(object),
             refresh_token: None,
-            scope,
-            id_token: id_token.map(IdToken::new),
+            scope: scope.map(SecretText::into_string),
+            id_token: id_token.map(IdToken::from),
             nonce: None,
             requested_at: None,
         })

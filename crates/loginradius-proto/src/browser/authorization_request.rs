@@ -179,15 +179,16 @@ impl AuthorizationRequest {
             .required("state", &random.state)
             .optional("code_challenge", challenge.as_deref())
             .optional("code_challenge_method", method.filter(|_| challenge.is_some()))
-            .optional("nonce", self.sends_nonce().then_some(random.nonce.as_str()));
+            .optional("nonce", self.sends_nonce().then_some(&*random.nonce));
         for (name, value) in &self.parameters {
             params = params.required(name, value);
         }
         let mut query = params.urlencoded()?;
         if !raw_scope.is_empty() {
-            query += &format!("&scope={raw_scope}");
+            query.push(b"&scope=");
+            query.push(raw_scope.as_bytes());
         }
-        Ok(Route::Authorize.uri(app, &query)?.to_string())
+        Route::Authorize.url(app, &query)
     }
 
     /// Returns whether a nonce is sent: for every `id_token` (OpenID Connect Core, sections 3.1.2.1 and 3.2.2.1).
@@ -218,7 +219,7 @@ impl BrowserRequest for AuthorizationRequest {
                 PendingState::new(random.state, now),
                 self.response_type,
                 Expected {
-                    code_verifier: random.code_verifier.expose().to_owned().into(),
+                    code_verifier: random.code_verifier.expose().into(),
                     redirect_uri: self.redirect_uri.clone(),
                     nonce: self.sends_nonce().then_some(random.nonce),
                     issuer: self.issuer.clone(),

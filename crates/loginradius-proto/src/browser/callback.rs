@@ -1,8 +1,10 @@
 use std::fmt;
 
+use percent_encoding::percent_decode;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind};
+use crate::secret_text::SecretText;
 
 /// A redirect callback: the parameters with which the browser came back to your redirect URI.
 ///
@@ -26,7 +28,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone)]
 #[doc(alias("redirect", "redirect_uri", "authorization response", "response_mode", "form_post"))]
 pub struct Callback {
-    parameters: Vec<(String, Zeroizing<String>)>,
+    parameters: Vec<(SecretText, SecretText)>,
 }
 
 /// The name of a parameter that occurs twice.
@@ -87,10 +89,12 @@ impl Callback {
         if text.iter().filter(|byte| **byte == b'&').count() >= Self::MAX_PARAMETERS {
             return invalid("the callback has more than 1000 parameters, so it was not read");
         }
-        let Ok(parameters) = serde_urlencoded::from_bytes::<Vec<(String, Zeroizing<String>)>>(text) else {
-            return invalid("the callback is not form-encoded");
-        };
-        Ok(Self { parameters })
+        let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+        let parameters = pairs.map(|pair| {
+            let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len()));
+            (decoded(name), decoded(value.get(1..).unwrap_or_default()))
+        });
+        Ok(Self { parameters: parameters.collect() })
     }
 
     /// Returns the state, by which a web service finds the pending login that the callback claims to belong to.
@@ -109,18 +113,29 @@ impl Callback {
 
     /// Returns the values of all parameters but those.
     pub(super) fn values_except(&self, names: &[&str]) -> impl Iterator<Item = &str> {
-        self.parameters.iter().filter(|(name, _)| !names.contains(&name.as_str())).map(|(_, value)| value.as_str())
+        self.parameters.iter().filter(|(name, _)| !names.contains(&&**name)).map(|(_, value)| &**value)
     }
 
     /// Returns the value of a parameter that may occur once. An empty one counts as left out (RFC 6749, section 3.1).
     pub(super) fn single<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, DuplicateParameter<'a>> {
-        let mut values = self.parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let mut values = self.parameters.iter().filter(|(known, _)| **known == *name).map(|(_, value)| &**value);
         let value = values.next();
         match values.next() {
             None => Ok(value.filter(|value| !value.is_empty())),
             Some(_) => Err(DuplicateParameter(name)),
         }
     }
+}
+
+/// Decodes a part of a form, and leaves no copy of it (the Web's URL standard, section 5.1).
+fn decoded(part: &[u8]) -> SecretText {
+    // Decoded, it is not longer.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(part.len()));
+    for (number, part) in part.split(|byte| *byte == b'+').enumerate() {
+        bytes.extend((number > 0).then_some(b' '));
+        bytes.extend(percent_decode(part));
+    }
+    SecretText::from_utf8_lossy(&bytes)
 }
 
 impl From<DuplicateParameter<'_>> for Error {
@@ -136,5 +151,22 @@ impl From<DuplicateParameter<'_>> for Error {
 impl fmt::Debug for Callback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Callback")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_decoded_as_forms_are(query in "[a-c&=+%0-9A-F\\xc0ä -]{0,40}") {
+            let callback = Callback::read(query.as_bytes()).unwrap();
+            let pairs = callback.parameters.iter().map(|(name, value)| ((**name).to_owned(), (**value).to_owned()));
+            let expected: Vec<(String, String)> = serde_urlencoded::from_str(&query).unwrap();
+            prop_assert_eq!(pairs.collect::<Vec<_>>(), expected);
+        }
     }
 }

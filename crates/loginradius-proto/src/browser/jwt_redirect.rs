@@ -4,6 +4,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::callback::Callback;
 use super::login::{BrowserLogin, BrowserRequest, Pending, Sealed};
@@ -16,7 +17,9 @@ use crate::app::App;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{Jwt, Nonce};
-use crate::wire::json::Object;
+use crate::secret_text::SecretText;
+use crate::wire::encode;
+use crate::wire::json::{Object, ResponseText};
 use crate::wire::request::Params;
 
 /// LoginRadius's JWT redirect: sends a browser to LoginRadius to sign in, and back with a JWT.
@@ -96,7 +99,7 @@ impl BrowserRequest for JwtRedirect {
                         .required("redirect_uri", &self.return_url)
                         .required("nonce", &random.nonce)
                         .urlencoded()?;
-                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::Nonce, random.nonce)
+                    (Route::JwtRedirect.url(app, &query)?, BoundBy::Nonce, random.nonce)
                 }
                 Api::Classic => {
                     let Some(jwt_app) = app.jwt_app() else {
@@ -104,19 +107,19 @@ impl BrowserRequest for JwtRedirect {
                             "the JWT app's name is needed and not set: set it with `App::with_jwt_app`",
                         ));
                     };
-                    let mark = if self.return_url.contains('?') { '&' } else { '?' };
-                    let return_url = format!("{}{mark}state={}", self.return_url, random.state);
+                    let mark = if self.return_url.contains('?') { "&" } else { "?" };
+                    let return_url = Zeroizing::new([&self.return_url, mark, "state=", &random.state].concat());
                     let query = Params::default()
                         .setting("apikey", app.api_key())
                         .setting("jwtapp", jwt_app)
                         .required("return_url", &return_url)
                         .urlencoded()?;
-                    (Route::JwtRedirect.uri(app, &query)?, BoundBy::State, random.state)
+                    (Route::JwtRedirect.url(app, &query)?, BoundBy::State, random.state)
                 }
             };
             let state = PendingState::new(secret, now);
             let pending = PendingJwt(Fields { state, bound_by, parameter: self.parameter.clone() });
-            Ok(BrowserLogin { url: url.to_string(), pending })
+            Ok(BrowserLogin { url, pending })
         };
         build().map_err(|error: Error| error.of(NAME))
     }
@@ -187,8 +190,7 @@ impl PendingJwt {
     /// server, or encrypted in a cookie of that one browser.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Strings and numbers can always be written.
-        serde_json::to_string(&Stored { version: Self::VERSION, jwt: &self.0 }).unwrap_or_default()
+        encode::json_text(&Stored { version: Self::VERSION, jwt: &self.0 })
     }
 
     /// Reads the JSON of [`to_json`](Self::to_json).
@@ -220,7 +222,7 @@ impl PendingJwt {
             BoundBy::Nonce => {
                 let nonce = callback.single(parameter).ok().flatten().and_then(unverified_nonce);
                 state.consume(nonce.as_deref(), now)?;
-                nonce.map(Nonce::new)
+                nonce.map(Nonce::from)
             }
         };
         if let Some(error) = refusal_in(callback, &[state.secret()])? {
@@ -249,8 +251,8 @@ impl fmt::Debug for PendingJwt {
 
 /// Returns the claim `nonce` of a JWT that is not verified yet. A callback with the right one belongs to this login, since
 /// no other sender knows the nonce; the JWT itself still has to be verified.
-fn unverified_nonce(jwt: &str) -> Option<String> {
-    let payload = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
-    let payload = String::from_utf8(payload).ok()?.into();
+fn unverified_nonce(jwt: &str) -> Option<SecretText> {
+    let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?);
+    let payload = ResponseText::Utf8(std::str::from_utf8(&payload).ok()?);
     Object::parse(&payload)?.text("nonce").ok()?
 }

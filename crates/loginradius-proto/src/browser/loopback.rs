@@ -50,6 +50,7 @@ use zeroize::Zeroizing;
 use super::callback::Callback;
 use super::login::Pending;
 use crate::error::{Error, ErrorKind};
+use crate::secret_buffer::SecretBuffer;
 
 /// Returns the redirect URI of a callback on this machine: `http://127.0.0.1:{port}{path}`.
 ///
@@ -95,7 +96,7 @@ pub fn cancelled() -> Error {
 /// One connection to the receiver: reads a request from its bytes.
 pub struct Connection {
     path: String,
-    buffer: Zeroizing<Vec<u8>>,
+    buffer: SecretBuffer,
     /// Of the request, once it is whole.
     head: Option<RequestHead>,
 }
@@ -137,7 +138,7 @@ impl Connection {
     /// Makes the reader of a connection that was just accepted. `path` is the one of [`redirect_uri`].
     #[must_use]
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), buffer: Zeroizing::default(), head: None }
+        Self { path: path.into(), buffer: SecretBuffer::default(), head: None }
     }
 
     /// Takes the bytes that arrived, and returns the request once it is whole, or is too long or wrong: `None` to read on.
@@ -149,7 +150,7 @@ impl Connection {
         // The end of the headers may begin in the bytes before.
         let searched = self.buffer.len().saturating_sub(2);
         let room = Self::LIMIT - self.buffer.len().min(Self::LIMIT);
-        self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.buffer.push(bytes.get(..room).unwrap_or(bytes));
         self.request(searched).or_else(|| {
             let too_large = Request(RequestKind::Rejected(Rejection::TooLarge));
             (bytes.len() > room).then_some(too_large)

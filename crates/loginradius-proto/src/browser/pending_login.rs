@@ -2,7 +2,6 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::callback::Callback;
 use super::login::{Pending, Sealed};
@@ -14,9 +13,10 @@ use crate::app::App;
 use crate::error::{Error, ErrorKind};
 use crate::oauth::AccessTokenByCode;
 use crate::secret::{AccessToken, AuthorizationCode, CodeVerifier, IdToken, Nonce};
+use crate::secret_text::SecretText;
 use crate::token::TokenSet;
 use crate::wire::character::{is_line, is_token};
-use crate::wire::{number, refusal};
+use crate::wire::{encode, number, refusal};
 
 /// A login of an [`AuthorizationRequest`](super::AuthorizationRequest) that waits for its callback.
 ///
@@ -34,10 +34,10 @@ pub struct PendingLogin {
 /// What the callback is checked against, and what redeeming its code needs.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Expected {
-    pub(super) code_verifier: Zeroizing<String>,
+    pub(super) code_verifier: SecretText,
     pub(super) redirect_uri: String,
     #[serde(default)]
-    pub(super) nonce: Option<String>,
+    pub(super) nonce: Option<SecretText>,
     #[serde(default)]
     pub(super) issuer: Option<String>,
     #[serde(default)]
@@ -143,8 +143,7 @@ impl PendingLogin {
             response_type: self.response_type.as_str().to_owned(),
             expected: &self.expected,
         };
-        // Strings and numbers can always be written.
-        serde_json::to_string(&stored).unwrap_or_default()
+        encode::json_text(&stored)
     }
 
     /// Reads the JSON of [`to_json`](Self::to_json).
@@ -186,9 +185,9 @@ impl PendingLogin {
         let id_token = requested("id_token", &["id_token"])?;
         Ok(Authorized {
             code: code.map(AuthorizationCode::new),
-            code_verifier: CodeVerifier::new(self.expected.code_verifier.as_str()),
+            code_verifier: CodeVerifier::from(self.expected.code_verifier.clone()),
             redirect_uri: self.expected.redirect_uri.clone(),
-            nonce: self.expected.nonce.as_deref().map(Nonce::new),
+            nonce: self.expected.nonce.clone().map(Nonce::from),
             tokens: token.map(|token| tokens(callback, token)).transpose()?,
             id_token: id_token.map(IdToken::new),
         })

@@ -1,10 +1,10 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::random::equal_in_constant_time;
 use crate::error::{Error, ErrorKind};
+use crate::secret_text::SecretText;
 
 /// How long a login may take from its beginning to its callback: LoginRadius ends its part of it after 10 minutes
 /// (LoginRadius, "Federated SSO").
@@ -13,14 +13,14 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 /// What every pending login has: the secret that only its own callback has, and whether that callback came.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PendingState {
-    secret: Zeroizing<String>,
+    secret: SecretText,
     began_at_unix_ms: u64,
     consumed: bool,
 }
 
 impl PendingState {
-    pub(super) fn new(secret: String, now: SystemTime) -> Self {
-        Self { secret: Zeroizing::new(secret), began_at_unix_ms: unix_millis(now), consumed: false }
+    pub(super) fn new(secret: SecretText, now: SystemTime) -> Self {
+        Self { secret, began_at_unix_ms: unix_millis(now), consumed: false }
     }
 
     pub(super) fn secret(&self) -> &str {

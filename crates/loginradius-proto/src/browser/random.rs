@@ -2,12 +2,14 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::secret::CodeVerifier;
+use crate::secret_text::SecretText;
+use crate::sha256::sha256;
 
 /// The random bytes of one login: 32 each for the state, the PKCE verifier and the nonce.
 ///
@@ -68,9 +70,9 @@ impl fmt::Debug for RandomBytes {
 
 /// The secrets of one login, each made of 32 random bytes of its own: 43 characters of base64url.
 pub(super) struct RandomValues {
-    pub(super) state: String,
+    pub(super) state: SecretText,
     pub(super) code_verifier: CodeVerifier,
-    pub(super) nonce: String,
+    pub(super) nonce: SecretText,
 }
 
 impl RandomValues {
@@ -78,21 +80,23 @@ impl RandomValues {
         let (state, rest) = random.0.split_at(32);
         let (verifier, nonce) = rest.split_at(32);
         Self {
-            state: URL_SAFE_NO_PAD.encode(state),
+            state: URL_SAFE_NO_PAD.encode(state).into(),
             code_verifier: CodeVerifier::new(URL_SAFE_NO_PAD.encode(verifier)),
-            nonce: URL_SAFE_NO_PAD.encode(nonce),
+            nonce: URL_SAFE_NO_PAD.encode(nonce).into(),
         }
     }
 }
 
 /// Returns whether a stored value has the form of those of [`RandomValues`].
 pub(super) fn is_random_value(text: &str) -> bool {
-    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+    // 43 letters, for which the decoder requires one byte more than they encode.
+    let mut bytes = Zeroizing::new([0; 33]);
+    URL_SAFE_NO_PAD.decode_slice(text, &mut *bytes) == Ok(32)
 }
 
 /// Returns the PKCE challenge `BASE64URL(SHA256(ASCII(code_verifier)))` (RFC 7636, section 4.2).
 pub(super) fn challenge(verifier: &CodeVerifier) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose().as_bytes()))
+    URL_SAFE_NO_PAD.encode(sha256(|hash| hash.update(verifier.expose())))
 }
 
 /// Returns whether both are equal, in a time that does not depend on where they differ.

@@ -6,7 +6,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
-use crate::secret::{AccessToken, Jwt};
+use crate::secret::{AccessToken, Jwt, Nonce};
 use crate::wire::request;
 use crate::wire::response::ResponseReader;
 
@@ -33,7 +33,7 @@ use crate::wire::response::ResponseReader;
 #[doc(alias("JWT Token", "signature"))]
 pub struct JwtByAccessToken {
     access_token: AccessToken,
-    nonce: Option<String>,
+    nonce: Option<Nonce>,
 }
 
 impl JwtByAccessToken {
@@ -49,7 +49,7 @@ impl JwtByAccessToken {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
-        self.nonce = Some(nonce.into());
+        self.nonce = Some(Nonce::new(nonce));
         self
     }
 }
@@ -62,7 +62,7 @@ impl Endpoint for JwtByAccessToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let query = query(app, self.nonce.as_deref()).required("access_token", self.access_token.expose());
+        let query = query(app, self.nonce.as_ref()).required("access_token", self.access_token.expose());
         request::jwt(self.name(), app, Route::JwtToken, query, None)
     }
 

@@ -6,7 +6,7 @@ use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
-use crate::secret::{Jwt, Password};
+use crate::secret::{Jwt, Nonce, Password};
 use crate::wire::head::ResponseHead;
 use crate::wire::json::{FieldProblem, Object};
 use crate::wire::request::{self, Params};
@@ -89,7 +89,7 @@ impl Endpoint for JwtLogin {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let LoginOptions { verification_url, login_url, email_template, nonce } = &self.options;
-        let query = query(app, nonce.as_deref())
+        let query = query(app, nonce.as_ref())
             .optional("verificationurl", verification_url.as_deref())
             .optional("loginurl", login_url.as_deref())
             .optional("emailtemplate", email_template.as_deref());
@@ -128,7 +128,7 @@ pub struct LoginOptions {
     verification_url: Option<String>,
     login_url: Option<String>,
     email_template: Option<String>,
-    nonce: Option<String>,
+    nonce: Option<Nonce>,
 }
 
 impl LoginOptions {
@@ -165,16 +165,16 @@ impl LoginOptions {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration).
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
-        self.nonce = Some(nonce.into());
+        self.nonce = Some(Nonce::new(nonce));
         self
     }
 }
 
 /// Begins the query of every JWT operation: `apikey`, and `jwtapp` where it is not in the path.
-pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
+pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a Nonce>) -> Params<'a> {
     let params = Params::default();
     match app.service().api() {
-        Api::Site => params.optional("Nonce", nonce).setting("apikey", app.api_key()),
+        Api::Site => params.optional("Nonce", nonce.map(Nonce::expose)).setting("apikey", app.api_key()),
         Api::Classic if nonce.is_some() => {
             params.invalid("the classic API takes no nonce: leave it out, or use `Service::site`")
         }
@@ -187,7 +187,7 @@ pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a str>) -> Params<'a> {
 
 /// Reads the object that every JWT operation yields: `signature` is the whole JWT.
 pub(super) fn read_jwt(object: &Object<'_>, _: &ResponseHead) -> Result<Jwt, FieldProblem> {
-    object.token("signature")?.map(Jwt::new).ok_or(FieldProblem::missing("signature"))
+    object.token("signature")?.map(Jwt::from).ok_or(FieldProblem::missing("signature"))
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ impl RefreshAccessToken {
             let message = format!("the response's {field}; the earlier refresh token is kept, but it may be consumed");
             Error::new(ErrorKind::InvalidResponse, message).of(self.name())
         };
-        Refreshed { tokens, refresh_token: refresh_token.map(|token| token.map(RefreshToken::new)).map_err(unreadable) }
+        Refreshed {
+            tokens,
+            refresh_token: refresh_token.map(|token| token.map(RefreshToken::from)).map_err(unreadable),
+        }
     }
 }
 

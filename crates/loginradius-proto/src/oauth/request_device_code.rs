@@ -8,6 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
+use crate::secret_text::SecretText;
 use crate::wire::head::ResponseHead;
 use crate::wire::json::{self, FieldProblem, Object};
 use crate::wire::number;
@@ -176,10 +177,14 @@ impl DeviceGrant {
             ["verification_uri_complete", "verification_url_complete"].map(|name| object.optional_text(name));
         let interval = object.raw("interval").and_then(number::seconds).unwrap_or(Self::DEFAULT_INTERVAL);
         let grant = Self {
-            device_code: DeviceCode::new(needed("device_code")?),
-            user_code: needed("user_code")?,
-            verification_uri: verification_uri.ok_or(FieldProblem::missing("verification_uri"))?,
-            verification_uri_complete: complete.into_iter().flatten().find(|uri| !uri.is_empty()),
+            device_code: needed("device_code")?.into(),
+            user_code: needed("user_code")?.into_string(),
+            verification_uri: verification_uri.ok_or(FieldProblem::missing("verification_uri"))?.into_string(),
+            verification_uri_complete: complete
+                .into_iter()
+                .flatten()
+                .find(|uri| !uri.is_empty())
+                .map(SecretText::into_string),
             interval: interval.max(Self::MIN_INTERVAL),
             expires_in: head.lifetime_or_max(object).unwrap_or(Self::DEFAULT_LIFETIME),
             requested_at: None,

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
+use sha2::Digest as _;
 use zeroize::Zeroizing;
 
 use super::digest::digest;
@@ -12,7 +12,11 @@ use crate::app::App;
 use crate::error::Error;
 use crate::jitter::Seed;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::secret_buffer::SecretBuffer;
+use crate::secret_text::SecretText;
+use crate::sha256::sha256;
 use crate::token::TokenSet;
+use crate::wire::encode;
 
 /// What is kept of one session: the tokens, and what has to outlive a crash.
 #[derive(Debug, Clone)]
@@ -147,15 +151,15 @@ struct Stored {
     sign_in: LoginId,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     replaced: Vec<LoginId>,
-    access_token: Zeroizing<String>,
+    access_token: SecretText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<Zeroizing<String>>,
+    refresh_token: Option<SecretText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    id_token: Option<Zeroizing<String>>,
+    id_token: Option<SecretText>,
     obtained_at_unix_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lifetime_ms: Option<u64>,
@@ -167,7 +171,7 @@ struct Stored {
     signing_out: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
-    /// Written by [`seal`], and read before everything else.
+    /// Written by [`sealed`], and read before everything else.
     #[serde(default, skip_serializing)]
     checksum: Option<serde::de::IgnoredAny>,
 }
@@ -250,7 +254,6 @@ impl SessionRecord {
 
     /// Writes the stored form: JSON whose last member is the checksum of all before it.
     pub(super) fn encode(&self) -> StoredRecord {
-        let secret = |text: &str| Zeroizing::new(text.to_owned());
         let tokens = &self.tokens;
         let stored = Stored {
             version: Self::VERSION,
@@ -258,11 +261,11 @@ impl SessionRecord {
             client_id: self.client_id.clone(),
             sign_in: self.login,
             replaced: self.replaced.clone(),
-            access_token: secret(tokens.access_token.expose()),
-            refresh_token: tokens.refresh_token.as_ref().map(|token| secret(token.expose())),
+            access_token: tokens.access_token.expose().into(),
+            refresh_token: tokens.refresh_token.as_ref().map(|token| token.expose().into()),
             token_type: tokens.token_type.clone(),
             scope: tokens.scope.clone(),
-            id_token: tokens.id_token.as_ref().map(|token| secret(token.expose())),
+            id_token: tokens.id_token.as_ref().map(|token| token.expose().into()),
             obtained_at_unix_ms: unix_millis(tokens.obtained_at),
             lifetime_ms: tokens.lifetime.map(millis),
             intent: self
@@ -281,14 +284,9 @@ impl SessionRecord {
             },
             checksum: None,
         };
-        // Large enough from the start: a buffer that grows leaves copies of the tokens behind.
-        let secrets = [Some(&stored.access_token), stored.refresh_token.as_ref(), stored.id_token.as_ref()];
-        let length: usize = secrets.into_iter().flatten().map(|secret| secret.len()).sum();
-        let mut json = Vec::with_capacity(2 * length + 4096);
         // Strings and numbers can always be written.
-        let _ = serde_json::to_writer(&mut json, &stored);
-        seal(&mut json);
-        StoredRecord::new(self.generation, json)
+        let json = encode::json(&stored).unwrap_or_default();
+        StoredRecord::new(self.generation, sealed(&json).into_vec())
     }
 
     /// Reads the stored form. The checksum is checked first: if a bit was flipped, not even the version can be trusted.
@@ -339,11 +337,11 @@ impl SessionRecord {
             login: stored.sign_in,
             replaced: stored.replaced,
             tokens: Tokens {
-                access_token: AccessToken::new(stored.access_token.as_str()),
-                refresh_token: stored.refresh_token.map(|token| RefreshToken::new(token.as_str())).filter(is_usable),
+                access_token: stored.access_token.into(),
+                refresh_token: stored.refresh_token.map(RefreshToken::from).filter(is_usable),
                 token_type: stored.token_type,
                 scope: stored.scope,
-                id_token: stored.id_token.map(|token| IdToken::new(token.as_str())),
+                id_token: stored.id_token.map(IdToken::from),
                 obtained_at: date(stored.obtained_at_unix_ms)?,
                 lifetime: stored.lifetime_ms.map(Duration::from_millis),
             },
@@ -413,12 +411,13 @@ const CHECKSUM: &str = r#","checksum":""#;
 const CHECKSUM_LENGTH: usize = 32;
 
 /// Adds the checksum as the last member of a JSON object.
-fn seal(json: &mut Vec<u8>) {
-    json.pop();
-    let checksum = checksum(json);
-    json.extend_from_slice(CHECKSUM.as_bytes());
-    json.extend_from_slice(checksum.as_bytes());
-    json.extend_from_slice(b"\"}");
+fn sealed(json: &[u8]) -> SecretBuffer {
+    let content = json.strip_suffix(b"}").unwrap_or(json);
+    let mut sealed = SecretBuffer::with_capacity(content.len() + CHECKSUM.len() + CHECKSUM_LENGTH + 2);
+    for part in [content, CHECKSUM.as_bytes(), checksum(content).as_bytes(), b"\"}"] {
+        sealed.push(part);
+    }
+    sealed
 }
 
 /// Returns whether the text has a checksum, or that it is damaged if the checksum is wrong.
@@ -435,8 +434,8 @@ fn is_sealed(json: &str) -> Result<bool, Unreadable> {
 
 /// Returns half of the SHA-256 in hexadecimal digits: against accidents, not against an attacker with write access.
 fn checksum(content: &[u8]) -> String {
-    let half = Sha256::digest(content);
-    half.iter().take(CHECKSUM_LENGTH / 2).fold(String::with_capacity(CHECKSUM_LENGTH), |mut text, byte| {
+    let digest = sha256(|hash| hash.update(content));
+    digest.iter().take(CHECKSUM_LENGTH / 2).fold(String::with_capacity(CHECKSUM_LENGTH), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
         text

@@ -1,12 +1,11 @@
 //! A response without its body.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, RETRY_AFTER};
 use http::{Response, StatusCode};
 
-use super::json::Object;
+use super::json::{Object, ResponseText};
 use super::number;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind};
@@ -41,12 +40,12 @@ impl ResponseHead {
     }
 
     /// Returns the body as text. Bytes that are not UTF-8 are replaced.
-    pub(super) fn text<'a>(&self, body: &'a Body) -> Result<Cow<'a, str>, Error> {
+    pub(super) fn text<'a>(&self, body: &'a Body) -> Result<ResponseText<'a>, Error> {
         let bytes = body.as_bytes();
         if bytes.len() > Body::LIMIT {
             return Err(self.error(ErrorKind::OutcomeUnknown, "the response is longer than 1 MiB, so it was not read"));
         }
-        Ok(String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
+        Ok(ResponseText::new(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)))
     }
 
     /// Makes an error of this response, which names the operation.

@@ -3,14 +3,15 @@
 //! Only the fields that are read are parsed. The rest is skipped, so that a number out of range or a deep structure in
 //! another field does no harm.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::character::{is_line, is_token};
+use crate::secret_text::SecretText;
 
 /// Why a field of a JSON object cannot be read. It names the field and shows no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,30 @@ pub(crate) fn check_line(name: &'static str, text: Option<&str>) -> Result<(), F
     }
 }
 
+/// The text of a response.
+pub(crate) enum ResponseText<'a> {
+    Utf8(&'a str),
+    /// Bytes that are not UTF-8 were replaced.
+    Replaced(SecretText),
+}
+
+impl<'a> ResponseText<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or_else(|_| Self::Replaced(SecretText::from_utf8_lossy(bytes)), Self::Utf8)
+    }
+}
+
+impl Deref for ResponseText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Utf8(text) => text,
+            Self::Replaced(text) => text,
+        }
+    }
+}
+
 /// The members of a JSON object in their order, duplicates included.
 pub(crate) struct Object<'a> {
     members: Vec<(String, &'a RawValue)>,
@@ -67,14 +92,18 @@ pub(crate) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// Parses a text that is one JSON object; `None` for any other.
-    #[allow(clippy::ptr_arg, reason = "an owned text is one in which bytes were replaced")]
-    pub(crate) fn parse(text: &'a Cow<'_, str>) -> Option<Self> {
-        let object = serde_json::from_str::<Self>(text).ok()?;
-        Some(Self { lossy: matches!(text, Cow::Owned(_)), ..object })
+    pub(crate) fn parse(text: &'a ResponseText<'_>) -> Option<Self> {
+        let object = Self::of(text)?;
+        Some(Self { lossy: matches!(text, ResponseText::Replaced(_)), ..object })
+    }
+
+    fn of(json: &'a str) -> Option<Self> {
+        // serde_json's error would quote a value of another type.
+        json.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(json).ok())?
     }
 
     /// Returns the string of that name; `None` if it is missing or null.
-    pub(crate) fn text(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
         let mut found = self.members.iter().filter(|(key, _)| key == name);
         let Some((_, raw)) = found.next() else { return Ok(None) };
         if found.next().is_some() {
@@ -84,14 +113,14 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the token or the code of that name; `None` if it is missing, null or empty.
-    pub(crate) fn token(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
+    pub(crate) fn token(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
         let token = self.text(name)?.filter(|token| !token.is_empty());
         check_token(name, token.as_deref())?;
         Ok(token)
     }
 
     /// Returns the last token of that name, whatever else has the name: for one that must not be lost by a server's mistake.
-    pub(crate) fn last_token(&self, name: &'static str) -> Result<Option<String>, FieldProblem> {
+    pub(crate) fn last_token(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
         let mut problem = None;
         for (_, raw) in self.members.iter().rev().filter(|(key, _)| key == name) {
             let text = self.read(name, raw);
@@ -105,17 +134,18 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the string of that name, if there is one such string: for what a login can do without.
-    pub(crate) fn optional_text(&self, name: &'static str) -> Option<String> {
+    pub(crate) fn optional_text(&self, name: &'static str) -> Option<SecretText> {
         self.text(name).unwrap_or(None)
     }
 
-    fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<String>, FieldProblem> {
-        let text: Option<String> = serde_json::from_str(raw.get()).map_err(|_| FieldProblem::not_text(name))?;
-        match text {
-            // Part of the text was replaced: a token with such a part is of no use.
-            Some(text) if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) => Err(FieldProblem::not_text(name)),
-            text => Ok(text),
+    fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<SecretText>, FieldProblem> {
+        if raw.get() == "null" {
+            return Ok(None);
         }
+        let text = SecretText::from_json(raw);
+        // If part of the text was replaced, a token with such a part is of no use.
+        let text = text.filter(|text| !(self.lossy && text.contains(char::REPLACEMENT_CHARACTER)));
+        text.map(Some).ok_or(FieldProblem::not_text(name))
     }
 
     /// Returns whether there is a value of that name, and it is neither null nor an empty string.
@@ -133,9 +163,16 @@ impl<'a> Object<'a> {
         self.members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| *raw)
     }
 
-    /// Reads the first value of that name in any case of letters; `None` if it is missing or not a `T`.
-    pub(crate) fn read_ignoring_case<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.raw_ignoring_case(name)?.get()).ok()
+    /// Returns the first string of that name in any case of letters; `None` if the first value of it is none.
+    pub(crate) fn text_ignoring_case(&self, name: &str) -> Option<SecretText> {
+        SecretText::from_json(self.raw_ignoring_case(name)?)
+    }
+
+    /// Returns the objects in the first array of that name in any case of letters.
+    pub(crate) fn objects_ignoring_case(&self, name: &str) -> Vec<Self> {
+        let array = self.raw_ignoring_case(name).map(RawValue::get).filter(|array| array.starts_with('['));
+        let elements: Vec<&RawValue> = array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default();
+        elements.into_iter().filter_map(|element| Self::of(element.get())).collect()
     }
 }
 
@@ -171,14 +208,14 @@ mod tests {
     fn a_field_that_is_not_read_does_not_matter() {
         let deep = "[".repeat(5_000) + &"]".repeat(5_000);
         let text = format!(r#"{{"a":"x","huge":1e999,"lone":"\ud800","deep":{deep}}}"#);
-        let text = text.into();
+        let text = ResponseText::Utf8(&text);
         let object = Object::parse(&text).expect("an object");
         assert_eq!(object.text("a").unwrap().as_deref(), Some("x"));
     }
 
     #[test]
     fn a_field_that_is_read_must_occur_once() {
-        let text = r#"{"a":"x","a":"x","b":1,"c":null}"#.into();
+        let text = ResponseText::Utf8(r#"{"a":"x","a":"x","b":1,"c":null}"#);
         let object = Object::parse(&text).unwrap();
         assert_eq!(object.text("a").unwrap_err(), FieldProblem::duplicate("a"));
         assert_eq!(object.text("b").unwrap_err(), FieldProblem::not_text("b"));
@@ -189,7 +226,7 @@ mod tests {
     #[test]
     fn only_one_whole_object_is_parsed() {
         for text in ["", "[]", "null", "{", "{} {}", r#"{"a":}"#, "<html>"] {
-            assert!(Object::parse(&text.into()).is_none(), "{text}");
+            assert!(Object::parse(&ResponseText::Utf8(text)).is_none(), "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! its route.
 
 pub(crate) mod character;
+pub(crate) mod encode;
 pub(crate) mod head;
 pub(crate) mod json;
 pub(crate) mod number;

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
+use crate::secret_text::SecretText;
+
 /// Reads a number of seconds, written as a JSON number or as a string of one. `None` if it is negative or no number;
 /// `Duration::MAX` if it is too large for a `Duration`.
 pub(crate) fn seconds(raw: &RawValue) -> Option<Duration> {
@@ -65,9 +67,9 @@ pub(crate) fn retry_after(value: &str, date: Option<SystemTime>) -> Option<Durat
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn unquoted(raw: &RawValue) -> Option<String> {
+fn unquoted(raw: &RawValue) -> Option<SecretText> {
     let text = raw.get();
-    if text.starts_with('"') { serde_json::from_str(text).ok() } else { Some(text.to_owned()) }
+    if text.starts_with('"') { SecretText::from_json(raw) } else { Some(text.into()) }
 }
 
 #[cfg(test)]

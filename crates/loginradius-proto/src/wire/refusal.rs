@@ -1,6 +1,8 @@
 //! LoginRadius's refusals: its two error bodies, and what to do about each.
 
 use http::StatusCode;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::head::ResponseHead;
 use super::json::Object;
@@ -11,25 +13,26 @@ use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
 use crate::request::basic;
 use crate::route::Route;
+use crate::secret_text::SecretText;
 
 /// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
 ///
 /// `secrets` are those of the request. A server may repeat them, and may have issued others beside the error: neither gets
 /// into the error.
 pub(super) fn read(app: &App, secrets: &[&str], head: &ResponseHead, object: &Object<'_>) -> Option<Error> {
-    let issued: Vec<String> = ISSUED.iter().filter_map(|name| object.read_ignoring_case(name)).collect();
+    let issued: Vec<SecretText> = ISSUED.iter().filter_map(|name| object.text_ignoring_case(name)).collect();
     let basic = basic_credentials(app);
-    let others = issued.iter().chain(&basic).map(String::as_str);
+    let others = issued.iter().chain(&basic).map(|secret| &**secret);
     let secrets: Vec<&str> = secrets.iter().copied().chain(others).collect();
     api_error(object).map(|api_error| error(app, &secrets, head, api_error))
 }
 
 /// Returns what the header `Authorization` holds after the word `Basic`, if the app's requests have that header.
-fn basic_credentials(app: &App) -> Option<String> {
+fn basic_credentials(app: &App) -> Option<SecretText> {
     let secret =
         app.secret().filter(|_| app.service().dialect().client_authentication() == ClientAuthentication::Basic)?;
     let header = basic(app.client_id(), secret).ok()?;
-    Some(header.to_str().ok()?.strip_prefix("Basic ")?.to_owned())
+    Some(header.to_str().ok()?.strip_prefix("Basic ")?.into())
 }
 
 /// The members of a response that are secrets which it issues.
@@ -83,7 +86,7 @@ impl Error {
 /// Reads either of LoginRadius's two error bodies: `error` and `error_description` (RFC 6749, section 5.2), or
 /// `ErrorCode`, `Message` and `Description` in any case of letters (LoginRadius, "SSO API Codes").
 fn api_error(object: &Object<'_>) -> Option<ApiError> {
-    let text = |name| object.read_ignoring_case::<String>(name).filter(|text| !text.is_empty());
+    let text = |name| object.text_ignoring_case(name).filter(|text| !text.is_empty());
 
     let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
     // Some responses of success have an error code of 0.
@@ -94,24 +97,26 @@ fn api_error(object: &Object<'_>) -> Option<ApiError> {
         return None;
     }
     let named = || message.as_deref().filter(|_| code.is_some()).filter(|name| oauth_kind(name).is_some());
-    let raw = |name| object.raw_ignoring_case(name).map(|raw| raw.get().to_owned()).filter(|text| text != "null");
+    let raw = |name| object.raw_ignoring_case(name).map(RawValue::get).filter(|json| *json != "null");
+    let raw = |name| raw(name).map(SecretText::from);
     Some(ApiError {
-        oauth_error: oauth_error.or_else(|| named().map(str::to_owned)),
+        oauth_error: oauth_error.map(SecretText::into_string).or_else(|| named().map(str::to_owned)),
         code,
-        description: text("Description").or_else(|| text("error_description")),
-        message,
-        fields: object
-            .read_ignoring_case::<Vec<RefusedField>>("Errors")
-            .unwrap_or_default()
-            .into_iter()
-            .map(|field| FieldError { name: field.name, message: field.message })
-            .collect(),
-        is_provider_error: object.read_ignoring_case("IsProviderError").unwrap_or(false),
+        description: text("Description").or_else(|| text("error_description")).map(SecretText::into_string),
+        message: message.map(SecretText::into_string),
+        fields: object.objects_ignoring_case("Errors").iter().filter_map(field_error).collect(),
+        is_provider_error: object.raw_ignoring_case("IsProviderError").is_some_and(|raw| raw.get() == "true"),
         provider_response: raw("ProviderErrorResponse"),
         extra_info: raw("ExtraInfo"),
         data: raw("Data"),
         interval: object.raw("interval").and_then(number::seconds),
     })
+}
+
+fn field_error(object: &Object<'_>) -> Option<FieldError> {
+    let name = object.text_ignoring_case("FieldName")?.into_string();
+    let message = object.text_ignoring_case("ErrorMessage").unwrap_or_default().into_string();
+    Some(FieldError { name, message })
 }
 
 /// Returns whether that is an error code of RFC 6749 or its extensions, and not the text of a gateway ("Not Found", "Bad
@@ -122,7 +127,7 @@ fn is_error_code(name: &str) -> bool {
 
 /// Redacts and cleans every text that gets printed.
 fn printable(secrets: &[&str], api_error: ApiError) -> ApiError {
-    let clean = |text: String| scrub(secrets, &text);
+    let clean = |text: String| scrub(secrets, &SecretText::from(text));
     let fields = api_error.fields.into_iter();
     ApiError {
         // A code of a standard is no secret, even if some password is a part of it.
@@ -132,14 +137,6 @@ fn printable(secrets: &[&str], api_error: ApiError) -> ApiError {
         fields: fields.map(|field| FieldError { name: clean(field.name), message: clean(field.message) }).collect(),
         ..api_error
     }
-}
-
-#[derive(serde::Deserialize)]
-struct RefusedField {
-    #[serde(rename = "FieldName", alias = "fieldName", alias = "fieldname")]
-    name: String,
-    #[serde(rename = "ErrorMessage", alias = "errorMessage", alias = "errormessage", default)]
-    message: String,
 }
 
 fn error(app: &App, secrets: &[&str], head: &ResponseHead, api_error: ApiError) -> Error {
@@ -348,11 +345,8 @@ fn code_meaning(api_error: &ApiError) -> Option<Meaning> {
         (2024, "expired", Kind(SignInRequired)),
     ];
     let code = api_error.code?;
-    let text = format!(
-        "{} {}",
-        api_error.message.as_deref().unwrap_or_default(),
-        api_error.description.as_deref().unwrap_or_default(),
-    )
-    .to_lowercase();
+    let texts = [&api_error.message, &api_error.description].map(|text| text.as_deref().unwrap_or_default());
+    let mut text = Zeroizing::new(texts.join(" "));
+    text.make_ascii_lowercase();
     CODES.iter().find(|(known, word, _)| *known == code && text.contains(word)).map(|(_, _, meaning)| *meaning)
 }

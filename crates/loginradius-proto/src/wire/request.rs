@@ -4,12 +4,14 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use serde::{Serialize, Serializer};
 
+use super::encode;
 use crate::app::{App, check_setting};
 use crate::body::Body;
 use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::Error;
 use crate::request::{FORM, JSON, basic, check_value};
 use crate::route::Route;
+use crate::secret_buffer::SecretBuffer;
 
 /// Parameters in the order in which LoginRadius's documentation lists them, or the error of the first bad one.
 pub(crate) struct Params<'a>(Result<Vec<(&'a str, &'a str)>, Error>);
@@ -58,14 +60,14 @@ impl<'a> Params<'a> {
     }
 
     /// Writes the parameters as a query or a form.
-    pub(crate) fn urlencoded(self) -> Result<String, Error> {
-        serde_urlencoded::to_string(self.0?).map_err(|_| Error::configuration("the parameters cannot be form-encoded"))
+    pub(crate) fn urlencoded(self) -> Result<SecretBuffer, Error> {
+        encode::form(&self.0?).ok_or_else(|| Error::configuration("the parameters cannot be form-encoded"))
     }
 
     fn json(self) -> Result<Body, Error> {
-        let bytes = serde_json::to_vec(&Members(self.0?))
+        let json = encode::json(&Members(self.0?))
             .map_err(|_| Error::configuration("the parameters cannot be written as JSON"))?;
-        Ok(Body::from(bytes))
+        Ok(Body(json))
     }
 }
 
@@ -134,7 +136,7 @@ fn build(
     let query = query.urlencoded()?;
     let (method, content_type, body) = match body {
         None => (Method::GET, None, Body::empty()),
-        Some((BodyFormat::Form, params)) => (Method::POST, Some(FORM), Body::from(params.urlencoded()?)),
+        Some((BodyFormat::Form, params)) => (Method::POST, Some(FORM), Body(params.urlencoded()?)),
         Some((BodyFormat::Json, params)) => (Method::POST, Some(JSON), params.json()?),
     };
     let mut request = Request::new(body);

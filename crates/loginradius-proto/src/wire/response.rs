@@ -1,12 +1,12 @@
 //! Reads responses by their bodies, whatever status and content type they have.
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use http::Response;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::head::ResponseHead;
-use super::json::{FieldProblem, Object};
+use super::json::{FieldProblem, Object, ResponseText};
 use super::refusal;
 use crate::app::App;
 use crate::body::Body;
@@ -15,6 +15,7 @@ use crate::endpoint::Endpoint;
 use crate::error::ApiError;
 use crate::error::{Error, ErrorKind};
 use crate::route::Route;
+use crate::secret_buffer::SecretBuffer;
 
 /// Reads the response of [an `Endpoint` of your own](Endpoint#an-endpoint-of-your-own).
 ///
@@ -101,7 +102,7 @@ impl<'a> ResponseReader<'a> {
     pub fn json<T: DeserializeOwned>(&self, response: &Response<Body>) -> Result<T, Error> {
         let (head, text) = self.unless_refused(response)?;
         let invalid = |message: String| head.error(ErrorKind::InvalidResponse, message);
-        if matches!(text, Cow::Owned(_)) {
+        if matches!(text, ResponseText::Replaced(_)) {
             return Err(invalid(
                 "the response is not in UTF-8: check the base URL and any proxy in between".to_owned(),
             ));
@@ -172,7 +173,7 @@ impl<'a> ResponseReader<'a> {
     }
 
     /// Returns the text of a response that has a status of success and no error body.
-    fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(ResponseHead, Cow<'r, str>), Error> {
+    fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(ResponseHead, ResponseText<'r>), Error> {
         let head = ResponseHead::new(self.operation, self.route, response);
         let text = head.text(response.body())?;
         let refused = |object| refusal::read(self.app, &self.secrets.0, &head, &object);
@@ -186,8 +187,9 @@ impl<'a> ResponseReader<'a> {
 /// Returns the name of a field that the type has and the response lacks. serde takes the name from the type; other messages
 /// may quote the response, so a name that occurs there is not returned.
 fn missing_field(error: &serde_json::Error, response: &str) -> Option<String> {
-    let text = error.to_string();
-    let field = text.strip_prefix("missing field `")?.split('`').next()?;
+    let mut text = SecretBuffer::default();
+    write!(text, "{error}").ok()?;
+    let field = std::str::from_utf8(&text).ok()?.strip_prefix("missing field `")?.split('`').next()?;
     (!response.contains(field)).then(|| field.to_owned())
 }
 
