@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::error::Error;
 use crate::secret_buffer::SecretBuffer;
 
 /// The bytes of a request or a response.
@@ -19,7 +20,7 @@ pub struct Body(pub(crate) SecretBuffer);
 impl Body {
     /// The most that a transport reads of a response, in bytes: 1 MiB.
     ///
-    /// A longer response is an [`Error::outcome_unknown`](crate::Error::outcome_unknown), never cut and parsed. If a
+    /// A longer response is an [`Error::outcome_unknown`], never cut and parsed: a [`BodyBuffer`] sees to it. If a
     /// transport reads more all the same, [`Endpoint::response`](crate::Endpoint::response) makes that error.
     pub const LIMIT: usize = 1 << 20;
 
@@ -69,5 +70,94 @@ impl AsRef<[u8]> for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.0.len())
+    }
+}
+
+/// Collects the bytes of a response as they arrive: for a transport.
+///
+/// It takes [`Body::LIMIT`] bytes at most. Whenever it grows, the memory that it leaves is overwritten: a `Vec` would leave
+/// copies of the tokens there. So would `Read::read_to_end`.
+///
+/// ```
+/// use std::io::Read;
+/// use loginradius_proto::{Body, BodyBuffer, Error};
+///
+/// fn read(mut response: impl Read) -> Result<Body, Error> {
+///     let mut body = BodyBuffer::new();
+///     let mut chunk = [0; 8 * 1024];
+///     loop {
+///         match response.read(&mut chunk).map_err(Error::outcome_unknown)? {
+///             0 => return Ok(body.into_body()),
+///             read => body.push(&chunk[..read])?,
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Error> {
+/// assert_eq!(read(&b"{}"[..])?.as_bytes(), b"{}");
+/// assert!(read(std::io::repeat(b' ')).unwrap_err().is_outcome_unknown());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+#[doc(alias("read_to_end", "response body", "collect"))]
+pub struct BodyBuffer {
+    bytes: SecretBuffer,
+    is_too_long: bool,
+}
+
+impl BodyBuffer {
+    /// Makes a buffer without bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the next bytes of the response.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the response is longer than [`Body::LIMIT`]. End
+    /// the connection then: every further call returns that error as well.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.is_too_long |= bytes.len() > Body::LIMIT - self.bytes.len();
+        if self.is_too_long {
+            return Err(Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end"));
+        }
+        self.bytes.push(bytes);
+        Ok(())
+    }
+
+    /// Returns the body, when the response has ended.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        Body(self.bytes)
+    }
+}
+
+impl fmt::Debug for BodyBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyBuffer({} bytes)", self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_of_the_limit_is_read_and_a_longer_one_is_not() {
+        let mut buffer = BodyBuffer::new();
+        for chunk in vec![b'x'; Body::LIMIT].chunks(100_000) {
+            buffer.push(chunk).unwrap();
+        }
+        buffer.push(b"").unwrap();
+        for _ in 0..2 {
+            assert!(buffer.push(b"x").unwrap_err().is_outcome_unknown());
+        }
+        assert!(buffer.push(b"").is_err(), "what was refused is missing");
+        assert_eq!(format!("{buffer:?}"), "BodyBuffer(1048576 bytes)");
+        assert_eq!(buffer.into_body().as_bytes().len(), Body::LIMIT);
+        assert!(BodyBuffer::new().push(&vec![0; Body::LIMIT + 1]).is_err());
     }
 }

@@ -64,8 +64,8 @@ use crate::redacted::redacted;
 /// - returns every response as `Ok`, whatever its HTTP status, and follows no redirect;
 /// - stops waiting at [`SendOptions::deadline`];
 /// - sends over a new connection where [`SendOptions::fresh_connection`] is `true`;
-/// - reads at most [`Body::LIMIT`] bytes of a body (decoded, if it was compressed), and returns a longer one as
-///   [`Error::outcome_unknown`], never cut;
+/// - collects the body (decoded, if it was compressed) in a [`BodyBuffer`](crate::BodyBuffer), which refuses more than
+///   [`Body::LIMIT`] bytes and leaves no copy of the tokens in memory;
 /// - returns [`Error::not_connected`] or [`Error::not_sent`] only if nothing was sent, and otherwise
 ///   [`Error::outcome_unknown`]: that decides what may be sent again;
 /// - adds the header `Date` with the time of receipt to a response that has none ([RFC 9110, section 6.6.1]): the core has
@@ -74,12 +74,12 @@ use crate::redacted::redacted;
 ///
 /// ```
 /// # use std::{io, time::{Duration, Instant}};
-/// # use loginradius_proto::{Body, Error, SendOptions};
+/// # use loginradius_proto::{Body, BodyBuffer, Error, SendOptions};
 /// # struct HttpClient;
 /// # impl HttpClient {
 /// #     fn connect(&self, _: bool, _: Duration) -> Result<Self, io::Error> { Ok(Self) }
 /// #     fn send(&self, _: http::Request<Body>, _: Duration) -> Result<http::Response<()>, io::Error> { Ok(http::Response::new(())) }
-/// #     fn read(&self, most: usize) -> Result<Vec<u8>, io::Error> { Ok(vec![0; most]) }
+/// #     fn read(&self) -> Result<Option<Vec<u8>>, io::Error> { Ok(Some(vec![0; 1 << 16])) }
 /// # }
 /// fn send(
 ///     client: &HttpClient, // yours
@@ -89,11 +89,11 @@ use crate::redacted::redacted;
 ///     let time_left = || options.deadline.saturating_duration_since(Instant::now());
 ///     let connection = client.connect(options.fresh_connection, time_left()).map_err(Error::not_sent)?;
 ///     let response = connection.send(request, time_left()).map_err(Error::outcome_unknown)?;
-///     let body = connection.read(Body::LIMIT + 1).map_err(Error::outcome_unknown)?;
-///     if body.len() > Body::LIMIT {
-///         return Err(Error::outcome_unknown("the response is longer than 1 MiB"));
+///     let mut body = BodyBuffer::new();
+///     while let Some(chunk) = connection.read().map_err(Error::outcome_unknown)? {
+///         body.push(&chunk)?;
 ///     }
-///     Ok(response.map(|()| Body::from(body)))
+///     Ok(response.map(|()| body.into_body()))
 /// }
 /// # let now = SendOptions::new(Instant::now());
 /// # assert!(send(&HttpClient, http::Request::new(Body::empty()), now).unwrap_err().is_outcome_unknown());

@@ -130,7 +130,7 @@ pub use http;
 
 pub use api::Api;
 pub use app::App;
-pub use body::Body;
+pub use body::{Body, BodyBuffer};
 pub use connect::{CertificateFault, ConnectFailure, ProxyFault};
 pub use device::{DeviceFlow, DeviceProgress, PendingDevice};
 pub use dialect::{BodyFormat, ChallengeMethod, ClientAuthentication, Dialect, RevocationKey};
