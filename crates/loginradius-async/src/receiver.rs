@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use zeroize::Zeroizing;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
@@ -159,9 +160,10 @@ impl LoopbackReceiver {
 /// Reads the request of a connection; `None` if it is not whole in time.
 async fn request(mut stream: TcpStream, mut connection: Connection) -> Option<(TcpStream, loopback::Request)> {
     let read = async {
-        let mut buffer = [0; 4096];
+        // Its memory is that of the task, which is freed with the callback's code in it.
+        let mut buffer = Zeroizing::new([0; 4096]);
         loop {
-            match stream.read(&mut buffer).await {
+            match stream.read(&mut *buffer).await {
                 Ok(0) | Err(_) => return None,
                 Ok(read) => {
                     if let Some(request) = connection.read(&buffer[..read]) {

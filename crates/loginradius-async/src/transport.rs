@@ -4,9 +4,10 @@ use std::fmt;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Request, Response};
-use loginradius_proto::{App, Body, Error, SendOptions};
+use loginradius_proto::{App, Body, BodyBuffer, Error, SendOptions};
 
 /// Timers are later than this only in a process that did not run.
 const SUSPENSION_THRESHOLD: Duration = Duration::from_millis(100);
@@ -42,7 +43,8 @@ impl Transport {
         };
         let client = if options.fresh_connection { &pool.fresh } else { &pool.pooled };
         let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
-        let mut request = reqwest::Request::try_from(request.map(|body| body.as_bytes().to_vec()))
+        // The memory of the body is overwritten when its last clone is dropped.
+        let mut request = reqwest::Request::try_from(request.map(Bytes::from_owner))
             .map_err(|_| Error::configuration("the operation's address is not a URL"))?;
         set_length(&mut request);
         let deadline = tokio::time::Instant::now() + timeout;
@@ -69,14 +71,11 @@ impl fmt::Debug for Transport {
 
 async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Response<Body>, Error> {
     let mut incoming = client.execute(request).await.map_err(failure)?;
-    let mut bytes = Vec::new();
+    let mut body = BodyBuffer::new();
     while let Some(chunk) = incoming.chunk().await.map_err(failure)? {
-        if bytes.len() + chunk.len() > Body::LIMIT {
-            return Err(Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end"));
-        }
-        bytes.extend_from_slice(&chunk);
+        body.push(&chunk)?;
     }
-    let mut response = Response::new(Body::from(bytes));
+    let mut response = Response::new(body.into_body());
     *response.status_mut() = incoming.status();
     *response.headers_mut() = std::mem::take(incoming.headers_mut());
     Ok(response)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::header::{ACCEPT_ENCODING, USER_AGENT};
 use http::{HeaderValue, Request, Response, Uri};
 use loginradius_proto::proxy::ProxySettings;
-use loginradius_proto::{App, BaseUrl, Body, ConnectFailure, Error, SendOptions};
+use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, ConnectFailure, Error, SendOptions};
 use loginradius_transport::{receive, rustls, tls_failure};
 use ureq::{Agent, AsSendBody, Timeout};
 use zeroize::Zeroizing;
@@ -98,33 +98,20 @@ impl Transport {
         if let Http::Managed(_) = self.http {
             parts.headers = wire::unpack(&parts.headers);
         }
-        let body = read(body.into_reader()).map_err(|error| match error {
-            ReadError::Io(error) => failure(ureq::Error::from(error)),
-            ReadError::TooLong => {
-                Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end")
-            }
-        })?;
+        let body = read(body.into_reader(), |error| failure(ureq::Error::from(error)))?;
         receive(Response::from_parts(parts, body), received_at)
     }
 }
 
-enum ReadError {
-    Io(io::Error),
-    TooLong,
-}
-
-fn read(mut reader: impl Read) -> Result<Body, ReadError> {
-    let mut bytes = Zeroizing::new(Vec::new());
+fn read(mut reader: impl Read, failure: impl Fn(io::Error) -> Error) -> Result<Body, Error> {
+    let mut body = BodyBuffer::new();
     let mut chunk = Zeroizing::new([0; 16 << 10]);
     loop {
-        let count = reader.read(&mut chunk[..]).map_err(ReadError::Io)?;
+        let count = reader.read(&mut chunk[..]).map_err(&failure)?;
         if count == 0 {
-            return Ok(Body::from(std::mem::take(&mut *bytes)));
+            return Ok(body.into_body());
         }
-        if bytes.len() + count > Body::LIMIT {
-            return Err(ReadError::TooLong);
-        }
-        wire::append(&mut bytes, chunk.get(..count).unwrap_or_default());
+        body.push(chunk.get(..count).unwrap_or_default())?;
     }
 }
 

@@ -171,7 +171,7 @@ fn number(packed: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Appends bytes, and leaves no copy of them behind.
-pub(crate) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+pub(super) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
     let length = buffer.len() + bytes.len();
     if length > buffer.capacity() {
         let mut longer = Zeroizing::new(Vec::with_capacity(length.max(2 * buffer.capacity())));

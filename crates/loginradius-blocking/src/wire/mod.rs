@@ -10,7 +10,7 @@ mod tunnel;
 use ureq::Agent;
 
 pub(crate) use connector::WireConnector;
-pub(crate) use head::{BadHead, append, unpack};
+pub(crate) use head::{BadHead, unpack};
 pub(crate) use socket::TooManyBytes;
 
 /// Makes an agent that connects by that connector.
