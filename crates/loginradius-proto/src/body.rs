@@ -128,6 +128,12 @@ impl BodyBuffer {
         Ok(())
     }
 
+    /// Returns the bytes so far. Keep them out of logs.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Returns the body, when the response has ended.
     #[must_use]
     pub fn into_body(self) -> Body {
@@ -151,6 +157,7 @@ mod tests {
         for chunk in vec![b'x'; Body::LIMIT].chunks(100_000) {
             buffer.push(chunk).unwrap();
         }
+        assert_eq!(buffer.as_bytes().len(), Body::LIMIT);
         buffer.push(b"").unwrap();
         for _ in 0..2 {
             assert!(buffer.push(b"x").unwrap_err().is_outcome_unknown());

@@ -8,6 +8,8 @@
 //! | give a response to the core | [`receive`] |
 
 mod failure;
+mod gzip;
+mod inflate;
 mod receive;
 mod roots;
 mod tls;

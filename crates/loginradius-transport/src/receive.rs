@@ -1,38 +1,118 @@
 //! What is done to a response on receipt.
 
-use std::io::Read;
 use std::time::SystemTime;
 
-use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use loginradius_proto::{Body, Error};
 
-/// Finishes a response on receipt: adds `Date` if it has none ([RFC 9110, section 6.6.1]), and decodes its content
-/// coding into at most [`Body::LIMIT`] bytes.
+use crate::gzip;
+use crate::inflate::Fault;
+
+/// The most gzip encodings of one body that are decoded. More than one is a mistake that servers make, more than two an
+/// attack.
+const MAX_ENCODINGS: usize = 2;
+
+/// Finishes a response on receipt: adds `Date` if it has none that can be read ([RFC 9110, section 6.6.1]), and decodes
+/// its body into at most [`Body::LIMIT`] bytes.
 ///
-/// Ask for `Accept-Encoding: identity`: this reads what comes all the same.
+/// Ask for `Accept-Encoding: identity`, and turn off what your HTTP library decodes by itself: this reads what comes all
+/// the same, which is gzip. The work is in proportion to the bytes, whatever they are. An empty body stays empty, whatever
+/// it is said to be. A body that is said to be gzip and does not begin like it is taken as it is: an HTTP library has
+/// decoded it and left the header in place, or the server did not encode it. A response that was decoded has no
+/// `Content-Encoding` and no `Content-Length` any more.
+///
+/// ```
+/// # use std::time::{Duration, SystemTime};
+/// use loginradius_proto::{Body, http};
+/// use loginradius_transport::receive;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+/// let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\x01\x02\x00\xfd\xff{}\x43\xbf\xa6\xa3\x02\x00\x00\x00";
+/// let response = http::Response::builder().header("Content-Encoding", "GZIP").body(Body::from(gzip.to_vec()))?;
+/// let response = receive(response, now)?; // `SystemTime::now()`, when the response has come
+/// assert_eq!(response.body().as_bytes(), b"{}");
+/// assert_eq!(response.headers()["Date"], "Sun, 06 Nov 1994 08:49:37 GMT");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
-/// [`Error::outcome_unknown`] if the body cannot be read, with the cause.
+/// [`Error::outcome_unknown`] with the cause as its source: the body has a coding that is not gzip, is damaged or cut off,
+/// or longer than [`Body::LIMIT`].
 ///
 /// [RFC 9110, section 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
+#[doc(alias("gzip", "decompress", "content-encoding"))]
 pub fn receive(mut response: Response<Body>, received_at: SystemTime) -> Result<Response<Body>, Error> {
-    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(received_at)) {
-        response.headers_mut().entry(DATE).or_insert(date);
+    add_date(response.headers_mut(), received_at);
+    if response.headers().contains_key(CONTENT_ENCODING) && !response.body().is_empty() {
+        let encodings = gzip_encodings(response.headers())?;
+        let (mut parts, mut body) = response.into_parts();
+        for _ in 0..encodings {
+            if body.as_bytes().starts_with(&gzip::MAGIC) {
+                body = decode(&body)?;
+            }
+        }
+        parts.headers.remove(CONTENT_ENCODING);
+        parts.headers.remove(CONTENT_LENGTH);
+        response = Response::from_parts(parts, body);
     }
-    let is_gzip = response.headers().get(CONTENT_ENCODING).is_some_and(|value| value == "gzip");
-    if !is_gzip || response.body().is_empty() {
-        return Ok(response);
+    if response.body().as_bytes().len() > Body::LIMIT {
+        return Err(Error::outcome_unknown("the response is longer than 1 MiB"));
     }
-    let (mut parts, body) = response.into_parts();
-    let mut bytes = Vec::with_capacity(Body::LIMIT + 1);
-    MultiGzDecoder::new(body.as_bytes())
-        .take(Body::LIMIT as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(Error::outcome_unknown)?;
-    parts.headers.remove(CONTENT_ENCODING);
-    parts.headers.remove(CONTENT_LENGTH);
-    Ok(Response::from_parts(parts, Body::from(bytes)))
+    Ok(response)
+}
+
+fn add_date(headers: &mut HeaderMap, received_at: SystemTime) {
+    /// The end of the year 9999, which is the last that the header can say.
+    const END_OF_DATES: u64 = 253_402_300_800;
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    if date.is_some_and(|date| httpdate::parse_http_date(date).is_ok()) {
+        return;
+    }
+    let since = received_at.duration_since(SystemTime::UNIX_EPOCH);
+    if since.is_ok_and(|since| since.as_secs() < END_OF_DATES)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(received_at))
+    {
+        headers.insert(DATE, date);
+    }
+}
+
+/// Counts how often a body was encoded as gzip ([RFC 9110, section 8.4]).
+///
+/// [RFC 9110, section 8.4]: https://www.rfc-editor.org/rfc/rfc9110#section-8.4
+fn gzip_encodings(headers: &HeaderMap) -> Result<usize, Error> {
+    /// Those of the registry at IANA. A server's own words could repeat a secret.
+    const KNOWN: [&str; 6] = ["br", "compress", "dcb", "dcz", "deflate", "zstd"];
+    let mut encodings = 0;
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for coding in String::from_utf8_lossy(value.as_bytes()).split(',') {
+            match coding.trim().to_ascii_lowercase().as_str() {
+                "" | "identity" => {}
+                "gzip" | "x-gzip" => encodings += 1,
+                coding => {
+                    let name = KNOWN.iter().find(|known| **known == coding).unwrap_or(&"that is unknown");
+                    return Err(Error::outcome_unknown(format!(
+                        "the response has the content coding {name}, and none was asked for"
+                    )));
+                }
+            }
+        }
+    }
+    if encodings > MAX_ENCODINGS {
+        return Err(Error::outcome_unknown("the response is encoded as gzip more than twice"));
+    }
+    Ok(encodings)
+}
+
+fn decode(body: &Body) -> Result<Body, Error> {
+    gzip::decode(body.as_bytes()).map_err(|fault| {
+        Error::outcome_unknown(match fault {
+            Fault::CutOff => "the response's gzip is cut off",
+            Fault::Damaged => "the response's gzip is damaged",
+            Fault::TooLong => "the response is longer than 1 MiB, and was not decoded to its end",
+        })
+    })
 }

@@ -1,0 +1,3 @@
+//! The public functions.
+
+mod responses;
