@@ -1,14 +1,34 @@
 //! What rustls's errors say of a connection.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use loginradius_proto::{CertificateFault, ConnectFailure};
-use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage};
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-/// Returns what rustls's error says of a connection to that host and address, or `None` if it may have come after the
-/// connection was set up, so that a request may have been sent.
+use crate::verifier::SelfSigned;
+
+/// Returns why no connection came about, if that is what rustls's error says; `None` if it may as well mean that a
+/// connection broke.
 ///
-/// `host` is the name that the certificate should be of; `address` is what was connected to, with its port.
+/// Pass it errors of the handshake alone, when no request has been written yet: plain text that gets into a connection
+/// later causes the same error as a port without TLS.
+///
+/// `host` is whose certificate it should be; `address` is what was connected to, with its port. It also reads the errors
+/// of TLS settings that are not [`client_config`](crate::client_config)'s.
+///
+/// ```
+/// use loginradius_transport::rustls::{CertificateError, Error, InvalidMessage};
+/// use loginradius_transport::tls_failure;
+///
+/// let error = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+/// let failure = tls_failure(&error, "sso.example.com", "10.0.0.1:8080").unwrap();
+/// assert_eq!(failure.to_string(), "10.0.0.1:8080 does not speak TLS, but probably plain http");
+///
+/// let error = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+/// let failure = tls_failure(&error, "sso.example.com", "10.0.0.1:443").unwrap();
+/// assert_eq!(failure.to_string(), "the certificate of sso.example.com has an issuer that is not trusted");
+/// ```
 #[must_use]
 pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFailure> {
     let refused =
@@ -17,35 +37,56 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
         Error::InvalidCertificate(error) => {
             ConnectFailure::Certificate { host: host.to_owned(), fault: certificate_fault(error) }
         }
+        Error::NoCertificatesPresented => refused("the server has no certificate"),
+        // The first byte is none of TLS. `HTTP/1.1 400 Bad Request` is what most servers respond.
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             ConnectFailure::NotTls { address: address.to_owned() }
         }
-        Error::PeerIncompatible(_) => refused("nothing in common"),
-        Error::AlertReceived(
-            alert @ (Alert::HandshakeFailure
-            | Alert::ProtocolVersion
-            | Alert::InsufficientSecurity
-            | Alert::UnrecognisedName
-            | Alert::NoApplicationProtocol),
-        ) => refused(&format!("{alert:?}")),
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        )
+        | Error::AlertReceived(Alert::ProtocolVersion) => refused("the server speaks neither TLS 1.2 nor TLS 1.3"),
+        Error::PeerIncompatible(
+            PeerIncompatible::NoCipherSuitesInCommon
+            | PeerIncompatible::NoKxGroupsInCommon
+            | PeerIncompatible::NoSignatureSchemesInCommon,
+        )
+        | Error::AlertReceived(Alert::InsufficientSecurity) => refused("no encryption in common"),
+        Error::PeerIncompatible(_) => refused("the server lacks something that is required here"),
+        // Of all alerts those that respond to the first message. Others may come after the handshake: in TLS 1.3 a server
+        // refuses the client's certificate late.
+        Error::AlertReceived(Alert::HandshakeFailure) => refused("the server refused the handshake"),
+        Error::AlertReceived(Alert::UnrecognisedName) => refused("the server does not know the host's name"),
+        Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {
+            refused("the server does not speak HTTP/1.1")
+        }
         _ => return None,
     })
 }
 
 fn certificate_fault(error: &CertificateError) -> CertificateFault {
-    let clock = SystemTime::now();
+    use CertificateError as E;
     match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            CertificateFault::Expired { ended: None, clock }
+        E::Expired => CertificateFault::Expired { ended: None, clock: SystemTime::now() },
+        E::ExpiredContext { time, not_after } => {
+            CertificateFault::Expired { ended: system_time(not_after), clock: clock(time) }
         }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            CertificateFault::NotYetValid { begins: None, clock }
+        E::NotValidYet => CertificateFault::NotYetValid { begins: None, clock: SystemTime::now() },
+        E::NotValidYetContext { time, not_before } => {
+            CertificateFault::NotYetValid { begins: system_time(not_before), clock: clock(time) }
         }
-        CertificateError::UnknownIssuer => CertificateFault::UnknownIssuer,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateFault::WrongHost
-        }
-        CertificateError::Revoked => CertificateFault::Revoked,
+        E::UnknownIssuer => CertificateFault::UnknownIssuer,
+        E::NotValidForName | E::NotValidForNameContext { .. } => CertificateFault::WrongHost,
+        E::Revoked => CertificateFault::Revoked,
+        E::Other(error) if error.0.is::<SelfSigned>() => CertificateFault::SelfSigned,
         _ => CertificateFault::Unusable,
     }
+}
+
+fn clock(time: &UnixTime) -> SystemTime {
+    system_time(time).unwrap_or_else(SystemTime::now)
+}
+
+fn system_time(time: &UnixTime) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()))
 }

@@ -1,60 +1,193 @@
 //! Which root certificates are trusted.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use loginradius_proto::Error;
 use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+
+use crate::bundle::{self, Entry};
+
+const FILE_VARIABLE: &str = "SSL_CERT_FILE";
+const FOLDERS_VARIABLE: &str = "SSL_CERT_DIR";
 
 /// The root certificates that a transport trusts.
 ///
 /// `Debug` prints how many there are. A clone shares them.
 #[derive(Clone)]
-pub struct Roots(pub(crate) Arc<RootCertStore>);
+pub struct Roots {
+    pub(crate) store: Arc<RootCertStore>,
+}
 
 impl Roots {
-    /// Returns the root certificates of this machine, or Mozilla's bundled ones if it has none.
+    /// Returns the root certificates of this machine, or Mozilla's, which are part of this crate, if it has none.
     ///
-    /// The environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` come first, as for OpenSSL.
+    /// Those of this machine are, in this order:
+    ///
+    /// 1. the certificates in the file that the environment variable `SSL_CERT_FILE` names and in the folders that
+    ///    `SSL_CERT_DIR` names, and no others, if one of the variables is set;
+    /// 2. those of the operating system, as curl and OpenSSL find them on Linux, the keychain's on macOS, the certificate
+    ///    store's on Windows.
+    ///
+    /// Both are often long lists, so a certificate that cannot be read is left out. The files are read at each call.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), loginradius_proto::Error> {
+    /// use loginradius_transport::Roots;
+    ///
+    /// println!("{:?}", Roots::system()?); // Roots(142 certificates)
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if one of these variables is set and names
-    /// no certificate that can be read.
+    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if `SSL_CERT_FILE` is set, and the file
+    /// cannot be read or has no certificate; or if `SSL_CERT_DIR` alone is set, and no folder has one. The message names the
+    /// variable, the path and the cause.
+    #[doc(alias("native", "webpki-roots", "SSL_CERT_FILE", "SSL_CERT_DIR"))]
     pub fn system() -> Result<Self, Error> {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if store.is_empty() {
-            store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-        }
-        Ok(Self(Arc::new(store)))
+        Self::choose(env::var_os(FILE_VARIABLE), env::var_os(FOLDERS_VARIABLE), || {
+            rustls_native_certs::load_native_certs().certs
+        })
     }
 
-    /// Reads root certificates from a PEM file, or a single one from a DER file. No others are trusted.
+    fn choose(
+        file: Option<OsString>,
+        folders: Option<OsString>,
+        operating_system: impl FnOnce() -> Vec<CertificateDer<'static>>,
+    ) -> Result<Self, Error> {
+        let mut store = RootCertStore::empty();
+        if let Some(file) = &file {
+            store = read_file(Path::new(file))?;
+        }
+        let folders = folders.unwrap_or_default();
+        let paths = || env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
+        for folder in paths() {
+            let found = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
+            store.add_parsable_certificates(found.certs);
+        }
+        if file.is_none() && paths().next().is_none() {
+            store.add_parsable_certificates(operating_system());
+            if store.is_empty() {
+                store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+            }
+        } else if store.is_empty() {
+            return Err(unreadable(FOLDERS_VARIABLE, folders.display(), "there is no certificate"));
+        }
+        Ok(Self::of(store))
+    }
+
+    /// Reads root certificates, to trust them and no others: any number of them as PEM, or one as DER.
+    ///
+    /// Text around the sections of PEM, private keys and other sections, a byte order mark and any line ends are read over.
+    /// OpenSSL's `TRUSTED CERTIFICATE` is read, and left out if it is not trusted for servers.
+    ///
+    /// ```
+    /// use loginradius_transport::Roots;
+    ///
+    /// let error = Roots::from_pem(b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----").unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the root certificates cannot be read, there is a private key and no certificate: pass certificates, as PEM",
+    /// );
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no certificate, or one of them
-    /// cannot be read; the message says which, and why.
+    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no certificate, or if one of
+    /// them is damaged. The message says what there is instead, or which one is damaged and how.
+    #[doc(alias("from_der", "ca bundle", "root_certificates"))]
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Error> {
-        let mut store = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(bytes) {
-            let unusable = |_| Error::configuration("the root certificates cannot be read: pass them as PEM");
-            store.add(certificate.map_err(unusable)?).map_err(|_| {
-                Error::configuration("the root certificates cannot be read: pass certificates of authorities")
-            })?;
+        let refuse = |cause: &str, advice: &str| {
+            Error::configuration(format!("the root certificates cannot be read, {cause}: {advice}"))
+        };
+        let found = read(bytes).map_err(|lack| refuse(lack, "pass certificates, as PEM"))?;
+        match found.damage {
+            Some(damage) => Err(refuse(&damage, "replace or remove it")),
+            None => Ok(Self::of(found.store)),
         }
-        if store.is_empty() {
-            return Err(Error::configuration("the root certificates cannot be read: pass them as PEM"));
-        }
-        Ok(Self(Arc::new(store)))
+    }
+
+    /// Makes them of a list, in which a certificate may be more than once: a system has files with all and with each.
+    fn of(mut store: RootCertStore) -> Self {
+        let order = |root: &TrustAnchor<'_>| (root.subject.to_vec(), root.subject_public_key_info.to_vec());
+        store.roots.sort_by_cached_key(order);
+        store.roots.dedup();
+        Self { store: Arc::new(store) }
     }
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Roots({} certificates)", self.0.len())
+        write!(f, "Roots({} certificates)", self.store.len())
+    }
+}
+
+/// The certificates that can be used, and what is wrong with the first one that cannot.
+struct Found {
+    store: RootCertStore,
+    damage: Option<String>,
+}
+
+/// Reads all certificates of a file, or says what there is in place of one.
+fn read(file: &[u8]) -> Result<Found, &'static str> {
+    let entries = bundle::read(file)?;
+    let count = entries.len();
+    let mut found = Found { store: RootCertStore::empty(), damage: None };
+    for (number, entry) in (1..).zip(entries) {
+        let damage = match entry {
+            Entry::Certificate(certificate) => {
+                found.store.add(certificate).err().map(|_| "is damaged, or no certificate")
+            }
+            Entry::Distrusted => None,
+            Entry::Damaged(damage) => Some(damage),
+        };
+        if let (Some(damage), None) = (damage, &found.damage) {
+            let which = if count == 1 { "the certificate" } else { &format!("certificate {number} of {count}") };
+            found.damage = Some(format!("{which} {damage}"));
+        }
+    }
+    if found.store.is_empty() && found.damage.is_none() {
+        return Err("there is no certificate that is trusted for servers");
+    }
+    Ok(found)
+}
+
+/// Reads the certificates that can be used in the file that the environment names: at least one.
+fn read_file(path: &Path) -> Result<RootCertStore, Error> {
+    let refuse = |cause: &str| unreadable(FILE_VARIABLE, path.display(), cause);
+    let bytes = fs::read(path).map_err(|error| refuse(&error.to_string()))?;
+    let found = read(&bytes).map_err(refuse)?;
+    match found.damage {
+        Some(damage) if found.store.is_empty() => Err(refuse(&damage)),
+        _ => Ok(found.store),
+    }
+}
+
+fn unreadable(variable: &str, path: impl fmt::Display, cause: &str) -> Error {
+    Error::configuration(format!(
+        "the root certificates of {variable} ({path}) cannot be read, {cause}: correct the variable, or unset it to trust \
+         this machine's",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Roots;
+
+    #[test]
+    fn the_bundled_roots_stand_in_for_a_system_that_has_none() {
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
+        let roots = Roots::choose(None, None, Vec::new).unwrap();
+        assert_eq!(roots.store.len(), bundled, "all of them can be used");
+
+        let one = vec![webpki_root_certs::TLS_SERVER_ROOT_CERTS[0].clone()];
+        assert_eq!(Roots::choose(None, None, || one).unwrap().store.len(), 1);
     }
 }

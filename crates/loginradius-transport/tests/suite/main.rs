@@ -1,3 +1,8 @@
-//! The public functions.
+//! The public functions, with certificates that the tests make.
 
+mod bundles;
+mod certificates;
+mod handshakes;
+mod pki;
 mod responses;
+mod system_roots;

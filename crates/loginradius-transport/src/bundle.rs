@@ -1,0 +1,134 @@
+//! The certificates of a file, as people have such files: PEM with this and that around it, or DER.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+
+use crate::der::{self, CONTEXT_0, INTEGER, OBJECT_IDENTIFIER, SEQUENCE};
+
+/// One certificate of a file.
+pub(crate) enum Entry {
+    Certificate(CertificateDer<'static>),
+    /// The file itself says that it is not trusted to authenticate servers.
+    Distrusted,
+    /// What is wrong with it, after "certificate 2 of 3 …".
+    Damaged(&'static str),
+}
+
+/// Reads all certificates of a file, or says what there is in place of one.
+pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, &'static str> {
+    if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
+        return Err("it is text in UTF-16 and not in UTF-8");
+    }
+    let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
+    let sections = sections(file);
+    if sections.is_empty() && file.first() == Some(&SEQUENCE) {
+        return read_der(file).map(|entry| vec![entry]);
+    }
+    let entries: Vec<_> = sections.iter().filter_map(read_section).collect();
+    if !entries.is_empty() {
+        return Ok(entries);
+    }
+    Err(match sections.first() {
+        Some(Section { label, .. }) if label.ends_with("PRIVATE KEY") => PRIVATE_KEY,
+        Some(Section { label, .. }) if label.ends_with("CERTIFICATE REQUEST") => CERTIFICATE_REQUEST,
+        Some(Section { label: "PKCS7" | "CMS", .. }) => PKCS_7,
+        Some(Section { label, .. }) if label.ends_with("PUBLIC KEY") => "there is a public key and no certificate",
+        Some(_) => "there is PEM of another kind and no certificate",
+        None if file.trim_ascii().is_empty() => "there is nothing",
+        None => "it is neither PEM nor DER",
+    })
+}
+
+const PRIVATE_KEY: &str = "there is a private key and no certificate";
+const CERTIFICATE_REQUEST: &str = "there is a certificate request and no certificate";
+const PKCS_7: &str = "it is PKCS #7";
+const PKCS_12: &str = "it is PKCS #12";
+
+/// A section of PEM (RFC 7468).
+struct Section<'a> {
+    label: &'a str,
+    /// Its Base64, without white space.
+    body: Vec<u8>,
+    /// Whether the line that ends it is there.
+    is_whole: bool,
+}
+
+fn sections(file: &[u8]) -> Vec<Section<'_>> {
+    let mut sections = Vec::new();
+    let mut open: Option<Section<'_>> = None;
+    for line in file.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        let line = line.trim_ascii();
+        if let Some(label) = label(line, "-----BEGIN ") {
+            sections.extend(open.replace(Section { label, body: Vec::new(), is_whole: false }));
+        } else if let Some(end) = label(line, "-----END ") {
+            sections.extend(open.take().map(|section| Section { is_whole: section.label == end, ..section }));
+        } else if let Some(section) = &mut open {
+            section.body.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        }
+    }
+    sections.extend(open);
+    sections
+}
+
+fn label<'a>(line: &'a [u8], start: &str) -> Option<&'a str> {
+    let rest = std::str::from_utf8(line.strip_prefix(start.as_bytes())?).ok()?;
+    Some(rest.trim_end_matches(['-', ' ']))
+}
+
+/// Reads a section by one of the three labels that OpenSSL reads as a certificate.
+fn read_section(section: &Section<'_>) -> Option<Entry> {
+    if !matches!(section.label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE") {
+        return None;
+    }
+    if !section.is_whole {
+        return Some(Entry::Damaged("has no line that ends it"));
+    }
+    let Ok(bytes) = STANDARD.decode(&section.body) else {
+        return Some(Entry::Damaged("is not Base64"));
+    };
+    let mut rest = bytes.as_slice();
+    let Some(certificate) = der::take(&mut rest).filter(|element| element.tag == SEQUENCE) else {
+        return Some(Entry::Damaged(if bytes.first() == Some(&SEQUENCE) { "is cut off" } else { "is no DER" }));
+    };
+    if section.label == "TRUSTED CERTIFICATE" {
+        if !is_trusted_for_servers(rest) {
+            return Some(Entry::Distrusted);
+        }
+    } else if !rest.is_empty() {
+        return Some(Entry::Damaged("has bytes after its end"));
+    }
+    Some(Entry::Certificate(CertificateDer::from(certificate.whole.to_vec())))
+}
+
+/// Reads what OpenSSL puts behind a certificate that it calls trusted (`X509_CERT_AUX`): for what it is trusted, and for
+/// what not. System bundles list distrusted certificates like this.
+fn is_trusted_for_servers(mut settings: &[u8]) -> bool {
+    const SERVER_AUTHENTICATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+    const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0];
+    let names_servers = |mut purposes: &[u8]| {
+        std::iter::from_fn(|| der::take_tagged(&mut purposes, OBJECT_IDENTIFIER))
+            .any(|purpose| purpose == SERVER_AUTHENTICATION || purpose == ANY_PURPOSE)
+    };
+    let mut fields = der::take_tagged(&mut settings, SEQUENCE).unwrap_or_default();
+    let trusted = der::take_tagged(&mut fields, SEQUENCE);
+    let rejected = der::take_tagged(&mut fields, CONTEXT_0);
+    trusted.is_none_or(names_servers) && !rejected.is_some_and(names_servers)
+}
+
+fn read_der(file: &[u8]) -> Result<Entry, &'static str> {
+    let mut rest = file;
+    let Some(element) = der::take(&mut rest) else {
+        return Ok(Entry::Damaged("is cut off"));
+    };
+    let mut fields = element.content;
+    match der::take(&mut fields) {
+        Some(first) if first.tag == INTEGER && first.content == [3] => Err(PKCS_12),
+        Some(first) if first.tag == INTEGER => Err(PRIVATE_KEY),
+        Some(first) if first.tag == OBJECT_IDENTIFIER => Err(PKCS_7),
+        // A request begins with its version, which is 0, and a certificate with its version as `[0]` or its serial number.
+        Some(first) if first.content.starts_with(&[INTEGER, 1, 0]) => Err(CERTIFICATE_REQUEST),
+        _ if !rest.is_empty() => Ok(Entry::Damaged("has bytes after its end")),
+        _ => Ok(Entry::Certificate(CertificateDer::from(element.whole.to_vec()))),
+    }
+}

@@ -1,0 +1,116 @@
+//! Verifies servers' certificates as rustls does, and says more of why one is refused.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+
+use crate::der::Names;
+
+/// rustls's own verifier decides; this one only names its refusals.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    rustls: Arc<WebPkiServerVerifier>,
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    pub(crate) fn new(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Result<Self, VerifierBuilderError> {
+        let rustls = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
+        Ok(Self { rustls, roots, provider })
+    }
+
+    /// Tells a self-signed certificate from one of an unknown issuer. rustls has several refusals for either.
+    fn explain(&self, refusal: CertificateError, certificate: &CertificateDer<'_>, now: UnixTime) -> CertificateError {
+        use CertificateError::{Other, UnknownIssuer};
+        let has_no_issuer = matches!(refusal, UnknownIssuer) || is_signed_by_another(&refusal);
+        if (has_no_issuer || matches!(refusal, Other(_))) && self.is_self_signed(certificate, now) {
+            Other(OtherError(Arc::new(SelfSigned)))
+        } else if has_no_issuer {
+            UnknownIssuer
+        } else {
+            refusal
+        }
+    }
+
+    /// Returns whether a certificate has issued itself. One of the roots has not: something else is wrong with it.
+    fn is_self_signed(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
+        let is_root = |names: &Names<'_>| {
+            self.roots
+                .roots
+                .iter()
+                .any(|root| *root.subject == *names.subject && *root.subject_public_key_info == *names.public_key)
+        };
+        let mut itself = RootCertStore::empty();
+        Names::of(certificate).is_some_and(|names| names.issuer == names.subject && !is_root(&names))
+            && itself.add(certificate.clone()).is_ok()
+            && Self::new(Arc::new(itself), Arc::clone(&self.provider)).is_ok_and(|verifier| {
+                let any_name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+                let result = verifier.rustls.verify_server_cert(certificate, &[], &any_name, &[], now);
+                !matches!(result, Err(Error::InvalidCertificate(refusal)) if is_signed_by_another(&refusal))
+            })
+    }
+}
+
+/// Returns whether the issuer of that name, which need not be the only one, has not signed it.
+fn is_signed_by_another(refusal: &CertificateError) -> bool {
+    use CertificateError::{BadSignature, UnsupportedSignatureAlgorithmForPublicKeyContext};
+    matches!(refusal, BadSignature | UnsupportedSignatureAlgorithmForPublicKeyContext { .. })
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let result = self.rustls.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        result.map_err(|error| match error {
+            Error::InvalidCertificate(refusal) => self.explain(refusal, end_entity, now).into(),
+            error => error,
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.rustls.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.rustls.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.rustls.supported_verify_schemes()
+    }
+}
+
+/// What [`Verifier`] puts into [`CertificateError::Other`], since rustls has no such refusal.
+#[derive(Debug)]
+pub(crate) struct SelfSigned;
+
+impl fmt::Display for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the certificate is self-signed")
+    }
+}
+
+impl std::error::Error for SelfSigned {}

@@ -1,0 +1,166 @@
+//! Every fault of a server's certificate, under every choice of roots.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use loginradius_proto::{CertificateFault, ConnectFailure, Error};
+use loginradius_transport::rustls::pki_types::UnixTime;
+use loginradius_transport::rustls::time_provider::TimeProvider;
+use loginradius_transport::rustls::{self, ALL_VERSIONS, CertificateError, ClientConfig};
+use loginradius_transport::{Roots, tls_failure};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
+
+use crate::pki::{Authority, HOST, Identity, authority, authority_params, client, connect, roots, server_params};
+
+const ADDRESS: &str = "192.0.2.1:443";
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Clock(SystemTime);
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap()))
+    }
+}
+
+fn now() -> SystemTime {
+    date_time_ymd(2030, 1, 1).into()
+}
+
+fn dns_name(name: &str) -> Vec<SanType> {
+    vec![SanType::DnsName(name.try_into().unwrap())]
+}
+
+/// The fault that a client finds at that time.
+fn fault(mut client: ClientConfig, server: &Identity) -> Option<CertificateFault> {
+    client.time_provider = Arc::new(Clock(now()));
+    let error = connect(client, server.server(ALL_VERSIONS)).err()?;
+    let failure = tls_failure(&error, HOST, ADDRESS).unwrap_or_else(|| panic!("{error:?}"));
+    assert!(failure.is_permanent() && !Error::not_connected(failure.clone()).is_transient(), "{failure:?}");
+    let ConnectFailure::Certificate { host, fault } = failure else { panic!("{failure:?}") };
+    assert_eq!(host, HOST);
+    Some(fault)
+}
+
+/// A server, the fault that is found if its issuer (or itself, if it is self-signed) is a root, and the fault otherwise.
+type Case = (&'static str, Identity, Option<CertificateFault>, CertificateFault);
+
+fn cases(issuer: &Authority) -> Vec<Case> {
+    use CertificateFault::{Expired, NotYetValid, SelfSigned, UnknownIssuer, Unusable, WrongHost};
+    type Change = fn(&mut CertificateParams);
+    let params = |change: Change| {
+        let mut params = server_params();
+        params.not_before = date_time_ymd(2029, 1, 1);
+        params.not_after = date_time_ymd(2031, 1, 1);
+        change(&mut params);
+        params
+    };
+    let same: Change = |_| {};
+    let past: Change = |params| params.not_after = date_time_ymd(2029, 6, 1);
+    let future: Change = |params| params.not_before = date_time_ymd(2030, 6, 1);
+    let of_another: Change = |params| params.subject_alt_names = dns_name("other.example.test");
+    let wildcard: Change = |params| params.subject_alt_names = dns_name("*.example.test");
+    let for_clients: Change = |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let of_authority: Change = |params| params.is_ca = authority_params("").is_ca;
+    let issuers_name: Change = |params| params.distinguished_name = authority_params("the issuer").distinguished_name;
+
+    let issued = |change| Identity::issued_by(issuer, &params(change));
+    let self_signed = |change| Identity::self_signed(&params(change));
+    let middle = Authority::signed_by(authority_params("the middle"), KeyPair::generate().unwrap(), issuer).unwrap();
+    let by_the_middle = || Identity::issued_by(&middle, &params(same));
+
+    let expired = Expired { ended: Some(date_time_ymd(2029, 6, 1).into()), clock: now() };
+    let not_yet_valid = NotYetValid { begins: Some(date_time_ymd(2030, 6, 1).into()), clock: now() };
+    vec![
+        ("good", issued(same), None, UnknownIssuer),
+        ("good, by wildcard", issued(wildcard), None, UnknownIssuer),
+        ("with its root", issued(same).with_chain(&[issuer]), None, UnknownIssuer),
+        ("by way of another authority", by_the_middle().with_chain(&[&middle]), None, UnknownIssuer),
+        ("without the one in the middle", by_the_middle(), Some(UnknownIssuer), UnknownIssuer),
+        ("with its issuer's name", issued(issuers_name), None, UnknownIssuer),
+        ("expired", issued(past), Some(expired.clone()), expired.clone()),
+        ("not yet valid", issued(future), Some(not_yet_valid.clone()), not_yet_valid),
+        ("of another host", issued(of_another), Some(WrongHost), UnknownIssuer),
+        ("for clients", issued(for_clients), Some(Unusable), Unusable),
+        ("of an authority", issued(of_authority), Some(Unusable), Unusable),
+        ("self-signed", self_signed(same), None, SelfSigned),
+        ("self-signed, of an authority", self_signed(of_authority), Some(Unusable), SelfSigned),
+        ("self-signed, of another host", self_signed(of_another), Some(WrongHost), SelfSigned),
+        ("self-signed, expired", self_signed(past), Some(expired.clone()), expired),
+    ]
+}
+
+#[test]
+fn the_fault_of_a_certificate_is_named_whatever_the_roots() {
+    let issuer = authority("the issuer");
+    let others = [
+        ("another authority", roots(authority("another").der())),
+        ("one of the issuer's name", roots(authority("the issuer").der())),
+        ("this machine's", Roots::system().unwrap()),
+    ];
+    for (name, server, trusted, untrusted) in cases(&issuer) {
+        let root = if name.starts_with("self-signed") { &server.chain[0] } else { issuer.der() };
+        assert_eq!(fault(client(&roots(root)), &server), trusted, "{name}, trusted");
+        for (others, roots) in &others {
+            assert_eq!(fault(client(roots), &server), Some(untrusted.clone()), "{name}, {others}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_told_by_both_times() {
+    let issuer = authority("the issuer");
+    let mut params = server_params();
+    params.not_before = date_time_ymd(2029, 1, 1);
+    params.not_after = date_time_ymd(2031, 1, 1);
+    let server = Identity::issued_by(&issuer, &params);
+    for (year, line) in [
+        (1970, "is valid from 2029-01-01 00:00 UTC on, and this machine's clock says 1970-01-01 00:00 UTC"),
+        (2050, "expired on 2031-01-01 00:00 UTC, and this machine's clock says 2050-01-01 00:00 UTC"),
+    ] {
+        let mut client = client(&roots(issuer.der()));
+        client.time_provider = Arc::new(Clock(date_time_ymd(year, 1, 1).into()));
+        let error = connect(client, server.server(ALL_VERSIONS)).unwrap_err();
+        let failure = tls_failure(&error, HOST, ADDRESS).unwrap();
+        assert_eq!(failure.to_string(), format!("the certificate of {HOST} {line}"));
+    }
+}
+
+/// Those of TLS settings that are not `client_config`'s.
+#[test]
+fn every_refusal_of_rustls_is_read() {
+    use CertificateFault::{Expired, NotYetValid, Revoked, UnknownIssuer, Unusable, WrongHost};
+    let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let expected = HOST.try_into().unwrap();
+    let other = rustls::OtherError(Arc::new(std::io::Error::other("of a verifier of one's own")));
+    #[rustfmt::skip]
+    let cases = [
+        (CertificateError::ExpiredContext { time: time(9), not_after: time(5) }, Expired { ended: Some(at(5)), clock: at(9) }),
+        (CertificateError::NotValidYetContext { time: time(9), not_before: time(12) }, NotYetValid { begins: Some(at(12)), clock: at(9) }),
+        (CertificateError::UnknownIssuer, UnknownIssuer),
+        (CertificateError::NotValidForName, WrongHost),
+        (CertificateError::NotValidForNameContext { expected, presented: vec![] }, WrongHost),
+        (CertificateError::Revoked, Revoked),
+        (CertificateError::BadEncoding, Unusable),
+        (CertificateError::BadSignature, Unusable),
+        (CertificateError::UnhandledCriticalExtension, Unusable),
+        (CertificateError::UnknownRevocationStatus, Unusable),
+        (CertificateError::ExpiredRevocationList, Unusable),
+        (CertificateError::InvalidPurpose, Unusable),
+        (CertificateError::ApplicationVerificationFailure, Unusable),
+        (CertificateError::Other(other), Unusable),
+    ];
+    let read = |error| match tls_failure(&rustls::Error::InvalidCertificate(error), HOST, ADDRESS) {
+        Some(ConnectFailure::Certificate { fault, .. }) => fault,
+        failure => panic!("{failure:?}"),
+    };
+    for (error, fault) in cases {
+        assert_eq!(read(error.clone()), fault, "{error:?}");
+    }
+    // Without the times the clock is what it is now.
+    let before = SystemTime::now();
+    assert!(matches!(read(CertificateError::Expired), Expired { ended: None, clock } if clock >= before));
+    assert!(matches!(read(CertificateError::NotValidYet), NotYetValid { begins: None, clock } if clock >= before));
+}
