@@ -40,22 +40,19 @@ fn redaction(data: &[u8]) {
     };
     let mut texts = lines.map(|line| planted(line, secrets));
     let mut next = || texts.next().unwrap_or_default();
+    let issued = string(ISSUED);
     let body = match shape {
-        0 => format!(
-            r#"{{"error":{},"error_description":{},"access_token":{}}}"#,
-            string("refused_"),
-            string(&next()),
-            string(ISSUED)
-        ),
-        1 => format!(
-            r#"{{"ErrorCode":1134,"Message":{},"Description":{},"Errors":[{{"FieldName":{},"ErrorMessage":{}}}],"error":{},"Refresh_Token":{}}}"#,
-            string(&next()),
-            string(&next()),
-            string(&next()),
-            string(&next()),
-            string(&next()),
-            string(ISSUED)
-        ),
+        0 => {
+            let description = string(&next());
+            format!(r#"{{"error":"refused_","error_description":{description},"access_token":{issued}}}"#)
+        }
+        1 => {
+            let [message, description, field, reason, name] = std::array::from_fn(|_| string(&next()));
+            format!(
+                r#"{{"ErrorCode":1134,"Message":{message},"Description":{description},"error":{name},
+                "Errors":[{{"FieldName":{field},"ErrorMessage":{reason}}}],"Refresh_Token":{issued}}}"#
+            )
+        }
         2 => next(),
         _ => return callback(&next(), &next(), secrets),
     };
