@@ -1,10 +1,11 @@
-//! Signs in a device over a transport of its own: a plain `TcpStream`, the protocol crate, and a parser of HTTP.
+//! Signs in a device over a transport of its own: a `TcpStream`, the protocol crate, the transport crate for TLS, and a
+//! parser of HTTP.
 //!
 //!     cargo run --example own_transport
 //!
-//! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. A `TcpStream` has no TLS, so
-//! this one only talks to a service on this machine. Its HTTP is what a client needs (RFC 9112): a connection for each
-//! request, all bounded in time and size, and nothing that is kept from one request for the next, such as a cookie.
+//! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. Its HTTP is what a client needs
+//! (RFC 9112): a connection for each request, all bounded in time and size, and nothing that is kept from one request for
+//! the next, such as a cookie.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -15,10 +16,13 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::Parser;
 use httparse::Status;
 use loginradius_examples::{DeviceOptions, Output, Result};
-use loginradius_proto::http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
+use loginradius_proto::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use loginradius_proto::http::{Method, Request, Response, StatusCode};
 use loginradius_proto::oauth::RequestDeviceCode;
 use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Seed, SendOptions, Step};
+use loginradius_transport::rustls::pki_types::ServerName;
+use loginradius_transport::rustls::{ClientConnection, StreamOwned};
+use loginradius_transport::{Roots, client_config, tls_failure};
 
 /// Sign in a device at LoginRadius over a transport of your own.
 #[derive(Parser)]
@@ -67,12 +71,33 @@ fn run<F: Flow>(mut flow: F) -> std::result::Result<F::Output, Error> {
 /// Sends one request, and returns its response. A request that fails before it is written is certainly not sent; one
 /// that fails later may have taken effect: its outcome is unknown.
 fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Result<Response<Body>, Error> {
-    if request.uri().scheme_str() != Some("http") {
-        return Err(Error::configuration("this example has no TLS: give it an http address on this machine"));
-    }
-    let mut stream = Bounded::connect(request, options.deadline).map_err(Error::not_sent)?;
+    let mut stream = connect(request, options.deadline)?;
     let response = send(request, &mut stream).and_then(|()| receive(&mut BufReader::new(stream)));
-    response.map_err(Error::outcome_unknown)
+    loginradius_transport::receive(response.map_err(Error::outcome_unknown)?, SystemTime::now())
+}
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// Connects to the server of the request, the TLS handshake included.
+fn connect(request: &Request<Body>, deadline: Instant) -> std::result::Result<Box<dyn Stream>, Error> {
+    let uri = request.uri();
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let mut stream = Bounded::connect(host, port, deadline).map_err(Error::not_sent)?;
+    if !is_tls {
+        return Ok(Box::new(stream)); // `Service` has seen to it that this is on this machine
+    }
+    let config = client_config(&Roots::system()?)?; // where there are many connections, once for all
+    let name = ServerName::try_from(host.to_owned()).map_err(Error::not_sent)?;
+    let mut tls = ClientConnection::new(config, name).map_err(Error::not_sent)?;
+    if let Err(error) = tls.complete_io(&mut stream) {
+        let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
+        let failure = tls_error.and_then(|error| tls_failure(error, host, &format!("{host}:{port}")));
+        return Err(failure.map_or_else(|| Error::not_sent(error), Error::not_connected));
+    }
+    Ok(Box::new(StreamOwned::new(tls, stream)))
 }
 
 /// A connection that ends at a deadline, and when too much was received.
@@ -88,12 +113,10 @@ const MAX_RECEIVED: usize = Body::LIMIT + (256 << 10);
 const MAX_HEADERS: usize = 300;
 
 impl Bounded {
-    /// Connects to the server of the request. Only the look-up of its name has no timeout.
-    fn connect(request: &Request<Body>, deadline: Instant) -> io::Result<Self> {
-        let uri = request.uri();
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    /// Connects to a server. Only the look-up of its name has no timeout.
+    fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<Self> {
         let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-        for address in (host, uri.port_u16().unwrap_or(80)).to_socket_addrs()? {
+        for address in (host, port).to_socket_addrs()? {
             result = TcpStream::connect_timeout(&address, left(deadline)?);
             if result.is_ok() {
                 break;
@@ -129,7 +152,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn send(request: &Request<Body>, stream: &mut Bounded) -> io::Result<()> {
+fn send(request: &Request<Body>, stream: &mut impl Write) -> io::Result<()> {
     let (uri, body) = (request.uri(), request.body().as_bytes());
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |host| host.as_str());
@@ -142,7 +165,8 @@ fn send(request: &Request<Body>, stream: &mut Bounded) -> io::Result<()> {
         bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
     bytes.extend([b"\r\n", body].concat());
-    stream.write_all(&bytes)
+    stream.write_all(&bytes)?;
+    stream.flush()
 }
 
 fn receive(stream: &mut impl BufRead) -> io::Result<Response<Body>> {
@@ -177,11 +201,7 @@ fn receive_head(stream: &mut impl BufRead) -> io::Result<Response<()>> {
         let value = Vec::from_iter(header.value.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }));
         head = head.header(header.name, value);
     }
-    let mut head = head.body(()).map_err(io::Error::other)?;
-    // The flow counts dates from it: if it is missing, it is the time of receipt (RFC 9110, section 6.6.1).
-    let now = httpdate::fmt_http_date(SystemTime::now()).try_into().map_err(io::Error::other)?;
-    head.headers_mut().entry(DATE).or_insert(now);
-    Ok(head)
+    head.body(()).map_err(io::Error::other)
 }
 
 /// Reads the body, which ends in one of three ways (section 6.3).

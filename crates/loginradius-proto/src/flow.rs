@@ -72,6 +72,9 @@ use crate::redacted::redacted;
 ///   no clock, and a date in `Retry-After` counts from there;
 /// - shows no URL, header or body in a log or in an error's source: it logs requests through [`redacted`](crate::redacted).
 ///
+/// The crate `loginradius-transport` has what the adapters use below HTTP: root certificates, TLS settings for rustls, the
+/// cause of a failed handshake, and a decoder of compressed bodies.
+///
 /// ```
 /// # use std::{io, time::{Duration, Instant}};
 /// # use loginradius_proto::{Body, BodyBuffer, Error, SendOptions};
