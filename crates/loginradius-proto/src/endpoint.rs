@@ -130,10 +130,10 @@ pub trait Endpoint {
 
     /// Returns the secrets that the request carries besides the app's client secret: passwords, tokens, codes.
     ///
-    /// A server may echo what it was sent. In every error of a [`ResponseReader`](crate::ResponseReader), these are replaced
-    /// by `[redacted]`, also where they are encoded as in a URL, a form, JSON or HTML. A secret that is missing here can reach a log: return every field
-    /// that is one, also a secret of your app that is not [`App::client_secret`]. An email address or a name is no secret,
-    /// and is shown.
+    /// A server may echo what it was sent. In every error of a [`ResponseReader`](crate::ResponseReader), `[redacted]`
+    /// stands where a part of one can be read, however it is encoded ([`ApiError`](crate::ApiError) says which part and
+    /// which encodings). A secret that is missing here can reach a log: return every field that is one, also a secret
+    /// of your app that is not [`App::client_secret`]. An email address or a name is no secret, and is shown.
     fn secrets(&self) -> Vec<&str>;
 
     /// Returns whether the operation may be sent again after a failure that leaves its outcome unknown; `false` by default.

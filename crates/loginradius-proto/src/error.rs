@@ -590,9 +590,20 @@ impl StdError for Error {
 /// One is of OAuth: `error` and `error_description` ([RFC 6749, section 5.2]). The other has `ErrorCode`, `Message` and
 /// `Description` (LoginRadius, "SSO API Codes" and "Customer Identity API Codes").
 ///
-/// The texts are the server's, for logs and not for decisions. Secrets of the request are replaced by `[redacted]`,
-/// control characters by spaces; each is at most 300 characters long. The same code can mean two things: LoginRadius's
-/// two pages differ about 16 of them. So decide by [`Error::kind`], which takes the text beside the code into account.
+/// The texts are the server's, for logs and not for decisions. The same code can mean two things: LoginRadius's two
+/// pages differ about 16 of them. So decide by [`Error::kind`], which takes the text beside the code into account.
+///
+/// Each text is cleaned:
+///
+/// - Control characters become spaces, and what is beyond 300 characters is cut off. At most 100 fields are read.
+/// - Where six characters in a row of a secret can be read ([`Endpoint::secrets`](crate::Endpoint::secrets), the client
+///   secret, the tokens beside the error), `[redacted]` stands instead. A secret of three to five characters is
+///   redacted where it is whole.
+/// - They can be read as they are, in any case of letters, backwards, with blanks or marks in between, or in up to
+///   three encodings one within the other: as in a URL or a form, HTML, JSON and JavaScript, base64 and base64url,
+///   hexadecimal.
+/// - The texts that LoginRadius documents, and the error codes of OAuth, are shown as they are: `The password is not
+///   valid` tells nothing of the password `password1`.
 ///
 /// [RFC 6749, section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 #[derive(Clone, Default)]
@@ -628,6 +639,9 @@ pub struct FieldError {
 }
 
 impl ApiError {
+    /// The largest number of [`fields`](Self::fields) that are read.
+    pub(crate) const MAX_FIELDS: usize = 100;
+
     /// Returns LoginRadius's `ProviderErrorResponse` as JSON text, unredacted. It comes from a third party: keep it out of
     /// logs.
     #[must_use]

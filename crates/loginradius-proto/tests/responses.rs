@@ -629,10 +629,10 @@ fn a_code_means_something_only_with_its_text() {
 #[test]
 fn the_kind_does_not_depend_on_the_secrets_of_the_request() {
     let app = app().with_client_secret("invalid");
-    let body = r#"{"ErrorCode":966,"Message":"Invalid user ID and/or password"}"#;
+    let body = r#"{"ErrorCode":966,"Message":"Invalid user or password"}"#;
     let error = AccessTokenByPassword::new("u", "password").response(&app, response(401, body)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UserActionRequired);
-    assert_eq!(error.api_error().unwrap().message.as_deref(), Some("Invalid user ID and/or [redacted]"));
+    assert_eq!(error.api_error().unwrap().message.as_deref(), Some("[redacted] user or [redacted]"));
 
     let body = r#"{"error":"invalid_grant","error_description":"invalid"}"#;
     let error = AccessTokenByCode::new("grant", "r").response(&app, response(400, body)).unwrap_err();

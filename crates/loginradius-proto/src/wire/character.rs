@@ -20,7 +20,7 @@ pub(crate) fn invisible_in(text: &str) -> Option<char> {
 /// mark that turns the direction of the text, a joiner, a byte order mark, a tag.
 ///
 /// Source: the properties `White_Space` and `Default_Ignorable_Code_Point` of Unicode 16, and its interlinear marks.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     let is_ignorable = matches!(
         c,
         '\u{ad}'

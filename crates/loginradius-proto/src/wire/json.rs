@@ -174,6 +174,17 @@ impl<'a> Object<'a> {
         let elements: Vec<&RawValue> = array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default();
         elements.into_iter().filter_map(|element| Self::of(element.get())).collect()
     }
+
+    /// Returns every string of these names in any case of letters.
+    pub(crate) fn texts_ignoring_case(&self, names: &[&str]) -> impl Iterator<Item = SecretText> {
+        let is_named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+        self.members.iter().filter(move |(key, _)| is_named(key)).filter_map(|(_, raw)| SecretText::from_json(raw))
+    }
+
+    /// Returns the first value of that name in any case of letters, if it is an object.
+    pub(crate) fn object_ignoring_case(&self, name: &str) -> Option<Self> {
+        Self::of(self.raw_ignoring_case(name)?.get())
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {

@@ -2,11 +2,13 @@
 //! its route.
 
 pub(crate) mod character;
+mod decoding;
 pub(crate) mod encode;
 pub(crate) mod head;
 pub(crate) mod json;
+mod known_texts;
 pub(crate) mod number;
+mod redaction;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod response;
-pub(crate) mod scrub;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::head::ResponseHead;
 use super::json::Object;
 use super::number;
-use super::scrub::scrub;
+use super::redaction::Redaction;
 use crate::app::App;
 use crate::dialect::{BodyFormat, ClientAuthentication};
 use crate::error::{ApiError, Error, ErrorKind, FieldError, UserAction};
@@ -20,11 +20,19 @@ use crate::secret_text::SecretText;
 /// `secrets` are those of the request. A server may repeat them, and may have issued others beside the error: neither gets
 /// into the error.
 pub(super) fn read(app: &App, secrets: &[&str], head: &ResponseHead, object: &Object<'_>) -> Option<Error> {
-    let issued: Vec<SecretText> = ISSUED.iter().filter_map(|name| object.text_ignoring_case(name)).collect();
+    let api_error = api_error(object)?;
+    let issued = issued(object);
     let basic = basic_credentials(app);
     let others = issued.iter().chain(&basic).map(|secret| &**secret);
-    let secrets: Vec<&str> = secrets.iter().copied().chain(others).collect();
-    api_error(object).map(|api_error| error(app, &secrets, head, api_error))
+    let redaction = Redaction::of(secrets.iter().copied().chain(others));
+    Some(error(app, &redaction, head, api_error))
+}
+
+/// Returns the secrets that a response issues, itself or in its `Data`.
+fn issued(object: &Object<'_>) -> Vec<SecretText> {
+    const NAMES: &[&str] = &["access_token", "refresh_token", "id_token", "device_code", "signature"];
+    let data = object.object_ignoring_case("Data");
+    [Some(object), data.as_ref()].into_iter().flatten().flat_map(|object| object.texts_ignoring_case(NAMES)).collect()
 }
 
 /// Returns what the header `Authorization` holds after the word `Basic`, if the app's requests have that header.
@@ -35,19 +43,16 @@ fn basic_credentials(app: &App) -> Option<SecretText> {
     Some(header.to_str().ok()?.strip_prefix("Basic ")?.into())
 }
 
-/// The members of a response that are secrets which it issues.
-const ISSUED: &[&str] = &["access_token", "refresh_token", "id_token", "device_code", "signature"];
-
 /// Creates the error of a redirect callback with an `error` (RFC 6749, section 4.1.2.1).
 pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
-    let clean = |text: &str| scrub(secrets, text);
     let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
+    let about_pkce = description.is_some_and(|text| text.contains("code_challenge_method"));
     let api_error = ApiError {
-        oauth_error: Some(clean(name)),
-        description: description.map(clean).filter(|text| !text.is_empty()),
+        oauth_error: Some(name.to_owned()),
+        description: description.map(str::to_owned),
         ..ApiError::default()
     };
-    let about_pkce = api_error.description.as_ref().is_some_and(|text| text.contains("code_challenge_method"));
+    let api_error = printable(&Redaction::of(secrets.iter().copied()), api_error);
     let (refused, hint) = match kind {
         ErrorKind::Denied => ("the login was not allowed", Some("if that was a mistake, begin a new login")),
         _ if about_pkce => (
@@ -77,7 +82,7 @@ impl Error {
     #[must_use]
     pub fn from_api_error(status: StatusCode, api_error: ApiError) -> Self {
         let (kind, action) = meaning(status, &api_error);
-        let api_error = printable(&[], api_error);
+        let api_error = printable(&Redaction::of([]), api_error);
         let message = message(status, &api_error);
         Self::new(kind, message).with_response_head(status, None).with_api_error(api_error, action, None)
     }
@@ -104,7 +109,12 @@ fn api_error(object: &Object<'_>) -> Option<ApiError> {
         code,
         description: text("Description").or_else(|| text("error_description")).map(SecretText::into_string),
         message: message.map(SecretText::into_string),
-        fields: object.objects_ignoring_case("Errors").iter().filter_map(field_error).collect(),
+        fields: object
+            .objects_ignoring_case("Errors")
+            .iter()
+            .filter_map(field_error)
+            .take(ApiError::MAX_FIELDS)
+            .collect(),
         is_provider_error: object.raw_ignoring_case("IsProviderError").is_some_and(|raw| raw.get() == "true"),
         provider_response: raw("ProviderErrorResponse"),
         extra_info: raw("ExtraInfo"),
@@ -126,23 +136,23 @@ fn is_error_code(name: &str) -> bool {
 }
 
 /// Redacts and cleans every text that gets printed.
-fn printable(secrets: &[&str], api_error: ApiError) -> ApiError {
-    let clean = |text: String| scrub(secrets, &SecretText::from(text));
+fn printable(redaction: &Redaction, api_error: ApiError) -> ApiError {
+    let clean = |text: String| redaction.clean(&SecretText::from(text));
     let fields = api_error.fields.into_iter();
     ApiError {
         // A code of a standard is no secret, even if some password is a part of it.
         oauth_error: api_error.oauth_error.map(|name| if oauth_kind(&name).is_some() { name } else { clean(name) }),
-        message: api_error.message.map(clean),
-        description: api_error.description.map(clean),
+        message: api_error.message.map(clean).filter(|text| !text.is_empty()),
+        description: api_error.description.map(clean).filter(|text| !text.is_empty()),
         fields: fields.map(|field| FieldError { name: clean(field.name), message: clean(field.message) }).collect(),
         ..api_error
     }
 }
 
-fn error(app: &App, secrets: &[&str], head: &ResponseHead, api_error: ApiError) -> Error {
+fn error(app: &App, redaction: &Redaction, head: &ResponseHead, api_error: ApiError) -> Error {
     // The kind depends on the server's own words, some of which may be redacted for looking like a password.
     let (kind, action) = meaning(head.status, &api_error);
-    let api_error = printable(secrets, api_error);
+    let api_error = printable(redaction, api_error);
     let hint = hint(app, head.route, kind, &api_error);
     head.error(kind, message(head.status, &api_error)).with_api_error(api_error, action, hint)
 }
