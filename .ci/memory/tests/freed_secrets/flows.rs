@@ -1,0 +1,240 @@
+//! The flows that are watched.
+
+use std::time::SystemTime;
+
+use loginradius_async::store::{FileStore, MemoryStore};
+use loginradius_proto::browser::{
+    AuthorizationRequest, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt, PendingLogin, RandomBytes,
+};
+use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
+use loginradius_proto::oauth::{
+    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
+};
+use loginradius_proto::{
+    AccessToken, App, Body, BodyFormat, ClientAuthentication, Dialect, Endpoint, Error, RequestBuilder, ResponseReader,
+    Service, TokenSet, http,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::callers::{Adapter, Caller, Core};
+use crate::secrets::{
+    ACCESS_TOKEN, CLIENT_SECRET, CODE, CODE_VERIFIER, DEVICE_CODE, ID_TOKEN, OWN, PASSWORD, RANDOM, REFRESH_TOKEN,
+};
+use crate::server::Server;
+
+pub type Flow = (&'static str, fn(&Server));
+
+/// What the server does with a request, by the first segment of the path.
+const RESPONSES: [&str; 6] = ["plain", "escaped", "long", "latin1", "refused", "proxy"];
+
+fn app(server: &Server, how: &str) -> App {
+    App::new("my-client-id")
+        .with_client_secret(CLIENT_SECRET)
+        .with_oauth_app("my-app")
+        .with_jwt_app("my-jwt-app")
+        .with_service(Service::classic_at(&format!("{}/{how}", server.http)).unwrap())
+}
+
+fn with_dialect(app: App, dialect: Dialect) -> App {
+    let service = app.service().clone().with_dialect(dialect).unwrap();
+    app.with_service(service)
+}
+
+fn tokens() -> TokenSet {
+    let mut tokens = TokenSet::new(ACCESS_TOKEN);
+    tokens.refresh_token = Some(REFRESH_TOKEN.into());
+    tokens.id_token = Some(ID_TOKEN.into());
+    tokens
+}
+
+/// Calls an operation, once for each way in which the server responds. Only an error body and a proxy's are errors.
+fn call<C: Caller, E: Endpoint>(server: &Server, dialect: Dialect, operation: impl Fn() -> E) {
+    for how in RESPONSES {
+        let client = C::new(with_dialect(app(server, how), dialect));
+        let is_error =
+            client.call(&operation()).map_err(|error| drop((error.to_string(), format!("{error:?}")))).is_err();
+        assert!(is_error || !matches!(how, "refused" | "proxy"), "{how}");
+        assert!(!is_error || how != "plain");
+    }
+}
+
+/// Returns what every caller does.
+pub fn of_caller<C: Caller>() -> Vec<Flow> {
+    vec![
+        ("device login", |server| {
+            C::new(app(server, "plain")).device_login().unwrap();
+        }),
+        ("device code", |server| call::<C, _>(server, Dialect::new(), RequestDeviceCode::new)),
+        ("device poll", |server| {
+            for how in RESPONSES {
+                let client = C::new(app(server, how));
+                // Every other poll is pending.
+                for _ in 0..2 {
+                    let _ = client.call(&RequestTokens::new(DEVICE_CODE));
+                }
+            }
+        }),
+        ("password", |server| {
+            call::<C, _>(server, Dialect::new(), || AccessTokenByPassword::new("ada@example.com", PASSWORD));
+        }),
+        ("password in JSON", |server| {
+            let dialect = Dialect::new().with_body_format(BodyFormat::Json);
+            call::<C, _>(server, dialect, || AccessTokenByPassword::new("ada@example.com", PASSWORD));
+        }),
+        ("code", |server| {
+            call::<C, _>(server, Dialect::new(), || {
+                AccessTokenByCode::new(CODE, "https://app.example/callback").code_verifier(CODE_VERIFIER)
+            });
+        }),
+        ("refresh", |server| call::<C, _>(server, Dialect::new(), || RefreshAccessToken::new(REFRESH_TOKEN))),
+        ("refresh by HTTP Basic", |server| {
+            for how in RESPONSES {
+                // The classic API does not read it.
+                let dialect = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
+                let service =
+                    Service::site_at(&format!("{}/{how}", server.http)).unwrap().with_dialect(dialect).unwrap();
+                let client = C::new(app(server, how).with_service(service));
+                let _ = client.call(&RefreshAccessToken::new(REFRESH_TOKEN));
+            }
+        }),
+        ("revocation", |server| {
+            let client = C::new(app(server, "plain"));
+            client.call(&RevokeRefreshToken::new(REFRESH_TOKEN)).unwrap();
+            let client = C::new(app(server, "refused"));
+            client.call(&RevokeRefreshToken::new(REFRESH_TOKEN)).unwrap_err();
+        }),
+        ("JWT by access token", |server| call::<C, _>(server, Dialect::new(), || JwtByAccessToken::new(ACCESS_TOKEN))),
+        ("JWT login", |server| {
+            call::<C, _>(server, Dialect::new(), || JwtLogin::email("ada@example.com", PASSWORD));
+        }),
+        ("own endpoint, get", |server| call::<C, _>(server, Dialect::new(), || Own::Get)),
+        ("own endpoint, form", |server| call::<C, _>(server, Dialect::new(), || Own::Form)),
+        ("own endpoint, JSON", |server| call::<C, _>(server, Dialect::new(), || Own::Json)),
+    ]
+}
+
+/// Returns what the adapters add.
+pub fn of_adapter<C: Adapter>() -> Vec<Flow> {
+    vec![
+        ("session in memory", |server| {
+            C::new(app(server, "plain")).session(MemoryStore::new(), &tokens()).unwrap();
+        }),
+        ("session in a file", |server| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = FileStore::open(folder.path().join("sessions")).unwrap();
+            C::new(app(server, "plain")).session(store, &tokens()).unwrap();
+        }),
+        ("session, escaped", |server| {
+            C::new(app(server, "escaped")).session(MemoryStore::new(), &tokens()).unwrap();
+        }),
+        ("session, refused", |server| {
+            C::new(app(server, "refused")).session(MemoryStore::new(), &tokens()).unwrap_err();
+        }),
+        ("password over TLS", |server| {
+            let service = Service::classic_at(&format!("{}/plain", server.https)).unwrap();
+            let client = C::over_tls(app(server, "plain").with_service(service), &server.root);
+            client.call(&AccessTokenByPassword::new("ada@example.com", PASSWORD)).unwrap();
+        }),
+        ("JWT by access token over TLS", |server| {
+            let service = Service::classic_at(&format!("{}/plain", server.https)).unwrap();
+            let client = C::over_tls(app(server, "plain").with_service(service), &server.root);
+            client.call(&JwtByAccessToken::new(ACCESS_TOKEN)).unwrap();
+        }),
+        ("login on a desktop", |server| {
+            C::new(app(server, "plain")).browser_login().unwrap();
+        }),
+    ]
+}
+
+/// Returns what the core does without a caller, with random bytes that are known.
+pub fn of_core() -> Vec<Flow> {
+    vec![
+        ("login through a browser", |server| {
+            let app = app(server, "plain");
+            let random = RandomBytes::new(RANDOM).unwrap();
+            let request = AuthorizationRequest::new("https://app.example/callback").scope("openid");
+            let login = request.begin(&app, &random, SystemTime::now()).unwrap();
+            let url = Zeroizing::new(login.url);
+            let state = url.split(['?', '&']).find_map(|pair| pair.strip_prefix("state=")).unwrap();
+            let mut pending = PendingLogin::from_json(&Zeroizing::new(login.pending.to_json())).unwrap();
+            let code = CODE.replace('/', "%2F").replace('+', "%2B");
+            let callback = Callback::from_query(&format!("code={code}&state={state}")).unwrap();
+            let authorized = pending.accept(&callback, SystemTime::now()).unwrap();
+            Core::new(app).call(&authorized.exchange().unwrap()).unwrap();
+        }),
+        ("refused in the browser", |server| {
+            let random = RandomBytes::new(RANDOM).unwrap();
+            let request = AuthorizationRequest::new("https://app.example/callback").scope("openid");
+            let mut login = request.begin(&app(server, "plain"), &random, SystemTime::now()).unwrap();
+            let state = login.pending.expose_state();
+            let callback = format!("error=invalid_request&error_description=of+{state}&state={state}&code=4f2a");
+            let callback = Callback::from_query(&callback).unwrap();
+            drop(Zeroizing::new(login.url));
+            login.pending.accept(&callback, SystemTime::now()).unwrap_err();
+        }),
+        ("JWT by redirect", |_| {
+            let app =
+                App::new("my-api-key").with_jwt_app("my-jwt-app").with_service(Service::site("acme.hub").unwrap());
+            let random = RandomBytes::new(RANDOM).unwrap();
+            let login = JwtRedirect::new("https://app.example/callback", "token")
+                .begin(&app, &random, SystemTime::now())
+                .unwrap();
+            let url = Zeroizing::new(login.url);
+            let nonce = url.split(['?', '&']).find_map(|pair| pair.strip_prefix("nonce=")).unwrap();
+            let mut pending = PendingJwt::from_json(&Zeroizing::new(login.pending.to_json())).unwrap();
+            let claims = base64::Engine::encode(
+                &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+                format!(r#"{{"sub":"ada","nonce":"{nonce}"}}"#),
+            );
+            let callback = Callback::from_query(&format!("token=e30.{claims}.c2ln")).unwrap();
+            pending.accept(&callback, SystemTime::now()).unwrap();
+        }),
+    ]
+}
+
+/// An operation that LoginRadius does not have, with a secret in each place.
+enum Own {
+    Get,
+    Form,
+    Json,
+}
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    name: &'a str,
+    secret: &'a str,
+    number: u32,
+}
+
+#[derive(Deserialize)]
+struct Received {
+    secret: Zeroizing<String>,
+}
+
+impl Endpoint for Own {
+    type Response = Zeroizing<String>;
+
+    fn name(&self) -> &'static str {
+        "Own"
+    }
+
+    fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
+        let sent = Sent { name: "Ada", secret: OWN, number: 7 };
+        let base = app.service().base();
+        match self {
+            Self::Get => RequestBuilder::get(base, "/own").segment(OWN).query("secret", OWN).header("X-Secret", OWN),
+            Self::Form => RequestBuilder::post(base, "/own/form").form(&sent).bearer(&AccessToken::new(ACCESS_TOKEN)),
+            Self::Json => RequestBuilder::post(base, "/own/json").json(&sent).bearer(&AccessToken::new(ACCESS_TOKEN)),
+        }
+        .build()
+    }
+
+    fn response(&self, app: &App, response: http::Response<Body>) -> Result<Zeroizing<String>, Error> {
+        ResponseReader::new(self, app).json::<Received>(&response).map(|received| received.secret)
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![OWN, ACCESS_TOKEN]
+    }
+}

@@ -1,0 +1,229 @@
+//! A server in a process of its own, because it holds every secret.
+
+use std::env;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::secrets::{
+    ACCESS_TOKEN, CLIENT_SECRET, DEVICE_CODE, ID_TOKEN, JWT, NEXT_ACCESS_TOKEN, OWN, REFRESH_TOKEN, SECRETS,
+};
+
+pub struct Server {
+    process: Child,
+    /// Its address without TLS.
+    pub http: String,
+    /// Its address with TLS.
+    pub https: String,
+    /// The root certificate of the address with TLS, in PEM.
+    pub root: String,
+}
+
+pub struct Response {
+    pub status: u16,
+    pub body: Vec<u8>,
+    chunked: bool,
+}
+
+const ARGUMENT: &str = "serve";
+const END: &str = "end of the root certificate";
+
+/// Serves, and never returns, if this is the server's process.
+pub fn serve_if_asked() {
+    if env::args().nth(1).as_deref() != Some(ARGUMENT) {
+        return;
+    }
+    let (root, config) = tls();
+    let listeners = ["http", "https"].map(|scheme| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        println!("{scheme}://{}", listener.local_addr().unwrap());
+        listener
+    });
+    println!("{root}{END}");
+    let [http, https] = listeners;
+    thread::spawn(move || {
+        for stream in https.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            thread::spawn(|| serve(StreamOwned::new(connection, stream.unwrap())));
+        }
+    });
+    for stream in http.incoming() {
+        thread::spawn(|| serve(stream.unwrap()));
+    }
+}
+
+/// Makes a certificate for 127.0.0.1 and the configuration of a server that has it.
+fn tls() -> (String, Arc<ServerConfig>) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    (authority.pem(), Arc::new(config))
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let mut process =
+            Command::new(env::current_exe().unwrap()).arg(ARGUMENT).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+        let [http, https] = [(); 2].map(|()| lines.next().unwrap());
+        let root = lines.take_while(|line| line != END).map(|line| line + "\n").collect();
+        Self { process, http, https, root }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn serve(stream: impl Read + Write) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let target = line.split(' ').nth(1).unwrap().to_owned();
+        let mut length = 0;
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line)?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        write(reader.get_mut(), &respond(&target, &String::from_utf8_lossy(&body)))?;
+    }
+}
+
+fn write(stream: &mut impl Write, response: &Response) -> io::Result<()> {
+    let body = &response.body;
+    let length = match response.chunked {
+        true => "Transfer-Encoding: chunked".to_owned(),
+        false => format!("Content-Length: {}", body.len()),
+    };
+    write!(stream, "HTTP/1.1 {} Status\r\nContent-Type: application/json\r\n{length}\r\n\r\n", response.status)?;
+    for part in body.chunks((body.len() / 3).max(1)) {
+        if response.chunked {
+            write!(stream, "{:x}\r\n", part.len())?;
+        }
+        stream.write_all(part)?;
+        stream.flush()?;
+        if response.chunked {
+            stream.write_all(b"\r\n")?;
+        }
+    }
+    if response.chunked {
+        stream.write_all(b"0\r\n\r\n")?;
+    }
+    stream.flush()
+}
+
+/// Responds to the request with that path and query, whose first segment says how, and that body.
+pub fn respond(target: &str, body: &str) -> Response {
+    let path = target.split('?').next().unwrap();
+    let (how, path) = path[1..].split_once('/').unwrap();
+    let sent = secrets_in(&[target, body].join(" "), path);
+    let escaped = how == "escaped";
+    let response = |status, body: String| Response { status, body: body.into(), chunked: false };
+    let success = response(200, success(path, escaped));
+    match how {
+        "plain" | "escaped" => success,
+        "long" => {
+            let mut body = success.body;
+            body.truncate(body.len() - 1);
+            body.extend_from_slice(format!(r#","padding":"{}"}}"#, "x".repeat(300_000)).as_bytes());
+            Response { body, chunked: true, ..success }
+        }
+        // Which is not UTF-8.
+        "latin1" => {
+            let mut body = success.body;
+            body.truncate(body.len() - 1);
+            body.extend_from_slice(b",\"note\":\"\xe4\xf6\xfc\"}");
+            Response { body, ..success }
+        }
+        "refused" => response(
+            400,
+            format!(
+                r#"{{"ErrorCode":966,"Message":"Not accepted: {0}","Description":"Not accepted: {0}","access_token":{1},
+                    "Errors":[{{"FieldName":"password","ErrorMessage":"Not accepted: {0}"}}],"Data":{{"access_token":{1}}},
+                    "ExtraInfo":{{"access_token":{1}}},"ProviderErrorResponse":{{"access_token":{1}}}}}"#,
+                sent.replace('\\', r"\\").replace('"', r#"\""#),
+                json(ACCESS_TOKEN, false),
+            ),
+        ),
+        "proxy" => response(502, format!("<html>Not accepted: {sent}</html>")),
+        _ => panic!("{target}"),
+    }
+}
+
+/// Returns the secrets of a request, by the beginning of each, which no encoding but base64 changes.
+fn secrets_in(request: &str, path: &str) -> String {
+    let begins = |secret: &str| request.contains(secret.get(..16).unwrap());
+    let mut sent: Vec<&str> = SECRETS.into_iter().map(|(_, secret)| secret).filter(|secret| begins(secret)).collect();
+    if path.starts_with("api/") {
+        sent.push(CLIENT_SECRET); // by HTTP Basic
+    }
+    sent.join(" ")
+}
+
+fn success(path: &str, escaped: bool) -> String {
+    static POLLS: AtomicUsize = AtomicUsize::new(0);
+    let tokens = |access_token| {
+        format!(
+            r#"{{"access_token":{},"token_type":"Bearer","expires_in":3600,"refresh_token":{},"id_token":{}}}"#,
+            json(access_token, escaped),
+            json(REFRESH_TOKEN, escaped),
+            json(ID_TOKEN, escaped),
+        )
+    };
+    match path {
+        "sso/oauth/my-app/device" => format!(
+            r#"{{"device_code":{},"user_code":"ABCD","verification_uri":"https://example.com/device","interval":1}}"#,
+            json(DEVICE_CODE, escaped),
+        ),
+        "sso/oauth/my-app/access_token" if POLLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
+            r#"{"error":"authorization_pending"}"#.to_owned()
+        }
+        "sso/oauth/my-app/access_token" | "sso/oauth/access_token" => tokens(ACCESS_TOKEN),
+        "sso/oauth/access_token/refresh" | "api/oauth/my-app/token" => tokens(NEXT_ACCESS_TOKEN),
+        "sso/oauth/refresh_token/revoke" => r#"{"isDeleted":true}"#.to_owned(),
+        "sso/jwt/api/token" | "sso/jwt/api/login" => format!(r#"{{"signature":{}}}"#, json(JWT, escaped)),
+        path if path.starts_with("own/") => format!(r#"{{"secret":{}}}"#, json(OWN, escaped)),
+        path => panic!("{path}"),
+    }
+}
+
+/// Writes a JSON string; if `escaped`, the first letter of each part as a code.
+fn json(text: &str, escaped: bool) -> String {
+    let mut json = String::from("\"");
+    let mut in_part = false;
+    for letter in text.chars() {
+        let begins = letter.is_ascii_alphanumeric() && !in_part;
+        in_part = letter.is_ascii_alphanumeric();
+        match letter {
+            '"' | '\\' => json.extend(['\\', letter]),
+            letter if begins && escaped => json += &format!("\\u{:04x}", u32::from(letter)),
+            letter => json.push(letter),
+        }
+    }
+    json + "\""
+}
