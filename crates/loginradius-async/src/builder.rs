@@ -1,12 +1,33 @@
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use loginradius_proto::{App, Error, Retry};
-use reqwest::{Certificate, Proxy, redirect, retry};
+use loginradius_proto::proxy::{Proxy, ProxySettings};
+use loginradius_proto::{App, Error, Password, Retry};
+use loginradius_transport::rustls::ClientConfig;
+use loginradius_transport::{Roots, client_config};
+use reqwest::{Certificate, redirect, retry};
 
 use crate::client::Client;
-use crate::transport::{Pool, Transport};
+use crate::driver::Driver;
+use crate::resolver::Resolver;
+use crate::route::{self, Peer, Route};
+use crate::transport::{Destination, MAX_TIMEOUT, Pool, Transport};
+
+/// How many lines the headers of a response may have.
+const MAX_HEADERS: usize = 300;
+/// How long a connection is kept for the next request: less than servers and address translators commonly do.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// After this time without a sign of the peer, an idle connection is probed, three times within it.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// How long a kept connection may leave what was sent unacknowledged. It counts below HTTP: a server that takes its time
+/// to respond acknowledges the request all the same. The connections of requests that must not be sent twice wait longer,
+/// for an interruption that passes.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const DEAD_CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of a [`Client`].
 ///
@@ -29,10 +50,17 @@ pub struct ClientBuilder {
     timeout: Duration,
     connect_timeout: Duration,
     retry: Retry,
-    proxy: Option<String>,
+    proxy: ProxySource,
     root_certificates: Option<Vec<u8>>,
     user_agent: Option<String>,
     unmanaged: Option<Box<dyn Fn() -> reqwest::ClientBuilder + Send + Sync>>,
+}
+
+enum ProxySource {
+    /// The environment's, or those of the user's own builder.
+    Default,
+    Url(String),
+    None,
 }
 
 impl Client {
@@ -58,7 +86,7 @@ impl ClientBuilder {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             retry: Retry::default(),
-            proxy: None,
+            proxy: ProxySource::Default,
             root_certificates: None,
             user_agent: None,
             unmanaged: None,
@@ -84,14 +112,24 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a proxy, as in `http://proxy.example.com:3128`. By default the environment's (`HTTPS_PROXY` and so on) or
-    /// those of [your builder](Self::unmanaged_reqwest). Requests to this machine itself never go through a proxy.
+    /// Sets a proxy for all requests, as in `http://proxy.example.com:3128`. [`proxy`](crate::proxy) says which schemes
+    /// there are. Requests to this machine itself never go through a proxy.
+    ///
+    /// By default it is that of the environment, by the variables `https_proxy`, `all_proxy` and `no_proxy`, which are read
+    /// by [`build`](Self::build); or those of [your builder](Self::unmanaged_reqwest).
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = Some(url.into());
+        self.proxy = ProxySource::Url(url.into());
         self
     }
 
-    /// Trusts these root certificates (PEM, one or more) and no others. By default the system's are trusted.
+    /// Sends all requests directly, whatever the environment or [your builder](Self::unmanaged_reqwest) says.
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = ProxySource::None;
+        self
+    }
+
+    /// Trusts these root certificates (PEM, one or more) and no others. By default the system's are trusted: those of
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and Mozilla's if the system has none.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
@@ -114,7 +152,8 @@ impl ClientBuilder {
     /// - a new connection for a request that must not be sent twice;
     /// - a limit of 1 MiB for the body of a response;
     /// - no proxy for requests to this machine itself;
-    /// - [`proxy`](Self::proxy) and [`user_agent`](Self::user_agent), if they are set, in place of the builder's.
+    /// - [`proxy`](Self::proxy), [`without_proxy`](Self::without_proxy) and [`user_agent`](Self::user_agent), if they are
+    ///   set, in place of the builder's.
     ///
     /// What no longer holds, because the builder decides it:
     ///
@@ -122,15 +161,16 @@ impl ClientBuilder {
     /// - certificates: its TLS settings say which are trusted. With `tls_danger_accept_invalid_certs` every certificate
     ///   is, so that anyone on the way can read the tokens;
     /// - names: its resolver may take `localhost` for another machine;
-    /// - connections: its pool limits them;
-    /// - headers: its default headers are sent with every request;
+    /// - connections: its pool limits them, and its settings say when a dead one is noticed;
+    /// - headers: its default headers are sent with every request, and it limits those of a response;
     /// - layers: its connector layers can delay or refuse a connection.
     ///
     /// [`build`](Self::build) refuses no setting with it. [`root_certificates`](Self::root_certificates) replace the
     /// system's, and are trusted besides those that the builder adds. With its `tls_danger_accept_invalid_certs` or a
     /// preconfigured TLS backend they have no effect.
     ///
-    /// The closure is called several times, once for each pool of connections.
+    /// The closure is called several times, once for each pool of connections. What the builder brings runs in a runtime
+    /// of the client's own ([Connections](crate#connections)).
     ///
     /// ```
     /// # use loginradius_async::{App, Client};
@@ -150,29 +190,77 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy is not a URL, the certificates
-    /// are not PEM, the user agent cannot stand in a header, or reqwest refuses its settings.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy that was set, or that the environment
+    /// names for this service, cannot be used, the root certificates cannot be read, the user agent cannot stand in a
+    /// header, or reqwest refuses its settings.
     pub fn build(self) -> Result<Client, Error> {
         let service = self.app.service();
-        let mut pools = Vec::new();
+        let proxies = self.proxy_settings()?;
+        let mut places = Vec::new();
         for base in [service.base(), service.api_host()] {
-            let loopback = base.is_loopback();
-            if pools.iter().all(|pool: &Pool| pool.loopback != loopback) {
-                let pooled = self.client(loopback)?.build().map_err(refused)?;
-                let fresh = self.client(loopback)?.pool_max_idle_per_host(0).build().map_err(refused)?;
-                pools.push(Pool { loopback, pooled, fresh });
-            }
+            let uri = route::uri(base)?;
+            let route = match &proxies {
+                _ if base.is_loopback() => Route::Direct,
+                Some(proxies) => proxies.proxy_for(&uri)?.map_or(Route::Direct, Route::Proxy),
+                None => Route::Unmanaged,
+            };
+            places.push((base, Peer::server(&uri), route));
         }
-        let transport = Transport { pools, timeout: self.timeout };
+        let needs_tls = places.iter().any(|(_, peer, route)| peer.is_tls || route.needs_tls());
+        let tls = self.tls(needs_tls)?;
+        let mut destinations: Vec<Arc<Destination>> = Vec::new();
+        for (base, peer, route) in places {
+            let pool = match destinations.iter().find(|other| other.pool.route == route) {
+                Some(other) => other.pool.clone(),
+                None => self.pool(route, tls.as_deref())?,
+            };
+            destinations.push(Arc::new(Destination { base: base.clone(), peer, pool }));
+        }
+        let transport = Transport { destinations, timeout: self.timeout, driver: Driver::default() };
         Ok(Client::with(self.app, transport, self.timeout, self.retry))
     }
 
-    fn client(&self, loopback: bool) -> Result<reqwest::ClientBuilder, Error> {
+    /// Returns where proxies are read from, or `None` if the user's own builder decides.
+    fn proxy_settings(&self) -> Result<Option<ProxySettings>, Error> {
+        Ok(match &self.proxy {
+            ProxySource::Url(url) => Some(ProxySettings::all(url)?),
+            ProxySource::None => Some(ProxySettings::none()),
+            ProxySource::Default if self.unmanaged.is_some() => None,
+            ProxySource::Default => {
+                let text = |text: OsString| text.to_string_lossy().into_owned();
+                Some(ProxySettings::from_variables(env::vars_os().map(|(name, value)| (text(name), text(value)))))
+            }
+        })
+    }
+
+    /// Makes the TLS settings, which all connections share. Without https anywhere, no root certificates are looked for.
+    fn tls(&self, needs_tls: bool) -> Result<Option<Arc<ClientConfig>>, Error> {
+        let roots = match &self.root_certificates {
+            _ if self.unmanaged.is_some() => None,
+            Some(bytes) => Some(Roots::from_pem(bytes)?),
+            None if needs_tls => Some(Roots::system()?),
+            None => None,
+        };
+        roots.as_ref().map(client_config).transpose()
+    }
+
+    fn pool(&self, route: Route, tls: Option<&ClientConfig>) -> Result<Pool, Error> {
+        let mut pooled = self.client(&route, tls)?;
+        if self.unmanaged.is_none() {
+            pooled = pooled.pool_idle_timeout(IDLE_TIMEOUT);
+            #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+            {
+                pooled = pooled.tcp_user_timeout(DEAD_CONNECTION_TIMEOUT);
+            }
+        }
+        let fresh = self.client(&route, tls)?.pool_max_idle_per_host(0);
+        Ok(Pool { route, pooled: pooled.build().map_err(refused)?, fresh: fresh.build().map_err(refused)? })
+    }
+
+    fn client(&self, route: &Route, tls: Option<&ClientConfig>) -> Result<reqwest::ClientBuilder, Error> {
         let mut builder = match &self.unmanaged {
             Some(builder) => builder(),
-            None => {
-                reqwest::Client::builder().user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            }
+            None => managed(tls),
         };
         builder = builder
             .redirect(redirect::Policy::none())
@@ -180,18 +268,13 @@ impl ClientBuilder {
             .referer(false)
             .https_only(false) // `Service` has seen to it, and knows loopback
             .connection_verbose(false) // It logs every byte, tokens included.
-            .connect_timeout(self.connect_timeout);
+            .connect_timeout(self.connect_timeout.min(MAX_TIMEOUT));
         if let Some(name) = &self.user_agent {
             let name: HeaderValue =
                 name.parse().map_err(|_| Error::configuration("the user agent cannot stand in a header"))?;
             builder = builder.user_agent(name);
         }
-        if let Some(url) = &self.proxy {
-            let unusable = || Error::configuration("the proxy is not a URL such as http://proxy.example.com:3128");
-            // In place of the proxies of the user's own builder, which would come first.
-            builder = builder.no_proxy().proxy(Proxy::all(url).map_err(|_| unusable())?);
-        }
-        if let Some(pem) = &self.root_certificates {
+        if let (Some(pem), Some(_)) = (&self.root_certificates, &self.unmanaged) {
             let unusable = || Error::configuration("the root certificates are not PEM");
             let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unusable())?;
             if certificates.is_empty() {
@@ -199,11 +282,48 @@ impl ClientBuilder {
             }
             builder = builder.tls_certs_only(certificates);
         }
-        if loopback {
-            builder = builder.no_proxy();
-        }
-        Ok(builder)
+        Ok(match route {
+            Route::Unmanaged => builder,
+            // reqwest reads the environment in its own way, and proxies that the user's own builder has come first.
+            Route::Direct => builder.no_proxy(),
+            Route::Proxy(proxy) => builder.no_proxy().proxy(reqwest_proxy(proxy)?),
+        })
     }
+}
+
+/// Returns a builder with the settings of this crate alone, whatever features of reqwest the program turns on.
+fn managed(tls: Option<&ClientConfig>) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_max_headers(MAX_HEADERS)
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .dns_resolver(Resolver)
+        .tcp_nodelay(true)
+        .tcp_keepalive(KEEPALIVE)
+        .tcp_keepalive_interval(KEEPALIVE / 3)
+        .tcp_keepalive_retries(3);
+    match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+        // reqwest would look for the system's certificates.
+        None => builder.tls_backend_rustls().tls_certs_only([]),
+    }
+}
+
+fn reqwest_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, Error> {
+    let result = reqwest::Proxy::all(proxy.to_string())
+        .map_err(|_| Error::configuration(format!("reqwest refuses the proxy {proxy}: use another one")))?;
+    Ok(match (proxy.authorization(), proxy.username()) {
+        (Some(authorization), _) => result.custom_http_auth(authorization),
+        (None, Some(username)) => result.basic_auth(username, proxy.password().map_or("", Password::expose)),
+        (None, None) => result,
+    })
 }
 
 // The closure has no `Debug`, and a proxy's URL can hold a password.

@@ -36,13 +36,30 @@
 //! Every request
 //!
 //! - goes to the addresses of the app's [`Service`] and nowhere else, and follows no redirect;
-//! - goes through no proxy if it is to this machine itself;
-//! - ends by a timeout ([`ClientBuilder::timeout`]);
+//! - goes through the proxy that the environment or [`ClientBuilder::proxy`] asks for ([`proxy`] has the rules), and never
+//!   through one to this machine itself;
+//! - sends no cookie and keeps none, and is HTTP/1.1, whatever features of reqwest the program has turned on;
+//! - ends by a timeout, whatever the server sends ([`ClientBuilder::timeout`]);
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): reqwest's own retries are off;
 //! - goes over a new connection if it must not be sent twice;
-//! - fails if its response is longer than 1 MiB.
+//! - fails if its response is longer than 1 MiB, or has more than 300 header lines.
 //!
 //! Futures are `Send`, and need a tokio runtime with its time and I/O enabled.
+//!
+//! # Connections
+//!
+//! A client reads and writes its connections on a thread of its own, `loginradius-http`, which begins with the first
+//! request and ends with the last clone of the client. So a server that sends without end holds up nothing on your runtime,
+//! and a client can be used from several runtimes, of which some are idle or have ended. Make one client for each app,
+//! and clone it.
+//!
+//! # Certificates and cryptography
+//!
+//! The roots of the system are trusted, those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and
+//! Mozilla's if the system has none; or those of [`ClientBuilder::root_certificates`] alone. A client that reaches only
+//! http addresses of this machine looks for none.
+//!
+//! TLS is rustls, with the crypto provider that the program has installed, or aws-lc-rs if it has installed none.
 //!
 //! # Cancellation and shutdown
 //!
@@ -68,7 +85,7 @@
 //! consumed the refresh token and not have stored the next one: then the session is lost, and its user has to sign in
 //! again.
 //!
-//! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time.
+//! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time, and anywhere.
 //!
 //! # Logs
 //!
@@ -78,7 +95,11 @@
 mod builder;
 mod client;
 mod device_login;
+mod driver;
+mod failure;
 mod receiver;
+mod resolver;
+mod route;
 mod session;
 mod transport;
 
@@ -87,11 +108,11 @@ pub use client::Client;
 pub use device_login::DeviceLogin;
 pub use loginradius_proto::session::{AdoptionReason, EndReason, SessionEvent, SessionPolicy};
 pub use loginradius_proto::{
-    AccessToken, Api, ApiError, App, AuthorizationCode, BaseUrl, Body, BodyFormat, Call, ChallengeMethod,
-    ClientAuthentication, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow, DeviceProgress, Dialect, Endpoint, Error,
-    ErrorKind, FieldError, Flow, IdToken, Jwt, Nonce, Password, PendingDevice, RefreshToken, RequestBuilder,
-    ResponseReader, Retry, RevocationKey, Seed, SendOptions, Service, Step, TokenSet, UserAction, browser, http, jwt,
-    oauth, redacted,
+    AccessToken, Api, ApiError, App, AuthorizationCode, BaseUrl, Body, BodyFormat, Call, CertificateFault,
+    ChallengeMethod, ClientAuthentication, ClientSecret, CodeVerifier, ConnectFailure, DeviceCode, DeviceFlow,
+    DeviceProgress, Dialect, Endpoint, Error, ErrorKind, FieldError, Flow, IdToken, Jwt, Nonce, Password,
+    PendingDevice, ProxyFault, RefreshToken, RequestBuilder, ResponseReader, Retry, RevocationKey, Seed, SendOptions,
+    Service, Step, TokenSet, UserAction, browser, http, jwt, oauth, proxy, redacted,
 };
 pub use loginradius_store as store;
 pub use receiver::LoopbackReceiver;

@@ -1,27 +1,45 @@
 //! One request over reqwest, and what became of it.
 
 use std::fmt;
-use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderValue, Method, Request, Response};
-use loginradius_proto::{App, Body, BodyBuffer, Error, SendOptions};
+use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, Error, SendOptions};
+use loginradius_transport::receive;
+
+use crate::driver::Driver;
+use crate::failure::failure;
+use crate::route::{Peer, Route};
 
 /// Timers are later than this only in a process that did not run.
 const SUSPENSION_THRESHOLD: Duration = Duration::from_millis(100);
 /// How long it takes to read what has already arrived.
 const LATE_READ_TIMEOUT: Duration = Duration::from_millis(500);
+/// The most pieces of a response that are read: one of a single byte takes dozens in memory.
+const MAX_PIECES: usize = 1 << 16;
+/// What "never" is cut to, so that an instant can be computed.
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);
 
 pub(crate) struct Transport {
-    pub(crate) pools: Vec<Pool>,
+    pub(crate) destinations: Vec<Arc<Destination>>,
     pub(crate) timeout: Duration,
+    pub(crate) driver: Driver,
 }
 
-/// The connections to the addresses of this machine itself, which no proxy is asked for, or to all others.
+/// One of the service's two base URLs, and how it is reached.
+pub(crate) struct Destination {
+    pub(crate) base: BaseUrl,
+    pub(crate) peer: Peer,
+    pub(crate) pool: Pool,
+}
+
+/// The connections by one route.
+#[derive(Clone)]
 pub(crate) struct Pool {
-    pub(crate) loopback: bool,
+    pub(crate) route: Route,
     pub(crate) pooled: reqwest::Client,
     /// For requests that a connection which dies in the pool would lose.
     pub(crate) fresh: reqwest::Client,
@@ -35,28 +53,32 @@ impl Transport {
         options: SendOptions,
     ) -> Result<Response<Body>, Error> {
         let base = app.service().base_of(request.uri());
-        let Some(pool) = base.and_then(|base| self.pools.iter().find(|pool| pool.loopback == base.is_loopback()))
-        else {
+        let Some(destination) = base.and_then(|base| self.destinations.iter().find(|there| there.base == *base)) else {
             return Err(Error::misuse(
                 "the flow's app is at another address than the client's: use a client of that app",
             ));
         };
-        let client = if options.fresh_connection { &pool.fresh } else { &pool.pooled };
-        let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout);
+        let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout).min(MAX_TIMEOUT);
         // The memory of the body is overwritten when its last clone is dropped.
         let mut request = reqwest::Request::try_from(request.map(Bytes::from_owner))
             .map_err(|_| Error::configuration("the operation's address is not a URL"))?;
         set_length(&mut request);
+        // What a server encodes all the same is decoded on receipt, within the limit.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let deadline = tokio::time::Instant::now() + timeout;
-        let mut exchange = pin!(exchange(client, request));
+        let exchange = exchange(Arc::clone(destination), options.fresh_connection, request);
+        let mut exchange = self.driver.start(exchange).await?;
         if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
-            return outcome;
+            return outcome??.finish();
         }
         // If that is noticed late, this process was suspended, and a response that has arrived is still to be read.
         if deadline.elapsed() > SUSPENSION_THRESHOLD
-            && let Ok(outcome) = tokio::time::timeout(LATE_READ_TIMEOUT, exchange).await
+            && let Ok(outcome) = tokio::time::timeout(LATE_READ_TIMEOUT, &mut exchange).await
         {
-            return outcome;
+            return outcome??.finish();
+        }
+        if exchange.give_up() {
+            return Err(Error::not_sent("the time was over before a connection was asked for"));
         }
         Err(Error::outcome_unknown("the response took longer than the timeout"))
     }
@@ -69,16 +91,51 @@ impl fmt::Debug for Transport {
     }
 }
 
-async fn exchange(client: &reqwest::Client, request: reqwest::Request) -> Result<Response<Body>, Error> {
+/// A response as it came.
+struct Received {
+    response: Response<()>,
+    at: SystemTime,
+    pieces: Vec<Bytes>,
+}
+
+/// Sends a request and reads its response, up to the first piece beyond the limit. It runs on the thread that all
+/// connections share, so copying and decoding are the caller's: [`Received::finish`].
+async fn exchange(
+    destination: Arc<Destination>,
+    fresh_connection: bool,
+    request: reqwest::Request,
+) -> Result<Received, Error> {
+    let Destination { peer, pool, .. } = &*destination;
+    let failure = |error| failure(error, peer, pool.route.proxy());
+    let client = if fresh_connection { &pool.fresh } else { &pool.pooled };
     let mut incoming = client.execute(request).await.map_err(failure)?;
-    let mut body = BodyBuffer::new();
-    while let Some(chunk) = incoming.chunk().await.map_err(failure)? {
-        body.push(&chunk)?;
+    let at = SystemTime::now();
+    let (mut pieces, mut length) = (Vec::new(), 0);
+    while length <= Body::LIMIT
+        && let Some(piece) = incoming.chunk().await.map_err(failure)?
+    {
+        if pieces.len() == MAX_PIECES {
+            return Err(Error::outcome_unknown("the response is in too many pieces, and was not read to its end"));
+        }
+        length += piece.len();
+        pieces.push(piece);
+        // Small pieces may never make this task wait, and others have their turn only then.
+        tokio::task::consume_budget().await;
     }
-    let mut response = Response::new(body.into_body());
+    let mut response = Response::new(());
     *response.status_mut() = incoming.status();
     *response.headers_mut() = std::mem::take(incoming.headers_mut());
-    Ok(response)
+    Ok(Received { response, at, pieces })
+}
+
+impl Received {
+    fn finish(self) -> Result<Response<Body>, Error> {
+        let mut body = BodyBuffer::new();
+        for piece in self.pieces {
+            body.push(&piece)?;
+        }
+        receive(self.response.map(|()| body.into_body()), self.at)
+    }
 }
 
 /// Sets the length of a body that is empty, which reqwest leaves out: some servers require it (RFC 9110, section 8.6,
@@ -89,13 +146,4 @@ fn set_length(request: &mut reqwest::Request) {
     if has_content && is_empty {
         request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-}
-
-/// What reqwest's error says of the request: *not sent* only if that is certain.
-///
-/// `is_connect` covers resolving, connecting, a proxy's refusal and the TLS handshake, timeouts of these
-/// included; the request is written after that.
-fn failure(error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    if error.is_connect() { Error::not_sent(error) } else { Error::outcome_unknown(error) }
 }

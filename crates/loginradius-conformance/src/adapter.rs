@@ -148,6 +148,8 @@ pub struct Settings {
     pub root_certificates: Option<String>,
     /// `proxy`.
     pub proxy: Option<String>,
+    /// `without_proxy`, called after `proxy`.
+    pub without_proxy: bool,
     /// `user_agent`.
     pub user_agent: Option<String>,
 }
@@ -161,6 +163,7 @@ impl Default for Settings {
             retry: Retry::OFF,
             root_certificates: None,
             proxy: None,
+            without_proxy: false,
             user_agent: None,
         }
     }

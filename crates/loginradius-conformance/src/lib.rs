@@ -11,6 +11,7 @@ mod adapter;
 mod browser;
 mod canary;
 mod cases;
+mod certificates;
 #[doc(hidden)]
 pub mod child;
 mod connecting;
@@ -20,8 +21,11 @@ mod device_login_handle;
 mod dialects;
 mod environment;
 mod faults;
+mod floods;
+mod headers;
 mod matrix;
 mod misbehaviour;
+mod names;
 mod operations;
 mod own_endpoints;
 mod proxies;
@@ -46,6 +50,8 @@ pub use browser::receivers::cases as browser_receivers_cases;
 #[doc(hidden)]
 pub use canary::cases as canary_cases;
 #[doc(hidden)]
+pub use certificates::cases as certificates_cases;
+#[doc(hidden)]
 pub use connecting::cases as connecting_cases;
 #[doc(hidden)]
 pub use deadlines::cases as deadlines_cases;
@@ -58,9 +64,15 @@ pub use dialects::cases as dialects_cases;
 #[doc(hidden)]
 pub use environment::cases as environment_cases;
 #[doc(hidden)]
+pub use floods::cases as floods_cases;
+#[doc(hidden)]
+pub use headers::cases as headers_cases;
+#[doc(hidden)]
 pub use matrix::cases as matrix_cases;
 #[doc(hidden)]
 pub use misbehaviour::cases as misbehaviour_cases;
+#[doc(hidden)]
+pub use names::cases as names_cases;
 #[doc(hidden)]
 pub use own_endpoints::cases as own_endpoints_cases;
 #[doc(hidden)]
@@ -85,6 +97,7 @@ pub use settings::cases as settings_cases;
 pub use loginradius_emulator as emulator;
 
 pub use adapter::{Adapter, BoxError, DeviceLogin, Settings};
+pub use floods::Flood;
 pub use operations::secrets;
 pub use receiver::Receiver;
 pub use server::{BlackHole, Peer, Request, Server};
@@ -135,6 +148,18 @@ macro_rules! suite {
         }
         mod settings {
             $crate::settings!($adapter);
+        }
+        mod certificates {
+            $crate::certificates!($adapter);
+        }
+        mod floods {
+            $crate::floods!($adapter);
+        }
+        mod headers {
+            $crate::headers!($adapter);
+        }
+        mod names {
+            $crate::names!($adapter);
         }
         mod sessions {
             mod basics {

@@ -171,7 +171,7 @@ fn a_308_is_not_followed<A: Adapter>() {
     check_redirect::<A>(308);
 }
 
-const SHORT_TIMEOUT: Duration = Duration::from_millis(80);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Checks that an operation takes one timeout, or two if it is repeatable.
 fn check_timeout<A: Adapter>(fault: Fault) {

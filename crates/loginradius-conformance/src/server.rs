@@ -1,7 +1,7 @@
 //! A server on a bare socket, which does what its test says and nothing more.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::adapter::Adapter;
 /// The timeout of each read and write, after which a connection's thread ends: longer than any client here waits.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server on 127.0.0.1 that records its requests. Dropping it closes its port.
+/// A server on this machine, at 127.0.0.1 by default, that records its requests. Dropping it closes its port.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -49,7 +49,13 @@ pub struct BlackHole {
 }
 
 impl BlackHole {
-    /// Opens one, or returns `None` on a system where that is not known to work.
+    /// Opens one at a free port, or returns `None` on a system where that is not known to work.
+    #[must_use]
+    pub fn open() -> Option<Self> {
+        Self::at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Opens one at that address, or returns `None` if it is taken.
     ///
     /// Connections wait in a queue until they are accepted; if it is full, a new one is not even refused. How to fill the
     /// queue differs between systems.
@@ -58,12 +64,13 @@ impl BlackHole {
     ///
     /// If the operating system refuses a socket.
     #[must_use]
-    pub fn open() -> Option<Self> {
+    pub fn at(address: SocketAddr) -> Option<Self> {
         if !cfg!(target_os = "linux") {
             return None;
         }
-        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let domain = socket2::Domain::for_address(address);
+        let listener = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&address.into()).ok()?;
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap().as_socket().unwrap();
         let mut queue = Vec::new();
@@ -87,7 +94,11 @@ impl Server {
     ///
     /// If the operating system refuses a socket or a thread.
     pub fn start(serve: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), serve)
+    }
+
+    fn start_at(address: IpAddr, serve: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Log::default());
         let (serve, shared) = (Arc::new(serve), Arc::clone(&log));
@@ -115,7 +126,14 @@ impl Server {
 
     /// Starts a server that sends the bytes of `respond` for each request.
     pub fn responding(respond: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self::start(move |peer| {
+        Self::responding_at(Ipv4Addr::LOCALHOST.into(), respond)
+    }
+
+    pub(crate) fn responding_at(
+        address: IpAddr,
+        respond: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at(address, move |peer| {
             while let Some(request) = peer.request() {
                 if peer.send(&respond(&request)).is_err() {
                     break;
@@ -134,6 +152,10 @@ impl Server {
     #[must_use]
     pub fn https_url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Returns the requests that arrived whole, oldest first.
@@ -214,9 +236,14 @@ impl Peer {
         // Piece by piece, so that the count is close to what a client has taken.
         for piece in bytes.chunks(16 << 10) {
             self.stream().write_all(piece)?;
-            self.log.written.fetch_add(piece.len() as u64, Ordering::SeqCst);
+            self.count(piece.len());
         }
         Ok(())
+    }
+
+    /// Counts bytes as written that went out by another way.
+    pub(crate) fn count(&self, written: usize) {
+        self.log.written.fetch_add(written as u64, Ordering::SeqCst);
     }
 
     /// Waits for the client to close.

@@ -3,13 +3,29 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
 use crate::operations::success;
 use crate::server::{Peer, Server, json, read_request};
+
+/// Who has issued a server's certificate.
+#[derive(Clone, Copy)]
+pub(crate) enum Issuer {
+    /// [`Tls::root`].
+    Authority,
+    Itself,
+}
+
+/// When a server's certificate is valid.
+#[derive(Clone, Copy)]
+pub(crate) enum Validity {
+    Past,
+    Now,
+    Future,
+}
 
 /// A certificate authority that no system trusts, and a server certificate that it has issued.
 #[derive(Debug)]
@@ -27,21 +43,43 @@ impl Tls {
     /// If no certificate can be made.
     #[must_use]
     pub fn of(names: &[&str]) -> Self {
-        Self::with(names, rustls::ALL_VERSIONS, false)
+        Self::made(names, Issuer::Authority, Validity::Now)
+    }
+
+    /// Makes a certificate for these names and addresses of that issuer, valid at that time.
+    pub(crate) fn made(names: &[&str], issuer: Issuer, validity: Validity) -> Self {
+        Self::with(names, issuer, validity, rustls::ALL_VERSIONS, false)
     }
 
     /// Makes a server that requires a client certificate of the same authority.
     pub(crate) fn requiring_a_client_certificate(version: &'static SupportedProtocolVersion) -> Self {
-        Self::with(&["127.0.0.1"], &[version], true)
+        Self::with(&["127.0.0.1"], Issuer::Authority, Validity::Now, &[version], true)
     }
 
-    fn with(names: &[&str], versions: &[&'static SupportedProtocolVersion], client_certificates: bool) -> Self {
+    fn with(
+        names: &[&str],
+        issuer: Issuer,
+        validity: Validity,
+        versions: &[&'static SupportedProtocolVersion],
+        client_certificates: bool,
+    ) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate for self-signed if its subject has the issuer's name.
+        authority.distinguished_name.push(DnType::CommonName, "loginradius-conformance authority");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let mut certificate = CertificateParams::new(names).unwrap();
+        match validity {
+            Validity::Past => certificate.not_after = date_time_ymd(2001, 1, 1),
+            Validity::Now => {}
+            Validity::Future => certificate.not_before = date_time_ymd(4001, 1, 1),
+        }
+        let certificate = match issuer {
+            Issuer::Authority => certificate.signed_by(&key, &authority).unwrap(),
+            Issuer::Itself => certificate.self_signed(&key).unwrap(),
+        };
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config =

@@ -77,7 +77,7 @@ fn no_failure_ends_a_session<A: Adapter>() {
 
 /// It is returned although its early refresh fails.
 fn no_failure_costs_an_unexpired_token<A: Adapter>() {
-    let fixture = Fixture::<A>::graceful(&Settings { timeout: Duration::from_millis(60), ..Settings::default() });
+    let fixture = Fixture::<A>::graceful(&Settings { timeout: Duration::from_millis(150), ..Settings::default() });
     for (number, (fault, _)) in faults().into_iter().enumerate() {
         let name = format!("{number} {fault:?}");
         let (session, token) = fixture.signed_in(&name, Age::RefreshDue);

@@ -1,0 +1,131 @@
+//! What reqwest's errors say of a request.
+
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::iter;
+
+use http::StatusCode;
+use loginradius_proto::proxy::Proxy;
+use loginradius_proto::{ConnectFailure, Error, ProxyFault};
+use loginradius_transport::{rustls, tls_failure};
+
+use crate::route::Peer;
+
+type Cause<'e> = &'e (dyn StdError + 'static);
+
+/// Returns what reqwest's error says of a request to that peer: *not sent* only if that is certain.
+///
+/// `is_connect` covers resolving, connecting, a proxy's refusal and the TLS handshake, timeouts of these included; the
+/// request is written after that.
+pub(crate) fn failure(error: reqwest::Error, peer: &Peer, proxy: Option<&Proxy>) -> Error {
+    let error = error.without_url();
+    if !error.is_connect() {
+        return Error::outcome_unknown(error);
+    }
+    let causes: Vec<_> = iter::successors(error.source(), |cause| below(*cause)).collect();
+    let failure = match proxy {
+        Some(proxy) => through_proxy(&error, &causes, peer, proxy),
+        None => direct(&error, &causes, peer),
+    };
+    match failure {
+        Some(failure) => Error::not_connected(failure),
+        None => Error::not_sent(error),
+    }
+}
+
+/// Returns the cause of a cause. An `io::Error` leaves out the error inside of it.
+fn below(cause: Cause<'_>) -> Option<Cause<'_>> {
+    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => cause.source(),
+    }
+}
+
+fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<ConnectFailure> {
+    let address = peer.address();
+    if error.is_dns() {
+        return Some(ConnectFailure::NameNotFound { host: peer.host.clone() });
+    }
+    if let Some(error) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return tls_failure(error, &peer.host, &address);
+    }
+    if error.is_timeout() {
+        return Some(ConnectFailure::TimedOut { address });
+    }
+    let kinds = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds.into_iter().find_map(|kind| match kind {
+        ErrorKind::ConnectionRefused => Some(ConnectFailure::Refused { address: address.clone() }),
+        ErrorKind::HostUnreachable
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::NetworkDown
+        | ErrorKind::AddrNotAvailable => Some(ConnectFailure::Unreachable { address: address.clone() }),
+        ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+            if peer.is_tls =>
+        {
+            Some(ConnectFailure::Interrupted { address: address.clone() })
+        }
+        _ => None,
+    })
+}
+
+/// hyper-util's errors of proxies have no public type, but words of their own.
+fn through_proxy(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer, proxy: &Proxy) -> Option<ConnectFailure> {
+    let fault = |fault| Some(ConnectFailure::Proxy { proxy: proxy.to_string(), fault });
+    let refused = |words: &str| fault(ProxyFault::Refused(words.to_owned()));
+    let proxy_peer = Peer::proxy(proxy);
+    let unconnected = |failure| fault(ProxyFault::Unconnected(Box::new(failure)));
+    for cause in causes {
+        let text = cause.to_string();
+        return match text.split_once(" error: ") {
+            Some(("tunnel", "failed to create underlying connection")) => match direct(error, causes, &proxy_peer) {
+                Some(failure) => unconnected(failure),
+                None => refused("no connection to it came about"),
+            },
+            Some(("SOCKS", "failed to create underlying connection")) => {
+                unconnected(socks_unconnected(*cause, &proxy_peer))
+            }
+            Some(("tunnel", "proxy authorization required")) => {
+                fault(ProxyFault::CredentialsRefused(Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED)))
+            }
+            Some((
+                "SOCKS",
+                "credentials not accepted"
+                | "server does not support user/pass authentication"
+                | "server implements authentication incorrectly",
+            )) => fault(ProxyFault::CredentialsRefused(None)),
+            Some(("tunnel" | "SOCKS", "proxy response headers too long" | "failed parsing server response")) => {
+                fault(ProxyFault::NotAProxy)
+            }
+            Some(("tunnel", "unsuccessful")) => refused("it did not respond with HTTP 200"),
+            Some((
+                "tunnel" | "SOCKS",
+                "unexpected end of file" | "io error establishing tunnel" | "io error during SOCKS handshake",
+            )) => refused("it broke the connection off"),
+            Some(("tunnel" | "SOCKS", words)) => refused(words),
+            _ => continue,
+        };
+    }
+    match direct(error, causes, peer)? {
+        // Whose silence it was is not said; the proxy is the one that was connected to.
+        ConnectFailure::TimedOut { .. } => unconnected(ConnectFailure::TimedOut { address: proxy_peer.address() }),
+        failure => Some(failure),
+    }
+}
+
+/// Reads the cause of a SOCKS error out of its `Debug`: hyper-util leaves it out of the sources.
+fn socks_unconnected(cause: Cause<'_>, proxy: &Peer) -> ConnectFailure {
+    let address = proxy.address();
+    let text = format!("{cause:?}");
+    if text.contains("dns error") {
+        ConnectFailure::NameNotFound { host: proxy.host.clone() }
+    } else if text.contains("kind: ConnectionRefused") {
+        ConnectFailure::Refused { address }
+    } else if text.contains("TimedOut") {
+        ConnectFailure::TimedOut { address }
+    } else {
+        ConnectFailure::Unreachable { address }
+    }
+}

@@ -1,0 +1,136 @@
+//! Headers that servers write in ways of their own, and what a client must not send back.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use loginradius_proto::ErrorKind;
+
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::operations::{Operation, app, success};
+use crate::server::{Server, json, response};
+
+/// RFC 9112, section 5.2: a user agent must read a folded line. The others are mistakes of servers and of what is in
+/// between.
+fn header_lines_of_any_form_are_read<A: Adapter>() {
+    let many = |count: usize| "X-A: b\r\n".repeat(count - 1); // `Content-Length` is one as well
+    let table = [
+        ("a folded line", "X-A: b\r\n c\r\n\td\r\n".to_owned()),
+        ("a folded line that is empty", "X-A: b\r\n \r\n".to_owned()),
+        ("150 lines", many(150)),
+        ("300 lines", many(300)),
+        ("a space before the colon", "X-A : b\r\n".to_owned()),
+        ("a tab before the colon", "X-A\t: b\r\n".to_owned()),
+        ("bytes that are no text", "X-A: \u{e9}\u{20ac}\r\n".to_owned()),
+        ("an empty value", "X-A:\r\n".to_owned()),
+    ];
+    for (name, headers) in table {
+        let server = Server::responding(move |_| response("200 OK", &headers, &success()));
+        let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+        for operation in [Operation::<A>::refresh(), Operation::jwt()] {
+            (operation.call)(&client).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        }
+        assert_eq!(server.requests().len(), 2, "{name}");
+    }
+
+    let headers = many(301);
+    let server = Server::responding(move |_| response("200 OK", &headers, &success()));
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::OutcomeUnknown, 1), "301 lines: {error:?}");
+}
+
+/// None of them was asked for.
+fn content_codings_are_decoded_or_refused<A: Adapter>() {
+    let plain = success().into_bytes();
+    let encoded = gzip(&plain);
+    let table = [
+        ("gzip", encoded.clone(), None),
+        ("GZIP", encoded.clone(), None),
+        ("x-gzip", encoded.clone(), None),
+        (" gzip ", encoded, None),
+        ("identity", plain.clone(), None),
+        ("gzip", plain.clone(), None), // as it comes from a proxy that has decoded it
+        ("br", plain.clone(), Some(ErrorKind::OutcomeUnknown)),
+        ("zstd", plain.clone(), Some(ErrorKind::OutcomeUnknown)),
+        ("deflate", plain, Some(ErrorKind::OutcomeUnknown)),
+    ];
+    for (coding, body, expected) in table {
+        let server = Server::responding(move |_| {
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {length}\r\n\r\n");
+            [head.as_bytes(), &body].concat()
+        });
+        let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+        let result = (Operation::<A>::refresh().call)(&client);
+        assert_eq!(result.as_ref().err().map(|error| error.kind()), expected, "{coding}: {result:?}");
+        assert_eq!(server.requests().len(), 1, "{coding}");
+    }
+}
+
+/// As some servers send it with a response to a revocation.
+fn an_empty_body_may_be_said_to_be_encoded<A: Adapter>() {
+    for coding in ["gzip", "br"] {
+        let server = Server::responding(move |_| response("200 OK", &format!("Content-Encoding: {coding}\r\n"), ""));
+        let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+        let revoke = Operation::<A>::all().into_iter().find(|operation| operation.name == "revoke").unwrap();
+        (revoke.call)(&client).unwrap_or_else(|error| panic!("{coding}: {error:?}"));
+        assert_eq!(server.requests().len(), 1, "{coding}");
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// One client serves many users: what a server sets for one of them must not go out for another.
+fn no_cookie_is_sent_and_no_coding_is_asked_for<A: Adapter>() {
+    let server = Server::responding(|request| {
+        let cookies = format!(
+            "Set-Cookie: user=ada{}; Path=/; Max-Age=3600\r\nSet-Cookie2: a=b\r\nAccept-CH: DPR\r\n",
+            request.connection
+        );
+        [response("200 OK", &cookies, &success())].concat()
+    });
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for _user in ["ada", "grace"] {
+        for operation in Operation::<A>::all() {
+            (operation.call)(&client).unwrap();
+        }
+    }
+    let requests = server.requests();
+    assert_eq!(requests.len(), 20);
+    for request in requests {
+        let head = request.head.to_ascii_lowercase();
+        assert!(!head.contains("\r\ncookie") && !head.contains("user=ada"), "{head}");
+        assert_eq!(head.matches("\r\naccept-encoding:").count(), 1, "{head}");
+        assert!(head.contains("\r\naccept-encoding: identity\r\n"), "{head}");
+    }
+    let printed = format!("{client:?}{client:#?}");
+    assert!(!printed.contains("user=ada"), "{printed}");
+}
+
+/// HTTP/1.0 closes after each response, unless told otherwise.
+fn an_old_version_of_http_is_read<A: Adapter>() {
+    let server = Server::start(|peer| {
+        if peer.request().is_some() {
+            let text = String::from_utf8(json("200 OK", &success())).unwrap();
+            let _ = peer.send(text.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
+        }
+    });
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{}: {error:?}", operation.name));
+    }
+}
+
+cases!(($) headers headers_cases {
+    header_lines_of_any_form_are_read,
+    content_codings_are_decoded_or_refused,
+    an_empty_body_may_be_said_to_be_encoded,
+    no_cookie_is_sent_and_no_coding_is_asked_for,
+    an_old_version_of_http_is_read,
+});

@@ -1,0 +1,43 @@
+//! A name with several addresses, of which some are dead.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use crate::adapter::{Adapter, Settings};
+use crate::cases::cases;
+use crate::operations::{Operation, app, success};
+use crate::server::{BlackHole, Server, json};
+
+/// RFC 8305 gives an address 250 ms before the next one is tried as well.
+const SOON: Duration = Duration::from_secs(1);
+
+/// `localhost` has an address in each family.
+fn a_dead_address_of_localhost_costs_a_fraction_of_a_second<A: Adapter>() {
+    let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    if TcpListener::bind((v6, 0)).is_err() {
+        println!("skipped: this machine has no ::1");
+        return;
+    }
+    for (alive, dead) in [(v4, v6), (v6, v4)] {
+        for is_silent in [false, BlackHole::open().is_some()] {
+            let start = || Server::responding_at(alive, |_| json("200 OK", &success()));
+            let (mut server, mut silent) = (start(), None);
+            while is_silent && silent.is_none() {
+                // Another test may have the port.
+                server = start();
+                silent = BlackHole::at((dead, server.port()).into());
+            }
+            let url = format!("http://localhost:{}", server.port());
+            let client = A::new(app(&url), &Settings::default()).unwrap();
+            for operation in [Operation::<A>::refresh(), Operation::jwt()] {
+                let start = Instant::now();
+                (operation.call)(&client).unwrap_or_else(|error| panic!("{dead} is dead: {error:?}"));
+                assert!(start.elapsed() < SOON, "{dead} is dead, silent: {is_silent}: {:?}", start.elapsed());
+            }
+        }
+    }
+}
+
+cases!(($) names names_cases {
+    a_dead_address_of_localhost_costs_a_fraction_of_a_second,
+});
