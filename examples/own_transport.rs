@@ -3,9 +3,9 @@
 //!
 //!     cargo run --example own_transport
 //!
-//! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. Its HTTP is what a client needs
-//! (RFC 9112): a connection for each request, all bounded in time and size, and nothing that is kept from one request for
-//! the next, such as a cookie.
+//! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. Its HTTP is what a client
+//! needs (RFC 9112): a connection for each request, all bounded in time and size, and nothing that is kept from one
+//! request for the next, such as a cookie.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -101,8 +101,8 @@ fn read_section(section: &Section<'_>) -> Option<Entry> {
     Some(Entry::Certificate(CertificateDer::from(certificate.whole.to_vec())))
 }
 
-/// Reads what OpenSSL puts behind a certificate that it calls trusted (`X509_CERT_AUX`): for what it is trusted, and for
-/// what not. System bundles list distrusted certificates like this.
+/// Reads what OpenSSL puts behind a certificate that it calls trusted (`X509_CERT_AUX`): for what it is trusted, and
+/// for what not. System bundles list distrusted certificates like this.
 fn is_trusted_for_servers(mut settings: &[u8]) -> bool {
     const SERVER_AUTHENTICATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0];
@@ -126,7 +126,8 @@ fn read_der(file: &[u8]) -> Result<Entry, &'static str> {
         Some(first) if first.tag == INTEGER && first.content == [3] => Err(PKCS_12),
         Some(first) if first.tag == INTEGER => Err(PRIVATE_KEY),
         Some(first) if first.tag == OBJECT_IDENTIFIER => Err(PKCS_7),
-        // A request begins with its version, which is 0, and a certificate with its version as `[0]` or its serial number.
+        // A request begins with its version, which is 0, and a certificate with its version as `[0]` or its serial
+        // number.
         Some(first) if first.content.starts_with(&[INTEGER, 1, 0]) => Err(CERTIFICATE_REQUEST),
         _ if !rest.is_empty() => Ok(Entry::Damaged("has bytes after its end")),
         _ => Ok(Entry::Certificate(CertificateDer::from(element.whole.to_vec()))),

@@ -14,8 +14,8 @@ use crate::verifier::SelfSigned;
 /// Pass it errors of the handshake alone, when no request has been written yet: plain text that gets into a connection
 /// later causes the same error as a port without TLS.
 ///
-/// `host` is whose certificate it should be; `address` is what was connected to, with its port. It also reads the errors
-/// of TLS settings that are not [`client_config`](crate::client_config)'s.
+/// `host` is whose certificate it should be; `address` is what was connected to, with its port. It also reads the
+/// errors of TLS settings that are not [`client_config`](crate::client_config)'s.
 ///
 /// ```
 /// use loginradius_transport::rustls::{CertificateError, Error, InvalidMessage};
@@ -53,8 +53,8 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
         )
         | Error::AlertReceived(Alert::InsufficientSecurity) => refused("no encryption in common"),
         Error::PeerIncompatible(_) => refused("the server lacks something that is required here"),
-        // Of all alerts those that respond to the first message. Others may come after the handshake: in TLS 1.3 a server
-        // refuses the client's certificate late.
+        // Of all alerts those that respond to the first message. Others may come after the handshake: in TLS 1.3 a
+        // server refuses the client's certificate late.
         Error::AlertReceived(Alert::HandshakeFailure) => refused("the server refused the handshake"),
         Error::AlertReceived(Alert::UnrecognisedName) => refused("the server does not know the host's name"),
         Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {

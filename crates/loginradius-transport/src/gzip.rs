@@ -177,8 +177,8 @@ mod tests {
         [header, &pack(bits.iter().copied()), &crc_32(text).to_le_bytes(), &length.to_le_bytes()].concat()
     }
 
-    /// The beginning of a block with codes of its own: how many symbols each has, and how the lengths of their codes are
-    /// written.
+    /// The beginning of a block with codes of its own: how many symbols each has, and how the lengths of their codes
+    /// are written.
     fn codes(text_count: u32, distance_count: u32, lengths: &[(u32, u32)]) -> Vec<(u32, u32)> {
         const ORDER: [u32; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
         let length = |symbol| lengths.iter().find(|(known, _)| *known == symbol).map_or(0, |(_, length)| *length);

@@ -1,9 +1,9 @@
 //! Deflate ([RFC 1951]), for responses that hold tokens and come from whoever is at the other end.
 //!
 //! The decoders at hand fit neither. They keep the last 32 KiB of the text in a window, and free it as it is; which of
-//! them a program gets depends on the features that its other crates turn on. The default one builds its tables anew for
-//! each block, so a megabyte of empty blocks takes it ten seconds. This one writes into the output alone, and its work is
-//! in proportion to its input and output.
+//! them a program gets depends on the features that its other crates turn on. The default one builds its tables anew
+//! for each block, so a megabyte of empty blocks takes it ten seconds. This one writes into the output alone, and its
+//! work is in proportion to its input and output.
 //!
 //! [RFC 1951]: https://www.rfc-editor.org/rfc/rfc1951
 

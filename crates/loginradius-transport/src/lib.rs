@@ -1,8 +1,8 @@
 //! What a transport of LoginRadius requests needs below HTTP: trust, TLS, the causes of failures, and decoding.
 //!
-//! `loginradius-blocking` and `loginradius-async` are built on this crate, so both trust the same root certificates, and
-//! say the same of the same failure. You need it for [a transport of your own](loginradius_proto::Flow#a-transport) that
-//! speaks TLS by [rustls].
+//! `loginradius-blocking` and `loginradius-async` are built on this crate, so both trust the same root certificates,
+//! and say the same of the same failure. You need it for [a transport of your own](loginradius_proto::Flow#a-transport)
+//! that speaks TLS by [rustls].
 //!
 //! | to | use |
 //! | --- | --- |
@@ -53,17 +53,17 @@
 //! assert_eq!(
 //!     error.to_string(),
 //!     format!(
-//!         "could not connect ({address} does not speak TLS, but probably plain http), so nothing was sent: correct the \
-//!          port, or check for a proxy in between",
+//!         "could not connect ({address} does not speak TLS, but probably plain http), so nothing was sent: correct \
+//!          the port, or check for a proxy in between",
 //!     ),
 //! );
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Then it sends the request with `Accept-Encoding: identity`, reads at most [`Body::LIMIT`](loginradius_proto::Body::LIMIT)
-//! bytes of a body, and passes the response through [`receive`]. `own_transport.rs` in the project's examples is the whole
-//! of one.
+//! Then it sends the request with `Accept-Encoding: identity`, reads at most
+//! [`Body::LIMIT`](loginradius_proto::Body::LIMIT) bytes of a body, and passes the response through [`receive`].
+//! `own_transport.rs` in the project's examples is the whole of one.
 //!
 //! # Crypto provider
 //!

@@ -16,11 +16,11 @@ const MAX_ENCODINGS: usize = 2;
 /// Finishes a response on receipt: adds `Date` if it has none that can be read ([RFC 9110, section 6.6.1]), and decodes
 /// its body into at most [`Body::LIMIT`] bytes.
 ///
-/// Ask for `Accept-Encoding: identity`, and turn off what your HTTP library decodes by itself: this reads what comes all
-/// the same, which is gzip. The work is in proportion to the bytes, whatever they are. An empty body stays empty, whatever
-/// it is said to be. A body that is said to be gzip and does not begin like it is taken as it is: an HTTP library has
-/// decoded it and left the header in place, or the server did not encode it. A response that was decoded has no
-/// `Content-Encoding` and no `Content-Length` any more.
+/// Ask for `Accept-Encoding: identity`, and turn off what your HTTP library decodes by itself: this reads what comes
+/// all the same, which is gzip. The work is in proportion to the bytes, whatever they are. An empty body stays empty,
+/// whatever it is said to be. A body that is said to be gzip and does not begin like it is taken as it is: an HTTP
+/// library has decoded it and left the header in place, or the server did not encode it. A response that was decoded
+/// has no `Content-Encoding` and no `Content-Length` any more.
 ///
 /// ```
 /// # use std::time::{Duration, SystemTime};
@@ -40,8 +40,8 @@ const MAX_ENCODINGS: usize = 2;
 ///
 /// # Errors
 ///
-/// [`Error::outcome_unknown`] with the cause as its source: the body has a coding that is not gzip, is damaged or cut off,
-/// or longer than [`Body::LIMIT`].
+/// [`Error::outcome_unknown`] with the cause as its source: the body has a coding that is not gzip, is damaged or cut
+/// off, or longer than [`Body::LIMIT`].
 ///
 /// [RFC 9110, section 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
 #[doc(alias("gzip", "decompress", "content-encoding"))]

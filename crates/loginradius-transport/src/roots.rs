@@ -31,8 +31,8 @@ impl Roots {
     ///
     /// 1. the certificates in the file that the environment variable `SSL_CERT_FILE` names and in the folders that
     ///    `SSL_CERT_DIR` names, and no others, if one of the variables is set;
-    /// 2. those of the operating system, as curl and OpenSSL find them on Linux, the keychain's on macOS, the certificate
-    ///    store's on Windows.
+    /// 2. those of the operating system, as curl and OpenSSL find them on Linux, the keychain's on macOS, the
+    ///    certificate store's on Windows.
     ///
     /// Both are often long lists, so a certificate that cannot be read is left out. The files are read at each call.
     ///
@@ -47,9 +47,9 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if `SSL_CERT_FILE` is set, and the file
-    /// cannot be read or has no certificate; or if `SSL_CERT_DIR` alone is set, and no folder has one. The message names the
-    /// variable, the path and the cause.
+    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if `SSL_CERT_FILE` is set, and the
+    /// file cannot be read or has no certificate; or if `SSL_CERT_DIR` alone is set, and no folder has one. The message
+    /// names the variable, the path and the cause.
     #[doc(alias("native", "webpki-roots", "SSL_CERT_FILE", "SSL_CERT_DIR"))]
     pub fn system() -> Result<Self, Error> {
         Self::choose(env::var_os(FILE_VARIABLE), env::var_os(FOLDERS_VARIABLE), || {
@@ -85,8 +85,8 @@ impl Roots {
 
     /// Reads root certificates, to trust them and no others: any number of them as PEM, or one as DER.
     ///
-    /// Text around the sections of PEM, private keys and other sections, a byte order mark and any line ends are read over.
-    /// OpenSSL's `TRUSTED CERTIFICATE` is read, and left out if it is not trusted for servers.
+    /// Text around the sections of PEM, private keys and other sections, a byte order mark and any line ends are read
+    /// over. OpenSSL's `TRUSTED CERTIFICATE` is read, and left out if it is not trusted for servers.
     ///
     /// ```
     /// use loginradius_transport::Roots;
@@ -94,14 +94,15 @@ impl Roots {
     /// let error = Roots::from_pem(b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----").unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "the root certificates cannot be read, there is a private key and no certificate: pass certificates, as PEM",
+    ///     "the root certificates cannot be read, there is a private key and no certificate: pass certificates, as \
+    ///      PEM",
     /// );
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no certificate, or if one of
-    /// them is damaged. The message says what there is instead, or which one is damaged and how.
+    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no certificate, or if one
+    /// of them is damaged. The message says what there is instead, or which one is damaged and how.
     #[doc(alias("from_der", "ca bundle", "root_certificates"))]
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Error> {
         let refuse = |cause: &str, advice: &str| {
@@ -172,8 +173,8 @@ fn read_file(path: &Path) -> Result<RootCertStore, Error> {
 
 fn unreadable(variable: &str, path: impl fmt::Display, cause: &str) -> Error {
     Error::configuration(format!(
-        "the root certificates of {variable} ({path}) cannot be read, {cause}: correct the variable, or unset it to trust \
-         this machine's",
+        "the root certificates of {variable} ({path}) cannot be read, {cause}: correct the variable, or unset it to \
+         trust this machine's",
     ))
 }
 

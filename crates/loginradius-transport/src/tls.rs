@@ -11,12 +11,12 @@ use crate::verifier::Verifier;
 
 /// Makes the TLS settings of every connection: these root certificates, TLS 1.2 and 1.3, and `http/1.1` alone (ALPN).
 ///
-/// The crypto provider is the one that the program has installed ([`CryptoProvider::install_default`]), else aws-lc-rs if
-/// this crate's feature `aws-lc-rs` is on, else ring if its feature `ring` is on. So all connections of a program use one,
-/// whatever its crates turn on. Nothing is installed for others.
+/// The crypto provider is the one that the program has installed ([`CryptoProvider::install_default`]), else aws-lc-rs
+/// if this crate's feature `aws-lc-rs` is on, else ring if its feature `ring` is on. So all connections of a program
+/// use one, whatever its crates turn on. Nothing is installed for others.
 ///
-/// rustls's own verifier decides which certificates are accepted. What it refuses, [`tls_failure`](crate::tls_failure) can
-/// name, also that a certificate is self-signed.
+/// rustls's own verifier decides which certificates are accepted. What it refuses, [`tls_failure`](crate::tls_failure)
+/// can name, also that a certificate is self-signed.
 ///
 /// ```
 /// use loginradius_transport::{Roots, client_config};
@@ -30,8 +30,8 @@ use crate::verifier::Verifier;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no crypto provider, or it supports
-/// neither version of TLS.
+/// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no crypto provider, or it
+/// supports neither version of TLS.
 #[doc(alias("ring", "aws-lc-rs", "crypto provider"))]
 pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, Error> {
     let provider = choose(CryptoProvider::get_default(), AWS_LC_RS, RING)?;

@@ -43,7 +43,8 @@ fn fault(mut client: ClientConfig, server: &Identity) -> Option<CertificateFault
     Some(fault)
 }
 
-/// A server, the fault that is found if its issuer (or itself, if it is self-signed) is a root, and the fault otherwise.
+/// A server, the fault that is found if its issuer (or itself, if it is self-signed) is a root, and the fault
+/// otherwise.
 type Case = (&'static str, Identity, Option<CertificateFault>, CertificateFault);
 
 fn cases(issuer: &Authority) -> Vec<Case> {

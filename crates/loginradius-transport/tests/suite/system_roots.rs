@@ -59,8 +59,8 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
     let file_refused = |file: &Path, cause: &str| {
         let file = file.display();
         format!(
-            "Configuration: the root certificates of SSL_CERT_FILE ({file}) cannot be read, {cause}: correct the variable, \
-             or unset it to trust this machine's"
+            "Configuration: the root certificates of SSL_CERT_FILE ({file}) cannot be read, {cause}: correct the \
+             variable, or unset it to trust this machine's"
         )
     };
     let folder_refused = |folder: &Path| {
