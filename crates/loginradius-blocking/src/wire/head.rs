@@ -185,8 +185,11 @@ pub(super) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    /// Reads a response that arrives in pieces of that length: its packed head, and what follows it.
-    fn read(response: &[u8], piece: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, BadHead> {
+    /// A packed head, and what follows it.
+    type Read = (Vec<u8>, Vec<u8>);
+
+    /// Reads a response that arrives in pieces of that length.
+    fn read(response: &[u8], piece: usize) -> Result<Option<Read>, BadHead> {
         let mut reader = HeadReader::default();
         let mut pieces = response.chunks(piece);
         while let Some(bytes) = pieces.next() {

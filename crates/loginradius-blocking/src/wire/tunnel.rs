@@ -275,7 +275,8 @@ mod tests {
         }
 
         let refused = |words: &str| Err(ProxyFault::Refused(words.to_owned()));
-        let rows: [(&[&[u8]], Result<(), ProxyFault>); 12] = [
+        type Row<'a> = (&'a [&'a [u8]], Result<(), ProxyFault>);
+        let rows: [Row<'_>; 12] = [
             (&[&[5, 0], &[5, 0, 0, 3, 4, b'h', b'o', b's', b't', 0, 80]], Ok(())),
             (&[&[5, 0], &[&[5, 0, 0, 4][..], &[0; 18]].concat()], Ok(())),
             (&[&[5, 255]], Err(ProxyFault::CredentialsRefused(None))),
