@@ -29,6 +29,7 @@ mod names;
 mod operations;
 mod own_endpoints;
 mod proxies;
+mod proxy_kinds;
 mod real_proxies;
 mod receiver;
 mod server;
@@ -77,6 +78,8 @@ pub use names::cases as names_cases;
 pub use own_endpoints::cases as own_endpoints_cases;
 #[doc(hidden)]
 pub use proxies::cases as proxies_cases;
+#[doc(hidden)]
+pub use proxy_kinds::cases as proxy_kinds_cases;
 #[doc(hidden)]
 pub use real_proxies::cases as real_proxies_cases;
 #[doc(hidden)]
@@ -142,6 +145,9 @@ macro_rules! suite {
         }
         mod environment {
             $crate::environment!($adapter);
+        }
+        mod proxy_kinds {
+            $crate::proxy_kinds!($adapter);
         }
         mod real_proxies {
             $crate::real_proxies!($adapter);

@@ -11,29 +11,26 @@ use crate::server::{BlackHole, Server, json};
 /// RFC 8305 gives an address 250 ms before the next one is tried as well.
 const SOON: Duration = Duration::from_secs(1);
 
-/// `localhost` has an address in each family.
+/// `localhost` has an address in each family. The one that is first in most systems is dead.
 fn a_dead_address_of_localhost_costs_a_fraction_of_a_second<A: Adapter>() {
-    let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
-    if TcpListener::bind((v6, 0)).is_err() {
+    let (alive, dead) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    if TcpListener::bind((dead, 0)).is_err() {
         println!("skipped: this machine has no ::1");
         return;
     }
-    for (alive, dead) in [(v4, v6), (v6, v4)] {
-        for is_silent in [false, BlackHole::open().is_some()] {
-            let start = || Server::responding_at(alive, |_| json("200 OK", &success()));
-            let (mut server, mut silent) = (start(), None);
-            while is_silent && silent.is_none() {
-                // Another test may have the port.
-                server = start();
-                silent = BlackHole::at((dead, server.port()).into());
-            }
-            let url = format!("http://localhost:{}", server.port());
-            let client = A::new(app(&url), &Settings::default()).unwrap();
-            for operation in [Operation::<A>::refresh(), Operation::jwt()] {
-                let start = Instant::now();
-                (operation.call)(&client).unwrap_or_else(|error| panic!("{dead} is dead: {error:?}"));
-                assert!(start.elapsed() < SOON, "{dead} is dead, silent: {is_silent}: {:?}", start.elapsed());
-            }
+    for is_silent in [false, BlackHole::open().is_some()] {
+        let start = || Server::responding_at(alive, |_| json("200 OK", &success()));
+        let (mut server, mut silent) = (start(), None);
+        while is_silent && silent.is_none() {
+            // Another test may have the port.
+            server = start();
+            silent = BlackHole::at((dead, server.port()).into());
+        }
+        let client = A::new(app(&format!("http://localhost:{}", server.port())), &Settings::default()).unwrap();
+        for operation in [Operation::<A>::refresh(), Operation::jwt()] {
+            let start = Instant::now();
+            (operation.call)(&client).unwrap();
+            assert!(start.elapsed() < SOON, "silent: {is_silent}: {:?}", start.elapsed());
         }
     }
 }
