@@ -537,6 +537,7 @@ fn as_options(message: &str) -> String {
         ("`App::with_jwt_app`", "`--jwt-app`"),
         ("`App::with_client_secret`", "`--client-secret`"),
         ("`Dialect::with_body_format(BodyFormat::Json)`", "`--body json`"),
+        ("`Dialect::with_body_format`", "`--body`"),
         ("the base URL", "--base-url"),
     ]
     .iter()
