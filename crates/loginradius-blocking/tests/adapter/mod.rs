@@ -28,6 +28,9 @@ pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
     if let Some(url) = &settings.proxy {
         builder = builder.proxy(url);
     }
+    if settings.without_proxy {
+        builder = builder.without_proxy();
+    }
     if let Some(name) = &settings.user_agent {
         builder = builder.user_agent(name);
     }
