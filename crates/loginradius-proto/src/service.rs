@@ -377,10 +377,13 @@ pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
 
 /// Returns whether that is the name of a host, or an address of IPv4.
 fn is_name(host: &str) -> bool {
-    !host.is_empty()
-        && host.split('.').all(|label| !label.is_empty())
+    is_written_as_name(host) && (!ends_in_number(host) || host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// Returns whether that has the letters of a name. HTTP clients may read it as an address all the same.
+pub(crate) fn is_written_as_name(host: &str) -> bool {
+    host.split('.').all(|label| !label.is_empty())
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        && (!ends_in_number(host) || host.parse::<Ipv4Addr>().is_ok())
 }
 
 /// Returns whether HTTP clients read the host as an IPv4 address, if they can: `127.1` and `0x7f.1` as 127.0.0.1, and

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use crate::proxy::host::{Host, address, number, port};
-use crate::service::split_port;
+use crate::service::is_written_as_name;
 
 /// The hosts that `NO_PROXY` excludes.
 #[derive(Clone, Debug, Default)]
@@ -54,11 +54,14 @@ impl Entry {
             None => (text, None),
         };
         let below = host.strip_prefix("*.").or_else(|| host.strip_prefix('.'));
-        let (host, None) = split_port(below.unwrap_or(host).trim_end_matches('.'))? else { return None };
+        let host = below.unwrap_or(host).trim_end_matches('.');
         let hosts = match Host::read(host) {
-            Host::Name(name) => Hosts::Domain(name),
-            Host::Address(address) if below.is_none() => Hosts::address(address),
-            Host::Address(_) => return None,
+            Host::Name(name) if is_written_as_name(&name) => Hosts::Domain(name),
+            // Before a port, an IPv6 address has brackets, and no other has.
+            Host::Address(address) if below.is_none() && host.starts_with('[') == host.contains(':') => {
+                Hosts::address(address)
+            }
+            Host::Name(_) | Host::Address(_) => return None,
         };
         Some(Self { hosts, port })
     }

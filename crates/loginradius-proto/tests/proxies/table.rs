@@ -154,6 +154,7 @@ fn this_machine() -> Vec<Row> {
 
 fn names() -> Vec<Row> {
     const STAR: &str = "a star before a name";
+    const SPELLINGS: &str = "other spellings of IPv4";
     const PORT: &str = "a port in NO_PROXY";
     let direct = [
         "sso.example.test",
@@ -202,6 +203,10 @@ fn names() -> Vec<Row> {
         no_proxy("example.test:443.", SSO, P),
         no_proxy("example.test:443:443", SSO, P),
         no_proxy("*:443", SSO, P),
+        // Names, though HTTP clients may read them as addresses.
+        no_proxy("0", "https://0/", Direct).unlike(SPELLINGS),
+        no_proxy("example.7", "https://sso.example.7/", Direct),
+        no_proxy("0xc0.0.2.7", "https://0xc0.0.2.7/", Direct).unlike(SPELLINGS),
     ]);
     rows
 }
