@@ -3,6 +3,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{Debug, Write as _};
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -198,6 +199,7 @@ fn echoes(text: &str) -> Vec<String> {
 }
 
 struct Echo {
+    app: App,
     errors: usize,
 }
 
@@ -208,18 +210,16 @@ impl Visit for Echo {
         E::Response: Debug,
     {
         print(&operation);
-        for app in apps() {
-            print(&app);
-            for slot in secrets {
-                for spelling in spellings(&secret(slot)) {
-                    for body in echoes(&spelling) {
-                        for status in [200, 302, 400, 401, 404, 429, 500] {
-                            match operation.response(&app, response(status, body.as_str())) {
-                                Ok(response) => print(&response),
-                                Err(error) => {
-                                    self.errors += 1;
-                                    print_error(&error);
-                                }
+        print(&self.app);
+        for slot in secrets {
+            for spelling in spellings(&secret(slot)) {
+                for body in echoes(&spelling) {
+                    for status in [200, 400, 401, 500] {
+                        match operation.response(&self.app, response(status, body.as_str())) {
+                            Ok(response) => print(&response),
+                            Err(error) => {
+                                self.errors += 1;
+                                print_error(&error);
                             }
                         }
                     }
@@ -231,9 +231,16 @@ impl Visit for Echo {
 
 #[test]
 fn servers_that_echo_what_they_were_sent() {
-    let mut echo = Echo { errors: 0 };
-    every_operation(&mut echo);
-    assert!(echo.errors > 50_000, "{}", echo.errors);
+    let errors: usize = thread::scope(|scope| {
+        let echo = |app| {
+            let mut echo = Echo { app, errors: 0 };
+            every_operation(&mut echo);
+            echo.errors
+        };
+        let threads: Vec<_> = apps().into_iter().map(|app| scope.spawn(move || echo(app))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert!(errors > 30_000, "{errors}");
 }
 
 struct Refuse {

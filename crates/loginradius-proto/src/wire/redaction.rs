@@ -40,8 +40,11 @@ impl Redaction {
         let text = text.char_indices().nth(MAX_LENGTH).map_or(text, |(end, _)| text.get(..end).unwrap_or_default());
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LENGTH));
         line.extend(text.chars().map(printable).map(Some));
+        if is_known(text) {
+            return written(&line);
+        }
         let found = self.find(&line);
-        if found.is_empty() || is_known(text) {
+        if found.is_empty() {
             return written(&line);
         }
         for Origin { start, end } in &found {
