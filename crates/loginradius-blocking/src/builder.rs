@@ -138,7 +138,8 @@ impl ClientBuilder {
     ///
     /// What no longer holds, because the agent decides it:
     ///
-    /// - no cookies: an agent with a cookie store sends what servers set;
+    /// - no cookies: if any crate of the program turns on ureq's feature `cookies`, every agent sends what servers set,
+    ///   so that a user's cookie goes out with the next user's login;
     /// - certificates: its TLS settings say which are trusted. With `disable_verification` every certificate is, so
     ///   that anyone on the way can read the tokens;
     /// - names: its resolver may take `localhost` for another machine;
