@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::service::is_loopback;
 
@@ -28,9 +28,12 @@ impl Host {
     }
 }
 
-/// Reads an address, with brackets or without.
+/// Reads an address. Only that of IPv6 may have brackets.
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
-    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text).parse().ok()
+    match text.strip_prefix('[') {
+        Some(text) => text.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        None => text.parse().ok(),
+    }
 }
 
 /// Reads a port from 1 to 65535.

@@ -47,14 +47,15 @@ fn entry() -> impl Strategy<Value = String> {
         (select(vec!["", "", ".", "*.", "*", ".."]), strategy, select(after))
             .prop_map(|(before, text, after)| format!("{before}{text}{after}"))
     };
-    let block = (prop_oneof![ipv4(), ipv6(), ipv6().prop_map(|text| format!("[{text}]"))], select(LENGTHS.to_vec()))
+    let bracketed = || prop_oneof![3 => ipv6(), 1 => ipv4()].prop_map(|text| format!("[{text}]"));
+    let block = (prop_oneof![ipv4(), ipv6(), bracketed()], select(LENGTHS.to_vec()))
         .prop_map(|(address, length)| format!("{address}/{length}"));
     const LENGTHS: [&str; 12] = ["0", "1", "8", "23", "24", "31", "32", "33", "96", "120", "128", "x"];
     prop_oneof![
         4 => affixed(name().boxed()),
         3 => affixed(ipv4().boxed()),
         1 => affixed(ipv6().boxed()),
-        2 => affixed(ipv6().prop_map(|text| format!("[{text}]")).boxed()),
+        2 => affixed(bracketed().boxed()),
         4 => block,
         1 => Just("*".to_owned()),
         1 => "[!-~]{0,6}",
@@ -130,9 +131,10 @@ fn bits(address: &str) -> Option<String> {
 /// Returns the bits that all addresses of a block begin with. A 4 or a 6 is before them, and the 96 bits before an IPv4
 /// address that is written as IPv6 are not among them.
 fn first_bits(address: &str, length: usize) -> Option<String> {
-    let address = address.strip_prefix('[').map_or(Some(address), |address| address.strip_suffix(']'))?;
+    let inside = address.strip_prefix('[').map_or(Some(address), |address| address.strip_suffix(']'))?;
     let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:08b}")).collect::<String>();
-    match address.parse::<IpAddr>().ok()? {
+    match inside.parse::<IpAddr>().ok()? {
+        IpAddr::V4(_) if address.starts_with('[') => None,
         IpAddr::V4(address) => Some(format!("4{}", text(&address.octets()).get(..length)?)),
         IpAddr::V6(address) => {
             let begin = text(&address.octets()).get(..length)?.to_owned();
