@@ -64,8 +64,9 @@ impl Proxy {
             return invalid("has a space or a control character: remove it, or write it as %20 in a password");
         }
         let (scheme, rest) = match url.split_once("://") {
-            Some((scheme, rest)) => (read_scheme(scheme)?, rest),
-            None => (ProxyScheme::Http, url),
+            // Behind one of these it is part of what is ignored, or of a password.
+            Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => (read_scheme(scheme)?, rest),
+            _ => (ProxyScheme::Http, url),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (credentials, address) = match authority.split_once('@') {

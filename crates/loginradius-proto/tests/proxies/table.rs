@@ -339,6 +339,7 @@ fn urls() -> Vec<Row> {
     vec![
         row(&["https_proxy=http://proxy.test:3128/"], SSO, P),
         row(&["https_proxy=http://proxy.test:3128/a/b?c#d"], SSO, P),
+        row(&["https_proxy=proxy.test:3128/a?b=http://c"], SSO, P),
         row(&["https_proxy=http://proxy.test:3128?c"], SSO, P),
         row(&["https_proxy=http://proxy.test:3128#d"], SSO, P),
         row(&["https_proxy=proxy.test:3128/"], SSO, P),
@@ -405,6 +406,7 @@ fn credentials() -> Vec<Row> {
         row(&["ALL_PROXY=socks5://a%3Ab:c@proxy.test:3128"], SSO, As("socks5://proxy.test:3128", "a:b:c")),
         row(&["https_proxy=http://alice:s3@cret@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23")),
         row(&["https_proxy=http://alice:s3/cret@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23")),
+        row(&["https_proxy=alice:s3/cret://@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23")),
         row(&["https_proxy=http://alice:s3?cret@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23")),
         row(&["https_proxy=http://alice:s3#cret@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23")),
         row(&["https_proxy=http://alice:s3 cret@proxy.test:3128"], SSO, Error("has a space")),
