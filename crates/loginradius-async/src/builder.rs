@@ -113,7 +113,7 @@ impl ClientBuilder {
     }
 
     /// Sets a proxy for all requests, as in `http://proxy.example.com:3128`. [`proxy`](crate::proxy) says which schemes
-    /// there are. Requests to this machine itself never go through a proxy.
+    /// there are. Requests to this machine itself never go through a proxy, and https to an IPv6 address cannot.
     ///
     /// By default it is that of the environment, by the variables `https_proxy`, `all_proxy` and `no_proxy`, which are read
     /// by [`build`](Self::build); or those of [your builder](Self::unmanaged_reqwest).
@@ -204,7 +204,15 @@ impl ClientBuilder {
                 Some(proxies) => proxies.proxy_for(&uri)?.map_or(Route::Direct, Route::Proxy),
                 None => Route::Unmanaged,
             };
-            places.push((base, Peer::server(&uri), route));
+            let peer = Peer::server(&uri);
+            // reqwest takes the brackets for a part of the certificate's name, and refuses them.
+            if let (Route::Proxy(proxy), true, true) = (&route, peer.is_tls, peer.host.starts_with('[')) {
+                return Err(Error::configuration(format!(
+                    "reqwest cannot reach {base} through the proxy {proxy}: give the server a name, or exclude its \
+                     address by NO_PROXY",
+                )));
+            }
+            places.push((base, peer, route));
         }
         let needs_tls = places.iter().any(|(_, peer, route)| peer.is_tls || route.needs_tls());
         let tls = self.tls(needs_tls)?;

@@ -17,6 +17,9 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     /// adapter prevents them, so its documentation names them.
     const TELLTALE_LOGS: &[&str];
 
+    /// Whether https to an IPv6 address goes through a proxy. Else the client is not built, with an error that says so.
+    const IPV6_THROUGH_PROXIES: bool;
+
     /// Its `Sessions`.
     type Sessions: Sessions;
 

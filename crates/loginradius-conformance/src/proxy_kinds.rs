@@ -1,7 +1,7 @@
 //! Every kind of proxy, and everything that can be wrong with one.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::time::Duration;
 
 use loginradius_proto::{ConnectFailure, ErrorKind, ProxyFault};
@@ -14,26 +14,38 @@ use crate::proxies::{connecting_proxy, join, with_proxy};
 use crate::server::{Peer, Request, Server, read_request};
 use crate::tls::Tls;
 
-/// Inside of TLS, and with credentials.
+/// Inside of TLS, and with credentials; to addresses for documentation (RFC 5737, RFC 3849) and to a name that the proxy
+/// resolves.
 fn a_request_reaches_its_server_through_every_kind<A: Adapter>() {
-    // An address, which nobody has to resolve; it is one for documentation (RFC 5737).
-    let tls = Tls::of(&["192.0.2.1", "127.0.0.1"]);
+    let tls = Tls::of(&["192.0.2.1", "2001:db8::1", "sso.example.test", "127.0.0.1"]);
     let server = tls.server();
     let address = server.url().replace("http://", "");
     for scheme in ["http", "https", "socks5", "socks5h"] {
-        let proxy = proxy_of(scheme, &tls, &address);
-        let url = proxy.url().replace("http://", &format!("{scheme}://user:secret@"));
-        let settings = Settings { root_certificates: Some(tls.root.clone()), ..with_proxy(&url) };
-        let client = A::new(app("https://192.0.2.1"), &settings).unwrap();
-        let before = server.requests().len();
-        for operation in [Operation::<A>::jwt(), Operation::refresh()] {
-            (operation.call)(&client).unwrap_or_else(|error| panic!("{scheme}: {}: {error:?}", operation.name));
-        }
-        assert_eq!(server.requests().len() - before, 2, "{scheme}");
-        assert_eq!(proxy.requests().len(), 2, "{scheme}");
-        for request in proxy.requests() {
-            assert!(request.head.starts_with("CONNECT 192.0.2.1:443 "), "{scheme}: {}", request.head);
-            assert!(request.head.contains("dXNlcjpzZWNyZXQ="), "{scheme}: {}", request.head);
+        for host in ["192.0.2.1", "[2001:db8::1]", "sso.example.test"] {
+            if (scheme, host) == ("socks5", "sso.example.test") {
+                continue; // the client resolves it
+            }
+            let proxy = proxy_of(scheme, &tls, &address);
+            let url = proxy.url().replace("http://", &format!("{scheme}://user:secret@"));
+            let settings = Settings { root_certificates: Some(tls.root.clone()), ..with_proxy(&url) };
+            let client = A::new(app(&format!("https://{host}")), &settings);
+            if host.starts_with('[') && !A::IPV6_THROUGH_PROXIES {
+                let error = client.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+                assert!(error.to_string().contains(host), "{error}");
+                continue;
+            }
+            let client = client.unwrap();
+            let before = server.requests().len();
+            for operation in [Operation::<A>::jwt(), Operation::refresh()] {
+                (operation.call)(&client).unwrap_or_else(|error| panic!("{scheme} {host}: {error:?}"));
+            }
+            assert_eq!(server.requests().len() - before, 2, "{scheme} {host}");
+            assert_eq!(proxy.requests().len(), 2, "{scheme} {host}");
+            for Request { head, .. } in proxy.requests() {
+                assert!(head.starts_with(&format!("CONNECT {host}:443 ")), "{scheme} {host}: {head}");
+                assert!(head.contains("dXNlcjpzZWNyZXQ="), "{scheme} {host}: {head}");
+            }
         }
     }
 }
@@ -81,6 +93,7 @@ fn accept_socks(stream: &mut (impl Read + Write), connection: usize) -> Option<R
             let [length] = read_array(stream)?;
             text(read_bytes(stream, length)?)?
         }
+        4 => format!("[{}]", Ipv6Addr::from(read_array::<16>(stream)?)),
         _ => return None,
     };
     let port = u16::from_be_bytes(read_array(stream)?);

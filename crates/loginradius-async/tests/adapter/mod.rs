@@ -79,6 +79,7 @@ pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
 
 impl Adapter for Async {
     const TELLTALE_LOGS: &[&str] = &[];
+    const IPV6_THROUGH_PROXIES: bool = false;
 
     type Sessions = AsyncSessions;
     type DeviceLogin = AsyncDeviceLogin;

@@ -36,6 +36,7 @@ fn reqwest() -> reqwest::ClientBuilder {
 
 impl Adapter for OwnBuilder {
     const TELLTALE_LOGS: &[&str] = Async::TELLTALE_LOGS;
+    const IPV6_THROUGH_PROXIES: bool = Async::IPV6_THROUGH_PROXIES;
 
     type Sessions = <Async as Adapter>::Sessions;
     type DeviceLogin = <Async as Adapter>::DeviceLogin;

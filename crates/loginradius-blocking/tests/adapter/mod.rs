@@ -39,6 +39,7 @@ pub(crate) fn builder(app: App, settings: &Settings) -> ClientBuilder {
 
 impl Adapter for Blocking {
     const TELLTALE_LOGS: &[&str] = &["ureq::run", "ureq_proto::util"];
+    const IPV6_THROUGH_PROXIES: bool = true;
 
     type Sessions = BlockingSessions;
     type DeviceLogin = BlockingDeviceLogin;

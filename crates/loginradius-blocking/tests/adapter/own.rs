@@ -42,6 +42,7 @@ fn agent(settings: &Settings) -> Agent {
 
 impl Adapter for OwnAgent {
     const TELLTALE_LOGS: &[&str] = Blocking::TELLTALE_LOGS;
+    const IPV6_THROUGH_PROXIES: bool = Blocking::IPV6_THROUGH_PROXIES;
 
     type Sessions = <Blocking as Adapter>::Sessions;
     type DeviceLogin = <Blocking as Adapter>::DeviceLogin;
