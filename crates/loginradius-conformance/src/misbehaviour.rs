@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::RefreshAccessToken;
 use loginradius_proto::{Call, ErrorKind, Retry, Seed};
@@ -415,6 +415,18 @@ fn retry_after_is_read<A: Adapter>() {
     }
 }
 
+/// It counts from when the response is received.
+fn a_date_in_retry_after_without_the_responses_date_is_read<A: Adapter>() {
+    let server = Server::responding(move |_| {
+        let until = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        response("503 Service Unavailable", &format!("Retry-After: {until}\r\n"), "Too many requests")
+    });
+    let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    let wait = error.retry_after().unwrap();
+    assert!(wait > Duration::from_secs(95) && wait <= Duration::from_secs(100), "{wait:?}");
+}
+
 /// The server closes the first connection only.
 fn a_retry_may_succeed<A: Adapter>() {
     let server = Server::start(|peer| {
@@ -583,6 +595,7 @@ cases!(($) misbehaviour misbehaviour_cases {
     error_bodies_are_read_at_every_status,
     a_refused_request_is_not_retried,
     retry_after_is_read,
+    a_date_in_retry_after_without_the_responses_date_is_read,
     a_retry_may_succeed,
     a_connection_that_closes_on_reuse_fails_no_operation,
     a_connection_that_closes_while_idle_fails_no_operation,
