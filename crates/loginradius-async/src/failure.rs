@@ -1,4 +1,4 @@
-//! What reqwest's errors say of a request.
+//! What reqwest's errors say about a request.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -13,7 +13,7 @@ use crate::route::Peer;
 
 type Cause<'e> = &'e (dyn StdError + 'static);
 
-/// Returns what reqwest's error says of a request to that peer: *not sent* only if that is certain.
+/// Returns the error of a request to that peer: *not sent* only if that is certain.
 ///
 /// `is_connect` covers resolving, connecting, a proxy's refusal and the TLS handshake, timeouts of these included; the
 /// request is written after that.
@@ -33,7 +33,7 @@ pub(crate) fn failure(error: reqwest::Error, peer: &Peer, proxy: Option<&Proxy>)
     }
 }
 
-/// Returns the cause of a cause. An `io::Error` leaves out the error inside of it.
+/// Returns the next cause. The `source` of an `io::Error` skips the error that it wraps.
 fn below(cause: Cause<'_>) -> Option<Cause<'_>> {
     match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
@@ -71,7 +71,7 @@ fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<C
     })
 }
 
-/// hyper-util's errors of proxies have no public type, but words of their own.
+/// Recognizes hyper-util's errors of proxies by their texts, as their types are not public.
 fn through_proxy(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer, proxy: &Proxy) -> Option<ConnectFailure> {
     let fault = |fault| Some(ConnectFailure::Proxy { proxy: proxy.to_string(), fault });
     let refused = |words: &str| fault(ProxyFault::Refused(words.to_owned()));
@@ -82,7 +82,7 @@ fn through_proxy(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer, prox
         return match text.split_once(" error: ") {
             Some(("tunnel", "failed to create underlying connection")) => match direct(error, causes, &proxy_peer) {
                 Some(failure) => unconnected(failure),
-                None => refused("no connection to it came about"),
+                None => refused("it cannot be reached"),
             },
             Some(("SOCKS", "failed to create underlying connection")) => {
                 unconnected(socks_unconnected(*cause, &proxy_peer))
@@ -103,19 +103,19 @@ fn through_proxy(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer, prox
             Some((
                 "tunnel" | "SOCKS",
                 "unexpected end of file" | "io error establishing tunnel" | "io error during SOCKS handshake",
-            )) => refused("it broke the connection off"),
+            )) => refused("it closed the connection"),
             Some(("tunnel" | "SOCKS", words)) => refused(words),
             _ => continue,
         };
     }
     match direct(error, causes, peer)? {
-        // Whose silence it was is not said; the proxy is the one that was connected to.
+        // The error does not say whether the proxy or the server was silent. The connection was to the proxy.
         ConnectFailure::TimedOut { .. } => unconnected(ConnectFailure::TimedOut { address: proxy_peer.address() }),
         failure => Some(failure),
     }
 }
 
-/// Reads the cause of a SOCKS error out of its `Debug`: hyper-util leaves it out of the sources.
+/// Reads the cause of a SOCKS error from its `Debug`, because hyper-util leaves it out of the sources.
 fn socks_unconnected(cause: Cause<'_>, proxy: &Peer) -> ConnectFailure {
     let address = proxy.address();
     let text = format!("{cause:?}");

@@ -45,7 +45,7 @@ fn every_fault_is_named_and_tried_once<A: Adapter>() {
             tls: Tls::of(&["acme.example.com"]),
             trusted: None,
             is_expected: |fault| *fault == CertificateFault::WrongHost,
-            words: &["is of another host", "check the base URL"],
+            words: &["is for another host", "check the base URL"],
         },
         Refused {
             name: "expired",

@@ -252,7 +252,7 @@ const FAILURES: [Failure; 13] = [
             let _ = peer.send(&[1, 1]);
         }),
         is_expected: |fault| matches!(fault, ProxyFault::CredentialsRefused(_)),
-        words: "requires other credentials",
+        words: "requires valid credentials",
     },
     Failure {
         name: "finds no way, for SOCKS",

@@ -18,10 +18,10 @@ use crate::secret_buffer::SecretBuffer;
 pub struct Body(pub(crate) SecretBuffer);
 
 impl Body {
-    /// The most that a transport reads of a response, in bytes: 1 MiB.
+    /// The most that a transport reads of a response's body, in bytes: 1 MiB.
     ///
-    /// A longer response is an [`Error::outcome_unknown`], never cut and parsed: a [`BodyBuffer`] sees to it. If a
-    /// transport reads more all the same, [`Endpoint::response`](crate::Endpoint::response) makes that error.
+    /// A longer response is an [`Error::outcome_unknown`], and is never cut off and parsed. [`BodyBuffer`] returns that
+    /// error; if a transport reads more, [`Endpoint::response`](crate::Endpoint::response) does.
     pub const LIMIT: usize = 1 << 20;
 
     /// Makes a body of no bytes.
@@ -73,10 +73,10 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Collects the bytes of a response as they arrive: for a transport.
+/// Collects the bytes of a response as they arrive, for a transport.
 ///
-/// It takes [`Body::LIMIT`] bytes at most. Whenever it grows, the memory that it leaves is overwritten: a `Vec` would leave
-/// copies of the tokens there. So would `Read::read_to_end`.
+/// It takes at most [`Body::LIMIT`] bytes. When it grows, it overwrites the memory that it frees. A `Vec` that grows,
+/// as in `Read::read_to_end`, would leave copies of the tokens there.
 ///
 /// ```
 /// use std::io::Read;
@@ -117,8 +117,8 @@ impl BodyBuffer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the response is longer than [`Body::LIMIT`]. End
-    /// the connection then: every further call returns that error as well.
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if the response is longer than [`Body::LIMIT`].
+    /// Close the connection then: every further call returns that error as well.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.is_too_long |= bytes.len() > Body::LIMIT - self.bytes.len();
         if self.is_too_long {
@@ -134,7 +134,7 @@ impl BodyBuffer {
         &self.bytes
     }
 
-    /// Returns the body, when the response has ended.
+    /// Returns the body. Call it when the response has ended.
     #[must_use]
     pub fn into_body(self) -> Body {
         Body(self.bytes)

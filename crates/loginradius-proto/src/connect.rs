@@ -1,4 +1,4 @@
-//! Why no connection came about, and what to do about it.
+//! Why a transport could not connect, and what to do about it.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,7 +7,8 @@ use http::StatusCode;
 
 /// Why a transport could not connect ([`Error::not_connected`](crate::Error::not_connected)).
 ///
-/// The texts are the transport's: a host, an address with its port, a proxy without its credentials. None holds a secret.
+/// The transport supplies the texts: a host, an address with its port, a proxy without its credentials. None holds a
+/// secret.
 ///
 /// ```
 /// use loginradius_proto::{CertificateFault, ConnectFailure, Error};
@@ -24,7 +25,7 @@ use http::StatusCode;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectFailure {
-    /// The name was not found, or has no address.
+    /// The host's name was not found, or has no address.
     NameNotFound {
         /// The host's name.
         host: String,
@@ -34,12 +35,12 @@ pub enum ConnectFailure {
         /// The host or address, with its port.
         address: String,
     },
-    /// There is no way to the address.
+    /// No route leads to the address.
     Unreachable {
         /// The host or address, with its port.
         address: String,
     },
-    /// The time for connecting was over.
+    /// Connecting took longer than the transport's timeout.
     TimedOut {
         /// The host or address, with its port.
         address: String,
@@ -51,17 +52,17 @@ pub enum ConnectFailure {
     },
     /// The server's certificate was not accepted.
     Certificate {
-        /// The host that the certificate should be of.
+        /// The host that the certificate has to be for.
         host: String,
         /// What is wrong with it.
         fault: CertificateFault,
     },
-    /// The port speaks no TLS, and so in all likelihood plain http.
+    /// The server does not speak TLS at that port, but probably plain http.
     NotTls {
         /// The host or address, with its port.
         address: String,
     },
-    /// The server refused TLS as this machine speaks it, or the other way round.
+    /// The server and this machine could not agree on TLS.
     TlsRefused {
         /// The host or address, with its port.
         address: String,
@@ -70,7 +71,8 @@ pub enum ConnectFailure {
     },
     /// The proxy did not connect to the host.
     Proxy {
-        /// The proxy's URL without credentials, such as `http://proxy.example.com:3128`.
+        /// The proxy's URL without credentials, such as `http://proxy.example.com:3128`, or words for a proxy whose URL
+        /// the transport does not know.
         proxy: String,
         /// What it did instead.
         fault: ProxyFault,
@@ -83,49 +85,49 @@ pub enum ConnectFailure {
 pub enum CertificateFault {
     /// It has expired, by this machine's clock.
     Expired {
-        /// Its last moment, if that is known.
+        /// When it expired, if that is known.
         ended: Option<SystemTime>,
         /// What this machine's clock said.
         clock: SystemTime,
     },
     /// It is not valid yet, by this machine's clock.
     NotYetValid {
-        /// Its first moment, if that is known.
+        /// When it becomes valid, if that is known.
         begins: Option<SystemTime>,
         /// What this machine's clock said.
         clock: SystemTime,
     },
-    /// Nobody issued it but itself.
+    /// It is signed with its own key, and is not a trusted root.
     SelfSigned,
     /// Its issuer is not trusted.
     UnknownIssuer,
-    /// It is of another host.
+    /// It was issued for another host.
     WrongHost,
     /// Its issuer has revoked it.
     Revoked,
-    /// It cannot be used for another reason.
+    /// It was refused for any other reason.
     Unusable,
 }
 
-/// What a proxy did in place of connecting ([`ConnectFailure::Proxy`]).
+/// What a proxy did instead of connecting ([`ConnectFailure::Proxy`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyFault {
-    /// It could not be reached itself.
+    /// The transport could not connect to the proxy.
     Unconnected(Box<ConnectFailure>),
-    /// It requires a user name and a password, or refused those that it was given. An HTTP proxy says so by a status, which
-    /// should be 407.
+    /// It requires a user name and a password, or refused the ones in its URL. An HTTP proxy says so with a status,
+    /// which should be 407.
     CredentialsRefused(Option<StatusCode>),
-    /// It responded with this status to `CONNECT`.
+    /// It responded to `CONNECT` with this status.
     Responded(StatusCode),
-    /// It refused, in these words of its protocol or of the HTTP library.
+    /// It did not connect, for this reason in the words of its protocol or of the transport.
     Refused(String),
-    /// It responded with something that is not its protocol.
+    /// Its response is not in the protocol of its scheme.
     NotAProxy,
 }
 
 impl ConnectFailure {
-    /// Returns whether the next attempt would fail as well, until something is changed: a certificate, a setting, a clock.
+    /// Returns whether every attempt fails until something is changed: a certificate, a setting, a clock.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -186,31 +188,29 @@ impl CertificateFault {
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NameNotFound { host } => write!(f, "the name {host} has no address"),
+            Self::NameNotFound { host } => write!(f, "the name {host} could not be resolved"),
             Self::Refused { address } => write!(f, "{address} refused the connection"),
-            Self::Unreachable { address } => write!(f, "there is no way to {address}"),
+            Self::Unreachable { address } => write!(f, "{address} is unreachable"),
             Self::TimedOut { address } => write!(f, "{address} did not respond in time"),
             Self::Interrupted { address } => write!(f, "{address} ended the connection before TLS was set up"),
             Self::Certificate { host, fault } => write!(f, "the certificate of {host} {fault}"),
             Self::NotTls { address } => write!(f, "{address} does not speak TLS, but probably plain http"),
-            Self::TlsRefused { address, problem } => write!(f, "no TLS with {address}: {problem}"),
+            Self::TlsRefused { address, problem } => write!(f, "TLS with {address} failed: {problem}"),
             Self::Proxy { proxy, fault } => match fault {
                 ProxyFault::Unconnected(failure) => write!(f, "the proxy {proxy} cannot be reached: {failure}"),
                 ProxyFault::CredentialsRefused(Some(status)) => {
                     write!(
                         f,
-                        "the proxy {proxy} responded with HTTP {}: it requires other credentials",
+                        "the proxy {proxy} responded with HTTP {}: it requires valid credentials",
                         status.as_u16()
                     )
                 }
-                ProxyFault::CredentialsRefused(None) => write!(f, "the proxy {proxy} requires other credentials"),
+                ProxyFault::CredentialsRefused(None) => write!(f, "the proxy {proxy} requires valid credentials"),
                 ProxyFault::Responded(status) => {
                     write!(f, "the proxy {proxy} responded with HTTP {}", status.as_u16())
                 }
-                ProxyFault::Refused(words) => write!(f, "the proxy {proxy} refused: {words}"),
-                ProxyFault::NotAProxy => {
-                    write!(f, "the proxy {proxy} responded with something that is not its protocol")
-                }
+                ProxyFault::Refused(words) => write!(f, "the proxy {proxy} did not connect: {words}"),
+                ProxyFault::NotAProxy => write!(f, "the proxy {proxy} does not speak the protocol of its scheme"),
             },
         }
     }
@@ -218,7 +218,7 @@ impl fmt::Display for ConnectFailure {
 
 impl std::error::Error for ConnectFailure {}
 
-/// Writes what is wrong, after "the certificate of that host".
+/// Writes what is wrong, to follow "the certificate of sso.example.com".
 impl fmt::Display for CertificateFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -229,16 +229,16 @@ impl fmt::Display for CertificateFault {
                 write!(f, "has expired, and this machine's clock says {}", Day(*clock))
             }
             Self::NotYetValid { begins: Some(begins), clock } => {
-                write!(f, "is valid from {} on, and this machine's clock says {}", Day(*begins), Day(*clock))
+                write!(f, "is not valid before {}, and this machine's clock says {}", Day(*begins), Day(*clock))
             }
             Self::NotYetValid { begins: None, clock } => {
                 write!(f, "is not valid yet, and this machine's clock says {}", Day(*clock))
             }
             Self::SelfSigned => f.write_str("is self-signed"),
             Self::UnknownIssuer => f.write_str("has an issuer that is not trusted"),
-            Self::WrongHost => f.write_str("is of another host"),
+            Self::WrongHost => f.write_str("is for another host"),
             Self::Revoked => f.write_str("has been revoked"),
-            Self::Unusable => f.write_str("cannot be used"),
+            Self::Unusable => f.write_str("was refused"),
         }
     }
 }
@@ -256,7 +256,7 @@ impl fmt::Display for Day {
                 let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
                 write!(f, "{day} {} UTC", clock.get(..5).unwrap_or_default())
             }
-            None => f.write_str("a time beyond all calendars"),
+            None => f.write_str("a time that no calendar has"),
         }
     }
 }
@@ -280,9 +280,9 @@ mod tests {
         let certificate = |fault| ConnectFailure::Certificate { host: host(), fault };
         let (day, clock) = (at(1_767_225_600), at(2_524_608_060));
         vec![
-            (ConnectFailure::NameNotFound { host: host() }, false, "(the name sso.example.com has no address)"),
+            (ConnectFailure::NameNotFound { host: host() }, false, "(the name sso.example.com could not be resolved)"),
             (ConnectFailure::Refused { address: address() }, false, "(10.0.0.1:443 refused the connection)"),
-            (ConnectFailure::Unreachable { address: address() }, false, "(there is no way to 10.0.0.1:443)"),
+            (ConnectFailure::Unreachable { address: address() }, false, "(10.0.0.1:443 is unreachable)"),
             (ConnectFailure::TimedOut { address: address() }, false, "(10.0.0.1:443 did not respond in time)"),
             (
                 ConnectFailure::Interrupted { address: address() },
@@ -297,7 +297,7 @@ mod tests {
             (
                 ConnectFailure::TlsRefused { address: address(), problem: "no version in common".to_owned() },
                 true,
-                "(no TLS with 10.0.0.1:443: no version in common)",
+                "(TLS with 10.0.0.1:443 failed: no version in common)",
             ),
             (
                 certificate(CertificateFault::Expired { ended: Some(day), clock }),
@@ -312,14 +312,14 @@ mod tests {
             (
                 certificate(CertificateFault::NotYetValid { begins: Some(day), clock: at(0) }),
                 true,
-                "is valid from 2026-01-01 00:00 UTC on, and this machine's clock says 1970-01-01 00:00 UTC",
+                "is not valid before 2026-01-01 00:00 UTC, and this machine's clock says 1970-01-01 00:00 UTC",
             ),
             (certificate(CertificateFault::NotYetValid { begins: None, clock }), true, "is not valid yet"),
             (certificate(CertificateFault::SelfSigned), true, "is self-signed"),
             (certificate(CertificateFault::UnknownIssuer), true, "has an issuer that is not trusted"),
-            (certificate(CertificateFault::WrongHost), true, "is of another host"),
+            (certificate(CertificateFault::WrongHost), true, "is for another host"),
             (certificate(CertificateFault::Revoked), true, "has been revoked"),
-            (certificate(CertificateFault::Unusable), true, "cannot be used"),
+            (certificate(CertificateFault::Unusable), true, "was refused"),
             (
                 proxy(ProxyFault::Unconnected(Box::new(ConnectFailure::Refused { address: address() }))),
                 false,
@@ -333,20 +333,20 @@ mod tests {
             (
                 proxy(ProxyFault::CredentialsRefused(Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED))),
                 true,
-                "(the proxy http://p.example:3128 responded with HTTP 407: it requires other credentials)",
+                "(the proxy http://p.example:3128 responded with HTTP 407: it requires valid credentials)",
             ),
             (
                 proxy(ProxyFault::CredentialsRefused(None)),
                 true,
-                "(the proxy http://p.example:3128 requires other credentials)",
+                "(the proxy http://p.example:3128 requires valid credentials)",
             ),
             (
                 proxy(ProxyFault::Responded(StatusCode::BAD_GATEWAY)),
                 false,
                 "(the proxy http://p.example:3128 responded with HTTP 502)",
             ),
-            (proxy(ProxyFault::Refused("host unreachable".to_owned())), false, "refused: host unreachable)"),
-            (proxy(ProxyFault::NotAProxy), true, "responded with something that is not its protocol)"),
+            (proxy(ProxyFault::Refused("host unreachable".to_owned())), false, "did not connect: host unreachable)"),
+            (proxy(ProxyFault::NotAProxy), true, "does not speak the protocol of its scheme)"),
         ]
     }
 

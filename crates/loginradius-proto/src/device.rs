@@ -328,8 +328,8 @@ impl DeviceFlow {
                 self.not_decided(&error, now);
             }
             Some("access_denied" | "expired_token") => self.state = State::Done(Some(Err(error))),
-            // Even what cannot heal by itself, such as the certificate of a network's sign-on page: while the code is valid,
-            // the user may change it.
+            // Even after a permanent failure, such as the certificate of a network's sign-in page: the user may resolve
+            // it while the code is valid.
             _ if is_failure(&error) || error.kind() == ErrorKind::NotSent => self.failed(error, now),
             name => {
                 let lost_response = self.lost_response.take().filter(|_| name == Some("invalid_grant"));

@@ -70,8 +70,8 @@ struct Detail {
 /// | `StateMismatch` | no | no | no | ignore the callback, and keep waiting |
 /// | `Cancelled` | no | no | no | stop |
 ///
-/// `NotSent` is not transient if the connection cannot come about until something is changed, such as a certificate
-/// ([`Error::connect_failure`]).
+/// `NotSent` is not transient if every attempt to connect fails until something is changed, such as a certificate
+/// ([`ConnectFailure::is_permanent`]).
 ///
 /// *By status*: a response that is not LoginRadius's, or has HTTP status 408 or 5xx, leaves open whether the request took
 /// effect, whatever the kind.
@@ -114,7 +114,8 @@ pub enum ErrorKind {
     /// lifetime, or the 10 minutes of a login through a browser. Begin a new login.
     Expired,
     /// The request was certainly not sent, for example because the connection was refused: try again, whatever the
-    /// operation, if the error [is transient](Error::is_transient); [`Error::connect_failure`] may say why. Only a login through a browser cannot be continued then, since it has consumed its callback.
+    /// operation, if the error [is transient](Error::is_transient). [`Error::connect_failure`] may say why. Only a
+    /// login through a browser cannot be continued then, since it has consumed its callback.
     NotSent,
     /// The request may have been sent, and no whole response arrived: it may or may not have taken effect. Try again only
     /// what may be done twice.
@@ -237,9 +238,9 @@ impl Error {
             .with_source(source)
     }
 
-    /// Creates an [`ErrorKind::NotSent`] error, for a transport that could not connect and knows why: the error's line says
-    /// so. If only a change heals it ([`ConnectFailure::is_permanent`]), the error is not transient, and a
-    /// [`Call`](crate::Call) is not sent again.
+    /// Creates an [`ErrorKind::NotSent`] error, for a transport that could not connect and knows why: the error's text
+    /// names the cause. If the failure [is permanent](ConnectFailure::is_permanent), the error is not transient, and a
+    /// [`Call`](crate::Call) does not try again.
     pub fn not_connected(failure: ConnectFailure) -> Self {
         let message = not_connected_message(&"", &failure);
         Self::new(ErrorKind::NotSent, message).change(|detail| detail.connect_failure = Some(failure))
@@ -319,8 +320,8 @@ impl Error {
     }
 
     /// Returns whether the same operation may succeed later: a network, a server or a store failed, or the program's
-    /// deadline was too short. A connection that cannot come about until something is changed, such as a certificate, is
-    /// [not transient](ConnectFailure::is_permanent).
+    /// deadline was too short. `false` if every attempt to connect fails until something is changed, such as a
+    /// certificate ([`ConnectFailure::is_permanent`]).
     ///
     /// If the [outcome is unknown](Self::is_outcome_unknown), it may have succeeded already: try again only what may be
     /// done twice.
@@ -596,14 +597,14 @@ impl StdError for Error {
 /// Each text is cleaned:
 ///
 /// - Control characters become spaces, and what is beyond 300 characters is cut off. At most 100 fields are read.
-/// - Where six characters in a row of a secret can be read ([`Endpoint::secrets`](crate::Endpoint::secrets), the client
-///   secret, the tokens beside the error), `[redacted]` stands instead. A secret of three to five characters is
-///   redacted where it is whole.
-/// - They can be read as they are, in any case of letters, backwards, with blanks or marks in between, or in up to
-///   three encodings one within the other: as in a URL or a form, HTML, JSON and JavaScript, base64 and base64url,
+/// - `[redacted]` replaces every place where six characters in a row of a secret can be read. Secrets are
+///   [`Endpoint::secrets`](crate::Endpoint::secrets), the client secret, and the tokens beside the error. A secret of
+///   three to five characters is redacted only where all of it appears.
+/// - The characters are found as they are, in upper or lower case, backwards, with blanks or punctuation in between,
+///   and in up to three nested encodings: as in a URL or a form, HTML, JSON and JavaScript, base64 and base64url,
 ///   hexadecimal.
 /// - The texts that LoginRadius documents, and the error codes of OAuth, are shown as they are: `The password is not
-///   valid` tells nothing of the password `password1`.
+///   valid` reveals nothing about the password `password1`.
 ///
 /// [RFC 6749, section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 #[derive(Clone, Default)]

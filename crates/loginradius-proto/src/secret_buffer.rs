@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use zeroize::Zeroizing;
 
-/// Bytes that hold secrets, and are overwritten on drop. A `Vec` that grows leaves a copy in the memory that it frees; this
-/// one overwrites that memory as well.
+/// Bytes that hold secrets. They are overwritten on drop, and when the buffer grows, so is the memory that it frees: a
+/// `Vec` would leave a copy there.
 #[derive(Clone, Default)]
 pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
 
