@@ -1,13 +1,13 @@
 //! Environment variables and targets of requests, one a line: a line with a `=` is a variable, any other a target. `$s`
 //! stands for a secret.
 //!
-//! - A request goes direct if no variable asks for a proxy, if NO_PROXY excludes the host, or to this machine; and never
-//!   else, by the rules of the module's documentation as this file reads them.
-//! - A proxy is the one that the deciding variable asks for: its kind, and the host, the port and the credentials that
-//!   the crate `url` reads in it, percent-decoded.
-//! - What cannot be read as such is a configuration error of one line that names the variable. Of its value it shows the
-//!   scheme at most, and what is printed of a proxy is its scheme, host and port.
-//! - One URL for all targets is read as a variable is.
+//! - A request goes direct if and only if no variable sets a proxy, NO_PROXY excludes the host, or the target is this
+//!   machine. This file implements the rules of the module's documentation a second time.
+//! - A proxy has the scheme that the deciding variable sets, and the host, port and percent-decoded credentials that
+//!   the crate `url` reads there.
+//! - Any other value is a configuration error of one line that names the variable and shows at most the value's scheme.
+//!   A proxy prints only its scheme, host and port.
+//! - `ProxySettings::all` reads a URL as the variables are read.
 
 #![cfg_attr(fuzzing, no_main)]
 

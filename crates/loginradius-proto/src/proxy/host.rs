@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::service::is_loopback;
 
-/// A host, so that two spellings of one are equal.
+/// A host. All spellings of one host are equal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Host {
     /// In lower case, and without dots at its end.
@@ -28,7 +28,7 @@ impl Host {
     }
 }
 
-/// Reads an address. Only that of IPv6 may have brackets.
+/// Reads an address. Only an IPv6 address may have brackets.
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
     match text.strip_prefix('[') {
         Some(text) => text.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from),
@@ -41,7 +41,7 @@ pub(crate) fn port(text: &str) -> Option<u16> {
     number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
 }
 
-/// Reads decimal digits, and no sign.
+/// Reads a number of decimal digits without a sign.
 pub(crate) fn number(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,8 +1,8 @@
-//! One reading of proxy settings: which proxy a request goes through, or that it goes direct.
+//! Proxy settings: whether a request goes through a proxy, and through which.
 //!
-//! [`ProxySettings`] are made of environment variables or of one URL. For each target they give [a proxy](Proxy), none,
-//! or an error. They read nothing themselves, and both adapters follow them, in place of what their HTTP libraries would
-//! read.
+//! [`ProxySettings`] are made from environment variables or from one URL. For each target they return [a proxy](Proxy),
+//! none, or an error. They do not read the environment themselves. Both adapters use them instead of the proxy settings
+//! of their HTTP libraries.
 //!
 //! ```
 //! use loginradius_proto::http::Uri;
@@ -43,13 +43,13 @@
 //! | an `https` URL | `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
 //! | an `http` URL | `http_proxy`, `all_proxy`, `ALL_PROXY` |
 //!
-//! `HTTP_PROXY` is never read: in a CGI program, a client sets it by a header `Proxy` of its request. Only the variable
-//! that decides can be the cause of an error, whatever is in the others.
+//! `HTTP_PROXY` is never read: in a CGI program, any client can set it with the request header `Proxy`. Only the
+//! variable that decides can cause an error, whatever is in the others.
 //!
 //! # What NO_PROXY excludes
 //!
-//! Its entries are separated by commas, blanks or both. The case of letters does not count, nor do dots at the end of a
-//! name.
+//! Its entries are separated by commas, blanks or both. Upper and lower case are the same, and dots at the end of a
+//! name are ignored.
 //!
 //! | entry | excludes |
 //! | --- | --- |
@@ -59,8 +59,8 @@
 //! | `example.com:8443`, `192.0.2.7:8443`, `[2001:db8::7]:8443` | as without the port, but for targets at that port only |
 //! | `*` | every host |
 //!
-//! An entry that is none of these excludes nothing. An address is excluded by an address or a block only, and a name by
-//! a name only: no name is resolved.
+//! Any other entry excludes nothing. Only an address or a block excludes an address, and only a name excludes a name:
+//! no name is resolved.
 //!
 //! # The URL of a proxy
 //!
@@ -76,8 +76,8 @@
 //!
 //! # Where it differs from curl
 //!
-//! A test compares both. Where they differ, this module goes direct where the settings ask for it in the words of other
-//! programs, and reports an error where curl guesses.
+//! A test compares both. The differences are of two kinds: this module also reads the `NO_PROXY` notations of other
+//! programs, and it reports an error where curl guesses.
 //!
 //! | what | here | curl |
 //! | --- | --- | --- |
@@ -86,7 +86,7 @@
 //! | **a star before a name**: `*.example.com` | as `.example.com` | excludes nothing |
 //! | **a port in NO_PROXY**: `example.com:8443` | excludes the host at that port | excludes nothing |
 //! | **brackets in NO_PROXY**: `[2001:db8::7]` | as without them | exclude nothing |
-//! | **blanks in NO_PROXY** without a comma, and line breaks | separate entries | newer versions skip what follows; line breaks are part of the entry |
+//! | **blanks in NO_PROXY** without a comma, and line breaks | separate entries | newer versions skip the rest; line breaks are part of the entry |
 //! | **IPv6 in NO_PROXY** | addresses and blocks, in any spelling | some versions compare the text, or misread blocks |
 //! | **IPv4-mapped addresses**: `::ffff:192.0.2.7` | are IPv4 addresses | are IPv6 addresses |
 //! | **block lengths**: `0.0.0.0/0` | [RFC 4632, section 3.1]: every IPv4 address | the one address |
@@ -95,7 +95,7 @@
 //! | **no scheme**: `ftp.example.com:3128` | http | some versions guess the scheme by the name |
 //! | **no port**: `http://proxy.example.com` | 1080, as curl documents | 80 in some versions |
 //! | **SOCKS 4**: `socks4`, `socks4a`, `socks` | an error | supported |
-//! | **slips in a URL**: `http:/host`, `http:///host`, `http://host:`, a host that has to be decoded, a dot at its end, a zone, a path after a SOCKS host, an `@` after the host | an error | ignores or guesses; a path after `localhost` is a Unix socket for SOCKS |
+//! | **mistakes in a URL**: `http:/host`, `http:///host`, `http://host:`, a percent-encoded host, a dot at its end, an IPv6 zone, a path after a SOCKS host, an `@` after the host | an error | ignores or guesses; a path after `localhost` is a Unix socket for SOCKS |
 //! | **credentials that cannot be sent**: control characters, bytes that are not UTF-8, a colon in a user name for HTTP, more than 255 bytes for SOCKS | an error | sends them; some versions go direct |
 //!
 //! [RFC 4632, section 3.1]: https://www.rfc-editor.org/rfc/rfc4632#section-3.1

@@ -26,7 +26,7 @@ enum Hosts {
 }
 
 impl NoProxy {
-    /// Reads the list, without the entries that cannot be read.
+    /// Reads the list, and skips the entries that cannot be read.
     pub(crate) fn read(list: &str) -> Self {
         let entries = list.split(|letter: char| letter == ',' || letter.is_whitespace());
         Self(entries.filter_map(Entry::read).collect())
@@ -57,7 +57,7 @@ impl Entry {
         let host = below.unwrap_or(host).trim_end_matches('.');
         let hosts = match Host::read(host) {
             Host::Name(name) if is_written_as_name(&name) => Hosts::Domain(name),
-            // Before a port, an IPv6 address has brackets, and no other has.
+            // Before a port, an IPv6 address must have brackets, and no other host may.
             Host::Address(address) if below.is_none() && host.starts_with('[') == host.contains(':') => {
                 Hosts::address(address)
             }
@@ -72,12 +72,12 @@ impl Hosts {
         Self::block(address, bits(address))
     }
 
-    /// Makes a block; one of a length that its address does not have contains nothing.
+    /// Makes a block. It contains nothing if its length is more than the address has bits.
     fn block(address: IpAddr, length: u32) -> Self {
         let canonical = address.to_canonical();
         match length.checked_sub(bits(address) - bits(canonical)) {
             Some(length) => Self::Block { address: canonical, length },
-            // More than the IPv4-mapped addresses.
+            // The block is larger than that of all IPv4-mapped addresses, so it is one of IPv6.
             None => Self::Block { address, length },
         }
     }

@@ -9,13 +9,14 @@ use crate::proxy::host::Host;
 use crate::proxy::no_proxy::NoProxy;
 use crate::proxy::url::Proxy;
 
-/// The variables of a proxy for https, in the order in which they decide.
+/// The variables of the proxy for https targets. The first that is set decides.
 const HTTPS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-/// Those for http. There is no `HTTP_PROXY`: a CGI program has it from a header of the request that it serves.
+/// The variables of the proxy for http targets. `HTTP_PROXY` is not one of them: in a CGI program, a request header
+/// sets it.
 const HTTP: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
 const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// The settings from which the [proxy](Proxy) of each request follows; [the module](crate::proxy) has the rules.
+/// The settings that decide the [proxy](Proxy) of each request; [the module](crate::proxy) has the rules.
 ///
 /// `Debug` shows no credentials.
 ///
@@ -40,13 +41,13 @@ pub struct ProxySettings {
 }
 
 impl ProxySettings {
-    /// Makes settings without a proxy: all is direct.
+    /// Makes settings without a proxy: every request goes direct.
     #[must_use]
     pub fn none() -> Self {
         Self { https: None, http: None, no_proxy: NoProxy::default() }
     }
 
-    /// Makes settings of one proxy, for all targets but this machine itself. `NO_PROXY` is not read.
+    /// Makes settings with one proxy, for all targets except this machine itself. `NO_PROXY` is not read.
     ///
     /// # Errors
     ///
@@ -58,13 +59,13 @@ impl ProxySettings {
         Ok(Self { https: proxy.clone().map(Ok), http: proxy.map(Ok), no_proxy: NoProxy::default() })
     }
 
-    /// Makes settings of environment variables; those that it does not know are skipped.
+    /// Makes settings from environment variables. Variables with other names are ignored.
     ///
-    /// An empty value is the same as none. Names are compared with their case, also on Windows.
+    /// An empty value is the same as none. Names are case-sensitive, also on Windows.
     ///
-    /// It does not fail: whether a value can be read counts only for the targets that it decides about, so
-    /// [`proxy_for`](Self::proxy_for) returns the error. That goes for bytes that are not UTF-8 as well, if they are passed
-    /// as replacement characters:
+    /// It does not fail. A value that cannot be read matters only for the targets that it decides, so
+    /// [`proxy_for`](Self::proxy_for) returns the error. The same holds for bytes that are not UTF-8, if they are
+    /// passed as replacement characters:
     ///
     /// ```
     /// use loginradius_proto::proxy::ProxySettings;
@@ -97,12 +98,12 @@ impl ProxySettings {
         }
     }
 
-    /// Returns the proxy of requests to that target; `None` if they go direct.
+    /// Returns the proxy for requests to that target, or `None` if they go direct.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a proxy was asked for and cannot be used: do not
-    ///   connect. The message names the variable and what is wrong with it, and never shows the credentials.
+    /// - [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a proxy is set and cannot be used: do not
+    ///   connect. The message names the variable and says what is wrong with it, and never shows the credentials.
     /// - [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the target is not a whole `http` or `https` URL.
     pub fn proxy_for(&self, target: &Uri) -> Result<Option<Proxy>, Error> {
         let (proxy, default_port) = match target.scheme() {

@@ -14,10 +14,10 @@ use crate::secret::Password;
 use crate::service::split_port;
 use crate::text_form::text_form;
 
-/// A proxy: how it is spoken to, where it is, and perhaps the credentials for it.
+/// A proxy: its scheme, host and port, and the credentials for it, if any.
 ///
 /// `Display` writes it as a URL, such as `http://proxy.example.com:3128`. Neither it nor `Debug` shows the credentials.
-/// [`ProxySettings`](crate::proxy::ProxySettings) make it.
+/// It comes from [`ProxySettings::proxy_for`](crate::proxy::ProxySettings::proxy_for).
 #[derive(Clone)]
 pub struct Proxy {
     scheme: ProxyScheme,
@@ -27,7 +27,7 @@ pub struct Proxy {
     password: Option<Password>,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy, which is the scheme of its URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProxyScheme {
@@ -35,13 +35,13 @@ pub enum ProxyScheme {
     ///
     /// [RFC 9110, section 9.3.6]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
     Http,
-    /// HTTP over TLS, up to the proxy; inside, it is the same as [`Http`](Self::Http).
+    /// HTTP over TLS to the proxy. Otherwise the same as [`Http`](Self::Http).
     Https,
-    /// SOCKS 5 ([RFC 1928]). The target's name is resolved on this machine.
+    /// SOCKS 5 ([RFC 1928]). This machine resolves the target's name.
     ///
     /// [RFC 1928]: https://www.rfc-editor.org/rfc/rfc1928
     Socks5,
-    /// SOCKS 5, where the proxy resolves the target's name.
+    /// SOCKS 5. The proxy resolves the target's name.
     Socks5h,
 }
 
@@ -53,7 +53,7 @@ text_form!(ProxyScheme, "proxy scheme", {
 });
 
 impl Proxy {
-    /// Reads the URL of a proxy. `setting` is what its errors are about.
+    /// Reads the URL of a proxy. Errors begin with `setting`, which says where the URL comes from.
     pub(crate) fn read(setting: &str, url: &str) -> Result<Self, Error> {
         Self::parse(url).map_err(|why| Error::configuration(format!("{setting} {why}")))
     }
@@ -61,10 +61,10 @@ impl Proxy {
     fn parse(url: &str) -> Result<Self, String> {
         let invalid = |why: &str| Err(why.to_owned());
         if url.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-            return invalid("has a space or a control character: remove it, or write it as %20 in a password");
+            return invalid("has a space or a control character: remove it, or write a space in a password as %20");
         }
         let (scheme, rest) = match url.split_once("://") {
-            // Behind one of these it is part of what is ignored, or of a password.
+            // After one of these, `://` is in the ignored path, or in a password.
             Some((scheme, rest)) if !scheme.contains(['/', '?', '#']) => (read_scheme(scheme)?, rest),
             _ => (ProxyScheme::Http, url),
         };
@@ -73,7 +73,7 @@ impl Proxy {
             Some((credentials, address)) => (Some(credentials), address),
             None => (None, authority),
         };
-        // What comes before would be taken for the host, and printed.
+        // A part of a password would be taken for the host, and printed.
         if address.contains('@') || path.contains('@') {
             return invalid(
                 "has an `@`, `/`, `?` or `#` in its user name or password: write them as %40, %2F, %3F and %23",
@@ -81,8 +81,8 @@ impl Proxy {
         }
         let Some((host, port)) = split_port(address) else {
             return invalid(
-                "has no host that is a name in ASCII or an address: write it as in http://proxy.example.com:3128, \
-                 and an IPv6 address in brackets",
+                "has no valid host: write an ASCII name or an address, as in http://proxy.example.com:3128, and an \
+                 IPv6 address in brackets",
             );
         };
         let port = match port {
@@ -93,10 +93,10 @@ impl Proxy {
             },
         };
         if scheme.is_socks() && !matches!(path, "" | "/") {
-            return invalid("has a path, and a SOCKS proxy has none (Unix sockets are not supported): remove it");
+            return invalid("has a path, which a SOCKS proxy cannot have (Unix sockets are not supported): remove it");
         }
         let host = host.trim_matches(['[', ']']);
-        // One spelling of an IPv6 address, so that equal proxies are equal.
+        // An IPv6 address has several spellings, and equal proxies must compare equal.
         let host = host.parse::<Ipv6Addr>().map_or_else(|_| host.to_owned(), |address| address.to_string());
         let (username, password) = match credentials {
             Some(credentials) => read_credentials(scheme, credentials)?,
@@ -105,13 +105,13 @@ impl Proxy {
         Ok(Self { scheme, host, port, username, password })
     }
 
-    /// Returns how the proxy is spoken to.
+    /// Returns the scheme of the proxy's URL.
     #[must_use]
     pub fn scheme(&self) -> ProxyScheme {
         self.scheme
     }
 
-    /// Returns the proxy's name or address; an IPv6 address is without brackets.
+    /// Returns the proxy's name or address, an IPv6 address without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -123,7 +123,7 @@ impl Proxy {
         self.port
     }
 
-    /// Returns the user name, percent-decoded. It is empty if there is a password alone.
+    /// Returns the user name, percent-decoded. It is empty if there is only a password.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
@@ -135,10 +135,10 @@ impl Proxy {
         self.password.as_ref()
     }
 
-    /// Returns the value of the header `Proxy-Authorization` by HTTP Basic authentication ([RFC 7617]), marked as
-    /// sensitive; `None` without credentials, and for SOCKS, which has a way of its own ([RFC 1929]).
+    /// Returns the value of the header `Proxy-Authorization` for HTTP Basic authentication ([RFC 7617]), marked as
+    /// sensitive. `None` without credentials, and for SOCKS, which sends them in its own protocol ([RFC 1929]).
     ///
-    /// It is for the proxy alone. Send it with `CONNECT`, and with requests to http targets.
+    /// Send it to the proxy only: with `CONNECT`, and with requests to http targets.
     ///
     /// ```
     /// use loginradius_proto::http::Uri;
@@ -169,7 +169,7 @@ impl Proxy {
 }
 
 impl ProxyScheme {
-    /// Returns the port of a proxy whose URL has none: curl's.
+    /// Returns the port of a proxy whose URL has none, as curl documents it.
     fn default_port(self) -> u16 {
         match self {
             Self::Https => 443,
@@ -187,7 +187,7 @@ impl ProxyScheme {
 
 fn read_scheme(text: &str) -> Result<ProxyScheme, String> {
     text.to_ascii_lowercase().parse().map_err(|_| {
-        // RFC 3986, section 3.1. What is no scheme may be part of a password.
+        // RFC 3986, section 3.1. Anything else may be part of a password, and is not shown.
         let is_scheme = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
         let scheme = if is_scheme && text.len() <= 20 { format!("the scheme `{text}`") } else { "a scheme".to_owned() };
@@ -207,14 +207,14 @@ fn read_credentials(scheme: ProxyScheme, text: &str) -> Result<(Option<String>, 
         return Err("has a user name or password of more than 255 bytes, the limit of SOCKS: use a shorter one".into());
     }
     if !scheme.is_socks() && username.contains(':') {
-        return Err("has a colon in its user name, which HTTP Basic authentication cannot send: use another one".into());
+        return Err("has a colon in its user name, which HTTP Basic authentication cannot send: change it".into());
     }
     let is_given = password.is_some() || !username.is_empty();
     Ok((is_given.then_some(username), password))
 }
 
 fn decode(text: &str) -> Result<String, String> {
-    // The environment's bytes that are not UTF-8 come as replacement characters.
+    // The adapters pass bytes that are not UTF-8 as replacement characters.
     let decoded = percent_decode_str(text).decode_utf8().ok();
     let Some(decoded) = decoded.filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)) else {
         return Err("has a user name or password that is not in UTF-8: percent-encode its UTF-8 bytes".to_owned());

@@ -333,8 +333,8 @@ fn schemes() -> Vec<Row> {
 }
 
 fn urls() -> Vec<Row> {
-    const SLIPS: &str = "slips in a URL";
-    const NO_HOST: &str = "has no host that is a name in ASCII or an address";
+    const MISTAKES: &str = "mistakes in a URL";
+    const NO_HOST: &str = "has no valid host: write an ASCII name or an address";
     const BAD_PORT: &str = "has a port that is not a number from 1 to 65535";
     vec![
         row(&["https_proxy=http://proxy.test:3128/"], SSO, P),
@@ -367,19 +367,20 @@ fn urls() -> Vec<Row> {
         row(&["https_proxy=http://proxy.test:3128 "], SSO, Error("has a space")),
         row(&["https_proxy=http://proxy.test:3128\n"], SSO, Error("has a space or a control character")),
         row(&["https_proxy=http://proxy .test:3128"], SSO, Error("has a space")),
-        row(&["https_proxy=http://proxy.test:"], SSO, Error(BAD_PORT)).unlike(SLIPS),
+        row(&["https_proxy=http://proxy.test:"], SSO, Error(BAD_PORT)).unlike(MISTAKES),
         row(&["https_proxy=http://proxy.test:0"], SSO, Error(BAD_PORT)),
-        row(&["https_proxy=http:/proxy.test:3128"], SSO, Error(BAD_PORT)).unlike(SLIPS),
-        row(&["https_proxy=http:///proxy.test:3128"], SSO, Error(NO_HOST)).unlike(SLIPS),
-        row(&["https_proxy=http://pro%78y.test:3128"], SSO, Error(NO_HOST)).unlike(SLIPS),
-        row(&["https_proxy=http://pröxy.test:3128"], SSO, Error(NO_HOST)).unlike(SLIPS),
-        row(&["https_proxy=http://proxy.test.:3128"], SSO, Error(NO_HOST)).unlike(SLIPS),
-        row(&["https_proxy=http://[fe80::1%25lo]:3128"], SSO, Error(NO_HOST)).unlike(SLIPS),
-        row(&["https_proxy=socks5h://localhost/tmp/socket"], SSO, Error("has a path")).unlike(SLIPS),
-        row(&["https_proxy=socks5h://proxy.test:1080/a"], SSO, Error("has a path")).unlike(SLIPS),
+        row(&["https_proxy=http:/proxy.test:3128"], SSO, Error(BAD_PORT)).unlike(MISTAKES),
+        row(&["https_proxy=http:///proxy.test:3128"], SSO, Error(NO_HOST)).unlike(MISTAKES),
+        row(&["https_proxy=http://pro%78y.test:3128"], SSO, Error(NO_HOST)).unlike(MISTAKES),
+        row(&["https_proxy=http://pröxy.test:3128"], SSO, Error(NO_HOST)).unlike(MISTAKES),
+        row(&["https_proxy=http://proxy.test.:3128"], SSO, Error(NO_HOST)).unlike(MISTAKES),
+        row(&["https_proxy=http://[fe80::1%25lo]:3128"], SSO, Error(NO_HOST)).unlike(MISTAKES),
+        row(&["https_proxy=socks5h://localhost/tmp/socket"], SSO, Error("has a path")).unlike(MISTAKES),
+        row(&["https_proxy=socks5h://proxy.test:1080/a"], SSO, Error("has a path")).unlike(MISTAKES),
         row(&["https_proxy=socks5h://proxy.test:1080/"], SSO, Via("socks5h://proxy.test:1080")),
-        row(&["https_proxy=http://alice:12/s3cret@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23")).unlike(SLIPS),
-        row(&["https_proxy=http://proxy.test:3128/@"], SSO, Error("%40, %2F, %3F and %23")).unlike(SLIPS),
+        row(&["https_proxy=http://alice:12/s3cret@proxy.test:3128"], SSO, Error("%40, %2F, %3F and %23"))
+            .unlike(MISTAKES),
+        row(&["https_proxy=http://proxy.test:3128/@"], SSO, Error("%40, %2F, %3F and %23")).unlike(MISTAKES),
     ]
 }
 
