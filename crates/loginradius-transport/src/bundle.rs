@@ -1,4 +1,4 @@
-//! The certificates of a file, as people have such files: PEM with this and that around it, or DER.
+//! Reads the certificates of a file: PEM with any text around it, or DER.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,16 +9,16 @@ use crate::der::{self, CONTEXT_0, INTEGER, OBJECT_IDENTIFIER, SEQUENCE};
 /// One certificate of a file.
 pub(crate) enum Entry {
     Certificate(CertificateDer<'static>),
-    /// The file itself says that it is not trusted to authenticate servers.
+    /// The file marks it as not trusted to authenticate servers.
     Distrusted,
-    /// What is wrong with it, after "certificate 2 of 3 …".
+    /// What is wrong with it, to follow "certificate 2 of 3".
     Damaged(&'static str),
 }
 
-/// Reads all certificates of a file, or says what there is in place of one.
+/// Reads all certificates of a file. Without any, the error says what the file has instead.
 pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, &'static str> {
     if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
-        return Err("it is text in UTF-16 and not in UTF-8");
+        return Err("it is text in UTF-16, not in UTF-8");
     }
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let sections = sections(file);
@@ -33,15 +33,15 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, &'static str> {
         Some(Section { label, .. }) if label.ends_with("PRIVATE KEY") => PRIVATE_KEY,
         Some(Section { label, .. }) if label.ends_with("CERTIFICATE REQUEST") => CERTIFICATE_REQUEST,
         Some(Section { label: "PKCS7" | "CMS", .. }) => PKCS_7,
-        Some(Section { label, .. }) if label.ends_with("PUBLIC KEY") => "there is a public key and no certificate",
-        Some(_) => "there is PEM of another kind and no certificate",
-        None if file.trim_ascii().is_empty() => "there is nothing",
+        Some(Section { label, .. }) if label.ends_with("PUBLIC KEY") => "it has a public key and no certificate",
+        Some(_) => "it has PEM of another kind and no certificate",
+        None if file.trim_ascii().is_empty() => "it is empty",
         None => "it is neither PEM nor DER",
     })
 }
 
-const PRIVATE_KEY: &str = "there is a private key and no certificate";
-const CERTIFICATE_REQUEST: &str = "there is a certificate request and no certificate";
+const PRIVATE_KEY: &str = "it has a private key and no certificate";
+const CERTIFICATE_REQUEST: &str = "it has a certificate request and no certificate";
 const PKCS_7: &str = "it is PKCS #7";
 const PKCS_12: &str = "it is PKCS #12";
 
@@ -50,7 +50,7 @@ struct Section<'a> {
     label: &'a str,
     /// Its Base64, without white space.
     body: Vec<u8>,
-    /// Whether the line that ends it is there.
+    /// Whether its `END` line is there.
     is_whole: bool,
 }
 
@@ -76,20 +76,20 @@ fn label<'a>(line: &'a [u8], start: &str) -> Option<&'a str> {
     Some(rest.trim_end_matches(['-', ' ']))
 }
 
-/// Reads a section by one of the three labels that OpenSSL reads as a certificate.
+/// Reads a section that has one of the three labels that OpenSSL takes for a certificate.
 fn read_section(section: &Section<'_>) -> Option<Entry> {
     if !matches!(section.label, "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE") {
         return None;
     }
     if !section.is_whole {
-        return Some(Entry::Damaged("has no line that ends it"));
+        return Some(Entry::Damaged("has no `END` line"));
     }
     let Ok(bytes) = STANDARD.decode(&section.body) else {
         return Some(Entry::Damaged("is not Base64"));
     };
     let mut rest = bytes.as_slice();
     let Some(certificate) = der::take(&mut rest).filter(|element| element.tag == SEQUENCE) else {
-        return Some(Entry::Damaged(if bytes.first() == Some(&SEQUENCE) { "is cut off" } else { "is no DER" }));
+        return Some(Entry::Damaged(if bytes.first() == Some(&SEQUENCE) { "is cut off" } else { "is not DER" }));
     };
     if section.label == "TRUSTED CERTIFICATE" {
         if !is_trusted_for_servers(rest) {
@@ -101,8 +101,8 @@ fn read_section(section: &Section<'_>) -> Option<Entry> {
     Some(Entry::Certificate(CertificateDer::from(certificate.whole.to_vec())))
 }
 
-/// Reads what OpenSSL puts behind a certificate that it calls trusted (`X509_CERT_AUX`): for what it is trusted, and
-/// for what not. System bundles list distrusted certificates like this.
+/// Reads what OpenSSL appends to a `TRUSTED CERTIFICATE` (`X509_CERT_AUX`): the purposes for which it is trusted, and
+/// those for which it is rejected. System bundles list distrusted certificates in this form.
 fn is_trusted_for_servers(mut settings: &[u8]) -> bool {
     const SERVER_AUTHENTICATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0];
@@ -126,8 +126,8 @@ fn read_der(file: &[u8]) -> Result<Entry, &'static str> {
         Some(first) if first.tag == INTEGER && first.content == [3] => Err(PKCS_12),
         Some(first) if first.tag == INTEGER => Err(PRIVATE_KEY),
         Some(first) if first.tag == OBJECT_IDENTIFIER => Err(PKCS_7),
-        // A request begins with its version, which is 0, and a certificate with its version as `[0]` or its serial
-        // number.
+        // A request begins with its version, the integer 0. A certificate begins with its version as `[0]`, or with its
+        // serial number.
         Some(first) if first.content.starts_with(&[INTEGER, 1, 0]) => Err(CERTIFICATE_REQUEST),
         _ if !rest.is_empty() => Ok(Entry::Damaged("has bytes after its end")),
         _ => Ok(Entry::Certificate(CertificateDer::from(element.whole.to_vec()))),

@@ -1,9 +1,9 @@
-//! A reader for the few parts of a certificate that rustls does not show.
+//! Reads the few parts of a certificate that rustls does not expose.
 
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(crate) const SEQUENCE: u8 = 0x30;
-/// `[0]`, whose meaning depends on where it is.
+/// `[0]`: its meaning depends on the field.
 pub(crate) const CONTEXT_0: u8 = 0xa0;
 
 /// One element of DER: its tag, its content, and the bytes of both.
@@ -14,7 +14,7 @@ pub(crate) struct Element<'a> {
     pub(crate) whole: &'a [u8],
 }
 
-/// Takes the first element off the input; `None` if the input has no whole one.
+/// Takes the first element off the input; `None` if the input does not begin with a whole one.
 pub(crate) fn take<'a>(input: &mut &'a [u8]) -> Option<Element<'a>> {
     let (&tag, after_tag) = input.split_first()?;
     let (&first, mut rest) = after_tag.split_first()?;
@@ -41,7 +41,7 @@ pub(crate) fn take_tagged<'a>(input: &mut &'a [u8], tag: u8) -> Option<&'a [u8]>
     Some(element.content)
 }
 
-/// Whose a certificate is, and who issued it, as the contents of their DER.
+/// The issuer, the subject and the public key of a certificate, as the contents of their DER.
 pub(crate) struct Names<'a> {
     pub(crate) issuer: &'a [u8],
     pub(crate) subject: &'a [u8],

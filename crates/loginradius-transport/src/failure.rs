@@ -1,4 +1,4 @@
-//! What rustls's errors say of a connection.
+//! What rustls's errors say about a connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,14 +8,13 @@ use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage,
 
 use crate::verifier::SelfSigned;
 
-/// Returns why no connection came about, if that is what rustls's error says; `None` if it may as well mean that a
-/// connection broke.
+/// Returns why a TLS handshake failed; `None` if rustls's error may also mean that the connection broke.
 ///
-/// Pass it errors of the handshake alone, when no request has been written yet: plain text that gets into a connection
-/// later causes the same error as a port without TLS.
+/// Pass it only errors of the handshake, before the request is written: plain text that gets into a connection later
+/// causes the same error as a port without TLS.
 ///
-/// `host` is whose certificate it should be; `address` is what was connected to, with its port. It also reads the
-/// errors of TLS settings that are not [`client_config`](crate::client_config)'s.
+/// `host` is the name that the certificate has to be for. `address` is the host or address that was connected to, with
+/// its port. The error may also come from TLS settings that [`client_config`](crate::client_config) did not make.
 ///
 /// ```
 /// use loginradius_transport::rustls::{CertificateError, Error, InvalidMessage};
@@ -37,8 +36,8 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
         Error::InvalidCertificate(error) => {
             ConnectFailure::Certificate { host: host.to_owned(), fault: certificate_fault(error) }
         }
-        Error::NoCertificatesPresented => refused("the server has no certificate"),
-        // The first byte is none of TLS. `HTTP/1.1 400 Bad Request` is what most servers respond.
+        Error::NoCertificatesPresented => refused("the server sent no certificate"),
+        // The first byte is not one of TLS: most http servers respond with `HTTP/1.1 400 Bad Request`.
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             ConnectFailure::NotTls { address: address.to_owned() }
         }
@@ -52,9 +51,9 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
             | PeerIncompatible::NoSignatureSchemesInCommon,
         )
         | Error::AlertReceived(Alert::InsufficientSecurity) => refused("no encryption in common"),
-        Error::PeerIncompatible(_) => refused("the server lacks something that is required here"),
-        // Of all alerts those that respond to the first message. Others may come after the handshake: in TLS 1.3 a
-        // server refuses the client's certificate late.
+        Error::PeerIncompatible(_) => refused("the server lacks a TLS feature that is required here"),
+        // Only alerts that respond to the first message. Others may come after the handshake: in TLS 1.3 a server
+        // refuses the client's certificate late.
         Error::AlertReceived(Alert::HandshakeFailure) => refused("the server refused the handshake"),
         Error::AlertReceived(Alert::UnrecognisedName) => refused("the server does not know the host's name"),
         Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {

@@ -6,7 +6,7 @@ use loginradius_proto::Body;
 
 use crate::inflate::{Fault, Input, Output, inflate};
 
-/// What every gzip file begins with.
+/// The bytes that begin every gzip file.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Decodes all members of a gzip file.
@@ -25,7 +25,7 @@ pub(crate) fn decode(file: &[u8]) -> Result<Body, Fault> {
     Ok(output.into_body())
 }
 
-/// Reads over the header of a member, and the names and comments in it.
+/// Skips the header of a member, with its optional fields.
 fn read_header(input: &mut Input<'_>) -> Result<(), Fault> {
     const HEADER_CHECKSUM: u8 = 1 << 1;
     const EXTRA: u8 = 1 << 2;
@@ -59,7 +59,7 @@ fn read_header(input: &mut Input<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Section 8.
+/// Computes the checksum (section 8).
 fn crc_32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];

@@ -1,9 +1,9 @@
-//! Deflate ([RFC 1951]), for responses that hold tokens and come from whoever is at the other end.
+//! Deflate ([RFC 1951]), for responses that hold tokens and may come from an attacker.
 //!
-//! The decoders at hand fit neither. They keep the last 32 KiB of the text in a window, and free it as it is; which of
-//! them a program gets depends on the features that its other crates turn on. The default one builds its tables anew
-//! for each block, so a megabyte of empty blocks takes it ten seconds. This one writes into the output alone, and its
-//! work is in proportion to its input and output.
+//! The common decoders are not fit for that. They keep the last 32 KiB of the text in a window, and do not overwrite it
+//! when they free it. Which decoder a program gets depends on the features that its other crates turn on. The default
+//! one rebuilds its tables for each block, so that it takes ten seconds for a megabyte of empty blocks. This one writes
+//! only into the output, and its work is in proportion to its input and output.
 //!
 //! [RFC 1951]: https://www.rfc-editor.org/rfc/rfc1951
 
@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
         self.bytes
     }
 
-    /// Takes whole bytes, from the next whole one on.
+    /// Takes whole bytes, and drops what is left of the current byte.
     pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Fault> {
         (self.bits, self.bit_count) = (0, 0);
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(Fault::CutOff)?;
@@ -44,12 +44,12 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    /// Takes whole bytes as a number, the lowest first.
+    /// Takes whole bytes as a number, the lowest byte first.
     pub(crate) fn number<const N: usize>(&mut self) -> Result<u32, Fault> {
         Ok(self.bytes(N)?.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte)))
     }
 
-    /// Takes up to 16 bits as a number, the lowest first.
+    /// Takes up to 16 bits as a number, the lowest bit first.
     fn bits(&mut self, count: u32) -> Result<u32, Fault> {
         while self.bit_count < count {
             let (&byte, rest) = self.bytes.split_first().ok_or(Fault::CutOff)?;
@@ -72,7 +72,7 @@ impl<'a> Input<'a> {
 #[derive(Default)]
 pub(crate) struct Output {
     body: BodyBuffer,
-    /// Where the text begins that a distance may reach back into.
+    /// Where the current text begins. A distance must not reach back beyond it.
     start: usize,
 }
 
@@ -95,7 +95,7 @@ impl Output {
         self.body.push(bytes).map_err(|_| Fault::TooLong)
     }
 
-    /// Writes again what is `distance` bytes back. The two may overlap.
+    /// Copies `count` bytes from `distance` bytes back. The copy may overlap its source.
     fn repeat(&mut self, distance: usize, count: usize) -> Result<(), Fault> {
         for _ in 0..count {
             let at = self.written().len().checked_sub(distance).ok_or(Fault::Damaged)?;
@@ -115,7 +115,7 @@ struct Code {
 }
 
 impl Code {
-    /// Makes the code in which each symbol has that length, of at most 15 bits; 0 is a symbol without a code.
+    /// Makes the code from the length of each symbol's code: at most 15 bits, and 0 for a symbol without a code.
     fn new(lengths: &[u8]) -> Result<Self, Fault> {
         let mut counts = [0; 16];
         for &length in lengths {
@@ -147,8 +147,8 @@ impl Code {
         Ok(Self { counts, symbols })
     }
 
-    /// Takes one symbol off the input. The codes of one length are numbers in a row, and those of the next length begin
-    /// at twice the number after the last.
+    /// Takes one symbol off the input. The codes of one length are consecutive numbers, and those of the next length
+    /// begin at twice the number after the last.
     fn symbol(&self, input: &mut Input<'_>) -> Result<usize, Fault> {
         let (mut code, mut first, mut before) = (0, 0, 0);
         for &count in &self.counts[1..] {
@@ -166,13 +166,13 @@ impl Code {
 
 /// The two codes of a block.
 struct Codes {
-    /// Bytes, the end of the block, and lengths of what is repeated.
+    /// Bytes, the end of the block, and the lengths of repetitions.
     text: Code,
-    /// How far back that is.
+    /// How far back a repetition begins.
     distance: Code,
 }
 
-/// Section 3.2.6.
+/// The fixed codes (section 3.2.6).
 static FIXED: LazyLock<Result<Codes, Fault>> = LazyLock::new(|| {
     let mut lengths = [8; 288];
     lengths[144..256].fill(9);
@@ -217,7 +217,7 @@ impl Codes {
 
 const END_OF_BLOCK: usize = 256;
 
-/// Takes a whole text off the input.
+/// Takes a whole deflate stream off the input, and writes its text.
 pub(crate) fn inflate(input: &mut Input<'_>, output: &mut Output) -> Result<(), Fault> {
     loop {
         let is_last = input.bits(1)? == 1;
@@ -243,7 +243,7 @@ pub(crate) fn inflate(input: &mut Input<'_>, output: &mut Output) -> Result<(), 
 }
 
 fn inflate_block(input: &mut Input<'_>, output: &mut Output, codes: &Codes) -> Result<(), Fault> {
-    // Base and further bits of the symbols from 257 on, and of the distances (section 3.2.5).
+    // The base value and the number of extra bits, of the symbols from 257 on and of the distances (section 3.2.5).
     const LENGTHS: [(usize, u32); 29] = [
         (3, 0),
         (4, 0),

@@ -1,21 +1,23 @@
-//! What a transport of LoginRadius requests needs below HTTP: trust, TLS, the causes of failures, and decoding.
+//! What a transport of LoginRadius requests needs below HTTP: root certificates, TLS settings, the causes of failures,
+//! and decoding of gzip.
 //!
-//! `loginradius-blocking` and `loginradius-async` are built on this crate, so both trust the same root certificates,
-//! and say the same of the same failure. You need it for [a transport of your own](loginradius_proto::Flow#a-transport)
-//! that speaks TLS by [rustls].
+//! `loginradius-blocking` and `loginradius-async` are built on this crate, so both trust the same root certificates and
+//! report a failure in the same words. You need it for
+//! [a transport of your own](loginradius_proto::Flow#a-transport) that uses [rustls].
 //!
 //! | to | use |
 //! | --- | --- |
 //! | choose which servers are trusted | [`Roots`] |
 //! | connect with TLS | [`client_config`] |
-//! | say why no connection came about | [`tls_failure`] |
-//! | finish a response for the core | [`receive`] |
+//! | say why a handshake failed | [`tls_failure`] |
+//! | add a response's `Date`, and decode its body | [`receive`] |
 //!
 //! It opens no socket, and writes no log.
 //!
 //! # A transport of your own
 //!
-//! It connects first, the handshake included. What fails until then is certainly not sent, and the error says why:
+//! It connects first, and completes the handshake. If that fails, the request was certainly not sent, and the error
+//! says why:
 //!
 //! ```
 //! use std::net::TcpStream;
@@ -29,7 +31,7 @@
 //! fn connect(config: &Arc<ClientConfig>, host: &str, address: &str) -> Result<Connection, Error> {
 //!     let name = ServerName::try_from(host.to_owned()).map_err(Error::not_sent)?;
 //!     let tls = ClientConnection::new(Arc::clone(config), name).map_err(Error::not_sent)?;
-//!     let stream = TcpStream::connect(address).map_err(Error::not_sent)?; // yours has a timeout
+//!     let stream = TcpStream::connect(address).map_err(Error::not_sent)?; // set a timeout in yours
 //!     let mut connection = StreamOwned::new(tls, stream);
 //!     if let Err(error) = connection.conn.complete_io(&mut connection.sock) {
 //!         let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
@@ -40,7 +42,7 @@
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = client_config(&Roots::system()?)?; // once: it holds the roots, and resumes TLS sessions
+//! let config = client_config(&Roots::system()?)?; // make it once: it holds the roots, and resumes TLS sessions
 //! # let server = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! # let address = server.local_addr()?.to_string();
 //! # std::thread::spawn(move || {
@@ -63,7 +65,7 @@
 //!
 //! Then it sends the request with `Accept-Encoding: identity`, reads at most
 //! [`Body::LIMIT`](loginradius_proto::Body::LIMIT) bytes of a body, and passes the response through [`receive`].
-//! `own_transport.rs` in the project's examples is the whole of one.
+//! `own_transport.rs` in the project's examples is a complete transport.
 //!
 //! # Crypto provider
 //!
@@ -72,9 +74,9 @@
 //! | has installed one ([`install_default`](rustls::crypto::CryptoProvider::install_default)) | that one |
 //! | turns on this crate's feature `aws-lc-rs`, as `loginradius-async` does | aws-lc-rs |
 //! | turns on this crate's feature `ring`, as `loginradius-blocking` does by default | ring |
-//! | does none of it | none: [`client_config`] returns an error |
+//! | does none of these | none: [`client_config`] returns an error |
 //!
-//! The first line that is true counts. So a program with both adapters uses one provider in both.
+//! The first line that applies decides, so a program with both adapters uses one provider in both.
 
 mod bundle;
 mod der;

@@ -1,4 +1,4 @@
-//! What is done to a response on receipt.
+//! Finishes a response on receipt.
 
 use std::time::SystemTime;
 
@@ -9,18 +9,19 @@ use loginradius_proto::{Body, Error};
 use crate::gzip;
 use crate::inflate::Fault;
 
-/// The most gzip encodings of one body that are decoded. More than one is a mistake that servers make, more than two an
-/// attack.
+/// How often a body that was encoded as gzip is decoded. Some servers encode twice by mistake; more is an attack.
 const MAX_ENCODINGS: usize = 2;
 
 /// Finishes a response on receipt: adds `Date` if it has none that can be read ([RFC 9110, section 6.6.1]), and decodes
 /// its body into at most [`Body::LIMIT`] bytes.
 ///
-/// Ask for `Accept-Encoding: identity`, and turn off what your HTTP library decodes by itself: this reads what comes
-/// all the same, which is gzip. The work is in proportion to the bytes, whatever they are. An empty body stays empty,
-/// whatever it is said to be. A body that is said to be gzip and does not begin like it is taken as it is: an HTTP
-/// library has decoded it and left the header in place, or the server did not encode it. A response that was decoded
-/// has no `Content-Encoding` and no `Content-Length` any more.
+/// Send `Accept-Encoding: identity`, and turn off your HTTP library's own decoding. Some servers and proxies send gzip
+/// all the same, and this function decodes it. The work is in proportion to the bytes, whatever they are.
+///
+/// - An empty body stays empty, whatever its `Content-Encoding`.
+/// - A body with `Content-Encoding: gzip` that does not begin like gzip is kept as it is: an HTTP library has decoded
+///   it and left the header in place, or the server did not encode it.
+/// - `Content-Encoding` and `Content-Length` are removed from a response that had a `Content-Encoding` and a body.
 ///
 /// ```
 /// # use std::time::{Duration, SystemTime};
@@ -40,8 +41,8 @@ const MAX_ENCODINGS: usize = 2;
 ///
 /// # Errors
 ///
-/// [`Error::outcome_unknown`] with the cause as its source: the body has a coding that is not gzip, is damaged or cut
-/// off, or longer than [`Body::LIMIT`].
+/// [`Error::outcome_unknown`], with the cause as its source, if the body has another coding than gzip, is encoded as
+/// gzip more than twice, is damaged or cut off, or is longer than [`Body::LIMIT`].
 ///
 /// [RFC 9110, section 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
 #[doc(alias("gzip", "decompress", "content-encoding"))]
@@ -66,7 +67,7 @@ pub fn receive(mut response: Response<Body>, received_at: SystemTime) -> Result<
 }
 
 fn add_date(headers: &mut HeaderMap, received_at: SystemTime) {
-    /// The end of the year 9999, which is the last that the header can say.
+    /// The end of the year 9999, the last that the header can hold.
     const END_OF_DATES: u64 = 253_402_300_800;
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     if date.is_some_and(|date| httpdate::parse_http_date(date).is_ok()) {
@@ -84,7 +85,7 @@ fn add_date(headers: &mut HeaderMap, received_at: SystemTime) {
 ///
 /// [RFC 9110, section 8.4]: https://www.rfc-editor.org/rfc/rfc9110#section-8.4
 fn gzip_encodings(headers: &HeaderMap) -> Result<usize, Error> {
-    /// Those of the registry at IANA. A server's own words could repeat a secret.
+    /// The other codings of IANA's registry. A server's own words are not shown: they could repeat a secret.
     const KNOWN: [&str; 6] = ["br", "compress", "dcb", "dcz", "deflate", "zstd"];
     let mut encodings = 0;
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -93,10 +94,11 @@ fn gzip_encodings(headers: &HeaderMap) -> Result<usize, Error> {
                 "" | "identity" => {}
                 "gzip" | "x-gzip" => encodings += 1,
                 coding => {
-                    let name = KNOWN.iter().find(|known| **known == coding).unwrap_or(&"that is unknown");
-                    return Err(Error::outcome_unknown(format!(
-                        "the response has the content coding {name}, and none was asked for"
-                    )));
+                    let coding = match KNOWN.iter().find(|known| **known == coding) {
+                        Some(known) => format!("the content coding {known}"),
+                        None => "an unknown content coding".to_owned(),
+                    };
+                    return Err(Error::outcome_unknown(format!("the response has {coding}, and none was asked for")));
                 }
             }
         }

@@ -25,16 +25,16 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// Returns the root certificates of this machine, or Mozilla's, which are part of this crate, if it has none.
+    /// Returns the root certificates of this machine, or Mozilla's if it has none. Mozilla's are part of this crate.
     ///
-    /// Those of this machine are, in this order:
+    /// The root certificates of this machine are
     ///
-    /// 1. the certificates in the file that the environment variable `SSL_CERT_FILE` names and in the folders that
-    ///    `SSL_CERT_DIR` names, and no others, if one of the variables is set;
-    /// 2. those of the operating system, as curl and OpenSSL find them on Linux, the keychain's on macOS, the
-    ///    certificate store's on Windows.
+    /// 1. if the environment variable `SSL_CERT_FILE` or `SSL_CERT_DIR` is set: the certificates in that file and in
+    ///    those folders, and no others;
+    /// 2. otherwise those of the operating system: on Linux where curl and OpenSSL find them, on macOS the keychain's,
+    ///    on Windows the certificate store's.
     ///
-    /// Both are often long lists, so a certificate that cannot be read is left out. The files are read at each call.
+    /// Such lists are often long, so a certificate that cannot be read is left out. The files are read at each call.
     ///
     /// ```
     /// # fn main() -> Result<(), loginradius_proto::Error> {
@@ -83,10 +83,10 @@ impl Roots {
         Ok(Self::of(store))
     }
 
-    /// Reads root certificates, to trust them and no others: any number of them as PEM, or one as DER.
+    /// Reads root certificates, to trust them and no others: any number as PEM, or one as DER.
     ///
-    /// Text around the sections of PEM, private keys and other sections, a byte order mark and any line ends are read
-    /// over. OpenSSL's `TRUSTED CERTIFICATE` is read, and left out if it is not trusted for servers.
+    /// Text around the PEM sections, other sections such as private keys, and a byte order mark are skipped. Any line
+    /// ends are read. OpenSSL's `TRUSTED CERTIFICATE` is read, and left out if it is not trusted for servers.
     ///
     /// ```
     /// use loginradius_transport::Roots;
@@ -94,7 +94,7 @@ impl Roots {
     /// let error = Roots::from_pem(b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----").unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "the root certificates cannot be read, there is a private key and no certificate: pass certificates, as \
+    ///     "the root certificates cannot be read, it has a private key and no certificate: pass certificates, as \
     ///      PEM",
     /// );
     /// ```
@@ -102,7 +102,7 @@ impl Roots {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if there is no certificate, or if one
-    /// of them is damaged. The message says what there is instead, or which one is damaged and how.
+    /// of them is damaged. The message says what the file has instead, or which certificate is damaged and how.
     #[doc(alias("from_der", "ca bundle", "root_certificates"))]
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Error> {
         let refuse = |cause: &str, advice: &str| {
@@ -115,7 +115,7 @@ impl Roots {
         }
     }
 
-    /// Makes them of a list, in which a certificate may be more than once: a system has files with all and with each.
+    /// Makes them from a list, without duplicates: systems often have a file with all certificates and a file for each.
     fn of(mut store: RootCertStore) -> Self {
         let order = |root: &TrustAnchor<'_>| (root.subject.to_vec(), root.subject_public_key_info.to_vec());
         store.roots.sort_by_cached_key(order);
@@ -130,13 +130,13 @@ impl fmt::Debug for Roots {
     }
 }
 
-/// The certificates that can be used, and what is wrong with the first one that cannot.
+/// The usable certificates of a file, and what is wrong with the first unusable one.
 struct Found {
     store: RootCertStore,
     damage: Option<String>,
 }
 
-/// Reads all certificates of a file, or says what there is in place of one.
+/// Reads all certificates of a file. Without any, the error says what the file has instead.
 fn read(file: &[u8]) -> Result<Found, &'static str> {
     let entries = bundle::read(file)?;
     let count = entries.len();
@@ -144,7 +144,7 @@ fn read(file: &[u8]) -> Result<Found, &'static str> {
     for (number, entry) in (1..).zip(entries) {
         let damage = match entry {
             Entry::Certificate(certificate) => {
-                found.store.add(certificate).err().map(|_| "is damaged, or no certificate")
+                found.store.add(certificate).err().map(|_| "is damaged, or not a certificate")
             }
             Entry::Distrusted => None,
             Entry::Damaged(damage) => Some(damage),
@@ -155,12 +155,12 @@ fn read(file: &[u8]) -> Result<Found, &'static str> {
         }
     }
     if found.store.is_empty() && found.damage.is_none() {
-        return Err("there is no certificate that is trusted for servers");
+        return Err("no certificate in it is trusted for servers");
     }
     Ok(found)
 }
 
-/// Reads the certificates that can be used in the file that the environment names: at least one.
+/// Reads the usable certificates of the file that `SSL_CERT_FILE` names: at least one.
 fn read_file(path: &Path) -> Result<RootCertStore, Error> {
     let refuse = |cause: &str| unreadable(FILE_VARIABLE, path.display(), cause);
     let bytes = fs::read(path).map_err(|error| refuse(&error.to_string()))?;

@@ -9,14 +9,14 @@ use rustls::crypto::CryptoProvider;
 use crate::roots::Roots;
 use crate::verifier::Verifier;
 
-/// Makes the TLS settings of every connection: these root certificates, TLS 1.2 and 1.3, and `http/1.1` alone (ALPN).
+/// Makes the TLS settings of every connection: these root certificates, TLS 1.2 and 1.3, and only `http/1.1` (ALPN).
 ///
 /// The crypto provider is the one that the program has installed ([`CryptoProvider::install_default`]), else aws-lc-rs
 /// if this crate's feature `aws-lc-rs` is on, else ring if its feature `ring` is on. So all connections of a program
-/// use one, whatever its crates turn on. Nothing is installed for others.
+/// use the same one, whatever features its crates turn on. This function installs none.
 ///
-/// rustls's own verifier decides which certificates are accepted. What it refuses, [`tls_failure`](crate::tls_failure)
-/// can name, also that a certificate is self-signed.
+/// rustls's own verifier decides which certificates are accepted. [`tls_failure`](crate::tls_failure) says why one was
+/// refused, also that it is self-signed.
 ///
 /// ```
 /// use loginradius_transport::{Roots, client_config};
@@ -44,7 +44,7 @@ pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, Error> {
                 "the program's crypto provider cannot be used, it has neither TLS 1.2 nor TLS 1.3: install another one",
             )
         })?
-        .dangerous() // as rustls calls any verifier but its own, to which `Verifier` leaves every decision
+        .dangerous() // rustls's word for any other verifier, and `Verifier` leaves every decision to rustls's
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -63,7 +63,7 @@ const RING: Option<MakeProvider> = Some(rustls::crypto::ring::default_provider);
 #[cfg(not(feature = "ring"))]
 const RING: Option<MakeProvider> = None;
 
-/// Returns the crypto provider. rustls's own choice panics if there are two or none.
+/// Returns the crypto provider. rustls's own choice panics if several features are on, or none.
 fn choose(
     installed: Option<&Arc<CryptoProvider>>,
     aws_lc_rs: Option<MakeProvider>,

@@ -1,4 +1,4 @@
-//! Verifies servers' certificates as rustls does, and says more of why one is refused.
+//! Verifies servers' certificates as rustls does, and says more precisely why one is refused.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCer
 
 use crate::der::Names;
 
-/// rustls's own verifier decides; this one only names its refusals.
+/// A verifier that leaves the decision to rustls's own, and only names its refusals.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     rustls: Arc<WebPkiServerVerifier>,
@@ -39,7 +39,7 @@ impl Verifier {
         }
     }
 
-    /// Returns whether a certificate has issued itself. One of the roots has not: something else is wrong with it.
+    /// Returns whether a certificate is self-signed and not a root. A refused root has some other fault.
     fn is_self_signed(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
         let is_root = |names: &Names<'_>| {
             self.roots
@@ -58,7 +58,8 @@ impl Verifier {
     }
 }
 
-/// Returns whether the issuer of that name, which need not be the only one, has not signed it.
+/// Returns whether a certificate was refused because the issuer that was found by name has not signed it. Another
+/// issuer may have the same name.
 fn is_signed_by_another(refusal: &CertificateError) -> bool {
     use CertificateError::{BadSignature, UnsupportedSignatureAlgorithmForPublicKeyContext};
     matches!(refusal, BadSignature | UnsupportedSignatureAlgorithmForPublicKeyContext { .. })

@@ -1,4 +1,4 @@
-//! Files of certificates as people have them.
+//! Files of certificates in the forms in which people keep them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -58,7 +58,7 @@ fn files_that_people_have_are_read() {
         ("with one long line", one_line.into(), 1),
         ("with text between", with_text.into(), 2),
         ("with a first byte as DER has it", format!("0 is the first\n{both}").into(), 2),
-        ("with text that is no UTF-8", [b"\xfcberschrift\n", both.as_bytes()].concat(), 2),
+        ("with text that is not UTF-8", [b"\xfcberschrift\n", both.as_bytes()].concat(), 2),
         ("with its private key", format!("{key}{}", a.pem()).into(), 1),
         ("the same twice", format!("{}{}", a.pem(), a.pem()).into(), 1),
         ("the label of old programs", a.pem().replace("CERTIFICATE", "X509 CERTIFICATE").into(), 1),
@@ -92,45 +92,45 @@ fn what_cannot_be_read_is_named() {
     let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
     let pkcs_12 = element(0x30, &[element(2, &[3]), element(0x30, &element(6, &[1]))].concat());
     let pkcs_7 = element(0x30, &element(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2]));
-    let not_for_servers = "there is no certificate that is trusted for servers";
-    let private_key = "there is a private key and no certificate";
-    let request_alone = "there is a certificate request and no certificate";
+    let not_for_servers = "no certificate in it is trusted for servers";
+    let private_key = "it has a private key and no certificate";
+    let request_alone = "it has a certificate request and no certificate";
     let lacks: Vec<(Vec<u8>, &str)> = vec![
-        (vec![], "there is nothing"),
-        (b"\n \n".to_vec(), "there is nothing"),
+        (vec![], "it is empty"),
+        (b"\n \n".to_vec(), "it is empty"),
         (b"/etc/ssl/certs/company.pem".to_vec(), "it is neither PEM nor DER"),
-        ([&[0xff, 0xfe][..], &utf_16(&a.pem())].concat(), "it is text in UTF-16 and not in UTF-8"),
+        ([&[0xff, 0xfe][..], &utf_16(&a.pem())].concat(), "it is text in UTF-16, not in UTF-8"),
         (key.serialize_pem().into(), private_key),
         (pem("RSA PRIVATE KEY", b"any").into(), private_key),
         (pem("ENCRYPTED PRIVATE KEY", b"any").into(), private_key),
         (key.serialize_der(), private_key),
-        (key.public_key_pem().into(), "there is a public key and no certificate"),
+        (key.public_key_pem().into(), "it has a public key and no certificate"),
         (request.pem().unwrap().into(), request_alone),
         (pem("NEW CERTIFICATE REQUEST", b"any").into(), request_alone),
         (request.der().to_vec(), request_alone),
         (pkcs_12, "it is PKCS #12"),
         (pem("PKCS7", b"any").into(), "it is PKCS #7"),
         (pkcs_7, "it is PKCS #7"),
-        (pem("X509 CRL", b"any").into(), "there is PEM of another kind and no certificate"),
+        (pem("X509 CRL", b"any").into(), "it has PEM of another kind and no certificate"),
         (distrusted(trust(Some(&[]), &[])), not_for_servers),
         (distrusted(trust(Some(&[EMAIL]), &[])), not_for_servers),
         (distrusted(trust(None, &[SERVERS])), not_for_servers),
         (distrusted(trust(Some(&[SERVERS]), &[ANYTHING])), not_for_servers),
     ];
     let damages: Vec<(Vec<u8>, &str)> = vec![
-        (b"-----BEGIN CERTIFICATE".to_vec(), "the certificate has no line that ends it"),
+        (b"-----BEGIN CERTIFICATE".to_vec(), "the certificate has no `END` line"),
         (a.der()[..100].to_vec(), "the certificate is cut off"),
         ([a.der(), &b"\n"[..]].concat(), "the certificate has bytes after its end"),
-        (element(0x30, b"any"), "the certificate is damaged, or no certificate"),
-        (middle(&b.pem().replace("-----END", "!-----END")).into(), "certificate 2 of 3 has no line that ends it"),
-        (middle(&without_end).into(), "certificate 2 of 3 has no line that ends it"),
+        (element(0x30, b"any"), "the certificate is damaged, or not a certificate"),
+        (middle(&b.pem().replace("-----END", "!-----END")).into(), "certificate 2 of 3 has no `END` line"),
+        (middle(&without_end).into(), "certificate 2 of 3 has no `END` line"),
         (middle(&without_a_line).into(), "certificate 2 of 3 is cut off"),
-        (middle(&pem("CERTIFICATE", &another_tag)).into(), "certificate 2 of 3 is damaged, or no certificate"),
+        (middle(&pem("CERTIFICATE", &another_tag)).into(), "certificate 2 of 3 is damaged, or not a certificate"),
         (middle(&b.pem().replacen('M', "*", 1)).into(), "certificate 2 of 3 is not Base64"),
         (middle(&pem("CERTIFICATE", &b.der()[..100])).into(), "certificate 2 of 3 is cut off"),
-        (middle(&pem("CERTIFICATE", b"any")).into(), "certificate 2 of 3 is no DER"),
+        (middle(&pem("CERTIFICATE", b"any")).into(), "certificate 2 of 3 is not DER"),
         (middle(&pem("CERTIFICATE", &two_in_one)).into(), "certificate 2 of 3 has bytes after its end"),
-        ((a.pem() + &without_end).into(), "certificate 2 of 2 has no line that ends it"),
+        ((a.pem() + &without_end).into(), "certificate 2 of 2 has no `END` line"),
     ];
     for (cases, advice) in [(lacks, "pass certificates, as PEM"), (damages, "replace or remove it")] {
         for (file, cause) in cases {

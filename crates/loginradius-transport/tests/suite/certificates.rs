@@ -14,7 +14,7 @@ use crate::pki::{Authority, HOST, Identity, authority, authority_params, client,
 
 const ADDRESS: &str = "192.0.2.1:443";
 
-/// A clock that stands still.
+/// A clock that does not move.
 #[derive(Debug)]
 struct Clock(SystemTime);
 
@@ -110,7 +110,7 @@ fn the_fault_of_a_certificate_is_named_whatever_the_roots() {
 }
 
 #[test]
-fn a_wrong_clock_is_told_by_both_times() {
+fn a_wrong_clock_shows_in_both_times() {
     let issuer = authority("the issuer");
     let mut params = server_params();
     params.not_before = date_time_ymd(2029, 1, 1);
@@ -128,7 +128,7 @@ fn a_wrong_clock_is_told_by_both_times() {
     }
 }
 
-/// Those of TLS settings that are not `client_config`'s.
+/// TLS settings that `client_config` did not make have other refusals.
 #[test]
 fn every_refusal_of_rustls_is_read() {
     use CertificateFault::{Expired, NotYetValid, Revoked, UnknownIssuer, Unusable, WrongHost};
@@ -160,7 +160,7 @@ fn every_refusal_of_rustls_is_read() {
     for (error, fault) in cases {
         assert_eq!(read(error.clone()), fault, "{error:?}");
     }
-    // Without the times the clock is what it is now.
+    // If rustls reports no time, the fault has the current one.
     let before = SystemTime::now();
     assert!(matches!(read(CertificateError::Expired), Expired { ended: None, clock } if clock >= before));
     assert!(matches!(read(CertificateError::NotValidYet), NotYetValid { begins: None, clock } if clock >= before));

@@ -1,4 +1,4 @@
-//! What else comes in place of a handshake.
+//! Handshakes that fail for other reasons than a certificate.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ fn a_port_without_tls_is_named() {
         (b"220 mail.example.test ESMTP\r\n", not_tls.clone()),
         (b"\0\0\0\0\0\0\0\0\0", not_tls.clone()),
         (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff", not_tls),
-        // Something else than TLS that begins with a byte of TLS, and a TLS that is none.
+        // Bytes that only begin like TLS, and a version of TLS that does not exist.
         (b"\x16HTTP/1.1", None),
         (b"\x16\x03\x03\x00\x04\x02\x00\x00\x00", None),
     ];
@@ -60,16 +60,16 @@ fn a_server_with_nothing_in_common_is_named() {
     let error = connect(client(&roots(issuer.der())), http_2).unwrap_err();
     assert_eq!(read(&error), refused("the server does not speak HTTP/1.1"), "{error:?}");
 
-    // The hello of a server that has TLS 1.1 alone.
+    // The hello of a server that speaks only TLS 1.1.
     let hello = [&[0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
     let mut connection = connection();
     let error = receive(&mut connection, &hello).unwrap_err();
     assert_eq!(read(&error), refused("the server speaks neither TLS 1.2 nor TLS 1.3"), "{error:?}");
 }
 
-/// In TLS 1.3 the client is content before the server has read its certificate, so a request may have been sent.
+/// In TLS 1.3 the client finishes before the server has read its certificate, so a request may have been sent.
 #[test]
-fn a_certificate_of_the_client_that_is_refused_late_is_not_about_connecting() {
+fn a_client_certificate_that_is_refused_late_is_no_connection_failure() {
     let issuer = authority("a");
     let mut store = RootCertStore::empty();
     store.add(issuer.der().clone()).unwrap();
@@ -82,7 +82,7 @@ fn a_certificate_of_the_client_that_is_refused_late_is_not_about_connecting() {
 }
 
 #[test]
-fn of_all_alerts_those_that_respond_to_the_first_message_are_read() {
+fn only_alerts_that_respond_to_the_first_message_are_read() {
     let problems = [
         (40, "the server refused the handshake"),
         (70, "the server speaks neither TLS 1.2 nor TLS 1.3"),
@@ -101,14 +101,14 @@ fn of_all_alerts_those_that_respond_to_the_first_message_are_read() {
 fn every_other_error_is_read_or_left_open() {
     use PeerIncompatible::*;
     let version = "the server speaks neither TLS 1.2 nor TLS 1.3";
-    let other = "the server lacks something that is required here";
+    let other = "the server lacks a TLS feature that is required here";
     let cases = [
         (Error::PeerIncompatible(ServerDoesNotSupportTls12Or13), refused(version)),
         (Error::PeerIncompatible(ServerTlsVersionIsDisabledByOurConfig), refused(version)),
         (Error::PeerIncompatible(NoCipherSuitesInCommon), refused("no encryption in common")),
         (Error::PeerIncompatible(NoKxGroupsInCommon), refused("no encryption in common")),
         (Error::PeerIncompatible(ExtendedMasterSecretExtensionRequired), refused(other)),
-        (Error::NoCertificatesPresented, refused("the server has no certificate")),
+        (Error::NoCertificatesPresented, refused("the server sent no certificate")),
         (Error::NoApplicationProtocol, refused("the server does not speak HTTP/1.1")),
         (Error::InvalidMessage(InvalidMessage::MessageTooLarge), None),
         (Error::PeerMisbehaved(PeerMisbehaved::TooManyKeyUpdateRequests), None),

@@ -29,7 +29,7 @@ pub(crate) fn authority_params(name: &str) -> CertificateParams {
     params
 }
 
-/// Returns what a certificate of [`HOST`] is made of.
+/// Returns the parameters of a certificate for [`HOST`].
 pub(crate) fn server_params() -> CertificateParams {
     let mut params = CertificateParams::new([HOST.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, HOST);
@@ -87,7 +87,7 @@ pub(crate) fn client(roots: &Roots) -> ClientConfig {
     Arc::unwrap_or_clone(client_config(roots).unwrap())
 }
 
-/// Connects a client to a server until both are content, or returns the client's error.
+/// Completes the handshake of a client and a server, or returns the client's error.
 pub(crate) fn connect(client: ClientConfig, server: ServerConfig) -> Result<ClientConnection, rustls::Error> {
     let mut client = ClientConnection::new(Arc::new(client), HOST.try_into().unwrap()).unwrap();
     let mut server = ServerConnection::new(Arc::new(server)).unwrap();

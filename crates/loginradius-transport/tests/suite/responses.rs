@@ -1,4 +1,4 @@
-//! What becomes of a response on receipt.
+//! Responses as they are received: their date, and the decoding of their bodies.
 
 use std::error::Error as _;
 use std::io::Write;
@@ -59,10 +59,10 @@ fn what_was_encoded_is_decoded() {
         (&["gzip"], &gzip(&longest), &longest),
         (&["gzip, gzip"], &twice, TEXT),
         (&["gzip", "x-gzip"], &twice, TEXT),
-        // Not encoded so often, or decoded by someone before.
+        // Encoded less often than the header says, or decoded on the way.
         (&["gzip"], TEXT, TEXT),
         (&["gzip, gzip"], &once, TEXT),
-        // An empty body is one whatever it is said to be.
+        // An empty body stays empty, whatever its coding.
         (&["gzip"], b"", b""),
         (&["gzip, gzip"], b"", b""),
         (&["br"], b"", b""),
@@ -100,8 +100,8 @@ fn what_cannot_be_decoded_leaves_the_outcome_unknown() {
         (&["br"], TEXT, "the response has the content coding br, and none was asked for"),
         (&["gzip, Zstd"], &once, "the response has the content coding zstd, and none was asked for"),
         (&["deflate"], TEXT, "the response has the content coding deflate, and none was asked for"),
-        (&["b8cb84c9"], TEXT, "the response has the content coding that is unknown, and none was asked for"),
-        (&["gzip;q=1"], &once, "the response has the content coding that is unknown, and none was asked for"),
+        (&["b8cb84c9"], TEXT, "the response has an unknown content coding, and none was asked for"),
+        (&["gzip;q=1"], &once, "the response has an unknown content coding, and none was asked for"),
     ];
     for (encodings, body, expected) in cases {
         assert_eq!(cause(receive(response(encodings, body), noon())), expected, "{encodings:?}");
@@ -127,7 +127,7 @@ fn a_response_without_a_date_gets_that_of_its_receipt() {
     assert_eq!(with(Some("yesterday"), noon()), received);
     let own = "Wed, 28 Feb 2018 07:55:00 GMT";
     assert_eq!(with(Some(own), noon()).as_deref(), Some(own));
-    // Clocks that no date can say.
+    // Times that no date can hold.
     let years = |count: u64| Duration::from_secs(count * 365 * 24 * 3600);
     assert_eq!(with(None, SystemTime::UNIX_EPOCH - years(1)), None);
     assert_eq!(with(None, SystemTime::UNIX_EPOCH + years(9000)), None);
