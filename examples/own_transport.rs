@@ -113,7 +113,7 @@ const MAX_RECEIVED: usize = Body::LIMIT + (256 << 10);
 const MAX_HEADERS: usize = 300;
 
 impl Bounded {
-    /// Connects to a server. Only the look-up of its name has no timeout.
+    /// Connects to a server. Only the lookup of its name has no timeout.
     fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<Self> {
         let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
         for address in (host, port).to_socket_addrs()? {

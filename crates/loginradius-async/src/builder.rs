@@ -17,15 +17,15 @@ use crate::resolver::Resolver;
 use crate::route::{self, Peer, Route};
 use crate::transport::{Destination, MAX_TIMEOUT, Pool, Transport};
 
-/// How many lines the headers of a response may have.
+/// The most header lines of a response.
 const MAX_HEADERS: usize = 300;
 /// How long a connection is kept for the next request: less than servers and address translators commonly do.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// After this time without a sign of the peer, an idle connection is probed, three times within it.
+/// When nothing has arrived from the peer for this long, the connection is probed, three times within the same time.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// How long a kept connection may leave what was sent unacknowledged. It counts below HTTP: a server that takes its time
-/// to respond acknowledges the request all the same. The connections of requests that must not be sent twice wait longer,
-/// for an interruption that passes.
+/// How long a kept connection waits for TCP to acknowledge what was sent. A server that is slow to respond acknowledges
+/// the request all the same. The connections of requests that must not be sent twice wait longer, because the network
+/// may recover.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const DEAD_CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,7 +57,7 @@ pub struct ClientBuilder {
 }
 
 enum ProxySource {
-    /// The environment's, or those of the user's own builder.
+    /// The environment's variables, or the user's own builder.
     Default,
     Url(String),
     None,
@@ -112,11 +112,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a proxy for all requests, as in `http://proxy.example.com:3128`. [`proxy`](crate::proxy) says which schemes
-    /// there are. Requests to this machine itself never go through a proxy, and https to an IPv6 address cannot.
+    /// Sets a proxy for all requests, such as `http://proxy.example.com:3128`. The module [`proxy`](crate::proxy) lists
+    /// the schemes. Requests to this machine itself never go through a proxy. reqwest cannot reach an IPv6 address by
+    /// https through a proxy: [`build`](Self::build) refuses that.
     ///
-    /// By default it is that of the environment, by the variables `https_proxy`, `all_proxy` and `no_proxy`, which are read
-    /// by [`build`](Self::build); or those of [your builder](Self::unmanaged_reqwest).
+    /// By default, [`build`](Self::build) reads the proxy from the environment (`https_proxy`, `all_proxy`, `no_proxy`
+    /// and so on). With [a builder of your own](Self::unmanaged_reqwest), the default is that builder's proxies.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = ProxySource::Url(url.into());
         self
@@ -128,8 +129,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Trusts these root certificates (PEM, one or more) and no others. By default the system's are trusted: those of
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and Mozilla's if the system has none.
+    /// Trusts these root certificates and no others: any number as PEM, or one as DER. By default the system's are
+    /// trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of these variables is set, and Mozilla's if the
+    /// system has none.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
@@ -158,19 +160,19 @@ impl ClientBuilder {
     /// What no longer holds, because the builder decides it:
     ///
     /// - no cookies: a builder with a cookie store sends what servers set;
-    /// - certificates: its TLS settings say which are trusted. With `tls_danger_accept_invalid_certs` every certificate
-    ///   is, so that anyone on the way can read the tokens;
+    /// - certificates: its TLS settings decide which are trusted. With `tls_danger_accept_invalid_certs` every
+    ///   certificate is, so that anyone on the network can read the tokens;
     /// - names: its resolver may take `localhost` for another machine;
     /// - connections: its pool limits them, and its settings say when a dead one is noticed;
     /// - headers: its default headers are sent with every request, and it limits those of a response;
     /// - layers: its connector layers can delay or refuse a connection.
     ///
-    /// [`build`](Self::build) refuses no setting with it. [`root_certificates`](Self::root_certificates) replace the
-    /// system's, and are trusted besides those that the builder adds. With its `tls_danger_accept_invalid_certs` or a
-    /// preconfigured TLS backend they have no effect.
+    /// Every other setting of this builder can be combined with it. [`root_certificates`](Self::root_certificates), as
+    /// PEM only, replace the system's, and are trusted besides those that your builder adds. They have no effect with
+    /// its `tls_danger_accept_invalid_certs` or a preconfigured TLS backend.
     ///
-    /// The closure is called several times, once for each pool of connections. What the builder brings runs in a runtime
-    /// of the client's own ([Connections](crate#connections)).
+    /// The closure is called several times, once for each pool of connections. The builder's resolver and layers run on
+    /// the client's own thread and runtime ([Connections](crate#connections)).
     ///
     /// ```
     /// # use loginradius_async::{App, Client};
@@ -191,8 +193,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy that was set, or that the environment
-    /// names for this service, cannot be used, the root certificates cannot be read, the user agent cannot stand in a
-    /// header, or reqwest refuses its settings.
+    /// names for this service, cannot be used; if the root certificates cannot be read; if the user agent cannot be
+    /// sent in a header; or if reqwest refuses its settings.
     pub fn build(self) -> Result<Client, Error> {
         let service = self.app.service();
         let proxies = self.proxy_settings()?;
@@ -205,11 +207,11 @@ impl ClientBuilder {
                 None => Route::Unmanaged,
             };
             let peer = Peer::server(&uri);
-            // reqwest takes the brackets for a part of the certificate's name, and refuses them.
+            // reqwest takes the brackets for a part of the certificate's name, and refuses the certificate.
             if let (Route::Proxy(proxy), true, true) = (&route, peer.is_tls, peer.host.starts_with('[')) {
                 return Err(Error::configuration(format!(
-                    "reqwest cannot reach {base} through the proxy {proxy}: give the server a name, or exclude its \
-                     address by NO_PROXY",
+                    "{base} cannot be reached through the proxy {proxy}, reqwest does not support https to an IPv6 \
+                     address there: use the server's name, or no proxy",
                 )));
             }
             places.push((base, peer, route));
@@ -228,7 +230,7 @@ impl ClientBuilder {
         Ok(Client::with(self.app, transport, self.timeout, self.retry))
     }
 
-    /// Returns where proxies are read from, or `None` if the user's own builder decides.
+    /// Returns the proxy settings, or `None` if the user's own builder decides.
     fn proxy_settings(&self) -> Result<Option<ProxySettings>, Error> {
         Ok(match &self.proxy {
             ProxySource::Url(url) => Some(ProxySettings::all(url)?),
@@ -241,7 +243,7 @@ impl ClientBuilder {
         })
     }
 
-    /// Makes the TLS settings, which all connections share. Without https anywhere, no root certificates are looked for.
+    /// Makes the TLS settings, which all connections share. If nothing uses https, no root certificates are read.
     fn tls(&self, needs_tls: bool) -> Result<Option<Arc<ClientConfig>>, Error> {
         let roots = match &self.root_certificates {
             _ if self.unmanaged.is_some() => None,
@@ -278,12 +280,12 @@ impl ClientBuilder {
             .connection_verbose(false) // It logs every byte, tokens included.
             .connect_timeout(self.connect_timeout.min(MAX_TIMEOUT));
         if let Some(name) = &self.user_agent {
-            let name: HeaderValue =
-                name.parse().map_err(|_| Error::configuration("the user agent cannot stand in a header"))?;
+            let unusable = "the user agent cannot be sent in a header: use printable ASCII";
+            let name: HeaderValue = name.parse().map_err(|_| Error::configuration(unusable))?;
             builder = builder.user_agent(name);
         }
         if let (Some(pem), Some(_)) = (&self.root_certificates, &self.unmanaged) {
-            let unusable = || Error::configuration("the root certificates are not PEM");
+            let unusable = || Error::configuration("the root certificates are not PEM: pass certificates, as PEM");
             let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unusable())?;
             if certificates.is_empty() {
                 return Err(unusable());
@@ -292,7 +294,8 @@ impl ClientBuilder {
         }
         Ok(match route {
             Route::Unmanaged => builder,
-            // reqwest reads the environment in its own way, and proxies that the user's own builder has come first.
+            // Otherwise reqwest reads the environment by its own rules, and the proxies of the user's own builder come
+            // first.
             Route::Direct => builder.no_proxy(),
             Route::Proxy(proxy) => builder.no_proxy().proxy(reqwest_proxy(proxy)?),
         })
@@ -325,8 +328,9 @@ fn managed(tls: Option<&ClientConfig>) -> reqwest::ClientBuilder {
 }
 
 fn reqwest_proxy(proxy: &Proxy) -> Result<reqwest::Proxy, Error> {
-    let result = reqwest::Proxy::all(proxy.to_string())
-        .map_err(|_| Error::configuration(format!("reqwest refuses the proxy {proxy}: use another one")))?;
+    let result = reqwest::Proxy::all(proxy.to_string()).map_err(|_| {
+        Error::configuration(format!("the proxy {proxy} cannot be used, reqwest refuses it: use another one"))
+    })?;
     Ok(match (proxy.authorization(), proxy.username()) {
         (Some(authorization), _) => result.custom_http_auth(authorization),
         (None, Some(username)) => result.basic_auth(username, proxy.password().map_or("", Password::expose)),
@@ -344,5 +348,7 @@ impl fmt::Debug for ClientBuilder {
 fn refused(error: reqwest::Error) -> Error {
     // reqwest's own line says only that building failed; the reason is behind it.
     let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-    Error::configuration(format!("reqwest refuses its settings: {reason}"))
+    Error::configuration(format!(
+        "the HTTP client cannot be built, reqwest refuses its settings ({reason}): change them"
+    ))
 }

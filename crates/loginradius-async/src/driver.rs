@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 /// Drives the connections of one client on a thread of its own, which begins with the first request and ends with the
 /// client.
 ///
-/// hyper does not leave a connection as long as bytes arrive that are no body, such as a chunk size that never ends. On
-/// the caller's runtime it would hold up the timer that is to end the request, and everything else there. And a
-/// connection that belongs to one of the program's runtimes would be dead for the others while that one is not driven.
+/// hyper does not yield as long as bytes arrive that are not a body, such as a chunk size that never ends. On the
+/// caller's runtime this would block the timer that has to end the request, and all other tasks. Besides, a connection
+/// that belongs to one of the program's runtimes would hang for the others while that one does not run.
 #[derive(Default)]
 pub(crate) struct Driver {
     runtime: OnceCell<DriverRuntime>,
@@ -31,7 +31,7 @@ struct DriverRuntime {
 }
 
 impl Driver {
-    /// Starts that future on the thread. It ends with the one that is returned.
+    /// Starts that future on the thread. Dropping the returned future cancels it.
     pub(crate) async fn start<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
@@ -57,9 +57,9 @@ impl DriverRuntime {
                 }
             };
             let _ = started.send(Ok(runtime.handle().clone()));
-            // An error: the client was dropped.
+            // It returns an error when the client is dropped.
             let _: Result<(), _> = runtime.block_on(ended);
-            // A name may still be looked up, which nothing can stop.
+            // Not `drop`, which would wait for a DNS lookup that nothing can stop.
             runtime.shutdown_background();
         })?;
         let handle = start.await.map_err(io::Error::other)??;
@@ -67,15 +67,15 @@ impl DriverRuntime {
     }
 }
 
-/// What the thread is doing for a caller.
+/// The output of a future that the thread runs.
 pub(crate) struct Driven<T> {
     task: JoinHandle<Option<T>>,
-    /// Whether the thread has begun it, or the caller has given it up.
+    /// Set by whichever comes first: the thread that begins the future, or the caller that gives it up.
     taken: Arc<AtomicBool>,
 }
 
 impl<T> Driven<T> {
-    /// Gives it up; returns whether it had not begun, and never will.
+    /// Gives the future up. Returns `true` if it has not begun, and never will.
     pub(crate) fn give_up(self) -> bool {
         !self.taken.swap(true, Ordering::AcqRel)
     }
@@ -87,7 +87,7 @@ impl<T> Future for Driven<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(Pin::new(&mut self.task).poll(cx)) {
             Ok(Some(output)) => Ok(output),
-            Ok(None) => Err(Error::not_sent("it was given up before it began")),
+            Ok(None) => Err(Error::not_sent("the request was given up before it began")),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => panic::resume_unwind(panic),
                 Err(error) => Err(Error::outcome_unknown(error)),

@@ -36,8 +36,8 @@
 //! Every request
 //!
 //! - goes to the addresses of the app's [`Service`] and nowhere else, and follows no redirect;
-//! - goes through the proxy that the environment or [`ClientBuilder::proxy`] asks for ([`proxy`] has the rules), and never
-//!   through one to this machine itself;
+//! - goes through the proxy of [`ClientBuilder::proxy`] or of the environment ([`proxy`] has the rules), except to this
+//!   machine itself;
 //! - sends no cookie and keeps none, and is HTTP/1.1, whatever features of reqwest the program has turned on;
 //! - ends by a timeout, whatever the server sends ([`ClientBuilder::timeout`]);
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): reqwest's own retries are off;
@@ -48,16 +48,16 @@
 //!
 //! # Connections
 //!
-//! A client reads and writes its connections on a thread of its own, `loginradius-http`, which begins with the first
-//! request and ends with the last clone of the client. So a server that sends without end holds up nothing on your runtime,
-//! and a client can be used from several runtimes, of which some are idle or have ended. Make one client for each app,
-//! and clone it.
+//! A client reads and writes its connections on its own thread, `loginradius-http`. The thread begins with the first
+//! request and ends with the last clone of the client. So a server that sends without end blocks nothing on your
+//! runtime. A client can also be used from several runtimes, even if some are idle or have ended. Make one client for
+//! each app, and clone it.
 //!
 //! # Certificates and cryptography
 //!
-//! The roots of the system are trusted, those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and
-//! Mozilla's if the system has none; or those of [`ClientBuilder::root_certificates`] alone. A client that reaches only
-//! http addresses of this machine looks for none.
+//! If [`ClientBuilder::root_certificates`] is set, only those root certificates are trusted. Otherwise the system's
+//! are: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of these variables is set, and Mozilla's if the system has
+//! none. A client that uses only http addresses of this machine reads none.
 //!
 //! TLS is rustls, with the crypto provider that the program has installed, or aws-lc-rs if it has installed none.
 //!
@@ -89,8 +89,8 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing. reqwest logs through `log` and hyper through `tracing`, and nothing of it is
-//! secret at any level: reqwest's `connection_verbose`, which logs every byte, is turned off.
+//! This crate logs nothing. reqwest logs through `log` and hyper through `tracing`, and nothing secret at any level:
+//! reqwest's `connection_verbose`, which logs every byte, is turned off.
 
 mod builder;
 mod client;

@@ -1,11 +1,11 @@
-//! How names become addresses.
+//! Resolves names to addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Resolves names as the operating system does, but for `localhost`, which is this machine (RFC 6761, section 6.3).
+/// Resolves names as the operating system does, except `localhost`, which is this machine (RFC 6761, section 6.3).
 pub(crate) struct Resolver;
 
 impl Resolve for Resolver {
@@ -30,12 +30,12 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Lets hyper try two IPv4 addresses at a time, so that a dead one costs little.
+/// Adds the IPv4 addresses a second time as IPv6, so that hyper tries two at a time and a dead one costs little.
 ///
-/// hyper tries the addresses of one family one after the other, each for its share of the connect timeout; those of the
-/// other family it tries beside them after 300 ms. An IPv4 address can be written in IPv6 (RFC 4291, section 2.5.5.2), so
-/// the same addresses come again in that family, from the other end. Where a system does not accept that, it fails at once
-/// and takes nothing away.
+/// hyper tries the addresses of one family one after the other, each for its share of the connect timeout. After 300 ms
+/// it also tries those of the other family. An IPv4 address can be written in IPv6 (RFC 4291, section 2.5.5.2), so the
+/// same addresses are added in that family, in reverse order. A system that does not accept this fails at once, which
+/// does no harm.
 fn in_two_families(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let all_in_ipv4: Option<Vec<Ipv4Addr>> = addresses
         .iter()

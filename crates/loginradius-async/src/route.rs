@@ -4,12 +4,12 @@ use http::Uri;
 use loginradius_proto::proxy::{Proxy, ProxyScheme};
 use loginradius_proto::{BaseUrl, Error};
 
-/// The way to a server.
+/// How a server is reached.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Route {
     Direct,
     Proxy(Proxy),
-    /// Whatever the user's own builder says.
+    /// As the user's own builder decides.
     Unmanaged,
 }
 
@@ -55,7 +55,7 @@ impl Peer {
     }
 }
 
-/// Returns a base URL for what takes whole URLs.
+/// Returns a base URL as a `Uri`.
 pub(crate) fn uri(base: &BaseUrl) -> Result<Uri, Error> {
-    base.to_string().parse().map_err(|_| Error::configuration("the base URL is not a URL"))
+    base.to_string().parse().map_err(|_| Error::configuration("the base URL is not a URL: correct it"))
 }

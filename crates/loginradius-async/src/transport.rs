@@ -1,4 +1,4 @@
-//! One request over reqwest, and what became of it.
+//! Sends one request over reqwest, and reads its response or its error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::driver::Driver;
 use crate::failure::failure;
 use crate::route::{Peer, Route};
 
-/// Timers are later than this only in a process that did not run.
+/// A timer that is later than this shows that the process did not run.
 const SUSPENSION_THRESHOLD: Duration = Duration::from_millis(100);
-/// How long it takes to read what has already arrived.
+/// How long reading what has already arrived may take.
 const LATE_READ_TIMEOUT: Duration = Duration::from_millis(500);
-/// The most pieces of a response that are read: one of a single byte takes dozens in memory.
+/// The most pieces of a response that are read: a piece of a single byte takes dozens of bytes in memory.
 const MAX_PIECES: usize = 1 << 16;
-/// What "never" is cut to, so that an instant can be computed.
+/// Longer timeouts are cut to this, so that their instant can be computed.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(u32::MAX as u64);
 
 pub(crate) struct Transport {
@@ -41,7 +41,7 @@ pub(crate) struct Destination {
 pub(crate) struct Pool {
     pub(crate) route: Route,
     pub(crate) pooled: reqwest::Client,
-    /// For requests that a connection which dies in the pool would lose.
+    /// For requests that must not be lost with a connection that died in the pool.
     pub(crate) fresh: reqwest::Client,
 }
 
@@ -71,14 +71,14 @@ impl Transport {
         if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
             return outcome??.finish();
         }
-        // If that is noticed late, this process was suspended, and a response that has arrived is still to be read.
+        // If the timer was late, this process was suspended, and a response that has arrived can still be read.
         if deadline.elapsed() > SUSPENSION_THRESHOLD
             && let Ok(outcome) = tokio::time::timeout(LATE_READ_TIMEOUT, &mut exchange).await
         {
             return outcome??.finish();
         }
         if exchange.give_up() {
-            return Err(Error::not_sent("the time was over before a connection was asked for"));
+            return Err(Error::not_sent("the timeout ended before the request was begun"));
         }
         Err(Error::outcome_unknown("the response took longer than the timeout"))
     }
@@ -99,7 +99,7 @@ struct Received {
 }
 
 /// Sends a request and reads its response, up to the first piece beyond the limit. It runs on the thread that all
-/// connections share, so copying and decoding are the caller's: [`Received::finish`].
+/// connections share, so it leaves copying and decoding to the caller: [`Received::finish`].
 async fn exchange(
     destination: Arc<Destination>,
     fresh_connection: bool,
@@ -119,7 +119,7 @@ async fn exchange(
         }
         length += piece.len();
         pieces.push(piece);
-        // Small pieces may never make this task wait, and others have their turn only then.
+        // With small pieces this task may never wait, and other tasks run only when it does.
         tokio::task::consume_budget().await;
     }
     let mut response = Response::new(());

@@ -28,8 +28,7 @@ fn client(url: &str) -> Client {
     Client::builder(app).timeout(TIMEOUT).retry(Retry::OFF).build().unwrap()
 }
 
-/// hyper reads on as long as bytes come; the timer of the request must be looked at all the same, and so must all other
-/// tasks of the program.
+/// hyper reads on as long as bytes come. The request's timer and all other tasks of the program must run all the same.
 #[test]
 fn a_flood_holds_up_nothing_on_the_callers_runtime() {
     for (kind, runtime) in runtimes() {
@@ -70,7 +69,7 @@ fn a_flood_holds_up_nothing_on_the_callers_runtime() {
 
 /// A connection belongs to none of the program's runtimes.
 #[test]
-fn a_client_is_used_from_several_runtimes_of_which_some_are_idle() {
+fn a_client_works_on_several_runtimes_while_others_are_idle() {
     let server = Server::responding(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"signature\":\"s\"}".to_vec());
     let client = client(&server.url());
     let runtimes = runtimes();
@@ -93,7 +92,7 @@ fn a_client_is_used_from_several_runtimes_of_which_some_are_idle() {
     assert_eq!(server.connections(), 1);
 }
 
-/// Times that no clock can add up.
+/// Timeouts that overflow an instant.
 #[test]
 fn the_longest_timeouts_panic_nowhere() {
     let emulator = Emulator::start().unwrap();

@@ -75,8 +75,8 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets how long one request may take, from resolving the name to the end of the response. 30 s by default.
-    /// (Linux lets the timeouts of sockets come late, by up to an eighth.)
+    /// Sets how long one request may take, from resolving the name to the end of the response. 30 s by default. (On
+    /// Linux a socket's timeout can be up to an eighth late.)
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -95,11 +95,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a proxy for all requests, as in `http://proxy.example.com:3128`. [`proxy`](crate::proxy) says which schemes
-    /// there are. Requests to this machine itself never go through a proxy.
+    /// Sets a proxy for all requests, such as `http://proxy.example.com:3128`. The module [`proxy`](crate::proxy) lists
+    /// the schemes; [an agent of your own](Self::unmanaged_agent) takes `http` and `https` only. Requests to this
+    /// machine itself never go through a proxy.
     ///
-    /// By default it is that of the environment, by the variables `https_proxy`, `all_proxy` and `no_proxy`, which are read
-    /// by [`build`](Self::build); or that of [your agent](Self::unmanaged_agent).
+    /// By default, [`build`](Self::build) reads the proxy from the environment (`https_proxy`, `all_proxy`, `no_proxy`
+    /// and so on). With an agent of your own, the default is the agent's proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = ProxySource::Url(url.into());
         self
@@ -111,8 +112,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Trusts these root certificates (PEM, one or more) and no others. By default the system's are trusted: those of
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and Mozilla's if the system has none.
+    /// Trusts these root certificates and no others: any number as PEM, or one as DER. By default the system's are
+    /// trusted: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of these variables is set, and Mozilla's if the
+    /// system has none.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
         self
@@ -134,17 +136,19 @@ impl ClientBuilder {
     /// - a new connection for a request that must not be sent twice;
     /// - a limit of 1 MiB for the body of a response;
     /// - no proxy for requests to this machine itself;
-    /// - [`proxy`](Self::proxy) and [`user_agent`](Self::user_agent), if they are set, in place of the agent's.
+    /// - [`proxy`](Self::proxy), [`without_proxy`](Self::without_proxy) and [`user_agent`](Self::user_agent), if they
+    ///   are set, in place of the agent's.
     ///
     /// What no longer holds, because the agent decides it:
     ///
     /// - no cookies: if any crate of the program turns on ureq's feature `cookies`, every agent sends what servers set,
     ///   so that a user's cookie goes out with the next user's login;
-    /// - certificates: its TLS settings say which are trusted. With `disable_verification` every certificate is, so
-    ///   that anyone on the way can read the tokens;
+    /// - certificates: its TLS settings decide which are trusted. With `disable_verification` every certificate is, so
+    ///   that anyone on the network can read the tokens;
     /// - names: its resolver may take `localhost` for another machine;
-    /// - connections: its pool limits them, and what else uses the agent shares them;
+    /// - connections: its pool limits them, and everything else that uses the agent shares them;
     /// - headers: it limits how long those of a response may be;
+    /// - bytes: the limit of 1.5 MiB on the wire does not apply;
     /// - middleware: it sees whole requests, with their tokens and passwords, and may change them or send them twice.
     ///
     /// [`build`](Self::build) refuses [`root_certificates`](Self::root_certificates) with it, and no other setting.
@@ -157,12 +161,15 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy is not a URL, the certificates
-    /// are not PEM, the user agent cannot stand in a header, or [`root_certificates`](Self::root_certificates) were set
-    /// together with [your agent](Self::unmanaged_agent).
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the proxy that was set, or that the environment
+    /// names for this service, cannot be used; if the root certificates cannot be read; if the user agent cannot be
+    /// sent in a header; if this program has no crypto provider and TLS is needed; or if
+    /// [`root_certificates`](Self::root_certificates) were set together with [your agent](Self::unmanaged_agent).
     pub fn build(self) -> Result<Client, Error> {
         if self.agent.is_some() && self.root_certificates.is_some() {
-            return Err(Error::configuration("set the root certificates on your own agent, not on the builder"));
+            return Err(Error::configuration(
+                "the root certificates have no effect on an agent of your own: set them on the agent",
+            ));
         }
         let user_agent = match (&self.user_agent, &self.agent) {
             (Some(name), _) => Some(name.as_str()),
@@ -170,7 +177,10 @@ impl ClientBuilder {
             (None, None) => Some(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))),
         };
         let user_agent = user_agent
-            .map(|name| name.parse().map_err(|_| Error::configuration("the user agent cannot stand in a header")))
+            .map(|name| {
+                let unusable = "the user agent cannot be sent in a header: use printable ASCII";
+                name.parse().map_err(|_| Error::configuration(unusable))
+            })
             .transpose()?;
         let proxies = match &self.proxy {
             ProxySource::Default => None,
@@ -196,7 +206,8 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// Reads the variables of the environment. One that is not Unicode is kept as far as it is, and then refused.
+/// Reads the environment's variables. What is not Unicode in a value becomes replacement characters, which the core
+/// refuses.
 fn environment() -> ProxySettings {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     ProxySettings::from_variables(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
@@ -208,13 +219,13 @@ fn connector(app: &App, proxies: ProxySettings, root_certificates: Option<&[u8]>
     for base in [service.base(), service.api_host()] {
         let uri =
             base.to_string().parse().map_err(|_| Error::configuration("the base URL is not a URL: correct it"))?;
-        // A proxy that cannot be used is told now, and not at the first call.
+        // An error about the proxy is better now than at the first call.
         proxies.proxy_for(&uri)?;
         needs_tls |= uri.scheme() == Some(&http::uri::Scheme::HTTPS);
     }
     let roots = match root_certificates {
         Some(pem) => Some(Roots::from_pem(pem)?),
-        // A machine without certificates can still call itself.
+        // Calls to this machine work without root certificates.
         None if needs_tls => Some(Roots::system()?),
         None => None,
     };

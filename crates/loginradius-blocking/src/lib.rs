@@ -36,8 +36,8 @@
 //! Every request
 //!
 //! - goes to the addresses of the app's [`Service`] and nowhere else, and follows no redirect;
-//! - goes through the proxy that the environment or [`ClientBuilder::proxy`] asks for ([`proxy`] has the rules), and never
-//!   through one to this machine itself;
+//! - goes through the proxy of [`ClientBuilder::proxy`] or of the environment ([`proxy`] has the rules), except to this
+//!   machine itself;
 //! - sends no cookie and keeps none, whatever features of ureq the program has turned on;
 //! - ends by a timeout ([`ClientBuilder::timeout`]);
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): ureq retries nothing by itself;
@@ -46,12 +46,13 @@
 //!
 //! # Certificates and cryptography
 //!
-//! The roots of the system are trusted, those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if these variables are set, and
-//! Mozilla's if the system has none; or those of [`ClientBuilder::root_certificates`] alone.
+//! If [`ClientBuilder::root_certificates`] is set, only those root certificates are trusted. Otherwise the system's
+//! are: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of these variables is set, and Mozilla's if the system has
+//! none.
 //!
-//! TLS is rustls, with the crypto provider that the program has installed. If it has installed none, that is aws-lc-rs if
-//! the feature `aws-lc-rs` is on, as `loginradius-async` turns it on for both, else ring (the feature `ring`, on by
-//! default). Without both features and without an installed provider, [`ClientBuilder::build`] returns an error.
+//! TLS is rustls, with the crypto provider that the program has installed. If it has installed none, the provider is
+//! aws-lc-rs if the feature `aws-lc-rs` is on (`loginradius-async` turns it on for both), else ring (the feature
+//! `ring`, on by default). With no provider at all, [`ClientBuilder::build`] returns an error.
 //!
 //! # Before the program ends
 //!
@@ -68,9 +69,9 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing. ureq logs through the crate `log`, and nothing of it is secret down to the level `Debug`.
-//! At `Trace` it logs whole URLs (`ureq::run`) and every byte of requests and responses (`ureq_proto::util`), tokens
-//! and passwords included, and has no setting against that: keep `ureq` and `ureq_proto` at `Debug`.
+//! This crate logs nothing. ureq logs through the crate `log`, and nothing secret down to the level `Debug`. At `Trace`
+//! it logs whole URLs (`ureq::run`) and every byte of requests and responses (`ureq_proto::util`), including tokens and
+//! passwords, and no setting turns that off: keep `ureq` and `ureq_proto` at `Debug`.
 
 mod builder;
 mod cancel;

@@ -1,4 +1,4 @@
-//! One request over ureq, and what became of it.
+//! Sends one request over ureq, and reads its response or its error.
 
 use std::error::Error as StdError;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::unmanaged;
 use crate::wire::{self, BadHead, TooManyBytes};
 
-/// ureq adds times to the clock, which a longer one overflows.
+/// ureq adds a timeout to the clock, and a longer one would overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[derive(Debug)]
@@ -115,10 +115,10 @@ fn read(mut reader: impl Read, failure: impl Fn(io::Error) -> Error) -> Result<B
     }
 }
 
-/// What ureq's error says of the request: *not sent* only if that is certain.
+/// Returns the error of a request: *not sent* only if that is certain.
 ///
-/// [`wire`] reports what it could not connect to as an [`Error`] of ours. An agent of the user's own resolves, connects and
-/// completes the TLS handshake before it writes the request, too.
+/// If [`wire`] could not connect, it has made the [`Error`] itself. An agent of the user's own also resolves, connects
+/// and completes the TLS handshake before it writes the request.
 fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
     use ureq::Error as E;
     let error = match error {
@@ -131,7 +131,7 @@ fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
     if let (Http::Unmanaged(..), Some(failure)) = (http, connect_failure(&error, uri)) {
         return Error::not_connected(failure);
     }
-    // An allow-list: other variants quote the URL or what the server sent.
+    // An allow-list, because other variants quote the URL or what the server sent.
     let source: Box<dyn StdError + Send + Sync> = match error {
         E::Io(error) => match error.get_ref() {
             Some(inner) if inner.is::<TooManyBytes>() || inner.is::<BadHead>() => inner.to_string().into(),
@@ -169,7 +169,7 @@ fn connect_failure(error: &ureq::Error, uri: &Uri) -> Option<ConnectFailure> {
             }
             match error.kind() {
                 io::ErrorKind::ConnectionRefused => ConnectFailure::Refused { address: address() },
-                // The standard library has no kind for a name that was not found; nothing else says these words.
+                // The standard library has no kind for a name that was not found, but only this text.
                 _ if error.to_string().starts_with("failed to lookup address information") => {
                     ConnectFailure::NameNotFound { host: host.clone() }
                 }

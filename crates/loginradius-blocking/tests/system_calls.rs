@@ -1,4 +1,4 @@
-//! What calls over a kept connection ask of the operating system: no threads, and no look-ups.
+//! The system calls of requests over a kept connection: at most one thread and one DNS lookup for all of them.
 
 use std::env;
 use std::fs;
@@ -11,13 +11,13 @@ use loginradius_conformance::tls::Tls;
 
 const URL: &str = "LOGINRADIUS_SYSTEM_CALLS_URL";
 const ROOT: &str = "LOGINRADIUS_SYSTEM_CALLS_ROOT";
-/// Files that do not exist: that they are looked for marks a place among the system calls.
+/// Files that do not exist. Looking for them marks a place among the system calls.
 const MARKS: [&str; 2] = ["/loginradius-calls-begin", "/loginradius-calls-end"];
 const CALLS: usize = 200;
 
 /// Makes the calls, in a process that is watched.
 #[test]
-#[ignore = "the child of `kept_connections_need_one_look_up_and_one_thread`"]
+#[ignore = "the child of `kept_connections_need_one_lookup_and_one_thread`"]
 fn calls() {
     let service = Service::classic_at(&env::var(URL).unwrap()).unwrap();
     let app = App::new("my-api-key").with_jwt_app("my-jwt-app").with_service(service);
@@ -31,7 +31,7 @@ fn calls() {
 }
 
 #[test]
-fn kept_connections_need_one_look_up_and_one_thread() {
+fn kept_connections_need_one_lookup_and_one_thread() {
     if Command::new("strace").arg("-V").output().is_err() {
         println!("skipped: there is no strace on this machine");
         return;
@@ -54,10 +54,10 @@ fn kept_connections_need_one_look_up_and_one_thread() {
 
     let calls = trace.split(MARKS[0]).nth(1).and_then(|trace| trace.split(MARKS[1]).next()).expect("both marks");
     let count = |what: &[&str]| calls.lines().filter(|line| what.iter().any(|what| line.contains(what))).count();
-    let (threads, look_ups) = (count(&[" clone(", " clone3("]), count(&["/etc/hosts\""]));
-    println!("{CALLS} calls: {threads} threads, {look_ups} look-ups, {} connections", server.connections());
+    let (threads, lookups) = (count(&[" clone(", " clone3("]), count(&["/etc/hosts\""]));
+    println!("{CALLS} calls: {threads} threads, {lookups} lookups, {} connections", server.connections());
     assert_eq!((server.requests().len(), server.connections()), (CALLS, 1));
     assert!(threads <= 1, "{threads} threads");
-    assert!(look_ups <= 1, "{look_ups} look-ups");
-    assert!(threads + look_ups > 0, "the trace shows neither: {calls}");
+    assert!(lookups <= 1, "{lookups} lookups");
+    assert!(threads + lookups > 0, "the trace shows neither: {calls}");
 }

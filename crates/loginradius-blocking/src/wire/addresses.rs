@@ -1,4 +1,4 @@
-//! From a name to a connection: look-up, and a race of the addresses that it has.
+//! From a name to a connection: the DNS lookup, and a race between the addresses.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,8 +27,8 @@ impl Peer<'_> {
         self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(self.host)
     }
 
-    /// Looks its addresses up, in the order in which they are to be tried. That takes a thread, because the system's
-    /// look-up cannot be stopped.
+    /// Resolves the host, and returns its addresses in the order in which to try them. That takes a thread, because the
+    /// system's lookup cannot be stopped.
     pub(super) fn addresses(&self, deadline: Instant) -> Result<Vec<SocketAddr>, ConnectFailure> {
         if let Ok(address) = self.bare_host().parse::<IpAddr>() {
             return Ok(vec![(address, self.port).into()]);
@@ -36,17 +36,18 @@ impl Peer<'_> {
         let not_found = || ConnectFailure::NameNotFound { host: self.host.to_owned() };
         let (sender, receiver) = mpsc::sync_channel(1);
         let name = (self.host.to_owned(), self.port);
-        let look_up = move || {
-            // Nobody waits any more if the time was over before.
+        let resolve = move || {
+            // The caller has stopped waiting if its time was over.
             let _ = sender.send(name.to_socket_addrs().map(Vec::from_iter));
         };
-        if thread::Builder::new().name("look-up".to_owned()).spawn(look_up).is_err() {
-            return Err(ConnectFailure::TimedOut { address: format!("the look-up of {}", self.host) });
+        let timed_out = || ConnectFailure::TimedOut { address: format!("the DNS lookup of {}", self.host) };
+        if thread::Builder::new().name("dns-lookup".to_owned()).spawn(resolve).is_err() {
+            return Err(timed_out());
         }
         match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Ok(addresses)) if !addresses.is_empty() => Ok(by_turns(addresses)),
             Ok(_) => Err(not_found()),
-            Err(_) => Err(ConnectFailure::TimedOut { address: format!("the look-up of {}", self.host) }),
+            Err(_) => Err(timed_out()),
         }
     }
 
@@ -80,7 +81,7 @@ impl std::fmt::Display for Peer<'_> {
     }
 }
 
-/// Puts addresses of IPv6 and IPv4 by turns, and otherwise leaves the system's order (RFC 8305, section 4).
+/// Alternates addresses of IPv6 and IPv4, and otherwise keeps the system's order (RFC 8305, section 4).
 fn by_turns(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (one, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
@@ -123,7 +124,7 @@ fn connect_to_one_of(addresses: Vec<SocketAddr>, deadline: Instant) -> io::Resul
     Err(last_error)
 }
 
-/// Tries one address after the other, each with a head start, in threads. The first that responds wins.
+/// Tries one address after the other in threads, each with a head start. The first that responds wins.
 fn race(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let (sender, receiver) = mpsc::channel();
     let mut waiting = addresses.iter().copied();
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_needs_no_look_up() {
+    fn an_address_needs_no_lookup() {
         for (host, address) in [("127.0.0.1", "127.0.0.1:8"), ("[::1]", "[::1]:8")] {
             let addresses = Peer { host, port: 8 }.addresses(Instant::now()).unwrap();
             assert_eq!(addresses, [address.parse().unwrap()]);

@@ -13,7 +13,7 @@ use super::socket::Stream;
 const OUTPUT_LENGTH: usize = 16 << 10;
 const INPUT_LENGTH: usize = 16 << 10;
 
-/// A connection that reads the heads of responses itself, and no more of a response than is allowed.
+/// A connection that reads the heads of responses itself, and limits how much it reads of each response.
 pub(crate) struct Connection {
     stream: Stream,
     buffers: WireBuffers,
@@ -100,7 +100,7 @@ fn at_the_deadline(error: io::Error, timeout: NextTimeout) -> ureq::Error {
     if error.kind() == io::ErrorKind::TimedOut { ureq::Error::Timeout(timeout.reason) } else { ureq::Error::Io(error) }
 }
 
-/// Returns when that time is over. ureq is given a time for every request.
+/// Returns the instant at which that timeout ends. Every request has one, so it is never infinite.
 pub(super) fn deadline(timeout: NextTimeout) -> Instant {
     let now = Instant::now();
     now.checked_add(*timeout.after).unwrap_or(now)
@@ -112,13 +112,13 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The bytes of one connection that are not sent or not read yet. They are overwritten when they have been.
+/// The bytes of one connection that are not yet sent or read. They are overwritten afterwards.
 #[derive(Default)]
 struct WireBuffers {
     output: Zeroizing<Vec<u8>>,
     input: Zeroizing<Vec<u8>>,
     consumed: usize,
-    /// Whether ureq could use some of the input the last time.
+    /// Whether ureq used some of the input when it last looked at it.
     has_progressed: bool,
     scratch: Zeroizing<Vec<u8>>,
 }

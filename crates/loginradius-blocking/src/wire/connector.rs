@@ -1,4 +1,4 @@
-//! From a URL to a connection: the proxy, the look-up, TCP and TLS.
+//! From a URL to a connection: the proxy, the DNS lookup, TCP and TLS.
 
 use std::fmt;
 use std::io;
@@ -55,12 +55,12 @@ impl WireConnector {
         let failure = |fault| Error::not_connected(ConnectFailure::Proxy { proxy: proxy.to_string(), fault });
         let unconnected = |cause| failure(ProxyFault::Unconnected(Box::new(cause)));
         let peer = Peer { host: proxy.host(), port: proxy.port() };
-        let looks_names_up = tunnel::socks(proxy.scheme())?;
+        let resolves_names = tunnel::socks(proxy.scheme())?;
         let mut stream = Stream::Plain(tcp(peer, deadline).map_err(unconnected)?);
         if proxy.scheme() == ProxyScheme::Https {
             stream = self.tls(stream, peer)?.map_err(unconnected)?;
         }
-        match looks_names_up {
+        match resolves_names {
             None => tunnel::connect(&mut stream, proxy, to).map_err(failure)?,
             Some(true) if to.bare_host().parse::<std::net::IpAddr>().is_err() => {
                 tunnel::connect_by_socks(&mut stream, proxy, &Target::Name(to)).map_err(failure)?;
@@ -76,21 +76,22 @@ impl WireConnector {
         Ok(stream)
     }
 
-    /// Sets TLS up, the whole handshake: what fails after it may have been sent.
+    /// Sets up TLS. It completes the handshake, because a failure after the request is written may not be called *not
+    /// sent*.
     fn tls(&self, stream: Stream, to: Peer<'_>) -> Result<Result<Stream, ConnectFailure>, Error> {
         let refused =
             |problem: &str| ConnectFailure::TlsRefused { address: to.to_string(), problem: problem.to_owned() };
         let Some(config) = self.tls.clone() else {
-            return Err(Error::misuse("the client was made without TLS, for http alone: make another one"));
+            return Err(Error::misuse("the client was made without TLS, for http only: make another one"));
         };
         let Ok(name) = ServerName::try_from(to.bare_host().to_owned()) else {
-            return Ok(Err(refused("its name is not one of the DNS")));
+            return Ok(Err(refused("its host is not a valid DNS name")));
         };
         let connection = match ClientConnection::new(config, name) {
             Ok(connection) => connection,
             Err(error) => {
                 return Ok(Err(tls_failure(&error, to.host, &to.to_string())
-                    .unwrap_or_else(|| refused("rustls refused its settings"))));
+                    .unwrap_or_else(|| refused("rustls refused the TLS settings"))));
             }
         };
         let mut tls = StreamOwned::new(connection, stream);
@@ -126,7 +127,7 @@ impl fmt::Debug for WireConnector {
     }
 }
 
-/// Looks nothing up: ureq asks before it knows whether there is a connection already. [`WireConnector`] looks up.
+/// Resolves nothing: ureq would resolve the name even when it has a connection already. [`WireConnector`] resolves it.
 #[derive(Debug)]
 pub(super) struct NoResolver;
 

@@ -1,8 +1,8 @@
-//! The head of a response, read off the wire before ureq sees it.
+//! The head of a response, read from the connection before ureq sees it.
 //!
 //! ureq reads at most 128 header lines, and does not unfold them. If any crate of the program turns on its features for
-//! that, it also keeps cookies and decodes bodies. So it is given the lines alone that say where the body ends, and all
-//! lines as the value of one header, which [`unpack`] takes apart.
+//! that, it also keeps cookies and decodes bodies. So ureq gets only the lines that say where the body ends, and one
+//! header more, whose value holds all lines. [`unpack`] takes it apart.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use httparse::ParserConfig;
@@ -14,14 +14,14 @@ const MAX_LENGTH: usize = 256 << 10;
 const MAX_LINES: usize = 300;
 /// The header whose value holds all lines.
 const PACKED: HeaderName = HeaderName::from_static("loginradius-header-lines");
-/// What says where a body ends, and whether the connection can be kept.
+/// The headers that say where a body ends, and whether the connection can be kept.
 const FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
 
 /// Reads the head of one response, however it arrives.
 #[derive(Default)]
 pub(super) struct HeadReader {
     bytes: Zeroizing<Vec<u8>>,
-    /// Up to where the bytes were searched for the end of the head.
+    /// How many bytes were already searched for the end of the head.
     searched: usize,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Head {
     pub(super) rest: Zeroizing<Vec<u8>>,
 }
 
-/// The error of a head that is none.
+/// The error of a head that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadHead {
     #[error("the response is not HTTP")]
@@ -48,7 +48,7 @@ impl HeadReader {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<Head>, BadHead> {
         append(&mut self.bytes, bytes);
         loop {
-            // An empty line before a response is no end of a head.
+            // An empty line before a response does not end a head.
             let start = self.bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(self.bytes.len());
             self.remove(start);
             if !self.bytes.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected) {
@@ -111,11 +111,11 @@ fn pack(head: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, BadHead> {
         Ok(httparse::Status::Partial) | Err(_) => return Err(BadHead::NotHttp),
     }
     let (version, status) = (response.version.unwrap_or(1), response.code.unwrap_or_default());
-    // No request of ours asks for another protocol, so 101 is an answer to none: ureq refuses it.
+    // No request of ours asks for another protocol, so 101 is passed on as the final response, and ureq refuses it.
     if (100..200).contains(&status) && status != 101 {
         return Ok(None);
     }
-    // Each line is at most a few letters longer than it was.
+    // Large enough from the start. A line becomes only a few bytes longer, and a framing line is written twice.
     let mut packed = Zeroizing::new(Vec::with_capacity(2 * head.len() + 32 * response.headers.len() + 64));
     packed.extend_from_slice(format!("HTTP/1.{version} {status} \r\n").as_bytes());
     let framing =
@@ -142,7 +142,7 @@ fn unfolded(value: &[u8]) -> impl Iterator<Item = u8> {
     value.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte })
 }
 
-/// Returns the headers that [`HeadReader`] packed, whatever else ureq made of them.
+/// Returns the headers that [`HeadReader`] packed, whatever ureq did with the others.
 pub(crate) fn unpack(packed: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut rest = packed.get(PACKED).map_or(&b""[..], HeaderValue::as_bytes);
@@ -170,7 +170,7 @@ fn number(packed: &[u8]) -> Option<(usize, &[u8])> {
     Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest.get(1..)?))
 }
 
-/// Appends bytes, and leaves no copy of them behind.
+/// Appends bytes. If the buffer grows, it overwrites the memory that it frees.
 pub(super) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
     let length = buffer.len() + bytes.len();
     if length > buffer.capacity() {
@@ -201,7 +201,7 @@ mod tests {
         Ok(None)
     }
 
-    /// Returns the status line, the lines that ureq gets beside the packed one, and the unpacked headers.
+    /// Returns the status line, the lines that ureq gets besides the packed one, and the unpacked headers.
     fn parts(packed: &[u8]) -> (String, Vec<String>, HeaderMap) {
         let text = String::from_utf8_lossy(packed).into_owned();
         let mut lines: Vec<_> = text.trim_end().split("\r\n").map(str::to_owned).collect();
@@ -271,9 +271,9 @@ mod tests {
         assert!(matches!(read(&whole, whole.len()), Err(BadHead::TooLong)));
     }
 
-    /// A server that says what is packed would say what the headers are.
+    /// Otherwise a server could choose all headers with that one.
     #[test]
-    fn a_header_of_the_packed_ones_name_is_only_one_of_them() {
+    fn a_servers_header_with_the_name_of_the_packed_one_is_an_ordinary_header() {
         let response = format!("HTTP/1.1 200 OK\r\n{PACKED}: 4,1,evil1.\r\n\r\n");
         let (packed, _) = read(response.as_bytes(), 100).unwrap().unwrap();
         let (_, lines, headers) = parts(&packed);

@@ -1,4 +1,4 @@
-//! What is below HTTP: connecting, proxies, TLS, and the bytes of a response, over ureq's parts.
+//! The parts below HTTP, as ureq's traits ask for them: connecting, proxies, TLS, and the bytes of a response.
 
 mod addresses;
 mod connection;
@@ -13,7 +13,7 @@ pub(crate) use connector::WireConnector;
 pub(crate) use head::{BadHead, unpack};
 pub(crate) use socket::TooManyBytes;
 
-/// Makes an agent that connects by that connector.
+/// Makes an agent that connects with that connector.
 pub(crate) fn agent(connector: WireConnector) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)

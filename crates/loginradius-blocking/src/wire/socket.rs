@@ -1,4 +1,4 @@
-//! A TCP connection, with TLS or without, whose every read and write ends by a deadline.
+//! A TCP connection, with or without TLS. Every read and write ends by a deadline.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ pub(super) struct Socket {
     read: usize,
 }
 
-/// A connection to a server, perhaps inside of one to a proxy.
+/// A connection to a server, perhaps inside a connection to a proxy.
 pub(super) enum Stream {
     Plain(Socket),
     Tls(Box<StreamOwned<ClientConnection, Stream>>),
@@ -27,8 +27,8 @@ pub(super) enum Stream {
 pub(crate) struct TooManyBytes;
 
 impl TooManyBytes {
-    /// The most that is read of a connection for one response: the longest body, and half as much for its head, its chunks
-    /// and TLS.
+    /// The most bytes that are read from a connection for one response: the longest body, and half as much again for
+    /// its head, its chunk sizes and TLS.
     const LIMIT: usize = Body::LIMIT + Body::LIMIT / 2;
 }
 

@@ -1,4 +1,4 @@
-//! A way through a proxy: `CONNECT` (RFC 9110, section 9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
+//! Tunnels through a proxy: `CONNECT` (RFC 9110, section 9.3.6) and SOCKS 5 (RFC 1928, RFC 1929).
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -40,9 +40,9 @@ pub(super) fn connect(stream: &mut Stream, proxy: &Proxy, to: Peer<'_>) -> Resul
         match head.parse(&response) {
             Ok(httparse::Status::Complete(length)) => {
                 match head.code.and_then(|code| StatusCode::from_u16(code).ok()) {
-                    // The server behind it speaks after the client.
+                    // Bytes after the head are not from the server, which waits for the client to speak first.
                     Some(status) if status.is_success() && length == response.len() => return Ok(()),
-                    // tinyproxy says so by 401.
+                    // tinyproxy uses 401 for wrong credentials.
                     Some(status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED)) => {
                         return Err(ProxyFault::CredentialsRefused(Some(status)));
                     }
@@ -128,7 +128,7 @@ pub(super) fn connect_by_socks(stream: &mut Stream, proxy: &Proxy, to: &Target<'
     if reply != 0 {
         return Err(ProxyFault::Refused(reply_words(reply).to_owned()));
     }
-    // The address that it connected from, which nothing needs.
+    // The address from which the proxy connected: it is read, because it comes before the server's bytes.
     let length = match kind {
         1 => 4,
         4 => 16,
@@ -147,10 +147,10 @@ fn receive<const N: usize>(stream: &mut Stream) -> Result<[u8; N], ProxyFault> {
 
 fn length_of(text: &str) -> Result<u8, ProxyFault> {
     u8::try_from(text.len())
-        .map_err(|_| ProxyFault::Refused("its protocol has no room for a text of more than 255 bytes".to_owned()))
+        .map_err(|_| ProxyFault::Refused("SOCKS cannot send a text of more than 255 bytes".to_owned()))
 }
 
-/// RFC 1928, section 6.
+/// Returns the meaning of a reply (RFC 1928, section 6).
 fn reply_words(reply: u8) -> &'static str {
     match reply {
         1 => "general failure",
@@ -160,7 +160,7 @@ fn reply_words(reply: u8) -> &'static str {
         5 => "connection refused",
         6 => "time to live exceeded",
         7 => "command not supported",
-        8 => "kind of address not supported",
+        8 => "address type not supported",
         _ => "unknown reply",
     }
 }
@@ -172,7 +172,7 @@ fn interrupted(error: io::Error) -> ProxyFault {
     })
 }
 
-/// Returns whether that proxy speaks SOCKS5, and whether it looks names up itself.
+/// Returns `None` for an HTTP proxy; for a SOCKS proxy, whether it resolves names itself.
 pub(super) fn socks(scheme: ProxyScheme) -> Result<Option<bool>, Error> {
     match scheme {
         ProxyScheme::Http | ProxyScheme::Https => Ok(None),
