@@ -1,4 +1,4 @@
-//! The features are on: without that, the other tests of this package would show nothing.
+//! Shows that the features are on. Otherwise the other tests of this package would prove nothing.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ fn server() -> (String, thread::JoinHandle<String>) {
 }
 
 #[test]
-fn an_agent_of_ureq_as_it_is_keeps_cookies() {
+fn a_default_agent_of_ureq_keeps_cookies() {
     let (url, requests) = server();
     let agent = ureq::Agent::new_with_defaults();
     for _ in 0..2 {

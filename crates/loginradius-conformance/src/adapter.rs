@@ -17,7 +17,7 @@ pub trait Adapter: Clone + fmt::Debug + Sized + 'static {
     /// adapter prevents them, so its documentation names them.
     const TELLTALE_LOGS: &[&str];
 
-    /// Whether https to an IPv6 address goes through a proxy. Else the client is not built, with an error that says so.
+    /// Whether https to an IPv6 address can go through a proxy. If not, the client is not built, and the error says so.
     const IPV6_THROUGH_PROXIES: bool;
 
     /// Its `Sessions`.

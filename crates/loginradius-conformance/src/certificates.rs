@@ -1,4 +1,4 @@
-//! What is wrong with a certificate is in the error's line, and is not tried again.
+//! The error says what is wrong with a certificate, and the request is not tried again.
 
 use std::fs;
 use std::io::Read;
@@ -82,7 +82,7 @@ fn every_fault_is_named_and_tried_once<A: Adapter>() {
     }
 }
 
-/// Checks an error that only a change heals.
+/// Checks an error that stays until something is changed.
 fn check_permanent(name: &str, error: &Error, words: &[&str]) {
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::NotSent, false), "{name}: {error:?}");
     let line = error.to_string();
@@ -111,7 +111,7 @@ fn plain_http_at_an_https_address_is_named_and_tried_once<A: Adapter>() {
     }
 }
 
-/// By the variable with which OpenSSL and what follows it find the roots of a system.
+/// `SSL_CERT_FILE` stands for the system here, as it does for OpenSSL.
 fn the_systems_roots_are_trusted<A: Adapter>() {
     if let Some(url) = child::argument() {
         let client = A::new(app(&url), &Settings::default()).unwrap();

@@ -1,4 +1,4 @@
-//! The proxy of the environment variables: requests to this machine bypass it, all others go through it.
+//! The proxy of the environment variables: requests to this machine bypass it, and all others go through it.
 
 use loginradius_proto::ErrorKind;
 
@@ -37,7 +37,7 @@ fn other_hosts_go_through_the_environments_proxy<A: Adapter>() {
     assert_connects(&proxy, 2);
 }
 
-/// What the core decides, both adapters do.
+/// Both adapters follow the core's decision.
 fn the_environment_is_read_as_the_core_says<A: Adapter>() {
     const HOST: &str = "https://acme.invalid";
     if let Some(expected) = child::argument() {
@@ -81,7 +81,7 @@ fn the_environment_is_read_as_the_core_says<A: Adapter>() {
     }
 }
 
-/// The variable decides about other hosts only.
+/// The variables apply to other hosts only.
 fn this_machine_is_reached_whatever_the_environment_says<A: Adapter>() {
     if let Some(url) = child::argument() {
         call_loopback::<A>(&url, &Settings::default());

@@ -1,4 +1,4 @@
-//! Responses without end, whose bytes are mostly no body: they end by the timeout at the latest.
+//! Responses without end, most of whose bytes are not a body: the request ends by the timeout at the latest.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::tls::Tls;
 const TIMEOUT: Duration = Duration::from_millis(1500);
 /// By how much a call may exceed its timeout.
 const LATE: Duration = Duration::from_secs(2);
-/// When a server stops: a client that reads on should not slow the other tests down for long.
+/// When a server stops, so that a client that reads on does not slow down the other tests for long.
 const END: Duration = Duration::from_secs(6);
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

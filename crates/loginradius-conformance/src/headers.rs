@@ -1,4 +1,4 @@
-//! Headers that servers write in ways of their own, and what a client must not send back.
+//! Response headers in unusual forms, and cookies and codings that a client must not send or ask for.
 
 use std::io::Write;
 
@@ -11,8 +11,7 @@ use crate::cases::cases;
 use crate::operations::{Operation, app, success};
 use crate::server::{Server, json, response};
 
-/// RFC 9112, section 5.2: a user agent must read a folded line. The others are mistakes of servers and of what is in
-/// between.
+/// A user agent must read a folded line (RFC 9112, section 5.2). The other forms are mistakes of servers and proxies.
 fn header_lines_of_any_form_are_read<A: Adapter>() {
     let many = |count: usize| "X-A: b\r\n".repeat(count - 1); // `Content-Length` is one as well
     let table = [
@@ -22,7 +21,7 @@ fn header_lines_of_any_form_are_read<A: Adapter>() {
         ("300 lines", many(300)),
         ("a space before the colon", "X-A : b\r\n".to_owned()),
         ("a tab before the colon", "X-A\t: b\r\n".to_owned()),
-        ("bytes that are no text", "X-A: \u{e9}\u{20ac}\r\n".to_owned()),
+        ("bytes outside of ASCII", "X-A: \u{e9}\u{20ac}\r\n".to_owned()),
         ("an empty value", "X-A:\r\n".to_owned()),
     ];
     for (name, headers) in table {
@@ -41,7 +40,7 @@ fn header_lines_of_any_form_are_read<A: Adapter>() {
     assert_eq!((error.kind(), server.requests().len()), (ErrorKind::OutcomeUnknown, 1), "301 lines: {error:?}");
 }
 
-/// None of them was asked for.
+/// The request asks for none of them.
 fn content_codings_are_decoded_or_refused<A: Adapter>() {
     let plain = success().into_bytes();
     let encoded = gzip(&plain);
@@ -69,8 +68,8 @@ fn content_codings_are_decoded_or_refused<A: Adapter>() {
     }
 }
 
-/// As some servers send it with a response to a revocation.
-fn an_empty_body_may_be_said_to_be_encoded<A: Adapter>() {
+/// Some servers respond to a revocation like this.
+fn an_empty_body_may_have_a_content_coding<A: Adapter>() {
     for coding in ["gzip", "br"] {
         let server = Server::responding(move |_| response("200 OK", &format!("Content-Encoding: {coding}\r\n"), ""));
         let client = A::new(app(&server.url()), &Settings::attempts(3)).unwrap();
@@ -86,7 +85,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// One client serves many users: what a server sets for one of them must not go out for another.
+/// One client serves many users: a cookie that a server sets for one of them must not be sent for another.
 fn no_cookie_is_sent_and_no_coding_is_asked_for<A: Adapter>() {
     let server = Server::responding(|request| {
         let cookies = format!(
@@ -113,7 +112,7 @@ fn no_cookie_is_sent_and_no_coding_is_asked_for<A: Adapter>() {
     assert!(!printed.contains("user=ada"), "{printed}");
 }
 
-/// HTTP/1.0 closes after each response, unless told otherwise.
+/// In HTTP/1.0 the server closes the connection after each response, unless it says otherwise.
 fn an_old_version_of_http_is_read<A: Adapter>() {
     let server = Server::start(|peer| {
         if peer.request().is_some() {
@@ -130,7 +129,7 @@ fn an_old_version_of_http_is_read<A: Adapter>() {
 cases!(($) headers headers_cases {
     header_lines_of_any_form_are_read,
     content_codings_are_decoded_or_refused,
-    an_empty_body_may_be_said_to_be_encoded,
+    an_empty_body_may_have_a_content_coding,
     no_cookie_is_sent_and_no_coding_is_asked_for,
     an_old_version_of_http_is_read,
 });

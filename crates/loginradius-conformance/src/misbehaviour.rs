@@ -292,7 +292,7 @@ fn an_empty_response_is_a_success_for_a_revocation_only<A: Adapter>() {
     check_success_of_revocation_only::<A>(Fault::Empty);
 }
 
-/// RFC 7009, section 2.2: the status counts, and not the body.
+/// Checks that the body of a success does not matter to a revocation (RFC 7009, section 2.2), only to other operations.
 fn check_success_of_revocation_only<A: Adapter>(fault: Fault) {
     let (revoke, others): (Vec<_>, Vec<_>) =
         Operation::<A>::all().into_iter().partition(|operation| operation.name == "revoke");

@@ -1,4 +1,4 @@
-//! A name with several addresses, of which some are dead.
+//! A name with several addresses, some of which are dead.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::server::{BlackHole, Server, json};
 /// RFC 8305 gives an address 250 ms before the next one is tried as well.
 const SOON: Duration = Duration::from_secs(1);
 
-/// `localhost` has an address in each family. The one that is first in most systems is dead.
+/// `localhost` has an IPv4 and an IPv6 address. The one that most systems try first is dead.
 fn a_dead_address_of_localhost_costs_a_fraction_of_a_second<A: Adapter>() {
     let (alive, dead) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
     if TcpListener::bind((dead, 0)).is_err() {

@@ -117,7 +117,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
     let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
-/// Also of what the environment or the user's own client says.
+/// This also overrides the environment and the user's own client.
 fn without_a_proxy_all_is_direct<A: Adapter>() {
     let proxy = refusing_proxy();
     let settings = Settings { without_proxy: true, connect_timeout: SHORT, ..with_proxy(&proxy.url()) };
@@ -127,7 +127,7 @@ fn without_a_proxy_all_is_direct<A: Adapter>() {
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// Checks that a host is connected to without a proxy: a name that does not exist, or one that nobody finds in time.
+/// Checks that a request goes direct: its name does not exist, so connecting fails, and the error names no proxy.
 pub(crate) fn check_direct<A: Adapter>(settings: &Settings) {
     let settings = Settings { connect_timeout: SHORT, ..settings.clone() };
     let client = A::new(app("https://acme.invalid"), &settings).unwrap();
@@ -136,7 +136,7 @@ pub(crate) fn check_direct<A: Adapter>(settings: &Settings) {
     assert!(!error.to_string().contains("proxy"), "{error}");
 }
 
-/// A proxy that is set and cannot be used is never left out.
+/// A proxy that is set and cannot be used is never ignored.
 fn a_proxy_of_an_unsupported_scheme_is_refused<A: Adapter>() {
     for url in ["ftp://127.0.0.1:1", "socks4://127.0.0.1:1", "socks://127.0.0.1:1", "http://", "http://a b"] {
         let error = A::new(app("https://acme.invalid"), &with_proxy(url)).unwrap_err();

@@ -1,4 +1,4 @@
-//! Every kind of proxy, and everything that can be wrong with one.
+//! Every kind of proxy, and the ways in which each can fail.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
@@ -14,8 +14,8 @@ use crate::proxies::{connecting_proxy, join, with_proxy};
 use crate::server::{Peer, Request, Server, read_request};
 use crate::tls::Tls;
 
-/// Inside of TLS, and with credentials; to addresses for documentation (RFC 5737, RFC 3849) and to a name that the proxy
-/// resolves.
+/// Requests use TLS, and the proxies require credentials. The targets are addresses for documentation (RFC 5737, RFC
+/// 3849), and a name that the proxy resolves.
 fn a_request_reaches_its_server_through_every_kind<A: Adapter>() {
     let tls = Tls::of(&["192.0.2.1", "2001:db8::1", "sso.example.test", "127.0.0.1"]);
     let server = tls.server();
@@ -50,7 +50,7 @@ fn a_request_reaches_its_server_through_every_kind<A: Adapter>() {
     }
 }
 
-/// Starts a proxy that connects to `address`, whatever it is asked for. It records what SOCKS asks for as HTTP would.
+/// Starts a proxy that connects to `address`, whatever it is asked for. It records a SOCKS request as a `CONNECT`.
 fn proxy_of(scheme: &str, tls: &Tls, address: &str) -> Server {
     if scheme == "http" {
         return connecting_proxy(address);
@@ -74,7 +74,7 @@ fn proxy_of(scheme: &str, tls: &Tls, address: &str) -> Server {
     }
 }
 
-/// Accepts a SOCKS 5 client with a user name (RFC 1928, RFC 1929) and returns what it asks for, as HTTP would ask.
+/// Accepts a SOCKS 5 client with a user name (RFC 1928, RFC 1929), and returns its request as a `CONNECT`.
 fn accept_socks(stream: &mut (impl Read + Write), connection: usize) -> Option<Request> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
     let [5, methods] = read_array(stream)? else { return None };
@@ -113,7 +113,7 @@ fn read_bytes(stream: &mut impl Read, length: u8) -> Option<Vec<u8>> {
     stream.read_exact(&mut bytes).ok().map(|()| bytes)
 }
 
-/// TLS has one state for both directions, so they take turns.
+/// Passes bytes in both directions by turns, because a TLS connection has one state for both.
 fn join_within_tls(here: &mut StreamOwned<ServerConnection, TcpStream>, mut there: TcpStream) {
     let turn = Some(Duration::from_millis(2));
     here.sock.set_read_timeout(turn).unwrap();
@@ -121,7 +121,7 @@ fn join_within_tls(here: &mut StreamOwned<ServerConnection, TcpStream>, mut ther
     while pump_once(here, &mut there) && pump_once(&mut there, here) {}
 }
 
-/// Returns whether both are still open.
+/// Passes on what has arrived. Returns whether both are still open.
 fn pump_once(from: &mut impl Read, to: &mut impl Write) -> bool {
     let mut buffer = [0; 4096];
     match from.read(&mut buffer) {
@@ -131,7 +131,7 @@ fn pump_once(from: &mut impl Read, to: &mut impl Write) -> bool {
     }
 }
 
-/// What a proxy does in place of connecting, and what the error says of it.
+/// What a proxy does instead of connecting, and what the error says about it.
 struct Failure {
     name: &'static str,
     scheme: &'static str,
@@ -184,7 +184,7 @@ const FAILURES: [Failure; 13] = [
         name: "silent",
         scheme: "http",
         act: Some(Peer::wait),
-        // An HTTP library may or may not say that the connection itself came about.
+        // Some HTTP libraries do not tell whether they had connected to the proxy.
         is_expected: |fault| {
             is_unconnected(fault, |why| matches!(why, ConnectFailure::TimedOut { .. }))
                 || matches!(fault, ProxyFault::Refused(_))
@@ -255,7 +255,7 @@ const FAILURES: [Failure; 13] = [
         words: "requires valid credentials",
     },
     Failure {
-        name: "finds no way, for SOCKS",
+        name: "finds no route, for SOCKS",
         scheme: "socks5h",
         act: Some(|peer| {
             let _ = peer.stream().read(&mut [0; 4]);

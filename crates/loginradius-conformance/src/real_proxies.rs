@@ -1,4 +1,4 @@
-//! Proxies that others wrote: tinyproxy and microsocks, where they are installed.
+//! Real proxies: tinyproxy and microsocks, where they are installed.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use crate::operations::{Operation, app};
 use crate::tls::Tls;
 
 const USER: &str = "ada";
-/// tinyproxy's settings take letters, digits and these marks alone.
+/// tinyproxy's settings allow only letters, digits and these marks.
 const PASSWORD: &str = "s3-cr.t_1";
-/// The same, with what need not be percent-encoded in a URL.
+/// The same password, percent-encoded more than a URL requires.
 const ENCODED_PASSWORD: &str = "s3%2Dcr%2et_%31";
 
-/// A proxy in a process of its own, which ends with this.
+/// A proxy in a process of its own, which is killed on drop.
 struct RealProxy {
     child: Child,
     port: u16,
@@ -29,7 +29,7 @@ struct RealProxy {
 impl RealProxy {
     /// Starts it; `None` if it is not installed.
     fn start(program: &str, make: impl Fn(u16) -> (Command, Option<PathBuf>)) -> Option<Self> {
-        // Another process may take the port in between.
+        // Another process may take the port before the proxy does.
         for _ in 0..5 {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             let (mut command, config) = make(port);
@@ -88,7 +88,7 @@ impl Drop for RealProxy {
     }
 }
 
-/// Calls a server of this machine under an address that no rule takes for this machine.
+/// Calls a server of this machine at 0.0.0.0, which no rule treats as this machine, so that the proxy is used.
 fn call<A: Adapter>(proxy: &str) -> Result<(), Error> {
     let tls = Tls::of(&["0.0.0.0"]);
     let server = tls.server();
@@ -128,9 +128,9 @@ fn check_credentials<A: Adapter>(proxy: &RealProxy, scheme: &str) {
         let Some(ConnectFailure::Proxy { fault, .. }) = error.connect_failure() else { panic!("{error:?}") };
         match fault {
             ProxyFault::CredentialsRefused(_) => {
-                assert!(!error.to_string().contains("attempts"), "what cannot heal is not tried again: {error}");
+                assert!(!error.to_string().contains("attempts"), "a permanent failure is not tried again: {error}");
             }
-            // tinyproxy refuses wrong credentials by 401, and reqwest tells no status but 407.
+            // tinyproxy refuses wrong credentials with 401, and reqwest reports no status but 407.
             ProxyFault::Refused(_) if scheme == "http" && !user.is_empty() => {}
             _ => panic!("{scheme}, {user}: {fault:?}"),
         }

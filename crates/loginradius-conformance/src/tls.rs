@@ -65,7 +65,7 @@ impl Tls {
     ) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // OpenSSL takes a certificate for self-signed if its subject has the issuer's name.
+        // OpenSSL takes a certificate for self-signed if its subject and its issuer have the same name.
         authority.distinguished_name.push(DnType::CommonName, "loginradius-conformance authority");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! The allocator that looks into the blocks that are freed.
+//! An allocator that searches blocks for secrets when they are freed.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::secrets::{Patterns, WINDOW};
 
-/// So many calls that led to an allocation are kept, the innermost first.
+/// How many of the calls that led to an allocation are kept, the innermost first.
 const MAX_DEPTH: usize = 80;
 
 struct LookingAllocator;
@@ -26,7 +26,7 @@ pub struct Finding {
 
 struct State {
     patterns: Patterns,
-    /// Who allocated each block that lives.
+    /// The calls that allocated each live block.
     allocated_by: HashMap<usize, Box<[usize]>>,
     findings: Vec<Finding>,
 }
@@ -50,7 +50,7 @@ pub fn watch(flow: impl FnOnce()) -> Vec<Finding> {
     unwatched(|| state().take().map(|state| state.findings).unwrap_or_default())
 }
 
-/// Makes what holds no secrets yet, without the work of watching it.
+/// Makes a value that holds no secrets yet. Watching that would only take time.
 pub fn make_unwatched<T>(make: impl FnOnce() -> T) -> T {
     INSIDE.set(true);
     let made = make();
@@ -62,7 +62,7 @@ fn state() -> MutexGuard<'static, Option<State>> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs what must not be watched, unless this thread is doing that already.
+/// Runs code that must not be watched; does nothing if this thread already runs such code.
 fn unwatched<T: Default>(run: impl FnOnce() -> T) -> T {
     if INSIDE.replace(true) {
         return T::default();
@@ -81,7 +81,8 @@ fn trace() -> Box<[usize]> {
     calls.into()
 }
 
-// A block grows by the trait's own `realloc`: a new one, a copy, and the old one freed. So the old one is always seen.
+// There is no `realloc` here: the trait's own allocates a new block, copies, and frees the old one, which is then
+// searched.
 unsafe impl GlobalAlloc for LookingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = unsafe { System.alloc(layout) };
@@ -103,14 +104,14 @@ unsafe impl GlobalAlloc for LookingAllocator {
                     let mut state = state();
                     let Some(state) = state.as_mut() else { return };
                     let allocated_by = state.allocated_by.remove(&(block as usize)).unwrap_or_default();
-                    // Volatile, because not all of the block need have been written.
+                    // Volatile, because parts of the block may never have been written.
                     let bytes = (0..layout.size()).map(|at| unsafe { block.add(at).read_volatile() });
                     if let Some(secret) = state.patterns.find(bytes) {
                         state.findings.push(Finding { secret, size: layout.size(), allocated_by });
                     }
                 });
             }
-            // Or the next owner of the memory would be found with what this one left there.
+            // Otherwise the next owner of the memory would be blamed for what this one left there.
             unsafe { block.write_bytes(0, layout.size()) };
         }
         unsafe { System.dealloc(block, layout) };

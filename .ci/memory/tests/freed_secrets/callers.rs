@@ -25,21 +25,21 @@ pub trait Caller {
 
     fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Response, Error>;
 
-    /// A device login that is stored and resumed after its grant has come.
+    /// Makes a device login that is stored and resumed between its grant and its polls.
     fn device_login(&self) -> Result<TokenSet, Error>;
 }
 
 pub trait Adapter: Caller {
     fn over_tls(app: App, root: &str) -> Self;
 
-    /// A session from its start to its end, with a refresh between.
+    /// Runs a session from its start to its end, with a refresh between.
     fn session(&self, store: impl SessionStore + AsyncSessionStore, tokens: &TokenSet) -> Result<(), Error>;
 
-    /// A login on a desktop.
+    /// Makes a login through a browser, with a loopback receiver.
     fn browser_login(&self) -> Result<TokenSet, Error>;
 }
 
-/// The requests and responses of the core, without a network.
+/// The core alone, without a network.
 pub struct Core(App);
 
 impl Core {
@@ -140,7 +140,7 @@ impl Async {
         })
     }
 
-    /// Runs a future whose variables are on the heap, as those of a task are.
+    /// Runs a future on the heap, as a task does, so that its variables are searched too.
     fn run<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(Box::pin(future))
     }
@@ -195,7 +195,7 @@ impl Adapter for Async {
     }
 }
 
-/// Is the browser that comes back from LoginRadius.
+/// Acts as the browser that comes back from LoginRadius.
 fn browse(redirect_uri: &str, url: &str) {
     let (redirect_uri, url) = (redirect_uri.to_owned(), url.to_owned());
     // In a thread of its own, so that its memory is not taken for the client's.

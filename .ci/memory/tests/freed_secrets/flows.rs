@@ -25,7 +25,7 @@ use crate::server::Server;
 
 pub type Flow = (&'static str, fn(&Server));
 
-/// What the server does with a request, by the first segment of the path.
+/// The first segment of a path, which tells the server how to respond.
 const RESPONSES: [&str; 6] = ["plain", "escaped", "long", "latin1", "refused", "proxy"];
 
 fn app(server: &Server, how: &str) -> App {
@@ -48,7 +48,7 @@ fn tokens() -> TokenSet {
     tokens
 }
 
-/// Calls an operation, once for each way in which the server responds. Only an error body and a proxy's are errors.
+/// Calls an operation once for each kind of response. Only `refused` and `proxy` are errors.
 fn call<C: Caller, E: Endpoint>(server: &Server, dialect: Dialect, operation: impl Fn() -> E) {
     for how in RESPONSES {
         let client = C::new(with_dialect(app(server, how), dialect));
@@ -59,7 +59,7 @@ fn call<C: Caller, E: Endpoint>(server: &Server, dialect: Dialect, operation: im
     }
 }
 
-/// Returns what every caller does.
+/// Returns the flows that every caller can run.
 pub fn of_caller<C: Caller>() -> Vec<Flow> {
     vec![
         ("device login", |server| {
@@ -90,7 +90,7 @@ pub fn of_caller<C: Caller>() -> Vec<Flow> {
         ("refresh", |server| call::<C, _>(server, Dialect::new(), || RefreshAccessToken::new(REFRESH_TOKEN))),
         ("refresh by HTTP Basic", |server| {
             for how in RESPONSES {
-                // The classic API does not read it.
+                // The classic API does not have this authentication.
                 let dialect = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
                 let service =
                     Service::site_at(&format!("{}/{how}", server.http)).unwrap().with_dialect(dialect).unwrap();
@@ -114,7 +114,7 @@ pub fn of_caller<C: Caller>() -> Vec<Flow> {
     ]
 }
 
-/// Returns what the adapters add.
+/// Returns the flows that only the adapters can run.
 pub fn of_adapter<C: Adapter>() -> Vec<Flow> {
     vec![
         ("session in memory", |server| {
@@ -147,7 +147,7 @@ pub fn of_adapter<C: Adapter>() -> Vec<Flow> {
     ]
 }
 
-/// Returns what the core does without a caller, with random bytes that are known.
+/// Returns the flows that the core runs without a caller, with random bytes that are known.
 pub fn of_core() -> Vec<Flow> {
     vec![
         ("login through a browser", |server| {

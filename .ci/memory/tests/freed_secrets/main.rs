@@ -1,7 +1,7 @@
 //! Looks for secrets in the memory that each login frees.
 //!
-//! Fails if a block that our own code allocated is freed with a part of a secret in it, or if a library leaves such blocks
-//! that SECURITY.md does not name.
+//! Fails if a block that our own code allocated is freed with a part of a secret in it. It also fails if a library that
+//! SECURITY.md does not name leaves such blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     report.conclude()
 }
 
-/// Checks that a part of a secret is found as it is, in base64, and in a text that grew.
+/// Checks that a part of a secret is found as it is, in upper case, in base64, and where a text has grown.
 fn check_that_it_finds() {
     let part = &PASSWORD[20..36];
     let frees: [fn(&str); 4] = [
@@ -59,7 +59,7 @@ fn check_that_it_finds() {
 #[derive(Default)]
 struct Report {
     symbols: Symbols,
-    /// Where our blocks were allocated, how many there are, and what was in them.
+    /// Where our own blocks were allocated, how many there are, and which secrets were in them.
     ours: BTreeMap<String, (usize, BTreeSet<&'static str>)>,
     libraries: BTreeSet<String>,
 }

@@ -1,4 +1,4 @@
-//! Tells by the calls that led to an allocation whose block it is.
+//! Finds who is responsible for a block, by the calls that led to its allocation.
 
 use std::collections::HashMap;
 
@@ -33,22 +33,22 @@ const FOR_CALLERS: [&str; 18] = [
     "zmij",
 ];
 
-/// Where a type of the user's is read, for which serde_json decodes strings with escapes in memory of its own.
+/// Where a user's own type is read. serde_json decodes its strings with escapes in memory of its own.
 const FOR_USERS: &str = "loginradius-proto/src/wire/response.rs:";
 
-/// What is known of calls by their addresses, as far as it was needed.
+/// A cache of the calls at each address.
 #[derive(Default)]
 pub struct Symbols(HashMap<usize, Vec<Call>>);
 
-/// One call; calls that the compiler has inlined have one address.
+/// One call. Calls that the compiler has inlined share an address.
 struct Call {
-    /// The crate of its source file: only that is known of all calls.
+    /// The crate of its source file, as not every call has a function name with its crate.
     krate: String,
     place: String,
 }
 
 impl Symbols {
-    /// Names the first crate that did not allocate for its caller.
+    /// Returns the owner: the innermost crate that did not allocate for its caller.
     pub fn owner(&mut self, calls: &[usize]) -> Owner {
         let mut by_test = false;
         let mut within = None;
@@ -77,7 +77,7 @@ impl Symbols {
     fn calls(&mut self, address: usize) -> &[Call] {
         self.0.entry(address).or_insert_with(|| {
             let mut calls = Vec::new();
-            // The address is that of the return.
+            // The address is where the call returns to, so the call is the instruction before it.
             backtrace::resolve(address.saturating_sub(1) as *mut _, |symbol| {
                 let name = symbol.name().map(|name| name.to_string()).unwrap_or_default();
                 let file = symbol.filename().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-// Each consists of parts that percent-encoding, JSON and HTML leave as they are, joined by what they encode.
+// Each consists of parts that percent-encoding, JSON and HTML leave as they are, joined by characters that they encode.
 pub const ACCESS_TOKEN: &str = "KBJHFhMpKYolVviU-sb6QL4PC6TMF3ctI.JnlgolcAjq4nOtGq";
 pub const NEXT_ACCESS_TOKEN: &str = "Li0GAtbfFEGXspwk-vLwDgXHeueFnkxbz.5hNJwToQl8O6APHw";
 pub const REFRESH_TOKEN: &str = "FhsTitF9Cg2NGN64+YRD9DnvMuRQPGCCH/TpUU9pENyYyEFW8y=";
@@ -16,9 +16,9 @@ pub const PASSWORD: &str = "sQuoDckkzpKGDiYo \"ä\\<wWMgaKepQQrFCLiq&+92BT4AOywT
 pub const DEVICE_CODE: &str = "7jzWqTdE3uIt1gn1-ZrF8vauUKbcPSSAp-SLPbLXeU8k0lKEOi";
 pub const CODE: &str = "JSTZJ6mcNM0mM3Sx/wDMgfBHgqK2kbBBs+jurjsUtyOpHBCu5I";
 pub const CODE_VERIFIER: &str = "G7LDEZfJH00iUprq-7w7uSze0frUHsnBc_cFAwfOen0ARVLMpe";
-/// What an endpoint of one's own sends.
+/// What an endpoint of a user's own sends.
 pub const OWN: &str = "EJNFR96AzXTnd6KN Q9tAjsfDuvRksrc7&IT3cKqbeze8EY5Ar";
-/// Of a login through a browser: state, verifier and nonce.
+/// The random bytes of a login through a browser: state, verifier and nonce.
 pub const RANDOM: [u8; 96] =
     *b"S8RcKiFVBa8KgfvJ0HkwFAnUpV1hPZp5r7ectQHfUj9aYV0EaSYkJ9ntIYgbU1qKwrBN58kx5J4aB16B1Cc9HVfvOZIji97c";
 
@@ -36,13 +36,13 @@ pub const SECRETS: [(&str, &str); 11] = [
     ("own", OWN),
 ];
 
-/// So many bytes of a secret, in any case of letters, are a secret.
+/// How many bytes of a secret in a row are a finding, in upper or lower case.
 pub const WINDOW: usize = 8;
 
-/// What every run of [`WINDOW`] bytes of a secret looks like, also in base64.
+/// Every run of [`WINDOW`] bytes of the secrets, as it is and in base64.
 pub struct Patterns {
     names: HashMap<u64, &'static str>,
-    /// Tells most other runs apart without a look into the map.
+    /// Rules out most other bytes without a lookup in the map.
     filter: Vec<bool>,
 }
 
@@ -63,7 +63,7 @@ impl Patterns {
 
     fn add(&mut self, name: &'static str, part: &[u8]) {
         self.add_windows(name, part);
-        // Wherever the part begins in the groups of three bytes that base64 encodes.
+        // A part may begin at any of the three bytes of a group that base64 encodes.
         for start in 0..3 {
             let whole = part.get(start..part.len() - (part.len() - start) % 3).unwrap_or_default();
             for text in [STANDARD_NO_PAD.encode(whole), URL_SAFE_NO_PAD.encode(whole)] {
@@ -80,7 +80,7 @@ impl Patterns {
         }
     }
 
-    /// Names the first secret of which a part is among the bytes.
+    /// Returns the name of the first secret that has a part among the bytes.
     pub fn find(&self, bytes: impl Iterator<Item = u8>) -> Option<&'static str> {
         let mut value = 0;
         for byte in bytes {

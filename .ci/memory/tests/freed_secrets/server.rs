@@ -1,4 +1,4 @@
-//! A server in a process of its own, because it holds every secret.
+//! A server in a process of its own: it holds every secret, so its memory must not be watched.
 
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
@@ -35,7 +35,7 @@ pub struct Response {
 const ARGUMENT: &str = "serve";
 const END: &str = "end of the root certificate";
 
-/// Serves, and never returns, if this is the server's process.
+/// Serves and never returns if this is the server's process; otherwise does nothing.
 pub fn serve_if_asked() {
     if env::args().nth(1).as_deref() != Some(ARGUMENT) {
         return;
@@ -137,7 +137,7 @@ fn write(stream: &mut impl Write, response: &Response) -> io::Result<()> {
     stream.flush()
 }
 
-/// Responds to the request with that path and query, whose first segment says how, and that body.
+/// Responds to a request with this path, query and body. The path's first segment chooses the kind of response.
 pub fn respond(target: &str, body: &str) -> Response {
     let path = target.split('?').next().unwrap();
     let (how, path) = path[1..].split_once('/').unwrap();
@@ -153,7 +153,7 @@ pub fn respond(target: &str, body: &str) -> Response {
             body.extend_from_slice(format!(r#","padding":"{}"}}"#, "x".repeat(300_000)).as_bytes());
             Response { body, chunked: true, ..success }
         }
-        // Which is not UTF-8.
+        // It is not UTF-8.
         "latin1" => {
             let mut body = success.body;
             body.truncate(body.len() - 1);
@@ -175,7 +175,7 @@ pub fn respond(target: &str, body: &str) -> Response {
     }
 }
 
-/// Returns the secrets of a request, by the beginning of each, which no encoding but base64 changes.
+/// Returns the secrets of a request. It finds each by its beginning, which no encoding but base64 changes.
 fn secrets_in(request: &str, path: &str) -> String {
     let begins = |secret: &str| request.contains(secret.get(..16).unwrap());
     let mut sent: Vec<&str> = SECRETS.into_iter().map(|(_, secret)| secret).filter(|secret| begins(secret)).collect();
@@ -212,7 +212,7 @@ fn success(path: &str, escaped: bool) -> String {
     }
 }
 
-/// Writes a JSON string; if `escaped`, the first letter of each part as a code.
+/// Writes a JSON string. If `escaped`, the first letter of each part is an escape.
 fn json(text: &str, escaped: bool) -> String {
     let mut json = String::from("\"");
     let mut in_part = false;
