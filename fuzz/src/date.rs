@@ -1,4 +1,4 @@
-//! Readers of the dates that responses have, with a calendar of their own.
+//! Readers of the dates in responses, with a calendar of their own.
 
 /// Reads a date of HTTP in any of its three forms (RFC 9110, section 5.6.7), as seconds since 1970; `None` if it is in
 /// none of them, or before 1970.

@@ -87,7 +87,7 @@ impl Inputs {
         })
     }
 
-    /// Returns random bytes, which owe nothing to the seeds.
+    /// Returns random bytes that have nothing to do with the seeds.
     pub fn noise(self) -> impl Iterator<Item = Vec<u8>> {
         (1..=2_000).map(|number| {
             let mut random = Random(number);

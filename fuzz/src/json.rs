@@ -1,4 +1,4 @@
-//! A reader of JSON that owes nothing to serde.
+//! A reader of JSON that is independent of serde.
 
 /// JSON by RFC 8259, as it is spelled.
 #[derive(Debug)]

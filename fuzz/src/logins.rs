@@ -1,4 +1,4 @@
-//! What every login through a browser here has in common.
+//! The app, the random bytes and the time that all logins through a browser share here.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Readers of what is written in requests and in responses. They owe nothing to the libraries that write it.
+//! Readers of the encodings in requests and responses. They are independent of the libraries that write them.
 
 /// Reads a form or a query.
 pub fn form(bytes: &[u8]) -> Vec<(String, String)> {

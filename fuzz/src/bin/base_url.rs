@@ -1,12 +1,12 @@
-//! Any text where the address of LoginRadius, a site or a redirect URI is set. The first byte, from `0` on, chooses which
-//! it is. A second line is a URL to look up, or the end of one: how many letters of the base URL it replaces, from `0` on,
-//! and by what.
+//! Any text as LoginRadius's address, as a site or as a redirect URI; the first byte, from `0` on, chooses which. The
+//! second line is a number of letters, from `0` on, and a text. The text is looked up as a URL, and also after each
+//! base URL without that many letters at its end.
 //!
-//! - What is accepted is https, or http of this machine, without user information. Each request and each address for a
+//! - Only https is accepted, or http to this machine, without user information. Each request and each address for a
 //!   browser goes to exactly the scheme, host and port that the crate `url` reads in the text, below its path; the crate
 //!   `http` reads the same. `Service::base_of` finds the base of each request, and of no other URL.
-//! - What is loopback to the crate `url` is loopback here, and nothing else is.
-//! - Another text is a configuration error of one line. An https URL that is written as `url` writes it is accepted.
+//! - A host is loopback if and only if it is to the crate `url`.
+//! - Any other text is a configuration error of one line. An https URL in the form that `url` writes is accepted.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,11 +1,11 @@
-//! The callbacks of one login, right ones and others; each line of the input is one.
+//! The callbacks of one login, right and wrong ones; each line of the input is one.
 //!
-//! The first byte, from `0` on, chooses what was asked for. A line's first byte chooses how it is read and when, `$s`
-//! in it stands for the state and `$j` for a JWT with the nonce.
+//! The first byte, from `0` on, chooses what was asked for. A line's first byte chooses how and when it is read. `$s`
+//! stands for the state, and `$j` for a JWT with the nonce.
 //!
 //! - At most one callback is accepted; it has the state or the nonce, once, within ten minutes, and after it every
 //!   other one is too late or belongs to another login.
-//! - What is returned was asked for, and stands in that callback, once. A callback with an error yields nothing.
+//! - Each returned value was asked for, and is in that callback exactly once. A callback with an error yields nothing.
 //! - A callback of another login changes nothing, and neither does storing the pending login.
 //! - An error is one line and shows no secret.
 

@@ -1,14 +1,16 @@
-//! A response with a `Content-Encoding`. The first byte, from `0` on, chooses what its body is. The header's values are
-//! the rest of that line, with a `|` between two of them; and then come:
+//! A response with a `Content-Encoding`. The first byte, from `0` on, chooses the kind of body. The rest of the first
+//! line has the header's values, with a `|` between them. Then follows
 //!
-//! - for `0` the body as it is;
-//! - for `1` a level of compression from `0` on, what is done, and two bytes that say where; then a text to compress. It
-//!   is sent as it is, cut off, with a bit changed, with a byte behind it, in two members, or compressed twice; by the
-//!   letters `r` and `s` a text of about the longest length takes its place, in one member or in two;
-//! - for `2` deflate bits, to which this file adds a header and a trailer that fits.
+//! - for `0`, the body as it is;
+//! - for `1`, the level of compression from `0` on, a sign that says what to do, two bytes that say where, and a text
+//!   to compress. The result is sent as it is, cut off, with a bit changed, with a byte appended, in two members, or
+//!   compressed twice. For the letters `r` and `s`, a text of about the greatest length replaces it, in one member or
+//!   two;
+//! - for `2`, deflate bits, to which this file adds a header and a matching trailer.
 //!
-//! What is received is what flate2 decodes, if it is not longer than the limit: the whole text, never a part of it. All
-//! else is an error that leaves the outcome unknown. How the codings are cut into lines of the header does not matter.
+//! The decoded body is the one that flate2 decodes, if that is within the limit: the whole text, never a part of it.
+//! Everything else is an error that leaves the outcome unknown. It makes no difference how the codings are split into
+//! header lines.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,9 +1,9 @@
 //! A token, or a key's text.
 //!
 //! The first byte, from `0` on, chooses what the rest is: a token as it is, a token to sign, a JWK set, or a PEM and a
-//! secret. A token has two bytes in front that set up the verifier. One to sign has two more, how it is changed after
-//! that and where, and then its header in one line and its claims; `$g` in them stands for valid claims. Without a
-//! header it gets the right one.
+//! secret. Two bytes before a token set up the verifier. A token to sign has two more, which say how and where it is
+//! changed after it was signed. Its header (one line) and its claims follow; `$g` in them stands for valid claims. If
+//! the header is empty, the token gets the right one.
 //!
 //! - A token is verified if and only if this file's own implementation of RFC 7515 and RFC 7519 says so, and then it
 //!   yields the claims that this implementation finds.

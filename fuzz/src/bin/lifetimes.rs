@@ -1,11 +1,11 @@
-//! Times in all the ways in which servers write them. The first byte, from `0` on, chooses: `Retry-After` and `Date`, a
-//! line each; `Date` and the body of a token response; the same of a device grant; or moments that this file writes in
-//! each form of HTTP, four bytes each.
+//! Times in all the forms in which servers write them. The first byte, from `0` on, chooses the input: `Retry-After`
+//! and `Date`, one line each; `Date` and the body of a token response; `Date` and the body of a device grant; or
+//! moments of four bytes each, which this file writes in each form of HTTP.
 //!
-//! - What is read is what readers of this folder find: a number of seconds, or a date that counts from the response's own
-//!   `Date`. What is over is zero, what cannot be read is unknown.
-//! - No server makes anything wait for longer than a day: not a call, not the program. A session waits an hour at most,
-//!   a device login until its code expires.
+//! - The library reads the same times as the readers of this folder: a number of seconds, or a date, which counts from
+//!   the response's own `Date`. A time in the past is zero, and an unreadable one is unknown.
+//! - No server makes a call or the program wait for longer than a day. A session waits at most an hour, and a device
+//!   login until its code expires.
 //! - A call, a session and a device login wait for as long as the server asked for, or end.
 //! - A session returns no token whose lifetime is over.
 
@@ -60,7 +60,7 @@ fn lifetimes(data: &[u8]) {
 enum Found {
     Time(Duration),
     Nothing,
-    /// Something that more than one reading is right of.
+    /// A text that has more than one right reading.
     Unclear,
 }
 

@@ -1,10 +1,10 @@
-//! What a browser or another program sends to the receiver; `$s` stands for the state, and the first byte says how the
-//! rest is cut to pieces.
+//! Bytes that a browser or another program sends to the receiver. `$s` stands for the state. The first byte says how
+//! the rest is split into pieces.
 //!
-//! - The pieces do not matter: whole, cut and byte by byte, the response and the outcome are the same.
-//! - There is one outcome at most, whatever is sent later.
-//! - The response is one of the pages that are known beforehand, so that nothing of the request is in it; each is
-//!   well-formed HTTP with the right length.
+//! - The pieces make no difference: whole, split or byte by byte, the response and the outcome are the same.
+//! - There is at most one outcome, whatever is sent later.
+//! - The response is one of a fixed set of pages, so that nothing of the request is in it. Each is well-formed HTTP
+//!   with the right length.
 
 #![cfg_attr(fuzzing, no_main)]
 

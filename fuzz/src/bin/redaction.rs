@@ -1,9 +1,8 @@
-//! Secrets in a hostile error body. The first line chooses the shape of the body and the status, each other line is a text
-//! in it. `$`, a digit, the signs of the encodings and a `;` stand for a secret, encoded in this order, three times at
-//! most.
+//! Secrets in a hostile error body. The first line chooses the form of the body and the status; each other line is a
+//! text in it. `$`, a digit, the signs of up to three encodings and a `;` stand for a secret, encoded in this order.
 //!
-//! No error shows six letters of a secret in a row, in whatever case: neither `Display` and `Debug` nor the sources and
-//! what is quoted of the server, as they are or after the decoders of this file were applied to them, three at most.
+//! No error shows six letters of a secret in a row, in upper or lower case. That holds for `Display`, `Debug`, the
+//! sources and the server's texts, as they are and after up to three of this file's decoders.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -20,7 +19,7 @@ use loginradius_proto::{
 
 loginradius_fuzz::target!(redaction);
 
-/// None has six letters in a row with any of the library's own texts.
+/// None shares six letters in a row with any of the library's own texts.
 const SECRETS: [&str; 4] = ["Zq7xV9kTmW2p", "k&9<Jw>\"Qz'v#4", "t0%k+n/=Qw~x8 jR", "Kä9ße-Wörq-ñ8zX"];
 const CLIENT_SECRET: &str = "cl13nt\\u0053\u{1f511}-Vj7y";
 /// What the server issues besides the error.
@@ -87,7 +86,7 @@ impl Endpoint for Echo {
     }
 }
 
-/// The same in the error of a callback.
+/// Checks the same for the error of a callback.
 fn callback(name: &str, description: &str, secrets: &[&str]) {
     let request = AuthorizationRequest::new("https://app.example/callback").scope("openid");
     let mut pending = request.begin(&browser_app(), &random(), start()).expect("a login").pending;

@@ -4,9 +4,9 @@
 //! - No refresh is sent without an intent of its own in the store, nor while another one is in flight.
 //! - A refresh token whose successor has arrived is never sent again, and the successor is never lost.
 //! - No token is returned past its lifetime by either clock, nor after it was rejected, nor from a stale memory.
-//! - What is loaded, saved and sent is so under the lock, and a flow knows at its end whether it holds it.
-//! - A login that is started again is adopted with all that has become of it, or was replaced and stays so. A start
-//!   that fails keeps nothing.
+//! - A flow loads, saves and sends only under the lock, and knows at its end whether it holds it.
+//! - A login that is started again is adopted with its later tokens and its end, or was replaced and stays replaced. A
+//!   start that fails keeps nothing.
 //! - Every flow ends, and prints no secret. Stray inputs and repeated steps change nothing.
 //! - When the faults have stopped, every session that has not ended gets a token.
 

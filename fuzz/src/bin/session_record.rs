@@ -1,9 +1,9 @@
 //! Any bytes where a session's record should be; and the same with a correct checksum.
 //!
-//! - Every flow ends with them, and its error is one line.
+//! - Every flow ends, whatever the record, and its error is one line.
 //! - What is saved over an intact record has its fields, except those that the flow changes.
 //! - Nothing that is printed depends on the tokens of an intact record.
-//! - A record that a flow saved is intact. With one bit flipped it is damaged, or is left as it is: no flow uses it.
+//! - A record that a flow saved is intact. With one bit flipped, no flow uses it: it is damaged, or is left as it is.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -2,7 +2,7 @@
 //!
 //! - Tokens come only from a response with a status of success; none is empty, and each is a string of the JSON in the
 //!   body.
-//! - What is written as tokens is read as these tokens, if it is printable ASCII, and is refused otherwise.
+//! - Tokens of printable ASCII are read as they were written; others are refused.
 
 #![cfg_attr(fuzzing, no_main)]
 

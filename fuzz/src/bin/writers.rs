@@ -1,13 +1,14 @@
-//! Hostile values for all that a request is made of; each line of the input is one. `$n` and `$t` in a line stand for a
-//! line feed and a tab.
+//! Hostile values for every part of a request; each line of the input is one. `$n` and `$t` in a line stand for a line
+//! feed and a tab.
 //!
-//! The first byte, from `0` on, chooses `RequestBuilder`, an operation or an address for a browser. For the builder the
-//! method and the base URL follow; a line's first byte then says which part it is, and a tab is between its name and its
-//! value. For the others the API and the dialect follow, and the lines are the app's settings, then the arguments.
+//! The first byte, from `0` on, chooses `RequestBuilder`, an operation or an address for a browser. For the builder,
+//! the method and the base URL follow. Then each line's first byte says which part of the request it is, and a tab
+//! separates its name from its value. For the others, the API and the dialect follow, and the lines are the app's
+//! settings and then the arguments.
 //!
-//! - What goes in comes out, once and unchanged, when readers of this folder and the crate `url` read the request. There
+//! - Each value is in the request once and unchanged when the readers of this folder and the crate `url` read it. There
 //!   is no other parameter, segment, header or member, and the scheme, host and port are those of the base URL.
-//! - A value that can be sent is sent. Another is a configuration error of one line that does not show it.
+//! - A value that can be sent is sent. Any other is a configuration error of one line that does not show it.
 
 #![cfg_attr(fuzzing, no_main)]
 
