@@ -10,10 +10,10 @@ use crate::wire::character::invisible_in;
 ///
 /// Every operation needs the client id; the setters say which ones need more. A setter checks nothing. An operation
 /// without a setting that it needs, or with one that cannot be sent, fails with
-/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), and the message names the setting. So does one with a
-/// setting that was pasted with a space around it, or with a character that is not visible, such as a byte order mark:
-/// LoginRadius would refuse it without saying why. Only a missing client secret is no error here, since public clients have
-/// none: LoginRadius refuses the request if it needs one.
+/// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), and the message names the setting. A space at either
+/// end of a setting is such an error, and so is an invisible character, such as a byte order mark: LoginRadius would
+/// refuse it without saying why. A missing client secret is not an error here, since public clients have none:
+/// LoginRadius refuses the request if it needs one.
 ///
 /// `Debug` shows neither the ids nor the secret.
 ///
@@ -139,7 +139,8 @@ impl App {
         &self.service
     }
 
-    /// Checks what tells LoginRadius which app this is: an endpoint of a user's own may send it in any place.
+    /// Checks the client id, the client secret and the API key, which an endpoint of a user's own may send in any
+    /// place.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
         check_setting("`client_id`", &self.client_id)?;
         check_setting("`client_secret`", self.secret().unwrap_or_default())?;
@@ -152,7 +153,7 @@ impl App {
     }
 }
 
-/// Checks that a setting has nothing in it that a reader does not see, as one that was pasted may have.
+/// Checks that a setting has nothing invisible in it, as pasted text may have.
 pub(crate) fn check_setting(what: &str, value: &str) -> Result<(), Error> {
     check_text(what, value)?;
     if value.trim_matches(' ') != value {
@@ -160,7 +161,7 @@ pub(crate) fn check_setting(what: &str, value: &str) -> Result<(), Error> {
     }
     match invisible_in(value) {
         Some(c) => Err(Error::configuration(format!(
-            "{what} contains a character that is not visible (U+{:04X}): remove it",
+            "{what} contains an invisible character (U+{:04X}): remove it",
             u32::from(c),
         ))),
         None => Ok(()),

@@ -30,8 +30,8 @@ use crate::wire::{encode, number};
 ///   `slow_down` makes the interval 5 s longer for good, or as long as its `interval` says if that is longer.
 /// - **After a failure**: a lost response, HTTP 3xx, 408, 429 or 5xx, and a body that is not LoginRadius's are failures.
 ///   The wait doubles with each, up to 60 s, less a random part of at most a quarter; it is never shorter than the
-///   interval or `Retry-After`, of which more than a day counts as a day. A response of LoginRadius clears this backoff.
-///   A 429 without `Retry-After` also makes the interval 5 s longer.
+///   interval or `Retry-After` (more than a day counts as a day). A response of LoginRadius clears this backoff. A 429
+///   without `Retry-After` also makes the interval 5 s longer.
 /// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of the
 ///   lifetime, so that a late decision is not missed.
 /// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for

@@ -131,9 +131,9 @@ pub trait Endpoint {
     /// Returns the secrets that the request carries besides the app's client secret: passwords, tokens, codes.
     ///
     /// A server may echo what it was sent. In every error of a [`ResponseReader`](crate::ResponseReader), `[redacted]`
-    /// stands where a part of one can be read, however it is encoded ([`ApiError`](crate::ApiError) says which part and
-    /// which encodings). A secret that is missing here can reach a log: return every field that is one, also a secret
-    /// of your app that is not [`App::client_secret`]. An email address or a name is no secret, and is shown.
+    /// replaces every readable part of one, also an encoded one ([`ApiError`](crate::ApiError) says which parts and
+    /// which encodings). A secret that is missing here can reach a log: return every secret field, also a secret of
+    /// your app that is not [`App::client_secret`]. An email address or a name is not a secret, and is shown.
     fn secrets(&self) -> Vec<&str>;
 
     /// Returns whether the operation may be sent again after a failure that leaves its outcome unknown; `false` by default.

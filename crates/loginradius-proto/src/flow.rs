@@ -67,13 +67,13 @@ use crate::redacted::redacted;
 /// - collects the body (decoded, if it was compressed) in a [`BodyBuffer`](crate::BodyBuffer), which refuses more than
 ///   [`Body::LIMIT`] bytes and leaves no copy of the tokens in memory;
 /// - returns [`Error::not_connected`] or [`Error::not_sent`] only if nothing was sent, and otherwise
-///   [`Error::outcome_unknown`]: that decides what may be sent again;
+///   [`Error::outcome_unknown`]: this decides what may be sent again;
 /// - adds the header `Date` with the time of receipt to a response that has none ([RFC 9110, section 6.6.1]): the core has
-///   no clock, and a date in `Retry-After` counts from there;
+///   no clock, and a date in `Retry-After` counts from that time;
 /// - shows no URL, header or body in a log or in an error's source: it logs requests through [`redacted`](crate::redacted).
 ///
 /// The crate `loginradius-transport` has what the adapters use below HTTP: root certificates, TLS settings for rustls, the
-/// cause of a failed handshake, and a decoder of compressed bodies.
+/// cause of a failed handshake, and a decoder for gzip.
 ///
 /// ```
 /// # use std::{io, time::{Duration, Instant}};
@@ -195,19 +195,21 @@ impl SendOptions {
 /// How long a flow waits for a response by default.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a call waits for a response over a pooled connection that may be dead, if it may be sent again over a new one:
-/// a network that was changed may swallow what is sent, without a word.
+/// How long a call waits for a response over a pooled connection, if it may be sent again over a new one. After a
+/// change of network, such a connection may be dead without any sign of it.
 const POOLED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often and when a [`Call`] is sent again: 4 attempts by default, about 0.5 s, 1 s and 2 s apart.
 ///
 /// Only what is safe is sent again:
 ///
-/// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]) and the next attempt may connect: a
-///   certificate that is not trusted stays so ([`ConnectFailure::is_permanent`](crate::ConnectFailure::is_permanent));
+/// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]), unless the failure
+///   [is permanent](crate::ConnectFailure::is_permanent), such as an untrusted certificate;
 /// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a response
-///   that is not LoginRadius's. Its first attempt may go over a pooled connection, which may be dead: it waits for 10 s at
-///   most, and the others go over a new connection and wait for the whole [timeout](Call::timeout).
+///   that is not LoginRadius's.
+///
+/// The first attempt of a repeatable operation may use a pooled connection, which may be dead. If more attempts are
+/// allowed, it waits for at most 10 s. The others use a new connection and wait for the whole [timeout](Call::timeout).
 ///
 /// ```
 /// use std::time::Duration;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-/// Text that is or may hold a secret, and is overwritten on drop. What is read into it leaves no copy elsewhere.
+/// Text that may hold a secret, and is overwritten on drop. Reading into it leaves no copy elsewhere.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct SecretText(Zeroizing<String>);
 

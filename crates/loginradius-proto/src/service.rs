@@ -84,10 +84,11 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL, or an `http` URL of this
-    /// machine (`localhost`, `127.0.0.0/8`, `[::1]`). It must be ASCII (a host of other letters in its form `xn--`) and have
-    /// a host without a dot at its end, a port from 1 to 65535 or none, and no user information, query, fragment,
-    /// backslash, dot segment or empty segment. The message says what is wrong with it, and what to write.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL, or an `http` URL of
+    /// this machine (`localhost`, `127.0.0.0/8`, `[::1]`). It must be ASCII (an international host name in its `xn--`
+    /// form). It must have a host without a dot at its end, a port from 1 to 65535 or none, and no user information,
+    /// query, fragment, backslash, dot segment or empty segment. The message says what is wrong with it, and what to
+    /// write.
     pub fn classic_at(url: &str) -> Result<Self, Error> {
         Self::at(Api::Classic, url)
     }
@@ -100,7 +101,8 @@ impl Service {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a whole host name, with a port or
-    /// without: `acme` alone is none. For a URL, and for a host of your own network, use [`site_at`](Self::site_at).
+    /// without. A name without a domain, such as `acme`, is refused. For a URL, and for a host in your own network, use
+    /// [`site_at`](Self::site_at).
     pub fn site(host: &str) -> Result<Self, Error> {
         if host.is_empty() {
             return Err(Error::configuration("the site is empty: use a host such as acme.hub.loginradius.com"));
@@ -115,8 +117,8 @@ impl Service {
         let name = split_port(host).map_or(host, |(name, _)| name);
         if !base.loopback && !name.contains(['.', ':']) {
             return Err(Error::configuration(format!(
-                "the site `{name}` has no domain: write the whole host, such as acme.hub.loginradius.com (for one of your \
-                 own network, use `Service::site_at`)",
+                "the site `{name}` has no domain: write the whole host, such as acme.hub.loginradius.com (for a host \
+                 in your own network, use `Service::site_at`)",
             )));
         }
         Ok(Self::new(Api::Site, base))
@@ -232,7 +234,7 @@ impl BaseUrl {
     fn parse(what: &str, url: &str) -> Result<Self, Error> {
         let invalid = |why: &str| Err(Error::configuration(format!("the {what} {why}")));
         if url.contains(' ') || invisible_in(url).is_some() {
-            return invalid("has a space, a control character or another one that is not visible: remove it");
+            return invalid("has a space or an invisible character: remove it");
         }
         if !url.is_ascii() {
             let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -267,7 +269,7 @@ impl BaseUrl {
         let host = split_port(authority).map_or(authority, |(host, _)| host);
         if !secure && host.to_ascii_lowercase().ends_with(".localhost") {
             return invalid(
-                "is http, and where a name below `localhost` leads is up to the resolver: write `localhost` itself",
+                "is http, and a resolver may take a name below `localhost` to another machine: use `localhost` itself",
             );
         }
         if !secure && !loopback {
@@ -346,7 +348,7 @@ pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
     if authority.contains('@') {
         return Err("has user information (`@`): remove it, and check that the host is the one you mean");
     }
-    // It would be another name for certificates and for the comparison with other URLs.
+    // With the dot it would be another name to certificates, and when it is compared with other URLs.
     if authority.split(':').next().and_then(|host| host.strip_suffix('.')).is_some_and(is_name) {
         return Err("has a host that ends with a dot: remove the dot");
     }
@@ -380,14 +382,14 @@ fn is_name(host: &str) -> bool {
     is_written_as_name(host) && (!ends_in_number(host) || host.parse::<Ipv4Addr>().is_ok())
 }
 
-/// Returns whether that has the letters of a name. HTTP clients may read it as an address all the same.
+/// Returns whether the text has only the characters of a name. HTTP clients may still read it as an address.
 pub(crate) fn is_written_as_name(host: &str) -> bool {
     host.split('.').all(|label| !label.is_empty())
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }
 
-/// Returns whether HTTP clients read the host as an IPv4 address, if they can: `127.1` and `0x7f.1` as 127.0.0.1, and
-/// `10.0.0.300` as none (WHATWG URL, "ends in a number checker").
+/// Returns whether HTTP clients try to read the host as an IPv4 address: they read `127.1` and `0x7f.1` as 127.0.0.1,
+/// and refuse `10.0.0.300` (WHATWG URL, "ends in a number checker").
 fn ends_in_number(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     match last.strip_prefix("0x") {

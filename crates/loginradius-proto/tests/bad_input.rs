@@ -217,10 +217,10 @@ fn base_urls_that_are_refused() {
     let dots = "has an empty, `.` or `..` segment in its path: remove it";
     let open = "use https (http is allowed only for localhost, 127.0.0.0/8 and [::1])";
     let user = "has user information (`@`): remove it";
-    let odd = "has a space, a control character or another one that is not visible: remove it";
+    let odd = "has a space or an invisible character: remove it";
     let idn = "has a host with a character outside of ASCII: write its ASCII form, which begins with xn--";
     let dot = "has a host that ends with a dot: remove the dot";
-    let below = "where a name below `localhost` leads is up to the resolver: write `localhost` itself";
+    let below = "is http, and a resolver may take a name below `localhost` to another machine: use `localhost` itself";
     for (url, text) in [
         ("http://cloud-api.loginradius.com", open),
         ("HTTP://cloud-api.loginradius.com", open),
@@ -387,7 +387,7 @@ fn sites_that_are_no_host() {
         ("LOCALHOSTS", "the site `LOCALHOSTS` has no domain: write the whole host"),
     ] {
         refused(Service::site(site), advice);
-        refused(Service::site(site), "for one of your own network, use `Service::site_at`");
+        refused(Service::site(site), "for a host in your own network, use `Service::site_at`");
     }
     for local in ["localhost", "localhost:8443", "127.0.0.1:8443", "[::1]:8443"] {
         assert!(Service::site(local).unwrap().base().is_loopback());
@@ -526,7 +526,7 @@ fn a_setting_that_was_pasted_with_what_cannot_be_seen_is_refused_before_it_is_se
         ('\u{e0041}', "U+E0041"),
     ] {
         for value in [format!("{c}value"), format!("va{c}lue"), format!("value{c}")] {
-            check(&value, &format!("contains a character that is not visible ({number}): remove it"));
+            check(&value, &format!("contains an invisible character ({number}): remove it"));
         }
     }
 }

@@ -264,8 +264,8 @@ fn refuse_unless(is_allowed: bool, names: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!(
-        "the callback's {} has a control character or another one that is not allowed in it, so none of it was used: \
-         sign in again",
+        "the callback's {} has a character that is not allowed in it, such as a control character, so none of it was \
+         used: sign in again",
         list(names, " or "),
     );
     Err(Error::new(ErrorKind::InvalidResponse, message))

@@ -82,9 +82,10 @@ impl Endpoint for RequestDeviceCode {
 /// Show [`verification_uri`](Self::verification_uri) and [`user_code`](Self::user_code) as text. Besides, make a QR code or
 /// a link of [`browser_uri`](Self::browser_uri).
 ///
-/// What a response or a stored login says is screened, so that it can be printed to a terminal as it is: a user code with a
-/// control character, a mark of direction or another character that is not visible, and an address that is not a plain
-/// `http` or `https` URL in ASCII, are refused. A grant that is made by [`new`](Self::new) is not screened.
+/// A grant from a response or a stored login is screened, so that it can be printed to a terminal as it is. It is
+/// refused if its user code has an invisible character, such as a control character or one that changes the direction
+/// of text, or if an address is not a plain `http` or `https` URL in ASCII. A grant that [`new`](Self::new) makes is
+/// not screened.
 ///
 /// [RFC 8628, section 3.2]: https://www.rfc-editor.org/rfc/rfc8628#section-3.2
 #[derive(Debug, Clone)]

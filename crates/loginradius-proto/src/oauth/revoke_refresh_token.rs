@@ -17,7 +17,7 @@ use crate::wire::response::ResponseReader;
 /// (`invalid_grant`), which then means that the first time succeeded. A session counts that as success; a single call
 /// returns it as the error that it is.
 ///
-/// A status of success is a success whatever the body is ([RFC 7009, section 2.2]), unless that is one of LoginRadius's
+/// A response with a status of success is a success ([RFC 7009, section 2.2]), unless its body is one of LoginRadius's
 /// [error bodies](crate::ApiError).
 ///
 /// Classic: `POST /sso/oauth/refresh_token/revoke`. Site: `POST /api/oauth/{OAuthName}/revoke`; needs

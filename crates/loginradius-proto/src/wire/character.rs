@@ -11,13 +11,13 @@ pub(crate) fn is_line(text: &str) -> bool {
     invisible_in(text).is_none()
 }
 
-/// Returns the first character of the text that is not visible, other than the plain space.
+/// Returns the first invisible character of the text, other than the plain space.
 pub(crate) fn invisible_in(text: &str) -> Option<char> {
     text.chars().find(|c| *c != ' ' && is_invisible(*c))
 }
 
-/// Returns whether that is a control character (ESC steers a terminal), a space of any kind, or one that is not drawn: a
-/// mark that turns the direction of the text, a joiner, a byte order mark, a tag.
+/// Returns whether the character is invisible: a control character (ESC controls a terminal), a space of any kind, or
+/// one that is not drawn, such as a mark that changes the direction of text, a joiner, a byte order mark or a tag.
 ///
 /// Source: the properties `White_Space` and `Default_Ignorable_Code_Point` of Unicode 16, and its interlinear marks.
 pub(super) fn is_invisible(c: char) -> bool {

@@ -7,7 +7,7 @@ use super::character::is_invisible;
 /// How many encodings may be nested in each other.
 const MAX_DEPTH: usize = 3;
 
-/// Stands for what is no part of a text. It is no character of Unicode, and no source of a reading has it.
+/// Stands for a gap in a text. It is not a character of Unicode, so no source of a reading has it.
 const GAP: char = '\u{ffff}';
 
 /// Which part of the source a character was decoded from: the indexes of the source's characters.
@@ -71,7 +71,7 @@ impl Reading {
         self.chars.windows(length).zip(origins)
     }
 
-    /// Returns the same without the case of letters: each by way of its capital, which turns `ß` into `ss`.
+    /// Returns the same in lower case. Each letter is made upper case first, which turns `ß` into `ss`.
     pub(super) fn without_case(&self) -> Self {
         // Unicode, SpecialCasing.txt.
         const MAX_LENGTH: usize = 3;
@@ -103,10 +103,10 @@ impl Reading {
         self.chars.iter().copied().zip(self.origins.iter().copied())
     }
 
-    /// Returns this reading and each one that up to three decodings, one after the other, make of it.
+    /// Returns this reading, and every reading after up to three decodings in a row.
     ///
-    /// Nearly all that base64 and hexadecimal make of a plain text is noise: what cannot be a text of at least
-    /// `shortest` characters is left out.
+    /// A plain text that is decoded as base64 or hexadecimal is nearly always noise: results that cannot be a text of
+    /// at least `shortest` characters are left out.
     pub(super) fn decoded_in_all_ways(self, shortest: usize) -> Vec<Self> {
         let mut readings = vec![self];
         let mut last_decoded = 0..1;
@@ -348,7 +348,7 @@ fn backslash_escape(chars: &[char]) -> Option<(Escaped, usize)> {
     Some((Escaped::Char(char), 2))
 }
 
-/// Reads an entity of HTML, of which browsers do without the semicolon.
+/// Reads an entity of HTML. Like browsers, it does not require the semicolon.
 fn html_escape(chars: &[char]) -> Option<(Escaped, usize)> {
     let ['&', rest @ ..] = chars else { return None };
     let (char, length) = match rest {
@@ -387,7 +387,7 @@ fn utf_16(chars: &[char], prefix: char) -> Option<(Escaped, usize)> {
     Some((Escaped::Char(char), LENGTH * char.len_utf16()))
 }
 
-/// Counts the digits at the beginning, of which some may be leading zeros, but no more than ten.
+/// Counts the digits at the beginning, leading zeros included, but no more than ten.
 fn count_digits(chars: &[char], radix: u32) -> usize {
     const MAX_DIGITS: usize = 10;
     chars.iter().take_while(|char| char.is_digit(radix)).take(MAX_DIGITS).count()

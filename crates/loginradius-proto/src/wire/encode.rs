@@ -1,4 +1,4 @@
-//! Writes forms and JSON into memory of the right size, so that no copy of a secret is left where a buffer grew.
+//! Writes forms and JSON into memory of the right size: a buffer that grows would leave a copy of a secret behind.
 
 use std::io;
 
@@ -14,7 +14,8 @@ pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Secr
     Ok(json)
 }
 
-/// Writes JSON as a text that the caller keeps, of a value that can always be written, as of strings and numbers.
+/// Writes JSON as a text that the caller keeps. The value must be one that can always be written, such as strings and
+/// numbers.
 pub(crate) fn json_text(value: &impl Serialize) -> String {
     let json = json(value).map(SecretBuffer::into_vec).unwrap_or_default();
     String::from_utf8(json).unwrap_or_default()

@@ -39,11 +39,11 @@ impl FieldProblem {
     }
 }
 
-/// Checks that a token or a code, if there is one, has no character that none may have.
+/// Checks that a token or a code, if there is one, has only printable ASCII (RFC 6749, appendix A).
 pub(crate) fn check_token(name: &'static str, token: Option<&str>) -> Result<(), FieldProblem> {
     match token {
         Some(token) if !is_token(token) => {
-            Err(FieldProblem { name, problem: "has a character that is not a printable one of ASCII" })
+            Err(FieldProblem { name, problem: "has a character outside of printable ASCII" })
         }
         _ => Ok(()),
     }
@@ -52,9 +52,7 @@ pub(crate) fn check_token(name: &'static str, token: Option<&str>) -> Result<(),
 /// Checks that a text, if there is one, can be shown on one line as it is.
 pub(crate) fn check_line(name: &'static str, text: Option<&str>) -> Result<(), FieldProblem> {
     match text {
-        Some(text) if !is_line(text) => {
-            Err(FieldProblem { name, problem: "has a control character or another one that is not visible" })
-        }
+        Some(text) if !is_line(text) => Err(FieldProblem { name, problem: "has an invisible character" }),
         _ => Ok(()),
     }
 }
@@ -119,7 +117,7 @@ impl<'a> Object<'a> {
         Ok(token)
     }
 
-    /// Returns the last token of that name, whatever else has the name: for one that must not be lost by a server's mistake.
+    /// Returns the last token of that name, whatever other members have the name. A server's mistake must not lose it.
     pub(crate) fn last_token(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
         let mut problem = None;
         for (_, raw) in self.members.iter().rev().filter(|(key, _)| key == name) {
@@ -133,7 +131,7 @@ impl<'a> Object<'a> {
         problem.map_or(Ok(None), Err)
     }
 
-    /// Returns the string of that name, if there is one such string: for what a login can do without.
+    /// Returns the string of that name, if there is exactly one, for a member that a login can do without.
     pub(crate) fn optional_text(&self, name: &'static str) -> Option<SecretText> {
         self.text(name).unwrap_or(None)
     }
@@ -163,25 +161,25 @@ impl<'a> Object<'a> {
         self.members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, raw)| *raw)
     }
 
-    /// Returns the first string of that name in any case of letters; `None` if the first value of it is none.
+    /// Returns the first value of that name in upper or lower case; `None` if it is not a string.
     pub(crate) fn text_ignoring_case(&self, name: &str) -> Option<SecretText> {
         SecretText::from_json(self.raw_ignoring_case(name)?)
     }
 
-    /// Returns the objects in the first array of that name in any case of letters.
+    /// Returns the objects in the first array of that name in upper or lower case.
     pub(crate) fn objects_ignoring_case(&self, name: &str) -> Vec<Self> {
         let array = self.raw_ignoring_case(name).map(RawValue::get).filter(|array| array.starts_with('['));
         let elements: Vec<&RawValue> = array.and_then(|array| serde_json::from_str(array).ok()).unwrap_or_default();
         elements.into_iter().filter_map(|element| Self::of(element.get())).collect()
     }
 
-    /// Returns every string of these names in any case of letters.
+    /// Returns every string of these names in upper or lower case.
     pub(crate) fn texts_ignoring_case(&self, names: &[&str]) -> impl Iterator<Item = SecretText> {
         let is_named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
         self.members.iter().filter(move |(key, _)| is_named(key)).filter_map(|(_, raw)| SecretText::from_json(raw))
     }
 
-    /// Returns the first value of that name in any case of letters, if it is an object.
+    /// Returns the first value of that name in upper or lower case, if it is an object.
     pub(crate) fn object_ignoring_case(&self, name: &str) -> Option<Self> {
         Self::of(self.raw_ignoring_case(name)?.get())
     }

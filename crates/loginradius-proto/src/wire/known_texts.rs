@@ -4,7 +4,7 @@
 /// One text a line, without the dot at its end.
 const TEXTS: &str = include_str!("known_texts.txt");
 
-/// Returns whether it is a known text, whatever its case, its blanks and its last punctuation.
+/// Returns whether the text is a known one. Case, blanks and punctuation at the end make no difference.
 pub(super) fn is_known(text: &str) -> bool {
     let text = text.trim_end_matches(|char: char| matches!(char, '.' | '!') || char.is_whitespace());
     TEXTS.lines().any(|known| {

@@ -14,8 +14,8 @@ pub(crate) fn seconds(raw: &RawValue) -> Option<Duration> {
 
 /// Reads a lifetime: a number of seconds as of [`seconds`], or a date (RFC 3339), which counts from `now`.
 ///
-/// Zero if the number is negative or the date is past: what ended before is over, and not without an end. `None` if it is
-/// neither, or a date and `now` is not known.
+/// Zero if the number is negative or the date is past: that lifetime is over, not unknown. `None` if it is neither, or
+/// if it is a date and `now` is not known.
 pub(crate) fn lifetime(raw: &RawValue, now: Option<SystemTime>) -> Option<Duration> {
     let text = unquoted(raw)?;
     lifetime_in(&text).or_else(|| until(&text, now?))

@@ -1,14 +1,14 @@
-//! Keeps secrets out of the texts of a server before they are printed.
+//! Removes secrets from a server's texts before they are printed.
 
 use zeroize::Zeroizing;
 
 use super::decoding::{Origin, Reading};
 use super::known_texts::is_known;
 
-/// No text shows so many characters of a secret in a row.
+/// How many characters of a secret in a row no text shows.
 const RUN: usize = 6;
 
-/// A shorter secret is none, and to redact it would make the text unreadable.
+/// Shorter secrets are not redacted: that would make the text unreadable.
 const MIN_SECRET_LENGTH: usize = 3;
 
 const REDACTED: &str = "[redacted]";
@@ -16,7 +16,7 @@ const REDACTED: &str = "[redacted]";
 /// The longest text that is shown, in characters. The `[redacted]` at its end may reach beyond.
 const MAX_LENGTH: usize = 300;
 
-/// What of the secrets of a request and its response no text of a server may show.
+/// The parts of the secrets of a request and its response that no text of a server may show.
 pub(super) struct Redaction {
     /// In the order of their lengths.
     forbidden: Vec<Runs>,
@@ -33,8 +33,8 @@ impl Redaction {
     /// Cleans a server's text for printing: on one line, cut after 300 characters, and with `[redacted]` for the
     /// secrets.
     ///
-    /// A text that LoginRadius documents is shown whatever the secrets are. It tells nothing of them, and every text
-    /// about passwords has six characters of `password1`.
+    /// A text that LoginRadius documents is shown whatever the secrets are. It reveals nothing about them, and every
+    /// text about passwords has six characters of `password1`.
     pub(super) fn clean(&self, text: &str) -> String {
         // What is cut off is not shown, so it needs no decoding either, which bounds the work.
         let text = text.char_indices().nth(MAX_LENGTH).map_or(text, |(end, _)| text.get(..end).unwrap_or_default());
@@ -103,8 +103,8 @@ fn printable(char: char) -> char {
     if char.is_control() || separates || turns { ' ' } else { char }
 }
 
-/// Returns what texts are compared with: the forms of the secret, also as a server reads it that resolves escapes in
-/// it.
+/// Returns the forms of the secret with which texts are compared, also those of the secret with its escapes resolved,
+/// as a server may read it.
 fn forms_of_secret(secret: &str) -> Vec<Reading> {
     let secret = Reading::of(secret.chars().map(Some));
     // Fewer letters of a long secret, between its marks, are no run of it, and are in many words.
@@ -115,8 +115,8 @@ fn forms_of_secret(secret: &str) -> Vec<Reading> {
     forms
 }
 
-/// Returns the forms in which texts and secrets are compared, without the case of letters: with all characters, without
-/// blanks, and with letters and digits alone.
+/// Returns the forms in which texts and secrets are compared, all in one case: with all characters, without blanks, and
+/// with letters and digits only.
 fn compared_forms(reading: &Reading) -> Vec<Reading> {
     let all = reading.without_case();
     let mut forms = vec![

@@ -252,9 +252,9 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
     }
 }
 
-/// Returns whether a refused revocation says that the token is not valid any more, which RFC 7009, section 2.2, has be a
-/// success. One of LoginRadius's two revocation endpoints responds with `invalid_request` ("The access_token is invalid or
-/// expired.").
+/// Returns whether a refused revocation says that the token is not valid any more, which is a success by RFC 7009,
+/// section 2.2. One of LoginRadius's two revocation endpoints responds with `invalid_request` ("The access_token is
+/// invalid or expired.").
 pub(crate) fn says_token_is_gone(api_error: &ApiError) -> bool {
     api_error.oauth_error.as_deref() == Some("invalid_request")
         && api_error.description.as_deref().is_some_and(|text| text.contains("invalid or expired"))

@@ -28,8 +28,8 @@ impl<'a> Params<'a> {
         Self::default().setting("client_id", app.client_id())
     }
 
-    /// Adds a setting of the app. LoginRadius refuses one that was pasted with a space around it, or with something that
-    /// cannot be seen, without saying why, so it is an error here.
+    /// Adds a setting of the app. A space at either end or an invisible character is an error here, because LoginRadius
+    /// would refuse it without saying why.
     pub(crate) fn setting(self, name: &'a str, value: &'a str) -> Self {
         let checked = check_setting(&format!("`{name}`"), value);
         Self(self.0.and_then(|params| checked.map(|()| params))).required(name, value)

@@ -124,7 +124,7 @@ fn a_jwt_with_a_control_character_is_refused() {
         [(classic(), format!("token=a.b.c%0A&state={state}")), (site(), format!("token={of_site}%1b[0m"))]
     {
         let mut pending = begin(&redirect(), &app).pending;
-        let text = "JWT Redirect: the callback's `token` has a control character";
+        let text = "JWT Redirect: the callback's `token` has a character that is not allowed in it";
         refused(accept(&mut pending, &rest), ErrorKind::InvalidResponse, text);
     }
 }
