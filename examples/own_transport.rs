@@ -3,9 +3,9 @@
 //!
 //!     cargo run --example own_transport
 //!
-//! `exchange` sends one request and `run` drives a flow: an adapter is no more than that. Its HTTP is what a client
-//! needs (RFC 9112): a connection for each request, all bounded in time and size, and nothing that is kept from one
-//! request for the next, such as a cookie.
+//! `exchange` sends one request and `run` drives a flow: an adapter does no more than that. Its HTTP is the part that a
+//! client needs (RFC 9112). Each request has its own connection, everything is limited in time and size, and nothing is
+//! kept from one request to the next, such as a cookie.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -79,7 +79,7 @@ fn exchange(request: &Request<Body>, options: SendOptions) -> std::result::Resul
 trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
-/// Connects to the server of the request, the TLS handshake included.
+/// Connects to the server of the request, and completes the TLS handshake.
 fn connect(request: &Request<Body>, deadline: Instant) -> std::result::Result<Box<dyn Stream>, Error> {
     let uri = request.uri();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -100,16 +100,16 @@ fn connect(request: &Request<Body>, deadline: Instant) -> std::result::Result<Bo
     Ok(Box::new(StreamOwned::new(tls, stream)))
 }
 
-/// A connection that ends at a deadline, and when too much was received.
+/// A connection that fails at a deadline, or when it has received too much.
 struct Bounded {
     stream: TcpStream,
     deadline: Instant,
     received: usize,
 }
 
-/// How many bytes are received at most: a body, and what is around it.
+/// The most bytes that are received: the longest body, and its head and chunk sizes.
 const MAX_RECEIVED: usize = Body::LIMIT + (256 << 10);
-/// How many header lines a response has at most.
+/// The most header lines of a response.
 const MAX_HEADERS: usize = 300;
 
 impl Bounded {
@@ -170,7 +170,7 @@ fn send(request: &Request<Body>, stream: &mut impl Write) -> io::Result<()> {
 }
 
 fn receive(stream: &mut impl BufRead) -> io::Result<Response<Body>> {
-    // Interim responses (1xx) come before the one that counts.
+    // Interim responses (1xx) come before the final one.
     let head = loop {
         let head = receive_head(stream)?;
         if !head.status().is_informational() {
@@ -197,7 +197,7 @@ fn receive_head(stream: &mut impl BufRead) -> io::Result<Response<()>> {
     }
     let mut head = Response::builder().status(parsed.code.unwrap_or_default());
     for header in parsed.headers {
-        // A value in several lines is read as if it were in one (section 5.2).
+        // A folded value is read as one line (section 5.2).
         let value = Vec::from_iter(header.value.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }));
         head = head.header(header.name, value);
     }
@@ -222,7 +222,7 @@ fn receive_body(head: &Response<()>, stream: &mut impl BufRead) -> io::Result<Ve
                 return Err(bad("a chunk of the response is longer than its size"));
             }
         }
-        // What may follow is not needed, and the connection is not used again.
+        // The trailers are not read: nothing needs them, and the connection is not used again.
     } else if let Some(length) = headers.get(CONTENT_LENGTH) {
         let is_clear = headers.get_all(CONTENT_LENGTH).iter().all(|other| other == length);
         let length = length.to_str().ok().and_then(|length| length.parse().ok()).filter(|_| is_clear);

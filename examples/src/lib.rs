@@ -325,7 +325,7 @@ impl Output {
         self.json
     }
 
-    /// Prints lines for the user, and nothing for a program. Whatever the text has in it is [printable](printable()).
+    /// Prints lines for the user, and nothing for a program. The text is made [printable](printable()) first.
     pub fn say(self, text: impl AsRef<str>) {
         if !self.json {
             print_line(&Vec::from_iter(text.as_ref().split('\n').map(printable)).join("\n"));
@@ -344,7 +344,7 @@ impl Output {
                 "expires_in": seconds(grant.expires_in),
             }));
         }
-        // Both are screened: nothing in them steers a terminal.
+        // Both are screened: nothing in them controls a terminal.
         self.say(format!("\nIn a browser, open  {}", grant.verification_uri));
         self.say(format!("and enter the code  {}\n", grant.user_code));
         if let Some((link, Ok(code))) = grant.browser_uri().map(|link| (link, QrCode::new(link))) {
@@ -487,8 +487,8 @@ impl Output {
     }
 }
 
-/// Replaces the characters of a text from a server that could control the terminal, add a line, turn the text round or
-/// hide it. Every text that the program has not written itself is printed through this, also in a log or a page.
+/// Replaces the characters of a server's text that could control the terminal, add a line, reverse the text or hide it.
+/// Every text that the program has not written itself is printed through this, also in a log or a page.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()

@@ -1,4 +1,4 @@
-//! The examples at servers that send what no server should: texts that would steer a terminal, and HTTP that is unusual,
+//! The examples against hostile servers, which send texts that would control a terminal, and HTTP that is unusual,
 //! broken or without end.
 
 #[allow(dead_code, reason = "the other tests use the rest")]
@@ -14,7 +14,7 @@ use common::{Ended, Example};
 use loginradius_proto::Body;
 use serde_json::json;
 
-/// Each kind of character that could control a terminal, add a line, turn a text round or hide it.
+/// Each kind of character that could control a terminal, add a line, reverse a text or hide it.
 const HOSTILE: &str = "Ada\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{8}\u{7f}\u{85}\r\n\0\u{61c}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\
                        \u{2029}\u{2060}\u{2066}\u{206f}\u{ad}\u{180e}\u{3164}\u{feff}\u{fffb}\u{e0041}<b>z";
 
@@ -85,7 +85,7 @@ fn check(ended: &Ended, case: &str) {
     assert!(!printed.lines().any(begins_a_line), "{case}: {printed:?}");
 }
 
-/// Starts a service that responds to a request for a device code with a good one, and to any other with that.
+/// Starts a service that responds to a request for a device code with a good one, and to any other with this response.
 fn answering(status: u16, body: String) -> String {
     let (base_url, _) = serve(move |path, stream| {
         let (status, body) = if path.ends_with("/device") { (200, GRANT) } else { (status, body.as_str()) };
@@ -141,7 +141,7 @@ fn a_transport_of_ones_own_reads_http_as_it_may_come() {
                 return write!(&*stream, "HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\n\r\n{denial}");
             }
             (&*stream).write_all(response.as_bytes())?;
-            // One that does not close the connection, until the client does.
+            // It leaves the connection open until the client closes it.
             if !is_closed { (&*stream).read(&mut [0]).map(drop) } else { Ok(()) }
         });
         let ended = own_transport(&base_url);
@@ -241,7 +241,7 @@ fn own_transport(base_url: &str) -> Ended {
     Example::start("own_transport", &["--json", "--base-url", base_url, "--client-id", "c", "--oauth-app", "a"]).end()
 }
 
-/// Starts a service. Returns its address, and the heads of the requests in small letters.
+/// Starts a service. Returns its address, and the heads of the requests in lower case.
 fn serve(respond: impl Fn(&str, &TcpStream) -> io::Result<()> + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,8 +1,8 @@
-//! The logins that browsers have begun. Each is kept by the browser that began it, encrypted in a cookie, and not by
-//! the service: else a flood of requests to `/login`, which needs no account, would push the logins of others out.
+//! The logins that browsers have begun. The browser keeps its login in an encrypted cookie, and the service keeps none.
+//! Otherwise a flood of requests to `/login`, which needs no account, would push out the logins of others.
 //!
 //! The key is made when the service starts, so a login that began before has to begin again. The machines of a larger
-//! service share the key, and keep the consumed logins in a cache that they share, too.
+//! service share the key and a cache of the consumed logins.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,13 +16,13 @@ use loginradius_async::browser::PendingLogin;
 
 /// How long a begun login is kept: as long as its callback is accepted.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(600);
-/// How many logins may be begun in one browser, as in several tabs. The next one drops the oldest. Their cookies fit in
-/// 8 KiB, and many proxies read no longer header.
+/// How many logins one browser may have begun, such as in several tabs. The next one drops the oldest. Their cookies
+/// fit into 8 KiB, the longest header that many proxies read.
 pub(crate) const MAX_BEGUN: usize = 8;
-/// How many consumed logins are known, so that they cannot fill the memory. The next one drops the oldest.
+/// How many consumed logins are remembered, so that they cannot fill the memory. The next one drops the oldest.
 const MAX_CONSUMED: usize = 10_000;
 
-/// What seals begun logins, and knows those that are consumed.
+/// Seals begun logins, and remembers the consumed ones.
 pub(crate) struct Begun {
     key: RandomizedNonceKey,
     /// The states of the consumed logins, each with the time until which it could be used again.
@@ -37,7 +37,7 @@ impl Begun {
         Ok(Self { key, consumed: Mutex::default() })
     }
 
-    /// Returns the login as the value of a cookie, which this service alone can read.
+    /// Returns the login as the value of a cookie that only this service can read.
     pub(crate) fn seal(&self, login: &PendingLogin) -> Result<String, Error> {
         let mut sealed = login.to_json().into_bytes();
         let state = Aad::from(login.expose_state());

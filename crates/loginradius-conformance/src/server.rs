@@ -40,7 +40,7 @@ pub struct Request {
     pub connection: usize,
 }
 
-/// An address that responds to no connection, as behind a firewall.
+/// An address that does not respond to connections, like one behind a firewall.
 #[derive(Debug)]
 pub struct BlackHole {
     address: SocketAddr,
@@ -49,7 +49,7 @@ pub struct BlackHole {
 }
 
 impl BlackHole {
-    /// Opens one at a free port, or returns `None` on a system where that is not known to work.
+    /// Opens one at a free port, or returns `None` on a system where this is not known to work.
     #[must_use]
     pub fn open() -> Option<Self> {
         Self::at((Ipv4Addr::LOCALHOST, 0).into())
@@ -57,8 +57,8 @@ impl BlackHole {
 
     /// Opens one at that address, or returns `None` if it is taken.
     ///
-    /// Connections wait in a queue until they are accepted; if it is full, a new one is not even refused. How to fill the
-    /// queue differs between systems.
+    /// Connections wait in a queue until they are accepted. If it is full, the system ignores a new one. How to fill
+    /// the queue differs between systems.
     ///
     /// # Panics
     ///
@@ -241,7 +241,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Counts bytes as written that went out by another way.
+    /// Counts bytes as written that were not sent by `send`.
     pub(crate) fn count(&self, written: usize) {
         self.log.written.fetch_add(written as u64, Ordering::SeqCst);
     }

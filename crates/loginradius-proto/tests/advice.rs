@@ -1,4 +1,4 @@
-//! What an error advises fits the request: it names nothing that the request did not have.
+//! The advice of an error fits the request: it names nothing that the request did not have.
 
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin};
@@ -78,7 +78,7 @@ fn apps() -> Vec<App> {
     apps
 }
 
-/// What a request has of what advice can name.
+/// The parts of a request that advice can name.
 struct Parts {
     secret: bool,
     /// Whether it would have the secret, if there were one.

@@ -485,7 +485,7 @@ impl Endpoint for Own {
 }
 
 #[test]
-fn a_setting_that_was_pasted_with_what_cannot_be_seen_is_refused_before_it_is_sent() {
+fn a_setting_with_something_invisible_is_refused_before_it_is_sent() {
     for value in ["value", "my value", "v\u{e4}lue", "日本", "\u{1f600}"] {
         for (what, result) in with_setting(value) {
             assert!(result.is_ok(), "{what} {value:?}: {result:?}");

@@ -40,7 +40,7 @@ fn secret(slot: &str) -> String {
     token(slot) + "é😀"
 }
 
-/// The same in ASCII, as every token and code of a server is.
+/// The same in ASCII, like every token and code of a server.
 fn token(slot: &str) -> String {
     format!("a-b_c.d~e {MARK}{slot} /+=&%41\"\\<'")
 }

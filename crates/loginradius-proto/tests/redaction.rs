@@ -1,6 +1,6 @@
-//! What a server repeats of a secret, and how little of it an error shows.
+//! How little an error shows of a secret that a server repeats.
 //!
-//! The texts of errors are searched by decoders of this file's own, written in another way than those of the crate.
+//! This file searches the texts of errors with its own decoders, which are written in another way than the crate's.
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -56,10 +56,10 @@ fn called_back(secret: &str, error: &str, description: &str) -> ApiError {
     login.pending.accept(&callback, now().wall).unwrap_err().api_error().unwrap().clone()
 }
 
-/// A place of a server's text: sends the text there, and returns what is shown of it.
+/// A place in a response: sends a text there, and returns what an error shows of it.
 type Place = fn(secret: &str, text: &str) -> Option<String>;
 
-/// Every place. What is no error code in `error` is not read at all, so that one may show nothing.
+/// Every place. `error` may show nothing, because only an error code is read there.
 const PLACES: &[(&str, Place)] = &[
     ("error", |secret, text| refused(secret, &json!({ "error": text }))?.oauth_error),
     ("error_description", |secret, text| {
@@ -137,7 +137,7 @@ fn base64(text: impl AsRef<[u8]>) -> String {
     general_purpose::STANDARD.encode(text)
 }
 
-/// The encodings that leave nothing but `[redacted]` of all they write.
+/// The encodings whose whole text becomes `[redacted]`.
 const WHOLE: &[(&str, Encoding)] = &[
     ("plain", str::to_owned),
     ("upper case", |text| text.to_uppercase()),
@@ -225,7 +225,7 @@ const WHOLE: &[(&str, Encoding)] = &[
     ("base64 in JSON in percent", |text| percent(&in_json(&base64(text)))),
 ];
 
-/// The secrets of the table: each has another kind of character in the place of most of the others.
+/// The secrets of the table. Each has another kind of characters.
 const SECRETS: [&str; 5] =
     ["S3cr3t/P4ssw0rd", "corr&ct \"horse' <battery>", "p%41ss+w\\nord=77", "naïvé-Schlüssel-über-alles", "8812773401"];
 
@@ -287,7 +287,7 @@ fn a_secret_of_marks_is_found_between_blanks() {
 }
 
 #[test]
-fn a_secret_is_found_whose_own_escapes_the_server_resolves() {
+fn a_secret_with_escapes_that_the_server_resolves_is_found() {
     for (secret, read) in [
         ("a%41b%42c%43d", "aAbBcCd"),
         ("x+y%2Bz+w+v", "x y+z w v"),
@@ -299,7 +299,7 @@ fn a_secret_is_found_whose_own_escapes_the_server_resolves() {
 }
 
 #[test]
-fn a_short_secret_is_redacted_whole_alone() {
+fn a_short_secret_is_redacted_only_where_all_of_it_appears() {
     for (secret, text, expected) in [
         ("p4s5w", "<p4s5w>", "<[redacted]>"),
         ("p4s5w", "<P4S5W>", "<[redacted]>"),
@@ -504,7 +504,7 @@ fn at_most_a_hundred_fields_are_read() {
 }
 
 #[test]
-fn a_mebibyte_of_text_and_a_huge_password_are_read_in_part_alone() {
+fn a_mebibyte_of_text_and_a_huge_password_are_read_only_in_part() {
     let password: String = (0..64 * 1024).map(|at| char::from(b'!' + (at % 1_009 * at % 91) as u8)).collect();
     for text in ["%2526amp%253b%255c+".repeat(1 << 15), "x".repeat(1_000_000), password.repeat(15)] {
         assert!(shown(&password, &text).chars().count() <= 310);

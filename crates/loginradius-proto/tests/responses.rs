@@ -208,12 +208,12 @@ fn only_a_plain_web_address_is_shown_and_opened() {
     }
 }
 
-/// Characters that steer a terminal, hide something or turn the direction of the text.
+/// Characters that control a terminal, hide something or change the direction of the text.
 const INVISIBLE: &str = "\0\u{7}\u{8}\t\n\r\u{1b}\u{7f}\u{85}\u{9b}\u{a0}\u{ad}\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\
                          \u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{3000}\u{feff}\u{e0041}";
 
 #[test]
-fn no_string_of_a_response_has_characters_that_have_no_place_in_it() {
+fn strings_of_a_response_with_forbidden_characters_are_refused() {
     type Read = fn(&str) -> Result<(), Error>;
     fn read<E: Endpoint>(operation: E, body: &str) -> Result<(), Error> {
         operation.response(&app(), response(200, body)).map(drop)
@@ -469,7 +469,7 @@ fn the_status_of_a_revocation_counts_and_not_its_body() {
 }
 
 #[test]
-fn the_refusal_of_a_single_revocation_is_told_whatever_its_status() {
+fn the_refusal_of_a_single_revocation_is_returned_whatever_its_status() {
     let gone = r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#;
     for (body, kind) in [
         (r#"{"error":"invalid_grant"}"#, ErrorKind::SignInRequired),

@@ -12,7 +12,7 @@ const SHORT: Duration = Duration::from_secs(90);
 
 const DATE: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
 
-/// Headers that ask for a wait, and how long that is at most.
+/// Headers that ask for a wait, and the longest wait that may follow.
 const HEADERS: &[(&[(&str, &str)], Duration)] = &[
     (&[("retry-after", "90")], SHORT),
     (&[("retry-after", "7200")], Duration::from_secs(7200)),

@@ -1,9 +1,9 @@
-//! What a response without end costs the program that is sent it, by adapter:
+//! Measures what a response without end costs the program that receives it, for each adapter:
 //!
 //!     cargo run --release -p loginradius-bench --bin floods
 //!
-//! Each flood is the response to a refresh in a process of its own, with a timeout of 1.5 s. `strace` adds up what that
-//! process receives, in a second run.
+//! Each flood is the response to a refresh in a process of its own, with a timeout of 1.5 s. A second run under
+//! `strace` counts the bytes that the process receives.
 
 use std::error::Error;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Refreshes, and prints how many milliseconds it took and the most memory that this process has had, in KiB.
+/// Refreshes, and prints how long it took in milliseconds, and the most memory that this process has had in KiB.
 fn refresh(adapter: &str, url: &str) -> Result<()> {
     let app = App::new("client").with_oauth_app("my-oauth-app").with_service(Service::classic_at(url)?);
     let call = RefreshAccessToken::new("refresh");

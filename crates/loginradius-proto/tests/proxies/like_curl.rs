@@ -1,4 +1,4 @@
-//! The same table, given to curl: where curl decides otherwise, the module's documentation has to name the difference.
+//! The same table with curl: where curl decides otherwise, the module's documentation has to name the difference.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +16,7 @@ use loginradius_proto::http::Uri;
 
 use crate::table::{Row, rows};
 
-/// The ports of a row's proxies. The rights to listen at 80 and 443 may be missing.
+/// The ports of a row's proxies. The test may not be permitted to listen at 80 and 443.
 const PROXY_PORTS: [u16; 5] = [3128, 8080, 1080, 80, 443];
 
 /// Where a request went.
@@ -26,7 +26,7 @@ enum Route {
     Proxy { port: u16, spoken: Option<Spoken> },
 }
 
-/// What a proxy that listened was told.
+/// What a client told a proxy.
 struct Spoken {
     scheme: &'static str,
     /// As `user:password`. A proxy over TLS is not told before the handshake.
@@ -84,7 +84,7 @@ fn every_difference_from_curl_is_documented() {
 }
 
 impl Route {
-    /// Returns whether they are the same, as far as that was seen.
+    /// Returns whether they are the same, as far as this is known.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Direct, Self::Direct) | (Self::Error, Self::Error) => true,
@@ -136,7 +136,7 @@ fn curl(row: &Row, index: usize) -> Route {
     let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
 
     let mut command = Command::new("curl");
-    // `-q` has to be the first: it is against a .curlrc.
+    // `-q` must come first: it makes curl ignore a .curlrc.
     command.args(["-q", "-gsSvk", "-o", "/dev/null", "--connect-timeout", "5", "--max-time", "10"]);
     command.args(["--resolve", &format!("proxy.test:443:{proxies}")]);
     for port in PROXY_PORTS.iter().filter(|port| **port != target_port) {
@@ -149,7 +149,7 @@ fn curl(row: &Row, index: usize) -> Route {
     thread::scope(|scope| {
         let proxies: Vec<_> = listeners.iter().map(|listener| scope.spawn(|| listen(listener))).collect();
         let output = command.output();
-        // A connection without a byte ends the wait for one.
+        // A connection without a byte ends a thread that still listens.
         addresses.iter().for_each(|address| drop(TcpStream::connect(address).unwrap()));
         let spoken = proxies.into_iter().map(|proxy| proxy.join().unwrap());
         let spoken = addresses.iter().zip(spoken).find_map(|(address, spoken)| Some((address.port(), spoken?)));
@@ -164,7 +164,7 @@ fn curl(row: &Row, index: usize) -> Route {
     })
 }
 
-/// Returns an address of this process alone, as far as its id tells it from others that run this test.
+/// Returns an address that other processes with this test do not use, as far as process ids differ.
 fn loopback_address(role: u8, index: usize) -> IpAddr {
     let process = u8::try_from(std::process::id() % 254 + 1).unwrap();
     let [.., high, low] = u32::try_from(index + 1).unwrap().to_be_bytes();

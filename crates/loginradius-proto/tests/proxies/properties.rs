@@ -93,7 +93,7 @@ impl Target {
     }
 }
 
-/// Says by other means than the crate, and slowly, whether the list excludes the target.
+/// Returns whether the list excludes the target. It is slow, and written in another way than the crate.
 fn excludes(list: &str, target: &Target) -> bool {
     let port = target.port.unwrap_or(if target.scheme == "https" { 443 } else { 80 });
     list.replace([' ', '\t', '\n'], ",").split(',').any(|entry| entry_excludes(entry, &target.host, port))

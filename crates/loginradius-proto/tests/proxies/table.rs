@@ -1,4 +1,4 @@
-//! What follows from which settings, row by row.
+//! Settings, targets, and the proxy that follows from them, row by row.
 
 use loginradius_proto::ErrorKind;
 use loginradius_proto::http::Uri;
@@ -78,7 +78,7 @@ const IPV4: &str = "https://192.0.2.7/";
 const IPV6: &str = "https://[2001:db8::7]/";
 const P: Expected = Via("http://proxy.test:3128");
 
-/// All rows. No target is at a proxy's port, but for 443.
+/// All rows. No target is at a proxy's port, except 443.
 pub(crate) fn rows() -> Vec<Row> {
     [which_variable(), this_machine(), names(), addresses(), lists(), schemes(), urls(), credentials(), errors()]
         .into_iter()
@@ -440,7 +440,7 @@ fn every_row_of_the_table_holds() {
     assert!(rows.len() > 240, "{}", rows.len());
 }
 
-/// A builder's URL is read as that of a variable, but at once, and without NO_PROXY.
+/// A builder's URL is read like a variable's, but at once, and without NO_PROXY.
 #[test]
 fn one_url_is_read_as_a_variable_is() {
     let mut count = 0;
@@ -477,7 +477,7 @@ fn settings_without_a_proxy_are_direct() {
 }
 
 #[test]
-fn a_target_that_is_no_whole_url_is_a_misuse() {
+fn a_target_that_is_not_a_whole_url_is_a_misuse() {
     let settings = [ProxySettings::none(), ProxySettings::all("http://proxy.test:3128").unwrap()];
     for target in ["/path", "*", "sso.example.test:443", "ftp://sso.example.test/", "ws://localhost/"] {
         for settings in &settings {
@@ -492,7 +492,7 @@ fn proxy(url: &str) -> Proxy {
 }
 
 #[test]
-fn the_header_is_basic_sensitive_and_for_http_proxies_alone() {
+fn the_header_is_basic_sensitive_and_only_for_http_proxies() {
     let header = |url| proxy(url).authorization();
     // RFC 7617, sections 2 and 2.1.
     let aladdin = header("http://Aladdin:open%20sesame@proxy.test").unwrap();
@@ -507,7 +507,7 @@ fn the_header_is_basic_sensitive_and_for_http_proxies_alone() {
 }
 
 #[test]
-fn proxies_are_equal_if_all_of_them_is() {
+fn proxies_are_equal_if_every_part_is() {
     let all = [
         "http://proxy.test:3128",
         "https://proxy.test:3128",
