@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::secrets::{Patterns, WINDOW};
+use crate::threads::run_to_the_end;
 
 /// How many of the calls that led to an allocation are kept, the innermost first.
 const MAX_DEPTH: usize = 80;
@@ -39,13 +40,16 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Watches what is allocated and freed while `flow` runs, and returns what was found.
+/// Watches what is allocated and freed while `flow` and the threads that it starts run, and returns what was found.
+///
+/// The thread of an async client frees its connections after the client was dropped. If the next flow began before
+/// that, the owner of these blocks would be unknown, and the last flow's would not be seen.
 pub fn watch(flow: impl FnOnce()) -> Vec<Finding> {
     unwatched(|| {
         *state() = Some(State { patterns: Patterns::new(), allocated_by: HashMap::new(), findings: Vec::new() });
     });
     WATCHING.store(true, Ordering::SeqCst);
-    flow();
+    run_to_the_end(flow);
     WATCHING.store(false, Ordering::SeqCst);
     unwatched(|| state().take().map(|state| state.findings).unwrap_or_default())
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use allocator::{Finding, watch};
 use base64::Engine as _;
@@ -22,6 +24,7 @@ mod flows;
 mod owner;
 mod secrets;
 mod server;
+mod threads;
 
 fn main() -> ExitCode {
     server::serve_if_asked();
@@ -38,16 +41,23 @@ fn main() -> ExitCode {
     report.conclude()
 }
 
-/// Checks that a part of a secret is found as it is, in upper case, in base64, and where a text has grown.
+/// Checks that a part of a secret is found as it is, in base64, in a text that grew, and in a thread that ends late.
 fn check_that_it_finds() {
     let part = &PASSWORD[20..36];
-    let frees: [fn(&str); 4] = [
+    let frees: [fn(&str); 5] = [
         |part| drop(part.to_owned()),
         |part| drop(part.to_uppercase()),
         |part| drop(STANDARD.encode(format!("x:{part}")).into_bytes()),
         |part| {
             let mut text = Zeroizing::new(part.to_owned());
             text.push_str("grows");
+        },
+        |part| {
+            let text = part.to_owned();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(100));
+                drop(text);
+            });
         },
     ];
     for free in frees {
