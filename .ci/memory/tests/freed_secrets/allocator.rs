@@ -38,6 +38,8 @@ static STATE: Mutex<Option<State>> = Mutex::new(None);
 thread_local! {
     /// Whether this thread allocates for the allocator itself.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Whether it is kept who allocates in this thread.
+    static TRACING: Cell<bool> = const { Cell::new(true) };
 }
 
 /// Watches what is allocated and freed while `flow` and the threads that it starts run, and returns what was found.
@@ -54,11 +56,11 @@ pub fn watch(flow: impl FnOnce()) -> Vec<Finding> {
     unwatched(|| state().take().map(|state| state.findings).unwrap_or_default())
 }
 
-/// Makes a value that holds no secrets yet. Watching that would only take time.
-pub fn make_unwatched<T>(make: impl FnOnce() -> T) -> T {
-    INSIDE.set(true);
+/// Makes what takes many allocations, without the work of tracing each. What is found in them has no known owner.
+pub fn make_untraced<T>(make: impl FnOnce() -> T) -> T {
+    TRACING.set(false);
     let made = make();
-    INSIDE.set(false);
+    TRACING.set(true);
     made
 }
 
@@ -90,7 +92,7 @@ fn trace() -> Box<[usize]> {
 unsafe impl GlobalAlloc for LookingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = unsafe { System.alloc(layout) };
-        if WATCHING.load(Ordering::Relaxed) && layout.size() >= WINDOW {
+        if WATCHING.load(Ordering::Relaxed) && TRACING.get() && layout.size() >= WINDOW {
             unwatched(|| {
                 let calls = trace();
                 if let Some(state) = state().as_mut() {

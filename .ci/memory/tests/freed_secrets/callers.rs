@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use loginradius_proto::{
     App, Body, Call, DeviceFlow, Endpoint, Error, Flow, PendingDevice, Retry, Seed, Step, TokenSet, http,
 };
 
-use crate::allocator::make_unwatched;
+use crate::allocator::make_untraced;
 use crate::secrets::CODE;
 use crate::server::respond;
 
@@ -87,7 +88,7 @@ impl Caller for Blocking {
     const NAME: &'static str = "blocking";
 
     fn new(app: App) -> Self {
-        Self(make_unwatched(|| blocking::Client::builder(app).retry(Retry::OFF).build().unwrap()))
+        Self(make_untraced(|| blocking::Client::builder(app).retry(Retry::OFF).build().unwrap()))
     }
 
     fn call<E: Endpoint>(&self, endpoint: &E) -> Result<E::Response, Error> {
@@ -103,7 +104,8 @@ impl Caller for Blocking {
 
 impl Adapter for Blocking {
     fn over_tls(app: App, root: &str) -> Self {
-        Self(make_unwatched(|| blocking::Client::builder(app).root_certificates(root).build().unwrap()))
+        let builder = blocking::Client::builder(app).retry(Retry::OFF).root_certificates(root);
+        Self(builder.build().unwrap())
     }
 
     fn session(&self, store: impl SessionStore + AsyncSessionStore, tokens: &TokenSet) -> Result<(), Error> {
@@ -134,16 +136,23 @@ pub struct Async {
 
 impl Async {
     fn with(builder: asynchronous::ClientBuilder) -> Self {
-        make_unwatched(|| Self {
-            client: builder.build().unwrap(),
-            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
-        })
+        make_untraced(|| Self { client: builder.build().unwrap(), runtime: runtime() })
     }
 
-    /// Runs a future on the heap, as a task does, so that its variables are searched too.
     fn run<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(Box::pin(future))
+        self.runtime.block_on(as_task(future))
     }
+}
+
+/// Puts the variables of a future on the heap, as those of a task are.
+///
+/// [`Symbols`](crate::owner::Symbols) knows it by its name.
+fn as_task<F: Future>(future: F) -> Pin<Box<F>> {
+    Box::pin(future)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 impl Caller for Async {
@@ -166,7 +175,8 @@ impl Caller for Async {
 
 impl Adapter for Async {
     fn over_tls(app: App, root: &str) -> Self {
-        Self::with(asynchronous::Client::builder(app).root_certificates(root))
+        let builder = asynchronous::Client::builder(app).retry(Retry::OFF).root_certificates(root);
+        Self { client: builder.build().unwrap(), runtime: make_untraced(runtime) }
     }
 
     fn session(&self, store: impl SessionStore + AsyncSessionStore, tokens: &TokenSet) -> Result<(), Error> {

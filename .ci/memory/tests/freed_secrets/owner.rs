@@ -36,7 +36,10 @@ const FOR_CALLERS: [&str; 18] = [
 /// Where a user's own type is read. serde_json decodes its strings with escapes in memory of its own.
 const FOR_USERS: &str = "loginradius-proto/src/wire/response.rs:";
 
-/// A cache of the calls at each address.
+/// Where the test allocates for the future of an adapter.
+const FOR_FUTURES: &str = " as_task<";
+
+/// What is known of calls by their addresses, as far as it was needed.
 #[derive(Default)]
 pub struct Symbols(HashMap<usize, Vec<Call>>);
 
@@ -62,6 +65,7 @@ impl Symbols {
                         let within = within.map(|name| format!(", in {name}")).unwrap_or_default();
                         return Owner::Ours(format!("{}{within}", call.place));
                     }
+                    "test" if call.place.contains(FOR_FUTURES) => return Owner::Ours(call.place.clone()),
                     // An endpoint or a `Serialize` of the test is called by the code that is watched.
                     "test" => by_test = true,
                     "std" | "allocator" => {}

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -30,6 +32,8 @@ pub struct Response {
     pub status: u16,
     pub body: Vec<u8>,
     chunked: bool,
+    /// Whether it is encoded where it is sent.
+    gzip: bool,
 }
 
 const ARGUMENT: &str = "serve";
@@ -115,12 +119,20 @@ fn serve(stream: impl Read + Write) -> io::Result<()> {
 }
 
 fn write(stream: &mut impl Write, response: &Response) -> io::Result<()> {
-    let body = &response.body;
+    let mut body = response.body.clone();
+    let mut encoding = "";
+    if response.gzip {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&body)?;
+        body = encoder.finish()?;
+        encoding = "Content-Encoding: gzip\r\n";
+    }
     let length = match response.chunked {
         true => "Transfer-Encoding: chunked".to_owned(),
         false => format!("Content-Length: {}", body.len()),
     };
-    write!(stream, "HTTP/1.1 {} Status\r\nContent-Type: application/json\r\n{length}\r\n\r\n", response.status)?;
+    let status = response.status;
+    write!(stream, "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n{encoding}{length}\r\n\r\n")?;
     for part in body.chunks((body.len() / 3).max(1)) {
         if response.chunked {
             write!(stream, "{:x}\r\n", part.len())?;
@@ -143,15 +155,15 @@ pub fn respond(target: &str, body: &str) -> Response {
     let (how, path) = path[1..].split_once('/').unwrap();
     let sent = secrets_in(&[target, body].join(" "), path);
     let escaped = how == "escaped";
-    let response = |status, body: String| Response { status, body: body.into(), chunked: false };
+    let response = |status, body: String| Response { status, body: body.into(), chunked: false, gzip: false };
     let success = response(200, success(path, escaped));
     match how {
         "plain" | "escaped" => success,
-        "long" => {
+        "long" | "gzip" => {
             let mut body = success.body;
             body.truncate(body.len() - 1);
             body.extend_from_slice(format!(r#","padding":"{}"}}"#, "x".repeat(300_000)).as_bytes());
-            Response { body, chunked: true, ..success }
+            Response { body, chunked: true, gzip: how == "gzip", ..success }
         }
         // It is not UTF-8.
         "latin1" => {
