@@ -10,6 +10,7 @@ use loginradius_proto::{App, Error, Password, Retry};
 use loginradius_transport::rustls::ClientConfig;
 use loginradius_transport::{Roots, client_config};
 use reqwest::{Certificate, redirect, retry};
+use zeroize::Zeroizing;
 
 use crate::client::Client;
 use crate::driver::Driver;
@@ -59,7 +60,7 @@ pub struct ClientBuilder {
 enum ProxySource {
     /// The environment's variables, or the user's own builder.
     Default,
-    Url(String),
+    Url(Zeroizing<String>),
     None,
 }
 
@@ -119,7 +120,7 @@ impl ClientBuilder {
     /// By default, [`build`](Self::build) reads the proxy from the environment (`https_proxy`, `all_proxy`, `no_proxy`
     /// and so on). With [a builder of your own](Self::unmanaged_reqwest), the default is that builder's proxies.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = ProxySource::Url(url.into());
+        self.proxy = ProxySource::Url(Zeroizing::new(url.into()));
         self
     }
 

@@ -5,6 +5,7 @@ use loginradius_proto::proxy::ProxySettings;
 use loginradius_proto::{App, Error, Retry};
 use loginradius_transport::{Roots, client_config};
 use ureq::Agent;
+use zeroize::Zeroizing;
 
 use crate::client::Client;
 use crate::transport::{Http, Transport};
@@ -42,7 +43,7 @@ enum ProxySource {
     /// The environment's variables, or the user's own agent.
     Default,
     None,
-    Url(String),
+    Url(Zeroizing<String>),
 }
 
 impl Client {
@@ -102,7 +103,7 @@ impl ClientBuilder {
     /// By default, [`build`](Self::build) reads the proxy from the environment (`https_proxy`, `all_proxy`, `no_proxy`
     /// and so on). With an agent of your own, the default is the agent's proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = ProxySource::Url(url.into());
+        self.proxy = ProxySource::Url(Zeroizing::new(url.into()));
         self
     }
 

@@ -313,9 +313,14 @@ pub(crate) fn basic(client_id: &str, client_secret: &str) -> Result<HeaderValue,
     byte_serialize(client_id.as_bytes()).for_each(|part| pair.push(part.as_bytes()));
     pair.push(b":");
     byte_serialize(client_secret.as_bytes()).for_each(|part| pair.push(part.as_bytes()));
-    secret_value("Basic ", &Zeroizing::new(STANDARD.encode(pair))).map_err(|_| {
+    basic_value(&pair).map_err(|_| {
         Error::configuration("the client id and the client secret cannot be sent by HTTP Basic authentication")
     })
+}
+
+/// Makes the value of a header of HTTP Basic authentication (RFC 7617) of the user id, a colon and the password.
+pub(crate) fn basic_value(pair: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
+    secret_value("Basic ", &Zeroizing::new(STANDARD.encode(pair)))
 }
 
 /// Makes the value of a header, which HTTP libraries do not print. Its memory is overwritten when its last clone is dropped.

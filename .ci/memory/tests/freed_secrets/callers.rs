@@ -31,7 +31,8 @@ pub trait Caller {
 }
 
 pub trait Adapter: Caller {
-    fn over_tls(app: App, root: &str) -> Self;
+    /// Makes a client, perhaps with the URL of a proxy: a `&str`, so that the client allocates its own copy.
+    fn over_tls(app: App, root: &str, proxy: Option<&str>) -> Self;
 
     /// Runs a session from its start to its end, with a refresh between.
     fn session(&self, store: impl SessionStore + AsyncSessionStore, tokens: &TokenSet) -> Result<(), Error>;
@@ -103,8 +104,9 @@ impl Caller for Blocking {
 }
 
 impl Adapter for Blocking {
-    fn over_tls(app: App, root: &str) -> Self {
+    fn over_tls(app: App, root: &str, proxy: Option<&str>) -> Self {
         let builder = blocking::Client::builder(app).retry(Retry::OFF).root_certificates(root);
+        let builder = if let Some(url) = proxy { builder.proxy(url) } else { builder };
         Self(builder.build().unwrap())
     }
 
@@ -174,8 +176,9 @@ impl Caller for Async {
 }
 
 impl Adapter for Async {
-    fn over_tls(app: App, root: &str) -> Self {
+    fn over_tls(app: App, root: &str, proxy: Option<&str>) -> Self {
         let builder = asynchronous::Client::builder(app).retry(Retry::OFF).root_certificates(root);
+        let builder = if let Some(url) = proxy { builder.proxy(url) } else { builder };
         Self { client: builder.build().unwrap(), runtime: make_untraced(runtime) }
     }
 

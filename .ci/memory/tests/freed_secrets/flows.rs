@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::callers::{Adapter, Caller, Core};
+use crate::proxy;
 use crate::secrets::{
     ACCESS_TOKEN, CLIENT_SECRET, CODE, CODE_VERIFIER, DEVICE_CODE, ID_TOKEN, JWT, OWN, PASSWORD, RANDOM, REFRESH_TOKEN,
 };
-use crate::server::Server;
+use crate::server::{NAME_BEHIND_PROXY, Server};
 
 pub type Flow = (&'static str, fn(&Server));
 
@@ -133,13 +134,20 @@ pub fn of_adapter<C: Adapter>() -> Vec<Flow> {
         }),
         ("password over TLS", |server| {
             let service = Service::classic_at(&format!("{}/plain", server.https)).unwrap();
-            let client = C::over_tls(app(server, "plain").with_service(service), &server.root);
+            let client = C::over_tls(app(server, "plain").with_service(service), &server.root, None);
             client.call(&AccessTokenByPassword::new("ada@example.com", PASSWORD)).unwrap();
         }),
         ("JWT by access token over TLS", |server| {
             let service = Service::classic_at(&format!("{}/plain", server.https)).unwrap();
-            let client = C::over_tls(app(server, "plain").with_service(service), &server.root);
+            let client = C::over_tls(app(server, "plain").with_service(service), &server.root, None);
             client.call(&JwtByAccessToken::new(ACCESS_TOKEN)).unwrap();
+        }),
+        ("refresh through a proxy", |server| refresh_through_proxy::<C>(server, "http", NAME_BEHIND_PROXY).unwrap()),
+        ("refresh through a SOCKS proxy", |server| {
+            refresh_through_proxy::<C>(server, "socks5h", NAME_BEHIND_PROXY).unwrap();
+        }),
+        ("refresh, refused by a proxy", |server| {
+            refresh_through_proxy::<C>(server, "http", proxy::REFUSED_NAME).unwrap_err();
         }),
         ("login on a desktop", |server| {
             C::new(app(server, "plain")).browser_login().unwrap();
@@ -147,7 +155,14 @@ pub fn of_adapter<C: Adapter>() -> Vec<Flow> {
     ]
 }
 
-/// Returns the flows that the core runs without a caller, with random bytes that are known.
+fn refresh_through_proxy<C: Adapter>(server: &Server, scheme: &str, name: &str) -> Result<(), Error> {
+    let service = Service::classic_at(&format!("https://{name}/plain")).unwrap();
+    let proxy = Zeroizing::new(proxy::url(scheme, &server.proxy));
+    let client = C::over_tls(app(server, "plain").with_service(service), &server.root, Some(&proxy));
+    client.call(&RefreshAccessToken::new(REFRESH_TOKEN)).map(drop)
+}
+
+/// Returns what the core does without a caller, with random bytes that are known.
 pub fn of_core() -> Vec<Flow> {
     vec![
         ("login through a browser", |server| {

@@ -22,6 +22,7 @@ mod allocator;
 mod callers;
 mod flows;
 mod owner;
+mod proxy;
 mod secrets;
 mod server;
 mod threads;

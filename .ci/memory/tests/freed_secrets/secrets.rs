@@ -18,11 +18,13 @@ pub const CODE: &str = "JSTZJ6mcNM0mM3Sx/wDMgfBHgqK2kbBBs+jurjsUtyOpHBCu5I";
 pub const CODE_VERIFIER: &str = "G7LDEZfJH00iUprq-7w7uSze0frUHsnBc_cFAwfOen0ARVLMpe";
 /// What an endpoint of a user's own sends.
 pub const OWN: &str = "EJNFR96AzXTnd6KN Q9tAjsfDuvRksrc7&IT3cKqbeze8EY5Ar";
-/// The random bytes of a login through a browser: state, verifier and nonce.
+/// In the URL of a proxy.
+pub const PROXY_PASSWORD: &str = "Ry3kVtGm0ZsWq8Ub/n5XcJd7LhPa2Ef9To:w4MiKz6CgQy1BvNxS";
+/// Of a login through a browser: state, verifier and nonce.
 pub const RANDOM: [u8; 96] =
     *b"S8RcKiFVBa8KgfvJ0HkwFAnUpV1hPZp5r7ectQHfUj9aYV0EaSYkJ9ntIYgbU1qKwrBN58kx5J4aB16B1Cc9HVfvOZIji97c";
 
-pub const SECRETS: [(&str, &str); 11] = [
+pub const SECRETS: [(&str, &str); 12] = [
     ("access token", ACCESS_TOKEN),
     ("next access token", NEXT_ACCESS_TOKEN),
     ("refresh token", REFRESH_TOKEN),
@@ -34,6 +36,7 @@ pub const SECRETS: [(&str, &str); 11] = [
     ("code", CODE),
     ("code verifier", CODE_VERIFIER),
     ("own", OWN),
+    ("proxy password", PROXY_PASSWORD),
 ];
 
 /// How many bytes of a secret in a row are a finding, in upper or lower case.

@@ -14,6 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::proxy;
 use crate::secrets::{
     ACCESS_TOKEN, CLIENT_SECRET, DEVICE_CODE, ID_TOKEN, JWT, NEXT_ACCESS_TOKEN, OWN, REFRESH_TOKEN, SECRETS,
 };
@@ -24,7 +25,9 @@ pub struct Server {
     pub http: String,
     /// Its address with TLS.
     pub https: String,
-    /// The root certificate of the address with TLS, in PEM.
+    /// The address of the proxy.
+    pub proxy: String,
+    /// The root certificate of the address with TLS and of [`NAME_BEHIND_PROXY`], in PEM.
     pub root: String,
 }
 
@@ -36,6 +39,9 @@ pub struct Response {
     gzip: bool,
 }
 
+/// The name that the server has, with TLS, for those that come through the proxy.
+pub const NAME_BEHIND_PROXY: &str = "loginradius.test";
+
 const ARGUMENT: &str = "serve";
 const END: &str = "end of the root certificate";
 
@@ -45,32 +51,41 @@ pub fn serve_if_asked() {
         return;
     }
     let (root, config) = tls();
-    let listeners = ["http", "https"].map(|scheme| {
+    let listeners = ["http://", "https://", ""].map(|scheme| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        println!("{scheme}://{}", listener.local_addr().unwrap());
+        println!("{scheme}{}", listener.local_addr().unwrap());
         listener
     });
     println!("{root}{END}");
-    let [http, https] = listeners;
-    thread::spawn(move || {
-        for stream in https.incoming() {
-            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            thread::spawn(|| serve(StreamOwned::new(connection, stream.unwrap())));
-        }
-    });
+    let [http, https, proxy] = listeners;
+    for (listener, is_proxy) in [(https, false), (proxy, true)] {
+        let config = Arc::clone(&config);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    if is_proxy && !proxy::connect(&mut stream)? {
+                        return Ok(());
+                    }
+                    serve(StreamOwned::new(connection, stream))
+                });
+            }
+        });
+    }
     for stream in http.incoming() {
         thread::spawn(|| serve(stream.unwrap()));
     }
 }
 
-/// Makes a certificate for 127.0.0.1 and the configuration of a server that has it.
+/// Makes a certificate for the server's names and the configuration of a server that has it.
 fn tls() -> (String, Arc<ServerConfig>) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let names = ["127.0.0.1", NAME_BEHIND_PROXY].map(str::to_owned);
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
@@ -83,9 +98,9 @@ impl Server {
         let mut process =
             Command::new(env::current_exe().unwrap()).arg(ARGUMENT).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
-        let [http, https] = [(); 2].map(|()| lines.next().unwrap());
+        let [http, https, proxy] = [(); 3].map(|()| lines.next().unwrap());
         let root = lines.take_while(|line| line != END).map(|line| line + "\n").collect();
-        Self { process, http, https, root }
+        Self { process, http, https, proxy, root }
     }
 }
 

@@ -9,6 +9,7 @@ use loginradius_proto::{Error, ProxyFault};
 use zeroize::Zeroizing;
 
 use super::addresses::Peer;
+use super::head::append;
 use super::socket::Stream;
 
 /// The most bytes of a proxy's response.
@@ -30,11 +31,12 @@ pub(super) fn connect(stream: &mut Stream, proxy: &Proxy, to: Peer<'_>) -> Resul
     request.extend_from_slice(b"\r\n");
     stream.write_all(&request).map_err(interrupted)?;
 
-    let mut response = Vec::new();
+    // It may repeat the credentials.
+    let mut response = Zeroizing::new(Vec::new());
+    let mut chunk = Zeroizing::new([0; 1024]);
     loop {
-        let mut chunk = [0; 1024];
-        let count = stream.read(&mut chunk).map_err(interrupted)?;
-        response.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        let count = stream.read(&mut chunk[..]).map_err(interrupted)?;
+        append(&mut response, chunk.get(..count).unwrap_or_default());
         let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
         let mut head = httparse::Response::new(&mut lines);
         match head.parse(&response) {

@@ -1,8 +1,6 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use subtle::ConstantTimeEq as _;
@@ -10,7 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::proxy::host;
+use crate::request::basic_value;
 use crate::secret::Password;
+use crate::secret_buffer::SecretBuffer;
+use crate::secret_text::SecretText;
 use crate::service::split_port;
 use crate::text_form::text_form;
 
@@ -159,12 +160,9 @@ impl Proxy {
     pub fn authorization(&self) -> Option<HeaderValue> {
         let username = self.username().filter(|_| !self.scheme.is_socks())?;
         let password = self.password().map_or("", Password::expose);
-        let pair = Zeroizing::new(format!("{username}:{password}"));
-        let mut value = Zeroizing::new("Basic ".to_owned());
-        STANDARD.encode_string(pair.as_bytes(), &mut value);
-        let mut header = HeaderValue::from_str(&value).ok()?;
-        header.set_sensitive(true);
-        Some(header)
+        let mut pair = SecretBuffer::default();
+        [username, ":", password].into_iter().for_each(|part| pair.push(part.as_bytes()));
+        basic_value(&pair).ok()
     }
 }
 
@@ -200,8 +198,8 @@ fn read_credentials(scheme: ProxyScheme, text: &str) -> Result<(Option<String>, 
         Some((username, password)) => (username, Some(password)),
         None => (text, None),
     };
-    let username = decode(username)?;
-    let password = password.map(decode).transpose()?.map(Password::new);
+    let username = decode(username)?.into_string();
+    let password = password.map(decode).transpose()?.map(Password::from);
     let is_too_long = |text: &str| scheme.is_socks() && text.len() > 255;
     if is_too_long(&username) || password.as_ref().is_some_and(|password| is_too_long(password.expose())) {
         return Err("has a user name or password of more than 255 bytes, the limit of SOCKS: use a shorter one".into());
@@ -213,16 +211,19 @@ fn read_credentials(scheme: ProxyScheme, text: &str) -> Result<(Option<String>, 
     Ok((is_given.then_some(username), password))
 }
 
-fn decode(text: &str) -> Result<String, String> {
-    // The adapters pass bytes that are not UTF-8 as replacement characters.
-    let decoded = percent_decode_str(text).decode_utf8().ok();
+fn decode(text: &str) -> Result<SecretText, String> {
+    // Nothing is longer when it is decoded, so the memory does not grow, which would leave a copy.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    bytes.extend(percent_decode_str(text));
+    // The environment's bytes that are not UTF-8 come as replacement characters.
+    let decoded = std::str::from_utf8(&bytes).ok();
     let Some(decoded) = decoded.filter(|text| !text.contains(char::REPLACEMENT_CHARACTER)) else {
         return Err("has a user name or password that is not in UTF-8: percent-encode its UTF-8 bytes".to_owned());
     };
     if decoded.chars().any(char::is_control) {
         return Err("has a control character in its user name or password: remove it".to_owned());
     }
-    Ok(decoded.into_owned())
+    Ok(decoded.into())
 }
 
 impl PartialEq for Proxy {
