@@ -19,10 +19,12 @@ impl SecretBuffer {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Grows to a power of two. One that doubled any capacity would take up to three times the limit of a response:
+    /// just below the limit as the old memory, and twice that as the new.
     fn reserve(&mut self, additional: usize) {
         let needed = self.0.len().saturating_add(additional);
         if needed > self.0.capacity() {
-            let mut larger = Self::with_capacity(needed.max(self.0.capacity().saturating_mul(2)));
+            let mut larger = Self::with_capacity(needed.checked_next_power_of_two().unwrap_or(needed));
             larger.0.extend_from_slice(&self.0);
             *self = larger;
         }
@@ -76,6 +78,7 @@ impl fmt::Write for SecretBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::Body;
 
     #[test]
     fn it_holds_what_was_pushed_however_often_it_grew() {
@@ -87,5 +90,19 @@ mod tests {
             assert_eq!(&*buffer, expected);
         }
         assert_eq!(buffer.clone().into_vec(), expected);
+    }
+
+    /// A buffer that grows holds its old memory and its new memory at once.
+    #[test]
+    fn a_body_up_to_the_limit_takes_one_and_a_half_times_the_limit_at_most() {
+        for piece in [1, 100, 16 << 10, 33_333, 100_000, Body::LIMIT / 3, Body::LIMIT - 1, Body::LIMIT] {
+            let mut buffer = SecretBuffer::default();
+            while buffer.len() < Body::LIMIT {
+                let old = buffer.0.capacity();
+                buffer.push(&vec![b'x'; piece.min(Body::LIMIT - buffer.len())]);
+                let new = buffer.0.capacity();
+                assert!(old == new || old + new <= Body::LIMIT * 3 / 2, "{piece}: {old} + {new}");
+            }
+        }
     }
 }
