@@ -110,9 +110,10 @@ unsafe impl GlobalAlloc for LookingAllocator {
                     let mut state = state();
                     let Some(state) = state.as_mut() else { return };
                     let allocated_by = state.allocated_by.remove(&(block as usize)).unwrap_or_default();
-                    // Volatile, because parts of the block may never have been written.
-                    let bytes = (0..layout.size()).map(|at| unsafe { block.add(at).read_volatile() });
-                    if let Some(secret) = state.patterns.find(bytes) {
+                    // Volatile, because not all of the block need have been written.
+                    let bytes: Vec<u8> =
+                        (0..layout.size()).map(|at| unsafe { block.add(at).read_volatile() }).collect();
+                    if let Some(secret) = state.patterns.find(&bytes) {
                         state.findings.push(Finding { secret, size: layout.size(), allocated_by });
                     }
                 });

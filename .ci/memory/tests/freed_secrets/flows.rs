@@ -110,6 +110,9 @@ pub fn of_caller<C: Caller>() -> Vec<Flow> {
             call::<C, _>(server, Dialect::new(), || JwtLogin::email("ada@example.com", PASSWORD));
         }),
         ("own endpoint, get", |server| call::<C, _>(server, Dialect::new(), || Own::Get)),
+        ("own endpoint, of another type", |server| {
+            C::new(app(server, "plain")).call(&Own::OfAnotherType).unwrap_err();
+        }),
         ("own endpoint, form", |server| call::<C, _>(server, Dialect::new(), || Own::Form)),
         ("own endpoint, JSON", |server| call::<C, _>(server, Dialect::new(), || Own::Json)),
     ]
@@ -221,6 +224,8 @@ pub fn of_core() -> Vec<Flow> {
 /// An operation that LoginRadius does not have, with a secret in each place.
 enum Own {
     Get,
+    /// Its response is not what its type says, and serde's error quotes that.
+    OfAnotherType,
     Form,
     Json,
 }
@@ -237,6 +242,12 @@ struct Received {
     secret: Zeroizing<String>,
 }
 
+#[derive(Deserialize)]
+struct OfAnotherType {
+    #[serde(rename = "secret")]
+    _secret: u32,
+}
+
 impl Endpoint for Own {
     type Response = Zeroizing<String>;
 
@@ -248,7 +259,9 @@ impl Endpoint for Own {
         let sent = Sent { name: "Ada", secret: OWN, number: 7 };
         let base = app.service().base();
         match self {
-            Self::Get => RequestBuilder::get(base, "/own").segment(OWN).query("secret", OWN).header("X-Secret", OWN),
+            Self::Get | Self::OfAnotherType => {
+                RequestBuilder::get(base, "/own").segment(OWN).query("secret", OWN).header("X-Secret", OWN)
+            }
             Self::Form => RequestBuilder::post(base, "/own/form").form(&sent).bearer(&AccessToken::new(ACCESS_TOKEN)),
             Self::Json => RequestBuilder::post(base, "/own/json").json(&sent).bearer(&AccessToken::new(ACCESS_TOKEN)),
         }
@@ -256,7 +269,11 @@ impl Endpoint for Own {
     }
 
     fn response(&self, app: &App, response: http::Response<Body>) -> Result<Zeroizing<String>, Error> {
-        ResponseReader::new(self, app).json::<Received>(&response).map(|received| received.secret)
+        let reader = ResponseReader::new(self, app);
+        match self {
+            Self::OfAnotherType => reader.json::<OfAnotherType>(&response).map(|_| Zeroizing::default()),
+            _ => reader.json::<Received>(&response).map(|received| received.secret),
+        }
     }
 
     fn secrets(&self) -> Vec<&str> {

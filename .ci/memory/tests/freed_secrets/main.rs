@@ -42,10 +42,11 @@ fn main() -> ExitCode {
     report.conclude()
 }
 
-/// Checks that a part of a secret is found as it is, in base64, in a text that grew, and in a thread that ends late.
+/// Checks that a part of a secret is found: as it is, in base64, in a text that grew, as `char`s, packed as where errors
+/// are redacted, and in a thread that ends late.
 fn check_that_it_finds() {
-    let part = &PASSWORD[20..36];
-    let frees: [fn(&str); 5] = [
+    let part = &PASSWORD[22..36];
+    let frees: [fn(&str); 7] = [
         |part| drop(part.to_owned()),
         |part| drop(part.to_uppercase()),
         |part| drop(STANDARD.encode(format!("x:{part}")).into_bytes()),
@@ -53,6 +54,8 @@ fn check_that_it_finds() {
             let mut text = Zeroizing::new(part.to_owned());
             text.push_str("grows");
         },
+        |part| drop(part.chars().map(Some).collect::<Vec<_>>()),
+        |part| drop(Box::new(part.chars().take(6).fold(0, |packed, char| packed << 21 | u128::from(u32::from(char))))),
         |part| {
             let text = part.to_owned();
             thread::spawn(move || {

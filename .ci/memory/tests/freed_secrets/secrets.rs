@@ -42,16 +42,22 @@ pub const SECRETS: [(&str, &str); 12] = [
 /// How many bytes of a secret in a row are a finding, in upper or lower case.
 pub const WINDOW: usize = 8;
 
-/// Every run of [`WINDOW`] bytes of the secrets, as it is and in base64.
+/// So many characters are one number where errors are redacted.
+const PACKED: usize = 6;
+const PACKED_BITS: usize = 21;
+
+/// What every run of [`WINDOW`] bytes of a secret looks like, also in base64.
 pub struct Patterns {
     names: HashMap<u64, &'static str>,
-    /// Rules out most other bytes without a lookup in the map.
+    /// The same of [`PACKED`] bytes.
+    packed: HashMap<u64, &'static str>,
+    /// Tells most other runs apart without a look into the map.
     filter: Vec<bool>,
 }
 
 impl Patterns {
     pub fn new() -> Self {
-        let mut patterns = Self { names: HashMap::new(), filter: vec![false; 1 << 16] };
+        let mut patterns = Self { names: HashMap::new(), packed: HashMap::new(), filter: vec![false; 1 << 16] };
         for (name, secret) in SECRETS {
             for part in secret.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()) {
                 assert!(part.len() >= 2 * WINDOW, "{name}: every part is long enough to be found in base64");
@@ -76,15 +82,31 @@ impl Patterns {
     }
 
     fn add_windows(&mut self, name: &'static str, bytes: &[u8]) {
+        let value = |window: &[u8]| window.iter().fold(0, |value, byte| shifted(value, *byte));
         for window in bytes.windows(WINDOW) {
-            let value = window.iter().fold(0, |value, byte| shifted(value, *byte));
-            self.filter[hash(value)] = true;
-            self.names.insert(value, name);
+            self.filter[hash(value(window))] = true;
+            self.names.insert(value(window), name);
         }
+        self.packed.extend(bytes.windows(PACKED).map(|window| (value(window), name)));
     }
 
-    /// Returns the name of the first secret that has a part among the bytes.
-    pub fn find(&self, bytes: impl Iterator<Item = u8>) -> Option<&'static str> {
+    /// Names the first secret of which a part is in the memory: as bytes, as a slice of `char`, or packed.
+    pub fn find(&self, block: &[u8]) -> Option<&'static str> {
+        let chars = block.as_chunks().0.iter().map(|char| u8::try_from(u32::from_ne_bytes(*char)).unwrap_or_default());
+        let packed = || block.as_chunks().0.iter().find_map(|number| self.find_packed(u128::from_ne_bytes(*number)));
+        self.find_text(block.iter().copied()).or_else(|| self.find_text(chars)).or_else(packed)
+    }
+
+    fn find_packed(&self, number: u128) -> Option<&'static str> {
+        let mut value = 0;
+        for at in (0..PACKED).rev() {
+            let char = (number >> (at * PACKED_BITS)) & ((1 << PACKED_BITS) - 1);
+            value = shifted(value, u8::try_from(char).ok()?);
+        }
+        self.packed.get(&value).copied()
+    }
+
+    fn find_text(&self, bytes: impl Iterator<Item = u8>) -> Option<&'static str> {
         let mut value = 0;
         for byte in bytes {
             value = shifted(value, byte);
