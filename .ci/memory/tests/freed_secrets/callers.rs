@@ -218,9 +218,12 @@ fn browse(redirect_uri: &str, url: &str) {
         let code = CODE.replace('/', "%2F").replace('+', "%2B");
         let request = format!("GET /{path}?code={code}&state={state} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let mut stream = TcpStream::connect(host).unwrap();
-        for part in request.as_bytes().chunks(60) {
+        // Cut within the code, and then so near to the end that no later bytes take the place of what is read.
+        let (start, rest) = request.as_bytes().split_at(40);
+        let (rest, end) = rest.split_at(rest.len() - 4);
+        for part in [start, rest, end] {
             stream.write_all(part).unwrap();
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(20));
         }
         stream.read_to_end(&mut Vec::new()).unwrap();
     });

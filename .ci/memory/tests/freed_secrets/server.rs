@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -142,26 +143,25 @@ fn write(stream: &mut impl Write, response: &Response) -> io::Result<()> {
         body = encoder.finish()?;
         encoding = "Content-Encoding: gzip\r\n";
     }
-    let length = match response.chunked {
-        true => "Transfer-Encoding: chunked".to_owned(),
-        false => format!("Content-Length: {}", body.len()),
-    };
+    let (start, rest) = body.split_at(body.len().min(800) / 2);
     let status = response.status;
-    write!(stream, "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n{encoding}{length}\r\n\r\n")?;
-    for part in body.chunks((body.len() / 3).max(1)) {
-        if response.chunked {
-            write!(stream, "{:x}\r\n", part.len())?;
-        }
-        stream.write_all(part)?;
+    let head = format!("HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n{encoding}");
+    let pieces = if response.chunked {
+        let head = format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", start.len());
+        let size = format!("{:x}", rest.len());
+        // Cut within a size, so that something of the first chunk's buffer is still to be read when the second comes.
+        let (digit, digits) = size.as_bytes().split_at(1);
+        [[head.as_bytes(), start, b"\r\n", digit].concat(), [digits, b"\r\n", rest, b"\r\n0\r\n\r\n"].concat()]
+    } else {
+        let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+        [[head.as_bytes(), start].concat(), rest.to_vec()]
+    };
+    for piece in pieces {
+        stream.write_all(&piece)?;
         stream.flush()?;
-        if response.chunked {
-            stream.write_all(b"\r\n")?;
-        }
+        thread::sleep(Duration::from_millis(5));
     }
-    if response.chunked {
-        stream.write_all(b"0\r\n\r\n")?;
-    }
-    stream.flush()
+    Ok(())
 }
 
 /// Responds to a request with this path, query and body. The path's first segment chooses the kind of response.
