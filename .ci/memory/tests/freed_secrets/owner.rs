@@ -33,8 +33,9 @@ const FOR_CALLERS: [&str; 18] = [
     "zmij",
 ];
 
-/// Where a user's own type is read. serde_json decodes its strings with escapes in memory of its own.
-const FOR_USERS: &str = "loginradius-proto/src/wire/response.rs:";
+/// File and function where a type of the user's is read: serde_json decodes strings with escapes for it in memory of
+/// its own, and writes an error there.
+const FOR_USERS: (&str, &str) = ("loginradius-proto/src/wire/response.rs:", " json");
 
 /// Where the test allocates for the future of an adapter.
 const FOR_FUTURES: &str = " as_task<";
@@ -58,10 +59,11 @@ impl Symbols {
         for address in calls {
             for call in self.calls(*address) {
                 match call.krate.as_str() {
-                    "loginradius" if call.place.contains(FOR_USERS) && within.as_deref() == Some("serde_json") => {
-                        return Owner::Library("serde_json".to_owned());
-                    }
                     "loginradius" => {
+                        let is_for_user = call.place.starts_with(FOR_USERS.0) && call.place.ends_with(FOR_USERS.1);
+                        if is_for_user && within.as_deref() == Some("serde_json") {
+                            return Owner::Library("serde_json".to_owned());
+                        }
                         let within = within.map(|name| format!(", in {name}")).unwrap_or_default();
                         return Owner::Ours(format!("{}{within}", call.place));
                     }
