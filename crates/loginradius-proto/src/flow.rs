@@ -62,6 +62,8 @@ use crate::redacted::redacted;
 /// `send` above is a transport. Whatever HTTP client it uses, it
 ///
 /// - returns every response as `Ok`, whatever its HTTP status, and follows no redirect;
+/// - goes through the proxy that [`ProxySettings::proxy_for`](crate::proxy::ProxySettings::proxy_for) returns, if it reads
+///   proxy settings, and never direct where that is an error;
 /// - stops waiting at [`SendOptions::deadline`];
 /// - sends over a new connection where [`SendOptions::fresh_connection`] is `true`;
 /// - collects the body (decoded, if it was compressed) in a [`BodyBuffer`](crate::BodyBuffer), which refuses more than

@@ -7,6 +7,7 @@
 //!
 //! | to | use |
 //! | --- | --- |
+//! | find the proxy of a request | [`ProxySettings`](loginradius_proto::proxy::ProxySettings) of the core |
 //! | choose which servers are trusted | [`Roots`] |
 //! | connect with TLS | [`client_config`] |
 //! | say why a handshake failed | [`tls_failure`] |
@@ -20,9 +21,10 @@
 //! says why:
 //!
 //! ```
+//! use std::io;
 //! use std::net::TcpStream;
 //! use std::sync::Arc;
-//! use loginradius_proto::Error;
+//! use loginradius_proto::{ConnectFailure, Error};
 //! use loginradius_transport::rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 //! use loginradius_transport::{Roots, client_config, tls_failure};
 //!
