@@ -69,7 +69,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if HTTP cannot be set up on this machine.
+    /// Those of [`ClientBuilder::build`]: a proxy or root certificates of the environment that cannot be used.
     pub fn new(app: App) -> Result<Self, Error> {
         Self::builder(app).build()
     }
