@@ -129,13 +129,18 @@
 //! - An authorization response is in the query, also for `response_type=token`, unless `response_mode` is `fragment` or
 //!   `form_post`.
 //! - A code that is sent again after it was redeemed ends its login (RFC 6749, section 4.1.2).
-//! - `Host` must name this machine, and the emulator listens on 127.0.0.1 only.
+//! - `Host` must name this machine or [`Builder::public_url`], and the emulator listens on 127.0.0.1 only.
 //!
 //! # What it does not have
 //!
 //! A browser session that lasts from one application to the next, registration and social login, OpenID Connect and its
 //! `id_token`, machine-to-machine tokens, introspection, token exchange, QR login, and TLS. [`Fault::Respond`] sends
 //! any response that is missing.
+//!
+//! To try TLS, a proxy or a company's certificate, put a server that ends TLS in front of it, such as stunnel or nginx,
+//! and set [`Builder::public_url`] to that server's https URL, by which the client reaches it. Requests to this machine
+//! itself go through no proxy, so for a proxy that URL has another address than a loopback one, such as the machine's
+//! own in its network.
 
 mod address;
 mod api;
