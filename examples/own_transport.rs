@@ -7,6 +7,7 @@
 //! client needs (RFC 9112). Each request has its own connection, everything is limited in time and size, and nothing is
 //! kept from one request to the next, such as a cookie.
 
+use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
@@ -19,7 +20,10 @@ use loginradius_examples::{DeviceOptions, Output, Result};
 use loginradius_proto::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use loginradius_proto::http::{Method, Request, Response, StatusCode};
 use loginradius_proto::oauth::RequestDeviceCode;
-use loginradius_proto::{Body, Call, DeviceFlow, Error, Flow, Seed, SendOptions, Step};
+use loginradius_proto::proxy::{Proxy, ProxyScheme, ProxySettings};
+use loginradius_proto::{
+    Body, BodyBuffer, Call, ConnectFailure, DeviceFlow, Error, Flow, ProxyFault, Seed, SendOptions, Step,
+};
 use loginradius_transport::rustls::pki_types::ServerName;
 use loginradius_transport::rustls::{ClientConnection, StreamOwned};
 use loginradius_transport::{Roots, client_config, tls_failure};
@@ -85,7 +89,12 @@ fn connect(request: &Request<Body>, deadline: Instant) -> std::result::Result<Bo
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let mut stream = Bounded::connect(host, port, deadline).map_err(Error::not_sent)?;
+    let environment =
+        env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+    let mut stream = match ProxySettings::from_variables(environment).proxy_for(uri)? {
+        Some(proxy) => tunnel(&proxy, &format!("{}:{port}", uri.host().unwrap_or_default()), deadline)?,
+        None => Bounded::connect(host, port, deadline).map_err(Error::not_connected)?,
+    };
     if !is_tls {
         return Ok(Box::new(stream)); // `Service` has seen to it that this is on this machine
     }
@@ -122,7 +131,15 @@ impl Bounded {
                 break;
             }
         }
-        Ok(Self { stream: result?, deadline, received: 0 })
+        Err(failure)
+    }
+}
+
+fn unconnected(error: &io::Error, address: String) -> ConnectFailure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectFailure::Refused { address },
+        io::ErrorKind::TimedOut => ConnectFailure::TimedOut { address },
+        _ => ConnectFailure::Unreachable { address },
     }
 }
 
@@ -178,7 +195,7 @@ fn receive(stream: &mut impl BufRead) -> io::Result<Response<Body>> {
         }
     };
     let body = receive_body(&head, stream)?;
-    if body.len() > Body::LIMIT { Err(bad("the response is too long")) } else { Ok(head.map(|()| Body::from(body))) }
+    Ok(head.map(|()| body.into_body()))
 }
 
 fn receive_head(stream: &mut impl BufRead) -> io::Result<Response<()>> {
@@ -205,8 +222,8 @@ fn receive_head(stream: &mut impl BufRead) -> io::Result<Response<()>> {
 }
 
 /// Reads the body, which ends in one of three ways (section 6.3).
-fn receive_body(head: &Response<()>, stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
+fn receive_body(head: &Response<()>, stream: &mut impl BufRead) -> io::Result<BodyBuffer> {
+    let mut body = BodyBuffer::new();
     let headers = head.headers();
     if matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(body);
@@ -228,7 +245,7 @@ fn receive_body(head: &Response<()>, stream: &mut impl BufRead) -> io::Result<Ve
         let length = length.to_str().ok().and_then(|length| length.parse().ok()).filter(|_| is_clear);
         receive_bytes(stream, length.ok_or_else(|| bad("the length of the response is unclear"))?, &mut body)?;
     } else {
-        stream.read_to_end(&mut body)?;
+        read_to_end(stream, &mut body)?;
     }
     Ok(body)
 }
@@ -242,9 +259,24 @@ fn receive_chunk_size(stream: &mut impl BufRead) -> io::Result<u64> {
     }
 }
 
-fn receive_bytes(stream: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> io::Result<()> {
-    let received = stream.take(length).read_to_end(body)?;
-    if received as u64 == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+fn receive_bytes(stream: &mut impl BufRead, length: u64, body: &mut BodyBuffer) -> io::Result<()> {
+    let received = read_to_end(&mut stream.take(length), body)?;
+    if received == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Reads as `Read::read_to_end` does, but leaves no copy of the tokens in memory that is freed.
+fn read_to_end(stream: &mut impl BufRead, body: &mut BodyBuffer) -> io::Result<u64> {
+    let mut received = 0;
+    loop {
+        let bytes = stream.fill_buf()?;
+        let length = bytes.len();
+        if length == 0 {
+            return Ok(received);
+        }
+        body.push(bytes).map_err(|_| bad("the response is too long"))?;
+        stream.consume(length);
+        received += length as u64;
+    }
 }
 
 fn bad(response: &'static str) -> io::Error {

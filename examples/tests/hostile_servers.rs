@@ -237,6 +237,40 @@ fn a_transport_of_ones_own_counts_dates_from_the_receipt() {
     }
 }
 
+#[test]
+fn a_transport_of_ones_own_says_what_a_proxy_did() {
+    let cases = [
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "responded with HTTP 407: it requires other credentials)",
+        ),
+        ("HTTP/1.1 401 Unauthorized\r\n\r\n", "responded with HTTP 401: it requires other credentials)"),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "responded with HTTP 502)"),
+        ("SSH-2.0-x\r\n\r\n", "responded with something that is not its protocol)"),
+        // What follows the empty line is read as TLS.
+        (
+            "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n",
+            "sso.invalid:443 does not speak TLS, but probably plain http)",
+        ),
+    ];
+    for (response, cause) in cases {
+        let (proxy, requests) = serve(move |_, mut stream| {
+            stream.write_all(response.as_bytes())?;
+            // It does not close the connection first: a reset could overtake the response.
+            io::copy(&mut stream, &mut io::sink()).map(|_| ())
+        });
+        let proxy_with_credentials = proxy.replace("://", "://alice:s3cret@");
+        let arguments = ["--json", "--base-url", "https://sso.invalid", "--client-id", "c", "--oauth-app", "a"];
+        let ended = Example::start_in("own_transport", &arguments, &[("HTTPS_PROXY", &proxy_with_credentials)]).end();
+        let (kind, line) = ended.error();
+        assert_eq!(kind, "not_sent", "{line}");
+        assert!(line.contains(cause) && !ended.stdout.contains("s3cret"), "{line}");
+        let request = requests.recv().unwrap();
+        assert!(request.starts_with("connect sso.invalid:443 http/1.1\r\n"), "{request}");
+        assert!(request.contains("\r\nproxy-authorization: basic ywxpy2u6cznjcmv0\r\n"), "{request}");
+    }
+}
+
 fn own_transport(base_url: &str) -> Ended {
     Example::start("own_transport", &["--json", "--base-url", base_url, "--client-id", "c", "--oauth-app", "a"]).end()
 }
