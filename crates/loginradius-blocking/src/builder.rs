@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::client::Client;
 use crate::transport::{Http, Transport};
+use crate::unmanaged;
 use crate::wire::{self, WireConnector};
 
 /// The settings of a [`Client`].
@@ -146,13 +147,16 @@ impl ClientBuilder {
     ///   so that a user's cookie goes out with the next user's login;
     /// - certificates: its TLS settings decide which are trusted. With `disable_verification` every certificate is, so
     ///   that anyone on the network can read the tokens;
+    /// - cryptography: it uses the crypto provider of its TLS settings, else the one that the program has installed, else
+    ///   ring, even if this crate's feature `aws-lc-rs` is on;
     /// - names: its resolver may take `localhost` for another machine;
     /// - connections: its pool limits them, and everything else that uses the agent shares them;
     /// - headers: it limits how long those of a response may be;
     /// - bytes: the limit of 1.5 MiB on the wire does not apply;
     /// - middleware: it sees whole requests, with their tokens and passwords, and may change them or send them twice.
     ///
-    /// [`build`](Self::build) refuses [`root_certificates`](Self::root_certificates) with it, and no other setting.
+    /// [`build`](Self::build) refuses [`root_certificates`](Self::root_certificates) with it, and no other setting. It
+    /// also refuses an agent that would have no crypto provider for an https address.
     pub fn unmanaged_agent(mut self, agent: Agent) -> Self {
         self.agent = Some(agent);
         self
@@ -189,7 +193,10 @@ impl ClientBuilder {
             ProxySource::Url(url) => Some(ProxySettings::all(url)?),
         };
         let http = match self.agent {
-            Some(agent) => Http::Unmanaged(agent, proxies),
+            Some(agent) => {
+                unmanaged::check_crypto_provider(&agent, self.app.service())?;
+                Http::Unmanaged(agent, proxies)
+            }
             None => {
                 let proxies = proxies.unwrap_or_else(environment);
                 Http::Managed(wire::agent(connector(&self.app, proxies, self.root_certificates.as_deref())?))

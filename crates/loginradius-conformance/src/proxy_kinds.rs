@@ -159,7 +159,7 @@ const FAILURES: [Failure; 13] = [
             let _ = peer.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
         }),
         is_expected: |fault| matches!(fault, ProxyFault::Responded(_) | ProxyFault::Refused(_)),
-        words: "check the proxy's rules and its log",
+        words: "and the proxy's rules and log",
     },
     Failure {
         name: "no HTTP",
@@ -196,14 +196,14 @@ const FAILURES: [Failure; 13] = [
         scheme: "http",
         act: None,
         is_expected: |fault| is_unconnected(fault, |why| matches!(why, ConnectFailure::Refused { .. })),
-        words: "check the proxy's address, or set another proxy",
+        words: "check the proxy's scheme, address and port",
     },
     Failure {
         name: "dead, for TLS",
         scheme: "https",
         act: None,
         is_expected: |fault| is_unconnected(fault, |why| matches!(why, ConnectFailure::Refused { .. })),
-        words: "check the proxy's address, or set another proxy",
+        words: "check the proxy's scheme, address and port",
     },
     Failure {
         name: "http, for TLS",
@@ -220,7 +220,7 @@ const FAILURES: [Failure; 13] = [
         scheme: "socks5",
         act: None,
         is_expected: |fault| is_unconnected(fault, |why| matches!(why, ConnectFailure::Refused { .. })),
-        words: "check the proxy's address, or set another proxy",
+        words: "check the proxy's scheme, address and port",
     },
     Failure {
         name: "http, for SOCKS",
@@ -266,7 +266,7 @@ const FAILURES: [Failure; 13] = [
             let _ = peer.send(&[5, 4, 0, 1, 0, 0, 0, 0, 0, 0]);
         }),
         is_expected: |fault| matches!(fault, ProxyFault::Refused(words) if words.contains("host unreachable")),
-        words: "check the proxy's rules and its log",
+        words: "and the proxy's rules and log",
     },
 ];
 

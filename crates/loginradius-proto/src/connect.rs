@@ -159,10 +159,12 @@ impl ConnectFailure {
             Self::Proxy { fault, .. } => match fault {
                 ProxyFault::Unconnected(failure) => match **failure {
                     Self::Certificate { ref fault, .. } => fault.advice(),
-                    _ => "check the proxy's address, or set another proxy",
+                    _ => "check the proxy's scheme, address and port, or set another proxy",
                 },
                 ProxyFault::CredentialsRefused(_) => "put the proxy's user name and password into its URL",
-                ProxyFault::Responded(_) | ProxyFault::Refused(_) => "check the proxy's rules and its log",
+                ProxyFault::Responded(_) | ProxyFault::Refused(_) => {
+                    "check the host's name, the user name and password in the proxy's URL, and the proxy's rules and log"
+                }
                 ProxyFault::NotAProxy => "check the proxy's scheme, address and port",
             },
         }
@@ -174,9 +176,12 @@ impl CertificateFault {
         match self {
             Self::Expired { .. } => "set this machine's clock if it is wrong, else have the certificate renewed",
             Self::NotYetValid { .. } => "set this machine's clock if it is wrong, else wait until then",
-            Self::SelfSigned => "trust it as a root certificate, or check for a proxy that replaces it",
+            Self::SelfSigned => {
+                "trust it as a root certificate (`SSL_CERT_FILE` or the client's settings), or check for a proxy that replaces it"
+            }
             Self::UnknownIssuer => {
-                "trust the issuer's root certificate, or check for a proxy that replaces certificates"
+                "trust the issuer's root certificate (`SSL_CERT_FILE` or the client's settings), or check for a proxy that \
+                 replaces certificates"
             }
             Self::WrongHost => "check the base URL, or have a certificate issued for that host",
             Self::Revoked | Self::Unusable => "have the server's certificate replaced",

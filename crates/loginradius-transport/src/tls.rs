@@ -74,7 +74,7 @@ fn choose(
         (None, Some(make)) => Ok(Arc::new(make())),
         (None, None) => Err(Error::configuration(
             "TLS cannot be used, this program has no crypto provider: turn on the feature `ring` or `aws-lc-rs` of \
-             `loginradius-transport`, or install a provider with rustls's `CryptoProvider::install_default`",
+             `loginradius-blocking` or `loginradius-transport`, or install a provider with rustls's `CryptoProvider::install_default`",
         )),
     }
 }
