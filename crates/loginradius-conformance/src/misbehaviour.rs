@@ -12,7 +12,8 @@ use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::faults::Fault;
 use crate::operations::{Operation, app, success};
-use crate::server::{Server, json, response};
+use crate::server::{Server, json, read_request, response};
+use crate::tls::Tls;
 
 /// Starts a server with this fault at every request.
 fn misbehaving(fault: Fault, elsewhere: &str) -> Server {
@@ -364,6 +365,39 @@ fn bytes_after_a_response_are_not_the_next_response<A: Adapter>() {
     (operation.call)(&client).unwrap();
 }
 
+/// TLS decrypts whole records, so what follows a response may be held where the socket no longer shows it. The lengths are
+/// those of buffers, at which a reader has the response without a byte of what follows.
+fn bytes_after_a_response_within_tls_are_not_the_next_response<A: Adapter>() {
+    let tls = Tls::of(&["127.0.0.1"]);
+    for length in [1 << 10, 4 << 10, 8 << 10, 15 << 10] {
+        let mut first = (0..).map(|blanks| json("200 OK", &(success() + &" ".repeat(blanks))));
+        let mut first = first.find(|response| response.len() >= length).unwrap();
+        first.extend(json("403 Forbidden", r#"{"error":"access_denied"}"#));
+        let server = tls.serve(move |stream, peer| {
+            while let Some(request) = read_request(stream, peer.number()) {
+                peer.record(request);
+                let sent = match peer.number() {
+                    1 => stream.write_all(&first),
+                    _ => stream.write_all(&json("200 OK", &success())),
+                };
+                if sent.is_err() {
+                    break;
+                }
+            }
+        });
+        let settings = Settings { root_certificates: Some(tls.root.clone()), ..Settings::default() };
+        let client = A::new(app(&server.https_url()), &settings).unwrap();
+        let operation = Operation::<A>::jwt();
+        (operation.call)(&client).unwrap();
+        client.idle(Duration::from_millis(20));
+        // The second request may be lost with the connection.
+        if let Err(error) = (operation.call)(&client) {
+            assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{length}: {error:?}");
+        }
+        (operation.call)(&client).unwrap_or_else(|error| panic!("{length}: {error:?}"));
+    }
+}
+
 fn error_bodies_are_read_at_every_status<A: Adapter>() {
     let next = Arc::new(Mutex::new(Vec::new()));
     let current = Arc::clone(&next);
@@ -592,6 +626,7 @@ cases!(($) misbehaviour misbehaviour_cases {
     interim_responses_are_skipped,
     a_body_may_end_with_the_connection,
     bytes_after_a_response_are_not_the_next_response,
+    bytes_after_a_response_within_tls_are_not_the_next_response,
     error_bodies_are_read_at_every_status,
     a_refused_request_is_not_retried,
     retry_after_is_read,

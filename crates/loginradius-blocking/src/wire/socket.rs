@@ -96,7 +96,15 @@ impl Stream {
 
     /// Returns whether it is open, and the server has sent nothing that was not read.
     pub(super) fn is_idle(&mut self) -> bool {
-        self.socket().is_idle()
+        match self {
+            Self::Plain(socket) => socket.is_idle(),
+            // What rustls has decrypted no longer shows on the socket.
+            Self::Tls(tls) => {
+                let state = tls.conn.process_new_packets();
+                state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
+                    && tls.sock.is_idle()
+            }
+        }
     }
 
     pub(super) fn is_tls(&self) -> bool {
