@@ -34,9 +34,8 @@ pub(super) fn connect(stream: &mut Stream, proxy: &Proxy, to: Peer<'_>) -> Resul
     // It may repeat the credentials.
     let mut response = Zeroizing::new(Vec::new());
     let mut chunk = Zeroizing::new([0; 1024]);
+    let mut has_ended = false;
     loop {
-        let count = stream.read(&mut chunk[..]).map_err(interrupted)?;
-        append(&mut response, chunk.get(..count).unwrap_or_default());
         let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
         let mut head = httparse::Response::new(&mut lines);
         match head.parse(&response) {
@@ -55,7 +54,11 @@ pub(super) fn connect(stream: &mut Stream, proxy: &Proxy, to: Peer<'_>) -> Resul
                     _ => return Err(ProxyFault::NotAProxy),
                 }
             }
-            Ok(httparse::Status::Partial) if count > 0 && response.len() < MAX_RESPONSE => {}
+            Ok(httparse::Status::Partial) if !has_ended && response.len() < MAX_RESPONSE => {
+                let count = stream.read(&mut chunk[..]).map_err(interrupted)?;
+                append(&mut response, chunk.get(..count).unwrap_or_default());
+                has_ended = count == 0;
+            }
             Ok(httparse::Status::Partial) if response.is_empty() => {
                 return Err(ProxyFault::Refused("it closed the connection".to_owned()));
             }
@@ -200,6 +203,16 @@ mod tests {
     /// Starts a proxy that sends these pieces, one after each message that it gets; then it closes the connection. Returns
     /// what `ask` made of it, and what it was sent.
     fn with_proxy<T>(url: &str, pieces: &[&[u8]], ask: impl FnOnce(&mut Stream, &Proxy) -> T) -> (T, Vec<u8>) {
+        with_proxy_that(drop, url, pieces, ask)
+    }
+
+    /// As [`with_proxy`], but what it does with the connection at last is up to `end`.
+    fn with_proxy_that<T>(
+        end: fn(TcpStream),
+        url: &str,
+        pieces: &[&[u8]],
+        ask: impl FnOnce(&mut Stream, &Proxy) -> T,
+    ) -> (T, Vec<u8>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.to_vec()).collect();
@@ -212,6 +225,7 @@ mod tests {
                 received.extend_from_slice(&message[..count]);
                 stream.write_all(&piece).unwrap();
             }
+            end(stream);
             received
         });
         let settings = loginradius_proto::proxy::ProxySettings::all(url).unwrap();
@@ -253,6 +267,24 @@ mod tests {
         ];
         for (response, expected) in rows {
             assert_eq!(with_proxy("http://p", &[response], ask).0, expected, "{}", String::from_utf8_lossy(response));
+        }
+    }
+
+    /// A proxy keeps the connection open, so nothing more comes that would have the rest looked at.
+    #[test]
+    fn interim_responses_of_a_proxy_cost_no_time() {
+        let wait = |mut stream: TcpStream| drop(stream.read(&mut [0]));
+        let ask = |stream: &mut Stream, proxy: &Proxy| connect(stream, proxy, TO);
+        for (response, expected) in [
+            (&b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"[..], Ok(())),
+            (
+                b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 No\r\n\r\n",
+                Err(ProxyFault::Responded(StatusCode::FORBIDDEN)),
+            ),
+        ] {
+            let start = Instant::now();
+            assert_eq!(with_proxy_that(wait, "http://p", &[response], ask).0, expected);
+            assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         }
     }
 
