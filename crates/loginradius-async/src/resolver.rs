@@ -1,8 +1,9 @@
 //! Resolves names to addresses.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use loginradius_transport::localhost;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Resolves names as the operating system does, except `localhost`, which is this machine (RFC 6761, section 6.3).
@@ -11,8 +12,8 @@ pub(crate) struct Resolver;
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let addresses = if is_localhost(name.as_str()) {
-                vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
+            let addresses = if let Some(addresses) = localhost(name.as_str()) {
+                addresses.to_vec()
             } else {
                 let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
                 in_two_families(found.map(|address| address.ip()).collect())
@@ -25,12 +26,7 @@ impl Resolve for Resolver {
     }
 }
 
-fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost")
-}
-
-/// Adds the IPv4 addresses a second time as IPv6, so that hyper tries two at a time and a dead one costs little.
+/// Lets hyper try two IPv4 addresses at a time, so that a dead one costs little.
 ///
 /// hyper tries the addresses of one family one after the other, each for its share of the connect timeout. After 300 ms
 /// it also tries those of the other family. An IPv4 address can be written in IPv6 (RFC 4291, section 2.5.5.2), so the
@@ -100,15 +96,6 @@ mod tests {
             let start = Instant::now();
             client.build().unwrap().get(format!("http://acme.example:{port}/")).send().await.unwrap();
             assert!(start.elapsed() < Duration::from_secs(1), "{order:?}: {:?}", start.elapsed());
-        }
-    }
-
-    #[test]
-    fn localhost_is_this_machine() {
-        for (name, is) in
-            [("localhost", true), ("LOCALHOST.", true), ("app.localhost", true), ("localhost.example", false)]
-        {
-            assert_eq!(is_localhost(name), is, "{name}");
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::operations::{Operation, app, success};
 use crate::server::{BlackHole, Server, json};
+use crate::tls::Tls;
 
 /// RFC 8305 gives an address 250 ms before the next one is tried as well.
 const SOON: Duration = Duration::from_secs(1);
@@ -35,6 +36,16 @@ fn a_dead_address_of_localhost_costs_a_fraction_of_a_second<A: Adapter>() {
     }
 }
 
+/// RFC 6761, section 6.3; not every system's resolver knows.
+fn a_name_below_localhost_is_this_machine<A: Adapter>() {
+    let tls = Tls::of(&["app.localhost"]);
+    let server = tls.server();
+    let settings = Settings { root_certificates: Some(tls.root.clone()), ..Settings::default() };
+    let client = A::new(app(&server.https_url().replace("127.0.0.1", "app.localhost")), &settings).unwrap();
+    (Operation::<A>::jwt().call)(&client).unwrap();
+}
+
 cases!(($) names names_cases {
     a_dead_address_of_localhost_costs_a_fraction_of_a_second,
+    a_name_below_localhost_is_this_machine,
 });

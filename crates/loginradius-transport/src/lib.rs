@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | find the proxy of a request | [`ProxySettings`](loginradius_proto::proxy::ProxySettings) of the core |
 //! | choose which servers are trusted | [`Roots`] |
+//! | find the addresses of this machine's names | [`localhost`] |
 //! | connect with TLS | [`client_config`] |
 //! | say why a handshake failed | [`tls_failure`] |
 //! | add a response's `Date`, and decode its body | [`receive`] |
@@ -85,6 +86,7 @@ mod der;
 mod failure;
 mod gzip;
 mod inflate;
+mod localhost;
 mod receive;
 mod roots;
 mod tls;
@@ -93,6 +95,7 @@ mod verifier;
 pub use rustls;
 
 pub use failure::tls_failure;
+pub use localhost::localhost;
 pub use receive::receive;
 pub use roots::Roots;
 pub use tls::client_config;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::ConnectFailure;
+use loginradius_transport::localhost;
 
 /// How long an address may take before the next one is tried as well (RFC 8305, section 5, "Connection Attempt Delay").
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -27,11 +28,14 @@ impl Peer<'_> {
         self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(self.host)
     }
 
-    /// Resolves the host, and returns its addresses in the order in which to try them. That takes a thread, because the
-    /// system's lookup cannot be stopped.
+    /// Resolves the host, and returns its addresses in the order in which to try them: those of the operating system,
+    /// except for `localhost`. That takes a thread, because the system's lookup cannot be stopped.
     pub(super) fn addresses(&self, deadline: Instant) -> Result<Vec<SocketAddr>, ConnectFailure> {
         if let Ok(address) = self.bare_host().parse::<IpAddr>() {
             return Ok(vec![(address, self.port).into()]);
+        }
+        if let Some(addresses) = localhost(self.host) {
+            return Ok(addresses.map(|address| (address, self.port).into()).to_vec());
         }
         let not_found = || ConnectFailure::NameNotFound { host: self.host.to_owned() };
         let (sender, receiver) = mpsc::sync_channel(1);
