@@ -26,7 +26,7 @@ use loginradius_proto::{
 };
 use loginradius_transport::rustls::pki_types::ServerName;
 use loginradius_transport::rustls::{ClientConnection, StreamOwned};
-use loginradius_transport::{Roots, client_config, tls_failure};
+use loginradius_transport::{Roots, client_config, handshake_failure};
 
 /// Sign in a device at LoginRadius over a transport of your own.
 #[derive(Parser)]
@@ -103,7 +103,7 @@ fn connect(request: &Request<Body>, deadline: Instant) -> std::result::Result<Bo
     let mut tls = ClientConnection::new(config, name).map_err(Error::not_sent)?;
     if let Err(error) = tls.complete_io(&mut stream) {
         let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
-        let failure = tls_error.and_then(|error| tls_failure(error, host, &format!("{host}:{port}")));
+        let failure = tls_error.map(|error| handshake_failure(error, host, &format!("{host}:{port}")));
         return Err(failure.map_or_else(|| Error::not_sent(error), Error::not_connected));
     }
     Ok(Box::new(StreamOwned::new(tls, stream)))

@@ -7,7 +7,7 @@ use std::iter;
 use http::StatusCode;
 use loginradius_proto::proxy::Proxy;
 use loginradius_proto::{ConnectFailure, Error, ProxyFault};
-use loginradius_transport::{rustls, tls_failure};
+use loginradius_transport::{handshake_failure, rustls};
 
 use crate::route::Peer;
 
@@ -47,7 +47,7 @@ fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<C
         return Some(ConnectFailure::NameNotFound { host: peer.host.clone() });
     }
     if let Some(error) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return tls_failure(error, &peer.host, &address);
+        return Some(handshake_failure(error, &peer.host, &address));
     }
     if error.is_timeout() {
         return Some(ConnectFailure::TimedOut { address });

@@ -111,6 +111,44 @@ fn plain_http_at_an_https_address_is_named_and_tried_once<A: Adapter>() {
     }
 }
 
+/// A server that requires a certificate of the client's, or does not know its authority, says so by an alert.
+fn a_refusal_in_the_handshake_is_named_and_tried_once<A: Adapter>() {
+    let alert = |number| vec![21, 3, 3, 0, 2, 2, number];
+    for (name, bytes) in [
+        ("unexpected message", alert(10)),
+        ("bad certificate", alert(42)),
+        ("unknown authority", alert(48)),
+        ("access denied", alert(49)),
+        ("a message that is none", b"\x16\x03\x03\x00\x04\x02\x00\x00\x00".to_vec()),
+        ("a record that is too long", [b"\x16\x03\x03\xff\xff".to_vec(), vec![b'x'; 1 << 16]].concat()),
+    ] {
+        let server = Server::start(move |peer| {
+            let _ = peer.stream().read(&mut [0; 4096]);
+            let _ = peer.send(&bytes);
+            peer.wait();
+        });
+        let client = A::new(app(&server.https_url()), &Settings::attempts(4)).unwrap();
+        let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+        let address = server.url().replace("http://", "");
+        check_permanent(name, &error, &["no TLS with", &address, "check the server's TLS settings"]);
+        assert!(matches!(error.connect_failure(), Some(ConnectFailure::TlsRefused { .. })), "{name}: {error:?}");
+        assert_eq!(server.connections(), 1, "{name}: tried again");
+    }
+}
+
+/// By an alert that says nothing of the client: `internal_error`.
+fn a_server_that_gives_up_in_the_handshake_is_tried_again<A: Adapter>() {
+    let server = Server::start(|peer| {
+        let _ = peer.stream().read(&mut [0; 4096]);
+        let _ = peer.send(&[21, 3, 3, 0, 2, 2, 80]);
+        peer.wait();
+    });
+    let client = A::new(app(&server.https_url()), &Settings::attempts(3)).unwrap();
+    let error = (Operation::<A>::refresh().call)(&client).unwrap_err();
+    assert_eq!((error.kind(), server.connections()), (ErrorKind::NotSent, 3), "{error:?}");
+    assert!(matches!(error.connect_failure(), Some(ConnectFailure::Interrupted { .. })), "{error:?}");
+}
+
 /// `SSL_CERT_FILE` stands for the system here, as it does for OpenSSL.
 fn the_systems_roots_are_trusted<A: Adapter>() {
     if let Some(url) = child::argument() {
@@ -151,6 +189,8 @@ fn plain_http_on_this_machine_needs_no_certificates<A: Adapter>() {
 cases!(($) certificates certificates_cases {
     every_fault_is_named_and_tried_once,
     plain_http_at_an_https_address_is_named_and_tried_once,
+    a_refusal_in_the_handshake_is_named_and_tried_once,
+    a_server_that_gives_up_in_the_handshake_is_tried_again,
     the_systems_roots_are_trusted,
     plain_http_on_this_machine_needs_no_certificates,
 });

@@ -63,6 +63,38 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
     })
 }
 
+/// Returns why a handshake failed, as [`tls_failure`] does, and something for every other error as well.
+///
+/// Pass it errors of the handshake alone. What is a refusal is permanent; an alert by which the server gives up for a
+/// reason of its own is an interruption, after which the next attempt may succeed.
+///
+/// ```
+/// use loginradius_transport::handshake_failure;
+/// use loginradius_transport::rustls::{AlertDescription, Error};
+///
+/// let error = Error::AlertReceived(AlertDescription::UnknownCA);
+/// let failure = handshake_failure(&error, "sso.example.com", "10.0.0.1:443");
+/// assert_eq!(failure.to_string(), "no TLS with 10.0.0.1:443: received fatal alert: UnknownCA");
+/// assert!(failure.is_permanent());
+///
+/// let error = Error::AlertReceived(AlertDescription::InternalError);
+/// let failure = handshake_failure(&error, "sso.example.com", "10.0.0.1:443");
+/// assert_eq!(failure.to_string(), "10.0.0.1:443 ended the connection before TLS was set up");
+/// assert!(!failure.is_permanent());
+/// ```
+#[must_use]
+pub fn handshake_failure(error: &Error, host: &str, address: &str) -> ConnectFailure {
+    let address = || address.to_owned();
+    match error {
+        // RFC 8446, section 6: none of these is about the client's messages.
+        Error::AlertReceived(Alert::CloseNotify | Alert::UserCanceled | Alert::InternalError) => {
+            ConnectFailure::Interrupted { address: address() }
+        }
+        error => tls_failure(error, host, &address())
+            .unwrap_or_else(|| ConnectFailure::TlsRefused { address: address(), problem: error.to_string() }),
+    }
+}
+
 fn certificate_fault(error: &CertificateError) -> CertificateFault {
     use CertificateError as E;
     match error {

@@ -11,7 +11,7 @@
 //! | choose which servers are trusted | [`Roots`] |
 //! | find the addresses of this machine's names | [`localhost`] |
 //! | connect with TLS | [`client_config`] |
-//! | say why a handshake failed | [`tls_failure`] |
+//! | say why a handshake failed | [`handshake_failure`], [`tls_failure`] |
 //! | add a response's `Date`, and decode its body | [`receive`] |
 //!
 //! It opens no socket, and writes no log.
@@ -27,7 +27,7 @@
 //! use std::sync::Arc;
 //! use loginradius_proto::{ConnectFailure, Error};
 //! use loginradius_transport::rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
-//! use loginradius_transport::{Roots, client_config, tls_failure};
+//! use loginradius_transport::{Roots, client_config, handshake_failure};
 //!
 //! type Connection = StreamOwned<ClientConnection, TcpStream>;
 //!
@@ -38,7 +38,7 @@
 //!     let mut connection = StreamOwned::new(tls, stream);
 //!     if let Err(error) = connection.conn.complete_io(&mut connection.sock) {
 //!         let tls_error = error.get_ref().and_then(|error| error.downcast_ref());
-//!         let failure = tls_error.and_then(|error| tls_failure(error, host, address));
+//!         let failure = tls_error.map(|error| handshake_failure(error, host, address));
 //!         return Err(failure.map_or_else(|| Error::not_sent(error), Error::not_connected));
 //!     }
 //!     Ok(connection)
@@ -94,7 +94,7 @@ mod verifier;
 
 pub use rustls;
 
-pub use failure::tls_failure;
+pub use failure::{handshake_failure, tls_failure};
 pub use localhost::localhost;
 pub use receive::receive;
 pub use roots::Roots;

@@ -8,9 +8,9 @@ use std::time::Instant;
 use http::Uri;
 use loginradius_proto::proxy::{Proxy, ProxyScheme, ProxySettings};
 use loginradius_proto::{ConnectFailure, Error, ProxyFault};
+use loginradius_transport::handshake_failure;
 use loginradius_transport::rustls::pki_types::ServerName;
 use loginradius_transport::rustls::{self, ClientConfig, ClientConnection, StreamOwned};
-use loginradius_transport::tls_failure;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
@@ -89,15 +89,12 @@ impl WireConnector {
         };
         let connection = match ClientConnection::new(config, name) {
             Ok(connection) => connection,
-            Err(error) => {
-                return Ok(Err(tls_failure(&error, to.host, &to.to_string())
-                    .unwrap_or_else(|| refused("rustls refused the TLS settings"))));
-            }
+            Err(error) => return Ok(Err(handshake_failure(&error, to.host, &to.to_string()))),
         };
         let mut tls = StreamOwned::new(connection, stream);
         while tls.conn.is_handshaking() {
             if let Err(error) = tls.conn.complete_io(&mut tls.sock) {
-                return Ok(Err(handshake_failure(&error, to)));
+                return Ok(Err(interruption(&error, to)));
             }
         }
         Ok(Ok(Stream::Tls(Box::new(tls))))
@@ -108,11 +105,10 @@ fn tcp(to: Peer<'_>, deadline: Instant) -> Result<Socket, ConnectFailure> {
     Socket::new(to.connect(deadline)?, deadline).map_err(|_| ConnectFailure::Refused { address: to.to_string() })
 }
 
-fn handshake_failure(error: &io::Error, to: Peer<'_>) -> ConnectFailure {
+fn interruption(error: &io::Error, to: Peer<'_>) -> ConnectFailure {
     let address = to.to_string();
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return tls_failure(error, to.host, &address)
-            .unwrap_or(ConnectFailure::TlsRefused { address, problem: error.to_string() });
+        return handshake_failure(error, to.host, &address);
     }
     match error.kind() {
         io::ErrorKind::TimedOut => ConnectFailure::TimedOut { address },

@@ -9,7 +9,7 @@ use loginradius_transport::rustls::version::TLS13;
 use loginradius_transport::rustls::{
     self, AlertDescription, ClientConnection, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved, RootCertStore,
 };
-use loginradius_transport::tls_failure;
+use loginradius_transport::{handshake_failure, tls_failure};
 
 use crate::pki::{HOST, Identity, authority, client, connect, receive, roots, server_params};
 
@@ -94,6 +94,27 @@ fn only_alerts_that_respond_to_the_first_message_are_read() {
         let expected = problems.iter().find(|(known, _)| *known == number).and_then(|(_, problem)| refused(problem));
         let alert = AlertDescription::from(number);
         assert_eq!(read(&Error::AlertReceived(alert)), expected, "{alert:?}");
+    }
+}
+
+/// In the handshake every error is one of the connection, and none is left open.
+#[test]
+fn a_handshake_that_fails_is_named_whatever_the_error() {
+    let failure = |error: &Error| handshake_failure(error, HOST, ADDRESS);
+    for number in 0..=u8::MAX {
+        let error = Error::AlertReceived(AlertDescription::from(number));
+        let expected = match number {
+            0 | 80 | 90 => Some(ConnectFailure::Interrupted { address: ADDRESS.to_owned() }),
+            _ => read(&error).or_else(|| refused(&error.to_string())),
+        };
+        assert_eq!(Some(failure(&error)), expected, "{error:?}");
+    }
+    for error in [
+        Error::InvalidMessage(InvalidMessage::MessageTooLarge),
+        Error::PeerMisbehaved(PeerMisbehaved::TooManyKeyUpdateRequests),
+        Error::DecryptError,
+    ] {
+        assert_eq!(Some(failure(&error)), refused(&error.to_string()));
     }
 }
 
