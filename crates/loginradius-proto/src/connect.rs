@@ -106,7 +106,10 @@ pub enum CertificateFault {
     /// Its issuer has revoked it.
     Revoked,
     /// It was refused for any other reason.
-    Unusable,
+    Unusable {
+        /// What is wrong with it, such as `"it is not for servers"`.
+        problem: String,
+    },
 }
 
 /// What a proxy did instead of connecting ([`ConnectFailure::Proxy`]).
@@ -177,14 +180,15 @@ impl CertificateFault {
             Self::Expired { .. } => "set this machine's clock if it is wrong, else have the certificate renewed",
             Self::NotYetValid { .. } => "set this machine's clock if it is wrong, else wait until then",
             Self::SelfSigned => {
-                "trust it as a root certificate (`SSL_CERT_FILE` or the client's settings), or check for a proxy that replaces it"
+                "trust it as a root certificate (`SSL_CERT_FILE` or the client's settings), or check for a proxy that \
+                 replaces it"
             }
             Self::UnknownIssuer => {
                 "trust the issuer's root certificate (`SSL_CERT_FILE` or the client's settings), or check for a proxy that \
                  replaces certificates"
             }
             Self::WrongHost => "check the base URL, or have a certificate issued for that host",
-            Self::Revoked | Self::Unusable => "have the server's certificate replaced",
+            Self::Revoked | Self::Unusable { .. } => "have the server's certificate replaced",
         }
     }
 }
@@ -243,7 +247,7 @@ impl fmt::Display for CertificateFault {
             Self::UnknownIssuer => f.write_str("has an issuer that is not trusted"),
             Self::WrongHost => f.write_str("is for another host"),
             Self::Revoked => f.write_str("has been revoked"),
-            Self::Unusable => f.write_str("was refused"),
+            Self::Unusable { problem } => write!(f, "cannot be used: {problem}"),
         }
     }
 }
@@ -324,7 +328,11 @@ mod tests {
             (certificate(CertificateFault::UnknownIssuer), true, "has an issuer that is not trusted"),
             (certificate(CertificateFault::WrongHost), true, "is for another host"),
             (certificate(CertificateFault::Revoked), true, "has been revoked"),
-            (certificate(CertificateFault::Unusable), true, "was refused"),
+            (
+                certificate(CertificateFault::Unusable { problem: "it is not for servers".to_owned() }),
+                true,
+                "(the certificate of sso.example.com cannot be used: it is not for servers)",
+            ),
             (
                 proxy(ProxyFault::Unconnected(Box::new(ConnectFailure::Refused { address: address() }))),
                 false,

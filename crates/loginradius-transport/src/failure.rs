@@ -6,7 +6,7 @@ use loginradius_proto::{CertificateFault, ConnectFailure};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription as Alert, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use crate::verifier::SelfSigned;
+use crate::verifier::{CA_USED_AS_END_ENTITY, SelfSigned};
 
 /// Returns why a TLS handshake failed; `None` if rustls's error may also mean that the connection broke.
 ///
@@ -109,8 +109,41 @@ fn certificate_fault(error: &CertificateError) -> CertificateFault {
         E::UnknownIssuer => CertificateFault::UnknownIssuer,
         E::NotValidForName | E::NotValidForNameContext { .. } => CertificateFault::WrongHost,
         E::Revoked => CertificateFault::Revoked,
-        E::Other(error) if error.0.is::<SelfSigned>() => CertificateFault::SelfSigned,
-        _ => CertificateFault::Unusable,
+        E::Other(error) => match error.0.downcast_ref() {
+            Some(SelfSigned { is_authority: false }) => CertificateFault::SelfSigned,
+            // As a root, it would be refused for the same reason.
+            Some(SelfSigned { is_authority: true }) => {
+                unusable("it is self-signed, and that of an authority (CA:TRUE) and not of a server")
+            }
+            None => unusable(webpki_problem(&error.to_string())),
+        },
+        E::BadEncoding => unusable("it cannot be read"),
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => unusable("it is not for servers"),
+        E::UnhandledCriticalExtension => unusable("it has a critical extension that is unknown here"),
+        E::BadSignature
+        | E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            unusable("a signature by its key or by its issuer's is not accepted")
+        }
+        E::UnknownRevocationStatus | E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => {
+            unusable("whether it was revoked is not known")
+        }
+        _ => unusable("rustls refuses it"),
+    }
+}
+
+fn unusable(problem: &str) -> CertificateFault {
+    CertificateFault::Unusable { problem: problem.to_owned() }
+}
+
+/// Reads the name of webpki's error, which rustls passes on without its type.
+fn webpki_problem(name: &str) -> &'static str {
+    match name {
+        CA_USED_AS_END_ENTITY => "it is that of an authority (CA:TRUE) and not of a server",
+        "EndEntityUsedAsCa" => "its issuer is no authority (CA:FALSE)",
+        "NameConstraintViolation" => "its issuer may not issue certificates for that host",
+        "PathLenConstraintViolated" => "its issuer may not be below another authority",
+        _ => "rustls refuses it",
     }
 }
 

@@ -31,7 +31,8 @@ impl Verifier {
         use CertificateError::{Other, UnknownIssuer};
         let has_no_issuer = matches!(refusal, UnknownIssuer) || is_signed_by_another(&refusal);
         if (has_no_issuer || matches!(refusal, Other(_))) && self.is_self_signed(certificate, now) {
-            Other(OtherError(Arc::new(SelfSigned)))
+            let is_authority = matches!(&refusal, Other(error) if error.0.to_string() == CA_USED_AS_END_ENTITY);
+            Other(OtherError(Arc::new(SelfSigned { is_authority })))
         } else if has_no_issuer {
             UnknownIssuer
         } else {
@@ -104,9 +105,15 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// The name of webpki's error, which rustls passes on without its type.
+pub(crate) const CA_USED_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
+
 /// What [`Verifier`] puts into [`CertificateError::Other`], since rustls has no such refusal.
 #[derive(Debug)]
-pub(crate) struct SelfSigned;
+pub(crate) struct SelfSigned {
+    /// Whether it is that of an authority, which rustls accepts of no server.
+    pub(crate) is_authority: bool,
+}
 
 impl fmt::Display for SelfSigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

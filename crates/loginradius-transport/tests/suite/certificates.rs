@@ -8,7 +8,9 @@ use loginradius_transport::rustls::pki_types::UnixTime;
 use loginradius_transport::rustls::time_provider::TimeProvider;
 use loginradius_transport::rustls::{self, ALL_VERSIONS, CertificateError, ClientConfig};
 use loginradius_transport::{Roots, tls_failure};
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
+use rcgen::{
+    CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, KeyPair, NameConstraints, SanType, date_time_ymd,
+};
 
 use crate::pki::{Authority, HOST, Identity, authority, authority_params, client, connect, roots, server_params};
 
@@ -43,12 +45,16 @@ fn fault(mut client: ClientConfig, server: &Identity) -> Option<CertificateFault
     Some(fault)
 }
 
+fn unusable(problem: &str) -> CertificateFault {
+    CertificateFault::Unusable { problem: problem.to_owned() }
+}
+
 /// A server, the fault that is found if its issuer (or itself, if it is self-signed) is a root, and the fault
 /// otherwise.
 type Case = (&'static str, Identity, Option<CertificateFault>, CertificateFault);
 
 fn cases(issuer: &Authority) -> Vec<Case> {
-    use CertificateFault::{Expired, NotYetValid, SelfSigned, UnknownIssuer, Unusable, WrongHost};
+    use CertificateFault::{Expired, NotYetValid, SelfSigned, UnknownIssuer, WrongHost};
     type Change = fn(&mut CertificateParams);
     let params = |change: Change| {
         let mut params = server_params();
@@ -73,6 +79,20 @@ fn cases(issuer: &Authority) -> Vec<Case> {
 
     let expired = Expired { ended: Some(date_time_ymd(2029, 6, 1).into()), clock: now() };
     let not_yet_valid = NotYetValid { begins: Some(date_time_ymd(2030, 6, 1).into()), clock: now() };
+    let not_for_servers = unusable("it is not for servers");
+    let authoritys = unusable("it is that of an authority (CA:TRUE) and not of a server");
+    let self_signed_authoritys = unusable("it is self-signed, and that of an authority (CA:TRUE) and not of a server");
+    let no_authority = unusable("its issuer is no authority (CA:FALSE)");
+    let server = Authority::signed_by(params(same), KeyPair::generate().unwrap(), issuer).unwrap();
+    let by_a_server = Identity::issued_by(&server, &params(same)).with_chain(&[&server]);
+    let outside = unusable("its issuer may not issue certificates for that host");
+    let mut limited = authority_params("the limited");
+    limited.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("example.org".to_owned())],
+        excluded_subtrees: vec![],
+    });
+    let limited = Authority::signed_by(limited, KeyPair::generate().unwrap(), issuer).unwrap();
+    let by_the_limited = Identity::issued_by(&limited, &params(same)).with_chain(&[&limited]);
     vec![
         ("good", issued(same), None, UnknownIssuer),
         ("good, by wildcard", issued(wildcard), None, UnknownIssuer),
@@ -83,10 +103,13 @@ fn cases(issuer: &Authority) -> Vec<Case> {
         ("expired", issued(past), Some(expired.clone()), expired.clone()),
         ("not yet valid", issued(future), Some(not_yet_valid.clone()), not_yet_valid),
         ("of another host", issued(of_another), Some(WrongHost), UnknownIssuer),
-        ("for clients", issued(for_clients), Some(Unusable), Unusable),
-        ("of an authority", issued(of_authority), Some(Unusable), Unusable),
+        ("for clients", issued(for_clients), Some(not_for_servers.clone()), not_for_servers),
+        ("of an authority", issued(of_authority), Some(authoritys.clone()), authoritys.clone()),
+        ("of a server's", by_a_server, Some(no_authority.clone()), no_authority),
+        ("of an authority for other hosts", by_the_limited, Some(outside), UnknownIssuer),
         ("self-signed", self_signed(same), None, SelfSigned),
-        ("self-signed, of an authority", self_signed(of_authority), Some(Unusable), SelfSigned),
+        // Its line must not say to trust it: as a root, it is refused as well.
+        ("self-signed, of an authority", self_signed(of_authority), Some(authoritys), self_signed_authoritys),
         ("self-signed, of another host", self_signed(of_another), Some(WrongHost), SelfSigned),
         ("self-signed, expired", self_signed(past), Some(expired.clone()), expired),
     ]
@@ -131,7 +154,7 @@ fn a_wrong_clock_shows_in_both_times() {
 /// TLS settings that `client_config` did not make have other refusals.
 #[test]
 fn every_refusal_of_rustls_is_read() {
-    use CertificateFault::{Expired, NotYetValid, Revoked, UnknownIssuer, Unusable, WrongHost};
+    use CertificateFault::{Expired, NotYetValid, Revoked, UnknownIssuer, WrongHost};
     let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let expected = HOST.try_into().unwrap();
@@ -144,14 +167,14 @@ fn every_refusal_of_rustls_is_read() {
         (CertificateError::NotValidForName, WrongHost),
         (CertificateError::NotValidForNameContext { expected, presented: vec![] }, WrongHost),
         (CertificateError::Revoked, Revoked),
-        (CertificateError::BadEncoding, Unusable),
-        (CertificateError::BadSignature, Unusable),
-        (CertificateError::UnhandledCriticalExtension, Unusable),
-        (CertificateError::UnknownRevocationStatus, Unusable),
-        (CertificateError::ExpiredRevocationList, Unusable),
-        (CertificateError::InvalidPurpose, Unusable),
-        (CertificateError::ApplicationVerificationFailure, Unusable),
-        (CertificateError::Other(other), Unusable),
+        (CertificateError::BadEncoding, unusable("it cannot be read")),
+        (CertificateError::BadSignature, unusable("a signature by its key or by its issuer's is not accepted")),
+        (CertificateError::UnhandledCriticalExtension, unusable("it has a critical extension that is unknown here")),
+        (CertificateError::UnknownRevocationStatus, unusable("whether it was revoked is not known")),
+        (CertificateError::ExpiredRevocationList, unusable("whether it was revoked is not known")),
+        (CertificateError::InvalidPurpose, unusable("it is not for servers")),
+        (CertificateError::ApplicationVerificationFailure, unusable("rustls refuses it")),
+        (CertificateError::Other(other), unusable("rustls refuses it")),
     ];
     let read = |error| match tls_failure(&rustls::Error::InvalidCertificate(error), HOST, ADDRESS) {
         Some(ConnectFailure::Certificate { fault, .. }) => fault,
