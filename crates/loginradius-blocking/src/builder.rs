@@ -153,6 +153,7 @@ impl ClientBuilder {
     /// - connections: its pool limits them, and everything else that uses the agent shares them;
     /// - headers: it limits how long those of a response may be;
     /// - bytes: the limit of 1.5 MiB on the wire does not apply;
+    /// - bodies without a length: ureq takes one that a broken connection cuts short for a whole one;
     /// - middleware: it sees whole requests, with their tokens and passwords, and may change them or send them twice.
     ///
     /// [`build`](Self::build) refuses [`root_certificates`](Self::root_certificates) with it, and no other setting. It

@@ -8,6 +8,7 @@
 //! configured, and [`canary!`] in a test binary of its own, because it sets the process's logger.
 
 mod adapter;
+mod bodies;
 mod browser;
 mod canary;
 mod cases;
@@ -40,6 +41,8 @@ mod store;
 #[doc(hidden)]
 pub mod tls;
 
+#[doc(hidden)]
+pub use bodies::cases as bodies_cases;
 #[doc(hidden)]
 pub use browser::begin_and_complete::cases as browser_begin_and_complete_cases;
 #[doc(hidden)]
@@ -154,6 +157,9 @@ macro_rules! suite {
         }
         mod settings {
             $crate::settings!($adapter);
+        }
+        mod bodies {
+            $crate::bodies!($adapter);
         }
         mod certificates {
             $crate::certificates!($adapter);

@@ -52,7 +52,7 @@ impl Connection {
 
     fn read_body(&mut self) -> Result<bool, ureq::Error> {
         let mut chunk = Zeroizing::new([0; INPUT_LENGTH]);
-        let count = self.stream.read(&mut chunk[..])?;
+        let count = self.stream.read(&mut chunk[..]).map_err(not_an_end)?;
         self.buffers.push(chunk.get(..count).unwrap_or_default());
         Ok(count > 0)
     }
@@ -93,6 +93,17 @@ impl Transport for Connection {
 
     fn is_tls(&self) -> bool {
         self.stream.is_tls()
+    }
+}
+
+/// Hides from ureq that a connection broke: it would take that for the end of a body without a length (RFC 9112, section
+/// 8, and section 9.8 of TLS that ends without the server's word).
+fn not_an_end(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
+            io::Error::other(error)
+        }
+        _ => error,
     }
 }
 
