@@ -95,6 +95,8 @@ pub fn handshake_failure(error: &Error, host: &str, address: &str) -> ConnectFai
     }
 }
 
+const CRITICAL_EXTENSION: &str = "it has a critical extension that is unknown here";
+
 fn certificate_fault(error: &CertificateError) -> CertificateFault {
     use CertificateError as E;
     match error {
@@ -119,7 +121,7 @@ fn certificate_fault(error: &CertificateError) -> CertificateFault {
         },
         E::BadEncoding => unusable("it cannot be read"),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => unusable("it is not for servers"),
-        E::UnhandledCriticalExtension => unusable("it has a critical extension that is unknown here"),
+        E::UnhandledCriticalExtension => unusable(CRITICAL_EXTENSION),
         E::BadSignature
         | E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -143,6 +145,8 @@ fn webpki_problem(name: &str) -> &'static str {
         "EndEntityUsedAsCa" => "its issuer is no authority (CA:FALSE)",
         "NameConstraintViolation" => "its issuer may not issue certificates for that host",
         "PathLenConstraintViolated" => "its issuer may not be below another authority",
+        "UnsupportedCertVersion" => "it is not of version 3 of X.509, as one without extensions is",
+        "UnsupportedCriticalExtension" => CRITICAL_EXTENSION,
         _ => "rustls refuses it",
     }
 }

@@ -158,7 +158,7 @@ fn every_refusal_of_rustls_is_read() {
     let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let expected = HOST.try_into().unwrap();
-    let other = rustls::OtherError(Arc::new(std::io::Error::other("of a verifier of one's own")));
+    let named = |name| rustls::OtherError(Arc::new(std::io::Error::other(name)));
     #[rustfmt::skip]
     let cases = [
         (CertificateError::ExpiredContext { time: time(9), not_after: time(5) }, Expired { ended: Some(at(5)), clock: at(9) }),
@@ -174,7 +174,10 @@ fn every_refusal_of_rustls_is_read() {
         (CertificateError::ExpiredRevocationList, unusable("whether it was revoked is not known")),
         (CertificateError::InvalidPurpose, unusable("it is not for servers")),
         (CertificateError::ApplicationVerificationFailure, unusable("rustls refuses it")),
-        (CertificateError::Other(other), unusable("rustls refuses it")),
+        (CertificateError::Other(named("UnsupportedCertVersion")), unusable("it is not of version 3 of X.509, as one without extensions is")),
+        (CertificateError::Other(named("PathLenConstraintViolated")), unusable("its issuer may not be below another authority")),
+        (CertificateError::Other(named("UnsupportedCriticalExtension")), unusable("it has a critical extension that is unknown here")),
+        (CertificateError::Other(named("of a verifier of one's own")), unusable("rustls refuses it")),
     ];
     let read = |error| match tls_failure(&rustls::Error::InvalidCertificate(error), HOST, ADDRESS) {
         Some(ConnectFailure::Certificate { fault, .. }) => fault,
