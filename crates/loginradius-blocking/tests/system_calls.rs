@@ -36,7 +36,19 @@ fn kept_connections_need_one_lookup_and_one_thread() {
         println!("skipped: there is no strace on this machine");
         return;
     }
-    let tls = Tls::of(&["localhost"]);
+    assert_eq!(threads_and_lookups("localhost"), (0, 0), "every system has this name");
+    // A system usually gives its own name to this address.
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let names = hosts.lines().filter_map(|line| line.strip_prefix("127.0.0.1")).flat_map(str::split_whitespace);
+    match names.into_iter().find(|name| !name.contains("localhost")) {
+        Some(name) => assert_eq!(threads_and_lookups(name), (1, 1), "{name}"),
+        None => println!("skipped: /etc/hosts has no other name for 127.0.0.1"),
+    }
+}
+
+/// Returns how many threads are started, and how often /etc/hosts is read, for all calls to the server of that name.
+fn threads_and_lookups(name: &str) -> (usize, usize) {
+    let tls = Tls::of(&[name]);
     let server = tls.server();
     let log = env::temp_dir().join(format!("loginradius-system-calls-{}", std::process::id()));
     let output = Command::new("strace")
@@ -44,7 +56,7 @@ fn kept_connections_need_one_lookup_and_one_thread() {
         .arg(&log)
         .arg(env::current_exe().unwrap())
         .args(["calls", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-        .env(URL, server.https_url().replace("127.0.0.1", "localhost"))
+        .env(URL, server.https_url().replace("127.0.0.1", name))
         .env(ROOT, tls.root())
         .output()
         .unwrap();
@@ -55,9 +67,9 @@ fn kept_connections_need_one_lookup_and_one_thread() {
     let calls = trace.split(MARKS[0]).nth(1).and_then(|trace| trace.split(MARKS[1]).next()).expect("both marks");
     let count = |what: &[&str]| calls.lines().filter(|line| what.iter().any(|what| line.contains(what))).count();
     let (threads, lookups) = (count(&[" clone(", " clone3("]), count(&["/etc/hosts\""]));
-    println!("{CALLS} calls: {threads} threads, {lookups} lookups, {} connections", server.connections());
+    println!("{name}: {CALLS} calls, {} connections, {threads} threads, {lookups} lookups", server.connections());
     assert_eq!((server.requests().len(), server.connections()), (CALLS, 1));
-    assert!(threads <= 1, "{threads} threads");
-    assert!(lookups <= 1, "{lookups} lookups");
-    assert!(threads + lookups > 0, "the trace shows neither: {calls}");
+    let to_server = format!("htons({})", server.port());
+    assert!(count(&[&to_server]) > 0, "the trace shows no connection: {calls}");
+    (threads, lookups)
 }
