@@ -109,6 +109,38 @@ fn connect(request: &Request<Body>, deadline: Instant) -> std::result::Result<Bo
     Ok(Box::new(StreamOwned::new(tls, stream)))
 }
 
+/// Connects to the target through an HTTP proxy (RFC 9110, section 9.3.6). Other proxies are refused: a request that
+/// should go through one never goes direct.
+fn tunnel(proxy: &Proxy, target: &str, deadline: Instant) -> std::result::Result<Bounded, Error> {
+    let failed = |fault| Error::not_connected(ConnectFailure::Proxy { proxy: proxy.to_string(), fault });
+    if proxy.scheme() != ProxyScheme::Http {
+        return Err(Error::configuration(format!(
+            "the proxy {proxy} is not one for http, and this program knows no others: set one"
+        )));
+    }
+    let mut stream = Bounded::connect(proxy.host(), proxy.port(), deadline)
+        .map_err(|failure| failed(ProxyFault::Unconnected(Box::new(failure))))?;
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
+    if let Some(credentials) = proxy.authorization() {
+        request.extend([b"Proxy-Authorization: ", credentials.as_bytes(), b"\r\n"].concat());
+    }
+    request.extend(b"\r\n");
+    stream.write_all(&request).map_err(Error::not_sent)?;
+    // A buffer of one byte: what follows the empty line belongs to TLS.
+    let head = receive_head(&mut BufReader::with_capacity(1, &mut stream)).map_err(|error| match error.kind() {
+        io::ErrorKind::Other => failed(ProxyFault::NotAProxy),
+        _ => Error::not_sent(error),
+    })?;
+    match head.status() {
+        status if status.is_success() => Ok(stream),
+        // Some proxies respond with 401 to a wrong password.
+        status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) => {
+            Err(failed(ProxyFault::CredentialsRefused(Some(status))))
+        }
+        status => Err(failed(ProxyFault::Responded(status))),
+    }
+}
+
 /// A connection that fails at a deadline, or when it has received too much.
 struct Bounded {
     stream: TcpStream,
@@ -122,13 +154,13 @@ const MAX_RECEIVED: usize = Body::LIMIT + (256 << 10);
 const MAX_HEADERS: usize = 300;
 
 impl Bounded {
-    /// Connects to a server. Only the lookup of its name has no timeout.
-    fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<Self> {
-        let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-        for address in (host, port).to_socket_addrs()? {
-            result = TcpStream::connect_timeout(&address, left(deadline)?);
-            if result.is_ok() {
-                break;
+    /// Connects to a server. Only the look-up of its name has no timeout.
+    fn connect(host: &str, port: u16, deadline: Instant) -> std::result::Result<Self, ConnectFailure> {
+        let mut failure = ConnectFailure::NameNotFound { host: host.to_owned() };
+        for address in (host, port).to_socket_addrs().into_iter().flatten() {
+            match left(deadline).and_then(|left| TcpStream::connect_timeout(&address, left)) {
+                Ok(stream) => return Ok(Self { stream, deadline, received: 0 }),
+                Err(error) => failure = unconnected(&error, format!("{host}:{port}")),
             }
         }
         Err(failure)

@@ -242,9 +242,9 @@ fn a_transport_of_ones_own_says_what_a_proxy_did() {
     let cases = [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
-            "responded with HTTP 407: it requires other credentials)",
+            "responded with HTTP 407: it requires valid credentials)",
         ),
-        ("HTTP/1.1 401 Unauthorized\r\n\r\n", "responded with HTTP 401: it requires other credentials)"),
+        ("HTTP/1.1 401 Unauthorized\r\n\r\n", "responded with HTTP 401: it requires valid credentials)"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "responded with HTTP 502)"),
         ("SSH-2.0-x\r\n\r\n", "responded with something that is not its protocol)"),
         // What follows the empty line is read as TLS.

@@ -154,7 +154,9 @@ impl Server {
         format!("https://{}", self.address)
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Returns its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.address.port()
     }
 

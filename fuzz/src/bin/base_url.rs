@@ -189,11 +189,13 @@ fn check_error(error: &Error) {
     assert!(!printed.contains(char::is_control) && printed.len() < 1_000, "{printed:?}");
 }
 
-/// Returns whether the text is what the crate `url` writes for an https URL of a plain host and path.
+/// Returns whether the text is what the crate `url` writes for an https URL of a plain host and path. In paths it also
+/// writes characters that are none of RFC 3986, such as `|`.
 fn is_ordinary(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let host = url.host_str().unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let is_of_paths = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
     let path = url.path().strip_suffix('/').unwrap_or(url.path());
     (url.as_str() == text || url.as_str() == format!("{text}/"))
         && url.scheme() == "https"
@@ -205,4 +207,5 @@ fn is_ordinary(text: &str) -> bool {
         && host.bytes().all(is_plain)
         && !host.split('.').any(str::is_empty)
         && !path.split('/').skip(1).any(str::is_empty)
+        && path.bytes().all(is_of_paths)
 }
