@@ -246,7 +246,7 @@ fn a_transport_of_ones_own_says_what_a_proxy_did() {
         ),
         ("HTTP/1.1 401 Unauthorized\r\n\r\n", "responded with HTTP 401: it requires valid credentials)"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "responded with HTTP 502)"),
-        ("SSH-2.0-x\r\n\r\n", "responded with something that is not its protocol)"),
+        ("SSH-2.0-x\r\n\r\n", "does not speak the protocol of its scheme)"),
         // What follows the empty line is read as TLS.
         (
             "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n",
