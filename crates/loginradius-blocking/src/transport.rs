@@ -91,6 +91,7 @@ impl Transport {
             config = config.max_idle_age(Duration::ZERO);
         }
         let failure = |error| failure(&self.http, error, &uri);
+        wire::begin_call();
         let response = agent.run(config.build()).map_err(failure)?;
         let received_at = SystemTime::now();
 
@@ -141,7 +142,10 @@ fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
         E::Protocol(_) | E::LargeResponseHeader(..) => "the response is not HTTP".into(),
         _ => "the HTTP client failed".into(),
     };
-    Error::outcome_unknown(source)
+    match http {
+        Http::Managed(_) if !wire::may_be_sent() => Error::not_sent(source),
+        Http::Managed(_) | Http::Unmanaged(..) => Error::outcome_unknown(source),
+    }
 }
 
 /// Returns why the user's own agent could not connect, if it certainly did not.

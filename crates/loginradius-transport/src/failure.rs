@@ -74,7 +74,7 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
 ///
 /// let error = Error::AlertReceived(AlertDescription::UnknownCA);
 /// let failure = handshake_failure(&error, "sso.example.com", "10.0.0.1:443");
-/// assert_eq!(failure.to_string(), "no TLS with 10.0.0.1:443: received fatal alert: UnknownCA");
+/// assert_eq!(failure.to_string(), "TLS with 10.0.0.1:443 failed: received fatal alert: UnknownCA");
 /// assert!(failure.is_permanent());
 ///
 /// let error = Error::AlertReceived(AlertDescription::InternalError);

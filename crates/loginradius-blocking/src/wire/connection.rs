@@ -1,5 +1,6 @@
 //! A connection as ureq uses it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::Instant;
@@ -9,6 +10,22 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::head::{HeadReader, append};
 use super::socket::Stream;
+
+thread_local! {
+    /// Whether this thread has written to a connection since [`begin_call`].
+    static HAS_WRITTEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Begins a call of this thread: ureq runs each call on the thread that makes it.
+pub(crate) fn begin_call() {
+    HAS_WRITTEN.set(false);
+}
+
+/// Returns whether something of this thread's call may have been sent. ureq's errors do not tell: its timeouts are the
+/// same before and after the request is written.
+pub(crate) fn may_be_sent() -> bool {
+    HAS_WRITTEN.get()
+}
 
 const OUTPUT_LENGTH: usize = 16 << 10;
 const INPUT_LENGTH: usize = 16 << 10;
@@ -68,6 +85,7 @@ impl Transport for Connection {
             self.begin_request();
         }
         self.stream.set_deadline(deadline(timeout));
+        HAS_WRITTEN.set(true);
         let output = self.buffers.output.get(..amount).unwrap_or_default();
         let sent = self.stream.write_all(output);
         self.buffers.output.zeroize();
