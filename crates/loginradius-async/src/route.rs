@@ -55,7 +55,26 @@ impl Peer {
     }
 }
 
-/// Returns a base URL as a `Uri`.
+/// Returns a base URL as a `Uri`, if reqwest can use it too: it decodes the Punycode of a host.
 pub(crate) fn uri(base: &BaseUrl) -> Result<Uri, Error> {
-    base.to_string().parse().map_err(|_| Error::configuration("the base URL is not a URL: correct it"))
+    let text = base.to_string();
+    reqwest::Url::parse(&text).map_err(|error| {
+        Error::configuration(format!("reqwest cannot use the base URL {text} ({error}): correct it"))
+    })?;
+    text.parse().map_err(|_| Error::configuration("the base URL is not a URL: correct it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use loginradius_proto::Service;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_no_punycode_is_refused() {
+        let read = |host| uri(Service::site(host).unwrap().base());
+        assert_eq!(read("xn--bcher-kva.example").unwrap().host(), Some("xn--bcher-kva.example"));
+        let error = read("xn--2.example").unwrap_err();
+        assert!(error.to_string().contains("xn--2.example (invalid international domain name)"), "{error}");
+    }
 }

@@ -52,6 +52,10 @@ fn base_url(data: &[u8]) {
             return;
         }
     };
+    // Whether what follows `xn--` is Punycode is left to the HTTP library.
+    if url.to_ascii_lowercase().contains("xn--") && Url::parse(&url).is_err() {
+        return;
+    }
     let given = read(&url);
     let api_host = |given: &Url| match kind {
         2 if !is_loopback(given) => read(API_HOST),
