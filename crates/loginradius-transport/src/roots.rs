@@ -68,10 +68,7 @@ impl Roots {
         }
         let folders = folders.unwrap_or_default();
         let paths = || env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
-        for folder in paths() {
-            let found = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
-            store.add_parsable_certificates(found.certs);
-        }
+        paths().for_each(|folder| add_folder(&folder, &mut store));
         if file.is_none() && paths().next().is_none() {
             store.add_parsable_certificates(operating_system());
             if store.is_empty() {
@@ -168,6 +165,17 @@ fn read_file(path: &Path) -> Result<RootCertStore, Error> {
     match found.damage {
         Some(damage) if found.store.is_empty() => Err(refuse(&damage)),
         _ => Ok(found.store),
+    }
+}
+
+/// Adds the certificates of all files in a folder. It may have other files too, so what cannot be read is left out.
+fn add_folder(folder: &Path, store: &mut RootCertStore) {
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    // A link counts as what it leads to.
+    for path in paths.filter(|path| path.is_file()) {
+        if let Some(found) = fs::read(path).ok().and_then(|bytes| read(&bytes).ok()) {
+            store.roots.extend(found.store.roots);
+        }
     }
 }
 

@@ -52,6 +52,11 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
     let empty = write("empty.pem", b"");
     let missing = path("missing.pem");
     let full_folder = write("full/b.pem", b.pem().as_bytes()).parent().unwrap().to_owned();
+    let mixed_folder = write("mixed/a.der", a.der()).parent().unwrap().to_owned();
+    write("mixed/b.pem", ["\u{feff}", &b.pem()].concat().as_bytes());
+    write("mixed/damaged.pem", damaged.as_bytes());
+    write("mixed/README", b"certificates");
+    write("mixed/folder/c.pem", authority("c").pem().as_bytes());
     let empty_folder = path("empty");
     fs::create_dir(&empty_folder).unwrap();
     let two_folders = PathBuf::from(env::join_paths([&empty_folder, &full_folder]).unwrap());
@@ -84,6 +89,7 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
         (Some(Path::new("")), None, file_refused(Path::new(""), &not_found)),
         (None, Some(&full_folder), count(1)),
         (None, Some(&two_folders), count(1)),
+        (None, Some(&mixed_folder), count(2)),
         (None, Some(&empty_folder), folder_refused(&empty_folder)),
         (None, Some(&missing), folder_refused(&missing)),
         (Some(&one), Some(&full_folder), count(2)),
