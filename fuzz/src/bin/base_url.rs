@@ -36,6 +36,10 @@ fn base_url(data: &[u8]) {
     let text = String::from_utf8_lossy(&text[..text.len().min(4096)]);
     let (text, other) = text.split_once('\n').unwrap_or((&text, ""));
     let url = if kind == 2 { format!("https://{text}") } else { text.to_owned() };
+    // Whether what follows `xn--` is Punycode is left to the HTTP library.
+    if url.to_ascii_lowercase().contains("xn--") && Url::parse(&url).is_err() {
+        return;
+    }
     let service = match kind {
         0 => Service::classic_at(text),
         1 => Service::site_at(text),
@@ -52,10 +56,6 @@ fn base_url(data: &[u8]) {
             return;
         }
     };
-    // Whether what follows `xn--` is Punycode is left to the HTTP library.
-    if url.to_ascii_lowercase().contains("xn--") && Url::parse(&url).is_err() {
-        return;
-    }
     let given = read(&url);
     let api_host = |given: &Url| match kind {
         2 if !is_loopback(given) => read(API_HOST),
