@@ -18,7 +18,7 @@ use http::StatusCode;
 /// assert_eq!(
 ///     error.to_string(),
 ///     "could not connect (the certificate of sso.example.com is self-signed), so nothing was sent: trust it as a root \
-///      certificate, or check for a proxy that replaces it",
+///      certificate (`SSL_CERT_FILE` or the client's settings), or check for a proxy that replaces it",
 /// );
 /// assert!(!error.is_transient());
 /// ```
