@@ -116,10 +116,10 @@ impl Service {
         let base = BaseUrl::parse("site", &format!("https://{host}"))?;
         let name = split_port(host).map_or(host, |(name, _)| name);
         if !base.loopback && !name.contains(['.', ':']) {
-            return Err(Error::configuration(format!(
-                "the site `{name}` has no domain: write the whole host, such as acme.hub.loginradius.com (for a host \
-                 in your own network, use `Service::site_at`)",
-            )));
+            return Err(Error::configuration(
+                "the site has no domain: write the whole host, such as acme.hub.loginradius.com (for a host in your own \
+                 network, use `Service::site_at`)",
+            ));
         }
         Ok(Self::new(Api::Site, base))
     }

@@ -382,9 +382,9 @@ fn sites_that_are_no_host() {
         "the site has a host with a character outside of ASCII: write its ASCII form",
     );
     for (site, advice) in [
-        ("acme", "the site `acme` has no domain: write the whole host, such as acme.hub.loginradius.com"),
-        ("acme:8443", "the site `acme` has no domain: write the whole host, such as acme.hub.loginradius.com"),
-        ("LOCALHOSTS", "the site `LOCALHOSTS` has no domain: write the whole host"),
+        ("acme", "the site has no domain: write the whole host, such as acme.hub.loginradius.com"),
+        ("acme:8443", "the site has no domain: write the whole host, such as acme.hub.loginradius.com"),
+        ("LOCALHOSTS", "the site has no domain: write the whole host"),
     ] {
         refused(Service::site(site), advice);
         refused(Service::site(site), "for a host in your own network, use `Service::site_at`");
