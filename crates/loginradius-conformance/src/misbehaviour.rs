@@ -555,6 +555,16 @@ fn requests_have_no_unexpected_headers<A: Adapter>() {
     }
 }
 
+fn a_cookie_is_not_sent_back<A: Adapter>() {
+    let server = Server::responding(|_| response("200 OK", "Set-Cookie: a=b\r\n", &success()));
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    for operation in Operation::<A>::all() {
+        (operation.call)(&client).unwrap();
+        let request = server.requests().pop().unwrap();
+        assert!(!request.head.to_ascii_lowercase().contains("\r\ncookie:"), "{}", request.head);
+    }
+}
+
 /// The flow's app has another base URL than the client's. Nothing is sent to either.
 fn a_flow_to_another_address_is_refused<A: Adapter>() {
     let (own_server, other_server) = (Server::responding(|_| Vec::new()), Server::responding(|_| Vec::new()));
@@ -636,6 +646,7 @@ cases!(($) misbehaviour misbehaviour_cases {
     a_connection_that_closes_while_idle_fails_no_operation,
     connections_are_reused,
     requests_have_no_unexpected_headers,
+    a_cookie_is_not_sent_back,
     a_flow_to_another_address_is_refused,
     a_flow_may_have_a_shorter_timeout,
     a_flow_cannot_exceed_the_clients_timeout,

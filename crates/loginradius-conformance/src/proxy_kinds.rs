@@ -169,7 +169,7 @@ const FAILURES: [Failure; 13] = [
             let _ = peer.send(b"SSH-2.0-OpenSSH_9.9\r\n");
         }),
         is_expected: |fault| matches!(fault, ProxyFault::NotAProxy | ProxyFault::Refused(_)),
-        words: "the proxy's ",
+        words: "so nothing was sent: check the ",
     },
     Failure {
         name: "closes",
@@ -178,7 +178,7 @@ const FAILURES: [Failure; 13] = [
             peer.request();
         }),
         is_expected: |fault| matches!(fault, ProxyFault::NotAProxy | ProxyFault::Refused(_)),
-        words: "the proxy's ",
+        words: "so nothing was sent: check the ",
     },
     Failure {
         name: "silent",

@@ -1,6 +1,6 @@
 //! Measures what a response without end costs the program that receives it, for each adapter:
 //!
-//!     cargo run --release -p loginradius-bench --bin floods
+//!     cargo run --release -p loginradius-bench --example floods
 //!
 //! Each flood is the response to a refresh in a process of its own, with a timeout of 1.5 s. A second run under
 //! `strace` counts the bytes that the process receives.
