@@ -600,14 +600,16 @@ fn label_of_save(record: &StoredRecord, stored: Option<&StoredRecord>) -> String
     let json = |record: &StoredRecord| serde_json::from_slice::<Value>(record.as_bytes()).unwrap_or_default();
     let (record, before) = (json(record), stored.map(json).unwrap_or_default());
     let token = record["refresh_token"].as_str().unwrap_or("nothing");
+    let attempt = |record: &Value| record["intent"]["attempt"].as_u64().unwrap_or_default();
     if record["signing_out"] == true {
         format!("mark {token}")
     } else if record["refused"].is_string() {
         format!("rejection {token}")
-    } else if record["access_token"] != before["access_token"]
-        || record["refresh_token"] != before["refresh_token"]
-        || (record["intent"].is_null() && record["hold"].is_null())
-    {
+    } else if ["access_token", "refresh_token", "obtained_at_unix_ms"].iter().any(|name| record[name] != before[name]) {
+        format!("pair {token}")
+    } else if record["hold"].is_null() && attempt(&record) < attempt(&before) {
+        format!("withdraw {token}")
+    } else if record["intent"].is_null() && record["hold"].is_null() {
         format!("pair {token}")
     } else if record["hold"] != before["hold"] {
         format!("backoff {}", record["hold"]["failures"])

@@ -53,7 +53,9 @@ impl BackoffPolicy {
     /// Returns the backoff that the record holds for other callers and processes.
     pub(super) fn stored(&self, error: &Error, wait: Duration, wall: SystemTime) -> Backoff {
         let until = wall.checked_add(wait).unwrap_or(wall);
-        Backoff { since: wall, until, failures: self.failures, failure: error.to_string() }
+        // The advice of an unknown outcome is for whoever repeats a request, which the session does itself.
+        let failure = error.clone().into_unavailable().to_string();
+        Backoff { since: wall, until, failures: self.failures, failure }
     }
 }
 
@@ -186,5 +188,8 @@ mod tests {
         assert_eq!(known.error.retry_after(), Some(s(7)));
         assert!(known.lasts(now()) && !known.lasts(Now::new(now().monotonic + s(7), now().wall)));
         assert!(known.error.to_string().contains("no complete response"), "{}", known.error);
+        // Whether to repeat the request is the session's concern, and the wait is the one that is left.
+        assert!(!known.error.to_string().contains("repeat"), "{}", known.error);
+        assert_eq!(known.error.to_string().matches("wait").count(), 1, "{}", known.error);
     }
 }

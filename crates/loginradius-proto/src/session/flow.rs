@@ -419,7 +419,7 @@ impl SessionFlow {
             Status::Active => {}
             Status::SigningOut => return self.session_missing("the session was signed out: sign in again"),
             Status::Rejected(why) => {
-                let advice = if why.ends_with("sign in again") { "" } else { ": sign in again" };
+                let advice = if why.contains("sign in again") { "" } else { ": sign in again" };
                 return self.session_missing(&format!("the session has ended: {why}{advice}"));
             }
         }
@@ -559,7 +559,9 @@ impl SessionFlow {
         }
         let wait = wait.max(BackoffPolicy::MIN_BACKOFF);
         let expected = Expected::Generation(attempt.record.generation);
-        let backoff = Some(self.backoff.stored(&error, wait, now.wall));
+        // A wrong secret, proxy or root certificate is this program's. Others have their own, and so has its next start.
+        let is_own_fault = !may_retry && matches!(error.kind(), ErrorKind::Configuration | ErrorKind::NotSent);
+        let backoff = (!is_own_fault).then(|| self.backoff.stored(&error, wait, now.wall));
         let record = SessionRecord { backoff, ..attempt.record.into_next() };
         let error = if may_retry { error.into_unavailable() } else { error }.with_retry_after(wait);
         self.state = State::Saving { write: Write::Backoff(record, wait, error), expected };

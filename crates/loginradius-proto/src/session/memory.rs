@@ -198,6 +198,9 @@ impl SessionMemory {
 }
 
 impl KnownRecord {
+    /// How long before its end a token is refreshed at least, unless it lives for less than four times that.
+    const MIN_EARLY: Duration = Duration::from_secs(1);
+
     fn new(
         record: SessionRecord,
         requested_at: Option<Instant>,
@@ -216,7 +219,8 @@ impl KnownRecord {
                 None => after(now.monotonic, lifetime.saturating_sub(age)),
             };
             expires = Now::new(end, tokens.obtained_at.checked_add(lifetime).unwrap_or(never.wall));
-            let margin = early.min(lifetime / 10);
+            // A tenth of a very short lifetime would leave no time for the refresh.
+            let margin = early.min((lifetime / 10).max(Self::MIN_EARLY)).min(lifetime / 4);
             // `shorten` takes up to a quarter off.
             let margin = margin + margin - jitter.shorten(margin);
             if !margin.is_zero() && tokens.refresh_token.is_some() {

@@ -21,10 +21,11 @@ pub struct Now {
 }
 
 impl Now {
-    /// Joins the times of the two clocks.
+    /// Joins the times of the two clocks. A wall clock before 1970 counts as one that stands at 1970.
     #[must_use]
     pub fn new(monotonic: Instant, wall: SystemTime) -> Self {
-        Self { monotonic, wall }
+        // Stored times cannot be earlier, and would all seem to lie in the future.
+        Self { monotonic, wall: wall.max(SystemTime::UNIX_EPOCH) }
     }
 
     /// Returns how long ago that was, by the clock that shows the longer time.
@@ -36,5 +37,24 @@ impl Now {
     /// Returns whether both clocks are before that moment.
     pub(super) fn is_before(self, end: Self) -> bool {
         self.monotonic < end.monotonic && self.wall < end.wall
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{now, s};
+
+    #[test]
+    fn a_wall_clock_before_1970_stands_at_1970() {
+        let monotonic = now().monotonic;
+        for (wall, expected) in [
+            (SystemTime::UNIX_EPOCH - s(1), SystemTime::UNIX_EPOCH),
+            (SystemTime::UNIX_EPOCH - s(100 * 365 * 86_400), SystemTime::UNIX_EPOCH),
+            (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH),
+            (SystemTime::UNIX_EPOCH + s(1), SystemTime::UNIX_EPOCH + s(1)),
+        ] {
+            assert_eq!(Now::new(monotonic, wall).wall, expected);
+        }
     }
 }

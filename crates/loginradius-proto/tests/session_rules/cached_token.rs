@@ -38,7 +38,13 @@ fn a_token_is_fresh_then_due_then_expired() {
 #[test]
 fn a_refresh_is_due_a_minute_or_a_tenth_before_the_end_and_up_to_a_quarter_of_it_earlier() {
     for (lifetime, min, max) in [
-        (s(1), ms(100), ms(125)),
+        // A second at least, for the refresh to end in time; a quarter of what is shorter.
+        (ms(100), ms(25), ms(31)),
+        (s(1), ms(250), ms(312)),
+        (s(3), ms(750), ms(937)),
+        (s(4), s(1), ms(1_250)),
+        (s(10), s(1), ms(1_250)),
+        (s(20), s(2), ms(2_500)),
         (s(100), s(10), ms(12_500)),
         (s(600), s(60), s(75)),
         (s(86_400), s(60), s(75)),

@@ -686,7 +686,9 @@ fn a_refusal_of_the_app_or_the_request_does_not_end_the_session() {
         let mut scene = Scene::expired();
         scene.responds(status, body);
         let end = scene.refresh();
-        assert_eq!(scene.log(), "lock, load, intent 1, send r1, backoff 1, unlock", "{body}");
+        // A wrong setting is this program's, and the others are not kept from trying with theirs.
+        let save = if kind == ErrorKind::Configuration { "withdraw r1" } else { "backoff 1" };
+        assert_eq!(scene.log(), format!("lock, load, intent 1, send r1, {save}, unlock"), "{body}");
         assert_eq!(end.kind(), kind, "{body}");
         assert_eq!(end.events(), "request failed", "{body}");
         assert!(scene.record()["intent"].is_null(), "{body}");
@@ -717,8 +719,37 @@ fn a_refusal_of_the_app_after_a_lost_response_leaves_the_intent() {
     scene.lost();
     scene.responds(401, r#"{"error":"invalid_client"}"#);
     assert_eq!(scene.refresh().kind(), ErrorKind::Configuration);
-    assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, intent 2, send r1, backoff 2, unlock");
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, wait, intent 2, send r1, withdraw r1, unlock");
     assert_eq!(scene.record()["intent"]["attempt"], 1);
+}
+
+/// What is wrong with one program, such as its secret, its proxy or its clock, keeps no other from a request.
+#[test]
+fn after_a_fault_of_this_program_others_try_at_once_and_this_one_backs_off() {
+    type Fault = fn(&mut Scene);
+    let faults: [(&str, Fault); 4] = [
+        ("a wrong secret", |scene| scene.responds(401, r#"{"error":"invalid_client"}"#)),
+        ("a wrong key", |scene| scene.responds(403, r#"{"ErrorCode":922,"Message":"API key is invalid"}"#)),
+        ("a client without the right", |scene| scene.responds(400, r#"{"error":"unauthorized_client"}"#)),
+        ("no TLS", |scene| {
+            scene.on("send", |_| {
+                responded(Err(Error::not_connected(ConnectFailure::NotTls { address: "10.0.0.1:443".to_owned() })))
+            });
+        }),
+    ];
+    for (name, fault) in faults {
+        let mut scene = Scene::expired();
+        fault(&mut scene);
+        let error = scene.refresh().error().to_string();
+        assert_eq!(scene.backoff_error().to_string(), error, "{name}");
+        assert!(scene.record()["hold"].is_null(), "{name}");
+        scene.other_process(|scene| {
+            scene.responds(200, &pair("a2", "r2"));
+            assert_eq!(scene.refresh().token(), "a2", "{name}");
+        });
+        scene.pass(s(1));
+        assert_eq!(scene.refresh().token(), "a2", "{name}");
+    }
 }
 
 /// Drives a flow until it is in that state.

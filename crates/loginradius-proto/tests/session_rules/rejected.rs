@@ -85,6 +85,29 @@ fn a_login_after_a_rejection_begins_a_new_session() {
     assert_eq!(scene.refresh().token(), "b1");
 }
 
+/// In each process, at once and later, whatever was known of the session before.
+#[test]
+fn the_end_of_a_session_asks_for_a_login_once() {
+    let times = |error: &loginradius_proto::Error| error.to_string().matches("sign in again").count();
+    for (status, body) in REJECTIONS {
+        for lost in [false, true] {
+            let mut scene = Scene::expired();
+            if lost {
+                scene.lost();
+            }
+            scene.responds(*status, body);
+            let mut errors = vec![scene.refresh().error().clone()];
+            for memory in [scene.memory.clone(), SessionMemory::default()] {
+                scene.memory = memory;
+                errors.push(scene.refresh().error().clone());
+            }
+            for error in errors {
+                assert_eq!(times(&error), 1, "{body}: {error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stored_reason_is_one_line() {
     let mut scene = Scene::expired();
