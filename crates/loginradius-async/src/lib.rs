@@ -73,17 +73,18 @@
 //! | [`Client::device_login`] | The login, which cannot be resumed. |
 //! | [`Client::complete_browser_login`] | The login: its callback is consumed, and its code may be. Begin another login. |
 //! | [`Client::browser_login`], [`LoopbackReceiver::receive`] | The login. Nothing listens on the port any more. |
-//! | an operation of a [`Session`] | The result alone. What has begun runs on in its own task. A start, a sign-out or a forget that still waits for another operation of the session does not begin: call it again. |
+//! | an operation of a [`Session`] | The result alone. What has begun continues. A start, a sign-out or a forget that still waits for another operation of the session does not begin: call it again. |
 //!
 //! To limit the time of a session's operation, use [`Session::within`]. When its time is over, an access token that is
 //! still valid is returned. `tokio::time::timeout` drops the future instead, and the caller gets no token. The refresh
-//! runs on in both cases.
+//! continues in both cases.
 //!
-//! A program that keeps sessions waits for [`Sessions::flush`] before its runtime ends. That waits for the refreshes
-//! that are running, and saves the tokens that the store does not hold yet. Stop the tasks that use sessions first, or
-//! they begin new refreshes. Without it, the end of the runtime is like a crash. A refresh that it interrupts may have
-//! consumed the refresh token and not have stored the next one: then the session is lost, and its user has to sign in
-//! again.
+//! A program that keeps sessions waits for [`Sessions::flush`] before it ends. That waits for the refreshes that are
+//! running, and saves the tokens that the store does not hold yet. Stop the tasks that use sessions first, or they begin
+//! new refreshes. If it is left out, dropping the last handle of the sessions
+//! [waits for what must not be lost](Sessions#the-end-of-the-program), and blocks its thread. The end of a runtime stops no
+//! refresh. The end of the process does: a refresh that it interrupts may have consumed the refresh token and not have
+//! stored the next one. Then the session is lost, and its user has to sign in again.
 //!
 //! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time, and anywhere.
 //!
@@ -100,6 +101,7 @@ mod failure;
 mod receiver;
 mod resolver;
 mod route;
+mod runtime_thread;
 mod session;
 mod transport;
 

@@ -1,20 +1,31 @@
-use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
+use std::{fmt, io};
 
 use http::{Request, Response};
 use loginradius_proto::session::{SessionEvent, SessionOutcome, SessionPolicy};
 use loginradius_proto::{AccessToken, App, Body, Error, SendOptions, TokenSet};
 use loginradius_store::AsyncSessionStore;
 use loginradius_store::sessions::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::client::Client;
+use crate::runtime_thread::RuntimeThread;
 
 /// The sessions of one store: tokens that are kept between runs, and refreshed when they have to be.
 ///
 /// Cloning it is cheap. One program needs one: all [`Session`]s of a name that come from it share
 /// one token and one refresh. Other programs may use the same store at the same time.
+///
+/// Their work is done on their own thread, `loginradius-sessions`, which begins with the first operation that uses the
+/// store. So the store is called from that thread's tokio runtime. An operation of the store that takes longer than 30 s
+/// is given up.
+///
+/// # The end of the program
+///
+/// Await [`flush`](Self::flush) before the program ends. Otherwise, dropping the last clone and the last [`Session`]
+/// blocks the thread as long as a request is under way, its tokens are being saved, or a callback is running: at most for
+/// the client's timeout (30 s by default) and 5 s. What has not been sent is given up, and unsaved tokens are saved once
+/// more if possible. A `static` is never dropped, and `std::process::exit` drops nothing.
 ///
 /// ```
 /// use loginradius_async::store::MemoryStore;
@@ -35,7 +46,7 @@ use crate::client::Client;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Sessions(SharedSessions<TokioRuntime>);
+pub struct Sessions(SharedSessions<SessionRuntime>);
 
 impl Sessions {
     /// Makes the sessions of that store, refreshed over that client, with default settings.
@@ -70,7 +81,8 @@ impl Sessions {
         Session(self.0.session(name))
     }
 
-    /// [Flushes](Session::flush) all sessions that are in use, one after the other.
+    /// [Flushes](Session::flush) all sessions that are in use, one after the other, within the time that one operation
+    /// may take ([`SessionPolicy::max_time`]).
     ///
     /// A session is in use as long as a [`Session`] of it exists, one of its operations is running, or its newest
     /// tokens [could not be saved](Session::save_error).
@@ -116,7 +128,7 @@ impl SessionsBuilder {
 
     /// Makes the sessions.
     pub fn build(self) -> Sessions {
-        Sessions(SharedSessions::new(TokioRuntime(self.client), self.store, self.settings))
+        Sessions(SharedSessions::new(SessionRuntime::new(self.client), self.store, self.settings))
     }
 }
 
@@ -131,16 +143,17 @@ impl fmt::Debug for SessionsBuilder {
 /// Cloning it is cheap, and so is keeping ten thousand of them. Tasks share one refresh: the first one that needs it
 /// starts it, and all wait for its result, or continue with the old token if that is still valid.
 ///
-/// A refresh, and all else that sends a request or changes the store, runs in a separate task, which continues when the
-/// future that waits for it is dropped. No refresh begins by itself. The end of the tokio runtime of the caller that
-/// began it stops the task, like a crash of the program: wait for [`Sessions::flush`] before a
-/// [runtime ends](crate#cancellation-and-shutdown). The
-/// [tables of the core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if one is
-/// interrupted.
+/// No refresh begins by itself. But a refresh, and all else that uses the store, runs in a task of its own, on a thread of
+/// the [`Sessions`]' own: it continues when the future that waits for it is dropped, and when the runtime of its caller
+/// stands still or ends. In an early refresh, the caller that begins it waits for about a second, and then gets the token
+/// that is still valid. A refresh token that was sent may be consumed, so that the program must not end before its
+/// successor is saved: [`flush`](Self::flush) waits for that, and so does dropping the last
+/// [handle](Sessions#the-end-of-the-program). The [tables of the
+/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if a refresh is interrupted.
 ///
 /// If such a task panics, in a store or a callback, that is like a crash of this task alone: the callers that wait for
-/// its result get [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the next call continues from what is
-/// stored.
+/// its result get a token that is still valid, or else [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the
+/// next call continues from what is stored.
 ///
 /// # What each method uses
 ///
@@ -193,7 +206,7 @@ impl fmt::Debug for SessionsBuilder {
 ///
 /// Other APIs usually respond with HTTP 401: do the same then.
 #[derive(Debug, Clone)]
-pub struct Session(SharedSession<TokioRuntime>);
+pub struct Session(SharedSession<SessionRuntime>);
 
 impl Session {
     /// Returns the session's name.
@@ -202,8 +215,8 @@ impl Session {
         self.0.name()
     }
 
-    /// Returns a handle whose operations wait at most `time`. Without it only the [policy](SessionPolicy) limits them:
-    /// to six minutes at worst by default, and the store's own time.
+    /// Returns a handle whose operations wait at most `time`. Without it they wait at most
+    /// [`SessionPolicy::max_time`]: six minutes by default.
     ///
     /// When the time is over, an access token that is still valid is returned, as during an early refresh. Otherwise
     /// the operation fails with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). What was begun
@@ -274,7 +287,6 @@ impl Session {
     ///   be fixed, and the message says what. Nothing is lost.
     /// - [`ErrorKind::RecordDamaged`](crate::ErrorKind::RecordDamaged): the record cannot be read, and the message says
     ///   where it is. A [`start`](Self::start) replaces it and keeps a copy.
-    /// - [`ErrorKind::Misuse`](crate::ErrorKind::Misuse): there is no tokio runtime.
     /// - What LoginRadius may respond besides: [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), as for a
     ///   wrong client secret, [`ErrorKind::Refused`](crate::ErrorKind::Refused),
     ///   [`ErrorKind::Denied`](crate::ErrorKind::Denied) or
@@ -382,33 +394,69 @@ impl Session {
     }
 }
 
-/// Runs each flow in a task of its own.
-#[derive(Debug)]
-struct TokioRuntime(Client);
+/// Runs each flow in a task on a thread of the sessions' own.
+///
+/// So a flow does not depend on the caller's runtime, which may end, stand still, or be full of callers that wait for
+/// this very flow. Nor does it run on the client's thread, where a hostile server can delay timers.
+struct SessionRuntime {
+    client: Client,
+    thread: RuntimeThread,
+    store_timeout: Duration,
+}
 
-impl Transport for TokioRuntime {
+impl SessionRuntime {
+    /// How long an operation of the store may take. One that takes that long hangs.
+    const STORE_TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn new(client: Client) -> Self {
+        Self { client, thread: RuntimeThread::new("loginradius-sessions"), store_timeout: Self::STORE_TIMEOUT }
+    }
+}
+
+impl Transport for SessionRuntime {
     async fn send(&self, request: Request<Body>, options: SendOptions) -> Result<Response<Body>, Error> {
-        self.0.send(request, options).await
+        self.client.send(request, options).await
     }
 
     async fn sleep_until(&self, until: Instant) {
         tokio::time::sleep_until(until.into()).await;
     }
+
+    async fn limit<F: Future<Output: Send> + Send>(&self, operation: F) -> Option<F::Output> {
+        tokio::time::timeout(self.store_timeout, operation).await.ok()
+    }
 }
 
-impl Runtime for TokioRuntime {
+impl Runtime for SessionRuntime {
     type OutcomeCell = AsyncCell;
 
     fn app(&self) -> &App {
-        self.0.app()
+        self.client.app()
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
-        let runtime = Handle::try_current()
-            .map_err(|_| Error::misuse("a session needs a tokio runtime: call it from within one"))?;
-        runtime.spawn(flow);
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        self.thread.handle().map_err(no_thread)?.spawn(flow);
         Ok(())
     }
+
+    async fn wait(&self, cell: &AsyncCell, deadline: Instant) -> Option<SessionOutcome> {
+        let runtime = match self.thread.handle() {
+            Ok(runtime) => runtime,
+            Err(error) => return Some(Err(no_thread(error))),
+        };
+        let mut receiver = cell.0.subscribe();
+        let outcome = receiver.wait_for(Option::is_some);
+        // Its timer is that of the thread: the caller's runtime may have none.
+        let limited = {
+            let _entered = runtime.enter();
+            tokio::time::timeout_at(deadline.into(), outcome)
+        };
+        limited.await.ok()?.ok()?.clone()
+    }
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::unavailable("no thread can be started for the session: try again later", error)
 }
 
 /// The outcome of a flow, for the tasks that wait for it.
@@ -425,32 +473,71 @@ impl OutcomeCell for AsyncCell {
     fn set(&self, outcome: SessionOutcome) {
         self.0.send_replace(Some(outcome));
     }
-
-    async fn wait(&self, deadline: Option<Instant>) -> Option<SessionOutcome> {
-        let mut receiver = self.0.subscribe();
-        let outcome = receiver.wait_for(Option::is_some);
-        let outcome = match deadline {
-            None => outcome.await,
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), outcome).await.ok()?,
-        };
-        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
-        Some(
-            outcome.unwrap_or_else(|| {
-                Err(Error::unavailable("the session's flow has no outcome: try again", "no sender"))
-            }),
-        )
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use loginradius_conformance::emulator::{Emulator, seeded};
+    use loginradius_conformance::{Store, StoreFault};
+    use loginradius_proto::{ErrorKind, Service};
+
     use super::*;
 
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// A session whose store may take 50 ms for each operation, and has an unsaved pair.
+    async fn unsaved() -> (Emulator, Store, Session, AccessToken) {
+        let emulator = Emulator::start().unwrap();
+        let app = App::new(seeded::CLIENT_ID).with_client_secret(seeded::CLIENT_SECRET);
+        let client = Client::new(app.with_service(Service::classic_at(emulator.base_url()).unwrap())).unwrap();
+        let store = Store::new();
+        let runtime = SessionRuntime { store_timeout: SHORT, ..SessionRuntime::new(client) };
+        let sessions = SharedSessions::new(runtime, Box::new(store.clone()), SessionSettings::default());
+        let session = Session(sessions.session("ada"));
+        let login = emulator.login(&seeded::ADA);
+        let mut tokens = TokenSet::new(login.access_token);
+        tokens.refresh_token = login.refresh_token.map(Into::into);
+        session.start(&tokens).await.unwrap();
+        store.set_fault(StoreFault::SaveFailsAfterIntent);
+        let token = session.refresh_rejected(&tokens.access_token).await.unwrap();
+        assert!(session.save_error().is_some());
+        (emulator, store, session, token)
+    }
+
+    /// The pair stays in this process, and the lock with it.
     #[tokio::test]
-    async fn a_wait_ends_when_it_should() {
-        let runtime = TokioRuntime(Client::new(App::new("my-client-id")).unwrap());
-        let until = Instant::now() + Duration::from_millis(20);
-        runtime.sleep_until(until).await;
-        assert!(Instant::now() >= until);
+    async fn a_load_that_hangs_is_given_up_and_loses_nothing() {
+        let (emulator, store, session, token) = unsaved().await;
+        store.set_fault(StoreFault::LoadHangs);
+        let error = session.sign_out().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("took too long"), "{error}");
+        assert!(session.save_error().is_some() && store.is_locked("ada"));
+        store.clear_fault();
+        session.flush().await.unwrap();
+        assert_eq!(session.access_token().await.unwrap().expose(), token.expose());
+        assert!(emulator.is_live_refresh_token(&store.refresh_token("ada").unwrap()));
+        assert!(!store.is_locked("ada"));
+    }
+
+    /// The session does not count on the lock that it had.
+    #[tokio::test]
+    async fn an_unlock_that_hangs_is_given_up_and_retains_no_lock() {
+        for operation in 0..4 {
+            let (emulator, store, session, _) = unsaved().await;
+            store.set_fault(StoreFault::UnlockHangs);
+            session.flush().await.unwrap();
+            assert!(session.save_error().is_none());
+            store.clear_fault();
+            assert!(!store.is_locked("ada"));
+            match operation {
+                0 => session.flush().await.unwrap(),
+                1 => session.sign_out().await.unwrap(),
+                2 => session.forget().await.unwrap(),
+                _ => session.start(&TokenSet::new("another")).await.unwrap(),
+            }
+            assert!(!store.is_locked("ada"));
+            assert_eq!(emulator.replays(), 0);
+        }
     }
 }

@@ -67,7 +67,7 @@ impl Transport {
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let deadline = tokio::time::Instant::now() + timeout;
         let exchange = exchange(Arc::clone(destination), options.fresh_connection, request);
-        let mut exchange = self.driver.start(exchange).await?;
+        let mut exchange = self.driver.start(exchange)?;
         if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
             return outcome??.finish();
         }

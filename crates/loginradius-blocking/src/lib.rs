@@ -56,14 +56,13 @@
 //!
 //! # Before the program ends
 //!
-//! A program that keeps sessions calls [`Sessions::flush`] before it ends. That waits for the refreshes that other
-//! threads are making, and saves the tokens that the store does not hold yet. Stop the threads that use sessions first,
-//! or they begin new refreshes.
+//! A program that keeps sessions calls [`Sessions::flush`] before it ends. That waits for the refreshes that are running,
+//! and saves the tokens that the store does not hold yet. Stop the threads that use sessions first, or they begin new
+//! refreshes. If it is left out, dropping the last handle of the sessions
+//! [waits for what must not be lost](Sessions#the-end-of-the-program).
 //!
-//! Without it, the end of the program is like a crash. A refresh that it interrupts may have consumed the refresh token
-//! and not have stored the next one: then the session is lost, and its user has to sign in again. A program of one
-//! thread that never calls [`Session::within`] has no refresh to wait for, and needs the flush only for tokens that
-//! [could not be saved](Session::save_error).
+//! An end without either, as by `std::process::exit`, is like a crash. A refresh that it interrupts may have consumed the
+//! refresh token and not have stored the next one: then the session is lost, and its user has to sign in again.
 //!
 //! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time.
 //!

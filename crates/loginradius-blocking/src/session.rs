@@ -18,6 +18,13 @@ use crate::client::Client;
 /// Cloning it is cheap. One program needs one: all [`Session`]s of a name that come from it share
 /// one token and one refresh. Other programs may use the same store at the same time.
 ///
+/// # The end of the program
+///
+/// When the last clone is dropped, and the last [`Session`], that blocks the thread as long as a request is under way,
+/// its tokens are being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s. What
+/// has not been sent is given up, and unsaved tokens are saved once more if possible. A `static` is never dropped, and
+/// `std::process::exit` drops nothing: call [`flush`](Self::flush) before such an end.
+///
 /// ```
 /// use loginradius_blocking::store::MemoryStore;
 /// use loginradius_blocking::{App, Client, ErrorKind, Sessions, TokenSet};
@@ -71,7 +78,8 @@ impl Sessions {
         Session(self.0.session(name))
     }
 
-    /// [Flushes](Session::flush) all sessions that are in use, one after the other.
+    /// [Flushes](Session::flush) all sessions that are in use, one after the other, within the time that one operation
+    /// may take ([`SessionPolicy::max_time`]).
     ///
     /// A session is in use as long as a [`Session`] of it exists, one of its operations is running, or its newest
     /// tokens [could not be saved](Session::save_error).
@@ -130,15 +138,18 @@ impl fmt::Debug for SessionsBuilder {
 /// A session, which returns a valid access token, and refreshes it when necessary.
 ///
 /// Cloning it is cheap, and so is keeping ten thousand of them. Threads share one refresh: the first one that needs it
-/// makes it, and the others wait for its result, or continue with the old token if that is still valid.
+/// begins it, and all wait for its result, or continue with the old token if that is still valid.
 ///
-/// The thread that needs a refresh makes it. If the caller set a time with [`within`](Self::within), the refresh runs
-/// on a separate thread, and continues when the time is over. No refresh begins by itself. The [tables of the
-/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if one is interrupted.
+/// No refresh begins by itself. But a refresh, and all else that uses the store, runs on a thread of its own, and
+/// continues when its callers wait no longer. In an early refresh, the caller that begins it waits for about a second,
+/// and then gets the token that is still valid. A refresh token that was sent may be consumed, so that the program must
+/// not end before its successor is saved: [`flush`](Self::flush) waits for that, and so does dropping the last
+/// [handle](Sessions#the-end-of-the-program). The [tables of the
+/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if a refresh is interrupted.
 ///
-/// If a thread panics, in a store or a callback, that is like a crash of this thread alone: the callers that wait for
-/// its result get [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the next call continues from what is
-/// stored.
+/// If such a thread panics, in a store or a callback, that is like a crash of this thread alone: the callers that wait
+/// for its result get a token that is still valid, or else
+/// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the next call continues from what is stored.
 ///
 /// # What each method uses
 ///
@@ -200,8 +211,8 @@ impl Session {
         self.0.name()
     }
 
-    /// Returns a handle whose operations wait at most `time`. Without it only the [policy](SessionPolicy) limits them:
-    /// to six minutes at worst by default, and the store's own time.
+    /// Returns a handle whose operations wait at most `time`. Without it they wait at most
+    /// [`SessionPolicy::max_time`]: six minutes by default.
     ///
     /// When the time is over, an access token that is still valid is returned, as during an early refresh. Otherwise
     /// the operation fails with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). What was begun
@@ -368,8 +379,8 @@ impl Session {
         self.0.save_error()
     }
 
-    /// Waits for a refresh that another thread is making, and saves what is [unsaved](Self::save_error). The session
-    /// can be used afterwards.
+    /// Waits for a refresh that is running, and saves what is [unsaved](Self::save_error). The session can be used
+    /// afterwards.
     ///
     /// # Errors
     ///
@@ -379,7 +390,7 @@ impl Session {
     }
 }
 
-/// Runs each flow in the thread of its leader. All its futures are ready at their first poll.
+/// Runs each flow in a thread of its own. All its futures are ready at their first poll.
 #[derive(Debug)]
 struct ThreadRuntime(Client);
 
@@ -400,13 +411,21 @@ impl Runtime for ThreadRuntime {
         self.0.app()
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, deadline: Option<Instant>) -> Result<(), Error> {
-        if deadline.is_none() {
-            return ready(flow);
-        }
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         // If the future is not ready at its first poll, it is dropped, which aborts the flow.
         let started = thread::Builder::new().name("loginradius session".to_owned()).spawn(|| drop(ready(flow)));
         started.map(drop).map_err(|error| Error::unavailable("no thread can be started: try again later", error))
+    }
+
+    async fn wait(&self, cell: &BlockingCell, deadline: Instant) -> Option<SessionOutcome> {
+        let mut outcome = cell.lock();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if outcome.is_some() || left == Duration::ZERO {
+                return outcome.clone();
+            }
+            outcome = cell.0.1.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
@@ -424,20 +443,6 @@ impl OutcomeCell for BlockingCell {
     fn set(&self, outcome: SessionOutcome) {
         *self.lock() = Some(outcome);
         self.0.1.notify_all();
-    }
-
-    async fn wait(&self, deadline: Option<Instant>) -> Option<SessionOutcome> {
-        let mut outcome = self.lock();
-        loop {
-            if outcome.is_some() {
-                return outcome.clone();
-            }
-            outcome = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => self.0.1.wait(outcome).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return None,
-                Some(left) => self.0.1.wait_timeout(outcome, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-        }
     }
 }
 

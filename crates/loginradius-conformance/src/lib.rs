@@ -98,6 +98,8 @@ pub use sessions::single_flight::cases as session_single_flight_cases;
 #[doc(hidden)]
 pub use sessions::stores::cases as session_stores_cases;
 #[doc(hidden)]
+pub use sessions::waits::cases as session_waits_cases;
+#[doc(hidden)]
 pub use settings::cases as settings_cases;
 
 pub use loginradius_emulator as emulator;
@@ -191,6 +193,9 @@ macro_rules! suite {
             }
             mod processes {
                 $crate::session_processes!($adapter);
+            }
+            mod waits {
+                $crate::session_waits!($adapter);
             }
         }
         $crate::own_client!($adapter);

@@ -99,9 +99,19 @@ impl Runtime for Threads {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         ready(flow);
         Ok(())
+    }
+
+    async fn wait(&self, cell: &BlockingCell, _: Instant) -> Option<SessionOutcome> {
+        let mut outcome = cell.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*outcome {
+                Some(outcome) => return Some(outcome.clone()),
+                None => outcome = cell.0.1.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
     }
 }
 
@@ -120,16 +130,6 @@ impl OutcomeCell for BlockingCell {
         }
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         self.0.1.notify_all();
-    }
-
-    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
-        let mut outcome = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match &*outcome {
-                Some(outcome) => return Some(outcome.clone()),
-                None => outcome = self.0.1.wait(outcome).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
     }
 }
 
@@ -177,9 +177,18 @@ impl Runtime for Tasks {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         tokio::spawn(flow);
         Ok(())
+    }
+
+    async fn wait(&self, cell: &TaskCell, _: Instant) -> Option<SessionOutcome> {
+        loop {
+            if let Some(outcome) = cell.0.0.0.lock().unwrap().clone() {
+                return Some(outcome);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 }
 
@@ -189,15 +198,6 @@ struct TaskCell(BlockingCell);
 impl OutcomeCell for TaskCell {
     fn set(&self, outcome: SessionOutcome) {
         self.0.set(outcome);
-    }
-
-    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
-        loop {
-            if let Some(outcome) = self.0.0.0.lock().unwrap().clone() {
-                return Some(outcome);
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
     }
 }
 

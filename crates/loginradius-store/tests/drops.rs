@@ -118,7 +118,7 @@ impl Runtime for Dropping {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, _: Option<Instant>) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         let mut flow: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(flow);
         for _ in 0..self.polls.load(Ordering::SeqCst) {
             if flow.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
@@ -126,6 +126,10 @@ impl Runtime for Dropping {
             }
         }
         Ok(())
+    }
+
+    async fn wait(&self, cell: &Cell, _: Instant) -> Option<SessionOutcome> {
+        Some(cell.0.lock().unwrap().clone().expect("an outcome: a caller would wait for ever"))
     }
 }
 
@@ -135,10 +139,6 @@ struct Cell(Arc<Mutex<Option<SessionOutcome>>>);
 impl OutcomeCell for Cell {
     fn set(&self, outcome: SessionOutcome) {
         assert!(self.0.lock().unwrap().replace(outcome).is_none());
-    }
-
-    async fn wait(&self, _: Option<Instant>) -> Option<SessionOutcome> {
-        Some(self.0.lock().unwrap().clone().expect("an outcome: a caller would wait for ever"))
     }
 }
 

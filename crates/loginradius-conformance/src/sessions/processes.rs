@@ -102,6 +102,34 @@ fn processes_that_exit_at_once_lose_nothing<A: Adapter>() {
     fixture.sessions::<A>().session(ADA).access_token().unwrap();
 }
 
+/// The whole child process: prints one token, and ends as a program does that returns from its main function.
+fn print_token_and_return<A: Adapter>(argument: &str) -> ! {
+    let (url, folder) = argument.split_once(' ').unwrap();
+    let sessions = sessions::<A>(url, FileStore::open(format!("{folder}/sessions")).unwrap());
+    println!("token: {}", sessions.session(ADA).access_token().unwrap().expose());
+    drop(sessions);
+    process::exit(0);
+}
+
+/// Its early refresh takes longer than it waits for the token, and it ends before there is a response.
+fn a_process_that_ends_during_its_early_refresh_loses_nothing<A: Adapter>() {
+    if let Some(argument) = child::argument() {
+        print_token_and_return::<A>(&argument);
+    }
+    let fixture = Fixture::new();
+    let tokens = tokens(&fixture.emulator, Age::Fresh);
+    fixture.sessions::<A>().session(ADA).start(&tokens).unwrap();
+    fixture.age(95);
+    fixture.emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(2500)));
+    assert_eq!(printed_token(start(&fixture.argument())), tokens.access_token.expose(), "the old one is valid");
+    assert_eq!((fixture.emulator.refreshes(), fixture.emulator.replays()), (1, 0));
+    // The next process finds the pair that the first one has saved.
+    let token = fixture.sessions::<A>().session(ADA).access_token().unwrap();
+    assert!(token.expose() != tokens.access_token.expose());
+    assert!(fixture.emulator.is_live_access_token(token.expose()));
+    assert_eq!((fixture.emulator.refreshes(), fixture.emulator.live_logins()), (1, 1));
+}
+
 fn processes_that_start_together_cause_one_refresh<A: Adapter>() {
     if let Some(argument) = child::argument() {
         print_token::<A>(&argument);
@@ -181,6 +209,7 @@ fn stores_over_one_folder_share_a_refresh<A: Adapter>() {
 
 cases!(($) session_processes session_processes_cases {
     processes_that_exit_at_once_lose_nothing,
+    a_process_that_ends_during_its_early_refresh_loses_nothing,
     processes_that_start_together_cause_one_refresh,
     a_process_killed_in_a_refresh_leaves_no_lock,
     different_names_are_different_files,

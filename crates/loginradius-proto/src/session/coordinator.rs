@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::event::SessionEvent;
 use super::flow::SessionFlow;
@@ -19,8 +20,10 @@ use crate::token::TokenSet;
 ///
 /// 1. Each caller is [admitted](Self::admit): it is done, or it is the leader of a flow, or it is a waiter for the
 ///    outcome of the flow in flight.
-/// 2. The leader drives its flow to the end, or [aborts](SessionFlow::abort) it, and calls [`complete`](Self::complete)
-///    with that end, which returns the outcome for the leader and the waiters.
+/// 2. The leader's flow is driven to the end, or [aborted](SessionFlow::abort), and [`complete`](Self::complete) takes
+///    that end, and returns the outcome for the leader and the waiters. Before a request is sent, [`learn`](Self::learn)
+///    takes what the flow knows by then. Leader and waiters are admitted again after the request's
+///    [`max_wait`](SessionRequest::max_wait).
 /// 3. After each of these calls, and still under the mutex, the adapter replaces the snapshot that callers read without
 ///    the mutex by [`published`](Self::published). After an end it also obeys [`retains_lock`](Self::retains_lock) and
 ///    [`is_unsaved`](Self::is_unsaved), and delivers the events.
@@ -71,6 +74,18 @@ pub enum SessionRequest<'a> {
     Forget,
     /// To wait for the flow in flight, and to save what is unsaved.
     Flush,
+}
+
+impl SessionRequest<'_> {
+    /// Returns how long a caller waits for the outcome of a flow, also of its own, before it is
+    /// [admitted](Coordinator::admit) again; `None` if it waits to the end.
+    ///
+    /// A caller that wants a token gets one then that is still valid, and that the flow in flight is about to replace:
+    /// a server that is silent must not cost it more. So its flow has to continue by itself.
+    #[must_use]
+    pub fn max_wait(self) -> Option<Duration> {
+        matches!(self, Self::Token { .. }).then_some(Duration::from_secs(1))
+    }
 }
 
 /// The outcome of a request: an access token, or `None` if the request was for something else.
@@ -125,14 +140,16 @@ impl Coordinator {
         now: Now,
         seed: Seed,
     ) -> Admission {
+        if self.in_flight.is_none()
+            && let SessionRequest::Token { rejected: Some(token) } = request
+        {
+            Arc::make_mut(&mut self.memory).reject(token);
+        }
         if let Some(in_flight) = &self.in_flight {
             return match self.token_at_once(request, now) {
                 Some(token) => Admission::Done(Ok(Some(token))),
                 None => Admission::Wait(Sharing::of(in_flight, request)),
             };
-        }
-        if let SessionRequest::Token { rejected: Some(token) } = request {
-            Arc::make_mut(&mut self.memory).reject(token);
         }
         if let Some(outcome) = self.known_outcome(request, now) {
             return Admission::Done(outcome);
@@ -149,6 +166,23 @@ impl Coordinator {
         };
         self.in_flight = Some(in_flight);
         Admission::Lead(flow)
+    }
+
+    /// Returns what a caller gets that does not wait for a flow, neither for the one in flight nor for its own: a token
+    /// that is valid, even if its refresh is due.
+    #[must_use]
+    pub fn outcome_at_once(&self, request: SessionRequest<'_>, now: Now) -> Option<SessionOutcome> {
+        match (self.token_at_once(request, now), &self.in_flight) {
+            (Some(token), _) => Some(Ok(Some(token))),
+            (None, Some(_)) => None,
+            (None, None) => self.known_outcome(request, now),
+        }
+    }
+
+    /// Takes what the flow in flight has learned so far. Call it before the flow's request is sent: if the flow has
+    /// loaded a token that is still valid, no caller has to wait for the response.
+    pub fn learn(&mut self, flow: &SessionFlow) {
+        self.memory = Arc::new(flow.memory().clone());
     }
 
     /// Takes the end of the flow in flight, and returns the outcome for its leader and the waiters.
@@ -204,7 +238,7 @@ impl Coordinator {
         self.delivering = false;
     }
 
-    /// Returns the token for a caller that need not wait for the flow in flight.
+    /// Returns the token in memory, if it is valid and not the one that an API rejected.
     fn token_at_once(&self, request: SessionRequest<'_>, now: Now) -> Option<AccessToken> {
         let SessionRequest::Token { rejected } = request else { return None };
         let memory = self.published();
@@ -215,6 +249,11 @@ impl Coordinator {
     fn known_outcome(&self, request: SessionRequest<'_>, now: Now) -> Option<SessionOutcome> {
         match request {
             SessionRequest::Token { rejected } => match self.memory.cached_token(now) {
+                CachedToken::Fresh(token) | CachedToken::RefreshDue(token)
+                    if rejected.is_some_and(|rejected| same(rejected, token)) =>
+                {
+                    None
+                }
                 CachedToken::Fresh(token) => Some(Ok(Some(token.clone()))),
                 // It is not the rejected token, and so what this caller wants.
                 CachedToken::RefreshDue(token) if rejected.is_some() => Some(Ok(Some(token.clone()))),
@@ -259,7 +298,7 @@ mod tests {
     use crate::jitter::Jitter;
     use crate::session::backoff::KnownBackoff;
     use crate::session::record::{LoginId, SessionRecord, Tokens};
-    use crate::session::step::SessionStep;
+    use crate::session::step::{SessionInput, SessionStep};
     use crate::session::unsaved::{Retention, UnsavedPair};
     use crate::testing::{now, s};
 
@@ -312,6 +351,10 @@ mod tests {
 
     fn coordinator(memory: SessionMemory) -> Coordinator {
         Coordinator { memory: Arc::new(memory), ..Coordinator::default() }
+    }
+
+    fn at_once(coordinator: &Coordinator, request: SessionRequest<'_>, seconds: u64) -> Option<String> {
+        coordinator.outcome_at_once(request, at(seconds)).as_ref().map(shown)
     }
 
     fn admit(coordinator: &mut Coordinator, request: SessionRequest<'_>, seconds: u64) -> Admission {
@@ -444,6 +487,87 @@ mod tests {
             let request = SessionRequest::Token { rejected: rejected.as_ref() };
             let admission = admit(&mut coordinator, request, seconds);
             assert_eq!(admitted(&admission), expected, "{request:?} during {in_flight:?} at {seconds}");
+        }
+    }
+
+    #[test]
+    fn only_a_token_request_is_admitted_again_before_the_end_of_a_flow() {
+        let tokens = TokenSet::new("login");
+        let old = AccessToken::new("old");
+        for request in [ANY, SessionRequest::Token { rejected: Some(&old) }] {
+            assert_eq!(request.max_wait(), Some(s(1)));
+        }
+        for request in
+            [SessionRequest::Start(&tokens), SessionRequest::SignOut, SessionRequest::Forget, SessionRequest::Flush]
+        {
+            assert_eq!(request.max_wait(), None, "{request:?}");
+        }
+        // It gets its token, and once that has expired it waits for the outcome.
+        let mut coordinator = coordinator(memory("a"));
+        assert_eq!(admitted(&admit(&mut coordinator, ANY, DUE)), "leads");
+        assert_eq!(admitted(&admit(&mut coordinator, ANY, DUE + 1)), "a");
+        assert_eq!(admitted(&admit(&mut coordinator, ANY, EXPIRED)), "waits");
+    }
+
+    #[test]
+    fn a_token_that_the_flow_has_loaded_is_returned_before_its_end_unless_it_was_rejected() {
+        let app = App::new("my-client-id");
+        let [a, old] = ["a", "old"].map(AccessToken::new);
+        let rows = [(None, "a"), (Some(&old), "a"), (Some(&a), "waits")];
+        for (rejected, expected) in rows {
+            let request = SessionRequest::Token { rejected };
+            let mut coordinator = coordinator(SessionMemory::default());
+            let mut flow = lead(&mut coordinator, request, DUE);
+            assert_eq!(admitted(&admit(&mut coordinator, request, DUE)), "waits");
+            loop {
+                let input = match flow.step(at(DUE)) {
+                    SessionStep::Lock => SessionInput::Locked(Ok(true)),
+                    SessionStep::Load => SessionInput::Loaded(Ok(Some(record("a").encode()))),
+                    SessionStep::Save { .. } => SessionInput::Saved(Ok(())),
+                    SessionStep::Send { .. } => break,
+                    other => panic!("{other:?}"),
+                };
+                flow.receive(input, at(DUE));
+            }
+            coordinator.learn(&flow);
+            assert_eq!(admitted(&admit(&mut coordinator, request, DUE)), expected, "{rejected:?}");
+            assert_eq!(published(&coordinator, DUE).is_some(), expected == "a");
+        }
+        // A sign-out shows no token either way.
+        let mut coordinator = coordinator(memory("a"));
+        let flow = SessionFlow::refresh(&app, SessionPolicy::default(), memory("a"), Seed(1));
+        let _ = lead(&mut coordinator, SessionRequest::SignOut, FRESH);
+        coordinator.learn(&flow);
+        assert_eq!(published(&coordinator, FRESH), None);
+    }
+
+    #[test]
+    fn a_caller_that_does_not_wait_gets_what_is_in_memory() {
+        let tokens = TokenSet::new("login");
+        let [a, old] = ["a", "old"].map(AccessToken::new);
+        let (rejects_a, rejects_old) =
+            (SessionRequest::Token { rejected: Some(&a) }, SessionRequest::Token { rejected: Some(&old) });
+        let backs_off = failure().to_string();
+        let rows = [
+            // The memory, the request, when, what the caller gets without and with a flow in flight.
+            (memory("a"), ANY, FRESH, Some("a"), Some("a")),
+            (memory("a"), ANY, DUE, Some("a"), Some("a")),
+            (memory("a"), ANY, EXPIRED, None, None),
+            (memory("a"), rejects_a, FRESH, None, None),
+            (memory("a"), rejects_a, DUE, None, None),
+            (memory("a"), rejects_old, DUE, Some("a"), Some("a")),
+            (backing_off("a"), ANY, EXPIRED, Some(&*backs_off), None),
+            (memory("a"), SessionRequest::Flush, FRESH, Some("nothing"), None),
+            (unsaved("a"), SessionRequest::Flush, FRESH, None, None),
+            (memory("a"), SessionRequest::Start(&tokens), FRESH, None, None),
+            (memory("a"), SessionRequest::SignOut, FRESH, None, None),
+            (memory("a"), SessionRequest::Forget, FRESH, None, None),
+        ];
+        for (memory, request, seconds, idle, in_flight) in rows {
+            let mut coordinator = coordinator(memory);
+            assert_eq!(at_once(&coordinator, request, seconds).as_deref(), idle, "{request:?} at {seconds}");
+            coordinator.in_flight = Some(InFlight::Forget);
+            assert_eq!(at_once(&coordinator, request, seconds).as_deref(), in_flight, "{request:?} at {seconds}");
         }
     }
 

@@ -119,6 +119,21 @@ impl SessionFlow {
         self.state.name()
     }
 
+    /// Returns what the flow knows by now.
+    pub(super) fn memory(&self) -> &SessionMemory {
+        &self.memory
+    }
+
+    /// Returns whether the end of the process would lose tokens now: a response is awaited, or a new pair is not saved.
+    ///
+    /// A program that ends should drive such a flow to its end, and may [abort](Self::abort) all others.
+    #[must_use]
+    pub fn must_finish(&self) -> bool {
+        matches!(self.state, State::AwaitingResponse { .. } | State::Saving { write: Write::Pair(_), .. })
+            || matches!(self.unsettled, Unsettled::Pair(_))
+            || self.memory.unsaved.is_some()
+    }
+
     /// Returns what to do now. Call it at the start, after every [`receive`](Self::receive), and when a
     /// [`SessionStep::Wait`] is over; earlier calls return the same again.
     pub fn step(&mut self, now: Now) -> SessionStep {

@@ -30,7 +30,7 @@ enum Hold {
 
 impl LockAttempt {
     /// How often a flow begins again before it gives up.
-    const MAX_RESTARTS: u32 = 5;
+    pub(super) const MAX_RESTARTS: u32 = 5;
     /// How many conflicts under one lock prove that it is lost.
     const MAX_CONFLICTS: u32 = 2;
     /// The wait before the lock is tried again: it doubles each time, up to the maximum.

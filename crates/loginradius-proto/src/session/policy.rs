@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::lock_attempt::LockAttempt;
 use crate::flow::{DEFAULT_TIMEOUT, Retry};
 
 /// When a session is refreshed, and how long and how often that is tried.
@@ -28,6 +29,14 @@ pub struct SessionPolicy {
 }
 
 impl SessionPolicy {
+    /// Returns how long a flow takes at most, besides the store's own time: six times
+    /// [`lock_wait`](Self::lock_wait) and [`timeout`](Self::timeout) together
+    /// ([the reason](super::SessionFlow#how-long-a-flow-takes)). Six minutes by default.
+    #[must_use]
+    pub fn max_time(&self) -> Duration {
+        self.lock_wait.saturating_add(self.timeout).saturating_mul(LockAttempt::MAX_RESTARTS + 1)
+    }
+
     /// Sets how long before its end a token is refreshed.
     #[must_use]
     pub const fn with_early(self, early: Duration) -> Self {
@@ -61,5 +70,19 @@ impl Default for SessionPolicy {
             timeout: DEFAULT_TIMEOUT,
             retry: Retry::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::s;
+
+    #[test]
+    fn the_longest_time_is_that_of_six_rounds() {
+        let policy = SessionPolicy::default();
+        assert_eq!(policy.max_time(), s(360));
+        assert_eq!(policy.with_lock_wait(s(1)).with_timeout(s(2)).max_time(), s(18));
+        assert_eq!(policy.with_timeout(Duration::MAX).max_time(), Duration::MAX);
     }
 }

@@ -24,6 +24,14 @@ pub trait Transport: Send + Sync {
 
     /// Waits until that instant.
     fn sleep_until(&self, until: Instant) -> impl Future<Output = ()> + Send;
+
+    /// Runs an operation of the store. Returns `None` if it takes too long, and drops it then.
+    ///
+    /// By default there is no limit. A transport for async code should set one, so that a store that hangs does not
+    /// make the session hang. In blocking code an operation cannot be given up.
+    fn limit<F: Future<Output: Send> + Send>(&self, operation: F) -> impl Future<Output = Option<F::Output>> + Send {
+        async { Some(operation.await) }
+    }
 }
 
 /// Drives a flow to its end: the flow decides, and this performs its steps.
@@ -93,32 +101,78 @@ pub async fn drive<T: Transport>(
     lock: &mut Option<Box<dyn AsyncSessionLock>>,
     transport: &T,
 ) -> SessionEnd {
+    drive_watched(flow, store, name, lock, transport, &mut Unwatched).await
+}
+
+/// What is told of a flow while it is driven.
+pub(super) trait Watch: Send {
+    /// Returns whether the flow may send its request now. If not, it is aborted.
+    fn may_send(&mut self, flow: &SessionFlow) -> bool;
+
+    /// Notes that the flow waits for a lock, or for its next attempt.
+    fn waits(&mut self, flow: &SessionFlow);
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn may_send(&mut self, _: &SessionFlow) -> bool {
+        true
+    }
+
+    fn waits(&mut self, _: &SessionFlow) {}
+}
+
+/// Drives a flow like [`drive`], and tells `watch` of it.
+pub(super) async fn drive_watched<T: Transport>(
+    flow: &mut SessionFlow,
+    store: &dyn AsyncSessionStore,
+    name: &str,
+    lock: &mut Option<Box<dyn AsyncSessionLock>>,
+    transport: &T,
+    watch: &mut impl Watch,
+) -> SessionEnd {
     loop {
         let input = match flow.step(now()) {
-            SessionStep::Lock => SessionInput::Locked(store.try_lock(name).await.map(|taken| {
-                *lock = taken;
-                lock.is_some()
-            })),
+            SessionStep::Lock => {
+                let taken = transport.limit(store.try_lock(name)).await;
+                SessionInput::Locked(taken.unwrap_or_else(|| Err(too_slow())).map(|taken| {
+                    *lock = taken;
+                    lock.is_some()
+                }))
+            }
             SessionStep::Load => SessionInput::Loaded(match lock {
-                Some(lock) => lock.load().await,
+                Some(lock) => transport.limit(lock.load()).await.unwrap_or_else(|| Err(LoadError::Failed(too_slow()))),
                 None => Err(LoadError::Failed(not_locked())),
             }),
             SessionStep::Save { record, expected } => SessionInput::Saved(match lock {
-                Some(lock) => lock.save(&record, expected).await,
+                Some(lock) => {
+                    let saved = transport.limit(lock.save(&record, expected)).await;
+                    saved.unwrap_or_else(|| Err(SaveError::Unknown(too_slow())))
+                }
                 None => Err(SaveError::Conflict), // The flow takes the lock again.
             }),
             SessionStep::Clear { expected } => SessionInput::Saved(match lock {
-                Some(lock) => lock.clear(expected).await,
+                Some(lock) => {
+                    let cleared = transport.limit(lock.clear(expected)).await;
+                    cleared.unwrap_or_else(|| Err(SaveError::Unknown(too_slow())))
+                }
                 None => Err(SaveError::Conflict),
             }),
-            SessionStep::Send { request, options } => SessionInput::Responded(transport.send(request, options).await),
+            SessionStep::Send { request, options } => {
+                if !watch.may_send(flow) {
+                    return flow.abort(lock.is_some(), now());
+                }
+                SessionInput::Responded(transport.send(request, options).await)
+            }
             SessionStep::Wait(until) => {
+                watch.waits(flow);
                 transport.sleep_until(until).await;
                 continue;
             }
             SessionStep::Unlock => {
                 if let Some(lock) = lock.take() {
-                    lock.unlock().await;
+                    transport.limit(lock.unlock()).await;
                 }
                 SessionInput::Unlocked
             }
@@ -126,6 +180,10 @@ pub async fn drive<T: Transport>(
         };
         flow.receive(input, now());
     }
+}
+
+fn too_slow() -> Error {
+    Error::unavailable("the session's store took too long, and was not waited for: try again later", "no outcome")
 }
 
 fn not_locked() -> Error {

@@ -3,16 +3,21 @@ use std::sync::Arc;
 use loginradius_proto::session::{SessionEnd, SessionFlow, SessionOutcome};
 
 use super::clock::now;
-use super::drive::drive;
+use super::drive::{Watch, drive_watched};
 use super::runtime::{OutcomeCell, Runtime};
-use super::session::Session;
+use super::session::{Session, State};
+use super::stakes::Stake;
 use crate::store::AsyncSessionLock;
 
 /// Drives a leader's flow to its end, gives its callers the outcome, and then delivers the events.
 pub(super) async fn run<R: Runtime>(mut leader: Leader<R>) {
     let session = Arc::clone(&leader.session);
     let sessions = &*session.sessions;
-    let end = drive(&mut leader.flow, &*sessions.store, &session.name, &mut leader.lock, &sessions.runtime).await;
+    let Leader { flow, lock, stake, .. } = &mut leader;
+    let mut watch = Watched { session: &*session, stake };
+    let end = drive_watched(flow, &*sessions.store, &session.name, lock, &sessions.runtime, &mut watch).await;
+    // The end of the program waits for the events, too.
+    leader.stake.get_or_insert_with(|| sessions.stakes.take_to_finish());
     leader.settle(end);
     session.deliver_events();
 }
@@ -22,12 +27,16 @@ pub(super) struct Leader<R: Runtime> {
     session: Arc<Session<R>>,
     flow: SessionFlow,
     lock: Option<Box<dyn AsyncSessionLock>>,
+    /// Held while the end of the program would lose a token or an event.
+    stake: Option<Stake>,
     settled: bool,
 }
 
 impl<R: Runtime> Leader<R> {
-    pub(super) fn new(session: &Arc<Session<R>>, flow: SessionFlow, lock: Option<Box<dyn AsyncSessionLock>>) -> Self {
-        Self { session: Arc::clone(session), flow, lock, settled: false }
+    /// Takes the flow to which a caller was admitted.
+    pub(super) fn new(session: &Arc<Session<R>>, flow: SessionFlow, state: &mut State<R>) -> Self {
+        let stake = state.coordinator.is_unsaved().then(|| session.sessions.stakes.take_to_finish());
+        Self { session: Arc::clone(session), flow, lock: state.lock.take(), stake, settled: false }
     }
 
     /// Gives the callers the outcome of the flow.
@@ -53,6 +62,29 @@ impl<R: Runtime> Drop for Leader<R> {
         if !self.settled {
             let end = self.flow.abort(self.lock.is_some(), now());
             self.settle(end);
+        }
+    }
+}
+
+/// Holds a stake from the time when the flow sends its request until the outcome is saved, and lets callers have the
+/// token that the flow has loaded.
+struct Watched<'a, R: Runtime> {
+    session: &'a Session<R>,
+    stake: &'a mut Option<Stake>,
+}
+
+impl<R: Runtime> Watch for Watched<'_, R> {
+    fn may_send(&mut self, flow: &SessionFlow) -> bool {
+        *self.stake = self.stake.take().or_else(|| self.session.sessions.stakes.take());
+        let mut state = self.session.state();
+        state.coordinator.learn(flow);
+        self.session.publish(&state);
+        self.stake.is_some()
+    }
+
+    fn waits(&mut self, flow: &SessionFlow) {
+        if !flow.must_finish() {
+            *self.stake = None;
         }
     }
 }

@@ -17,6 +17,7 @@ mod runtime;
 mod session;
 mod settings;
 mod shared;
+mod stakes;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

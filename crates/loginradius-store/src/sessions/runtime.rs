@@ -14,24 +14,25 @@ pub trait Runtime: Transport + 'static {
     /// Returns the app whose sessions these are.
     fn app(&self) -> &App;
 
-    /// Runs a flow to its end: in place, or in a task or thread of its own.
+    /// Runs a flow to its end, in a task or a thread of its own: its caller may stop waiting, and the flow has to
+    /// continue. A flow that is dropped, or that panics, is aborted: its waiters get an error, and the next caller leads
+    /// another flow.
     ///
-    /// With a deadline, its caller waits no longer than until that instant, and the flow has to continue: do not run it
-    /// in place then. A flow that is dropped, or that panics, is aborted: its waiters get an error, and the next caller
-    /// leads another flow.
+    /// When the program drops its last handle of the sessions, that blocks its thread until the outcome of each request
+    /// that was sent is saved. So a flow must not need a thread of the program to continue.
     ///
     /// # Errors
     ///
     /// If the flow cannot be run: the caller gets that error, and the flow is aborted.
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, deadline: Option<Instant>) -> Result<(), Error>;
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error>;
+
+    /// Waits for the outcome in that cell, and returns it at once if it is set already. Returns `None` if it is not set
+    /// by the deadline.
+    fn wait(&self, cell: &Self::OutcomeCell, deadline: Instant) -> impl Future<Output = Option<SessionOutcome>> + Send;
 }
 
 /// A cell for the outcome of one flow, for its callers to wait for. Clones share it.
 pub trait OutcomeCell: Clone + Default + Send + Sync + 'static {
     /// Sets the outcome, once, and wakes all waiters.
     fn set(&self, outcome: SessionOutcome);
-
-    /// Waits for the outcome, and returns it at once if it is set already. Returns `None` if it is not set by the
-    /// deadline.
-    fn wait(&self, deadline: Option<Instant>) -> impl Future<Output = Option<SessionOutcome>> + Send;
 }

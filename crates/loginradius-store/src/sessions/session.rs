@@ -1,11 +1,15 @@
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use loginradius_proto::session::{Coordinator, SessionEvent, SessionMemory};
+use loginradius_proto::Seed;
+use loginradius_proto::session::{Admission, Coordinator, SessionEvent, SessionMemory, SessionRequest};
 
+use super::clock::now;
 use super::runtime::Runtime;
 use super::settings::SessionSettings;
+use super::stakes::Stakes;
 use crate::store::{AsyncSessionLock, AsyncSessionStore};
 
 /// The sessions of one store in one process.
@@ -13,6 +17,7 @@ pub(super) struct Sessions<R: Runtime> {
     pub(super) runtime: R,
     pub(super) store: Box<dyn AsyncSessionStore>,
     pub(super) settings: SessionSettings,
+    pub(super) stakes: Stakes,
     registry: Mutex<Registry<R>>,
 }
 
@@ -43,7 +48,7 @@ pub(super) struct State<R: Runtime> {
 impl<R: Runtime> Sessions<R> {
     pub(super) fn new(runtime: R, store: Box<dyn AsyncSessionStore>, settings: SessionSettings) -> Self {
         let registry = Registry { known: HashMap::new(), retained: HashMap::new() };
-        Self { runtime, store, settings, registry: Mutex::new(registry) }
+        Self { runtime, store, settings, stakes: Stakes::default(), registry: Mutex::new(registry) }
     }
 
     pub(super) fn session(self: &Arc<Self>, name: String) -> Arc<Session<R>> {
@@ -66,6 +71,11 @@ impl<R: Runtime> Sessions<R> {
         lock(&self.registry).known.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// Returns the sessions whose newest tokens are in memory alone.
+    pub(super) fn unsaved(&self) -> Vec<Arc<Session<R>>> {
+        lock(&self.registry).retained.values().cloned().collect()
+    }
+
     #[cfg(test)]
     pub(super) fn known(&self) -> usize {
         lock(&self.registry).known.len()
@@ -75,6 +85,15 @@ impl<R: Runtime> Sessions<R> {
 impl<R: Runtime> Session<R> {
     pub(super) fn state(&self) -> MutexGuard<'_, State<R>> {
         lock(&self.state)
+    }
+
+    /// Admits a caller.
+    pub(super) fn admit(&self, state: &mut State<R>, request: SessionRequest<'_>) -> Admission {
+        let Sessions { runtime, settings, .. } = &*self.sessions;
+        let seed = Seed(RandomState::new().hash_one(()));
+        let admission = state.coordinator.admit(request, runtime.app(), settings.policy, now(), seed);
+        self.publish(state);
+        admission
     }
 
     /// Replaces the memory that callers read by what the coordinator publishes.

@@ -1,14 +1,13 @@
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::session::{Admission, CachedToken, SessionOutcome, SessionRequest, Sharing};
-use loginradius_proto::{AccessToken, Error, ErrorKind, Seed, TokenSet};
+use loginradius_proto::{AccessToken, Error, ErrorKind, TokenSet};
 
 use super::clock::now;
 use super::leader::{Leader, run};
-use super::runtime::{OutcomeCell, Runtime};
+use super::runtime::Runtime;
 use super::session::{Session, Sessions};
 use super::settings::SessionSettings;
 use crate::store::AsyncSessionStore;
@@ -16,12 +15,17 @@ use crate::store::AsyncSessionStore;
 /// The sessions of one store, for the threads or tasks of one process.
 ///
 /// All [`SharedSession`]s of a name that come from it share one token, and one flow at a time.
-pub struct SharedSessions<R: Runtime>(Arc<Sessions<R>>);
+///
+/// Dropping the last of them and of their [`SharedSession`]s blocks its thread as long as a request of a session is
+/// under way, or its outcome is being saved: at most for the policy's `timeout` and 5 s. What has not been sent is given
+/// up, and what is unsaved is saved once more, if possible.
+pub struct SharedSessions<R: Runtime>(Arc<Program<R>>);
 
 /// A session that the threads or tasks of one process share.
 ///
 /// What becomes of a flow whose callers are dropped is up to [`Runtime::lead`].
 pub struct SharedSession<R: Runtime> {
+    program: Arc<Program<R>>,
     session: Arc<Session<R>>,
     /// How long a caller waits for one operation.
     within: Option<Duration>,
@@ -30,24 +34,28 @@ pub struct SharedSession<R: Runtime> {
 impl<R: Runtime> SharedSessions<R> {
     /// Shares the sessions of that store.
     pub fn new(runtime: R, store: Box<dyn AsyncSessionStore>, settings: SessionSettings) -> Self {
-        Self(Arc::new(Sessions::new(runtime, store, settings)))
+        Self(Arc::new(Program(Arc::new(Sessions::new(runtime, store, settings)))))
     }
 
     /// Returns the session of that name. This does not use the store yet.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> SharedSession<R> {
-        SharedSession { session: self.0.session(name.into()), within: None }
+        SharedSession { session: self.0.0.session(name.into()), program: Arc::clone(&self.0), within: None }
     }
 
-    /// [Flushes](SharedSession::flush) all sessions that are in use, one after the other.
+    /// [Flushes](SharedSession::flush) all sessions that are in use, one after the other, within the time of one
+    /// operation.
     ///
     /// # Errors
     ///
     /// The first one; the other sessions are flushed nevertheless.
     pub async fn flush(&self) -> Result<(), Error> {
+        let deadline = later(self.0.0.settings.policy.max_time());
         let mut result = Ok(());
-        for session in self.0.in_use() {
-            result = result.and(SharedSession { session, within: None }.flush().await);
+        for session in self.0.0.in_use() {
+            let within = Some(deadline.saturating_duration_since(Instant::now()));
+            let session = SharedSession { program: Arc::clone(&self.0), session, within };
+            result = result.and(session.flush().await);
         }
         result
     }
@@ -57,7 +65,7 @@ impl<R: Runtime> SharedSessions<R> {
 impl<R: Runtime> SharedSessions<R> {
     /// Returns how many sessions are remembered.
     pub(super) fn known(&self) -> usize {
-        self.0.known()
+        self.0.0.known()
     }
 }
 
@@ -68,15 +76,15 @@ impl<R: Runtime> SharedSession<R> {
         &self.session.name
     }
 
-    /// Returns a handle of this session that waits no longer than that for each operation. By default there is no limit
-    /// but the flow's own ([`SessionFlow`](loginradius_proto::session::SessionFlow#how-long-a-flow-takes)).
+    /// Returns a handle of this session that waits no longer than that for each operation. By default it is
+    /// [`SessionPolicy::max_time`](loginradius_proto::session::SessionPolicy::max_time).
     ///
     /// A caller whose time is over gets the token in memory, if that is valid and not the rejected one, and otherwise
     /// [`ErrorKind::DeadlineExceeded`](loginradius_proto::ErrorKind::DeadlineExceeded). The flow that it waited for
     /// continues, and later callers get its outcome. If the time is zero, no flow begins.
     #[must_use]
     pub fn within(&self, time: Duration) -> Self {
-        Self { session: Arc::clone(&self.session), within: Some(time) }
+        Self { within: Some(time), ..self.clone() }
     }
 
     /// Returns whether a user is signed in. Without a valid token in memory, it gets one to find out.
@@ -190,52 +198,53 @@ impl<R: Runtime> SharedSession<R> {
     }
 
     async fn token(&self, rejected: Option<&AccessToken>) -> Result<AccessToken, Error> {
-        let outcome = self.request(SessionRequest::Token { rejected }).await;
-        if let Err(error) = &outcome
-            && error.kind() == ErrorKind::DeadlineExceeded
-            && let CachedToken::Fresh(token) | CachedToken::RefreshDue(token) =
-                self.session.memory.load().cached_token(now())
-            // The memory learns of a rejection only when no flow is in flight.
-            && rejected.is_none_or(|rejected| rejected.expose() != token.expose())
-        {
-            // As during an early refresh: the token is valid until that ends.
-            return Ok(token.clone());
-        }
-        let token = outcome?;
+        let request = SessionRequest::Token { rejected };
+        let token = match self.request(request).await {
+            // Whatever failed, only the end of the session takes a token that is valid.
+            Err(error) => match self.outcome_at_once(request) {
+                Some(Ok(token)) => token,
+                _ => return Err(error),
+            },
+            Ok(token) => token,
+        };
         token.ok_or_else(|| Error::unavailable("the session has no access token: try again", "a refresh without one"))
     }
 
+    fn outcome_at_once(&self, request: SessionRequest<'_>) -> Option<SessionOutcome> {
+        self.session.state().coordinator.outcome_at_once(request, now())
+    }
+
     async fn request(&self, request: SessionRequest<'_>) -> SessionOutcome {
-        let deadline = self.within.and_then(|time| Instant::now().checked_add(time));
+        let Sessions { runtime, settings, .. } = &*self.session.sessions;
+        let deadline = later(self.within.unwrap_or_else(|| settings.policy.max_time()));
         loop {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(deadline_exceeded());
+            if Instant::now() >= deadline {
+                return self.outcome_at_once(request).unwrap_or_else(|| Err(deadline_exceeded()));
             }
-            let (sharing, cell) = match self.admit(request, deadline)? {
+            let (sharing, cell) = match self.admit(request)? {
                 Admitted::Done(outcome) => return outcome,
                 Admitted::Wait(sharing, cell) => (sharing, cell),
             };
-            let Some(outcome) = cell.wait(deadline).await else { return Err(deadline_exceeded()) };
-            if sharing.is_none_or(|sharing| sharing.includes(&outcome)) {
+            let until = request.max_wait().map_or(deadline, |wait| later(wait).min(deadline));
+            if let Some(outcome) = runtime.wait(&cell, until).await
+                && sharing.is_none_or(|sharing| sharing.includes(&outcome))
+            {
                 return outcome;
             }
         }
     }
 
     /// Admits a caller, and runs the flow if it leads one.
-    fn admit(&self, request: SessionRequest<'_>, deadline: Option<Instant>) -> Result<Admitted<R>, Error> {
-        let Sessions { runtime, settings, .. } = &*self.session.sessions;
+    fn admit(&self, request: SessionRequest<'_>) -> Result<Admitted<R>, Error> {
         let mut state = self.session.state();
-        let admission = state.coordinator.admit(request, runtime.app(), settings.policy, now(), seed());
-        self.session.publish(&state);
-        match admission {
+        match self.session.admit(&mut state, request) {
             Admission::Done(outcome) => Ok(Admitted::Done(outcome)),
             Admission::Wait(sharing) => Ok(Admitted::Wait(Some(sharing), state.outcome.clone())),
             Admission::Lead(flow) => {
-                let leader = Leader::new(&self.session, flow, state.lock.take());
+                let leader = Leader::new(&self.session, flow, &mut state);
                 let cell = state.outcome.clone();
                 drop(state);
-                runtime.lead(run(leader), deadline)?;
+                self.session.sessions.runtime.lead(run(leader))?;
                 Ok(Admitted::Wait(None, cell))
             }
         }
@@ -249,6 +258,30 @@ enum Admitted<R: Runtime> {
     Wait(Option<Sharing>, R::OutcomeCell),
 }
 
+/// What the program has: when it drops the last handle of its sessions, none of them loses a token.
+struct Program<R: Runtime>(Arc<Sessions<R>>);
+
+impl<R: Runtime> Drop for Program<R> {
+    fn drop(&mut self) {
+        /// For the store, after the last response.
+        const TIME_TO_SAVE: Duration = Duration::from_secs(5);
+        let Sessions { runtime, settings, stakes, .. } = &*self.0;
+        let deadline = later(settings.policy.timeout.saturating_add(TIME_TO_SAVE));
+        stakes.close();
+        stakes.wait(deadline);
+        for session in self.0.unsaved() {
+            let mut state = session.state();
+            if let Admission::Lead(flow) = session.admit(&mut state, SessionRequest::Flush) {
+                let leader = Leader::new(&session, flow, &mut state);
+                drop(state);
+                // A flow that cannot be run is aborted, and its tokens stay unsaved.
+                let _ = runtime.lead(run(leader));
+            }
+        }
+        stakes.wait(deadline);
+    }
+}
+
 /// Creates the error for a caller whose time is over.
 fn deadline_exceeded() -> Error {
     Error::deadline_exceeded(
@@ -257,9 +290,11 @@ fn deadline_exceeded() -> Error {
     )
 }
 
-/// Draws a seed for a flow.
-fn seed() -> Seed {
-    Seed(RandomState::new().hash_one(()))
+/// Returns the instant after that time, or one that is far away.
+fn later(time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    let now = Instant::now();
+    now.checked_add(time.min(FAR)).unwrap_or(now)
 }
 
 // Not derived: that would require a runtime that can be cloned and printed.
@@ -272,13 +307,13 @@ impl<R: Runtime> Clone for SharedSessions<R> {
 
 impl<R: Runtime> Clone for SharedSession<R> {
     fn clone(&self) -> Self {
-        Self { session: Arc::clone(&self.session), within: self.within }
+        Self { program: Arc::clone(&self.program), session: Arc::clone(&self.session), within: self.within }
     }
 }
 
 impl<R: Runtime> fmt::Debug for SharedSessions<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedSessions").field("settings", &self.0.settings).finish_non_exhaustive()
+        f.debug_struct("SharedSessions").field("settings", &self.0.0.settings).finish_non_exhaustive()
     }
 }
 

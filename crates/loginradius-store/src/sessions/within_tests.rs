@@ -89,13 +89,18 @@ impl Runtime for Threads {
         &self.app
     }
 
-    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static, deadline: Option<Instant>) -> Result<(), Error> {
+    fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         self.flows.fetch_add(1, Ordering::SeqCst);
-        match deadline {
-            Some(_) => drop(thread::spawn(|| ready(flow))),
-            None => ready(flow),
-        }
+        drop(thread::spawn(|| ready(flow)));
         Ok(())
+    }
+
+    async fn wait(&self, cell: &Cell, deadline: Instant) -> Option<SessionOutcome> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let outcome = cell.0.0.lock().unwrap();
+        let (outcome, _) = cell.0.1.wait_timeout_while(outcome, left, |outcome| outcome.is_none()).unwrap();
+        assert!(left < LONG || outcome.is_some(), "no outcome comes");
+        outcome.clone()
     }
 }
 
@@ -106,14 +111,6 @@ impl OutcomeCell for Cell {
     fn set(&self, outcome: SessionOutcome) {
         *self.0.0.lock().unwrap() = Some(outcome);
         self.0.1.notify_all();
-    }
-
-    async fn wait(&self, deadline: Option<Instant>) -> Option<SessionOutcome> {
-        let left = deadline.map_or(LONG, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let outcome = self.0.0.lock().unwrap();
-        let (outcome, _) = self.0.1.wait_timeout_while(outcome, left, |outcome| outcome.is_none()).unwrap();
-        assert!(deadline.is_some() || outcome.is_some(), "no outcome comes");
-        outcome.clone()
     }
 }
 

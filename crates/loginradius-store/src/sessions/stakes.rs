@@ -1,0 +1,104 @@
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Counts the flows that must not be cut off by the end of the program: a refresh token that they have sent may be
+/// consumed, and its successor is not saved yet, or their events are not delivered.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stakes(Arc<(Mutex<Count>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Count {
+    held: usize,
+    closed: bool,
+}
+
+/// The part that one flow has in the count, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Stake(Stakes);
+
+impl Stakes {
+    /// Takes a stake; `None` once they are closed.
+    pub(super) fn take(&self) -> Option<Stake> {
+        let mut count = self.lock();
+        (!count.closed).then(|| {
+            count.held += 1;
+            Stake(self.clone())
+        })
+    }
+
+    /// Takes a stake, also once they are closed: for a flow that sends nothing more.
+    pub(super) fn take_to_finish(&self) -> Stake {
+        self.lock().held += 1;
+        Stake(self.clone())
+    }
+
+    /// Gives no more stakes to flows that would send.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// Blocks this thread until no stake is held, or until the deadline.
+    pub(super) fn wait(&self, deadline: Instant) {
+        let mut count = self.lock();
+        while count.held > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                return;
+            }
+            count = self.0.1.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Count> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Stake {
+    fn drop(&mut self) {
+        self.0.lock().held -= 1;
+        self.0.0.1.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_wait_ends_with_the_last_stake_or_at_the_deadline() {
+        let stakes = Stakes::default();
+        let began = Instant::now();
+        stakes.wait(began + LONG);
+        let held = [stakes.take(), stakes.take(), Some(stakes.take_to_finish())];
+        stakes.wait(Instant::now() + SHORT);
+        assert!((SHORT..LONG).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let ends = thread::spawn(|| {
+            for stake in held {
+                thread::sleep(SHORT);
+                drop(stake);
+            }
+        });
+        stakes.wait(Instant::now() + LONG);
+        assert!((4 * SHORT..LONG).contains(&began.elapsed()), "{:?}", began.elapsed());
+        ends.join().unwrap();
+    }
+
+    #[test]
+    fn once_closed_only_a_flow_that_sends_nothing_gets_a_stake() {
+        let stakes = Stakes::default();
+        let before = stakes.take();
+        stakes.clone().close();
+        assert!(before.is_some() && stakes.take().is_none());
+        let saves = stakes.take_to_finish();
+        drop(before);
+        assert_eq!(stakes.lock().held, 1);
+        drop(saves);
+        assert_eq!(stakes.lock().held, 0);
+    }
+}
