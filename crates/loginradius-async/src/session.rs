@@ -118,9 +118,9 @@ impl SessionsBuilder {
 
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
-    /// The events of one session come one at a time and in order, from the tasks that make its refreshes and changes,
-    /// whose callers may have their results already. The callback must not block. [`SessionEvent`] says what to do
-    /// about each.
+    /// The events of one session come one at a time and in order, on tokio's threads for blocking work, after the
+    /// callers have their results. The callback may block, and may use the session by
+    /// [`Handle::block_on`](tokio::runtime::Handle::block_on). [`SessionEvent`] says what to do about each.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self
@@ -437,6 +437,11 @@ impl Runtime for SessionRuntime {
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         self.thread.handle().map_err(no_thread)?.spawn(flow);
         Ok(())
+    }
+
+    fn deliver(&self, events: impl FnOnce() + Send + 'static) {
+        // Not on the thread of the sessions, which a callback may block.
+        drop(tokio::task::spawn_blocking(events));
     }
 
     async fn wait(&self, cell: &AsyncCell, deadline: Instant) -> Option<SessionOutcome> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -477,6 +477,34 @@ async fn a_panic_in_a_callback_ends_its_own_task_only() {
     assert!(fixture.emulator.is_live_access_token(next.expose()) && next.expose() != token.expose());
     assert!(eventually(|| calls.load(Ordering::SeqCst) == 2).await);
     fixture.assert_nothing_lost();
+}
+
+/// Neither delays others, even one that blocks its thread for long.
+#[test]
+fn a_callback_may_block_and_use_its_session() {
+    let used = Arc::new(AtomicUsize::new(0));
+    let cell: Arc<OnceLock<Session>> = Arc::default();
+    let (inner, counted) = (Arc::clone(&cell), Arc::clone(&used));
+    let runtime = current_thread();
+    let fixture = runtime.block_on(Fixture::with(Emulator::start().unwrap(), |builder| {
+        builder.on_event(move |name, event| {
+            if let (SessionEvent::Refreshed, Some(session)) = (event, inner.get()) {
+                assert_eq!(name, session.name());
+                thread::sleep(Duration::from_millis(300));
+                tokio::runtime::Handle::current().block_on(session.access_token()).unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    }));
+    cell.set(fixture.session.clone()).unwrap();
+    let since = Instant::now();
+    let token = runtime.block_on(fixture.session.refresh_rejected(&fixture.token)).unwrap();
+    let other = fixture.sessions.session("another");
+    let error = runtime.block_on(other.within(Duration::from_secs(5)).access_token()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SignInRequired);
+    assert!(since.elapsed() < Duration::from_millis(280), "{:?}", since.elapsed());
+    assert!(runtime.block_on(eventually(|| used.load(Ordering::SeqCst) == 1)));
+    assert_eq!(runtime.block_on(fixture.session.access_token()).unwrap().expose(), token.expose());
 }
 
 /// So a store may need a request to unlock.

@@ -115,8 +115,8 @@ impl SessionsBuilder {
 
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
-    /// The events of one session come one at a time and in order, from the threads that make its refreshes and changes,
-    /// whose callers may have their results already. The callback may use the session. [`SessionEvent`] says what to do
+    /// The events of one session come one at a time and in order, from the threads of its refreshes and changes, after
+    /// the callers have their results. The callback may block, and may use the session. [`SessionEvent`] says what to do
     /// about each.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));

@@ -17,9 +17,15 @@ pub(super) async fn run<R: Runtime>(mut leader: Leader<R>) {
     let mut watch = Watched { session: &*session, stake };
     let end = drive_watched(flow, &*sessions.store, &session.name, lock, &sessions.runtime, &mut watch).await;
     // The end of the program waits for the events, too.
-    leader.stake.get_or_insert_with(|| sessions.stakes.take_to_finish());
+    let stake = leader.stake.take().unwrap_or_else(|| sessions.stakes.take_to_finish());
     leader.settle(end);
-    session.deliver_events();
+    if sessions.settings.on_event.is_some() {
+        let deliver = Arc::clone(&session);
+        sessions.runtime.deliver(move || {
+            deliver.deliver_events();
+            drop(stake);
+        });
+    }
 }
 
 /// The right to run the flow in flight. If it is dropped before the end of the flow, it aborts the flow.

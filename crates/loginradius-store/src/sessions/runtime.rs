@@ -26,6 +26,11 @@ pub trait Runtime: Transport + 'static {
     /// If the flow cannot be run: the caller gets that error, and the flow is aborted.
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error>;
 
+    /// Calls the program's callback for events, which may block. By default this is done in place.
+    fn deliver(&self, events: impl FnOnce() + Send + 'static) {
+        events();
+    }
+
     /// Waits for the outcome in that cell, and returns it at once if it is set already. Returns `None` if it is not set
     /// by the deadline.
     fn wait(&self, cell: &Self::OutcomeCell, deadline: Instant) -> impl Future<Output = Option<SessionOutcome>> + Send;

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -114,27 +115,24 @@ impl<R: Runtime> Session<R> {
         }
     }
 
-    /// Delivers the events in order, unless another caller is doing that: then that caller delivers these too.
+    /// Delivers the events in order, unless another caller is doing that: then that caller delivers these too, even if
+    /// the callback panics in between.
     pub(super) fn deliver_events(&self) {
+        let mut panicked = None;
         while let Some(event) = self.next_event() {
-            let _guard = DeliveryGuard(self);
             if let Some(on_event) = &self.sessions.settings.on_event {
-                on_event(&self.name, &event);
+                let delivered = panic::catch_unwind(AssertUnwindSafe(|| on_event(&self.name, &event)));
+                panicked = panicked.or(delivered.err());
             }
+            self.state().coordinator.event_delivered();
+        }
+        if let Some(payload) = panicked {
+            panic::resume_unwind(payload);
         }
     }
 
     fn next_event(&self) -> Option<SessionEvent> {
         self.state().coordinator.next_event()
-    }
-}
-
-/// Lets the next event be delivered when it is dropped, even by a panic of the callback.
-struct DeliveryGuard<'a, R: Runtime>(&'a Session<R>);
-
-impl<R: Runtime> Drop for DeliveryGuard<'_, R> {
-    fn drop(&mut self) {
-        self.0.state().coordinator.event_delivered();
     }
 }
 
