@@ -10,6 +10,7 @@ use loginradius_proto::browser::{
 use loginradius_proto::{App, Body, Call, Endpoint, Error, Flow, Retry, Seed, SendOptions, Step, TokenSet};
 
 use crate::receiver::LoopbackReceiver;
+use crate::timer;
 use crate::transport::Transport;
 
 /// A client of one LoginRadius app. Cloning it is cheap, and the clones share their connections.
@@ -234,7 +235,7 @@ impl Client {
                     let outcome = self.send(request, options).await;
                     flow.receive(outcome, Instant::now());
                 }
-                Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
+                Step::Wait(until) => wait_until(until).await?,
                 Step::Done(result) => return result,
             }
         }
@@ -258,6 +259,13 @@ impl Client {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.within.and_then(|time| Instant::now().checked_add(time))
     }
+}
+
+/// Waits between two requests.
+pub(crate) async fn wait_until(until: Instant) -> Result<(), Error> {
+    timer::sleep_until(until).await.map_err(|error| {
+        Error::unavailable("a thread for the wait could not be started: allow the program more threads", error)
+    })
 }
 
 /// Draws a seed for the jitter of a flow.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{DeviceFlow, DeviceProgress, Error, Flow, PendingDevice, Step, TokenSet};
 
-use crate::client::{Client, seed};
+use crate::client::{Client, seed, wait_until};
 
 /// A device login that has begun: show its code to the user, then wait for the user's decision.
 ///
@@ -94,7 +94,7 @@ impl DeviceLogin {
                         on_progress(&progress);
                     }
                 }
-                Step::Wait(until) => tokio::time::sleep_until(until.into()).await,
+                Step::Wait(until) => wait_until(until).await?,
                 Step::Done(result) => return result,
             }
         }

@@ -1,15 +1,16 @@
 //! The thread that reads and writes a client's connections.
 
+use std::io;
 use std::panic;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use loginradius_proto::Error;
+use loginradius_proto::{ConnectFailure, Error};
 use tokio::task::JoinHandle;
 
-use crate::runtime_thread::RuntimeThread;
+use crate::lazy_thread::LazyThread;
 
 /// Drives the connections of one client on a thread of its own, which begins with the first request and ends with the
 /// client.
@@ -17,11 +18,11 @@ use crate::runtime_thread::RuntimeThread;
 /// hyper does not yield as long as bytes arrive that are not a body, such as a chunk size that never ends. On the
 /// caller's runtime this would block the timer that has to end the request, and all other tasks. Besides, a connection
 /// that belongs to one of the program's runtimes would hang for the others while that one does not run.
-pub(crate) struct Driver(RuntimeThread);
+pub(crate) struct Driver(LazyThread);
 
 impl Default for Driver {
     fn default() -> Self {
-        Self(RuntimeThread::new("loginradius-http"))
+        Self(LazyThread::new("loginradius-http"))
     }
 }
 
@@ -31,12 +32,16 @@ impl Driver {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<Driven<T>, Error> {
-        let runtime = self.0.handle().map_err(Error::not_sent)?;
         let taken = Arc::new(AtomicBool::new(false));
         let by_thread = Arc::clone(&taken);
         let task = async move { if by_thread.swap(true, Ordering::AcqRel) { None } else { Some(future.await) } };
-        Ok(Driven { task: runtime.spawn(task), taken })
+        Ok(Driven { task: self.0.spawn(task).map_err(|error| not_started(&error))?, taken })
     }
+}
+
+/// Creates the error of a request that was not sent because a thread could not be started.
+pub(crate) fn not_started(error: &io::Error) -> Error {
+    Error::not_connected(ConnectFailure::OutOfResources { problem: format!("a thread could not be started: {error}") })
 }
 
 /// The output of a future that the thread runs.

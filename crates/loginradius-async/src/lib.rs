@@ -44,14 +44,19 @@
 //! - goes over a new connection if it must not be sent twice;
 //! - fails if its response is longer than 1 MiB, or has more than 300 header lines.
 //!
-//! Futures are `Send`, and need a tokio runtime with its time and I/O enabled.
+//! # Runtimes
+//!
+//! Futures are `Send`, and run anywhere: in every tokio runtime, whether its time and I/O are enabled or not, and in
+//! other executors. Sockets, timers and stores are used on threads of this crate: `loginradius-http` for each client,
+//! `loginradius-sessions` for each [`Sessions`], `loginradius-callback` for each receiver that waits, and
+//! `loginradius-timer` for all. They end with the last client, session and wait. Paused tokio clocks have no effect on
+//! them.
 //!
 //! # Connections
 //!
-//! A client reads and writes its connections on its own thread, `loginradius-http`. The thread begins with the first
-//! request and ends with the last clone of the client. So a server that sends without end blocks nothing on your
-//! runtime. A client can also be used from several runtimes, even if some are idle or have ended. Make one client for
-//! each app, and clone it.
+//! A client reads and writes its connections on its own thread, which begins with the first request and ends with the
+//! last clone of the client. So a server that sends without end blocks nothing on your runtime. A client can also be
+//! used from several runtimes, even if some are idle or have ended. Make one client for each app, and clone it.
 //!
 //! # Certificates and cryptography
 //!
@@ -98,11 +103,13 @@ mod client;
 mod device_login;
 mod driver;
 mod failure;
+mod lazy_thread;
 mod receiver;
 mod resolver;
 mod route;
 mod runtime_thread;
 mod session;
+mod timer;
 mod transport;
 
 pub use builder::ClientBuilder;

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::error::Error as StdError;
 use std::io;
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
@@ -8,9 +9,12 @@ use loginradius_proto::browser::Pending;
 use loginradius_proto::browser::loopback::{self, Connection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
+
+use crate::runtime_thread::RuntimeThread;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
@@ -107,13 +111,46 @@ impl LoopbackReceiver {
         pending: &mut P,
         deadline: Option<std::time::Instant>,
     ) -> Result<P::Output, Error> {
+        let thread = RuntimeThread::start("loginradius-callback").map_err(|error| {
+            let message = "no thread could be started to wait for the callback: allow the program more threads";
+            Error::unavailable(message, error)
+        })?;
+        let (ask, mut asked) = mpsc::channel(1);
+        let (open, closed) = std::sync::mpsc::channel();
+        let serving = thread.spawn(self.serve(deadline, ask, open));
+        let _stop = StopServing { task: serving.abort_handle(), closed };
+        let mut output = None;
+        while let Some(Asked { request, answer }) = asked.recv().await {
+            let reply = request.respond(pending, SystemTime::now());
+            let is_last = reply.result.is_some();
+            output = reply.result;
+            let _ = answer.send(Answer { bytes: reply.bytes, is_last });
+        }
+        let ended = |error| Error::unavailable("waiting for the callback failed: begin the login again", error);
+        match (output, serving.await) {
+            (Some(result), _) => result,
+            (None, Ok(Err(error))) => Err(error),
+            (None, Ok(Ok(()))) => Err(ended("no callback came".into())),
+            (None, Err(error)) => Err(ended(Box::<dyn StdError + Send + Sync>::from(error))),
+        }
+    }
+
+    /// Serves the browser on a thread with sockets and timers, which the caller's runtime may not have. The caller is
+    /// asked what to respond, because the pending login is its own.
+    async fn serve(
+        self,
+        deadline: Option<std::time::Instant>,
+        ask: mpsc::Sender<Asked>,
+        // Dropped after the listener.
+        _open: std::sync::mpsc::Sender<()>,
+    ) -> Result<(), Error> {
         let listener = TcpListener::from_std(self.listener)
             .map_err(|error| Error::configuration(format!("tokio cannot listen for the callback: {error}")))?;
         let end = Instant::now().checked_add(self.timeout);
         let mut peers = JoinSet::new();
         let mut responses = JoinSet::new();
         let mut idle: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
-        let result = loop {
+        loop {
             idle.retain(|(_, peer)| !peer.is_finished());
             let is_full = idle.len() >= Self::MAX_PEERS;
             let makes_room = idle.front().map(|(since, _)| *since + Self::GRACE);
@@ -143,17 +180,47 @@ impl LoopbackReceiver {
                 Some(_) = responses.join_next() => continue,
             };
             let Ok(Some((stream, request))) = peer else { continue };
-            let reply = request.respond(pending, SystemTime::now());
-            idle.push_back((Instant::now(), responses.spawn(respond(stream, reply.bytes))));
-            if let Some(result) = reply.result {
-                break result;
+            let (answer, answered) = oneshot::channel();
+            if ask.send(Asked { request, answer }).await.is_err() {
+                break;
             }
-        };
+            let Ok(answer) = answered.await else { break };
+            idle.push_back((Instant::now(), responses.spawn(respond(stream, answer.bytes))));
+            if answer.is_last {
+                break;
+            }
+        }
         // A later connection has to see that nothing listens any more.
         drop((listener, peers));
         // Each ends by its own timeout.
         while responses.join_next().await.is_some() {}
-        result
+        Ok(())
+    }
+}
+
+/// What the thread asks the caller: how to respond to a request.
+struct Asked {
+    request: loopback::Request,
+    answer: oneshot::Sender<Answer>,
+}
+
+struct Answer {
+    bytes: Vec<u8>,
+    /// Whether it ends the wait.
+    is_last: bool,
+}
+
+/// Stops the thread when it is dropped, and waits until it has closed the port, so that it is free as soon as the
+/// caller's future is dropped. The thread blocks nowhere, so this takes microseconds.
+struct StopServing {
+    task: AbortHandle,
+    closed: std::sync::mpsc::Receiver<()>,
+}
+
+impl Drop for StopServing {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = self.closed.recv_timeout(Duration::from_secs(1));
     }
 }
 

@@ -1,88 +1,63 @@
+//! A thread with a tokio runtime of this crate's own.
+
 use std::io;
-use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Instant;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
-/// A thread with a tokio runtime of its own, which begins with its first use and ends with this value.
+/// A thread that runs futures, with timers and sockets. It ends when this is dropped.
 ///
-/// What runs there depends on no runtime of the program, which may be busy, stand still, or end.
+/// The caller's runtime may have neither, may be none of tokio's, and may stop to run while others wait.
 pub(crate) struct RuntimeThread {
-    name: &'static str,
-    running: Mutex<Option<Running>>,
-}
-
-struct Running {
     handle: Handle,
     /// Ends the thread when it is dropped.
-    _end: oneshot::Sender<()>,
+    _running: oneshot::Sender<()>,
 }
 
 impl RuntimeThread {
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, running: Mutex::new(None) }
+    /// Starts the thread. It is no future: others would wait for one that its caller does not poll any more.
+    pub(crate) fn start(name: &str) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let handle = runtime.handle().clone();
+        let runtime = Background(Some(runtime));
+        let (running, ended) = oneshot::channel();
+        thread::Builder::new().name(name.to_owned()).spawn(move || runtime.run_until(ended))?;
+        Ok(Self { handle, _running: running })
     }
 
-    /// Returns the handle of the runtime, which is started if this is the first use.
-    pub(crate) fn handle(&self) -> io::Result<Handle> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = &*running {
-            return Ok(running.handle.clone());
-        }
-        let started = Running::start(self.name)?;
-        Ok(running.insert(started).handle.clone())
+    /// Begins to run that future on the thread.
+    pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.handle.spawn(future)
+    }
+
+    /// Makes a timer of this thread, which can be polled anywhere.
+    pub(crate) fn sleep_until(&self, until: Instant) -> Sleep {
+        // tokio looks for a runtime when a timer is made.
+        let _entered = self.handle.enter();
+        tokio::time::sleep_until(until.into())
     }
 }
 
-impl Running {
-    fn start(name: &str) -> io::Result<Self> {
-        let (started, start) = mpsc::sync_channel(1);
-        let (end, ended) = oneshot::channel();
-        // The runtime is made on its own thread: dropping one is not allowed in async code.
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let runtime = match Builder::new_current_thread().enable_io().enable_time().build() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _ = started.send(Err(error));
-                    return;
-                }
-            };
-            let _ = started.send(Ok(runtime.handle().clone()));
+/// A runtime that can be dropped anywhere, without waiting for a DNS lookup that nothing can stop.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn run_until(self, ended: oneshot::Receiver<()>) {
+        if let Some(runtime) = &self.0 {
             // It returns an error when the sender is dropped.
             let _: Result<(), _> = runtime.block_on(ended);
-            // Not `drop`, which would wait for work that nothing can stop, such as a DNS lookup.
-            runtime.shutdown_background();
-        })?;
-        // The thread sends at once, or has ended.
-        let handle = start.recv().map_err(io::Error::other)??;
-        Ok(Self { handle, _end: end })
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_thread_begins_with_its_first_use_and_ends_with_the_value() {
-        let thread = RuntimeThread::new("a test");
-        assert!(thread.running.lock().unwrap().is_none());
-        let (ends, ended) = mpsc::channel::<()>();
-        let handle = thread.handle().unwrap();
-        let name = handle.spawn(async { std::thread::current().name().map(str::to_owned) });
-        assert_eq!(handle.block_on(name).unwrap().as_deref(), Some("a test"));
-        assert_eq!(thread.handle().unwrap().id(), handle.id());
-        handle.spawn(async move {
-            std::future::pending::<()>().await;
-            drop(ends);
-        });
-        drop(thread);
-        // The runtime drops its tasks.
-        assert!(
-            ended
-                .recv_timeout(std::time::Duration::from_secs(20))
-                .is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected)
-        );
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }

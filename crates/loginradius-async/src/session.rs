@@ -9,7 +9,8 @@ use loginradius_store::sessions::{OutcomeCell, Runtime, SessionSettings, SharedS
 use tokio::sync::watch;
 
 use crate::client::Client;
-use crate::runtime_thread::RuntimeThread;
+use crate::lazy_thread::LazyThread;
+use crate::timer;
 
 /// The sessions of one store: tokens that are kept between runs, and refreshed when they have to be.
 ///
@@ -400,7 +401,7 @@ impl Session {
 /// this very flow. Nor does it run on the client's thread, where a hostile server can delay timers.
 struct SessionRuntime {
     client: Client,
-    thread: RuntimeThread,
+    thread: LazyThread,
     store_timeout: Duration,
 }
 
@@ -409,7 +410,7 @@ impl SessionRuntime {
     const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
     fn new(client: Client) -> Self {
-        Self { client, thread: RuntimeThread::new("loginradius-sessions"), store_timeout: Self::STORE_TIMEOUT }
+        Self { client, thread: LazyThread::new("loginradius-sessions"), store_timeout: Self::STORE_TIMEOUT }
     }
 }
 
@@ -435,8 +436,7 @@ impl Runtime for SessionRuntime {
     }
 
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        self.thread.handle().map_err(no_thread)?.spawn(flow);
-        Ok(())
+        self.thread.spawn(flow).map(drop).map_err(no_thread)
     }
 
     fn deliver(&self, events: impl FnOnce() + Send + 'static) {
@@ -445,18 +445,11 @@ impl Runtime for SessionRuntime {
     }
 
     async fn wait(&self, cell: &AsyncCell, deadline: Instant) -> Option<SessionOutcome> {
-        let runtime = match self.thread.handle() {
-            Ok(runtime) => runtime,
-            Err(error) => return Some(Err(no_thread(error))),
-        };
         let mut receiver = cell.0.subscribe();
-        let outcome = receiver.wait_for(Option::is_some);
-        // Its timer is that of the thread: the caller's runtime may have none.
-        let limited = {
-            let _entered = runtime.enter();
-            tokio::time::timeout_at(deadline.into(), outcome)
-        };
-        limited.await.ok()?.ok()?.clone()
+        match timer::timeout_at(deadline, receiver.wait_for(Option::is_some)).await {
+            Ok(outcome) => outcome?.ok()?.clone(),
+            Err(error) => Some(Err(no_thread(error))),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use loginradius_transport::receive;
 use crate::driver::Driver;
 use crate::failure::failure;
 use crate::route::{Peer, Route};
+use crate::timer;
 
 /// A timer that is later than this shows that the process did not run.
 const SUSPENSION_THRESHOLD: Duration = Duration::from_millis(100);
@@ -65,16 +66,17 @@ impl Transport {
         set_length(&mut request);
         // What a server encodes all the same is decoded on receipt, within the limit.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let deadline = tokio::time::Instant::now() + timeout;
+        let deadline = Instant::now() + timeout;
         let exchange = exchange(Arc::clone(destination), options.fresh_connection, request);
         let mut exchange = self.driver.start(exchange)?;
-        if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut exchange).await {
-            return outcome??.finish();
-        }
+        let mut outcome = timer::timeout_at(deadline, &mut exchange).await;
         // If the timer was late, this process was suspended, and a response that has arrived can still be read.
-        if deadline.elapsed() > SUSPENSION_THRESHOLD
-            && let Ok(outcome) = tokio::time::timeout(LATE_READ_TIMEOUT, &mut exchange).await
+        if let Ok(None) = outcome
+            && deadline.elapsed() > SUSPENSION_THRESHOLD
         {
+            outcome = timer::timeout_at(Instant::now() + LATE_READ_TIMEOUT, &mut exchange).await;
+        }
+        if let Ok(Some(outcome)) = outcome {
             return outcome??.finish();
         }
         if exchange.give_up() {

@@ -77,6 +77,11 @@ pub enum ConnectFailure {
         /// What it did instead.
         fault: ProxyFault,
     },
+    /// This program has no more of what a connection needs: it cannot start a thread, or open a socket.
+    OutOfResources {
+        /// What it has no more of, such as `"a thread could not be started"`.
+        problem: String,
+    },
 }
 
 /// What is wrong with a server's certificate ([`ConnectFailure::Certificate`]).
@@ -138,7 +143,8 @@ impl ConnectFailure {
             | Self::Refused { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
-            | Self::Interrupted { .. } => false,
+            | Self::Interrupted { .. }
+            | Self::OutOfResources { .. } => false,
             Self::Certificate { .. } | Self::NotTls { .. } | Self::TlsRefused { .. } => true,
             Self::Proxy { fault, .. } => match fault {
                 ProxyFault::Unconnected(failure) => failure.is_permanent(),
@@ -170,6 +176,9 @@ impl ConnectFailure {
                 }
                 ProxyFault::NotAProxy => "check the proxy's scheme, address and port",
             },
+            Self::OutOfResources { .. } => {
+                "allow this program more threads, open files and memory, or let it do less at a time"
+            }
         }
     }
 }
@@ -221,6 +230,7 @@ impl fmt::Display for ConnectFailure {
                 ProxyFault::Refused(words) => write!(f, "the proxy {proxy} did not connect: {words}"),
                 ProxyFault::NotAProxy => write!(f, "the proxy {proxy} does not speak the protocol of its scheme"),
             },
+            Self::OutOfResources { problem } => f.write_str(problem),
         }
     }
 }
@@ -328,6 +338,11 @@ mod tests {
             (certificate(CertificateFault::UnknownIssuer), true, "has an issuer that is not trusted"),
             (certificate(CertificateFault::WrongHost), true, "is for another host"),
             (certificate(CertificateFault::Revoked), true, "has been revoked"),
+            (
+                ConnectFailure::OutOfResources { problem: "a thread could not be started: limit reached".to_owned() },
+                false,
+                "(a thread could not be started: limit reached)",
+            ),
             (
                 certificate(CertificateFault::Unusable { problem: "it is not for servers".to_owned() }),
                 true,
