@@ -106,8 +106,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how often and when a call is sent again; [`Client::call`] says after which errors. `Retry::OFF` turns it
-    /// off.
+    /// Sets how often and when a call is sent again, and how long all its attempts may take together
+    /// ([`Retry::max_time`], 30 s by default); [`Client::call`] says after which errors. `Retry::OFF` turns it off.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self

@@ -48,8 +48,8 @@ impl Client {
         &self.inner.app
     }
 
-    /// Returns this client with a time for each of its operations as a whole, retries and waits included. There is none
-    /// by default.
+    /// Returns this client with a time for each of its operations as a whole, retries and waits included. By default
+    /// each has its own ([how long it takes](crate#how-long-it-takes)).
     ///
     /// | when the time is over | the operation |
     /// | --- | --- |
@@ -78,7 +78,8 @@ impl Client {
         Self { inner: Arc::clone(&self.inner), within: Some(time) }
     }
 
-    /// Calls one operation, retrying where that is safe. [`Retry`] says how often and when.
+    /// Calls one operation, retrying where that is safe. [`Retry`] says how often and when. It takes at most 30 s by
+    /// default, whatever the server does: the client's timeout or [`Retry::max_time`], whichever is longer.
     ///
     /// - [`ErrorKind::NotSent`](crate::ErrorKind::NotSent): every operation is sent again.
     /// - [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown),

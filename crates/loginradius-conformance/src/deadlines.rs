@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use loginradius_emulator::{Emulator, Fault, Operation, seeded};
 use loginradius_proto::browser::AuthorizationRequest;
 use loginradius_proto::jwt::JwtByAccessToken;
-use loginradius_proto::oauth::RefreshAccessToken;
-use loginradius_proto::{Api, ErrorKind, TokenSet};
+use loginradius_proto::oauth::{RefreshAccessToken, RequestDeviceCode};
+use loginradius_proto::{Api, ErrorKind, Retry, TokenSet};
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
@@ -37,14 +37,29 @@ fn a_silent_server_takes_no_longer_than_the_time_given<A: Adapter>() {
 }
 
 fn retries_take_no_longer_than_the_time_given<A: Adapter>() {
-    let retry =
-        loginradius_proto::Retry::default().with_attempts(1000).with_first_wait(SHORT / 8).with_max_wait(SHORT / 8);
+    let retry = Retry::default().with_attempts(1000).with_first_wait(SHORT / 8).with_max_wait(SHORT / 8);
     let settings = Settings { retry, ..Settings::default() };
     let client = A::new(operations::app(REFUSED), &settings).unwrap();
     let start = Instant::now();
     let error = client.within(SHORT).call(&RefreshAccessToken::new("r")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
     assert!(start.elapsed() < LATE, "{:?}", start.elapsed());
+}
+
+/// Also if the program sets no time for the operation.
+fn a_silent_server_takes_no_longer_than_the_time_of_all_attempts<A: Adapter>() {
+    let server = Server::start(|peer| {
+        peer.request();
+        peer.wait();
+    });
+    let retry = Retry::default().with_attempts(100).with_first_wait(SHORT / 8).with_max_time(5 * SHORT);
+    let settings = Settings { retry, timeout: 2 * SHORT, ..Settings::default() };
+    let client = A::new(operations::app(&server.url()), &settings).unwrap();
+    let start = Instant::now();
+    let error = client.begin_device_login(&RequestDeviceCode::new()).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
+    assert!(start.elapsed() > 3 * SHORT && start.elapsed() < 5 * SHORT + LATE, "{:?}", start.elapsed());
+    assert!((2..=3).contains(&server.requests().len()), "{}", server.requests().len());
 }
 
 fn without_time_no_connection_is_made<A: Adapter>() {
@@ -154,6 +169,7 @@ fn a_second_login_under_one_name_replaces_the_first<A: Adapter>() {
 cases!(($) deadlines deadlines_cases {
     a_silent_server_takes_no_longer_than_the_time_given,
     retries_take_no_longer_than_the_time_given,
+    a_silent_server_takes_no_longer_than_the_time_of_all_attempts,
     without_time_no_connection_is_made,
     a_browser_that_does_not_come_back_in_time,
     a_caller_whose_time_is_over_does_not_end_the_refresh,

@@ -210,14 +210,21 @@ const POOLED_TIMEOUT: Duration = Duration::from_secs(10);
 /// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a response
 ///   that is not LoginRadius's.
 ///
+/// All attempts together, with the waits in between, take at most [`max_time`](Self::max_time), 30 s by default, or the
+/// [timeout](Call::timeout) of one attempt if that is longer.
+///
 /// The first attempt of a repeatable operation may use a pooled connection, which may be dead. If more attempts are
-/// allowed, it waits for at most 10 s. The others use a new connection and wait for the whole [timeout](Call::timeout).
+/// allowed, it waits for at most 10 s. The others use a new connection and wait for the [timeout](Call::timeout), or
+/// for what is left of the time of all attempts.
 ///
 /// ```
 /// use std::time::Duration;
 /// use loginradius_proto::Retry;
 ///
-/// let patient = Retry::default().with_attempts(10).with_max_wait(Duration::from_secs(60));
+/// let patient = Retry::default()
+///     .with_attempts(10)
+///     .with_max_wait(Duration::from_secs(60))
+///     .with_max_time(Duration::from_secs(300));
 /// assert_eq!(patient.first_wait, Duration::from_millis(500));
 /// assert_eq!(Retry::OFF.attempts, 1);
 /// ```
@@ -233,11 +240,22 @@ pub struct Retry {
     /// The longest wait; 10 s by default. If the server asks for a longer one (`Retry-After`), the call ends instead with
     /// an error that says how long ([`Error::retry_after`]). A `Retry-After` of more than a day counts as a day.
     pub max_wait: Duration,
+    /// The longest time of all attempts together, from the first one on; 30 s by default. If the
+    /// [timeout](Call::timeout) of one attempt is longer, that counts instead. No further attempt begins unless 5 s of
+    /// this time are left for it, or its whole timeout if that is shorter.
+    ///
+    /// Sessions have limits of their own ([`SessionPolicy`](crate::session::SessionPolicy)) and do not use it.
+    pub max_time: Duration,
 }
 
 impl Retry {
     /// One attempt: nothing is sent twice.
-    pub const OFF: Self = Self { attempts: 1, first_wait: Duration::ZERO, max_wait: Duration::ZERO };
+    pub const OFF: Self =
+        Self { attempts: 1, first_wait: Duration::ZERO, max_wait: Duration::ZERO, max_time: Duration::ZERO };
+
+    /// The least time that a further attempt is given: with less, a request that arrives is cut off before its response
+    /// does, and *not sent* becomes *outcome unknown*.
+    const MIN_TIME: Duration = Duration::from_secs(5);
 
     /// Sets the number of requests that are sent at most, the first included. 0 counts as 1.
     #[must_use]
@@ -256,11 +274,22 @@ impl Retry {
     pub const fn with_max_wait(self, max_wait: Duration) -> Self {
         Self { max_wait, ..self }
     }
+
+    /// Sets the longest time of all attempts together. `Duration::MAX` leaves only the number of attempts to end them.
+    #[must_use]
+    pub const fn with_max_time(self, max_time: Duration) -> Self {
+        Self { max_time, ..self }
+    }
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 4, first_wait: Duration::from_millis(500), max_wait: Duration::from_secs(10) }
+        Self {
+            attempts: 4,
+            first_wait: Duration::from_millis(500),
+            max_wait: Duration::from_secs(10),
+            max_time: Duration::from_secs(30),
+        }
     }
 }
 
@@ -311,6 +340,8 @@ pub struct Call<E: Endpoint> {
     deadline: Option<Instant>,
     jitter: Jitter,
     attempts_made: u32,
+    /// When the time of all attempts is over, counted from the first one; `None` if it never is.
+    ends_at: Option<Instant>,
     state: State<E::Response>,
 }
 
@@ -333,7 +364,8 @@ enum State<T> {
 }
 
 impl<E: Endpoint> Call<E> {
-    /// Makes the flow of that operation, with [`Retry::default()`], a timeout of 30 s for each attempt and no deadline.
+    /// Makes the flow of that operation, with [`Retry::default()`], a timeout of 30 s for each attempt and no deadline. So
+    /// it takes 30 s at most.
     pub fn new(endpoint: E, app: &App, seed: Seed) -> Self {
         Self {
             endpoint,
@@ -343,6 +375,7 @@ impl<E: Endpoint> Call<E> {
             deadline: None,
             jitter: Jitter::new(seed),
             attempts_made: 0,
+            ends_at: None,
             state: State::Ready,
         }
     }
@@ -354,7 +387,8 @@ impl<E: Endpoint> Call<E> {
         self
     }
 
-    /// Sets how long the response to one attempt may take; 30 s by default.
+    /// Sets how long the response to one attempt may take; 30 s by default. All attempts together take no longer than
+    /// this or [`Retry::max_time`], whichever is longer.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -372,7 +406,7 @@ impl<E: Endpoint> Call<E> {
     }
 
     fn send(&mut self, now: Instant) -> Step<E::Response> {
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
+        if [self.deadline, self.ends_at].into_iter().flatten().any(|end| now >= end) {
             let error = match std::mem::replace(&mut self.state, State::Done(None)) {
                 State::Waiting { failure, .. } => self.final_error(failure),
                 _ => deadline_error().of(self.endpoint.name()),
@@ -387,7 +421,10 @@ impl<E: Endpoint> Call<E> {
                 } else {
                     self.timeout.min(POOLED_TIMEOUT)
                 };
-                let deadline = earlier(after(now, timeout), self.deadline);
+                if self.attempts_made == 0 {
+                    self.ends_at = now.checked_add(self.retry.max_time.max(self.timeout));
+                }
+                let deadline = earlier(earlier(after(now, timeout), self.ends_at), self.deadline);
                 self.attempts_made = self.attempts_made.saturating_add(1);
                 let service = self.app.service();
                 let to_api_host = service.base_of(request.uri()) != Some(service.base());
@@ -446,7 +483,10 @@ impl<E: Endpoint> Call<E> {
             Some(retry_after) => wait.max(retry_after),
             None => wait,
         };
-        Some(after(now, wait)).filter(|at| self.deadline.is_none_or(|deadline| *at < deadline))
+        let at = after(now, wait);
+        let latest = self.ends_at.and_then(|end| end.checked_sub(self.timeout.min(Retry::MIN_TIME)));
+        let is_in_time = latest.is_none_or(|latest| at <= latest) && self.deadline.is_none_or(|deadline| at < deadline);
+        is_in_time.then_some(at)
     }
 }
 

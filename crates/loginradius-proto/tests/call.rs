@@ -236,7 +236,7 @@ fn a_refusal_is_never_sent_again() {
 fn attempts_have_an_end() {
     for (name, _, _, run) in OPERATIONS {
         for attempts in [1, 2, 4, 10] {
-            let finished = run(Retry::default().with_attempts(attempts), 1, &[NotSent]);
+            let finished = run(Retry::default().with_attempts(attempts).with_max_time(s(60)), 1, &[NotSent]);
             assert_eq!(finished.sent.len(), attempts as usize, "{name}");
             let error = finished.result.expect_err(name);
             assert_eq!(error.kind(), ErrorKind::NotSent, "{name}");
@@ -263,7 +263,7 @@ fn no_attempts_are_one() {
 
 #[test]
 fn waits_grow_up_to_the_longest_less_a_random_part() {
-    let retry = Retry::default().with_attempts(8);
+    let retry = Retry::default().with_attempts(8).with_max_time(s(60));
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..50 {
         let finished = call(RequestDeviceCode::new(), retry, seed, &[Responded(503, PAGE)]);
@@ -319,7 +319,7 @@ fn a_retry_after_is_in_the_error_of_calls_that_are_not_repeated() {
 }
 
 /// Only what may be sent again may use a pooled connection, which may be dead: once, and not for the whole time, unless
-/// that attempt is the only one.
+/// that attempt is the only one. Further attempts have what is left of the time of all.
 #[test]
 fn a_pooled_connection_is_used_for_the_first_attempt_of_what_may_be_sent_again() {
     for (name, repeatable, _, run) in OPERATIONS {
@@ -329,7 +329,7 @@ fn a_pooled_connection_is_used_for_the_first_attempt_of_what_may_be_sent_again()
                 let is_pooled = *repeatable && number == 0;
                 assert_eq!(options.fresh_connection, !is_pooled, "{name}");
                 let timeout = if is_pooled && attempts > 1 { s(10) } else { s(30) };
-                assert_eq!(options.deadline, start() + *sent + timeout, "{name}");
+                assert_eq!(options.deadline, start() + (*sent + timeout).min(s(30)), "{name}");
             }
         }
     }
@@ -471,12 +471,13 @@ fn settings_that_no_request_can_be_made_from_end_the_call_before_anything_is_sen
 
 #[test]
 fn a_policy_of_extremes_ends_and_does_not_overflow() {
-    let retry = Retry::default().with_attempts(100).with_first_wait(Duration::MAX).with_max_wait(Duration::MAX);
+    let forever = Retry::default().with_max_time(Duration::MAX);
+    let retry = forever.with_attempts(100).with_first_wait(Duration::MAX).with_max_wait(Duration::MAX);
     assert_eq!(call(RequestDeviceCode::new(), retry.with_attempts(3), 1, &[Lost]).sent.len(), 3);
     let none = Retry::default().with_attempts(100).with_first_wait(Duration::ZERO).with_max_wait(Duration::ZERO);
     let finished = call(RequestDeviceCode::new(), none, 1, &[Lost]);
     assert_eq!((finished.sent.len(), finished.ended), (100, s(0)));
-    let doubled = Retry::default().with_attempts(90).with_first_wait(Duration::from_nanos(1)).with_max_wait(s(1));
+    let doubled = forever.with_attempts(90).with_first_wait(Duration::from_nanos(1)).with_max_wait(s(1));
     assert_eq!(call(RequestDeviceCode::new(), doubled, 1, &[Lost]).sent.len(), 90);
 
     let finished = run(
@@ -496,6 +497,136 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         1 => (status, waits).prop_map(|(status, wait)| AskedToWait(status, wait)),
         1 => Just(Responded(200, TOKENS)),
     ]
+}
+
+/// What a call against a silent server takes by default, and that another number of attempts does not make it longer.
+#[test]
+fn a_silent_server_is_given_up_within_the_time_of_all_attempts() {
+    for (name, repeatable, _, run) in OPERATIONS {
+        for attempts in [1, 2, 4, 100] {
+            for outcomes in [&[NoResponse][..], &[NotSent, NoResponse], &[NotSent, NotSent, NotSent, NoResponse]] {
+                let finished = run(Retry::default().with_attempts(attempts), 1, outcomes);
+                assert!(finished.ended <= s(30), "{name}, {attempts} attempts: {:?}", finished.ended);
+                assert!(finished.result.is_err(), "{name}");
+            }
+        }
+        let finished = run(Retry::default(), 1, &[NoResponse]);
+        let sent = if *repeatable { 2 } else { 1 };
+        assert_eq!((finished.sent.len(), finished.ended), (sent, s(30)), "{name}");
+    }
+}
+
+#[test]
+fn the_time_of_all_attempts_can_be_changed() {
+    let call = |retry, timeout| {
+        let call = Call::new(RequestDeviceCode::new(), &app(), Seed(1)).retry(retry);
+        let finished = run(if let Some(timeout) = timeout { call.timeout(timeout) } else { call }, &[NoResponse]);
+        (finished.sent.len(), finished.ended.as_secs())
+    };
+    let retry = Retry::default();
+    assert_eq!(call(retry.with_max_time(s(60)), None), (3, 60));
+    assert_eq!(call(retry.with_max_time(Duration::MAX), None), (4, 10 + 30 * 3 + 2));
+    // One attempt always has its whole timeout.
+    assert_eq!(call(retry, Some(s(50))), (2, 50));
+    assert_eq!(call(retry.with_max_time(Duration::ZERO), None), (2, 30));
+    assert_eq!(call(retry.with_max_time(Duration::ZERO), Some(s(3))), (1, 3));
+    assert_eq!(call(Retry::OFF, None), (1, 30));
+    assert_eq!(call(Retry::OFF.with_max_time(s(60)), None), (1, 30));
+}
+
+/// Less time than a response takes would turn *not sent* into *outcome unknown*.
+#[test]
+fn a_further_attempt_has_time_for_its_response() {
+    let late = |elapsed| {
+        let mut call = Call::new(AccessTokenByPassword::new("user", "password"), &app(), Seed(1));
+        let Step::Send { .. } = call.step(start()) else { panic!("nothing is sent") };
+        call.receive(Err(Error::not_sent("connection refused")), start() + elapsed);
+        call.step(start() + elapsed)
+    };
+    assert!(matches!(late(ms(24_400)), Step::Wait(_)));
+    let Step::Done(Err(error)) = late(ms(24_900)) else { panic!("it waits") };
+    assert_eq!(error.kind(), ErrorKind::NotSent);
+}
+
+/// As after a suspension of the process.
+#[test]
+fn a_program_that_comes_after_the_time_of_all_attempts_gets_the_failure() {
+    let mut call = Call::new(AccessTokenByPassword::new("user", "password"), &app(), Seed(1));
+    let Step::Send { .. } = call.step(start()) else { panic!("nothing is sent") };
+    call.receive(Err(Error::not_sent("connection refused")), start());
+    let Step::Wait(_) = call.step(start()) else { panic!("no wait") };
+    let Step::Done(Err(error)) = call.step(start() + s(30)) else { panic!("it is sent again") };
+    assert_eq!((error.kind(), error.operation()), (ErrorKind::NotSent, Some("Access Token by Account Password")));
+}
+
+/// A server's response to one request, and how long it takes; none is a silent server.
+fn slow_outcome() -> impl Strategy<Value = (Option<Outcome>, Duration)> {
+    let millis = prop_oneof![Just(0), 0..2_000_u64, 0..40_000_u64];
+    (proptest::option::weighted(0.7, outcome()), millis.prop_map(ms))
+}
+
+/// Durations as a program may set them, absurd ones too.
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        4 => (0..60_000_u64).prop_map(ms),
+        1 => proptest::sample::select(vec![Duration::ZERO, Duration::from_nanos(1), s(1 << 40), Duration::MAX]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(5_000) })]
+
+    /// Whatever the server, the settings and the transport's own delay.
+    #[test]
+    fn every_call_ends_by_the_time_that_its_settings_name(
+        outcomes in proptest::collection::vec(slow_outcome(), 1..8),
+        attempts in 0..12_u32,
+        waits in (duration(), duration()),
+        max_time in (0..60_000_u64).prop_map(ms),
+        timeout in (0..60_000_u64).prop_map(ms),
+        deadline in proptest::option::of(duration()),
+        is_repeatable: bool,
+        seed: u64,
+    ) {
+        fn drive<E: Endpoint>(mut call: Call<E>, outcomes: &[(Option<Outcome>, Duration)]) -> (Duration, Vec<Duration>) {
+            let (mut now, mut deadlines) = (start(), Vec::new());
+            loop {
+                match call.step(now) {
+                    Step::Wait(until) => now = until,
+                    Step::Done(_) => return (now - start(), deadlines),
+                    Step::Send { options, .. } => {
+                        let (outcome, time) = outcomes[deadlines.len() % outcomes.len()];
+                        deadlines.push(options.deadline - start());
+                        now = options.deadline.min(now + time);
+                        match outcome {
+                            None | Some(NoResponse) => now = options.deadline,
+                            _ if now == options.deadline => {}
+                            Some(NotSent) => call.receive(Err(Error::not_sent("connection refused")), now),
+                            Some(Responded(status, body)) => call.receive(Ok(response(status, body)), now),
+                            Some(AskedToWait(status, wait)) => {
+                                call.receive(Ok(response_with(status, PAGE, &[("retry-after", wait)])), now);
+                            }
+                            Some(Lost | NotConnectable) => call.receive(Err(Error::outcome_unknown("reset")), now),
+                        }
+                    }
+                }
+            }
+        }
+        let retry = Retry::default().with_attempts(attempts).with_first_wait(waits.0).with_max_wait(waits.1);
+        let retry = retry.with_max_time(max_time);
+        let by_program = deadline.and_then(|time| start().checked_add(time));
+        let (ended, deadlines) = if is_repeatable {
+            let call = Call::new(RequestDeviceCode::new(), &app(), Seed(seed));
+            drive(call.retry(retry).timeout(timeout).deadline(by_program), &outcomes)
+        } else {
+            let call = Call::new(RefreshAccessToken::new("refresh"), &app(), Seed(seed));
+            drive(call.retry(retry).timeout(timeout).deadline(by_program), &outcomes)
+        };
+        let bound = timeout.max(max_time).min(deadline.unwrap_or(Duration::MAX));
+        prop_assert!(ended <= bound, "it took {ended:?} of {bound:?}");
+        prop_assert!(deadlines.iter().all(|deadline| *deadline <= bound), "{deadlines:?} of {bound:?}");
+        prop_assert!(deadlines.len() <= attempts.max(1) as usize);
+    }
 }
 
 proptest! {

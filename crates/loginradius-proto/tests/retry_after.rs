@@ -34,7 +34,7 @@ const HEADERS: &[(&[(&str, &str)], Duration)] = &[
 
 #[test]
 fn an_error_and_a_call_wait_for_a_day_at_most() {
-    let patient = Retry::default().with_max_wait(Duration::MAX);
+    let patient = Retry::default().with_max_wait(Duration::MAX).with_max_time(Duration::MAX);
     for (headers, wait) in HEADERS {
         let busy = || response_with(503, PAGE, headers);
         let error = RefreshAccessToken::new("r").response(&app(), busy()).unwrap_err();
