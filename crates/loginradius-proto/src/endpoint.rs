@@ -205,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::BodyFormat::Form;
+    use crate::error::ErrorKind;
     use crate::flow::{Call, Flow, Retry, Step};
     use crate::jitter::Seed;
     use crate::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
@@ -310,6 +311,20 @@ mod tests {
         check("JWT Token", "a long token", JwtByAccessToken::new("x".repeat(70_000)).request(&good()));
         let login = JwtLogin::email("user@example.com", "password").options(LoginOptions::new().login_url("a\nb"));
         check("JWT Token by Email", "a line break in an option", login.request(&good()));
+    }
+
+    /// As by this machine's own count of a code's lifetime, wherever a server says it.
+    #[test]
+    fn an_expired_token_is_expired_in_every_operation() {
+        let app = classic_app(Form);
+        for (name, operation) in operations("argument") {
+            for status in [200, 400, 401, 403] {
+                let error = call(&*operation, &app, Ok(response(status, r#"{"error":"expired_token"}"#))).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Expired, "{name}, {status}: {error}");
+                assert!(error.requires_login() && !error.is_transient() && !error.is_outcome_unknown(), "{name}");
+                assert!(error.to_string().contains("sign in again"), "{error}");
+            }
+        }
     }
 
     #[test]
