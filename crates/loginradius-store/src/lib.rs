@@ -61,12 +61,23 @@
 //! | promise | how |
 //! | --- | --- |
 //! | At each instant, whatever dies, the old record or the new one is there, whole. | The new one is written to another file, flushed to the disk, and renamed over the old one. |
-//! | What is saved outlives a loss of power. | The folder is flushed too, before the save is done. If that fails, the outcome is [`Unknown`](SaveError::Unknown), and no record is loaded before a flush succeeds. |
+//! | What is saved outlives a loss of power. | The folder is flushed too, before the save is done. If that fails, the outcome is [`Unknown`](SaveError::Unknown), and no record is loaded before a flush succeeds. Some file systems cannot flush a folder (below). |
 //! | [`Failed`](SaveError::Failed) means that the old record is still there, on a full disk too. | The old record is not touched before the rename. If it is not certain whether the rename was done, the outcome is `Unknown`. |
 //! | A session has one holder at a time: one process, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] checks that such locks work. |
 //! | No update is lost, even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
 //! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. |
 //! | No record is lost because it could not be read. | The bytes are kept as they are, and the session fails with [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged); the message says where they are. Only a login replaces a damaged record, and keeps a copy of it. |
+//!
+//! **What passes is tried again**, for half a second at most, and what lasts is an error. A virus scanner, an indexer or a
+//! backup may refuse a rename or a removal for some milliseconds, because it has the file open; a signal or a file server
+//! may interrupt any call.
+//!
+//! **Some file systems can do less.** Where a file cannot have a second name (FAT, exFAT, Android, some policies of
+//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed meanwhile, the copy may be a
+//! part, and the record is still in its place. Where a folder cannot be flushed, because the system says that it cannot
+//! or may not do that, a save is done without, as on Windows. That is so on some file systems of networks and of other
+//! systems, where a loss of power may undo a save, but not tear it. A flush that fails for another reason, such as a
+//! broken disk, is an error, and the flush of a file is never left out.
 //!
 //! A save flushes twice, and makes the same system calls however many sessions there are. Only a clear lists the
 //! folder. A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an

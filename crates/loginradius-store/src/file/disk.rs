@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use loginradius_proto::Error;
 
 use super::lock::{LockedFile, Locking};
+use super::private::{is_unsupported, private_options};
 
 /// What a save and a clear do to the disk, step by step, so that tests can make the process fail or die at each step.
 pub(super) trait Disk: Send + 'static {
@@ -32,6 +33,16 @@ pub(super) trait Disk: Send + 'static {
         fs::hard_link(file, name)
     }
 
+    /// Writes a new file, durably. If that fails, there is no such file, or it was there before.
+    fn copy(&self, bytes: &[u8], name: &Path) -> io::Result<()> {
+        let mut file = private_options().write(true).create_new(true).open(name)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        if written.is_err() {
+            let _ = fs::remove_file(name);
+        }
+        written
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -47,9 +58,17 @@ pub(super) trait Disk: Send + 'static {
         matching.map(|entry| entry.path()).collect()
     }
 
-    /// Flushes the names in the folder, so that they would outlive a loss of power. Windows has no such call.
+    /// Flushes the names in the folder, so that they would outlive a loss of power.
+    ///
+    /// Windows has no such call, nor do some file systems, of networks above all.
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+        if cfg!(not(unix)) {
+            return Ok(());
+        }
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if cannot_sync_folders(&error) => Ok(()),
+            outcome => outcome,
+        }
     }
 }
 
@@ -57,3 +76,16 @@ pub(super) trait Disk: Send + 'static {
 pub(super) struct System;
 
 impl Disk for System {}
+
+/// Returns whether folders can never be flushed there. A failure of the disk is none of these.
+fn cannot_sync_folders(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(errno) = rustix::io::Errno::from_io_error(error) {
+        use rustix::io::Errno;
+        // A folder cannot be opened like a file, where a policy forbids it or the file system is another system's.
+        if [Errno::BADF, Errno::ISDIR, Errno::ACCESS, Errno::PERM].contains(&errno) {
+            return true;
+        }
+    }
+    is_unsupported(error)
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
-use super::private::{failed, open_private, printable, private_options, random};
+use super::private::{failed, is_unsupported, open_private, printable, private_options, random};
 
 /// A file of which this handle has the lock.
 ///
@@ -143,7 +143,7 @@ impl Locking {
     }
 
     fn failed(path: &Path, error: io::Error) -> Error {
-        if is_unsupported(&error) {
+        if is_unsupported(&error) || is_out_of_locks(&error) {
             return Error::store_refused(format!(
                 "the file system of `{}` cannot lock files ({error}), and without a lock two processes would send the \
                  same refresh token: choose a folder on a local disk",
@@ -154,12 +154,13 @@ impl Locking {
     }
 }
 
-/// Returns whether locks will never work on this file system.
-fn is_unsupported(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if let Some(errno) = rustix::io::Errno::from_io_error(error) {
-        use rustix::io::Errno;
-        return [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL].contains(&errno);
-    }
-    error.kind() == io::ErrorKind::Unsupported
+/// Returns whether the file server has no locks.
+#[cfg(unix)]
+fn is_out_of_locks(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::NOLCK)
+}
+
+#[cfg(not(unix))]
+fn is_out_of_locks(_error: &io::Error) -> bool {
+    false
 }

@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use zeroize::Zeroizing;
 use self::disk::{Disk, System};
 use self::lock::{LockedFile, Locking};
 use self::private::{check_owner, failed, open_private, printable, private_options};
+use self::retry::retried;
 use crate::store::{SessionLock, SessionStore};
 
 mod disk;
 mod lock;
 mod name;
 mod private;
+mod retry;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tokio")]
@@ -193,7 +195,7 @@ impl<D: Disk> SessionLock for FileSessionLock<D> {
             Err(SaveError::Failed(_)) if fs::symlink_metadata(&self.files.temporary).is_err() => None,
             taken => Some(taken?),
         };
-        let outcome = self.compare(expected).and_then(|()| self.remove(expected));
+        let outcome = self.compare(expected).and_then(|_| self.remove(expected));
         if let Some(temporary) = temporary {
             self.remove_temporary(&temporary);
         }
@@ -251,26 +253,27 @@ impl<D: Disk> FileSessionLock<D> {
                 };
             }
             // Its other names must keep their content, such as a backup made with hard links.
-            self.disk.remove(path).map_err(|error| SaveError::Failed(failed("remove", path, error)))?;
+            retried(|| self.disk.remove(path)).map_err(|error| SaveError::Failed(failed("remove", path, error)))?;
         }
         Err(SaveError::Conflict)
     }
 
     /// Does what comes before the record is replaced: compares, writes, and keeps a copy of a damaged record.
     fn prepare(&self, temporary: &LockedFile, bytes: &[u8], expected: Expected) -> Result<(), SaveError> {
-        self.compare(expected)?;
+        let found = self.compare(expected)?;
         self.write(&temporary.file, bytes).map_err(SaveError::Failed)?;
-        if let Expected::Damaged(_) = expected {
-            self.keep_damaged().map_err(SaveError::Failed)?;
+        if let (Expected::Damaged(_), Some(damaged)) = (expected, found) {
+            self.keep_damaged(&damaged).map_err(SaveError::Failed)?;
         }
         // Another file in its place is another holder's, and may be half written.
         if temporary.is_at(&self.files.temporary) { Ok(()) } else { Err(SaveError::Conflict) }
     }
 
-    fn compare(&self, expected: Expected) -> Result<(), SaveError> {
+    /// Returns what is stored, if it is what is expected.
+    fn compare(&self, expected: Expected) -> Result<Option<StoredRecord>, SaveError> {
         let found = self.read().map_err(SaveError::Failed)?;
         if found.as_ref().map(StoredRecord::generation) == expected.generation() {
-            Ok(())
+            Ok(found)
         } else {
             Err(SaveError::Conflict)
         }
@@ -282,15 +285,25 @@ impl<D: Disk> FileSessionLock<D> {
     }
 
     /// Gives the damaged file a second name, under which it stays when the first name becomes another file's.
-    fn keep_damaged(&self) -> Result<(), Error> {
-        let (record, copy) = (&self.files.record, self.files.damaged_copy());
-        self.disk.link(record, &copy).map_err(|error| failed("keep the damaged session as", &copy, error))?;
+    ///
+    /// Some file systems have no such names, and some policies forbid them. There its bytes are written once more: to
+    /// move the file away would leave no record for a moment.
+    fn keep_damaged(&self, damaged: &StoredRecord) -> Result<(), Error> {
+        if self.disk.link(&self.files.record, &self.files.damaged_copy()).is_err() {
+            let copy = self.files.damaged_copy();
+            let copied = retried(|| self.disk.copy(damaged.as_bytes(), &copy));
+            copied.map_err(|error| failed("keep the damaged session as", &copy, error))?;
+        }
         self.disk.sync_folder(&self.files.folder).map_err(|error| failed("write", &self.files.folder, error))
     }
 
     fn replace(&mut self, temporary: &LockedFile) -> Result<(), SaveError> {
-        let path = &self.files.record;
-        let Err(error) = self.disk.rename(&self.files.temporary, path) else { return Ok(()) };
+        let (from, path) = (&self.files.temporary, &self.files.record);
+        let renamed = retried(|| {
+            // After a wait it may be another holder's, which may be half written; or the refused rename was done.
+            if temporary.is_at(from) { self.disk.rename(from, path) } else { Err(io::Error::other("it is gone")) }
+        });
+        let Err(error) = renamed else { return Ok(()) };
         let error = failed("replace", path, error);
         if self.remove_temporary(temporary) {
             return Err(SaveError::Failed(error));
@@ -303,7 +316,8 @@ impl<D: Disk> FileSessionLock<D> {
     /// Removes the temporary file. Returns whether it was there and is removed.
     fn remove_temporary(&self, temporary: &LockedFile) -> bool {
         let path = &self.files.temporary;
-        temporary.is_at(path) && self.disk.remove(path).is_ok()
+        let remove = || if temporary.is_at(path) { self.disk.remove(path).map(|()| true) } else { Ok(false) };
+        retried(remove).unwrap_or(false)
     }
 
     /// Removes what killed saves of older programs left, which holds tokens too, and then the record.
@@ -316,7 +330,7 @@ impl<D: Disk> FileSessionLock<D> {
             return Ok(());
         }
         let path = &self.files.record;
-        let Err(error) = self.disk.remove(path) else { return Ok(()) };
+        let Err(error) = retried(|| self.disk.remove(path)) else { return Ok(()) };
         let error = failed("remove", path, error);
         if fs::symlink_metadata(path).is_ok() {
             return Err(SaveError::Failed(error));

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
+use super::retry::retried;
+
 /// Opens a regular file that no other user can read or write. Returns `None` if there is none.
 pub(super) fn open_private(path: &Path, options: &OpenOptions) -> Result<Option<File>, Error> {
-    let file = match options.open(path) {
+    let file = match retried(|| options.open(path)) {
         Ok(file) => file,
         // The codes for links, folders and sockets differ from system to system.
         Err(error) => match fs::symlink_metadata(path) {
@@ -113,6 +115,16 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
         }
         _ => Error::unavailable(line("the disk or the system failed: try again later"), error),
     }
+}
+
+/// Returns whether the file system will never do that.
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(errno) = rustix::io::Errno::from_io_error(error) {
+        use rustix::io::Errno;
+        return [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::NOTTY].contains(&errno);
+    }
+    error.kind() == ErrorKind::Unsupported
 }
 
 /// Makes a path fit for an error's line.

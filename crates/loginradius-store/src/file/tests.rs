@@ -87,6 +87,10 @@ impl Disk for Faulty {
         self.step("link", |_| System.link(file, name))
     }
 
+    fn copy(&self, bytes: &[u8], name: &Path) -> io::Result<()> {
+        self.step("copy", |_| System.copy(bytes, name))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.step("rename", |_| System.rename(from, to))
     }
@@ -152,6 +156,10 @@ fn stored(store: &FileStore) -> Option<u64> {
     let found = lock(store).load().unwrap()?;
     assert_eq!(found.as_bytes(), record(found.generation()).as_bytes(), "neither the old nor the new one");
     Some(found.generation())
+}
+
+fn stored_bytes(folder: &TempDir) -> Vec<u8> {
+    fs::read(folder.path().join("session-a.json")).unwrap()
 }
 
 fn put(path: &Path, content: impl AsRef<[u8]>) {
@@ -293,6 +301,39 @@ fn a_rename_that_fails_after_it_was_done_is_unknown() {
     disk.steps();
     assert_eq!(lock.load().unwrap().unwrap().generation(), 1);
     assert_eq!(disk.steps(), ["sync_folder"], "it is durable before it is used");
+}
+
+/// The same of a clear; and of a rename whose failure would be one to try again.
+#[test]
+fn what_fails_after_it_was_done_is_durable_before_it_is_used() {
+    let (_folder, store) = open_with(Some(1));
+    let disk = Faulty::new(Fault { at: 3, done: Done::Yes, dies: false });
+    let mut lock = lock_on(&store, disk.clone());
+    assert!(matches!(lock.clear(Expected::Generation(1)), Err(SaveError::Unknown(_))));
+    disk.steps();
+    assert!(lock.load().unwrap().is_none());
+    assert_eq!(disk.steps(), ["sync_folder"]);
+    drop(lock);
+
+    struct Lost(Arc<AtomicUsize>);
+    impl Disk for Lost {
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            System.rename(from, to)?;
+            Err(io::ErrorKind::StaleNetworkFileHandle.into())
+        }
+
+        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            System.sync_folder(folder)
+        }
+    }
+    let flushes = Arc::new(AtomicUsize::new(0));
+    let mut lock = lock_on(&store, Lost(flushes.clone()));
+    let outcome = lock.save(&record(1), Expected::Nothing);
+    let Err(SaveError::Unknown(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.kind(), flushes.load(Ordering::SeqCst)), (Kind::Unavailable, 0));
+    assert_eq!(lock.load().unwrap().unwrap().generation(), 1);
+    assert_eq!(flushes.load(Ordering::SeqCst), 1);
 }
 
 #[test]
@@ -553,8 +594,16 @@ fn a_damaged_record_is_never_lost_whatever_fails_while_a_copy_is_kept() {
                 let disk = Faulty::new(Fault { at, done, dies });
                 let mut lock = lock_on(&store, disk);
                 let outcome = catch_unwind(AssertUnwindSafe(move || lock.save(&record(1), Expected::Damaged(damaged))));
-                assert!(!matches!(outcome, Ok(Ok(()) | Err(SaveError::Conflict))), "{step}: {outcome:?}");
                 let copies: Vec<String> = files(&folder).into_iter().filter(|name| name.contains("damaged")).collect();
+                // Where a file cannot have a second name, a copy is written.
+                let saved = *step == "link" && !dies;
+                assert_eq!(matches!(outcome, Ok(Ok(()))), saved, "{step}: {outcome:?}");
+                assert!(!matches!(outcome, Ok(Err(SaveError::Conflict))), "{step}: {outcome:?}");
+                assert_eq!(stored_bytes(&folder) != b"half a rec", saved || at > 6 || (at == 6 && done == Done::Yes));
+                if saved {
+                    assert_eq!(copies.len(), if done == Done::Yes { 2 } else { 1 });
+                    continue;
+                }
                 let content = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
                 assert!(copies.iter().all(|name| content(name) == "half a rec"), "{step}");
                 if content("session-a.json") != "half a rec" {
@@ -564,6 +613,187 @@ fn a_damaged_record_is_never_lost_whatever_fails_while_a_copy_is_kept() {
             }
         }
     }
+}
+
+/// A disk that refuses one of its steps some times.
+#[derive(Clone)]
+struct Refusing {
+    step: &'static str,
+    error: fn() -> io::Error,
+    times: Arc<AtomicUsize>,
+}
+
+impl Refusing {
+    fn new(step: &'static str, error: fn() -> io::Error, times: usize) -> Self {
+        Self { step, error, times: Arc::new(AtomicUsize::new(times)) }
+    }
+
+    fn refuses(&self, step: &str) -> io::Result<()> {
+        let refused =
+            || self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1)).is_ok();
+        if step == self.step && refused() { Err((self.error)()) } else { Ok(()) }
+    }
+}
+
+impl Disk for Refusing {
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.refuses("sync").and_then(|()| System.sync(file))
+    }
+
+    fn link(&self, file: &Path, name: &Path) -> io::Result<()> {
+        self.refuses("link").and_then(|()| System.link(file, name))
+    }
+
+    fn copy(&self, bytes: &[u8], name: &Path) -> io::Result<()> {
+        self.refuses("copy").and_then(|()| System.copy(bytes, name))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.refuses("rename").and_then(|()| System.rename(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.refuses("remove").and_then(|()| System.remove(path))
+    }
+}
+
+/// What a scanner that has the file open, a signal and a file server make a call return.
+const PASSING: [fn() -> io::Error; 6] = [
+    || io::ErrorKind::PermissionDenied.into(),
+    || io::ErrorKind::ResourceBusy.into(),
+    || io::ErrorKind::ExecutableFileBusy.into(),
+    || io::ErrorKind::StaleNetworkFileHandle.into(),
+    || io::ErrorKind::Interrupted.into(),
+    || io::ErrorKind::WouldBlock.into(),
+];
+
+#[test]
+fn what_is_refused_for_a_moment_is_tried_again() {
+    for error in PASSING {
+        for times in [1, 4] {
+            let (folder, store) = open_with(Some(1));
+            let refusing = |step| Refusing::new(step, error, times);
+            lock_on(&store, refusing("rename")).save(&record(2), Expected::Generation(1)).unwrap();
+            assert_eq!(stored(&store), Some(2));
+            let conflict = lock_on(&store, refusing("remove")).save(&record(3), Expected::Generation(1));
+            assert!(matches!(conflict, Err(SaveError::Conflict)), "{conflict:?}");
+            assert_eq!(files(&folder), ["session-a.json", "session-a.lock"], "no temporary file is left");
+            lock_on(&store, refusing("remove")).clear(Expected::Generation(2)).unwrap();
+            assert_eq!(files(&folder), ["session-a.lock"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_always_refused_is_an_error_within_a_second() {
+    let (folder, store) = open_with(Some(1));
+    let start = std::time::Instant::now();
+    let always = |step| Refusing::new(step, PASSING[0], usize::MAX);
+    let outcome = lock_on(&store, always("rename")).save(&record(2), Expected::Generation(1));
+    assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
+    let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind(), Kind::StoreRefused);
+    assert_eq!(stored(&store), Some(1));
+    let outcome = lock_on(&store, always("remove")).clear(Expected::Generation(1));
+    assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
+    assert_eq!(stored(&store), Some(1));
+    assert!(files(&folder).contains(&"session-a.json".to_owned()));
+}
+
+/// What failed for good is not tried again.
+#[test]
+fn a_failure_of_the_disk_is_told_at_once() {
+    let (_folder, store) = open_with(Some(1));
+    let once = |step, error| Refusing::new(step, error, 1);
+    let errors: [fn() -> io::Error; 3] =
+        [|| io::Error::other("EIO"), || io::ErrorKind::StorageFull.into(), || io::ErrorKind::ReadOnlyFilesystem.into()];
+    for error in errors {
+        for step in ["sync", "rename"] {
+            let outcome = lock_on(&store, once(step, error)).save(&record(2), Expected::Generation(1));
+            assert!(matches!(outcome, Err(SaveError::Failed(_))), "{step}: {outcome:?}");
+        }
+        let outcome = lock_on(&store, once("remove", error)).clear(Expected::Generation(1));
+        assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
+        assert_eq!(stored(&store), Some(1));
+    }
+    // Nor is the flush of a file ever done without, whatever the error.
+    for error in PASSING {
+        let outcome = lock_on(&store, once("sync", error)).save(&record(2), Expected::Generation(1));
+        assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
+    }
+}
+
+/// While the first holder waits, a second one takes its place, and is killed while it writes.
+#[test]
+fn a_rename_that_is_tried_again_puts_no_file_of_another_holder_in_place() {
+    struct Exchanged(AtomicBool);
+    impl Disk for Exchanged {
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            if self.0.swap(true, Ordering::SeqCst) {
+                return System.rename(from, to);
+            }
+            fs::remove_file(from).unwrap();
+            put(from, "half a rec");
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+    let (_folder, store) = open_with(Some(1));
+    let outcome = lock_on(&store, Exchanged(AtomicBool::new(false))).save(&record(2), Expected::Generation(1));
+    assert!(matches!(outcome, Err(SaveError::Unknown(_))), "{outcome:?}");
+    assert_eq!(stored(&store), Some(1));
+}
+
+#[test]
+fn a_damaged_record_is_copied_where_a_file_has_one_name_only() {
+    let damaged = StoredRecord::from_bytes(*b"half a rec").generation();
+    // Whatever the reason: FAT, Android, SELinux, a file with too many names, another file server's code.
+    let reasons: [fn() -> io::Error; 6] = [
+        || io::ErrorKind::PermissionDenied.into(),
+        || io::ErrorKind::Unsupported.into(),
+        || io::ErrorKind::TooManyLinks.into(),
+        || io::ErrorKind::CrossesDevices.into(),
+        || io::ErrorKind::InvalidInput.into(),
+        || io::Error::other("EIO"),
+    ];
+    for reason in reasons {
+        let (folder, store) = open();
+        put(&folder.path().join("session-a.json"), "half a rec");
+        let disk = Refusing::new("link", reason, usize::MAX);
+        lock_on(&store, disk).save(&record(1), Expected::Damaged(damaged)).unwrap();
+        assert_eq!(stored(&store), Some(1));
+        assert_eq!(files(&folder), ["session-a.json", "session-a.json.damaged-1", "session-a.lock"]);
+        let copy = folder.path().join("session-a.json.damaged-1");
+        assert_eq!(fs::read(&copy).unwrap(), b"half a rec");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&copy).unwrap()) & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_damaged_record_that_can_be_neither_linked_nor_copied_stays() {
+    let damaged = StoredRecord::from_bytes(*b"half a rec").generation();
+    struct Neither;
+    impl Disk for Neither {
+        fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn copy(&self, _: &[u8], _: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+    let (folder, store) = open();
+    put(&folder.path().join("session-a.json"), "half a rec");
+    let outcome = lock_on(&store, Neither).save(&record(1), Expected::Damaged(damaged));
+    let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains("cannot keep the damaged session as"), "{error}");
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert_eq!(files(&folder), ["session-a.json", "session-a.lock"]);
+    assert_eq!(stored_bytes(&folder), b"half a rec");
+    // A name that is taken is another file's.
+    put(&folder.path().join("taken"), "");
+    assert_eq!(System.copy(b"", &folder.path().join("taken")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert!(folder.path().join("taken").exists());
 }
 
 #[test]

@@ -1,0 +1,41 @@
+//! What is tried again: calls that file systems and other programs refuse for a moment.
+
+use std::io::{self, ErrorKind};
+use std::thread;
+use std::time::Duration;
+
+/// How often a call is repeated. The first wait is a millisecond, each further one is twice as long: together 0.5 s.
+const REPEATS: u32 = 9;
+
+/// Calls, and calls again as long as the failure may pass.
+///
+/// Virus scanners, indexers and backups open a file that is new, which then cannot be renamed or removed for some
+/// milliseconds. File servers forget what a client has open (`ESTALE`), and signals interrupt calls.
+pub(super) fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for repeat in 0..REPEATS {
+        match call() {
+            Err(error) if may_pass(&error) => thread::sleep(Duration::from_millis(1 << repeat)),
+            outcome => return outcome,
+        }
+    }
+    call()
+}
+
+/// Returns whether the same call may succeed soon.
+///
+/// Windows says *access denied* both of a file that somebody has open and of one that is forbidden for good.
+fn may_pass(error: &io::Error) -> bool {
+    // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
+    if cfg!(windows) && matches!(error.raw_os_error(), Some(32 | 33)) {
+        return true;
+    }
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied
+            | ErrorKind::ResourceBusy
+            | ErrorKind::ExecutableFileBusy
+            | ErrorKind::StaleNetworkFileHandle
+            | ErrorKind::Interrupted
+            | ErrorKind::WouldBlock
+    )
+}
