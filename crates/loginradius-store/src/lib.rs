@@ -50,7 +50,8 @@
 //! | --- | --- |
 //! | `session-alice.json` | The record: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
 //! | `session-alice.lock` | Empty. The holder of its lock (`flock`, on Windows `LockFileEx`) is the holder of the session. It is never removed, or the session could have two holders. |
-//! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it, a clear removes it. |
+//! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it; a clear and the next [`open`](FileStore::open) remove it. |
+//! | `probe-0123456789abcdef.lock` | `open` tries out locks and modes, or was killed. The next `open` removes it. |
 //! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it: a sign-out and a forget leave it. |
 //!
 //! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
@@ -65,10 +66,10 @@
 //! | [`Failed`](SaveError::Failed) means that the old record is still there, on a full disk too. | The old record is not touched before the rename. If it is not certain whether the rename was done, the outcome is `Unknown`. |
 //! | A session has one holder at a time: one process, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] checks that such locks work. |
 //! | No update is lost, even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
-//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. |
+//! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. `open` checks that a new file keeps its owner and mode. [`FileStore::open_for_group`] lets one group in, on purpose. |
 //! | No record is lost because it could not be read. | The bytes are kept as they are, and the session fails with [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged); the message says where they are. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
-//! **What passes is tried again**, for half a second at most, and what lasts is an error. A virus scanner, an indexer or a
+//! **What passes is tried again**, each call for half a second at most, and what lasts is an error. A virus scanner, an indexer or a
 //! backup may refuse a rename or a removal for some milliseconds, because it has the file open; a signal or a file server
 //! may interrupt any call.
 //!
@@ -79,8 +80,14 @@
 //! systems, where a loss of power may undo a save, but not tear it. A flush that fails for another reason, such as a
 //! broken disk, is an error, and the flush of a file is never left out.
 //!
-//! A save flushes twice, and makes the same system calls however many sessions there are. Only a clear lists the
-//! folder. A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an
+//! **A disk that is not mounted** is not taken for one without sessions. If its folder is missing,
+//! [`FileStore::open_existing`] does not create it, and an open store never does. If another file system is at the
+//! folder's place than when the store was opened, each use is an `ErrorKind::StoreRefused` until the first one is back,
+//! and nothing is created on the other one. A folder that is removed, and made again on the same file system, is as good
+//! as the first.
+//!
+//! A save flushes twice, and makes the same system calls however many sessions there are. Only `open`, which removes what
+//! killed programs left, and a clear list the folder. A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an
 //! `ErrorKind::StoreRefused`.
 //!
 //! Every user who can list the folder sees the sessions' names. So do not name a session by a secret, such as the value of a
@@ -102,10 +109,10 @@
 //!
 //! | file | outcome |
 //! | --- | --- |
-//! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. A clear removes it, and so does the older program's next save or clear. |
-//! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it; older programs leave it where it is. |
+//! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. `open` and a clear remove it, and so does the older program's next save or clear. |
+//! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it, `open` and a clear remove it; older programs leave it where it is. |
 //!
-//! Older programs do not know the second lock: with one of them, an update may be lost if the lock file is removed
+//! Older programs refuse what is shared with a group. Nor do they know the second lock: with one of them, an update may be lost if the lock file is removed
 //! during a save.
 //!
 //! # A store of your own

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use loginradius_proto::Error;
 
+use super::access::Access;
 use super::lock::{LockedFile, Locking};
-use super::private::{is_unsupported, private_options};
+use super::private::{create, is_unsupported};
 
 /// What a save and a clear do to the disk, step by step, so that tests can make the process fail or die at each step.
 pub(super) trait Disk: Send + 'static {
     /// Takes the lock of a private file, which is created if it is missing. Returns `None` if
     /// another holder has it.
-    fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
-        LockedFile::try_lock(path, &Locking::SYSTEM)
+    fn take(&self, path: &Path, access: Access) -> Result<Option<LockedFile>, Error> {
+        LockedFile::try_lock(path, &Locking::SYSTEM, access)
     }
 
     fn truncate(&self, file: &File) -> io::Result<()> {
@@ -34,8 +35,8 @@ pub(super) trait Disk: Send + 'static {
     }
 
     /// Writes a new file, durably. If that fails, there is no such file, or it was there before.
-    fn copy(&self, bytes: &[u8], name: &Path) -> io::Result<()> {
-        let mut file = private_options().write(true).create_new(true).open(name)?;
+    fn copy(&self, bytes: &[u8], name: &Path, access: Access) -> io::Result<()> {
+        let mut file = create(name, access)?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         if written.is_err() {
             let _ = fs::remove_file(name);

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
-use super::private::{failed, is_unsupported, open_private, printable, private_options, random};
+use super::access::Access;
+use super::mount::file_system;
+use super::private::{failed, is_unsupported, open_to_lock};
 
 /// A file of which this handle has the lock.
 ///
@@ -18,12 +20,19 @@ pub(super) struct LockedFile {
 impl LockedFile {
     /// Creates the file if it is missing, and tries to take its lock. Returns `None` if another holder
     /// has it.
-    pub(super) fn try_lock(path: &Path, locking: &Locking) -> Result<Option<Self>, Error> {
-        let mut options = private_options();
-        options.read(true).write(true).create(true).truncate(false);
+    pub(super) fn try_lock(path: &Path, locking: &Locking, access: Access) -> Result<Option<Self>, Error> {
+        Self::try_lock_with(path, true, locking, access)
+    }
+
+    /// Tries to take the lock of a file. Returns `None` if there is none, or another holder has the lock.
+    pub(super) fn try_lock_existing(path: &Path, access: Access) -> Result<Option<Self>, Error> {
+        Self::try_lock_with(path, false, &Locking::SYSTEM, access)
+    }
+
+    fn try_lock_with(path: &Path, create: bool, locking: &Locking, access: Access) -> Result<Option<Self>, Error> {
         // If the file is removed or renamed between opening and locking it, the lock excludes no other process.
         for _ in 0..10 {
-            let Some(file) = open_private(path, &options)? else { continue };
+            let Some(file) = open_to_lock(path, create, access)? else { if create { continue } else { break } };
             match (locking.try_lock)(&file) {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
@@ -109,45 +118,12 @@ impl Locking {
         }
     };
 
-    /// Checks that locks in this folder exclude each other.
-    ///
-    /// Some file systems of networks and containers have no locks, or grant every lock.
-    pub(super) fn probe(&self, folder: &Path) -> Result<(), Error> {
-        // A name of its own: processes that start together must not take each other for the second handle.
-        let path = folder.join(format!("probe-{:016x}.lock", random()));
-        let outcome = self.probe_at(&path);
-        let _ = fs::remove_file(&path);
-        outcome
-    }
-
-    fn probe_at(&self, path: &Path) -> Result<(), Error> {
-        let open = |create: bool| {
-            let mut options = private_options();
-            options.read(true).write(true).create_new(create).open(path).map_err(|error| failed("create", path, error))
-        };
-        let (first, second) = (open(true)?, open(false)?);
-        let works = || {
-            Ok((self.try_lock)(&first)? && !(self.try_lock)(&second)? && {
-                (self.unlock)(&first)?;
-                (self.try_lock)(&second)?
-            })
-        };
-        if works().map_err(|error| Self::failed(path, error))? {
-            return Ok(());
-        }
-        Err(Error::store_refused(format!(
-            "file locks do not exclude each other in `{}`, and two processes would send the same refresh token: choose \
-             a folder on a local disk",
-            printable(path.parent().unwrap_or(path)),
-        )))
-    }
-
-    fn failed(path: &Path, error: io::Error) -> Error {
+    pub(super) fn failed(path: &Path, error: io::Error) -> Error {
         if is_unsupported(&error) || is_out_of_locks(&error) {
             return Error::store_refused(format!(
-                "the file system of `{}` cannot lock files ({error}), and without a lock two processes would send the \
-                 same refresh token: choose a folder on a local disk",
-                printable(path),
+                "{} cannot lock files ({error}), and without a lock two processes would send the same refresh token: \
+                 choose a folder on a local disk",
+                file_system(path),
             ));
         }
         failed("lock", path, error)

@@ -7,16 +7,20 @@ use loginradius_proto::Error;
 use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 use zeroize::Zeroizing;
 
+use self::access::Access;
 use self::disk::{Disk, System};
 use self::lock::{LockedFile, Locking};
-use self::private::{check_owner, failed, open_private, printable, private_options};
+use self::private::{failed, open_to_read, printable};
 use self::retry::retried;
 use crate::store::{SessionLock, SessionStore};
 
+mod access;
 mod disk;
 mod lock;
+mod mount;
 mod name;
 mod private;
+mod probe;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -42,7 +46,15 @@ mod tokio;
 /// ```
 #[derive(Debug, Clone)]
 pub struct FileStore {
-    folder: Arc<Path>,
+    folder: Arc<Folder>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    access: Access,
+    /// Where its file system is mounted.
+    mount: Option<PathBuf>,
 }
 
 impl FileStore {
@@ -57,34 +69,106 @@ impl FileStore {
     /// | --- | --- |
     /// | the folder | if it belongs to another user, or if its group or others may write to it: they could exchange the files |
     /// | a session's file, when it is used | if it belongs to another user, or if its group or others have any permission |
+    /// | the file system | if a new file there has another owner or mode than was asked for |
     ///
     /// Others may *list* the folder if its mode says so. Then they see the names of the sessions, but no token: name no
-    /// session by a secret, such as the value of a cookie. A folder that is created here has mode 0700.
+    /// session by a secret, such as the value of a cookie. A folder that is created here has mode 0700, whatever the
+    /// umask.
     ///
-    /// This blocks on the disk, also in async code: call it once, at the start of the program.
+    /// What killed programs have left in the folder is removed, and no other file. This blocks on the disk, also in async
+    /// code: call it once, at the start of the program.
     ///
     /// # Errors
     ///
     /// - [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) if the folder cannot be used: its
     ///   parent is missing, it belongs to another user or others may write to it, it is read-only, or it is on a file
-    ///   system without locks that exclude each other, which is checked. The message says what to do.
+    ///   system without modes or without locks that exclude each other, which is checked. The message says what to do.
     /// - [`ErrorKind::Unavailable`](loginradius_proto::ErrorKind::Unavailable) if the disk is full or failed.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_with(folder.as_ref(), &Locking::SYSTEM)
+        Self::open_with(folder.as_ref(), &Locking::SYSTEM, Opening { create: true, group: false })
     }
 
-    fn open_with(folder: &Path, locking: &Locking) -> Result<Self, Error> {
+    /// Opens the store in a folder that is there, and never creates it.
+    ///
+    /// For a folder on a disk that may not be mounted, such as `/mnt/usb/my-program`: [`open`](Self::open) would create
+    /// it on the disk below, and every session would seem to be signed out. Take a folder *below* the place where the disk
+    /// is mounted, because that place is there without the disk too.
+    ///
+    /// ```
+    /// use loginradius_store::FileStore;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let disk = tempfile::tempdir()?;
+    /// # let disk = disk.path();
+    /// assert!(FileStore::open_existing(disk.join("my-program")).is_err());
+    /// assert!(!disk.join("my-program").exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and `ErrorKind::StoreRefused` if the folder is missing.
+    pub fn open_existing(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(folder.as_ref(), &Locking::SYSTEM, Opening { create: false, group: false })
+    }
+
+    /// Opens the store in a folder that the users of one group share, and creates it if it is missing.
+    ///
+    /// For a volume of Kubernetes with an `fsGroup`, where each start of a pod gives folders mode 2770 and files mode
+    /// 0660, or belongs to root; and for a service whose processes run as several users. All programs that share a folder
+    /// have to open it in this way.
+    ///
+    /// The group is the folder's. **Each of its members, and the folder's owner, can read the tokens.** So on Unix the
+    /// checks are these:
+    ///
+    /// | what | refused |
+    /// | --- | --- |
+    /// | the folder | if others may write to it, if it belongs to another user and its group has not all permissions, or if only a file's owner may replace it there (sticky bit) |
+    /// | a session's file, when it is used | if it belongs neither to this user nor to the folder's group, or if others have any permission |
+    /// | the file system | if a new file there cannot have the folder's group and mode 0660 |
+    ///
+    /// A new file has the folder's group and mode 0660, and a folder that is created here has mode 2770, whatever the
+    /// umask. On Windows this is the same as [`open`](Self::open).
+    ///
+    /// ```
+    /// use loginradius_store::FileStore;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let volume = tempfile::tempdir()?;
+    /// # let volume = volume.path();
+    /// let store = FileStore::open_for_group(volume.join("sessions"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), with the checks above.
+    pub fn open_for_group(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(folder.as_ref(), &Locking::SYSTEM, Opening { create: true, group: true })
+    }
+
+    fn open_with(folder: &Path, locking: &Locking, opening: Opening) -> Result<Self, Error> {
         // Also after a change of the working directory.
-        let folder = std::path::absolute(folder).map_err(|error| failed("use the folder", folder, error))?;
-        create_folder(&folder)?;
-        let found = fs::metadata(&folder).map_err(|error| failed("use the folder", &folder, error))?;
-        if !found.is_dir() {
-            return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(&folder))));
+        let path = std::path::absolute(folder).map_err(|error| failed("use the folder", folder, error))?;
+        if opening.create {
+            create_folder(&path, opening.group)?;
         }
-        check_owner(&folder, &found, 0o022, "700")?;
-        locking.probe(&folder)?;
-        System.sync_folder(&folder).map_err(|error| failed("write durably in", &folder, error))?;
-        Ok(Self { folder: folder.into() })
+        let found = fs::metadata(&path).map_err(|error| failed("use the folder", &path, error))?;
+        if !found.is_dir() {
+            return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(&path))));
+        }
+        let access = Access::new(opening.group, &found);
+        if let Err(error) = access.check_folder(&path, &found) {
+            // Its modes may be made up by the file system.
+            return Err(probe::without_modes(&path, access).unwrap_or(error));
+        }
+        probe::sweep(&path, access);
+        probe::probe(&path, locking, access)?;
+        System.sync_folder(&path).map_err(|error| failed("write durably in", &path, error))?;
+        let mount = mount::mount_point(&path);
+        Ok(Self { folder: Arc::new(Folder { path, access, mount }) })
     }
 
     /// Returns the names of the sessions that have a record, sorted: for a program whose user has several logins.
@@ -113,9 +197,11 @@ impl FileStore {
     ///
     /// Those of [`open`](Self::open), if the folder cannot be read.
     pub fn names(&self) -> Result<Vec<String>, Error> {
-        let unreadable = |error| failed("list the sessions in", &self.folder, error);
+        let folder = &self.folder.path;
+        let unreadable = |error| failed("list the sessions in", folder, error);
+        self.folder.check_mount()?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(unreadable)? {
+        for entry in retried(|| fs::read_dir(folder)).map_err(unreadable)? {
             let file = entry.map_err(unreadable)?.file_name();
             names.extend(file.to_str().and_then(|file| name::name(file.strip_suffix(".json")?)));
         }
@@ -128,8 +214,9 @@ impl FileStore {
     }
 
     fn lock_on<D: Disk>(&self, disk: D, name: &str) -> Result<Option<FileSessionLock<D>>, Error> {
+        self.folder.check_mount()?;
         let files = Files::new(&self.folder, name);
-        let lock = LockedFile::try_lock(&files.lock, &Locking::SYSTEM)?;
+        let lock = LockedFile::try_lock(&files.lock, &Locking::SYSTEM, self.folder.access)?;
         Ok(lock.map(|lock| FileSessionLock { lock, files, disk, unsynced: false }))
     }
 }
@@ -140,17 +227,43 @@ impl SessionStore for FileStore {
     }
 }
 
-fn create_folder(folder: &Path) -> Result<(), Error> {
-    #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
+/// How a store is opened.
+#[derive(Clone, Copy)]
+struct Opening {
+    /// Whether a missing folder is created.
+    create: bool,
+    /// Whether the folder's group shares it.
+    group: bool,
+}
+
+impl Folder {
+    /// Refuses the folder if its file system is no longer, or only now, mounted.
+    ///
+    /// In the folder below the mounted one, each session would seem to be signed out.
+    fn check_mount(&self) -> Result<(), Error> {
+        let Some(before) = &self.mount else { return Ok(()) };
+        match mount::mount_point(&self.path) {
+            Some(now) if now != *before => Err(Error::store_refused(format!(
+                "`{}` was on the file system mounted at `{}` when the store was opened, and is now on {}: mount it as \
+                 before, or open the store again",
+                printable(&self.path),
+                printable(before),
+                mount::file_system(&self.path),
+            ))),
+            // What is missing is told by those that need it.
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn create_folder(folder: &Path, group: bool) -> Result<(), Error> {
+    match retried(|| access::create_folder(folder, group)) {
         Ok(()) => Ok(()),
         // Also a folder of a read-only file system, or of a folder where this user may not write.
         Err(error) if error.kind() == ErrorKind::AlreadyExists || folder.exists() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::store_refused(format!(
-            "cannot create the folder `{}`, because its parent folder is not there: create that first",
+            "cannot create the folder `{}`, because its parent folder is not there: create that first, or mount the disk \
+             that it is on",
             printable(folder),
         ))),
         Err(error) => Err(failed("create the folder", folder, error)),
@@ -210,7 +323,10 @@ const MAX_RECORD: u64 = 16 * 1024 * 1024;
 impl<D: Disk> FileSessionLock<D> {
     fn read(&self) -> Result<Option<StoredRecord>, Error> {
         let path = &self.files.record;
-        let Some(file) = open_private(path, private_options().read(true))? else { return Ok(None) };
+        let Some(file) = open_to_read(path, self.files.folder.access)? else {
+            self.files.folder.check_mount()?;
+            return Ok(None);
+        };
         let too_large = || {
             let path = printable(path);
             Error::store_refused(format!(
@@ -242,7 +358,11 @@ impl<D: Disk> FileSessionLock<D> {
     fn take_temporary(&self) -> Result<LockedFile, SaveError> {
         let path = &self.files.temporary;
         for _ in 0..2 {
-            let temporary = self.disk.take(path).map_err(SaveError::Failed)?.ok_or(SaveError::Conflict)?;
+            let temporary = self
+                .disk
+                .take(path, self.files.folder.access)
+                .map_err(SaveError::Failed)?
+                .ok_or(SaveError::Conflict)?;
             if !temporary.has_other_names() {
                 return match self.disk.truncate(&temporary.file) {
                     Ok(()) => Ok(temporary),
@@ -291,10 +411,11 @@ impl<D: Disk> FileSessionLock<D> {
     fn keep_damaged(&self, damaged: &StoredRecord) -> Result<(), Error> {
         if self.disk.link(&self.files.record, &self.files.damaged_copy()).is_err() {
             let copy = self.files.damaged_copy();
-            let copied = retried(|| self.disk.copy(damaged.as_bytes(), &copy));
+            let copied = self.disk.copy(damaged.as_bytes(), &copy, self.files.folder.access);
             copied.map_err(|error| failed("keep the damaged session as", &copy, error))?;
         }
-        self.disk.sync_folder(&self.files.folder).map_err(|error| failed("write", &self.files.folder, error))
+        let folder = &self.files.folder.path;
+        self.disk.sync_folder(folder).map_err(|error| failed("write", folder, error))
     }
 
     fn replace(&mut self, temporary: &LockedFile) -> Result<(), SaveError> {
@@ -322,7 +443,7 @@ impl<D: Disk> FileSessionLock<D> {
 
     /// Removes what killed saves of older programs left, which holds tokens too, and then the record.
     fn remove(&mut self, expected: Expected) -> Result<(), SaveError> {
-        for left_over in self.disk.list(&self.files.folder, &self.files.older_temporary) {
+        for left_over in self.disk.list(&self.files.folder.path, &self.files.older_temporary) {
             // What cannot be removed is no reason to keep the record.
             let _ = self.disk.remove(&left_over);
         }
@@ -348,7 +469,7 @@ impl<D: Disk> FileSessionLock<D> {
 
     fn sync_folder(&mut self) -> Result<(), Error> {
         if self.unsynced {
-            let folder = &self.files.folder;
+            let folder = &self.files.folder.path;
             self.disk.sync_folder(folder).map_err(|error| failed("write durably in", folder, error))?;
             self.unsynced = false;
         }
@@ -358,7 +479,7 @@ impl<D: Disk> FileSessionLock<D> {
 
 /// Where the files of a session are.
 struct Files {
-    folder: Arc<Path>,
+    folder: Arc<Folder>,
     record: PathBuf,
     lock: PathBuf,
     temporary: PathBuf,
@@ -367,12 +488,12 @@ struct Files {
 }
 
 impl Files {
-    fn new(folder: &Arc<Path>, name: &str) -> Self {
+    fn new(folder: &Arc<Folder>, name: &str) -> Self {
         let stem = name::stem(name);
         Self {
-            record: folder.join(format!("{stem}.json")),
-            lock: folder.join(format!("{stem}.lock")),
-            temporary: folder.join(format!("{stem}.tmp")),
+            record: folder.path.join(format!("{stem}.json")),
+            lock: folder.path.join(format!("{stem}.lock")),
+            temporary: folder.path.join(format!("{stem}.tmp")),
             older_temporary: format!("{stem}.tmp-"),
             folder: folder.clone(),
         }

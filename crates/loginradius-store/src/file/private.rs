@@ -1,4 +1,4 @@
-//! Files and folders of one user alone, and the errors for what is wrong with them.
+//! Opens files to which nobody else has access, and makes the errors for what fails.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -7,25 +7,53 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
+use super::access::{Access, denied};
+use super::mount::file_system;
 use super::retry::retried;
 
-/// Opens a regular file that no other user can read or write. Returns `None` if there is none.
-pub(super) fn open_private(path: &Path, options: &OpenOptions) -> Result<Option<File>, Error> {
-    let file = match retried(|| options.open(path)) {
-        Ok(file) => file,
+/// Opens a file to read it, if nobody else has access to it. Returns `None` if there is none.
+pub(super) fn open_to_read(path: &Path, access: Access) -> Result<Option<File>, Error> {
+    let Some(file) = open(path, private_options().read(true))? else { return Ok(None) };
+    check(path, &file, access)?;
+    Ok(Some(file))
+}
+
+/// Opens a file to lock and write it, if nobody else has access to it. Returns `None` if there is none and none is to be
+/// created, or if it is removed meanwhile.
+pub(super) fn open_to_lock(path: &Path, create: bool, access: Access) -> Result<Option<File>, Error> {
+    let mut options = private_options();
+    options.read(true).write(true).create(create).truncate(false);
+    let Some(file) = open(path, &options)? else { return Ok(None) };
+    access.grant(&file);
+    check(path, &file, access)?;
+    Ok(Some(file))
+}
+
+/// Creates a file, to which nobody else has access where the file system has modes.
+pub(super) fn create(path: &Path, access: Access) -> io::Result<File> {
+    let file = retried(|| private_options().read(true).write(true).create_new(true).open(path))?;
+    access.grant(&file);
+    Ok(file)
+}
+
+fn open(path: &Path, options: &OpenOptions) -> Result<Option<File>, Error> {
+    match retried(|| options.open(path)) {
+        Ok(file) => Ok(Some(file)),
         // The codes for links, folders and sockets differ from system to system.
         Err(error) => match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_file() => return Err(not_a_file(path, &found)),
-            _ if error.kind() == ErrorKind::NotFound && is_folder(path.parent()) => return Ok(None),
-            _ => return Err(failed("open", path, error)),
+            Ok(found) if !found.is_file() => Err(not_a_file(path, &found)),
+            _ if error.kind() == ErrorKind::NotFound && is_folder(path.parent()) => Ok(None),
+            _ => Err(failed("open", path, error)),
         },
-    };
+    }
+}
+
+fn check(path: &Path, file: &File, access: Access) -> Result<(), Error> {
     let found = file.metadata().map_err(|error| failed("read", path, error))?;
     if !found.is_file() {
         return Err(not_a_file(path, &found));
     }
-    check_owner(path, &found, 0o077, "600")?;
-    Ok(Some(file))
+    access.check_file(path, &found)
 }
 
 /// Returns the options for files that are private to their owner from the first moment on.
@@ -60,50 +88,21 @@ fn not_a_file(path: &Path, found: &fs::Metadata) -> Error {
     Error::store_refused(format!("`{}` should be a session's file and is {what}: move it away", printable(path)))
 }
 
-/// Refuses what belongs to another user or has one of the forbidden permissions.
-#[cfg(unix)]
-pub(super) fn check_owner(path: &Path, found: &fs::Metadata, forbidden: u32, mode: &str) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt;
-
-    let me = rustix::process::geteuid().as_raw();
-    if found.uid() != me {
-        return Err(Error::store_refused(format!(
-            "`{}` belongs to user {} and this program runs as user {me}: run it as that user, or choose a folder of \
-             your own",
-            printable(path),
-            found.uid(),
-        )));
-    }
-    if found.mode() & forbidden != 0 {
-        return Err(Error::store_refused(format!(
-            "`{}` can be accessed by other users (mode {:04o}): run `chmod {mode} {}`",
-            printable(path),
-            found.mode() & 0o7777,
-            quoted(path),
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-pub(super) fn check_owner(_path: &Path, _found: &fs::Metadata, _forbidden: u32, _mode: &str) -> Result<(), Error> {
-    Ok(())
-}
-
 /// Creates the error for an operation on a path that failed: the user has to fix it, or another try may succeed.
 pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let line = |why: &str| format!("cannot {what} `{}`: {why}", printable(path));
     match error.kind() {
-        ErrorKind::NotFound => Error::store_refused(line("it or its folder does not exist: create the folder")),
+        ErrorKind::NotFound => Error::store_refused(line(
+            "it or its folder does not exist: create the folder, or mount the disk that it is on",
+        )),
         ErrorKind::NotADirectory => {
             Error::store_refused(line("there is a file where a folder should be: choose another folder"))
         }
-        ErrorKind::PermissionDenied => Error::store_refused(line(
-            "permission denied: let this user read and write there, or choose another folder",
-        )),
-        ErrorKind::ReadOnlyFilesystem => {
-            Error::store_refused(line("the file system is read-only: choose a folder that can be written"))
-        }
+        ErrorKind::PermissionDenied => Error::store_refused(line(&denied(path))),
+        ErrorKind::ReadOnlyFilesystem => Error::store_refused(line(&format!(
+            "the file system is read-only: choose a folder that can be written, or mount {} for writing",
+            file_system(path),
+        ))),
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
             Error::store_refused(line(&format!("{error}: choose another folder")))
         }
@@ -112,6 +111,9 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Error::unavailable(line("the disk is full, or the quota used up: make room and try again"), error)
+        }
+        _ if is_link_loop(&error) => {
+            Error::store_refused(line("its symbolic links lead in a circle: choose another folder"))
         }
         _ => Error::unavailable(line("the disk or the system failed: try again later"), error),
     }
@@ -125,6 +127,17 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
         return [Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::INVAL, Errno::NOTTY].contains(&errno);
     }
     error.kind() == ErrorKind::Unsupported
+}
+
+/// Std has no stable name for this.
+#[cfg(unix)]
+fn is_link_loop(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
+}
+
+#[cfg(not(unix))]
+fn is_link_loop(_error: &io::Error) -> bool {
+    false
 }
 
 /// Makes a path fit for an error's line.

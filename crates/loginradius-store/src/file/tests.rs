@@ -63,8 +63,8 @@ impl Faulty {
 }
 
 impl Disk for Faulty {
-    fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
-        let taken = self.step("take", |_| Ok(System.take(path)));
+    fn take(&self, path: &Path, access: Access) -> Result<Option<LockedFile>, Error> {
+        let taken = self.step("take", |_| Ok(System.take(path, access)));
         taken.unwrap_or_else(|error| Err(failed("open", path, error)))
     }
 
@@ -87,8 +87,8 @@ impl Disk for Faulty {
         self.step("link", |_| System.link(file, name))
     }
 
-    fn copy(&self, bytes: &[u8], name: &Path) -> io::Result<()> {
-        self.step("copy", |_| System.copy(bytes, name))
+    fn copy(&self, bytes: &[u8], name: &Path, access: Access) -> io::Result<()> {
+        self.step("copy", |_| System.copy(bytes, name, access))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -449,9 +449,9 @@ impl<F: Fn() + Send + 'static> Interrupted<F> {
 }
 
 impl<F: Fn() + Send + 'static> Disk for Interrupted<F> {
-    fn take(&self, path: &Path) -> Result<Option<LockedFile>, Error> {
+    fn take(&self, path: &Path, access: Access) -> Result<Option<LockedFile>, Error> {
         self.step();
-        System.take(path)
+        System.take(path, access)
     }
 
     fn truncate(&self, file: &File) -> io::Result<()> {
@@ -644,8 +644,8 @@ impl Disk for Refusing {
         self.refuses("link").and_then(|()| System.link(file, name))
     }
 
-    fn copy(&self, bytes: &[u8], name: &Path) -> io::Result<()> {
-        self.refuses("copy").and_then(|()| System.copy(bytes, name))
+    fn copy(&self, bytes: &[u8], name: &Path, access: Access) -> io::Result<()> {
+        self.refuses("copy").and_then(|()| System.copy(bytes, name, access))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -778,7 +778,7 @@ fn a_damaged_record_that_can_be_neither_linked_nor_copied_stays() {
             Err(io::ErrorKind::Unsupported.into())
         }
 
-        fn copy(&self, _: &[u8], _: &Path) -> io::Result<()> {
+        fn copy(&self, _: &[u8], _: &Path, _: Access) -> io::Result<()> {
             Err(io::ErrorKind::StorageFull.into())
         }
     }
@@ -792,7 +792,10 @@ fn a_damaged_record_that_can_be_neither_linked_nor_copied_stays() {
     assert_eq!(stored_bytes(&folder), b"half a rec");
     // A name that is taken is another file's.
     put(&folder.path().join("taken"), "");
-    assert_eq!(System.copy(b"", &folder.path().join("taken")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(
+        System.copy(b"", &folder.path().join("taken"), Access::Owner).unwrap_err().kind(),
+        io::ErrorKind::AlreadyExists
+    );
     assert!(folder.path().join("taken").exists());
 }
 
@@ -812,6 +815,8 @@ fn a_record_that_could_not_be_loaded_again_is_not_saved() {
     let found = lock(&store).load().unwrap().unwrap();
     assert!(found.as_bytes() == large.as_bytes() && found.generation() == large.generation());
 }
+
+const OPENING: Opening = Opening { create: true, group: false };
 
 #[test]
 fn folders_without_locks_are_refused() {
@@ -845,7 +850,7 @@ fn folders_without_locks_are_refused() {
     ];
     for (number, (words, locking, kind)) in rows.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
-        let error = FileStore::open_with(folder.path(), locking).unwrap_err();
+        let error = FileStore::open_with(folder.path(), locking, OPENING).unwrap_err();
         assert!(error.to_string().contains(words), "{number}: {error}");
         assert_eq!(error.kind(), *kind, "{number}: {error}");
         if *kind == Kind::StoreRefused {
@@ -854,8 +859,121 @@ fn folders_without_locks_are_refused() {
         assert_eq!(files(&folder), [""; 0], "the probe leaves nothing");
     }
     let folder = tempfile::tempdir().unwrap();
-    assert!(FileStore::open_with(folder.path(), &Locking::SYSTEM).is_ok());
+    assert!(FileStore::open_with(folder.path(), &Locking::SYSTEM, OPENING).is_ok());
     assert_eq!(files(&folder), [""; 0], "the probe leaves nothing");
+}
+
+#[test]
+fn what_killed_programs_left_is_removed_when_a_store_is_opened() {
+    let (folder, store) = open_with(Some(1));
+    let path = |name: &str| folder.path().join(name);
+    let left_over = [
+        "probe-0123456789abcdef.lock",
+        "probe-ffffffffffffffff.lock",
+        "session-a.tmp",
+        "session-a.tmp-00d1f2e3c4b5a697",
+        "session-never-again.tmp",
+        "session-_41da.tmp",
+    ];
+    let others = [
+        "notes.tmp",
+        "probe-0123456789abcde.lock",
+        "probe-0123456789ABCDEF.lock",
+        "probe-notes.lock",
+        "session-A.tmp",
+        "session-a.json.damaged-1",
+        "session-a.json.tmp",
+        "session-a.tmp.old",
+        "session-a.tmp-x",
+        "session-é.tmp",
+    ];
+    left_over.iter().chain(&others).for_each(|name| put(&path(name), "half a rec"));
+    // Neither file nor this user's.
+    fs::create_dir(path("probe-0000000000000001.lock")).unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("session-a.json", path("probe-0000000000000002.lock")).unwrap();
+        std::os::unix::fs::symlink("session-a.json", path("session-linked.tmp")).unwrap();
+        put(&path("session-open.tmp"), "half a rec");
+        fs::set_permissions(path("session-open.tmp"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    FileStore::open(folder.path()).unwrap();
+    for name in left_over {
+        assert!(!path(name).exists(), "{name}");
+    }
+    for name in others {
+        assert_eq!(fs::read(path(name)).unwrap(), b"half a rec", "{name}");
+    }
+    assert!(path("probe-0000000000000001.lock").exists());
+    #[cfg(unix)]
+    for name in ["probe-0000000000000002.lock", "session-linked.tmp", "session-open.tmp"] {
+        assert!(fs::symlink_metadata(path(name)).is_ok(), "{name}");
+    }
+    assert_eq!(stored(&store), Some(1));
+}
+
+#[test]
+fn a_save_in_progress_keeps_its_temporary_file() {
+    let (folder, store) = open_with(Some(1));
+    let disk = Interrupted::new(4, {
+        let folder = folder.path().to_owned();
+        move || {
+            FileStore::open(&folder).unwrap();
+            // Even if the session's lock is free, because its file was removed.
+            fs::remove_file(folder.join("session-a.lock")).unwrap();
+            FileStore::open(&folder).unwrap();
+        }
+    });
+    lock_on(&store, disk).save(&record(2), Expected::Generation(1)).unwrap();
+    assert_eq!(stored(&store), Some(2));
+}
+
+/// The file is taken for one that a killed program left, and is removed at each place of the probe.
+#[test]
+fn a_probe_whose_file_is_removed_begins_again() {
+    static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let swept = Locking {
+        try_lock: |file| {
+            if CALLS.fetch_sub(1, Ordering::SeqCst) != 1 {
+                return (Locking::SYSTEM.try_lock)(file);
+            }
+            let folder = FOLDER.lock().unwrap().clone().unwrap();
+            fs::read_dir(folder).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+            Ok(false)
+        },
+        ..Locking::SYSTEM
+    };
+    for call in [1, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        *FOLDER.lock().unwrap() = Some(folder.path().to_owned());
+        CALLS.store(call, Ordering::SeqCst);
+        FileStore::open_with(folder.path(), &swept, OPENING).unwrap();
+        assert_eq!(files(&folder), [""; 0]);
+    }
+}
+
+#[test]
+fn stores_that_are_opened_at_once_sweep_nothing_of_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let folder = folder.path();
+            scope.spawn(move || {
+                for number in 0..10 {
+                    put(&folder.join(format!("probe-{thread:08x}{number:08x}.lock")), "");
+                    let store = FileStore::open(folder).unwrap();
+                    // Another thread may be looking whether this one's last save was killed.
+                    let locks = std::iter::repeat_with(|| store.lock(&format!("{thread}")).unwrap());
+                    let mut lock = locks.flatten().next().unwrap();
+                    let old = lock.load().unwrap().map(|record| record.generation());
+                    lock.save(&record(number + 1), generation(old)).unwrap();
+                }
+            });
+        }
+    });
+    FileStore::open(folder.path()).unwrap();
+    assert!(!files(&folder).iter().any(|name| name.starts_with("probe-") || name.ends_with(".tmp")));
 }
 
 /// The file is removed between opening and locking.
@@ -873,9 +991,9 @@ fn the_lock_of_a_file_that_was_removed_is_not_taken() {
         },
         ..Locking::SYSTEM
     };
-    let lock = LockedFile::try_lock(&path, &removed).unwrap().expect("the second file's");
+    let lock = LockedFile::try_lock(&path, &removed, Access::Owner).unwrap().expect("the second file's");
     assert!(lock.is_at(&path));
-    assert!(LockedFile::try_lock(&path, &Locking::SYSTEM).unwrap().is_none());
+    assert!(LockedFile::try_lock(&path, &Locking::SYSTEM, Access::Owner).unwrap().is_none());
 }
 
 /// A child process has it open between its fork and its exec.

@@ -4,6 +4,10 @@ use loginradius_store::StoredRecord;
 
 mod async_files;
 #[cfg(unix)]
+mod children;
+#[cfg(unix)]
+mod file_systems;
+#[cfg(unix)]
 mod files;
 #[cfg(unix)]
 mod processes;

@@ -4,40 +4,21 @@
 
 use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use loginradius_proto::ErrorKind;
 use loginradius_store::{Expected, FileStore, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
 
+use crate::children::{self, User, folder, is_root, open_to_all, succeeded, with_disk};
 use crate::record;
 
-/// Where a child finds its folder.
-const FOLDER: &str = "LOGINRADIUS_STORE_TEST_FOLDER";
-
-fn child_arguments(test: &str) -> [String; 5] {
-    let test = format!("processes::{test}");
-    [test.as_str(), "--exact", "--ignored", "--nocapture", "--test-threads=1"].map(str::to_owned)
-}
-
 fn child(test: &str, folder: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(child_arguments(test)).env(FOLDER, folder).stdout(Stdio::piped());
-    command
-}
-
-/// Returns the child's folder; `None` where the ignored tests are run by themselves, without their parent.
-fn folder() -> Option<PathBuf> {
-    std::env::var_os(FOLDER).map(PathBuf::from)
-}
-
-fn is_root() -> bool {
-    tempfile::tempdir().unwrap().path().metadata().unwrap().uid() == 0
+    children::child(&format!("processes::{test}"), folder)
 }
 
 fn wait_for_lock(store: &FileStore) -> Box<dyn SessionLock> {
@@ -63,15 +44,6 @@ fn try_count_up(store: &FileStore) -> Result<u64, SaveError> {
     let found = generation(lock.load());
     lock.save(&record(found + 1, &"x".repeat(20_000)), Expected::Generation(found))?;
     Ok(found + 1)
-}
-
-/// Waits for a child, and returns what it printed.
-fn succeeded(mut child: Child) -> String {
-    let mut output = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-    assert!(child.wait().unwrap().success(), "{output}");
-    assert!(output.contains("1 passed"), "{output}");
-    output
 }
 
 #[test]
@@ -254,42 +226,16 @@ fn missing_permissions_are_for_the_user_to_fix() {
         drop(succeeded(child("child_without_permissions", &folder).spawn().unwrap()));
         return;
     }
-    // Another user, who may not be able to reach this program where it is.
-    fs::set_permissions(around.path(), Permissions::from_mode(0o755)).unwrap();
-    let program = around.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    // Root may do everything.
+    open_to_all(around.path());
     chown(&folder, Some(65534), Some(65534)).unwrap();
-    let mut command = Command::new(program);
-    command.args(child_arguments("child_without_permissions")).env(FOLDER, &folder).stdout(Stdio::piped());
-    match command.current_dir("/").uid(65534).gid(65534).spawn() {
-        Ok(child) => drop(succeeded(child)),
-        // As root, and the folder for temporary files is private or takes no programs.
-        Err(error) => eprintln!("NOT TESTED here: user 65534 cannot run child_without_permissions ({error})"),
+    let user = User::new(65534, 65534, None);
+    if let Some(mut command) = user.child("processes::child_without_permissions", &folder) {
+        drop(succeeded(command.spawn().unwrap()));
     }
 }
 
 // Disks of their own, which take a mount: in a namespace that ends with the child.
-
-/// Runs a child's test on a disk of its own, if this machine lets a test mount one. The tests within the crate make
-/// each step fail anyway.
-fn with_disk(test: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let user = if is_root() { "-m" } else { "-mr" };
-    let mounted = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args([user, "sh", "-c", script, "sh"]).arg(folder.path()).arg(std::env::current_exe().unwrap());
-        command.args(child_arguments(test)).env(FOLDER, folder.path()).stdout(Stdio::piped());
-        command
-    };
-    // Room for a few small files.
-    const MOUNT: &str = "mount -t tmpfs -o size=128k,nr_inodes=64,mode=700 tmpfs \"$1\"";
-    if !mounted(MOUNT).status().is_ok_and(|status| status.success()) {
-        eprintln!("NOT TESTED here, because nothing can be mounted: {test}");
-        return;
-    }
-    succeeded(mounted(&format!("{MOUNT} && shift && exec \"$@\"")).spawn().unwrap());
-}
 
 #[test]
 #[ignore = "another test's child"]
@@ -327,7 +273,7 @@ fn child_on_a_full_disk() {
 
 #[test]
 fn a_full_disk_costs_nothing() {
-    with_disk("child_on_a_full_disk");
+    with_disk("processes::child_on_a_full_disk");
 }
 
 #[test]
@@ -359,5 +305,5 @@ fn child_on_a_read_only_disk() {
 
 #[test]
 fn a_read_only_disk_is_for_the_user_to_fix() {
-    with_disk("child_on_a_read_only_disk");
+    with_disk("processes::child_on_a_read_only_disk");
 }
