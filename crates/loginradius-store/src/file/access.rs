@@ -11,6 +11,7 @@ pub(super) enum Access {
     /// The user of this program alone.
     Owner,
     /// The group of that number too, which is the folder's.
+    #[cfg(unix)]
     Group(u32),
 }
 
@@ -141,11 +142,12 @@ mod unix {
             let advice = match found.uid() == me() {
                 true if found.is_dir() => format!(", by `chmod u+rwx {}`", quoted(place)),
                 true => format!(", by `chmod u+rw {}`", quoted(place)),
-                false => take_over(place, &found).map(|advice| format!("; {advice}")).unwrap_or_default(),
+                false => take_over(place, &found)
+                    .map_or(", or choose another folder".to_owned(), |advice| format!("; {advice}")),
             };
             return format!(
                 "permission denied, because `{}` belongs to user {} and has mode {}, and this program runs as user {}: \
-                 let this user read and write there{advice}, or choose another folder",
+                 let this user read and write there{advice}",
                 printable(place),
                 named(found.uid()),
                 octal(&found),
@@ -184,18 +186,16 @@ mod unix {
         ))
     }
 
-    /// Returns the advice for what an earlier run as root may have left.
+    /// Returns the advice for what an earlier run as root may have left in a folder of this user, and nowhere else.
     fn take_over(path: &Path, found: &Metadata) -> Option<String> {
+        let parent = path.parent().filter(|parent| fs::metadata(parent).is_ok_and(|parent| parent.uid() == me()))?;
         if found.uid() != 0 || me() == 0 {
             return None;
         }
-        // With one file of root's in a folder of this user there are others.
-        let all = match path.parent() {
-            Some(folder) if !found.is_dir() && folder.metadata().is_ok_and(|folder| folder.uid() == me()) => folder,
-            _ => path,
-        };
+        // With one file of root's there are others.
+        let all = if found.is_dir() { path } else { parent };
         Some(format!(
-            "if an earlier run by sudo left it, run `sudo chown -R {} {}`, else choose a folder of your own",
+            "if an earlier run by sudo left it, run `sudo chown -R {} {}`, else choose another folder",
             me(),
             quoted(all),
         ))

@@ -152,6 +152,12 @@ fn child_finds_what_root_left() {
     assert!(line.contains("of-root` belongs to user 0 (root) and has mode 0700"), "{line}");
     assert!(line.contains("this program runs as user 65534"), "{line}");
 
+    // What belongs to root for good is not given away.
+    for place in ["/root", "/root/sessions", "/usr", "/usr/sessions", "/usr/sbin/sessions"] {
+        let line = refused(FileStore::open(place));
+        assert!(line.contains("belongs to user 0 (root)") && !line.contains("chown"), "{line}");
+    }
+
     // Single files in a folder of this user.
     let sessions = folder.join("sessions");
     let store = FileStore::open(&sessions).unwrap();
@@ -186,6 +192,7 @@ fn what_a_run_as_root_left_is_named_with_its_owner() {
     }
     chown(&sessions, Some(65534), Some(65534)).unwrap();
     FileStore::open(around.path().join("of-root")).unwrap();
+    chown(around.path(), Some(65534), None).unwrap();
     let user = User::new(65534, 65534, None);
     if let Some(mut command) = user.child("file_systems::child_finds_what_root_left", around.path()) {
         succeeded(command.spawn().unwrap());
