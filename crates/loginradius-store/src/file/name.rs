@@ -103,6 +103,29 @@ mod tests {
     }
 
     #[test]
+    fn names_of_up_to_100_encoded_bytes_are_not_cut() {
+        for (unit, encoded) in [("x", "x"), ("A", "_41"), ("-_", "-_5f"), ("é", "_c3_a9")] {
+            for (rest, rest_encoded) in [("", ""), ("y", "y"), (".", "_2e"), ("yy", "yy"), ("y.", "y_2e")] {
+                for length in 1..=40 * unit.len() {
+                    let text = unit.repeat(length) + rest;
+                    let whole = encoded.repeat(length) + rest_encoded;
+                    let stem = stem(&text);
+                    if whole.len() <= 100 {
+                        assert_eq!(stem, format!("session-{whole}"));
+                        assert_eq!(name(&stem), Some(text));
+                    } else {
+                        assert_eq!(stem.len(), 8 + 30 + 2 + 64, "{text}");
+                        assert!(stem.starts_with(&format!("session-{}_x", &whole[..30])), "{text}");
+                        assert_eq!(name(&stem), None);
+                    }
+                }
+            }
+        }
+        assert_eq!(stem(&"x".repeat(100)), format!("session-{}", "x".repeat(100)));
+        assert_eq!(name(&format!("session-{}", "x".repeat(101))), None);
+    }
+
+    #[test]
     fn stems_are_distinct_and_safe() {
         let letters = ["a", "A", "_", "-", "x", "4", "1", ".", "/", "%", "\0", "é", " "];
         let mut names = vec![String::new()];

@@ -5,6 +5,9 @@ use loginradius_store::StoredRecord;
 mod async_files;
 #[cfg(unix)]
 mod children;
+// Libraries are preloaded as glibc does it, and errors are Linux's.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod faults;
 #[cfg(unix)]
 mod file_systems;
 #[cfg(unix)]
