@@ -3,7 +3,8 @@
 //! - Every flow ends, whatever the record, and its error is one line.
 //! - What is saved over an intact record has its fields, except those that the flow changes.
 //! - Nothing that is printed depends on the tokens of an intact record.
-//! - A record that a flow saved is intact. With one bit flipped, no flow uses it: it is damaged, or is left as it is.
+//! - A record that a flow saved is intact. With a bit flipped, or with a part cut off, left out, repeated, zeroed or
+//!   overwritten, no flow uses it: it is damaged, or is left as it is.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -34,14 +35,14 @@ fn any_bytes(data: &[u8]) {
 
     let app = App::new(field(&record, "client_id").as_str().unwrap_or("client"));
     let content = content(&app, &record);
-    let mut flips = Flips::new(data);
+    let mut faults = Faults::new(data);
     for flow in flows(&app, &record) {
         let run = run(flow, &record);
         for saved in &run.saved {
             let text = String::from_utf8_lossy(saved.as_bytes());
             assert_eq!(self::content(&app, saved), Content::Intact, "{text}");
             assert_eq!(StoredRecord::from_bytes(saved.as_bytes()).generation(), saved.generation());
-            flips.are_refused(&app, saved);
+            faults.are_refused(&app, saved);
         }
         let Err(error) = &run.end.result else { continue };
         let line = error.to_string();
@@ -202,11 +203,13 @@ fn prints_no_token(app: &App, record: &StoredRecord) {
     assert_eq!(printed(&other), printed(record));
 }
 
-/// Picks the bits to flip by the input.
-struct Flips(u64);
+const CHECKSUM: &[u8] = br#","checksum":""#;
 
-impl Flips {
-    const IN_EACH_RECORD: usize = 8;
+/// Picks what happens to the bytes of a saved record by the input.
+struct Faults(u64);
+
+impl Faults {
+    const FLIPS: usize = 8;
 
     fn new(data: &[u8]) -> Self {
         Self(
@@ -215,10 +218,40 @@ impl Flips {
         )
     }
 
+    fn next(&mut self) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize
+    }
+
     fn are_refused(&mut self, app: &App, saved: &StoredRecord) {
-        for _ in 0..Self::IN_EACH_RECORD {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            is_refused(app, &flipped(saved, (self.0 >> 33) as usize));
+        for _ in 0..Self::FLIPS {
+            is_refused(app, &flipped(saved, self.next()));
+        }
+        // Others than a bit: what crashes, full disks, editors and mistakes of stores leave.
+        let bytes = saved.as_bytes();
+        let (start, end) = (self.next() % bytes.len(), self.next() % bytes.len());
+        let part = start.min(end)..start.max(end) + 1;
+        let (head, middle, tail) = (&bytes[..part.start], &bytes[part.clone()], &bytes[part.end..]);
+        let other: Vec<u8> = middle.iter().map(|byte| byte ^ (1 + self.next() % 255) as u8).collect();
+        let faults = [
+            head.to_vec(),
+            tail.to_vec(),
+            [head, tail].concat(),
+            [head, middle, middle, tail].concat(),
+            [head, &vec![0; middle.len()], tail].concat(),
+            [head, &vec![b' '; middle.len()], tail].concat(),
+            [head, &other, tail].concat(),
+            [bytes, bytes].concat(),
+            [bytes, middle].concat(),
+            [bytes, b"\0"].concat(),
+        ];
+        // Exactly the checksum may be lost, and be no more missed than in a record of a program that wrote none.
+        let is_noticed = |fault: &Vec<u8>| {
+            let has_checksum = fault.windows(CHECKSUM.len()).any(|part| part == CHECKSUM);
+            fault != bytes && (has_checksum || !fault.ends_with(b"}"))
+        };
+        for fault in faults.into_iter().filter(is_noticed) {
+            is_refused(app, &StoredRecord::from_bytes(fault));
         }
     }
 }
