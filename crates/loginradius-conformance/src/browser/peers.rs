@@ -197,6 +197,27 @@ fn a_request_beside_the_callback_gets_its_response<A: Adapter>() {
     assert_signed_in(&callback);
 }
 
+/// The receiver does not wait for more of what can never become a request: of TLS, HTTP/2, SOCKS, a port scanner.
+fn what_speaks_another_protocol_gets_its_response_at_once<A: Adapter>() {
+    WaitingLogin::<A>::new().succeeds_while(|browser| {
+        for (greeting, protocol) in [
+            (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], "TLS"),
+            (b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10", "SSL 2.0"),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
+            (b"\x05\x01\x00", "SOCKS 5"),
+            (b"SSH-2.0-OpenSSH_9.9\r\n", "SSH"),
+            (b"\0", "a scanner"),
+        ] {
+            let connection = browser.connection();
+            let start = Instant::now();
+            connection.send(greeting);
+            assert_eq!(connection.page().status, 400, "{protocol}");
+            assert!(start.elapsed() < Duration::from_secs(1), "{protocol}: {:?}", start.elapsed());
+        }
+        browser.finish();
+    });
+}
+
 /// They are closed at once, and not only after the browser of the callback has closed its own.
 fn other_connections_are_closed_after_the_callback<A: Adapter>() {
     WaitingLogin::<A>::new().succeeds_while(|browser| {
@@ -230,5 +251,6 @@ cases!(($) browser_peers browser_peers_cases {
     a_request_of_a_mebibyte_is_refused,
     a_header_that_is_too_long_is_refused,
     a_request_beside_the_callback_gets_its_response,
+    what_speaks_another_protocol_gets_its_response_at_once,
     other_connections_are_closed_after_the_callback,
 });

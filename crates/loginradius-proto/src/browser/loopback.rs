@@ -97,6 +97,8 @@ pub fn cancelled() -> Error {
 pub struct Connection {
     path: String,
     buffer: SecretBuffer,
+    /// Whether the request line is whole.
+    has_line: bool,
     /// Of the request, once it is whole.
     head: Option<RequestHead>,
 }
@@ -138,34 +140,35 @@ impl Connection {
     /// Makes the reader of a connection that was just accepted. `path` is the one of [`redirect_uri`].
     #[must_use]
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), buffer: SecretBuffer::default(), head: None }
+        Self { path: path.into(), buffer: SecretBuffer::default(), has_line: false, head: None }
     }
 
     /// Takes the bytes that arrived, and returns the request once it is whole, or is too long or wrong: `None` to read on.
     ///
-    /// How the bytes are split does not matter, and what follows the request is ignored. A connection on which nothing
-    /// arrives for a while is no error: close it, and wait for the next.
+    /// Bytes that no request of HTTP/1 can begin with, such as a browser's that expects TLS on this port, are wrong at
+    /// once. How the bytes are split does not matter, and what follows the request is ignored. A connection on which
+    /// nothing arrives for a while is no error: close it, and wait for the next.
     #[must_use]
     pub fn read(&mut self, bytes: &[u8]) -> Option<Request> {
-        // The end of the headers may begin in the bytes before.
-        let searched = self.buffer.len().saturating_sub(2);
-        let room = Self::LIMIT - self.buffer.len().min(Self::LIMIT);
+        let before = self.buffer.len();
+        let room = Self::LIMIT - before.min(Self::LIMIT);
         self.buffer.push(bytes.get(..room).unwrap_or(bytes));
-        self.request(searched).or_else(|| {
+        self.request(before).or_else(|| {
             let too_large = Request(RequestKind::Rejected(Rejection::TooLarge));
             (bytes.len() > room).then_some(too_large)
         })
     }
 
-    /// Returns the request if it is whole. The end of the headers is not before `searched`.
-    fn request(&mut self, searched: usize) -> Option<Request> {
+    /// Returns the request if it is whole or wrong. The bytes from `new` on have just arrived.
+    fn request(&mut self, new: usize) -> Option<Request> {
         if self.head.is_none() {
             // The parser would skip any number of empty lines, with which no browser begins.
             if matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
                 return Some(Request(RequestKind::Rejected(Rejection::BadRequest)));
             }
-            if !ends_headers(&self.buffer[searched..]) {
-                return None;
+            // The end of the headers may begin in the bytes before.
+            if !ends_headers(&self.buffer[new.saturating_sub(2)..]) {
+                return self.is_hopeless(new).then_some(Request(RequestKind::Rejected(Rejection::BadRequest)));
             }
             match self.parse_head() {
                 Ok(head) => self.head = head,
@@ -177,6 +180,29 @@ impl Connection {
         let query = head.target.split_once('?').map_or("", |(_, query)| query);
         let callback = Callback::from_form(query, body);
         Some(Request(callback.map_or(RequestKind::Rejected(Rejection::TooLarge), RequestKind::Callback)))
+    }
+
+    /// Returns whether no bytes that may follow make this a request of HTTP/1: it is TLS, HTTP/2, SOCKS or another
+    /// protocol, whose peer would otherwise wait. The bytes from `new` on have just arrived.
+    ///
+    /// The work is in proportion to the bytes: only the request line is parsed, at each of the first reads and at its end.
+    fn is_hopeless(&mut self, new: usize) -> bool {
+        /// Other protocols show themselves in their first bytes.
+        const BEGINNING: usize = 64;
+        let arrived = &self.buffer[new..];
+        if arrived.iter().any(|byte| byte.is_ascii_control() && !b"\t\r\n".contains(byte)) {
+            return true;
+        }
+        if self.has_line {
+            return false;
+        }
+        let line = match arrived.iter().position(|byte| *byte == b'\n') {
+            Some(end) => &self.buffer[..=new + end],
+            None if new < BEGINNING => &self.buffer[..self.buffer.len().min(BEGINNING)],
+            None => return false,
+        };
+        self.has_line = line.ends_with(b"\n");
+        httparse::Request::new(&mut []).parse(line).is_err()
     }
 
     /// Parses the request line and the headers; `None` if they are not whole.

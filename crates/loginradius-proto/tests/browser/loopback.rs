@@ -226,7 +226,79 @@ fn a_connection_without_a_whole_request_yields_nothing() {
     }
     assert!(Connection::new(PATH).read(b"GET /callback").is_none());
     assert!(Connection::new(PATH).read(b"GET /callback HTTP/1.1\r\nHost: x\r\n").is_none());
-    assert!(Connection::new(PATH).read(b"\x16\x03\x01\x02\x00\x01\x00\x01").is_none());
+}
+
+/// What speaks another protocol to the port waits for a response in vain, unless it gets one at once: a browser that goes
+/// to `https` first would show nothing for as long as the connection is kept.
+#[test]
+fn bytes_that_never_become_a_request_are_refused_at_once() {
+    for (bytes, decisive) in [
+        // TLS, as of a browser that goes to https first (RFC 8446, section 5.1).
+        (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], 1),
+        (b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10", 1), // SSL 2.0
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 12),
+        (b"\x05\x02\x00\x01", 1),                     // SOCKS 5
+        (b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", 1), // SOCKS 4
+        (b"\x03\x00\x00\x13\x0e\xe0", 1),             // Remote Desktop
+        (b"\x00\x00\x00\xa4\xffSMB", 1),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", 20),
+        (b"EHLO scanner\r\n", 13),
+        (b"HELP\r\n", 5),
+        (b"*1\r\n$4\r\nPING\r\n", 3), // Redis
+        (b"{\"method\":\"eth_chainId\"}", 1),
+        (b"OPTIONS / RTSP/1.0\r\n", 11),
+        (b"OPTIONS sip:nm SIP/2.0\r\n", 16),
+        (b"GET /\r\n", 6), // HTTP/0.9
+        (b"GET /callback\0", 14),
+        (b"GET /callback?a b", 17),
+        (b"GET /callback HTTP/1.1\r\nA: \x1b", 28),
+        (b"GET /callback HTTP/1.1\r\nA: \x7f", 28),
+        (b" GET", 1),
+        (b"\xef\xbb\xbfGET", 1),
+        (b"\r", 1),
+    ] {
+        for piece in [1, bytes.len()] {
+            let mut connection = Connection::new(PATH);
+            let mut read = 0;
+            let request = bytes.chunks(piece).find_map(|chunk| {
+                read += chunk.len();
+                connection.read(chunk)
+            });
+            let request = request.unwrap_or_else(|| panic!("{} waits", bytes.escape_ascii()));
+            assert_eq!(read, if piece == 1 { decisive } else { bytes.len() }, "{}", bytes.escape_ascii());
+            let (mut pending, state) = waiting(&crate::fixtures::request());
+            let reply = request.respond(&mut pending, start());
+            assert_eq!((checked_status(&reply.bytes), reply.result.is_none()), (400, true));
+            still_waits_at_the_loopback(&mut pending, &state);
+        }
+    }
+}
+
+#[test]
+fn every_beginning_of_a_request_is_waited_for() {
+    let callback = format!("/callback?code=c&state={}&long={}", made_of(0)[0], "x".repeat(200));
+    for request in [
+        format!("GET {callback} HTTP/1.1\r\nHost: 127.0.0.1:8400\r\nA:\tb\r\n\r\n"),
+        format!("GET http://127.0.0.1:8400{callback} HTTP/1.0\nHost: x\n\n"),
+        "VERSION-CONTROL /callback HTTP/1.1\r\n\r\n".to_owned(),
+        post("Content-Length: 6\r\n", "\0\x16\x03\r\n\x7f"),
+    ] {
+        for end in 0..request.len() {
+            let mut connection = Connection::new(PATH);
+            assert!(connection.read(&request.as_bytes()[..end]).is_none(), "{:?}", &request[..end]);
+            assert!(connection.read(&request.as_bytes()[end..]).is_some(), "{:?}", &request[end..]);
+        }
+    }
+}
+
+/// If the request line were looked for from the beginning at each line, this would take minutes.
+#[test]
+fn many_lines_after_a_long_one_take_no_longer() {
+    let mut connection = Connection::new(PATH);
+    assert!(connection.read(format!("GET /callback?{} HTTP/1.1\r\n", "x".repeat(200_000)).as_bytes()).is_none());
+    for _ in 0..30_000 {
+        assert!(connection.read(b"a").is_none() && connection.read(b"\n").is_none());
+    }
 }
 
 #[test]
