@@ -346,6 +346,31 @@ fn a_head_request_neither_begins_nor_ends_a_login() {
 }
 
 #[test]
+fn a_prefetch_neither_begins_nor_ends_a_login() {
+    let web = Web::start(&[]);
+    let visitor = Visitor::default();
+    let landing = web.landing(&visitor);
+    let cookies = visitor.cookies();
+    for (name, value) in [
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-purpose", "preview"),
+        ("x-moz", "prefetch"),
+        ("sec-fetch-mode", "no-cors"),
+    ] {
+        for url in [&web.at("/login"), &landing] {
+            let request = ureq::get(url).header("cookie", &cookies).header(name, value);
+            let response = request.config().http_status_as_error(false).max_redirects(0).build().call().unwrap();
+            assert_eq!(response.status(), 503, "{name} at {url}");
+            assert!(response.headers().get("set-cookie").is_none(), "{name} at {url}");
+            assert_eq!(response.headers()["cache-control"], "no-store");
+        }
+    }
+    assert!(web.emulator.codes().iter().all(|code| code.sent == 0));
+    assert_eq!(visitor.get(&landing).status, 303, "the user's own visit still counts");
+}
+
+#[test]
 fn tokens_of_no_use_are_revoked_even_if_the_browser_disconnects() {
     let web = Web::start(&[]);
     let visitor = Visitor::default();

@@ -34,6 +34,13 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "This login is over", advice)
     }
 
+    /// No user sees it, unless a program other than a browser asks for the page. A browser asks again.
+    pub(crate) fn no_navigation() -> Self {
+        let advice =
+            "Nothing was done: the page was asked for ahead of time, or as a part of another page. Open it itself.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not opened yet", advice)
+    }
+
     pub(crate) fn foreign_form() -> Self {
         let advice = "Nothing was done: the form was not of this page, or it was too old. Go to the start page.";
         Self::new(StatusCode::FORBIDDEN, "Still signed in", advice)

@@ -38,7 +38,7 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use axum_extra::extract::CookieJar;
 use clap::Parser;
-use loginradius_async::browser::{AuthorizationRequest, Callback, PendingLogin};
+use loginradius_async::browser::{AuthorizationRequest, Callback, PendingLogin, is_navigation};
 use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RevokeRefreshToken;
 use loginradius_async::{AccessToken, Client, Dialect, Endpoint as _, RefreshToken, Retry, RevocationKey};
@@ -155,6 +155,9 @@ async fn start(State(service): State<Arc<Service>>, headers: HeaderMap) -> Marku
 
 /// Begins a login. It always ends at `/`: if the link had an address to return to, it could send users to any site.
 async fn login(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<Response, Failure> {
+    if !is_navigation(&headers) {
+        return Err(Failure::no_navigation());
+    }
     let login = service.client.begin_browser_login(&service.request)?;
     let (cookies, sealed) = (service.cookies, service.begun.seal(&login.pending)?);
     let begun = cookies.make(cookies.begun(login.pending.expose_state()), sealed, begun::LIFETIME);
@@ -171,6 +174,10 @@ async fn callback(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
+    // A prefetch would consume the login, and the user would see that it is over.
+    if !is_navigation(&headers) {
+        return Err(Failure::no_navigation());
+    }
     let callback = Callback::from_query(query.as_deref().unwrap_or_default()).map_err(|_| Failure::not_pending())?;
     let state = callback.state().ok_or_else(Failure::not_pending)?;
     let (cookies, begun) = (service.cookies, service.cookies.begun(state));

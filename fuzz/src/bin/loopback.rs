@@ -66,6 +66,7 @@ fn pages() -> &'static [Vec<u8>] {
             format!("GET {PATH} HTTP/1.1\r\n\r\n"),
             format!("PUT {PATH} HTTP/1.1\r\n\r\n"),
             format!("HEAD {PATH} HTTP/1.1\r\n\r\n"),
+            format!("GET {PATH} HTTP/1.1\r\nPurpose: prefetch\r\n\r\n"),
             "GET /x HTTP/1.1\r\n\r\n".to_owned(),
             "\r\n".to_owned(),
             long,

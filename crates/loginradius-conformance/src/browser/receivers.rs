@@ -157,6 +157,19 @@ fn a_head_request_is_no_callback<A: Adapter>() {
     });
 }
 
+/// A browser may load the callback ahead of its user.
+fn a_prefetch_is_no_callback<A: Adapter>() {
+    WaitingLogin::<A>::new().succeeds_while(|browser| {
+        for header in ["Sec-Purpose: prefetch;prerender", "Purpose: prefetch", "Sec-Fetch-Mode: no-cors"] {
+            let connection = browser.connection();
+            connection.send(request("GET", &browser.callback("ahead"), &format!("{header}\r\n")));
+            let page = connection.page();
+            assert!(page.status == 503 && page.head.contains("Cache-Control: no-store"), "{header}: {page:?}");
+        }
+        browser.finish();
+    });
+}
+
 /// LoginRadius posts a form if it is configured so.
 fn a_callback_may_be_a_form_in_pieces<A: Adapter>() {
     let page = WaitingLogin::<A>::new().succeeds_while(|browser| {
@@ -367,6 +380,7 @@ cases!(($) browser_receivers browser_receivers_cases {
     a_callback_with_another_state_does_not_end_the_wait,
     other_requests_get_an_error_response,
     a_head_request_is_no_callback,
+    a_prefetch_is_no_callback,
     a_callback_may_be_a_form_in_pieces,
     the_state_of_a_form_may_be_in_its_address,
     a_callback_over_http_1_0_is_accepted,

@@ -49,6 +49,7 @@ use zeroize::Zeroizing;
 
 use super::callback::Callback;
 use super::login::Pending;
+use super::navigation::allows_navigation;
 use crate::error::{Error, ErrorKind};
 use crate::secret_buffer::SecretBuffer;
 
@@ -222,6 +223,10 @@ impl Connection {
         if target.split('?').next() != Some(self.path.as_str()) {
             return Err(Rejection::NotFound);
         }
+        let is_navigation = request.headers.iter().all(|header| allows_navigation(header.name, header.value));
+        if matches!(request.method, Some("GET" | "POST")) && !is_navigation {
+            return Err(Rejection::NoNavigation);
+        }
         let target = Zeroizing::new(target.to_owned());
         match request.method {
             Some("GET") => Ok(Some(RequestHead { target, head_length, body_length: 0 })),
@@ -301,6 +306,8 @@ enum Rejection {
     BadRequest,
     NotFound,
     MethodNotAllowed,
+    /// A prefetch, or a part of another page ([`is_navigation`](super::is_navigation)).
+    NoNavigation,
     Head,
     TooLarge,
     Unrelated,
@@ -315,6 +322,11 @@ impl Rejection {
                 "405 Method Not Allowed\r\nAllow: GET, POST",
                 "Not understood",
                 "This is not the callback of a login.",
+            ),
+            Self::NoNavigation => page(
+                "503 Service Unavailable",
+                "Not opened yet",
+                "The browser asked for this page ahead of time. The login continues when the page is opened.",
             ),
             Self::Head => b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, POST\r\nConnection: close\r\n\r\n".to_vec(),
             Self::TooLarge => page("413 Content Too Large", "Too long", "This is not the callback of a login."),

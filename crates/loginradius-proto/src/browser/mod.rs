@@ -17,6 +17,7 @@
 //! | get a JWT | [`JwtRedirect`] |
 //! | keep a login while the browser is away | [`PendingLogin::to_json`], [`PendingJwt::to_json`] |
 //! | tell several pending logins of one browser apart | [`Callback::state`], [`PendingLogin::expose_state`] |
+//! | keep a browser's prefetch from consuming a login, in a web service | [`is_navigation`] |
 //! | receive the callback on this machine, in a desktop program | [`loopback`], or an adapter's receiver |
 //!
 //! # One login
@@ -84,6 +85,7 @@ mod callback;
 mod jwt_redirect;
 mod login;
 pub mod loopback;
+mod navigation;
 mod pending_login;
 mod pending_state;
 mod random;
@@ -94,6 +96,7 @@ pub use authorization_request::AuthorizationRequest;
 pub use callback::Callback;
 pub use jwt_redirect::{JwtRedirect, PendingJwt, ReceivedJwt};
 pub use login::{BrowserLogin, BrowserRequest, Pending};
+pub use navigation::is_navigation;
 pub use pending_login::{Authorized, PendingLogin};
 pub use random::RandomBytes;
 pub use response_type::ResponseType;

@@ -512,6 +512,72 @@ fn no_header_changes_what_a_callback_is() {
     }
 }
 
+/// A browser that loads the callback ahead of its user would use up the login, and show the user an error.
+#[test]
+fn what_no_user_goes_to_consumes_nothing() {
+    let ahead = [
+        "Sec-Purpose: prefetch",
+        "sec-purpose: prefetch;prerender",
+        "Sec-Purpose: prefetch; prerender",
+        "SEC-PURPOSE:prefetch;anonymous-client-ip",
+        "Sec-Purpose: other, prefetch",
+        "Purpose: prefetch",
+        "purpose: Prefetch",
+        "Purpose: prerender",
+        "X-Purpose: preview",
+        "X-Purpose: Preview",
+        "X-Moz: prefetch",
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Purpose: prefetch",
+    ];
+    let parts = ["no-cors", "cors", "same-origin", "websocket", "", "navigate, cors"].map(|mode| {
+        let destinations = ["image", "script", "style", "empty", "video", "serviceworker", "document"];
+        destinations.map(|part| format!("Sec-Fetch-Dest: {part}\r\nSec-Fetch-Mode: {mode}"))
+    });
+    let (mut pending, state) = waiting(&request());
+    for headers in ahead.iter().copied().chain(parts.iter().flatten().map(String::as_str)) {
+        for bytes in [
+            format!("GET /callback?code=c&state={state} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n"),
+            format!("GET /callback?error=access_denied&state={state} HTTP/1.1\r\n{headers}\r\n\r\n"),
+            post(&format!("Content-Length: 3\r\n{headers}\r\n"), "a=b"),
+        ] {
+            let (status, reply) = respond_to(&mut pending, bytes);
+            assert_eq!((status, reply.result.is_none()), (503, true), "{headers}");
+        }
+        // What is no callback anyway keeps its own status.
+        assert_eq!(respond_to(&mut pending, format!("GET /favicon.ico HTTP/1.1\r\n{headers}\r\n\r\n")).0, 404);
+        assert_eq!(respond_to(&mut pending, format!("PUT /callback HTTP/1.1\r\n{headers}\r\n\r\n")).0, 405);
+    }
+    still_waits_at_the_loopback(&mut pending, &state);
+}
+
+#[test]
+fn what_a_user_goes_to_is_a_callback_in_any_browser() {
+    for headers in [
+        "A: b",
+        "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nSec-Fetch-Dest: document",
+        // Without a press of the user's, and in a frame of a program's own window.
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe",
+        // Through a service worker, which another program may have left at the same address.
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: empty",
+        "Sec-Fetch-Mode: nested-navigate",
+        "Sec-Fetch-Dest: image",
+        "Purpose: something else",
+        "X-Moz: page",
+        "X-Purposes: prefetch",
+        "Sec-Purpose:",
+        "Referer: http://127.0.0.1/prefetch",
+    ] {
+        let (mut pending, state) = waiting(&request());
+        let bytes = format!("GET /callback?code=c&state={state} HTTP/1.1\r\n{headers}\r\n\r\n");
+        let (status, reply) = respond_to(&mut pending, bytes);
+        assert_eq!((status, reply.result.is_some()), (200, true), "{headers}");
+        let (mut pending, state) = waiting(&request());
+        let body = format!("code=c&state={state}");
+        let bytes = post(&format!("Content-Length: {}\r\n{headers}\r\n", body.len()), &body);
+        assert_eq!(respond_to(&mut pending, bytes).0, 200, "{headers}");
+    }
+}
+
 #[test]
 fn a_page_of_another_site_learns_nothing_and_ends_nothing() {
     let (mut pending, state) = waiting(&request());
