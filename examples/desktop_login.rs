@@ -9,6 +9,8 @@
 //!
 //!     cargo run --example desktop_login -- --client-id ... --port 8400
 //!
+//! If the app has `http://localhost:8400/callback` there, add `--host localhost`.
+//!
 //! A desktop program needs no client secret, because of PKCE. It could not keep one: every copy of the program has it.
 
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use loginradius_blocking::browser::loopback::Host;
 use loginradius_blocking::{Client, LoopbackReceiver};
 use loginradius_examples::{BrowserOptions, Output, Result};
 
@@ -28,6 +31,9 @@ struct Cli {
     /// allows
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// The name of this machine in the address that the browser comes back to: 127.0.0.1, [::1] or localhost
+    #[arg(long, default_value_t = Host::Ipv4)]
+    host: Host,
     /// The path that the browser comes back to
     #[arg(long, default_value = "/callback")]
     path: String,
@@ -49,7 +55,7 @@ fn login(cli: &Cli, output: Output) -> Result {
     let target = cli.browser.target()?;
     let client = Client::new(target.app.clone())?;
     // It listens from here on, so the browser cannot come back too early.
-    let receiver = LoopbackReceiver::bind(cli.port, &cli.path)?.timeout(Duration::from_secs(cli.timeout));
+    let receiver = LoopbackReceiver::bind_to(cli.host, cli.port, &cli.path)?.timeout(Duration::from_secs(cli.timeout));
     let request = cli.browser.request(receiver.redirect_uri());
 
     target.print_user(output);

@@ -74,6 +74,20 @@ fn a_desktop_asks_as_the_options_say() {
 }
 
 #[test]
+fn a_desktop_comes_back_to_the_name_of_this_machine_that_it_is_told() {
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        if host == "[::1]" && TcpListener::bind("[::1]:0").is_err() {
+            continue;
+        }
+        let emulator = Emulator::start().unwrap();
+        let (run, url) = desktop(&emulator, &["--host", host]);
+        assert!(parameter(&url, "redirect_uri").unwrap().starts_with(&format!("http://{host}:")), "{url}");
+        assert_eq!(Visitor::default().get(&emulator.authorize(&url).unwrap().url).status, 200);
+        assert_eq!(run.end().names(), ["authorize", "tokens"]);
+    }
+}
+
+#[test]
 fn a_desktop_needs_no_client_secret() {
     let emulator = Emulator::start().unwrap();
     let who = ["--base-url", emulator.base_url(), "--client-id", seeded::CLIENT_ID, "--json", "--print-url"];

@@ -1,12 +1,14 @@
 use std::collections::VecDeque;
 use std::error::Error as StdError;
+use std::future::poll_fn;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
-use loginradius_proto::browser::loopback::{self, Connection};
+use loginradius_proto::browser::loopback::{self, Connection, Host};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +20,8 @@ use crate::runtime_thread::RuntimeThread;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
-/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on. Whatever else comes than the one callback is
+/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on; on another name of this machine by
+/// [`bind_to`](Self::bind_to). Whatever else comes than the one callback is
 /// responded to and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
 /// site's attempt.
 ///
@@ -41,7 +44,7 @@ use crate::runtime_thread::RuntimeThread;
 /// [RFC 8252, section 7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
 #[derive(Debug)]
 pub struct LoopbackReceiver {
-    listener: std::net::TcpListener,
+    listeners: Vec<std::net::TcpListener>,
     path: String,
     redirect_uri: String,
     timeout: Duration,
@@ -62,24 +65,39 @@ impl LoopbackReceiver {
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the port is taken, or the path is not one.
     pub fn bind(port: u16, path: &str) -> Result<Self, Error> {
-        let unusable = |error: io::Error| {
-            Error::configuration(match error.kind() {
-                io::ErrorKind::AddrInUse => format!(
-                    "127.0.0.1 port {port} is already in use, perhaps by another run of this program: \
-                     stop that run, or use another port that the app allows"
-                ),
-                _ => format!("127.0.0.1 port {port} cannot be listened on: {error}"),
-            })
-        };
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(unusable)?;
-        listener.set_nonblocking(true).map_err(unusable)?;
-        let port = listener.local_addr().map_err(unusable)?.port();
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            redirect_uri: loopback::redirect_uri(port, path)?,
-            timeout: Duration::from_secs(600),
-        })
+        Self::bind_to(Host::Ipv4, port, path)
+    }
+
+    /// Listens as [`bind`](Self::bind) does, under another name of this machine: for an app whose address at LoginRadius
+    /// is `http://localhost:8400/callback` or `http://[::1]:8400/callback`.
+    ///
+    /// [`Host::Localhost`] listens on 127.0.0.1 and on ::1, at the same port, because a browser may choose either. If the
+    /// machine has no IPv6, 127.0.0.1 is enough. Prefer [`bind`](Self::bind) where you can choose ([`Host`] says why).
+    ///
+    /// ```no_run
+    /// use loginradius_async::LoopbackReceiver;
+    /// use loginradius_async::browser::loopback::Host;
+    ///
+    /// # fn main() -> Result<(), loginradius_async::Error> {
+    /// let receiver = LoopbackReceiver::bind_to(Host::Localhost, 8400, "/callback")?;
+    /// assert_eq!(receiver.redirect_uri(), "http://localhost:8400/callback");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also if another program has the port on one of the
+    /// two addresses: it would receive the code.
+    #[doc(alias = "localhost")]
+    pub fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error> {
+        let (listeners, redirect_uri) = host.listen(port, path, |address| {
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let port = listener.local_addr()?.port();
+            Ok((listener, port))
+        })?;
+        Ok(Self { listeners, path: path.to_owned(), redirect_uri, timeout: Duration::from_secs(600) })
     }
 
     /// Returns the address of the callback, for the request that begins the login.
@@ -144,13 +162,16 @@ impl LoopbackReceiver {
         // Dropped after the listener.
         _open: std::sync::mpsc::Sender<()>,
     ) -> Result<(), Error> {
-        let listener = TcpListener::from_std(self.listener)
+        let listeners = self.listeners.into_iter().map(TcpListener::from_std).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners
             .map_err(|error| Error::configuration(format!("tokio cannot listen for the callback: {error}")))?;
         let end = Instant::now().checked_add(self.timeout);
         let mut peers = JoinSet::new();
         let mut responses = JoinSet::new();
         let mut idle: VecDeque<(Instant, AbortHandle)> = VecDeque::new();
+        let mut turn = 0;
         loop {
+            turn += 1;
             idle.retain(|(_, peer)| !peer.is_finished());
             let is_full = idle.len() >= Self::MAX_PEERS;
             let makes_room = idle.front().map(|(since, _)| *since + Self::GRACE);
@@ -159,7 +180,7 @@ impl LoopbackReceiver {
                 () = until(deadline.map(Instant::from_std)) => return Err(Error::deadline_exceeded(
                     "no callback came before the program's deadline: begin the login again",
                 )),
-                accepted = listener.accept(), if !is_full => {
+                accepted = accept(&listeners, turn), if !is_full => {
                     match accepted {
                         Ok((stream, _)) => {
                             let peer = peers.spawn(request(stream, Connection::new(self.path.as_str())));
@@ -191,7 +212,7 @@ impl LoopbackReceiver {
             }
         }
         // A later connection has to see that nothing listens any more.
-        drop((listener, peers));
+        drop((listeners, peers));
         // Each ends by its own timeout.
         while responses.join_next().await.is_some() {}
         Ok(())
@@ -222,6 +243,17 @@ impl Drop for StopServing {
         self.task.abort();
         let _ = self.closed.recv_timeout(Duration::from_secs(1));
     }
+}
+
+/// Accepts a connection at any of the listeners; at another one first in each turn, so that none has to wait for a flood at
+/// another.
+async fn accept(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
+    let (first, rest) = listeners.split_at(turn % listeners.len().max(1));
+    poll_fn(|context| {
+        let mut accepted = rest.iter().chain(first).map(|listener| listener.poll_accept(context));
+        accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// Reads the request of a connection; `None` if it is not whole in time.

@@ -1,17 +1,18 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
-use loginradius_proto::browser::loopback::{self, Connection};
+use loginradius_proto::browser::loopback::{self, Connection, Host};
 
 use crate::cancel::Canceller;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
-/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on. Whatever else comes than the one callback is
+/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on; on another name of this machine by
+/// [`bind_to`](Self::bind_to). Whatever else comes than the one callback is
 /// responded to and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
 /// site's attempt.
 ///
@@ -34,7 +35,7 @@ use crate::cancel::Canceller;
 /// [RFC 8252, section 7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
 #[derive(Debug)]
 pub struct LoopbackReceiver {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     path: String,
     redirect_uri: String,
     timeout: Duration,
@@ -58,22 +59,42 @@ impl LoopbackReceiver {
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the port is taken, or the path is not one.
     pub fn bind(port: u16, path: &str) -> Result<Self, Error> {
-        let unusable = |error: io::Error| {
-            Error::configuration(match error.kind() {
-                io::ErrorKind::AddrInUse => format!(
-                    "127.0.0.1 port {port} is already in use, perhaps by another run of this program: \
-                     stop that run, or use another port that the app allows"
-                ),
-                _ => format!("127.0.0.1 port {port} cannot be listened on: {error}"),
-            })
-        };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(unusable)?;
-        listener.set_nonblocking(true).map_err(unusable)?;
-        let port = listener.local_addr().map_err(unusable)?.port();
+        Self::bind_to(Host::Ipv4, port, path)
+    }
+
+    /// Listens as [`bind`](Self::bind) does, under another name of this machine: for an app whose address at LoginRadius
+    /// is `http://localhost:8400/callback` or `http://[::1]:8400/callback`.
+    ///
+    /// [`Host::Localhost`] listens on 127.0.0.1 and on ::1, at the same port, because a browser may choose either. If the
+    /// machine has no IPv6, 127.0.0.1 is enough. Prefer [`bind`](Self::bind) where you can choose ([`Host`] says why).
+    ///
+    /// ```no_run
+    /// use loginradius_blocking::LoopbackReceiver;
+    /// use loginradius_blocking::browser::loopback::Host;
+    ///
+    /// # fn main() -> Result<(), loginradius_blocking::Error> {
+    /// let receiver = LoopbackReceiver::bind_to(Host::Localhost, 8400, "/callback")?;
+    /// assert_eq!(receiver.redirect_uri(), "http://localhost:8400/callback");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also if another program has the port on one of the
+    /// two addresses: it would receive the code.
+    #[doc(alias = "localhost")]
+    pub fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error> {
+        let (listeners, redirect_uri) = host.listen(port, path, |address| {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let port = listener.local_addr()?.port();
+            Ok((listener, port))
+        })?;
         Ok(Self {
-            listener,
+            listeners,
             path: path.to_owned(),
-            redirect_uri: loopback::redirect_uri(port, path)?,
+            redirect_uri,
             timeout: Duration::from_secs(600),
             canceller: Canceller::default(),
         })
@@ -112,7 +133,10 @@ impl LoopbackReceiver {
     pub(crate) fn receive_by<P: Pending>(self, pending: &mut P, deadline: Option<Instant>) -> Result<P::Output, Error> {
         let began = Instant::now();
         let mut peers: Vec<Peer> = Vec::new();
+        // In turns, so that none has to wait for a flood at another.
+        let mut turns = (0..self.listeners.len()).cycle();
         loop {
+            let mut without_peer = 0;
             for _ in 0..Self::MAX_PEERS {
                 if peers.len() == Self::MAX_PEERS {
                     let Some(idle) = peers.iter().position(|peer| peer.since.elapsed() >= Self::GRACE) else {
@@ -120,8 +144,16 @@ impl LoopbackReceiver {
                     };
                     peers.remove(idle);
                 }
-                let Ok((stream, _)) = self.listener.accept() else { break };
-                peers.extend(Peer::new(stream, &self.path));
+                match turns.next().map(|turn| self.listeners[turn].accept()) {
+                    Some(Ok((stream, _))) => {
+                        without_peer = 0;
+                        peers.extend(Peer::new(stream, &self.path));
+                    }
+                    _ => without_peer += 1,
+                }
+                if without_peer >= self.listeners.len() {
+                    break;
+                }
             }
             let mut result = None;
             peers.retain_mut(|peer| match peer.advance() {
@@ -138,7 +170,7 @@ impl LoopbackReceiver {
             });
             if let Some(result) = result {
                 // A later connection has to see that nothing listens any more.
-                drop(self.listener);
+                drop(self.listeners);
                 peers.retain(|peer| !matches!(peer.phase, Phase::Reading(_)));
                 while !peers.is_empty() {
                     thread::sleep(Self::POLL_INTERVAL);
@@ -254,6 +286,8 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
+use loginradius_proto::browser::loopback::Host;
 
 /// An adapter's `LoopbackReceiver`.
 pub trait Receiver: fmt::Debug + Send + Sized + 'static {
@@ -14,6 +15,13 @@ pub trait Receiver: fmt::Debug + Send + Sized + 'static {
     ///
     /// The receiver's.
     fn bind(port: u16, path: &str) -> Result<Self, Error>;
+
+    /// `bind_to`.
+    ///
+    /// # Errors
+    ///
+    /// The receiver's.
+    fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error>;
 
     /// `redirect_uri`.
     fn redirect_uri(&self) -> &str;

@@ -42,6 +42,7 @@ pub(crate) use text_form;
 #[cfg(test)]
 mod tests {
     use crate::browser::ResponseType;
+    use crate::browser::loopback::Host;
     use crate::error::{Error, ErrorKind};
     use crate::proxy::ProxyScheme;
     use crate::{Api, BodyFormat, ChallengeMethod, ClientAuthentication, RevocationKey};
@@ -65,6 +66,7 @@ mod tests {
         check::<ChallengeMethod>(&["SHA256", "S256", "omitted"], &["plain", "s256"]);
         check::<ProxyScheme>(&["http", "https", "socks5", "socks5h"], &["HTTP", "socks4"]);
         check::<ClientAuthentication>(&["client_secret_post", "client_secret_basic"], &["basic", "none"]);
+        check::<Host>(&["127.0.0.1", "[::1]", "localhost"], &["::1", "Localhost", "127.0.0.2"]);
         let response_types =
             ["code", "token", "code token", "id_token", "code id_token", "id_token token", "code id_token token"];
         check::<ResponseType>(&response_types, &["token code", "code,token"]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loginradius_async::browser::loopback::Host;
 use loginradius_async::browser::{Pending, loopback};
 use loginradius_async::{Error, LoopbackReceiver};
 use loginradius_conformance::Receiver;
@@ -16,6 +17,10 @@ fn block_on<F: Future>(future: F) -> F::Output {
 impl Receiver for AsyncReceiver {
     fn bind(port: u16, path: &str) -> Result<Self, Error> {
         LoopbackReceiver::bind(port, path).map(Self)
+    }
+
+    fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error> {
+        LoopbackReceiver::bind_to(host, port, path).map(Self)
     }
 
     fn redirect_uri(&self) -> &str {

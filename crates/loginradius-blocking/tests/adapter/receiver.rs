@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use loginradius_blocking::browser::Pending;
+use loginradius_blocking::browser::loopback::Host;
 use loginradius_blocking::{Error, LoopbackReceiver};
 use loginradius_conformance::Receiver;
 
@@ -13,6 +14,10 @@ pub(crate) struct BlockingReceiver(pub(crate) LoopbackReceiver);
 impl Receiver for BlockingReceiver {
     fn bind(port: u16, path: &str) -> Result<Self, Error> {
         LoopbackReceiver::bind(port, path).map(Self)
+    }
+
+    fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error> {
+        LoopbackReceiver::bind_to(host, port, path).map(Self)
     }
 
     fn redirect_uri(&self) -> &str {

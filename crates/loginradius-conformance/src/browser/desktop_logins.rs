@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_emulator::{AuthorizationResponse, CodeState, Emulator, Fault, Operation, ResponseMode};
+use loginradius_proto::browser::loopback::Host;
 use loginradius_proto::browser::{AuthorizationRequest, JwtRedirect, ResponseType};
 use loginradius_proto::{Api, Error, ErrorKind, Nonce, TokenSet};
 
@@ -58,6 +59,22 @@ fn an_allowed_login_yields_tokens<A: Adapter>() {
         assert_eq!((codes.len(), codes[0].sent, codes[0].state), (1, 1, CodeState::Redeemed));
         assert!(codes[0].challenge.is_some());
     }
+}
+
+/// The app's address at LoginRadius has to be the receiver's, to the letter.
+fn a_login_may_come_back_to_another_name_of_this_machine<A: Adapter>() {
+    let emulator = Emulator::start().unwrap();
+    let client = A::new(app(&emulator, Api::Site), &Settings::default()).unwrap();
+    let receiver = A::Receiver::bind_to(Host::Localhost, 0, "/callback").unwrap().timeout(TIMEOUT);
+    let request = request(receiver.redirect_uri());
+    let tokens = thread::scope(|scope| {
+        client.browser_login(receiver, &request, |url| {
+            let (url, emulator) = (url.to_owned(), &emulator);
+            scope.spawn(move || assert_signed_in(&follow(&emulator.authorize(&url).unwrap())));
+            Ok(())
+        })
+    });
+    assert!(emulator.is_live_access_token(tokens.unwrap().access_token.expose()));
 }
 
 fn a_denied_login_ends_as_denied<A: Adapter>() {
@@ -203,6 +220,7 @@ fn a_jwt_in_a_form_is_matched_by_its_state<A: Adapter>() {
 
 cases!(($) browser_desktop_logins browser_desktop_logins_cases {
     an_allowed_login_yields_tokens,
+    a_login_may_come_back_to_another_name_of_this_machine,
     a_denied_login_ends_as_denied,
     a_code_may_come_in_a_form,
     a_token_in_the_callback_needs_no_request,

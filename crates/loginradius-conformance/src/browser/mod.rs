@@ -7,12 +7,13 @@ pub(crate) mod peers;
 pub(crate) mod receivers;
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_emulator::{AuthorizationResponse, Emulator, Operation};
 use loginradius_proto::Error;
+use loginradius_proto::browser::loopback::Host;
 use loginradius_proto::browser::{AuthorizationRequest, PendingLogin, ResponseType};
 
 use crate::adapter::{Adapter, Settings};
@@ -47,7 +48,11 @@ pub(crate) struct Received<T> {
 
 impl<A: Adapter> WaitingLogin<A> {
     pub(crate) fn new() -> Self {
-        let receiver = A::Receiver::bind(0, "/callback").unwrap();
+        Self::at(Host::Ipv4)
+    }
+
+    pub(crate) fn at(host: Host) -> Self {
+        let receiver = A::Receiver::bind_to(host, 0, "/callback").unwrap();
         let client = A::new(app(REFUSED), &Settings::default()).unwrap();
         let request = AuthorizationRequest::new(receiver.redirect_uri()).response_type(ResponseType::Token);
         let login = client.begin_browser_login(&request).unwrap();
@@ -114,7 +119,11 @@ pub(crate) struct Connection(pub(crate) TcpStream);
 
 impl Connection {
     pub(crate) fn open(port: u16) -> Self {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the receiver listens");
+        Self::open_at((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    pub(crate) fn open_at(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the receiver listens");
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -206,9 +215,11 @@ pub(crate) fn follow(landing: &AuthorizationResponse) -> Page {
     connection.page()
 }
 
-/// Returns the port of `http://127.0.0.1:{port}/...`.
+/// Returns the port of `http://{this machine}:{port}/...`.
 pub(crate) fn port(url: &str) -> u16 {
-    let rest = url.strip_prefix("http://127.0.0.1:").expect(url);
+    let hosts = ["127.0.0.1", "[::1]", "localhost"];
+    let rest = url.strip_prefix("http://").expect(url);
+    let rest = hosts.iter().find_map(|host| rest.strip_prefix(host)?.strip_prefix(':')).expect(url);
     rest.split('/').next().unwrap().parse().expect(url)
 }
 

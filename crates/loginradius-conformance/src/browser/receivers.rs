@@ -1,15 +1,16 @@
 //! The receiver: where it listens, which requests it takes for the callback, and when it stops.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::ErrorKind;
+use loginradius_proto::browser::loopback::Host;
 
 use super::{
-    TIMEOUT, TOKEN, WaitingLogin, assert_free, assert_not_signed_in, assert_signed_in, free_port, get, port, post,
-    request,
+    Connection, TIMEOUT, TOKEN, WaitingLogin, assert_free, assert_not_signed_in, assert_signed_in, free_port, get,
+    port, post, request,
 };
 use crate::adapter::Adapter;
 use crate::cases::cases;
@@ -61,6 +62,53 @@ fn a_receiver_listens_on_127_0_0_1_only<A: Adapter>() {
         assert!(other == Ipv4Addr::LOCALHOST || !reaches(other), "it is reached by {other}");
     }
     drop(receiver);
+}
+
+/// Whether this machine has IPv6. If not, `localhost` is 127.0.0.1 alone.
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+/// The app's address at LoginRadius may have another name of this machine. A browser chooses the address of `localhost`.
+fn a_receiver_serves_every_address_of_its_host<A: Adapter>() {
+    for (host, name) in [(Host::Ipv4, "127.0.0.1"), (Host::Ipv6, "[::1]"), (Host::Localhost, "localhost")] {
+        let served = host.addresses().iter().filter(|ip| ip.is_ipv4() || has_ipv6());
+        for ip in served {
+            let waiting = WaitingLogin::<A>::at(host);
+            let port = waiting.browser.port;
+            assert_eq!(waiting.receiver.redirect_uri(), format!("http://{name}:{port}/callback"));
+            for other in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+                let is_served = host.addresses().contains(&other) && (other.is_ipv4() || has_ipv6());
+                assert_eq!(TcpStream::connect((other, port)).is_ok(), is_served, "{name} at {other}");
+            }
+            let page = waiting.succeeds_while(|browser| {
+                let open = || Connection::open_at((*ip, port).into());
+                // In turns with others, some of which stay.
+                let _silent: Vec<_> = (0..100).map(|_| open()).collect();
+                let connection = open();
+                connection.send(get(&browser.callback(TOKEN)));
+                connection.page()
+            });
+            assert_signed_in(&page);
+            for ip in host.addresses() {
+                assert!(TcpStream::connect((*ip, port)).is_err(), "{name} at {ip} is still served");
+            }
+        }
+    }
+}
+
+/// Its program would receive the code.
+fn a_port_of_localhost_that_is_taken_on_one_address_is_refused<A: Adapter>() {
+    for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+        let Ok(other) = TcpListener::bind((ip, 0)) else { continue };
+        let port = other.local_addr().unwrap().port();
+        let error = A::Receiver::bind_to(Host::Localhost, port, "/callback").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(&format!("{ip} port {port} is already in use")), "{error}");
+        drop(other);
+        // And nothing holds the other address.
+        drop(A::Receiver::bind_to(Host::Localhost, port, "/callback").unwrap());
+    }
 }
 
 fn the_page_of_the_callback_is_not_stored<A: Adapter>() {
@@ -374,6 +422,8 @@ cases!(($) browser_receivers browser_receivers_cases {
     a_taken_port_is_a_configuration_error_that_names_it,
     only_plain_paths_can_be_bound,
     a_receiver_listens_on_127_0_0_1_only,
+    a_receiver_serves_every_address_of_its_host,
+    a_port_of_localhost_that_is_taken_on_one_address_is_refused,
     the_page_of_the_callback_is_not_stored,
     a_callback_may_come_before_the_wait,
     an_error_in_the_callback_ends_the_wait,

@@ -2,7 +2,8 @@
 //!
 //! The adapters have a whole receiver. To write your own:
 //!
-//! 1. Listen on 127.0.0.1, and begin the login with [`redirect_uri`] as its redirect URI.
+//! 1. Listen on 127.0.0.1, and begin the login with [`redirect_uri`] as its redirect URI. If LoginRadius has `localhost` or
+//!    `[::1]` on its list for the app, use [`Host::listen`].
 //! 2. For each connection, make a [`Connection`] and pass it the bytes that arrive, until it returns a [`Request`].
 //! 3. Write the [`Reply`] of [`Request::respond`], and close the connection.
 //! 4. Stop when a reply has a [`result`](Reply::result). Until then, keep accepting connections: a browser also asks for an
@@ -49,11 +50,13 @@ use zeroize::Zeroizing;
 
 use super::callback::Callback;
 use super::login::Pending;
+pub use super::loopback_host::Host;
 use super::navigation::allows_navigation;
 use crate::error::{Error, ErrorKind};
 use crate::secret_buffer::SecretBuffer;
 
-/// Returns the redirect URI of a callback on this machine: `http://127.0.0.1:{port}{path}`.
+/// Returns the redirect URI of a callback on this machine: `http://127.0.0.1:{port}{path}`. [`Host`] has the ones with
+/// another name of the machine.
 ///
 /// LoginRadius has to have it on its list with this port, so choose a port that does not change.
 ///
@@ -62,23 +65,7 @@ use crate::secret_buffer::SecretBuffer;
 /// [`ErrorKind::Configuration`] if the port is 0, or the path is one that a browser may change. A path has to begin with
 /// `/`, consist of ASCII letters, digits and `-._~/`, and have no empty or dot segment.
 pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
-    if !path.starts_with('/') {
-        return Err(Error::configuration("the callback's path has to begin with `/`, for example `/callback`"));
-    }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    let segments = path.strip_prefix('/').unwrap_or_default();
-    if !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
-        return Err(Error::configuration(
-            "the callback's path has to consist of letters, digits and `-._~/`, and have no dot segment",
-        ));
-    }
-    if path.contains("//") {
-        return Err(Error::configuration("the callback's path has an empty segment (`//`): remove it"));
-    }
-    if port == 0 {
-        return Err(Error::configuration("the callback's port is 0: listen first, and use the port of the listener"));
-    }
-    Ok(format!("http://127.0.0.1:{port}{path}"))
+    Host::Ipv4.redirect_uri(port, path)
 }
 
 /// Creates an [`ErrorKind::Expired`] error, for a receiver that got no callback in that time.

@@ -85,6 +85,7 @@ mod callback;
 mod jwt_redirect;
 mod login;
 pub mod loopback;
+mod loopback_host;
 mod navigation;
 mod pending_login;
 mod pending_state;
