@@ -204,7 +204,8 @@ fn read(how: u8, text: &[u8]) -> Option<(Callback, Vec<u8>)> {
             (Callback::from_form(&query, body), bytes)
         }
         _ => {
-            let (rest, fragment) = lossy.split_once('#').unwrap_or((&lossy, ""));
+            let url = lossy.trim();
+            let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
             let query = rest.split_once('?').map_or("", |(_, query)| query);
             (Callback::from_url(&lossy), format!("{query}&{fragment}").into_bytes())
         }

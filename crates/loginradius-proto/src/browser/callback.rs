@@ -44,9 +44,13 @@ impl Callback {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidResponse`] if it is longer than [`LIMIT`](Self::LIMIT) or has more than 1000 parameters.
+    /// [`ErrorKind::InvalidResponse`] if it is longer than [`LIMIT`](Self::LIMIT) or has more than 1000 parameters, or if
+    /// the text is no query but a whole URL, a path, a fragment or the line of a request. The error names the function to
+    /// use.
     pub fn from_query(query: &str) -> Result<Self, Error> {
-        Self::read(query.strip_prefix('?').unwrap_or(query).as_bytes())
+        let query = query.strip_prefix('?').unwrap_or(query);
+        refuse_other_texts("query", query)?;
+        Self::read(query.as_bytes())
     }
 
     /// Reads the fragment of the callback's URL, with its `#` or without.
@@ -55,7 +59,9 @@ impl Callback {
     ///
     /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_fragment(fragment: &str) -> Result<Self, Error> {
-        Self::read(fragment.strip_prefix('#').unwrap_or(fragment).as_bytes())
+        let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
+        refuse_other_texts("fragment", fragment)?;
+        Self::read(fragment.as_bytes())
     }
 
     /// Reads a form post: its body (`application/x-www-form-urlencoded`), and the query of the URL that it was sent to,
@@ -65,20 +71,47 @@ impl Callback {
     ///
     /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_form(query: &str, body: &[u8]) -> Result<Self, Error> {
-        let query = query.strip_prefix('?').unwrap_or(query).as_bytes();
-        let between: &[u8] = if query.is_empty() || body.is_empty() { b"" } else { b"&" };
-        Self::read(&Zeroizing::new([query, between, body].concat()))
+        let query = query.strip_prefix('?').unwrap_or(query);
+        refuse_other_texts("query", query)?;
+        Self::from_parts(query, body)
     }
 
-    /// Reads the query and the fragment of a URL, or of the part of one that begins with its path.
+    /// Reads the query and the fragment of a URL, or of the part of one that begins with its path. White space around it
+    /// is ignored, as where a user pastes the address.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
+    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query), and if the text is a query or a fragment
+    /// alone without its `?` or `#`, or the line of a request.
     pub fn from_url(url: &str) -> Result<Self, Error> {
+        let url = url.trim();
+        let name = url.split('=').next().unwrap_or_default();
+        if name.len() < url.len() && !name.contains(['/', ':', '?', '#']) {
+            return not_read(
+                "is a query or a fragment alone",
+                "use `Callback::from_query` or `Callback::from_fragment`",
+            );
+        }
+        if is_request_line(url) {
+            return not_read("is the line of a request", "pass the address in it, which is the second word");
+        }
+        if !url.contains(['?', '#', '=']) && is_encoded(url) {
+            return not_read("is percent-encoded as a whole", "decode it once");
+        }
+        Self::in_url(url)
+    }
+
+    /// Reads the query and the fragment of what is known to be a URL.
+    pub(super) fn in_url(url: &str) -> Result<Self, Error> {
         let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
         let query = rest.split_once('?').map_or("", |(_, query)| query);
-        Self::from_form(query, fragment.as_bytes())
+        Self::from_parts(query, fragment.as_bytes())
+    }
+
+    /// Reads what is known to be the query of a request, and its body or the fragment of its URL.
+    pub(super) fn from_parts(query: &str, rest: &[u8]) -> Result<Self, Error> {
+        let between: &[u8] = if query.is_empty() || rest.is_empty() { b"" } else { b"&" };
+        Self::read(&Zeroizing::new([query.as_bytes(), between, rest].concat()))
     }
 
     fn read(text: &[u8]) -> Result<Self, Error> {
@@ -125,6 +158,49 @@ impl Callback {
             Some(_) => Err(DuplicateParameter(name)),
         }
     }
+}
+
+/// Refuses a text that is not the parameters of a callback alone: every parameter would be read under a wrong name, or with
+/// a wrong end, and the callback would seem to belong to another login.
+fn refuse_other_texts(what: &str, text: &str) -> Result<(), Error> {
+    const USE_URL: &str = "use `Callback::from_url`";
+    // No parameter of a callback has such a name (RFC 6749, section 8.2).
+    let name = text.split(['=', '&']).next().unwrap_or_default();
+    if is_request_line(text) {
+        return not_read("is the line of a request", "pass the address in it, which is the second word, to `from_url`");
+    }
+    if text.starts_with(['?', '#']) {
+        return not_read(&format!("is not a {what} alone, as it has another mark in front"), USE_URL);
+    }
+    if name.starts_with('/') || name.contains("://") || name.contains('?') {
+        return not_read(&format!("is a whole address or a path, not its {what} alone"), USE_URL);
+    }
+    if text.contains('#') {
+        return not_read(&format!("is more than a {what}, as it has a `#` in it"), USE_URL);
+    }
+    if !text.contains('=') && is_encoded(text) {
+        return not_read("is percent-encoded as a whole", "decode it once");
+    }
+    Ok(())
+}
+
+fn not_read<T>(what_it_is: &str, advice: &str) -> Result<T, Error> {
+    let message = format!("the text {what_it_is}, so it was not read as a callback: {advice}");
+    Err(Error::new(ErrorKind::InvalidResponse, message))
+}
+
+/// Returns whether the text is, or ends as, the first line of a request (RFC 9112, section 3).
+fn is_request_line(text: &str) -> bool {
+    let text = text.trim_end();
+    let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let begins =
+        !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_uppercase()) && rest.starts_with(['/', 'h']);
+    begins || text.ends_with(" HTTP/1.1") || text.ends_with(" HTTP/1.0")
+}
+
+/// Returns whether an encoded `=` or `?` is in the text.
+fn is_encoded(text: &str) -> bool {
+    ["%3D", "%3d", "%3F", "%3f"].iter().any(|encoded| text.contains(encoded))
 }
 
 /// Decodes a part of a form, and leaves no copy of it (the Web's URL standard, section 5.1).

@@ -166,7 +166,7 @@ impl Connection {
         let head = self.head.as_ref()?;
         let body = self.buffer.get(head.head_length..head.head_length.saturating_add(head.body_length))?;
         let query = head.target.split_once('?').map_or("", |(_, query)| query);
-        let callback = Callback::from_form(query, body);
+        let callback = Callback::from_parts(query, body);
         Some(Request(callback.map_or(RequestKind::Rejected(Rejection::TooLarge), RequestKind::Callback)))
     }
 

@@ -52,7 +52,7 @@ pub(super) fn check(name: &str, uri: &str, callback_parameters: &[&str]) -> Resu
              (com.example.app:/callback)",
         );
     }
-    let Ok(query) = Callback::from_url(uri) else { return invalid("has too long a query: shorten it") };
+    let Ok(query) = Callback::in_url(uri) else { return invalid("has too long a query: shorten it") };
     if let Some(parameter) = callback_parameters.iter().find(|parameter| query.has(parameter)) {
         return invalid(&format!("has `{parameter}` in its query, which is a parameter of the callback: remove it"));
     }

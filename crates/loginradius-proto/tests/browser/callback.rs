@@ -10,17 +10,111 @@ fn a_query_is_read_with_its_question_mark_and_without() {
     for text in ["state=s", "?state=s", "&&state=s&", "a&state=s", "?x=%zz&state=%73", "state=s&b=\u{202e}"] {
         assert_eq!(Callback::from_query(text).unwrap().state(), Some("s"), "{text}");
     }
-    // One mark alone.
-    assert_eq!(Callback::from_query("??state=s").unwrap().state(), None);
-    assert_eq!(Callback::from_query("#state=s").unwrap().state(), None);
 }
 
 #[test]
 fn a_fragment_is_read_with_its_mark_and_without() {
     assert_eq!(Callback::from_fragment("#state=s").unwrap().state(), Some("s"));
     assert_eq!(Callback::from_fragment("state=s").unwrap().state(), Some("s"));
-    assert_eq!(Callback::from_fragment("##state=s").unwrap().state(), None);
-    assert_eq!(Callback::from_fragment("?state=s").unwrap().state(), None);
+}
+
+/// Of a whole address read as a query, the first parameter would have a wrong name: a callback without it.
+#[test]
+fn a_text_that_is_not_what_the_function_reads_is_refused_with_the_one_to_use() {
+    const FROM_URL: &str = "use `Callback::from_url`";
+    const ENCODED: &str = "is percent-encoded as a whole, so it was not read as a callback: decode it once";
+    const LINE: &str = "is the line of a request";
+    let not_alone = [
+        ("https://app.example/callback?code=c&state=s", FROM_URL),
+        ("http://127.0.0.1:8400/callback?code=c&state=s", FROM_URL),
+        ("http://[::1]:8400/callback?code=c", FROM_URL),
+        ("127.0.0.1:8400/callback?code=c&state=s", FROM_URL),
+        ("com.example.app:/callback?code=c&state=s", FROM_URL),
+        ("https://app.example/callback", FROM_URL),
+        ("/callback?code=c&state=s", FROM_URL),
+        ("/callback", FROM_URL),
+        ("callback?code=c&state=s", FROM_URL),
+        ("/callback#code=c&state=s", FROM_URL),
+        ("code=c&state=s#_=_", FROM_URL),
+        ("code=c&state=s#", FROM_URL),
+        ("code%3Dc%26state%3Ds", ENCODED),
+        ("code%3dc%26state%3ds", ENCODED),
+        ("https%3A%2F%2Fapp.example%2Fcallback%3Fcode%3Dc", ENCODED),
+        ("GET /callback?code=c&state=s HTTP/1.1", LINE),
+        ("GET /callback?code=c&state=s HTTP/1.1\r\n", LINE),
+        ("GET http://127.0.0.1:8400/callback?code=c HTTP/1.1", LINE),
+        ("POST /callback HTTP/1.0", LINE),
+        ("GET /callback?code=c&state=s", LINE),
+        ("code=c&state=s HTTP/1.1", LINE),
+    ];
+    for (text, advice) in not_alone.into_iter().chain([("??state=s", FROM_URL), ("?#state=s", FROM_URL)]) {
+        refused(Callback::from_query(text), ErrorKind::InvalidResponse, advice);
+        refused(Callback::from_form(text, b""), ErrorKind::InvalidResponse, advice);
+        refused(Callback::from_form(text, b"code=c"), ErrorKind::InvalidResponse, advice);
+    }
+    for (text, advice) in not_alone.into_iter().chain([("##state=s", FROM_URL), ("?state=s", FROM_URL)]) {
+        refused(Callback::from_fragment(text), ErrorKind::InvalidResponse, advice);
+    }
+    refused(Callback::from_query("#state=s"), ErrorKind::InvalidResponse, FROM_URL);
+    for (text, advice) in [
+        ("code=c&state=s", "use `Callback::from_query` or `Callback::from_fragment`"),
+        ("code=4/0Ab&state=a?b", "use `Callback::from_query`"),
+        ("state=s", "use `Callback::from_query`"),
+        ("https%3A%2F%2Fapp.example%2Fcallback%3Fcode%3Dc", ENCODED),
+        ("/callback%3Fcode%3Dc", ENCODED),
+        ("code%3Dc%26state%3Ds", ENCODED),
+        ("GET /callback?code=c&state=s HTTP/1.1", "which is the second word"),
+        ("GET https://app.example/callback?code=c&state=s", "which is the second word"),
+        ("/callback?code=c&state=s HTTP/1.1\r\n", "which is the second word"),
+    ] {
+        refused(Callback::from_url(text), ErrorKind::InvalidResponse, advice);
+    }
+}
+
+#[test]
+fn no_error_about_a_text_shows_any_of_it() {
+    for text in ["https://app.example/callback?code=M4RK&state=M4RK", "M4RK#M4RK", "M4RK%3DM4RK", "GET /?code=M4RK"] {
+        for error in [Callback::from_query(text), Callback::from_fragment(text), Callback::from_form(text, b"M4RK")] {
+            assert!(!format!("{0} {0:?}", error.unwrap_err()).contains("M4RK"));
+        }
+    }
+}
+
+#[test]
+fn a_query_of_any_server_is_read() {
+    for text in [
+        "code=4/0Ab:c&state=s",
+        "state=s&iss=https://app.example/?a=b",
+        "state=s&back=/callback?code=x",
+        "code=a b&state=s",
+        "error_description=Go to http://a.example/?x&state=s",
+        "openid.mode=x&state=s",
+        "urn:x=y&state=s",
+        "scope=GET&state=s",
+        "a%3D=b&state=s",
+        "state=s&x=HTTP/1.1",
+    ] {
+        for callback in [Callback::from_query(text), Callback::from_fragment(text), Callback::from_form(text, b"x=y")] {
+            assert_eq!(callback.unwrap().state(), Some("s"), "{text}");
+        }
+        for url in [format!("https://app.example/callback?{text}"), format!("com.example.app:/callback#{text}")] {
+            assert_eq!(Callback::from_url(&url).unwrap().state(), Some("s"), "{url}");
+        }
+    }
+    assert_eq!(Callback::from_query("").unwrap().state(), None);
+}
+
+/// A program in a terminal reads a whole line.
+#[test]
+fn an_address_may_be_pasted_with_white_space_around_it() {
+    for url in [
+        "https://app.example/cb?code=c&state=s\n",
+        "\t127.0.0.1:8400/cb?state=s\r\n",
+        " http://localhost:8400/cb?state=s ",
+        "\u{a0}/cb#state=s\u{a0}",
+    ] {
+        assert_eq!(Callback::from_url(url).unwrap().state(), Some("s"), "{url:?}");
+    }
 }
 
 #[test]
@@ -47,7 +141,7 @@ fn an_address_is_read_in_its_query_and_its_fragment() {
     ] {
         assert_eq!(Callback::from_url(url).unwrap().state(), Some("s"), "{url}");
     }
-    for url in ["", "state=s", "/cb&state=s", "https://state=s/"] {
+    for url in ["", "/cb", "/cb&state=s", "https://state=s/"] {
         assert_eq!(Callback::from_url(url).unwrap().state(), None, "{url}");
     }
     // Once in each is twice.
