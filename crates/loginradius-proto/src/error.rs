@@ -457,6 +457,11 @@ impl Error {
         })
     }
 
+    /// Sets the advice, where it is known more exactly than by the kind.
+    pub(crate) fn with_hint(self, hint: &'static str) -> Self {
+        self.change(|detail| detail.hint = Some(hint))
+    }
+
     /// Adds where the request was to go, if no response came from there.
     pub(crate) fn to(self, service: &impl fmt::Display) -> Self {
         self.change(|detail| match detail.kind {

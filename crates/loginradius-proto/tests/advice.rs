@@ -227,6 +227,37 @@ fn advice_of_each_operation_about_its_client() {
     assert!(own(&secret).ends_with(&format!(": check the client secret {fresh}")), "{}", own(&secret));
 }
 
+/// A server that does not know the name of the method may take the challenge as `plain`, and refuse the verifier.
+#[test]
+fn advice_about_a_verifier_that_does_not_fit_names_the_method() {
+    let bare = App::new("my-client-id").with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app");
+    let advice = |exchange: &Exchange, name: &str, text: &str| {
+        let body = serde_json::json!({ "error": name, "error_description": text }).to_string();
+        exchange(&bare).1(response(400, body)).to_string()
+    };
+    for (name, exchange) in &operations() {
+        for text in [
+            "PKCE verification failed",
+            "PKCE verification failed: Code mismatch",
+            "code_verifier does not match",
+            "Invalid code verifier.",
+            "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+            "Transformed code verifier does not match code challenge",
+            "The PKCE code challenge did not match the code verifier.",
+            "transform algorithm not supported",
+        ] {
+            for error in ["invalid_grant", "invalid_request"] {
+                let error = advice(exchange, error, text);
+                assert_eq!(error.contains("try `Dialect::with_challenge_method`"), *name == "code", "{error}");
+            }
+        }
+        for text in ["The code has expired", "The code is invalid", "verification failed", "Unsupported method"] {
+            let error = advice(exchange, "invalid_grant", text);
+            assert!(!error.contains("with_challenge_method"), "{error}");
+        }
+    }
+}
+
 #[test]
 fn advice_about_a_response_of_something_else_fits_its_status() {
     use ErrorKind::{InvalidResponse, Unavailable};

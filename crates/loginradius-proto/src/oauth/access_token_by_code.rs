@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{AuthorizationCode, CodeVerifier, Nonce};
 use crate::token::TokenSet;
-use crate::wire::request;
 use crate::wire::response::ResponseReader;
+use crate::wire::{refusal, request};
 
 /// LoginRadius's "Access Token by OAuth 2 Token": redeems an authorization code ([RFC 6749, section 4.1.3]).
 ///
@@ -92,8 +92,10 @@ impl Endpoint for AccessTokenByCode {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {
-        let tokens =
-            ResponseReader::of_route(self, app, Route::Token).object(&response, "access_token", TokenSet::read)?;
+        let reader = ResponseReader::of_route(self, app, Route::Token);
+        let tokens = reader
+            .object(&response, "access_token", TokenSet::read)
+            .map_err(|error| if self.code_verifier.is_some() { refusal::of_verifier(error) } else { error })?;
         Ok(TokenSet { nonce: self.nonce.clone(), ..tokens })
     }
 

@@ -46,7 +46,7 @@ fn basic_credentials(app: &App) -> Option<SecretText> {
 /// Creates the error of a redirect callback with an `error` (RFC 6749, section 4.1.2.1).
 pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str>) -> Error {
     let kind = oauth_kind(name).unwrap_or(ErrorKind::Refused);
-    let about_pkce = description.is_some_and(|text| text.contains("code_challenge_method"));
+    let about_method = description.is_some_and(is_about_challenge_method);
     let api_error = ApiError {
         oauth_error: Some(name.to_owned()),
         description: description.map(str::to_owned),
@@ -55,7 +55,7 @@ pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str
     let api_error = printable(&Redaction::of(secrets.iter().copied()), api_error);
     let (refused, hint) = match kind {
         ErrorKind::Denied => ("the login was not allowed", Some("if that was a mistake, begin a new login")),
-        _ if about_pkce => (
+        _ if about_method => (
             "LoginRadius refused the login",
             Some("try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others `Sha256`"),
         ),
@@ -66,6 +66,56 @@ pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str
         message += &format!(" (\"{}\")", text.trim_end_matches(['.', ' ']));
     }
     Error::new(kind, message).with_api_error(api_error, None, hint)
+}
+
+/// Returns whether a description says that the server does not know the name of the PKCE challenge's method. Each server has
+/// words of its own for it; RFC 7636, section 4.4.1, suggests "transform algorithm not supported".
+fn is_about_challenge_method(description: &str) -> bool {
+    let text = words(description);
+    let has = |part: &str| text.contains(&format!(" {part} "));
+    let names_pkce = has("pkce") || has("challenge") || has("challenges") || has("proof key");
+    let names_method = ["method", "algorithm", "transform", "transformation"].into_iter().any(has);
+    has("transform algorithm") || names_pkce && (names_method || has("s256") || has("sha256") || has("plain"))
+}
+
+/// Returns whether a description says that the PKCE verifier does not fit the challenge. This crate sends the one that does,
+/// so the server has read the challenge by another method: it may have taken an unknown name for `plain`.
+fn is_about_verifier(description: &str) -> bool {
+    let text = words(description);
+    ["code verifier", "codeverifier", "pkce verification", "pkce validation", "pkce code"]
+        .iter()
+        .any(|part| text.contains(&format!(" {part} ")))
+}
+
+/// Adds to the refusal of a code that has a PKCE verifier what to do if the refusal is about that.
+pub(crate) fn of_verifier(error: Error) -> Error {
+    let description = error.api_error().and_then(|api_error| api_error.description.as_deref()).unwrap_or_default();
+    if error.kind() == ErrorKind::Unavailable
+        || !(is_about_challenge_method(description) || is_about_verifier(description))
+    {
+        return error;
+    }
+    error.with_hint(
+        "begin a new login; if that is refused as well, try `Dialect::with_challenge_method`: newer sites take \
+         `ChallengeMethod::S256`, others `Sha256`",
+    )
+}
+
+/// Returns the words of a text in small letters, with a space around each: `code_challenge_method` is three, and so is
+/// `code challenge method`.
+fn words(text: &str) -> Zeroizing<String> {
+    let mut words = Zeroizing::new(String::with_capacity(text.len() + 2));
+    words.push(' ');
+    for letter in text.chars() {
+        let letter = if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { ' ' };
+        if letter != ' ' || !words.ends_with(' ') {
+            words.push(letter);
+        }
+    }
+    if !words.ends_with(' ') {
+        words.push(' ');
+    }
+    words
 }
 
 impl Error {

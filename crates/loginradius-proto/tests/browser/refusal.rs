@@ -52,17 +52,52 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
     }
 }
 
+/// As servers say it, LoginRadius and others.
 #[test]
 fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others() {
-    let error = refusal("invalid_request", "not supported value of code_challenge_method");
-    assert!(
-        error.to_string().ends_with(
-            "code_challenge_method\"): try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others \
-             `Sha256`"
-        ),
-        "{error}"
-    );
-    assert!(refusal("invalid_request", "missing parameter").to_string().ends_with(": check the app's settings"));
+    const ADVICE: &str =
+        ": try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others `Sha256`";
+    for text in [
+        "not supported value of code_challenge_method",
+        // RFC 7636, section 4.4.1.
+        "transform algorithm not supported",
+        "Transform algorithm not supported",
+        "Code challenge method is not supported.",
+        "Invalid parameter: code_challenge_method",
+        "OAuth 2.0 Parameter: code_challenge_method",
+        "Invalid code challenge method.",
+        "Unsupported PKCE Challenge Method",
+        "unsupported pkce_code_challenge_method",
+        "PKCE code challenge method must be S256",
+        "The code_challenge must use S256",
+        "Clients must use code_challenge_method=S256, plain is not allowed.",
+        "Clients must use PKCE with S256",
+        "PKCE algorithm SHA256 is unknown",
+        "Proof key transformation is not supported",
+        "Invalid parameter: code challenge method is not matching the configured one",
+    ] {
+        for name in ["invalid_request", "invalid_grant", "server_error", "unheard_of"] {
+            let error = refusal(name, text);
+            assert!(error.to_string().ends_with(ADVICE), "{error}");
+        }
+        // The user's own decision is about no method.
+        assert!(refusal("access_denied", text).to_string().ends_with("begin a new login"));
+    }
+    for text in [
+        "missing parameter",
+        "The authentication method is not supported",
+        "Unsupported signing algorithm: RS256",
+        "Unsupported response method",
+        "S256",
+        "method",
+        "The challenge was not solved",
+        "plain http is not allowed",
+        "PKCE is required",
+        "",
+    ] {
+        let error = refusal("invalid_request", text).to_string();
+        assert!(error.ends_with(": check the app's settings"), "{error}");
+    }
 }
 
 #[test]
