@@ -7,6 +7,7 @@ use http::{Request, Response};
 use loginradius_proto::browser::{
     AuthorizationRequest, Authorized, BrowserLogin, BrowserRequest, Callback, Pending, PendingLogin, RandomBytes,
 };
+use loginradius_proto::session::Now;
 use loginradius_proto::{App, Body, Call, Endpoint, Error, Flow, Retry, Seed, SendOptions, Step, TokenSet};
 
 use crate::receiver::LoopbackReceiver;
@@ -128,7 +129,7 @@ impl Client {
         let mut bytes = [0; RandomBytes::LENGTH];
         getrandom::fill(&mut bytes)
             .map_err(|error| Error::configuration(format!("the operating system gives no random bytes: {error}")))?;
-        request.begin(self.app(), &RandomBytes::new(bytes)?, SystemTime::now())
+        request.begin(self.app(), &RandomBytes::new(bytes)?, Now::new(Instant::now(), SystemTime::now()))
     }
 
     /// Completes a login through a browser by its callback: checks it, and exchanges its code. Neither is done twice
@@ -161,7 +162,7 @@ impl Client {
         pending: &mut PendingLogin,
         callback: &Callback,
     ) -> Result<TokenSet, Error> {
-        self.redeem(pending.accept(callback, SystemTime::now())?, self.deadline()).await
+        self.redeem(pending.accept(callback, Now::new(Instant::now(), SystemTime::now()))?, self.deadline()).await
     }
 
     /// Signs in on a desktop: opens LoginRadius's page by `open`, waits for the callback at the receiver, and

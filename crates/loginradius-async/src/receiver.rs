@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
 use loginradius_proto::browser::loopback::{self, Connection, Host};
+use loginradius_proto::session::Now;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -139,7 +140,7 @@ impl LoopbackReceiver {
         let _stop = StopServing { task: serving.abort_handle(), closed };
         let mut output = None;
         while let Some(Asked { request, answer }) = asked.recv().await {
-            let reply = request.respond(pending, SystemTime::now());
+            let reply = request.respond(pending, Now::new(std::time::Instant::now(), SystemTime::now()));
             let is_last = reply.result.is_some();
             output = reply.result;
             let _ = answer.send(Answer { bytes: reply.bytes, is_last });

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
 use loginradius_proto::browser::loopback::{self, Connection, Host};
+use loginradius_proto::session::Now;
 
 use crate::cancel::Canceller;
 
@@ -162,7 +163,7 @@ impl LoopbackReceiver {
                 Progress::Requested(_) if result.is_some() => false,
                 Progress::Closed => false,
                 Progress::Requested(request) => {
-                    let reply = request.respond(pending, SystemTime::now());
+                    let reply = request.respond(pending, Now::new(Instant::now(), SystemTime::now()));
                     peer.respond(reply.bytes);
                     result = reply.result;
                     true

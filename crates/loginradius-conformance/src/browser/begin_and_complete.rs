@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_emulator::{self as emulator, CodeState, Emulator, Fault, Operation, seeded};
 use loginradius_proto::browser::{
-    AuthorizationRequest, BrowserLogin, Callback, JwtRedirect, PendingLogin, ResponseType,
+    AuthorizationRequest, BrowserLogin, Callback, JwtRedirect, Pending as _, PendingLogin, ResponseType,
 };
+use loginradius_proto::session::Now;
 use loginradius_proto::{Api, App, Error, ErrorKind, Retry, Service, TokenSet};
 
-use super::{free_port, param, requests_of};
+use super::{Clock, free_port, param, requests_of};
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
 use crate::matrix::app;
@@ -267,6 +268,24 @@ fn a_stored_login_can_be_completed_by_another_client<A: Adapter>() {
     fixture.assert_live(&other_client.complete_browser_login(&mut pending, &callback).unwrap());
 }
 
+/// A login that began and is completed in one process lasts ten minutes by its monotonic clock.
+fn a_clock_that_is_set_neither_ends_nor_prolongs_a_login<A: Adapter>() {
+    let fixture = Fixture::<A>::new(Api::Classic);
+    for clock in [Clock::SetForward, Clock::SetBack] {
+        let mut login = clock.begin(&app(&fixture.emulator, Api::Classic), &AuthorizationRequest::new(REDIRECT_URI));
+        let callback = fixture.allowed(&login.url);
+        fixture.assert_live(&fixture.client.complete_browser_login(&mut login.pending, &callback).unwrap());
+    }
+    for (minutes, expected) in [(9, None), (11, Some(ErrorKind::Expired))] {
+        let mut login = fixture.begin();
+        let callback = fixture.allowed(&login.url);
+        let hour = Duration::from_secs(3600);
+        let later = Instant::now() + Duration::from_secs(60 * minutes);
+        let accepted = login.pending.accept(&callback, Now::new(later, SystemTime::now() - hour));
+        assert_eq!(accepted.err().map(|error| error.kind()), expected);
+    }
+}
+
 /// The code may be consumed: it is not sent again, nor by a second call.
 fn a_lost_exchange_is_not_retried<A: Adapter>() {
     let faults = [Fault::DropBefore, Fault::DropAfter, Fault::Truncated];
@@ -383,6 +402,7 @@ cases!(($) browser_begin_and_complete browser_begin_and_complete_cases {
     another_logins_code_cannot_be_redeemed,
     a_callback_completes_its_login_once,
     a_stored_login_can_be_completed_by_another_client,
+    a_clock_that_is_set_neither_ends_nor_prolongs_a_login,
     a_lost_exchange_is_not_retried,
     an_exchange_that_was_not_sent_is_retried,
     an_unreachable_server_means_not_sent,

@@ -9,12 +9,15 @@ pub(crate) mod receivers;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_emulator::{AuthorizationResponse, Emulator, Operation};
-use loginradius_proto::Error;
 use loginradius_proto::browser::loopback::Host;
-use loginradius_proto::browser::{AuthorizationRequest, PendingLogin, ResponseType};
+use loginradius_proto::browser::{
+    AuthorizationRequest, BrowserLogin, BrowserRequest as _, PendingLogin, RandomBytes, ResponseType,
+};
+use loginradius_proto::session::Now;
+use loginradius_proto::{App, Error};
 
 use crate::adapter::{Adapter, Settings};
 use crate::operations::{REFUSED, app};
@@ -182,6 +185,26 @@ pub(crate) fn assert_signed_in(page: &Page) {
 #[track_caller]
 pub(crate) fn assert_not_signed_in(page: &Page) {
     assert!(page.status == 200 && page.body.contains("<h1>Not signed in</h1>"), "{page:?}");
+}
+
+/// How the wall clock was set while a browser was open: by an hour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    SetForward,
+    SetBack,
+}
+
+impl Clock {
+    /// Begins a login, after which the clock was set.
+    pub(crate) fn begin(self, app: &App, request: &AuthorizationRequest) -> BrowserLogin<PendingLogin> {
+        let hour = Duration::from_secs(3600);
+        let wall = match self {
+            Self::SetForward => SystemTime::now() - hour,
+            Self::SetBack => SystemTime::now() + hour,
+        };
+        let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8)).unwrap();
+        request.begin(app, &random, Now::new(Instant::now(), wall)).unwrap()
+    }
 }
 
 /// Makes the request of a browser.

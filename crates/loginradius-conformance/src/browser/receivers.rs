@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use loginradius_proto::ErrorKind;
 use loginradius_proto::browser::loopback::Host;
+use loginradius_proto::browser::{AuthorizationRequest, ResponseType};
 
 use super::{
-    Connection, TIMEOUT, TOKEN, WaitingLogin, assert_free, assert_not_signed_in, assert_signed_in, free_port, get,
-    port, post, request,
+    Clock, Connection, TIMEOUT, TOKEN, WaitingLogin, assert_free, assert_not_signed_in, assert_signed_in, free_port,
+    get, port, post, request,
 };
 use crate::adapter::Adapter;
 use crate::cases::cases;
+use crate::operations::{REFUSED, app};
 use crate::receiver::Receiver;
 use crate::sessions::at_once;
 
@@ -116,6 +118,18 @@ fn the_page_of_the_callback_is_not_stored<A: Adapter>() {
     assert_signed_in(&page);
     for header in ["Cache-Control: no-store", "Referrer-Policy: no-referrer", "Connection: close"] {
         assert!(page.head.contains(header), "{header}: {page:?}");
+    }
+}
+
+/// A clock that is set while the browser is open neither ends the login nor makes it last longer.
+fn a_clock_that_is_set_does_not_end_the_wait<A: Adapter>() {
+    for clock in [Clock::SetForward, Clock::SetBack] {
+        let mut waiting = WaitingLogin::<A>::new();
+        let request = AuthorizationRequest::new(waiting.receiver.redirect_uri()).response_type(ResponseType::Token);
+        let login = clock.begin(&app(REFUSED), &request);
+        waiting.browser.state = login.pending.expose_state().to_owned();
+        waiting.pending = login.pending;
+        waiting.succeeds_while(super::Browser::finish);
     }
 }
 
@@ -425,6 +439,7 @@ cases!(($) browser_receivers browser_receivers_cases {
     a_receiver_serves_every_address_of_its_host,
     a_port_of_localhost_that_is_taken_on_one_address_is_refused,
     the_page_of_the_callback_is_not_stored,
+    a_clock_that_is_set_does_not_end_the_wait,
     a_callback_may_come_before_the_wait,
     an_error_in_the_callback_ends_the_wait,
     a_callback_with_another_state_does_not_end_the_wait,

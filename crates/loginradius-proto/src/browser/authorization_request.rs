@@ -1,8 +1,8 @@
 use std::fmt;
-use std::time::SystemTime;
 
 use super::login::{BrowserLogin, BrowserRequest, Sealed};
-use super::pending_login::{Expected, PendingLogin, StoredDialect};
+use super::moment::Moment;
+use super::pending_login::{Expected, PendingLogin, StoredDialect, is_issuer};
 use super::pending_state::PendingState;
 use super::random::{RandomBytes, RandomValues, challenge};
 use super::redirect_uri;
@@ -78,10 +78,6 @@ const RESERVED_PARAMS: [&str; 10] = [
     "code_verifier",
 ];
 
-/// Parameters of a callback. A redirect URI that has one of them would make every callback ambiguous.
-const RESPONSE_PARAMS: [&str; 8] =
-    ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"];
-
 impl AuthorizationRequest {
     const NAME: &'static str = "Authorize";
 
@@ -135,6 +131,7 @@ impl AuthorizationRequest {
     /// Sets the issuer to expect in the callback's `iss`, if it has one ([RFC 9207, section 2.4]); none by default.
     ///
     /// A callback of another issuer is refused, as in a mix-up attack. LoginRadius documents no `iss`.
+    /// [`begin`](BrowserRequest::begin) refuses an issuer that is empty, or has a space or an invisible character.
     ///
     /// [RFC 9207, section 2.4]: https://www.rfc-editor.org/rfc/rfc9207#section-2.4
     #[must_use]
@@ -163,7 +160,13 @@ impl AuthorizationRequest {
     }
 
     fn url(&self, app: &App, random: &RandomValues) -> Result<String, Error> {
-        redirect_uri::check("redirect_uri", &self.redirect_uri, &RESPONSE_PARAMS)?;
+        redirect_uri::check("redirect_uri", &self.redirect_uri, &redirect_uri::RESPONSE_PARAMS)?;
+        if self.issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer)) {
+            return Err(Error::configuration(
+                "the expected issuer is empty, or has a space or an invisible character: use the server's own, as its \
+                 metadata has it",
+            ));
+        }
         let challenge = self.response_type.includes("code").then(|| challenge(&random.code_verifier));
         let method = app.service().dialect().challenge_method();
         let (scope, raw_scope) = match &self.scope {
@@ -211,7 +214,13 @@ impl BrowserRequest for AuthorizationRequest {
         &self.redirect_uri
     }
 
-    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<PendingLogin>, Error> {
+    fn begin(
+        &self,
+        app: &App,
+        random: &RandomBytes,
+        now: impl Into<Moment>,
+    ) -> Result<BrowserLogin<PendingLogin>, Error> {
+        let now = now.into();
         let build = || {
             let random = RandomValues::new(random);
             let url = self.url(app, &random)?;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::callback::Callback;
 use super::login::{BrowserLogin, BrowserRequest, Pending, Sealed};
+use super::moment::Moment;
 use super::pending_login::{NOT_SECRET, refusal_in, required};
 use super::pending_state::PendingState;
 use super::random::{RandomBytes, RandomValues, is_random_value};
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{Jwt, Nonce};
 use crate::secret_text::SecretText;
+use crate::wire::character::is_line;
 use crate::wire::encode;
 use crate::wire::json::{Object, ResponseText};
 use crate::wire::request::Params;
@@ -67,8 +69,8 @@ impl JwtRedirect {
     fn check(&self) -> Result<(), Error> {
         if !is_parameter(&self.parameter) {
             return Err(Error::configuration(
-                "the response parameter is empty, or is the name of another parameter of a callback: use the one in the \
-                 JWT app's settings",
+                "the response parameter is empty, or is the name of another parameter of a callback, or has an invisible \
+                 character: use the one in the JWT app's settings",
             ));
         }
         redirect_uri::check("return_url", &self.return_url, &["state", "error", "error_description", &self.parameter])
@@ -76,7 +78,10 @@ impl JwtRedirect {
 }
 
 fn is_parameter(name: &str) -> bool {
-    !name.is_empty() && !NOT_SECRET.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
+    // Errors print it.
+    !name.is_empty()
+        && is_line(name)
+        && !NOT_SECRET.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
 }
 
 impl Sealed for JwtRedirect {}
@@ -88,7 +93,13 @@ impl BrowserRequest for JwtRedirect {
         &self.return_url
     }
 
-    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<PendingJwt>, Error> {
+    fn begin(
+        &self,
+        app: &App,
+        random: &RandomBytes,
+        now: impl Into<Moment>,
+    ) -> Result<BrowserLogin<PendingJwt>, Error> {
+        let now = now.into();
         let build = || {
             self.check()?;
             let random = RandomValues::new(random);
@@ -211,7 +222,7 @@ impl PendingJwt {
         Ok(Self(stored.jwt))
     }
 
-    fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<ReceivedJwt, Error> {
+    fn read(&mut self, callback: &Callback, now: Moment) -> Result<ReceivedJwt, Error> {
         const ADVICE: &str = "check the response parameter and the response mode in the JWT app's settings";
         let Fields { state, bound_by, parameter } = &mut self.0;
         let nonce = match bound_by {
@@ -237,8 +248,8 @@ impl Sealed for PendingJwt {}
 impl Pending for PendingJwt {
     type Output = ReceivedJwt;
 
-    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<ReceivedJwt, Error> {
-        self.read(callback, now).map_err(|error| error.of(NAME))
+    fn accept(&mut self, callback: &Callback, now: impl Into<Moment>) -> Result<ReceivedJwt, Error> {
+        self.read(callback, now.into()).map_err(|error| error.of(NAME))
     }
 }
 

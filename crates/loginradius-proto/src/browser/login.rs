@@ -1,7 +1,7 @@
 use std::fmt;
-use std::time::SystemTime;
 
 use super::callback::Callback;
+use super::moment::Moment;
 use super::random::RandomBytes;
 use crate::app::App;
 use crate::error::Error;
@@ -21,13 +21,19 @@ pub trait BrowserRequest: Sealed {
 
     /// Makes the URL to open, and the pending login to keep until the callback comes.
     ///
-    /// `random` is for this login only. `now` is the present moment, from which the login is valid for 10 minutes.
+    /// `random` is for this login only. `now` is the present moment, from which the login is valid for 10 minutes: a
+    /// `SystemTime`, or a [`Now`](crate::session::Now) with both clocks ([`Moment`] says why).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing or cannot be
     /// used. The message names it and says what to change.
-    fn begin(&self, app: &App, random: &RandomBytes, now: SystemTime) -> Result<BrowserLogin<Self::Pending>, Error>;
+    fn begin(
+        &self,
+        app: &App,
+        random: &RandomBytes,
+        now: impl Into<Moment>,
+    ) -> Result<BrowserLogin<Self::Pending>, Error>;
 }
 
 /// A login that waits for its callback: [`PendingLogin`](super::PendingLogin), [`PendingJwt`](super::PendingJwt).
@@ -38,7 +44,7 @@ pub trait Pending: Sealed {
     /// Accepts the callback of this login, which consumes the login, and refuses any other, which changes nothing: else any
     /// web page could end a login.
     ///
-    /// `now` is the present moment, for the 10 minutes that a login is valid.
+    /// `now` is the present moment, for the 10 minutes that a login is valid ([`Moment`]).
     ///
     /// # Errors
     ///
@@ -54,7 +60,7 @@ pub trait Pending: Sealed {
     /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the callback has a parameter twice, lacks what
     ///   was requested, or is of another issuer.
     #[doc(alias("state", "csrf", "verify", "validate"))]
-    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Self::Output, Error>;
+    fn accept(&mut self, callback: &Callback, now: impl Into<Moment>) -> Result<Self::Output, Error>;
 }
 
 /// The beginning of a login through a browser: where to send the browser, and what to keep.

@@ -44,13 +44,14 @@
 //! [RFC 8252, section 7.3]: https://www.rfc-editor.org/rfc/rfc8252#section-7.3
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::callback::Callback;
 use super::login::Pending;
 pub use super::loopback_host::Host;
+use super::moment::Moment;
 use super::navigation::allows_navigation;
 use crate::error::{Error, ErrorKind};
 use crate::secret_buffer::SecretBuffer;
@@ -256,7 +257,7 @@ impl Request {
     ///
     /// Any other request gets a response as well, and changes nothing.
     #[doc(alias = "reply")]
-    pub fn respond<P: Pending>(self, pending: &mut P, now: SystemTime) -> Reply<P::Output> {
+    pub fn respond<P: Pending>(self, pending: &mut P, now: impl Into<Moment>) -> Reply<P::Output> {
         let callback = match self.0 {
             RequestKind::Callback(callback) => callback,
             RequestKind::Rejected(rejection) => return Reply { bytes: rejection.page(), result: None },

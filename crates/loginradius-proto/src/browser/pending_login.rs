@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::callback::Callback;
 use super::login::{Pending, Sealed};
+use super::moment::Moment;
 use super::pending_state::PendingState;
 use super::random::{equal_in_constant_time, is_random_value};
+use super::redirect_uri::{self, RESPONSE_PARAMS};
 use super::response_type::ResponseType;
 use crate::api::Api;
 use crate::app::App;
@@ -161,13 +163,19 @@ impl PendingLogin {
             return Err(unreadable("is of another version of this crate"));
         }
         let response_type = stored.response_type.parse().map_err(|_| unreadable("cannot be read"))?;
-        if !is_random_value(stored.awaiting.secret()) || !is_random_value(&stored.expected.code_verifier) {
+        let Expected { code_verifier, redirect_uri, nonce, issuer, issuer_required, .. } = &stored.expected;
+        let randoms = [stored.awaiting.secret(), code_verifier].into_iter().chain(nonce.as_deref());
+        // As at its beginning: errors print the issuer, and a required one that is missing would not be checked.
+        if !randoms.into_iter().all(is_random_value)
+            || redirect_uri::check("redirect_uri", redirect_uri, &RESPONSE_PARAMS).is_err()
+            || issuer.as_deref().map_or(*issuer_required, |issuer| !is_issuer(issuer))
+        {
             return Err(unreadable("was changed"));
         }
         Ok(Self { state: stored.awaiting, response_type, expected: stored.expected })
     }
 
-    fn read(&mut self, callback: &Callback, now: SystemTime) -> Result<Authorized, Error> {
+    fn read(&mut self, callback: &Callback, now: Moment) -> Result<Authorized, Error> {
         // A callback with two states has none.
         self.state.consume(callback.state(), now)?;
         self.check_issuer(callback)?;
@@ -216,8 +224,8 @@ impl Sealed for PendingLogin {}
 impl Pending for PendingLogin {
     type Output = Authorized;
 
-    fn accept(&mut self, callback: &Callback, now: SystemTime) -> Result<Authorized, Error> {
-        self.read(callback, now).map_err(|error| error.of(Self::NAME))
+    fn accept(&mut self, callback: &Callback, now: impl Into<Moment>) -> Result<Authorized, Error> {
+        self.read(callback, now.into()).map_err(|error| error.of(Self::NAME))
     }
 }
 
@@ -226,6 +234,11 @@ impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingLogin").field("response_type", &self.response_type).finish_non_exhaustive()
     }
+}
+
+/// Returns whether an issuer can be expected. It is a URL (RFC 9207, section 2), and errors print it.
+pub(super) fn is_issuer(issuer: &str) -> bool {
+    !issuer.is_empty() && !issuer.contains(' ') && is_line(issuer)
 }
 
 /// Parameters of a callback that are no secrets.

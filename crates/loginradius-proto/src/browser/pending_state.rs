@@ -1,7 +1,8 @@
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::moment::Moment;
 use super::random::equal_in_constant_time;
 use crate::error::{Error, ErrorKind};
 use crate::secret_text::SecretText;
@@ -16,11 +17,14 @@ pub(super) struct PendingState {
     secret: SecretText,
     began_at_unix_ms: u64,
     consumed: bool,
+    /// By the monotonic clock of this process, as long as the login has not been stored.
+    #[serde(skip)]
+    began: Option<Instant>,
 }
 
 impl PendingState {
-    pub(super) fn new(secret: SecretText, now: SystemTime) -> Self {
-        Self { secret, began_at_unix_ms: unix_millis(now), consumed: false }
+    pub(super) fn new(secret: SecretText, now: Moment) -> Self {
+        Self { secret, began_at_unix_ms: unix_millis(now.wall), consumed: false, began: now.monotonic }
     }
 
     pub(super) fn secret(&self) -> &str {
@@ -33,7 +37,7 @@ impl PendingState {
     }
 
     /// Consumes the login if the callback has its secret.
-    pub(super) fn consume(&mut self, secret: Option<&str>, now: SystemTime) -> Result<(), Error> {
+    pub(super) fn consume(&mut self, secret: Option<&str>, now: Moment) -> Result<(), Error> {
         if !secret.is_some_and(|secret| equal_in_constant_time(&self.secret, secret)) {
             return Err(Error::new(
                 ErrorKind::StateMismatch,
@@ -46,14 +50,24 @@ impl PendingState {
                 "a callback of this login was already used: begin a new login",
             ));
         }
-        // In either direction: the clock may have been set back since.
-        if unix_millis(now).abs_diff(self.began_at_unix_ms) >= LIFETIME.as_millis() as u64 {
+        if self.age(now) >= LIFETIME {
             return Err(Error::new(
                 ErrorKind::Expired,
                 "the callback came more than 10 minutes after the login began: begin a new login",
             ));
         }
         Ok(())
+    }
+}
+
+impl PendingState {
+    /// Returns the time since the login began. By the wall clock it counts in either direction, as that may have been set
+    /// back since.
+    fn age(&self, now: Moment) -> Duration {
+        match (self.began, now.monotonic) {
+            (Some(began), Some(now)) => now.saturating_duration_since(began),
+            _ => Duration::from_millis(unix_millis(now.wall).abs_diff(self.began_at_unix_ms)),
+        }
     }
 }
 

@@ -4,6 +4,10 @@ use super::callback::Callback;
 use crate::error::Error;
 use crate::service::check_authority;
 
+/// Parameters of a callback. A redirect URI that has one of them would make every callback ambiguous.
+pub(super) const RESPONSE_PARAMS: [&str; 8] =
+    ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"];
+
 /// Checks the redirect URI, which errors call `name`.
 ///
 /// It has to be absolute and without a fragment (RFC 6749, section 3.1.2), and must not send the code over a network in the

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use loginradius_proto::browser::{BrowserRequest, Callback, Pending, ResponseType};
-use loginradius_proto::{Dialect, ErrorKind};
+use loginradius_proto::browser::{BrowserRequest, Callback, JwtRedirect, Pending, PendingLogin, ResponseType};
+use loginradius_proto::session::Now;
+use loginradius_proto::{App, Dialect, ErrorKind};
 use loginradius_testing::speaking;
 
 use crate::fixtures::*;
@@ -157,6 +158,51 @@ fn a_clock_that_is_set_back_gives_no_more_than_ten_minutes() {
     for early in [10 * MINUTE, 60 * MINUTE, Duration::from_secs(1_700_000_000), Duration::from_secs(1_700_000_001)] {
         assert_eq!(accept_at(start() - early), Err(ErrorKind::Expired), "{early:?}");
     }
+}
+
+/// As when the network time arrives, or the user corrects the clock, while the browser is open.
+#[test]
+fn a_clock_that_is_set_does_not_matter_in_one_process() {
+    let (began, hour) = (Now::new(loginradius_testing::start(), start()), 60 * MINUTE);
+    let walls =
+        [start(), start() - hour, start() + hour, start() + 10 * MINUTE, start() - 24 * hour, SystemTime::UNIX_EPOCH];
+    let begin = |api: &App| request().begin(api, &random(0), began).unwrap().pending;
+    let [state, _, nonce] = made_of(0);
+    let right = query(&format!("code=x&state={state}"));
+    for wall in walls {
+        for (elapsed, expected) in [
+            (Duration::ZERO, Ok(())),
+            (MINUTE, Ok(())),
+            (10 * MINUTE - Duration::from_nanos(1), Ok(())),
+            (10 * MINUTE, Err(ErrorKind::Expired)),
+            (hour, Err(ErrorKind::Expired)),
+        ] {
+            let now = Now::new(began.monotonic + elapsed, wall);
+            for api in both_apis() {
+                let accepted = begin(&api).accept(&right, now).map(drop).map_err(|error| error.kind());
+                assert_eq!(accepted, expected, "{elapsed:?} {wall:?}");
+                let jwt = jwt_with(&format!(r#"{{"nonce":"{nonce}"}}"#));
+                let mut pending = JwtRedirect::new(ADDRESS, "token").begin(&api, &random(0), began).unwrap().pending;
+                let callback = query(&format!("token={jwt}&state={state}"));
+                let accepted = pending.accept(&callback, now).map(drop).map_err(|error| error.kind());
+                assert_eq!(accepted, expected, "{elapsed:?} {wall:?}");
+            }
+        }
+        // An instant before the beginning, which some machines have shown, is the beginning.
+        let early = Now::new(began.monotonic - MINUTE, wall);
+        assert!(begin(&classic()).accept(&right, early).is_ok());
+        // Of another process, or of a program that has told one clock alone, only the wall clock counts.
+        let now = Now::new(began.monotonic + MINUTE, wall);
+        let in_time = wall == start();
+        let mut stored = PendingLogin::from_json(&begin(&classic()).to_json()).unwrap();
+        assert_eq!(stored.accept(&right, now).is_ok(), in_time, "{wall:?}");
+        assert_eq!(begin(&classic()).accept(&right, wall).is_ok(), in_time, "{wall:?}");
+        assert_eq!(waiting(&request()).0.accept(&right, now).is_ok(), in_time, "{wall:?}");
+    }
+    // It is stored with the wall clock, as ever.
+    let (by_wall, _) = waiting(&request());
+    assert_eq!(begin(&classic()).to_json(), by_wall.to_json());
+    assert_eq!(begin(&classic()).expires_at(), start() + 10 * MINUTE);
 }
 
 #[test]
@@ -363,6 +409,15 @@ fn the_issuer_is_checked_if_one_is_expected() {
             "https://honest.example/",
             "HTTPS://honest.example",
             "https://honest.example%00",
+            "https://honest.example%0A",
+            "https://honest.example%0D%0Aset-cookie:a",
+            "%00https://honest.example",
+            "https://honest%1B.example",
+            "https://honest.example%7F",
+            "https://honest.example%C2%9B",
+            "https://honest.example%E2%80%AE",
+            "%EF%BB%BFhttps://honest.example",
+            "%00",
             "https://honest.exampl",
             "h",
             "x",
@@ -388,6 +443,27 @@ fn the_issuer_is_checked_if_one_is_expected() {
     // No issuer is expected.
     let (mut pending, state) = waiting(&request());
     accept(&mut pending, &format!("code=c&state={state}&iss=https://any.example")).unwrap();
+}
+
+/// Errors print the issuer that was expected.
+#[test]
+fn an_issuer_that_no_server_has_cannot_be_expected() {
+    let good = ["https://honest.example", "https://honest.example/a?b=c", "i"];
+    let bad = ["", " ", "https://honest example", "https://honest.example ", "https://honest\u{a0}.example"];
+    let controls = ["\0", "\t", "\n", "\r", "\u{1b}", "\u{7f}", "\u{9b}", "\u{202e}", "\u{200b}", "\u{feff}"];
+    let controls = controls.iter().flat_map(|c| [format!("{c}i"), format!("https://a{c}b.example"), format!("i{c}")]);
+    for required in [false, true] {
+        let begin = |issuer: &str| {
+            let request = if required { request().require_issuer(issuer) } else { request().issuer(issuer) };
+            request.begin(&classic(), &random(0), start())
+        };
+        good.iter().for_each(|issuer| drop(begin(issuer).unwrap()));
+        for issuer in bad.iter().map(|issuer| (*issuer).to_owned()).chain(controls.clone()) {
+            let error =
+                refused(begin(&issuer), ErrorKind::Configuration, "the expected issuer is empty, or has a space");
+            assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+        }
+    }
 }
 
 #[test]

@@ -189,6 +189,32 @@ fn a_tampered_login_is_refused_where_that_can_be_seen() {
             "cannot be read",
         );
     }
+    // What is checked at the beginning of a login is checked here, too.
+    for (path, values) in [
+        ("/expected/nonce", &["", "x", "not a nonce that was made here, though 43 letters"][..]),
+        ("/expected/issuer", &["", "https://a b.example", "https://honest.example\n", "\u{1b}[31m", "\u{202e}x"]),
+        (
+            "/expected/redirect_uri",
+            &[
+                "",
+                "http://evil.example/callback",
+                "https://user@evil.example/",
+                "javascript:alert(1)",
+                "https://app.example/#x",
+                "https://app.example/?state=x",
+                "https://app.example/\n",
+                "/callback",
+            ],
+        ),
+    ] {
+        for value in values {
+            let tampered = tampered(&json, path, Value::from(*value));
+            refused(PendingLogin::from_json(&tampered), ErrorKind::Configuration, "the stored login was changed");
+        }
+    }
+    // An issuer that is required and not known could not be checked.
+    let without = tampered(&json, "/expected/issuer", Value::Null);
+    refused(PendingLogin::from_json(&without), ErrorKind::Configuration, "the stored login was changed");
     for (path, value) in [
         ("/awaiting/consumed", Value::from("false")),
         ("/awaiting/consumed", Value::Null),
@@ -234,7 +260,7 @@ fn a_tampered_jwt_login_is_refused_where_that_can_be_seen() {
             let tampered = tampered(&json, "/jwt/awaiting/secret", Value::from(value));
             refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored login was changed");
         }
-        for value in ["", "state", "State", "error", "error_description"] {
+        for value in ["", "state", "State", "error", "error_description", "a\nb", "\u{1b}[31m"] {
             let tampered = tampered(&json, "/jwt/parameter", Value::from(value));
             refused(PendingJwt::from_json(&tampered), ErrorKind::Configuration, "the stored login was changed");
         }
