@@ -90,7 +90,9 @@ impl DeviceLogin {
         self.flow.pending(Instant::now(), SystemTime::now())
     }
 
-    /// Waits until the user has decided, for as long as the code is valid: [`DeviceGrant::expires_in`].
+    /// Waits until the user has decided, for as long as the code is valid: [`DeviceGrant::expires_in`]. It ends at most
+    /// 5 s after that, or four times as long as the server's slowest response took, but no more than the client's
+    /// timeout. A login that was resumed ends a minute later at most.
     ///
     /// # Errors
     ///

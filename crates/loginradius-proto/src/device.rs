@@ -34,8 +34,11 @@ use crate::wire::{encode, number};
 ///   without `Retry-After` also makes the interval 5 s longer.
 /// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of the
 ///   lifetime, so that a late decision is not missed.
+///   If the interval is longer than the lifetime, the one poll that fits is sent then.
 /// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for
-///   another poll.
+///   another poll. The last response is waited for until the end of the lifetime, and for at least 5 s, or four times as
+///   long as the slowest response took, if that is longer.
+/// - **When it ends**: so at most 5 s after the end of the lifetime, or those four times, and never more than the timeout.
 ///
 /// # Errors
 ///
@@ -111,12 +114,21 @@ pub struct DeviceFlow {
     last_failure: Option<Error>,
     /// The error of a poll whose lost response may have had the tokens in it.
     lost_response: Option<Error>,
-    /// Whether to poll even if the code has expired by this machine's clock: a resumed flow polls once, as clocks differ.
-    must_poll: bool,
+    owed: Owed,
     /// The program's own, by which the flow ends.
     deadline: Option<Instant>,
     progress: Option<DeviceProgress>,
     state: State,
+}
+
+/// The poll that there has to be, however long the interval is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Owed {
+    Nothing,
+    /// One while the code is valid: without it, a login that the user approves could not succeed.
+    BeforeTheEnd,
+    /// One even if the code has expired by this machine's clock: a resumed flow polls once, as clocks differ.
+    EvenAfterTheEnd,
 }
 
 #[derive(Debug)]
@@ -139,6 +151,10 @@ impl DeviceFlow {
     const MAX_BACKOFF: Duration = Duration::from_secs(60);
     /// The last poll is sent half an interval before the code expires, and at most this long before.
     const LAST_POLL_MARGIN: Duration = Duration::from_secs(5);
+    /// With less than this before the end, the first poll is not put off for the interval.
+    const LEAST_MARGIN: Duration = Duration::from_secs(1);
+    /// How long the last response may take at least.
+    const LAST_RESPONSE: Duration = Duration::from_secs(5);
 
     /// Makes the flow of a grant whose response arrived at `now`.
     ///
@@ -160,7 +176,7 @@ impl DeviceFlow {
             failures_in_a_row: 0,
             last_failure: None,
             lost_response: None,
-            must_poll: false,
+            owed: Owed::BeforeTheEnd,
             deadline: None,
             progress: None,
             state: State::Done(None),
@@ -173,7 +189,9 @@ impl DeviceFlow {
     /// [`pending`](Self::pending).
     ///
     /// `now` and `clock` are the present moment by the two clocks. The flow waits one interval and polls at least once,
-    /// even if the lifetime seems to be over by `clock`. Continue a stored flow once: two that poll with one code make
+    /// even if the lifetime seems to be over by `clock`. An interval of more than a minute is cut short if it does not fit
+    /// into the lifetime, so that the flow ends a minute after the lifetime at the latest, and then awaits one response.
+    /// Continue a stored flow once: two that poll with one code make
     /// LoginRadius respond `slow_down`, and only one of them gets the tokens.
     #[must_use]
     pub fn resume(app: &App, pending: &PendingDevice, now: Instant, clock: SystemTime, seed: Seed) -> Self {
@@ -185,7 +203,7 @@ impl DeviceFlow {
         // A clock that was set back must not make the server's wait longer either.
         let left = |time: SystemTime| time.duration_since(clock).unwrap_or_default().min(number::MAX_RETRY_AFTER);
         flow.not_before = pending.not_before.map(|time| after(now, left(time)));
-        flow.must_poll = true;
+        flow.owed = Owed::EvenAfterTheEnd;
         flow.plan_next_poll();
         flow
     }
@@ -251,7 +269,7 @@ impl DeviceFlow {
     /// Waits until the next poll is due.
     fn plan_next_poll(&mut self) {
         let interval = self.grant.interval;
-        let earliest = after(self.waiting_since, interval);
+        let earliest = self.earliest_poll();
         let not_before = self.not_before.unwrap_or(self.waiting_since);
         let next_poll = after(self.waiting_since, self.backoff).max(earliest).max(not_before);
 
@@ -265,31 +283,57 @@ impl DeviceFlow {
             // `Retry-After` asks for a poll after the code expires, which could not succeed: it is not respected.
             earliest.max(latest_poll)
         };
-        self.state = State::Waiting { until: if self.must_poll { at } else { at.min(self.expires_at) } };
+        let is_limited = self.owed != Owed::EvenAfterTheEnd;
+        self.state = State::Waiting { until: if is_limited { at.min(self.expires_at) } else { at } };
+    }
+
+    /// Returns the earliest instant at which the server expects a poll, or an earlier one for the poll that is owed.
+    fn earliest_poll(&self) -> Instant {
+        let interval = self.grant.interval;
+        let (earliest, latest) = (after(self.waiting_since, interval), self.latest_poll());
+        let margin = Self::LEAST_MARGIN.max(self.round_trip.saturating_mul(2).min(self.grant.expires_in / 2));
+        if earliest.checked_add(margin).is_some_and(|response| response <= self.expires_at) {
+            return earliest;
+        }
+        match self.owed {
+            Owed::Nothing => earliest,
+            Owed::BeforeTheEnd => latest.max(self.waiting_since),
+            // An earlier flow may have polled just now.
+            Owed::EvenAfterTheEnd if interval <= Self::MAX_BACKOFF => earliest,
+            Owed::EvenAfterTheEnd if latest > self.waiting_since => latest,
+            Owed::EvenAfterTheEnd => after(self.waiting_since, Self::MAX_BACKOFF),
+        }
     }
 
     /// Returns the latest instant at which a poll still reaches the server before the end of the lifetime.
     fn latest_poll(&self) -> Instant {
-        let margin = (self.grant.interval / 2).min(Self::LAST_POLL_MARGIN).max(self.round_trip.saturating_mul(2));
+        let half = self.grant.interval.min(self.grant.expires_in) / 2;
+        let margin = half.min(Self::LAST_POLL_MARGIN).max(self.round_trip.saturating_mul(2));
         self.expires_at.checked_sub(margin).unwrap_or(self.waiting_since)
     }
 
     /// Returns until when to wait for the response to a poll that is sent now.
     ///
     /// A server that never responds to one poll must not cost the login: the poll is given up early enough for
-    /// another one, unless that would leave too little time for a slow response.
+    /// another one, unless that would leave too little time for a slow response. The last one is not waited for much
+    /// longer than the code is valid.
     fn poll_deadline(&self, now: Instant) -> Instant {
         let interval = self.grant.interval;
-        let slow_response = interval.max(self.round_trip.saturating_mul(4));
+        let four_round_trips = self.round_trip.saturating_mul(4);
+        let slow_response = interval.max(four_round_trips);
         // The timeouts of sockets come late, on Linux by up to an eighth.
         let if_another_follows = self.latest_poll().saturating_duration_since(after(now, interval)) / 8 * 7;
-        let wait =
-            if if_another_follows >= slow_response { self.timeout.min(if_another_follows) } else { self.timeout };
-        earlier(after(now, wait), self.deadline)
+        let until_the_end = self.expires_at.saturating_duration_since(now);
+        let longest = if if_another_follows >= slow_response {
+            if_another_follows
+        } else {
+            until_the_end.max(Self::LAST_RESPONSE).max(four_round_trips)
+        };
+        earlier(after(now, self.timeout.min(longest)), self.deadline)
     }
 
     fn send(&mut self, now: Instant) -> Step<TokenSet> {
-        self.must_poll = false;
+        self.owed = Owed::Nothing;
         match request_of(&self.poll, &self.app) {
             Ok(request) => {
                 let deadline = self.poll_deadline(now);
@@ -428,7 +472,7 @@ impl Flow for DeviceFlow {
                 Step::Done(Err(error))
             }
             State::Waiting { until } if now < *until => Step::Wait(earlier(*until, self.deadline)),
-            State::Waiting { .. } if now >= self.expires_at && !self.must_poll => {
+            State::Waiting { .. } if now >= self.expires_at && self.owed != Owed::EvenAfterTheEnd => {
                 let error = self.expired_error();
                 self.state = State::Done(None);
                 Step::Done(Err(error))

@@ -217,17 +217,57 @@ fn an_interval_in_any_form_is_never_undercut() {
     }
 }
 
+/// The server would take no second poll, so that one is sent late, and never two.
 #[test]
-fn an_interval_longer_than_the_lifetime_means_no_poll() {
-    for member in [
-        r#""interval":600,"expires_in":600"#,
-        r#""interval":1e30,"expires_in":600"#,
-        r#""interval":18446744073709551615,"expires_in":600"#,
-        r#""interval":1e30,"expires_in":1e30"#,
+fn an_interval_longer_than_the_lifetime_leaves_one_poll_before_the_end() {
+    for (interval, lifetime, poll) in [
+        ("600", "600", s(595)),
+        ("599.5", "600", s(595)),
+        ("86400", "600", s(595)),
+        ("1e30", "600", s(595)),
+        ("18446744073709551615", "600", s(595)),
+        ("30", "4", s(2)),
+        ("1", "1", ms(500)),
+        ("12", "12", s(7)),
+        // These fit.
+        ("599", "600", s(599)),
+        ("11", "12", s(11)),
     ] {
-        let mut device = Device::with(member);
-        assert_eq!(device.error().kind(), ErrorKind::Expired, "{member}");
-        assert!(device.clock() >= s(600), "{member}");
+        let members = format!(r#""interval":{interval},"expires_in":{lifetime}"#);
+        let mut device = Device::with(&members);
+        assert_eq!(device.poll(), poll, "{members}");
+        device.responds(400, PENDING);
+        assert_eq!(device.error().kind(), ErrorKind::Expired, "{members}");
+        assert_eq!(device.clock().as_secs(), lifetime.parse::<u64>().unwrap(), "{members}");
+
+        let mut device = Device::with(&members);
+        device.poll();
+        device.responds(200, TOKENS);
+        assert!(device.end().is_ok(), "{members}");
+    }
+    let mut device = Device::with(r#""interval":1e30,"expires_in":1e30"#);
+    assert!(device.poll() > s(20 * 365 * 24 * 3600));
+}
+
+#[test]
+fn one_poll_before_the_end_allows_for_slow_responses() {
+    let grant = grant(r#""interval":600,"expires_in":60"#);
+    let flow = DeviceFlow::new(&app(), &grant, start(), Seed(42)).round_trip(s(8), start());
+    assert_eq!((Device { flow, now: start(), polls: 0 }).poll(), s(44));
+    // Slower than the lifetime: at once, and not never.
+    let flow = DeviceFlow::new(&app(), &grant, start(), Seed(42)).round_trip(s(100), start());
+    assert_eq!((Device { flow, now: start(), polls: 0 }).poll(), s(0));
+}
+
+/// An hour after the code has expired is too late for an answer that tells the user so.
+#[test]
+fn a_resumed_flow_waits_a_minute_past_the_end_at_most() {
+    for (interval, age, poll) in [(86_400, 0, s(595)), (86_400, 500, s(95)), (86_400, 700, s(60)), (61, 599, s(60))] {
+        let pending = Device::new(interval, 600).flow.pending(start(), now().wall);
+        let mut device = Device::resume(&pending, start(), now().wall + s(age));
+        assert_eq!(device.poll(), poll, "interval {interval} s, after {age} s");
+        device.responds(400, PENDING);
+        assert_eq!(device.error().kind(), ErrorKind::Expired);
     }
 }
 
@@ -1017,11 +1057,37 @@ fn a_poll_without_a_response_does_not_cost_a_short_lived_code() {
 }
 
 #[test]
-fn the_last_poll_may_take_its_time() {
+fn the_last_poll_is_given_up_soon_after_the_end() {
+    // The margin is 2.5 s, and a response may take 5 s.
     let mut device = Device::new(5, 12);
-    let Ok((_, options)) = device.next() else { panic!("no poll") };
-    let left = options.deadline - device.now;
-    assert_eq!(left, s(30), "no other poll can follow, so there is nothing to hurry for");
+    device.poll();
+    assert_eq!(device.clock(), ms(9_500));
+    assert_eq!(device.error().kind(), ErrorKind::Expired);
+    assert_eq!(device.clock(), ms(14_500), "not 30 s after the poll");
+
+    // Before the end there is time until then.
+    let mut device = Device::new(40, 60);
+    device.poll();
+    assert_eq!(device.clock(), s(55));
+    let Step::Wait(until) = device.flow.step(device.now) else { panic!("one poll is out") };
+    assert_eq!(until, start() + s(60));
+
+    // A server whose responses take longer gets four times as long, and never more than the timeout.
+    for (round_trip, wait) in [(2, 8), (7, 28), (8, 30), (100, 30)] {
+        let flow = DeviceFlow::new(&app(), &grant(r#""interval":50,"expires_in":60"#), start(), Seed(42));
+        let mut device = Device { flow: flow.round_trip(s(round_trip), start()), now: start(), polls: 0 };
+        device.poll();
+        let Step::Wait(until) = device.flow.step(device.now) else { panic!("one poll is out") };
+        let expected = (device.now + s(wait)).max((start() + s(60)).min(device.now + s(30)));
+        assert_eq!(until, expected, "{round_trip} s");
+    }
+
+    // Also of a resumed flow whose code has expired.
+    let pending = Device::new(10, 600).flow.pending(start(), now().wall);
+    let mut device = Device::resume(&pending, start(), now().wall + s(5_000));
+    assert_eq!(device.poll(), s(10));
+    assert_eq!(device.error().kind(), ErrorKind::Expired);
+    assert_eq!(device.clock(), s(15));
 }
 
 #[test]
