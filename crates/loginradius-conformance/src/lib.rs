@@ -20,6 +20,7 @@ mod deadlines;
 mod device_login;
 mod device_login_handle;
 mod dialects;
+mod durations;
 mod environment;
 mod faults;
 mod floods;
@@ -65,6 +66,8 @@ pub use device_login::cases as device_login_cases;
 pub use device_login_handle::cases as device_login_handle_cases;
 #[doc(hidden)]
 pub use dialects::cases as dialects_cases;
+#[doc(hidden)]
+pub use durations::cases as durations_cases;
 #[doc(hidden)]
 pub use environment::cases as environment_cases;
 #[doc(hidden)]
@@ -138,6 +141,9 @@ macro_rules! suite {
         }
         mod deadlines {
             $crate::deadlines!($adapter);
+        }
+        mod durations {
+            $crate::durations!($adapter);
         }
         mod device_login_handle {
             $crate::device_login_handle!($adapter);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use zeroize::{Zeroize, Zeroizing};
@@ -129,10 +129,11 @@ fn at_the_deadline(error: io::Error, timeout: NextTimeout) -> ureq::Error {
     if error.kind() == io::ErrorKind::TimedOut { ureq::Error::Timeout(timeout.reason) } else { ureq::Error::Io(error) }
 }
 
-/// Returns the instant at which that timeout ends. Every request has one, so it is never infinite.
+/// Returns the instant at which that timeout ends. Every request has one, but ureq's word for none is the longest time,
+/// which no instant can count to.
 pub(super) fn deadline(timeout: NextTimeout) -> Instant {
-    let now = Instant::now();
-    now.checked_add(*timeout.after).unwrap_or(now)
+    const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    Instant::now() + (*timeout.after).min(TEN_YEARS)
 }
 
 impl fmt::Debug for Connection {
