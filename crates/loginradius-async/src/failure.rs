@@ -52,6 +52,11 @@ fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<C
     if error.is_timeout() {
         return Some(ConnectFailure::TimedOut { address });
     }
+    let mut errors = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    // Too many open files (EMFILE and ENFILE).
+    if let Some(error) = errors.find(|error| cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))) {
+        return Some(ConnectFailure::OutOfResources { problem: format!("no socket could be opened: {error}") });
+    }
     let kinds = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     kinds.into_iter().find_map(|kind| match kind {
         ErrorKind::ConnectionRefused => Some(ConnectFailure::Refused { address: address.clone() }),

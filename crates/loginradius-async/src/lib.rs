@@ -39,7 +39,7 @@
 //! - goes through the proxy of [`ClientBuilder::proxy`] or of the environment ([`proxy`] has the rules), except to this
 //!   machine itself;
 //! - sends no cookie and keeps none, and is HTTP/1.1, whatever features of reqwest the program has turned on;
-//! - ends by a timeout, whatever the server sends ([`ClientBuilder::timeout`]);
+//! - ends by a timeout, whatever the server sends ([how long it takes](#how-long-it-takes));
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): reqwest's own retries are off;
 //! - goes over a new connection if it must not be sent twice;
 //! - fails if its response is longer than 1 MiB, or has more than 300 header lines.
@@ -51,6 +51,26 @@
 //! `loginradius-sessions` for each [`Sessions`], `loginradius-callback` for each receiver that waits, and
 //! `loginradius-timer` for all. They end with the last client, session and wait. Paused tokio clocks have no effect on
 //! them.
+//!
+//! # How long it takes
+//!
+//! Nothing waits without an end, whatever the server does. These are the longest times by default:
+//!
+//! | call | at most | changed by |
+//! | --- | --- | --- |
+//! | [`Client::call`], [`Client::begin_device_login`], [`Client::complete_browser_login`] | 30 s, all attempts together | [`ClientBuilder::timeout`] or [`Retry::max_time`], whichever is longer; [`Client::within`] |
+//! | [`Client::send`] | 30 s | [`ClientBuilder::timeout`], [`SendOptions::deadline`] |
+//! | [`Client::run`] | as long as the flow says | the flow's deadline |
+//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s; four times as long as the slowest response took, if that is longer, and no more than the timeout | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more | [`DeviceLogin::within`] |
+//! | [`Client::device_login`] | the sum of both | [`Client::within`] |
+//! | [`LoopbackReceiver::receive`] | 10 minutes, and 6 s to show the browser its page | [`LoopbackReceiver::timeout`] |
+//! | [`Client::browser_login`] | that, and 30 s to exchange the code | both of these; [`Client::within`] |
+//! | an operation of a [`Session`] | six minutes, and the store's own time | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
+//! | [`Sessions::flush`] | that, for each session in use | |
+//!
+//! A server that sends without end can make a request up to two seconds late. Your own callbacks and stores take what
+//! they take. The system's DNS lookup cannot be stopped: its thread is left to end by itself when the timeout is over.
 //!
 //! # Connections
 //!

@@ -39,10 +39,31 @@
 //! - goes through the proxy of [`ClientBuilder::proxy`] or of the environment ([`proxy`] has the rules), except to this
 //!   machine itself;
 //! - sends no cookie and keeps none, whatever features of ureq the program has turned on;
-//! - ends by a timeout ([`ClientBuilder::timeout`]);
+//! - ends by a timeout ([how long it takes](#how-long-it-takes));
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): ureq retries nothing by itself;
 //! - goes over a new connection if it must not be sent twice;
 //! - fails if its response is longer than 1 MiB, has more than 300 header lines, or takes more than 1.5 MiB on the wire.
+//!
+//! # How long it takes
+//!
+//! Nothing waits without an end, whatever the server does. These are the longest times by default:
+//!
+//! | call | at most | changed by |
+//! | --- | --- | --- |
+//! | [`Client::call`], [`Client::begin_device_login`], [`Client::complete_browser_login`] | 30 s, all attempts together | [`ClientBuilder::timeout`] or [`Retry::max_time`], whichever is longer; [`Client::within`] |
+//! | [`Client::send`] | 30 s | [`ClientBuilder::timeout`], [`SendOptions::deadline`] |
+//! | [`Client::run`] | as long as the flow says | the flow's deadline |
+//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s; four times as long as the slowest response took, if that is longer, and no more than the timeout | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more | [`DeviceLogin::within`] |
+//! | [`Client::device_login`] | the sum of both | [`Client::within`] |
+//! | [`LoopbackReceiver::receive`] | 10 minutes, and 6 s to show the browser its page | [`LoopbackReceiver::timeout`] |
+//! | [`Client::browser_login`] | that, and 30 s to exchange the code | both of these; [`Client::within`] |
+//! | an operation of a [`Session`] | six minutes, and the store's own time | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
+//! | [`Sessions::flush`] | that, for each session in use | |
+//! | [`Canceller::cancel`] | the wait ends after the poll that is being sent, or within 20 ms | [`ClientBuilder::timeout`] |
+//!
+//! On Linux, the timeout of a socket comes up to an eighth late. Your own callbacks and stores take what they take. The
+//! system's DNS lookup cannot be stopped: its thread, `dns-lookup`, is left to end by itself when the timeout is over.
 //!
 //! # Certificates and cryptography
 //!

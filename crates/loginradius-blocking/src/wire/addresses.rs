@@ -45,8 +45,9 @@ impl Peer<'_> {
             let _ = sender.send(name.to_socket_addrs().map(Vec::from_iter));
         };
         let timed_out = || ConnectFailure::TimedOut { address: format!("the DNS lookup of {}", self.host) };
-        if thread::Builder::new().name("dns-lookup".to_owned()).spawn(resolve).is_err() {
-            return Err(timed_out());
+        if let Err(error) = thread::Builder::new().name("dns-lookup".to_owned()).spawn(resolve) {
+            let problem = format!("a thread could not be started for the DNS lookup of {}: {error}", self.host);
+            return Err(ConnectFailure::OutOfResources { problem });
         }
         match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Ok(addresses)) if !addresses.is_empty() => Ok(by_turns(addresses)),
@@ -67,6 +68,9 @@ impl Peer<'_> {
             Some(address) if self.bare_host() != address.ip().to_string() => format!("{self} ({})", address.ip()),
             _ => self.to_string(),
         };
+        if is_out_of_files(error) {
+            return ConnectFailure::OutOfResources { problem: format!("no socket could be opened: {error}") };
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => ConnectFailure::Refused { address },
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => ConnectFailure::TimedOut { address },
@@ -83,6 +87,11 @@ impl std::fmt::Display for Peer<'_> {
             write!(f, "{}:{}", self.host, self.port)
         }
     }
+}
+
+/// Returns whether this process or this machine has too many open files (EMFILE and ENFILE).
+fn is_out_of_files(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// Alternates addresses of IPv6 and IPv4, and otherwise keeps the system's order (RFC 8305, section 4).
@@ -143,7 +152,14 @@ fn race(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
             };
             match thread::Builder::new().name("connect".to_owned()).spawn(attempt) {
                 Ok(_) => under_way += 1,
-                Err(error) => last_error = error,
+                // Without another thread, one address after the other.
+                Err(_) => match connect(address, deadline.min(Instant::now() + HEAD_START)) {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => {
+                        last_error = error;
+                        continue;
+                    }
+                },
             }
         } else if under_way == 0 {
             return Err(last_error);
