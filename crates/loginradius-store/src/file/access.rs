@@ -37,11 +37,11 @@ mod unix {
         pub(in crate::file) fn check_folder(self, path: &Path, found: &Metadata) -> Result<(), Error> {
             let mode = found.mode();
             match self {
-                Self::Owner if found.uid() != me() => Err(another_owner(path, found)),
-                Self::Owner if mode & 0o022 != 0 => Err(too_open(path, found, "700")),
-                Self::Group(_) if mode & 0o002 != 0 && found.uid() != me() => Err(another_owner(path, found)),
-                Self::Group(_) if mode & 0o002 != 0 => Err(too_open(path, found, "2770")),
-                Self::Group(_) if found.uid() != me() && mode & 0o070 != 0o070 => Err(another_owner(path, found)),
+                Self::Owner if found.uid() != me() => Err(another_owner(path, found, self)),
+                Self::Owner if mode & 0o022 != 0 => Err(too_open(path, found, "700", self)),
+                Self::Group(_) if mode & 0o002 != 0 && found.uid() != me() => Err(another_owner(path, found, self)),
+                Self::Group(_) if mode & 0o002 != 0 => Err(too_open(path, found, "2770", self)),
+                Self::Group(_) if found.uid() != me() && mode & 0o070 != 0o070 => Err(another_owner(path, found, self)),
                 Self::Group(_) if mode & 0o1000 != 0 => Err(Error::store_refused(format!(
                     "in `{}` only its owner may replace a file (sticky bit, mode {}): run `chmod -t {}`",
                     printable(path),
@@ -77,10 +77,10 @@ mod unix {
         pub(in crate::file) fn check_file(self, path: &Path, found: &Metadata) -> Result<(), Error> {
             let of_group = self == Self::Group(found.gid());
             if found.uid() != me() && !of_group {
-                return Err(another_owner(path, found));
+                return Err(another_owner(path, found, self));
             }
             let (forbidden, mode) = if of_group { (0o007, "660") } else { (0o077, "600") };
-            if found.mode() & forbidden == 0 { Ok(()) } else { Err(too_open(path, found, mode)) }
+            if found.mode() & forbidden == 0 { Ok(()) } else { Err(too_open(path, found, mode, self)) }
         }
 
         /// Gives the access to a file of this user, as far as its umask or another program has taken it away.
@@ -175,14 +175,18 @@ mod unix {
         accessat(CWD, path, rights, AtFlags::EACCESS) == Err(rustix::io::Errno::ACCESS)
     }
 
-    fn another_owner(path: &Path, found: &Metadata) -> Error {
+    fn another_owner(path: &Path, found: &Metadata, access: Access) -> Error {
+        let advice = match for_group(found, access) {
+            Some(advice) => format!("{advice}, else choose a folder of your own"),
+            None => take_over(path, found)
+                .unwrap_or_else(|| "run it as that user, or choose a folder of your own".to_owned()),
+        };
         Error::store_refused(format!(
-            "`{}` (mode {}) belongs to user {} and this program runs as user {}: {}",
+            "`{}` (mode {}) belongs to user {} and this program runs as user {}: {advice}",
             printable(path),
             octal(found),
             named(found.uid()),
             named(me()),
-            take_over(path, found).unwrap_or_else(|| "run it as that user, or choose a folder of your own".to_owned()),
         ))
     }
 
@@ -201,18 +205,22 @@ mod unix {
         ))
     }
 
-    fn too_open(path: &Path, found: &Metadata, mode: &str) -> Error {
-        let group = if found.mode() & 0o007 == 0 && mode.len() == 3 && !mode.ends_with("60") {
-            "if its group is meant to share it, open the store by `FileStore::open_for_group`, else "
-        } else {
-            ""
-        };
+    fn too_open(path: &Path, found: &Metadata, mode: &str, access: Access) -> Error {
+        let advice = for_group(found, access).map(|advice| format!("{advice}, else ")).unwrap_or_default();
         Error::store_refused(format!(
-            "`{}` can be accessed by other users (mode {}): {group}run `chmod {mode} {}`",
+            "`{}` can be accessed by other users (mode {}): {advice}run `chmod {mode} {}`",
             printable(path),
             octal(found),
             quoted(path),
         ))
+    }
+
+    /// Returns the advice for what only a group has access to, which may be on purpose.
+    fn for_group(found: &Metadata, access: Access) -> Option<&'static str> {
+        let rights = if found.is_dir() { (0o002, 0o020) } else { (0o007, 0o070) };
+        let of_group = found.mode() & rights.0 == 0 && found.mode() & rights.1 != 0;
+        (access == Access::Owner && of_group)
+            .then_some("if its group is meant to share it, open the store by `FileStore::open_for_group`")
     }
 
     fn me() -> u32 {
