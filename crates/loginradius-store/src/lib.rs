@@ -69,29 +69,29 @@
 //! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. `open` checks that a new file keeps its owner and mode. [`FileStore::open_for_group`] lets one group in, on purpose. |
 //! | No record is lost because it could not be read. | The bytes are kept as they are, and the session fails with [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged); the message says where they are. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
-//! **What passes is tried again**, each call for half a second at most, and what lasts is an error. A virus scanner, an indexer or a
-//! backup may refuse a rename or a removal for some milliseconds, because it has the file open; a signal or a file server
-//! may interrupt any call.
+//! **What passes is tried again**, each call for half a second at most, and what lasts is an error. A virus scanner, an
+//! indexer or a backup may refuse a rename or a removal for some milliseconds, because it has the file open; a signal
+//! or a file server may interrupt any call.
 //!
 //! **Some file systems can do less.** Where a file cannot have a second name (FAT, exFAT, Android, some policies of
-//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed meanwhile, the copy may be a
-//! part, and the record is still in its place. Where a folder cannot be flushed, because the system says that it cannot
-//! or may not do that, a save is done without, as on Windows. That is so on some file systems of networks and of other
-//! systems, where a loss of power may undo a save, but not tear it. A flush that fails for another reason, such as a
-//! broken disk, is an error, and the flush of a file is never left out.
+//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed meanwhile, the copy may be
+//! a part, and the record is still in its place. Where a folder cannot be flushed, because the system says that it
+//! cannot or may not do that, a save is done without, as on Windows. That is so on some file systems of networks and of
+//! other systems, where a loss of power may undo a save, but not tear it. A flush that fails for another reason, such
+//! as a broken disk, is an error, and the flush of a file is never left out.
 //!
 //! **A disk that is not mounted** is not taken for one without sessions. If its folder is missing,
 //! [`FileStore::open_existing`] does not create it, and an open store never does. If another file system is at the
 //! folder's place than when the store was opened, each use is an `ErrorKind::StoreRefused` until the first one is back,
-//! and nothing is created on the other one. A folder that is removed, and made again on the same file system, is as good
-//! as the first.
+//! and nothing is created on the other one. A folder that is removed, and made again on the same file system, is as
+//! good as the first.
 //!
-//! A save flushes twice, and makes the same system calls however many sessions there are. Only `open`, which removes what
-//! killed programs left, and a clear list the folder. A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an
-//! `ErrorKind::StoreRefused`.
+//! A save flushes twice, and makes the same system calls however many sessions there are. Only `open`, which removes
+//! what killed programs left, and a clear list the folder. A file larger than 16 MiB is no session: it is neither
+//! loaded nor replaced, and the error is an `ErrorKind::StoreRefused`.
 //!
-//! Every user who can list the folder sees the sessions' names. So do not name a session by a secret, such as the value of a
-//! cookie: name it by the user's id, or by a digest of the secret.
+//! Every user who can list the folder sees the sessions' names. So do not name a session by a secret, such as the value
+//! of a cookie: name it by the user's id, or by a digest of the secret.
 //!
 //! A save replaces the file of the record, so that on Unix a record of mode 0400 is replaced by one of mode 0600: to
 //! protect a record from its own user, protect the folder.
@@ -112,8 +112,8 @@
 //! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. `open` and a clear remove it, and so does the older program's next save or clear. |
 //! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it, `open` and a clear remove it; older programs leave it where it is. |
 //!
-//! Older programs refuse what is shared with a group. Nor do they know the second lock: with one of them, an update may be lost if the lock file is removed
-//! during a save.
+//! Older programs refuse what is shared with a group. Nor do they know the second lock: with one of them, an update may
+//! be lost if the lock file is removed during a save.
 //!
 //! # A store of your own
 //!

@@ -1,9 +1,15 @@
-//! Who may have access to a store's folder and files: owners and modes, where the system has them.
+//! Who may have access to a store's folder and files, by owners and modes.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use loginradius_proto::Error;
+use rustix::fs::{Access as Right, AtFlags, CWD, accessat};
+
+use super::mount;
+use super::text::{printable, quoted};
 
 /// Who may have access to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,270 +17,211 @@ pub(super) enum Access {
     /// The user of this program alone.
     Owner,
     /// The group of that number too, which is the folder's.
-    #[cfg(unix)]
     Group(u32),
 }
 
-#[cfg(unix)]
-mod unix {
-    use std::fs::{self, Permissions};
-    use std::io;
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
+impl Access {
+    /// Returns the access of the user alone, or of the folder's group too.
+    pub(super) fn new(group: bool, folder: &Metadata) -> Self {
+        if group { Self::Group(folder.gid()) } else { Self::Owner }
+    }
 
-    use rustix::fs::Access as Right;
-
-    use super::super::mount;
-    use super::super::private::{printable, quoted};
-    use super::*;
-
-    impl Access {
-        /// Returns the access of the user alone, or of the folder's group too.
-        pub(in crate::file) fn new(group: bool, folder: &Metadata) -> Self {
-            if group { Self::Group(folder.gid()) } else { Self::Owner }
-        }
-
-        /// Refuses a folder in which somebody else could exchange the files.
-        pub(in crate::file) fn check_folder(self, path: &Path, found: &Metadata) -> Result<(), Error> {
-            let mode = found.mode();
-            match self {
-                Self::Owner if found.uid() != me() => Err(another_owner(path, found, self)),
-                Self::Owner if mode & 0o022 != 0 => Err(too_open(path, found, "700", self)),
-                Self::Group(_) if mode & 0o002 != 0 && found.uid() != me() => Err(another_owner(path, found, self)),
-                Self::Group(_) if mode & 0o002 != 0 => Err(too_open(path, found, "2770", self)),
-                Self::Group(_) if found.uid() != me() && mode & 0o070 != 0o070 => Err(another_owner(path, found, self)),
-                Self::Group(_) if mode & 0o1000 != 0 => Err(Error::store_refused(format!(
-                    "in `{}` only its owner may replace a file (sticky bit, mode {}): run `chmod -t {}`",
-                    printable(path),
-                    octal(found),
-                    quoted(path),
-                ))),
-                Self::Owner | Self::Group(_) if lacks_rights(path, mode) => {
-                    Err(Error::store_refused(format!("cannot use the folder `{}`: {}", printable(path), denied(path))))
-                }
-                Self::Owner | Self::Group(_) => Ok(()),
+    /// Refuses a folder in which somebody else could exchange the files.
+    pub(super) fn check_folder(self, path: &Path, found: &Metadata) -> Result<(), Error> {
+        let mode = found.mode();
+        match self {
+            Self::Owner if found.uid() != me() => Err(another_owner(path, found, self)),
+            Self::Owner if mode & 0o022 != 0 => Err(too_open(path, found, "700", self)),
+            Self::Group(_) if mode & 0o002 != 0 && found.uid() != me() => Err(another_owner(path, found, self)),
+            Self::Group(_) if mode & 0o002 != 0 => Err(too_open(path, found, "2770", self)),
+            Self::Group(_) if found.uid() != me() && mode & 0o070 != 0o070 => Err(another_owner(path, found, self)),
+            Self::Group(_) if mode & 0o1000 != 0 => Err(Error::store_refused(format!(
+                "in `{}` only its owner may replace a file (sticky bit, mode {}): run `chmod -t {}`",
+                printable(path),
+                octal(found),
+                quoted(path),
+            ))),
+            Self::Owner | Self::Group(_) if lacks_rights(path, mode) => {
+                Err(Error::store_refused(format!("cannot use the folder `{}`: {}", printable(path), denied(path))))
             }
-        }
-
-        /// Refuses a file that was just created, and has another owner, group or mode than it should.
-        pub(in crate::file) fn check_new(self, folder: &Path, found: &Metadata) -> Result<(), Error> {
-            let mode = found.mode() & 0o777;
-            match self {
-                Self::Group(group) if found.uid() == me() && found.gid() != group => {
-                    Err(Error::store_refused(format!(
-                        "user {} cannot give the files in `{}` to the folder's group {group}: add the user to that group, or \
-                     give the folder another one",
-                        named(me()),
-                        printable(folder),
-                    )))
-                }
-                Self::Group(_) if found.uid() == me() && mode & 0o667 == 0o660 => Ok(()),
-                Self::Owner if found.uid() == me() && mode & 0o677 == 0o600 => Ok(()),
-                Self::Owner | Self::Group(_) => Err(keeps_no_modes(folder, found)),
-            }
-        }
-
-        /// Refuses a file to which anybody else has access.
-        pub(in crate::file) fn check_file(self, path: &Path, found: &Metadata) -> Result<(), Error> {
-            let of_group = self == Self::Group(found.gid());
-            if found.uid() != me() && !of_group {
-                return Err(another_owner(path, found, self));
-            }
-            let (forbidden, mode) = if of_group { (0o007, "660") } else { (0o077, "600") };
-            if found.mode() & forbidden == 0 { Ok(()) } else { Err(too_open(path, found, mode, self)) }
-        }
-
-        /// Gives the access to a file of this user, as far as its umask or another program has taken it away.
-        pub(in crate::file) fn grant(self, file: &File) {
-            let Some(found) = file.metadata().ok().filter(|found| found.uid() == me()) else { return };
-            let mut wanted = 0o600;
-            if let Self::Group(group) = self {
-                if found.gid() != group && fchown(file, None, Some(group)).is_err() {
-                    return;
-                }
-                wanted = 0o660;
-            }
-            let mode = found.mode() & 0o7777;
-            if mode & wanted != wanted {
-                // Where that has no effect, the modes are checked all the same.
-                let _ = file.set_permissions(Permissions::from_mode(mode | wanted));
-            }
+            Self::Owner | Self::Group(_) => Ok(()),
         }
     }
 
-    /// Creates a folder, with all of its mode whatever the umask.
-    pub(in crate::file) fn create_folder(path: &Path, group: bool) -> io::Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(path)?;
-        let found = fs::symlink_metadata(path)?;
-        // So that files made there by other members are of the same group.
-        let wanted = if group { 0o2770 } else { 0o700 };
-        let mode = found.mode() & 0o7777;
-        if mode & wanted != wanted && found.is_dir() && found.uid() == me() {
-            let _ = fs::set_permissions(path, Permissions::from_mode(mode | wanted));
-        }
-        Ok(())
-    }
-
-    /// Creates the error for a file system on which a new file, which is this, has another owner or mode than it should.
-    fn keeps_no_modes(folder: &Path, new: &Metadata) -> Error {
-        Error::store_refused(format!(
-            "{} does not keep owners and modes: a new file there belongs to user {} and has mode {}, as on a Windows \
-             drive in WSL, SMB, FAT, exFAT, or NFS with root_squash, so that its tokens would not be private to user {}: \
-             choose a folder on another file system, or mount this one for that user alone (`uid={3},umask=077`; WSL: \
-             `metadata`; SMB: `uid={3},file_mode=0600,dir_mode=0700`)",
-            mount::file_system(folder),
-            named(new.uid()),
-            octal(new),
-            me(),
-        ))
-    }
-
-    /// Says who denies the access to a path, and what to do.
-    pub(in crate::file) fn denied(path: &Path) -> String {
-        // A path of which nothing can be seen is in a folder that cannot be searched.
-        let seen = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?)));
-        let parent = path.parent().and_then(|folder| Some((folder, fs::metadata(folder).ok()?)));
-        for (place, found) in seen.into_iter().chain(parent) {
-            let all = Right::READ_OK | Right::WRITE_OK;
-            let all = if found.is_dir() { all | Right::EXEC_OK } else { all };
-            if found.is_symlink() || !is_denied(place, all) {
-                continue;
-            }
-            let advice = match found.uid() == me() {
-                true if found.is_dir() => format!(", by `chmod u+rwx {}`", quoted(place)),
-                true => format!(", by `chmod u+rw {}`", quoted(place)),
-                false => take_over(place, &found)
-                    .map_or(", or choose another folder".to_owned(), |advice| format!("; {advice}")),
-            };
-            return format!(
-                "permission denied, because `{}` belongs to user {} and has mode {}, and this program runs as user {}: \
-                 let this user read and write there{advice}",
-                printable(place),
-                named(found.uid()),
-                octal(&found),
+    /// Refuses a file that was just created, and has another owner, group or mode than it should.
+    pub(super) fn check_new(self, folder: &Path, found: &Metadata) -> Result<(), Error> {
+        let mode = found.mode() & 0o777;
+        match self {
+            Self::Group(group) if found.uid() == me() && found.gid() != group => Err(Error::store_refused(format!(
+                "user {} cannot give the files in `{}` to the folder's group {group}: add the user to that group, or \
+                 give the folder another one",
                 named(me()),
-            );
+                printable(folder),
+            ))),
+            Self::Group(_) if found.uid() == me() && mode & 0o667 == 0o660 => Ok(()),
+            Self::Owner if found.uid() == me() && mode & 0o677 == 0o600 => Ok(()),
+            Self::Owner | Self::Group(_) => Err(keeps_no_modes(folder, found)),
         }
-        format!(
-            "permission denied, although its mode permits it to user {}, so that a security policy (SELinux, AppArmor) or \
-             {} forbids it: let this user read and write there, or choose another folder",
-            named(me()),
-            mount::file_system(path),
-        )
     }
 
-    /// Returns whether this user may not create and list files in a folder.
-    ///
-    /// A policy may forbid to list it, which its mode does not: that can be done without.
-    fn lacks_rights(folder: &Path, mode: u32) -> bool {
-        is_denied(folder, Right::WRITE_OK | Right::EXEC_OK) || (mode & 0o400 == 0 && is_denied(folder, Right::READ_OK))
+    /// Refuses a file to which anybody else has access.
+    pub(super) fn check_file(self, path: &Path, found: &Metadata) -> Result<(), Error> {
+        let of_group = self == Self::Group(found.gid());
+        if found.uid() != me() && !of_group {
+            return Err(another_owner(path, found, self));
+        }
+        let (forbidden, mode) = if of_group { (0o007, "660") } else { (0o077, "600") };
+        if found.mode() & forbidden == 0 { Ok(()) } else { Err(too_open(path, found, mode, self)) }
     }
 
-    fn is_denied(path: &Path, rights: Right) -> bool {
-        use rustix::fs::{AtFlags, CWD, accessat};
-
-        accessat(CWD, path, rights, AtFlags::EACCESS) == Err(rustix::io::Errno::ACCESS)
+    /// Gives the access to a file of this user, as far as its umask or another program has taken it away.
+    pub(super) fn grant(self, file: &File) {
+        let Some(found) = file.metadata().ok().filter(|found| found.uid() == me()) else { return };
+        let mut wanted = 0o600;
+        if let Self::Group(group) = self {
+            if found.gid() != group && fchown(file, None, Some(group)).is_err() {
+                return;
+            }
+            wanted = 0o660;
+        }
+        let mode = found.mode() & 0o7777;
+        if mode & wanted != wanted {
+            // Where that has no effect, the modes are checked all the same.
+            let _ = file.set_permissions(Permissions::from_mode(mode | wanted));
+        }
     }
+}
 
-    fn another_owner(path: &Path, found: &Metadata, access: Access) -> Error {
-        let advice = match for_group(found, access) {
-            Some(advice) => format!("{advice}, else choose a folder of your own"),
-            None => take_over(path, found)
-                .unwrap_or_else(|| "run it as that user, or choose a folder of your own".to_owned()),
+/// Creates a folder, with all of its mode whatever the umask.
+pub(super) fn create_folder(path: &Path, group: bool) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)?;
+    let found = fs::symlink_metadata(path)?;
+    // So that files made there by other members are of the same group.
+    let wanted = if group { 0o2770 } else { 0o700 };
+    let mode = found.mode() & 0o7777;
+    if mode & wanted != wanted && found.is_dir() && found.uid() == me() {
+        let _ = fs::set_permissions(path, Permissions::from_mode(mode | wanted));
+    }
+    Ok(())
+}
+
+/// Creates the error for a file system on which a new file, which is this, has another owner or mode than it should.
+fn keeps_no_modes(folder: &Path, new: &Metadata) -> Error {
+    Error::store_refused(format!(
+        "{} does not keep owners and modes: a new file there belongs to user {} and has mode {}, as on a Windows \
+         drive in WSL, SMB, FAT, exFAT, or NFS with root_squash, so that its tokens would not be private to user {}: \
+         choose a folder on another file system, or mount this one for that user alone (`uid={3},umask=077`; WSL: \
+         `metadata`; SMB: `uid={3},file_mode=0600,dir_mode=0700`)",
+        mount::file_system(folder),
+        named(new.uid()),
+        octal(new),
+        me(),
+    ))
+}
+
+/// Says who denies the access to a path, and what to do.
+pub(super) fn denied(path: &Path) -> String {
+    // A path of which nothing can be seen is in a folder that cannot be searched.
+    let seen = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?)));
+    let parent = path.parent().and_then(|folder| Some((folder, fs::metadata(folder).ok()?)));
+    for (place, found) in seen.into_iter().chain(parent) {
+        let all = Right::READ_OK | Right::WRITE_OK;
+        let all = if found.is_dir() { all | Right::EXEC_OK } else { all };
+        if found.is_symlink() || !is_denied(place, all) {
+            continue;
+        }
+        let advice = match found.uid() == me() {
+            true if found.is_dir() => format!(", by `chmod u+rwx {}`", quoted(place)),
+            true => format!(", by `chmod u+rw {}`", quoted(place)),
+            false => {
+                take_over(place, &found).map_or(", or choose another folder".to_owned(), |advice| format!("; {advice}"))
+            }
         };
-        Error::store_refused(format!(
-            "`{}` (mode {}) belongs to user {} and this program runs as user {}: {advice}",
-            printable(path),
-            octal(found),
+        return format!(
+            "permission denied, because `{}` belongs to user {} and has mode {}, and this program runs as user {}: \
+             let this user read and write there{advice}",
+            printable(place),
             named(found.uid()),
+            octal(&found),
             named(me()),
-        ))
+        );
     }
-
-    /// Returns the advice for what an earlier run as root may have left in a folder of this user, and nowhere else.
-    fn take_over(path: &Path, found: &Metadata) -> Option<String> {
-        let parent = path.parent().filter(|parent| fs::metadata(parent).is_ok_and(|parent| parent.uid() == me()))?;
-        if found.uid() != 0 || me() == 0 {
-            return None;
-        }
-        // With one file of root's there are others.
-        let all = if found.is_dir() { path } else { parent };
-        Some(format!(
-            "if an earlier run by sudo left it, run `sudo chown -R {} {}`, else choose another folder",
-            me(),
-            quoted(all),
-        ))
-    }
-
-    fn too_open(path: &Path, found: &Metadata, mode: &str, access: Access) -> Error {
-        let advice = for_group(found, access).map(|advice| format!("{advice}, else ")).unwrap_or_default();
-        Error::store_refused(format!(
-            "`{}` can be accessed by other users (mode {}): {advice}run `chmod {mode} {}`",
-            printable(path),
-            octal(found),
-            quoted(path),
-        ))
-    }
-
-    /// Returns the advice for what only a group has access to, which may be on purpose.
-    fn for_group(found: &Metadata, access: Access) -> Option<&'static str> {
-        let rights = if found.is_dir() { (0o002, 0o020) } else { (0o007, 0o070) };
-        let of_group = found.mode() & rights.0 == 0 && found.mode() & rights.1 != 0;
-        (access == Access::Owner && of_group)
-            .then_some("if its group is meant to share it, open the store by `FileStore::open_for_group`")
-    }
-
-    fn me() -> u32 {
-        rustix::process::geteuid().as_raw()
-    }
-
-    fn named(user: u32) -> String {
-        if user == 0 { "0 (root)".to_owned() } else { user.to_string() }
-    }
-
-    fn octal(found: &Metadata) -> String {
-        format!("{:04o}", found.mode() & 0o7777)
-    }
+    format!(
+        "permission denied, although its mode permits it to user {}, so that a security policy (SELinux, AppArmor) or \
+         {} forbids it: let this user read and write there, or choose another folder",
+        named(me()),
+        mount::file_system(path),
+    )
 }
 
-#[cfg(unix)]
-pub(super) use unix::{create_folder, denied};
-
-// Windows has no modes: the folder decides who has access.
-#[cfg(not(unix))]
-mod other {
-    use std::fs;
-    use std::io;
-
-    use super::*;
-
-    impl Access {
-        pub(in crate::file) fn new(_group: bool, _folder: &Metadata) -> Self {
-            Self::Owner
-        }
-
-        pub(in crate::file) fn check_folder(self, _path: &Path, _found: &Metadata) -> Result<(), Error> {
-            Ok(())
-        }
-
-        pub(in crate::file) fn check_file(self, _path: &Path, _found: &Metadata) -> Result<(), Error> {
-            Ok(())
-        }
-
-        pub(in crate::file) fn check_new(self, _folder: &Path, _found: &Metadata) -> Result<(), Error> {
-            Ok(())
-        }
-
-        pub(in crate::file) fn grant(self, _file: &File) {}
-    }
-
-    pub(in crate::file) fn create_folder(path: &Path, _group: bool) -> io::Result<()> {
-        fs::create_dir(path)
-    }
-
-    pub(in crate::file) fn denied(_path: &Path) -> String {
-        "permission denied: let this user read and write there, or choose another folder".to_owned()
-    }
+/// Returns whether this user may not create and list files in a folder.
+///
+/// A policy may forbid to list it, which its mode does not: that can be done without.
+fn lacks_rights(folder: &Path, mode: u32) -> bool {
+    is_denied(folder, Right::WRITE_OK | Right::EXEC_OK) || (mode & 0o400 == 0 && is_denied(folder, Right::READ_OK))
 }
 
-#[cfg(not(unix))]
-pub(super) use other::{create_folder, denied};
+fn is_denied(path: &Path, rights: Right) -> bool {
+    accessat(CWD, path, rights, AtFlags::EACCESS) == Err(rustix::io::Errno::ACCESS)
+}
+
+fn another_owner(path: &Path, found: &Metadata, access: Access) -> Error {
+    let advice = match for_group(found, access) {
+        Some(advice) => format!("{advice}, else choose a folder of your own"),
+        None => {
+            take_over(path, found).unwrap_or_else(|| "run it as that user, or choose a folder of your own".to_owned())
+        }
+    };
+    Error::store_refused(format!(
+        "`{}` (mode {}) belongs to user {} and this program runs as user {}: {advice}",
+        printable(path),
+        octal(found),
+        named(found.uid()),
+        named(me()),
+    ))
+}
+
+/// Returns the advice for what an earlier run as root may have left in a folder of this user, and nowhere else.
+fn take_over(path: &Path, found: &Metadata) -> Option<String> {
+    let parent = path.parent().filter(|parent| fs::metadata(parent).is_ok_and(|parent| parent.uid() == me()))?;
+    if found.uid() != 0 || me() == 0 {
+        return None;
+    }
+    // With one file of root's there are others.
+    let all = if found.is_dir() { path } else { parent };
+    Some(format!(
+        "if an earlier run by sudo left it, run `sudo chown -R {} {}`, else choose another folder",
+        me(),
+        quoted(all),
+    ))
+}
+
+fn too_open(path: &Path, found: &Metadata, mode: &str, access: Access) -> Error {
+    let advice = for_group(found, access).map(|advice| format!("{advice}, else ")).unwrap_or_default();
+    Error::store_refused(format!(
+        "`{}` can be accessed by other users (mode {}): {advice}run `chmod {mode} {}`",
+        printable(path),
+        octal(found),
+        quoted(path),
+    ))
+}
+
+/// Returns the advice for what only a group has access to, which may be on purpose.
+fn for_group(found: &Metadata, access: Access) -> Option<&'static str> {
+    let rights = if found.is_dir() { (0o002, 0o020) } else { (0o007, 0o070) };
+    let of_group = found.mode() & rights.0 == 0 && found.mode() & rights.1 != 0;
+    (access == Access::Owner && of_group)
+        .then_some("if its group is meant to share it, open the store by `FileStore::open_for_group`")
+}
+
+fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn named(user: u32) -> String {
+    if user == 0 { "0 (root)".to_owned() } else { user.to_string() }
+}
+
+fn octal(found: &Metadata) -> String {
+    format!("{:04o}", found.mode() & 0o7777)
+}

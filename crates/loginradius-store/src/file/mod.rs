@@ -2,6 +2,8 @@ use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use loginradius_proto::Error;
 use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
@@ -10,10 +12,15 @@ use zeroize::Zeroizing;
 use self::access::Access;
 use self::disk::{Disk, System};
 use self::lock::{LockedFile, Locking};
-use self::private::{failed, open_to_read, printable};
+use self::private::{failed, open_to_read};
 use self::retry::retried;
+use self::text::printable;
 use crate::store::{SessionLock, SessionStore};
 
+#[cfg(unix)]
+mod access;
+#[cfg(not(unix))]
+#[path = "access_by_folder.rs"]
 mod access;
 mod disk;
 mod lock;
@@ -24,6 +31,7 @@ mod probe;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod text;
 #[cfg(feature = "tokio")]
 mod tokio;
 
@@ -75,8 +83,8 @@ impl FileStore {
     /// session by a secret, such as the value of a cookie. A folder that is created here has mode 0700, whatever the
     /// umask.
     ///
-    /// What killed programs have left in the folder is removed, and no other file. This blocks on the disk, also in async
-    /// code: call it once, at the start of the program.
+    /// What killed programs have left in the folder is removed, and no other file. This blocks on the disk, also in
+    /// async code: call it once, at the start of the program.
     ///
     /// # Errors
     ///
@@ -91,8 +99,8 @@ impl FileStore {
     /// Opens the store in a folder that is there, and never creates it.
     ///
     /// For a folder on a disk that may not be mounted, such as `/mnt/usb/my-program`: [`open`](Self::open) would create
-    /// it on the disk below, and every session would seem to be signed out. Take a folder *below* the place where the disk
-    /// is mounted, because that place is there without the disk too.
+    /// it on the disk below, and every session would seem to be signed out. Take a folder *below* the place where the
+    /// disk is mounted, because that place is there without the disk too.
     ///
     /// ```
     /// use loginradius_store::FileStore;
@@ -115,9 +123,9 @@ impl FileStore {
 
     /// Opens the store in a folder that the users of one group share, and creates it if it is missing.
     ///
-    /// For a volume of Kubernetes with an `fsGroup`, where each start of a pod gives folders mode 2770 and files mode
-    /// 0660, or belongs to root; and for a service whose processes run as several users. All programs that share a folder
-    /// have to open it in this way.
+    /// For a volume of Kubernetes with an `fsGroup`, which belongs to root, or in which each start of a pod gives
+    /// folders mode 2770 and files mode 0660; and for a service whose processes run as several users. All programs that
+    /// share a folder have to open it in this way.
     ///
     /// The group is the folder's. **Each of its members, and the folder's owner, can read the tokens.** So on Unix the
     /// checks are these:
@@ -155,15 +163,7 @@ impl FileStore {
         if opening.create {
             create_folder(&path, opening.group)?;
         }
-        let found = fs::metadata(&path).map_err(|error| failed("use the folder", &path, error))?;
-        if !found.is_dir() {
-            return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(&path))));
-        }
-        let access = Access::new(opening.group, &found);
-        if let Err(error) = access.check_folder(&path, &found) {
-            // Its modes may be made up by the file system.
-            return Err(probe::without_modes(&path, access).unwrap_or(error));
-        }
+        let access = check_folder(&path, opening.group)?;
         probe::sweep(&path, access);
         probe::probe(&path, locking, access)?;
         System.sync_folder(&path).map_err(|error| failed("write durably in", &path, error))?;
@@ -256,14 +256,34 @@ impl Folder {
     }
 }
 
+/// Checks who may write to the folder.
+fn check_folder(folder: &Path, group: bool) -> Result<Access, Error> {
+    let mut wait = Duration::from_millis(1);
+    loop {
+        let found = fs::metadata(folder).map_err(|error| failed("use the folder", folder, error))?;
+        if !found.is_dir() {
+            return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(folder))));
+        }
+        let access = Access::new(group, &found);
+        match access.check_folder(folder, &found) {
+            Ok(()) => return Ok(access),
+            // Another process may have created it, and be about to give it its mode.
+            Err(_) if wait < Duration::from_millis(100) => thread::sleep(wait),
+            // Its mode may be made up by the file system.
+            Err(error) => return Err(probe::without_modes(folder, access).unwrap_or(error)),
+        }
+        wait *= 3;
+    }
+}
+
 fn create_folder(folder: &Path, group: bool) -> Result<(), Error> {
     match retried(|| access::create_folder(folder, group)) {
         Ok(()) => Ok(()),
         // Also a folder of a read-only file system, or of a folder where this user may not write.
         Err(error) if error.kind() == ErrorKind::AlreadyExists || folder.exists() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::store_refused(format!(
-            "cannot create the folder `{}`, because its parent folder is not there: create that first, or mount the disk \
-             that it is on",
+            "cannot create the folder `{}`, because its parent folder is not there: create that first, or mount the \
+             disk that it is on",
             printable(folder),
         ))),
         Err(error) => Err(failed("create the folder", folder, error)),

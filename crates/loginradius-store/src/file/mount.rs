@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::private::printable;
+use super::text::printable;
 
 /// Returns where the file system of a folder is mounted, `None` if that cannot be seen.
 #[cfg(unix)]

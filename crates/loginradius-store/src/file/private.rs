@@ -10,6 +10,7 @@ use loginradius_proto::Error;
 use super::access::{Access, denied};
 use super::mount::file_system;
 use super::retry::retried;
+use super::text::printable;
 
 /// Opens a file to read it, if nobody else has access to it. Returns `None` if there is none.
 pub(super) fn open_to_read(path: &Path, access: Access) -> Result<Option<File>, Error> {
@@ -18,8 +19,8 @@ pub(super) fn open_to_read(path: &Path, access: Access) -> Result<Option<File>, 
     Ok(Some(file))
 }
 
-/// Opens a file to lock and write it, if nobody else has access to it. Returns `None` if there is none and none is to be
-/// created, or if it is removed meanwhile.
+/// Opens a file to lock and write it, if nobody else has access to it. Returns `None` if there is none and none is to
+/// be created, or if it is removed meanwhile.
 pub(super) fn open_to_lock(path: &Path, create: bool, access: Access) -> Result<Option<File>, Error> {
     let mut options = private_options();
     options.read(true).write(true).create(create).truncate(false);
@@ -138,32 +139,6 @@ fn is_link_loop(error: &io::Error) -> bool {
 #[cfg(not(unix))]
 fn is_link_loop(_error: &io::Error) -> bool {
     false
-}
-
-/// Makes a path fit for an error's line.
-pub(super) fn printable(path: &Path) -> String {
-    let printable =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
-    path.to_string_lossy().chars().map(printable).collect()
-}
-
-/// Makes a path an argument of a shell, on one line.
-#[cfg(unix)]
-pub(super) fn quoted(path: &Path) -> String {
-    use std::fmt::Write as _;
-    use std::os::unix::ffi::OsStrExt;
-
-    if let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) {
-        return format!("'{}'", text.replace('\'', r"'\''"));
-    }
-    path.as_os_str().as_bytes().iter().fold(String::from("$'"), |mut text, byte| {
-        let _ = match byte {
-            b'\'' | b'\\' => write!(text, "\\{}", char::from(*byte)),
-            b' '..=b'~' => write!(text, "{}", char::from(*byte)),
-            _ => write!(text, "\\x{byte:02x}"),
-        };
-        text
-    }) + "'"
 }
 
 /// Draws a number for the name of a file. It need not be secret: a name that is taken is noticed.

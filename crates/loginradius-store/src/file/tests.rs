@@ -1066,6 +1066,6 @@ fn commands_are_quoted_for_a_shell() {
         (b"/\xff", r"$'/\xff'"),
     ];
     for (path, expected) in rows {
-        assert_eq!(private::quoted(Path::new(OsStr::from_bytes(path))), expected);
+        assert_eq!(text::quoted(Path::new(OsStr::from_bytes(path))), expected);
     }
 }
