@@ -56,7 +56,7 @@ fn child_counts_up_twice() {
 #[test]
 fn a_store_is_made_for_its_user_whatever_the_umask() {
     let another = is_root().then(|| User::new(65534, 65534, None));
-    for umask in ["0177", "0777", "0277", "0477", "0677", "0077", "0022", "0000"] {
+    for umask in ["0177", "0777", "0277", "0477", "0022"] {
         let around = tempfile::tempdir().unwrap();
         let test = "file_systems::child_counts_up_twice";
         // Root could use a folder of any mode.
@@ -80,8 +80,8 @@ fn a_store_is_made_for_its_user_whatever_the_umask() {
         for file in ["session-default.json", "session-default.lock"] {
             assert_eq!(mode(&sessions.join(file)), 0o600, "{umask}: {file}");
         }
-        // As root, in the same run.
-        if another.is_some() {
+        // As root, too.
+        if another.is_some() && umask == "0177" {
             let around = tempfile::tempdir().unwrap();
             run(child_with_umask(umask, test, around.path()));
             assert_eq!(mode(&around.path().join("sessions")), 0o700, "{umask}");
@@ -256,7 +256,7 @@ fn a_group_shares_a_folder_with_files_that_stay_the_groups() {
                 continue;
             }
             let mut count = 0;
-            for umask in ["0022", "0177", "0777"] {
+            for umask in ["0022", "0777"] {
                 for user in &users {
                     let Some(command) = user.child("file_systems::child_counts_up_for_its_group", &folder) else {
                         return;
