@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
-use loginradius_proto::browser::loopback::{self, Connection, Host};
+use loginradius_proto::browser::loopback::{self, Connection, Host, Pages};
 use loginradius_proto::session::Now;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,6 +49,7 @@ pub struct LoopbackReceiver {
     path: String,
     redirect_uri: String,
     timeout: Duration,
+    pages: Pages,
 }
 
 impl LoopbackReceiver {
@@ -98,7 +99,13 @@ impl LoopbackReceiver {
             let port = listener.local_addr()?.port();
             Ok((listener, port))
         })?;
-        Ok(Self { listeners, path: path.to_owned(), redirect_uri, timeout: Duration::from_secs(600) })
+        Ok(Self {
+            listeners,
+            path: path.to_owned(),
+            redirect_uri,
+            timeout: Duration::from_secs(600),
+            pages: Pages::default(),
+        })
     }
 
     /// Returns the address of the callback, for the request that begins the login.
@@ -111,6 +118,27 @@ impl LoopbackReceiver {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the pages that the user sees when the browser comes back, after a success and after a failure: HTML of the
+    /// program's own, or a redirect. By default they are this crate's.
+    ///
+    /// ```no_run
+    /// use loginradius_async::LoopbackReceiver;
+    /// use loginradius_async::browser::loopback::{Page, Pages};
+    ///
+    /// # fn main() -> Result<(), loginradius_async::Error> {
+    /// let back = "<!doctype html><html lang=en><meta charset=utf-8><title>Acme</title><h1>Go back to Acme</h1>";
+    /// let pages = Pages::new(Page::html(back), Page::redirect("https://acme.example/help/sign-in")?);
+    /// let receiver = LoopbackReceiver::bind(8400, "/callback")?.pages(pages);
+    /// # let _ = receiver;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -136,11 +164,13 @@ impl LoopbackReceiver {
         })?;
         let (ask, mut asked) = mpsc::channel(1);
         let (open, closed) = std::sync::mpsc::channel();
+        let pages = self.pages.clone();
         let serving = thread.spawn(self.serve(deadline, ask, open));
         let _stop = StopServing { task: serving.abort_handle(), closed };
         let mut output = None;
         while let Some(Asked { request, answer }) = asked.recv().await {
-            let reply = request.respond(pending, Now::new(std::time::Instant::now(), SystemTime::now()));
+            let now = Now::new(std::time::Instant::now(), SystemTime::now());
+            let reply = request.respond_with(&pages, pending, now);
             let is_last = reply.result.is_some();
             output = reply.result;
             let _ = answer.send(Answer { bytes: reply.bytes, is_last });

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
-use loginradius_proto::browser::loopback::{self, Connection, Host};
+use loginradius_proto::browser::loopback::{self, Connection, Host, Pages};
 use loginradius_proto::session::Now;
 
 use crate::cancel::Canceller;
@@ -40,6 +40,7 @@ pub struct LoopbackReceiver {
     path: String,
     redirect_uri: String,
     timeout: Duration,
+    pages: Pages,
     canceller: Canceller,
 }
 
@@ -97,6 +98,7 @@ impl LoopbackReceiver {
             path: path.to_owned(),
             redirect_uri,
             timeout: Duration::from_secs(600),
+            pages: Pages::default(),
             canceller: Canceller::default(),
         })
     }
@@ -111,6 +113,27 @@ impl LoopbackReceiver {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets the pages that the user sees when the browser comes back, after a success and after a failure: HTML of the
+    /// program's own, or a redirect. By default they are this crate's.
+    ///
+    /// ```no_run
+    /// use loginradius_blocking::LoopbackReceiver;
+    /// use loginradius_blocking::browser::loopback::{Page, Pages};
+    ///
+    /// # fn main() -> Result<(), loginradius_blocking::Error> {
+    /// let back = "<!doctype html><html lang=en><meta charset=utf-8><title>Acme</title><h1>Go back to Acme</h1>";
+    /// let pages = Pages::new(Page::html(back), Page::redirect("https://acme.example/help/sign-in")?);
+    /// let receiver = LoopbackReceiver::bind(8400, "/callback")?.pages(pages);
+    /// # let _ = receiver;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
         self
     }
 
@@ -163,7 +186,7 @@ impl LoopbackReceiver {
                 Progress::Requested(_) if result.is_some() => false,
                 Progress::Closed => false,
                 Progress::Requested(request) => {
-                    let reply = request.respond(pending, Now::new(Instant::now(), SystemTime::now()));
+                    let reply = request.respond_with(&self.pages, pending, Now::new(Instant::now(), SystemTime::now()));
                     peer.respond(reply.bytes);
                     result = reply.result;
                     true

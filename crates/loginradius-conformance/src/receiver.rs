@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loginradius_proto::Error;
 use loginradius_proto::browser::Pending;
-use loginradius_proto::browser::loopback::Host;
+use loginradius_proto::browser::loopback::{Host, Pages};
 
 /// An adapter's `LoopbackReceiver`.
 pub trait Receiver: fmt::Debug + Send + Sized + 'static {
@@ -29,6 +29,10 @@ pub trait Receiver: fmt::Debug + Send + Sized + 'static {
     /// `timeout`.
     #[must_use]
     fn timeout(self, timeout: Duration) -> Self;
+
+    /// `pages`.
+    #[must_use]
+    fn pages(self, pages: Pages) -> Self;
 
     /// `receive`.
     ///

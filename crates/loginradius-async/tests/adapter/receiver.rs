@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loginradius_async::browser::loopback::Host;
+use loginradius_async::browser::loopback::{Host, Pages};
 use loginradius_async::browser::{Pending, loopback};
 use loginradius_async::{Error, LoopbackReceiver};
 use loginradius_conformance::Receiver;
@@ -29,6 +29,10 @@ impl Receiver for AsyncReceiver {
 
     fn timeout(self, timeout: Duration) -> Self {
         Self(self.0.timeout(timeout))
+    }
+
+    fn pages(self, pages: Pages) -> Self {
+        Self(self.0.pages(pages))
     }
 
     fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error> {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use loginradius_blocking::browser::Pending;
-use loginradius_blocking::browser::loopback::Host;
+use loginradius_blocking::browser::loopback::{Host, Pages};
 use loginradius_blocking::{Error, LoopbackReceiver};
 use loginradius_conformance::Receiver;
 
@@ -26,6 +26,10 @@ impl Receiver for BlockingReceiver {
 
     fn timeout(self, timeout: Duration) -> Self {
         Self(self.0.timeout(timeout))
+    }
+
+    fn pages(self, pages: Pages) -> Self {
+        Self(self.0.pages(pages))
     }
 
     fn receive<P: Pending>(self, pending: &mut P) -> Result<P::Output, Error> {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::ErrorKind;
-use loginradius_proto::browser::loopback::Host;
+use loginradius_proto::browser::loopback::{Host, Page, Pages};
 use loginradius_proto::browser::{AuthorizationRequest, ResponseType};
 
 use super::{
@@ -139,6 +139,22 @@ fn a_callback_may_come_before_the_wait<A: Adapter>() {
     let connection = waiting.browser.connection();
     connection.send(get(&waiting.browser.callback(TOKEN)));
     assert_signed_in(&waiting.succeeds_while(move |_| connection.page()));
+}
+
+/// A program may show pages of its own. What is no callback gets the receiver's.
+fn the_pages_of_a_program_replace_those_of_the_receiver<A: Adapter>() {
+    let pages = || Pages::new(Page::html("<h1>Acme</h1>"), Page::redirect("https://acme.example/help").unwrap());
+    let with_pages = |waiting: WaitingLogin<A>| WaitingLogin { receiver: waiting.receiver.pages(pages()), ..waiting };
+    let page = with_pages(WaitingLogin::new()).succeeds_while(|browser| {
+        assert_eq!(browser.visit("/callback?state=x").status, 400);
+        browser.visit(&browser.callback(TOKEN))
+    });
+    assert_eq!((page.status, page.body.as_str()), (200, "<h1>Acme</h1>"));
+    let received = with_pages(WaitingLogin::new())
+        .receive_while(|browser| browser.visit(&format!("/callback?error=access_denied&state={}", browser.state)));
+    assert_eq!(received.result.unwrap_err().kind(), ErrorKind::Denied);
+    let page = received.seen;
+    assert!(page.status == 303 && page.head.contains("Location: https://acme.example/help#\r\n"), "{page:?}");
 }
 
 fn an_error_in_the_callback_ends_the_wait<A: Adapter>() {
@@ -441,6 +457,7 @@ cases!(($) browser_receivers browser_receivers_cases {
     the_page_of_the_callback_is_not_stored,
     a_clock_that_is_set_does_not_end_the_wait,
     a_callback_may_come_before_the_wait,
+    the_pages_of_a_program_replace_those_of_the_receiver,
     an_error_in_the_callback_ends_the_wait,
     a_callback_with_another_state_does_not_end_the_wait,
     other_requests_get_an_error_response,

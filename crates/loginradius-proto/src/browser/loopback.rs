@@ -51,6 +51,8 @@ use zeroize::Zeroizing;
 use super::callback::Callback;
 use super::login::Pending;
 pub use super::loopback_host::Host;
+pub use super::loopback_page::{Page, Pages};
+use super::loopback_page::{Sign, built_in};
 use super::moment::Moment;
 use super::navigation::allows_navigation;
 use crate::error::{Error, ErrorKind};
@@ -112,7 +114,7 @@ enum RequestKind {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reply<T> {
-    /// A whole HTTP response with a page for the user. It shows nothing of the request.
+    /// A whole HTTP response with a page for the user. It has nothing of the request.
     ///
     /// Write it, close the writing half of the connection, and read until the browser closes the other half: a connection
     /// that is closed with bytes unread may be reset, and the browser then shows no page.
@@ -258,33 +260,37 @@ impl Request {
     /// Any other request gets a response as well, and changes nothing.
     #[doc(alias = "reply")]
     pub fn respond<P: Pending>(self, pending: &mut P, now: impl Into<Moment>) -> Reply<P::Output> {
+        self.respond_with(&Pages::default(), pending, now)
+    }
+
+    /// Does as [`respond`](Self::respond) does, with pages of the program's own.
+    pub fn respond_with<P: Pending>(self, pages: &Pages, pending: &mut P, now: impl Into<Moment>) -> Reply<P::Output> {
+        const CLOSE: &str = "You can close this page.";
         let callback = match self.0 {
             RequestKind::Callback(callback) => callback,
             RequestKind::Rejected(rejection) => return Reply { bytes: rejection.page(), result: None },
         };
         let result = pending.accept(&callback, now);
-        let (bytes, login_ended) = match &result {
-            Ok(_) => (
-                // Not "signed in": the code is not redeemed yet.
-                page(
-                    "200 OK",
-                    "Back to the program",
-                    "Return to the program, which completes the login. You can close this page.",
-                ),
+        let bytes = match &result {
+            // Not "signed in": the code is not redeemed yet.
+            Ok(_) => pages.response(
                 true,
+                "Back to the program",
+                &["Return to the program, which completes the login.", CLOSE],
             ),
             Err(error) => match error.kind() {
-                ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => (Rejection::Unrelated.page(), false),
-                ErrorKind::Denied => {
-                    (page("200 OK", "Not signed in", "The login was not allowed. You can close this page."), true)
+                ErrorKind::StateMismatch | ErrorKind::AlreadyCompleted => {
+                    return Reply { bytes: Rejection::Unrelated.page(), result: None };
                 }
-                _ => (
-                    page("200 OK", "Not signed in", "Return to the program, which says why. You can close this page."),
-                    true,
+                ErrorKind::Denied => pages.response(
+                    false,
+                    "Not signed in",
+                    &["The login was not allowed. To try again, return to the program.", CLOSE],
                 ),
+                _ => pages.response(false, "Not signed in", &["Return to the program, which says why.", CLOSE]),
             },
         };
-        Reply { bytes, result: login_ended.then_some(result) }
+        Reply { bytes, result: Some(result) }
     }
 }
 
@@ -327,21 +333,9 @@ impl Rejection {
     }
 }
 
-/// Makes a response with a page that has no scripts, no styles and nothing of the request.
+/// Makes the response to what is not the callback of the login.
 fn page(status: &str, title: &str, text: &str) -> Vec<u8> {
-    let body = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <h1>{title}</h1>\n<p>{text}</p>\n"
-    );
-    // The URL has a code, so that it must not be cached, nor be sent on as a referrer.
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\
-         Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n\
-         Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\r\n{body}",
-        body.len(),
-    )
-    .into_bytes()
+    built_in(status, Sign::None, title, &[text])
 }
 
 // The bytes have a code in them.

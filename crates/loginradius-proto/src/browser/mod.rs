@@ -86,6 +86,7 @@ mod jwt_redirect;
 mod login;
 pub mod loopback;
 mod loopback_host;
+mod loopback_page;
 mod moment;
 mod navigation;
 mod pending_login;

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use loginradius_proto::browser::loopback::{self, Connection, Reply, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use loginradius_proto::browser::loopback::{self, Connection, Page, Pages, Reply, Request};
 use loginradius_proto::browser::{Authorized, Callback, PendingLogin};
 use loginradius_proto::{ErrorKind, browser::ResponseType};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::fixtures::*;
 
@@ -51,9 +55,21 @@ pub(crate) fn checked_status(bytes: &[u8]) -> u16 {
     assert_eq!(header("cache-control"), Some("no-store"));
     assert_eq!(header("referrer-policy"), Some("no-referrer"));
     assert_eq!(header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(header("content-security-policy"), Some("default-src 'none'; frame-ancestors 'none'"));
-    assert!(body.starts_with("<!doctype html>"));
-    for active in ["<script", "<style", "<img", "<link", "<form", "<a ", "http:", "https:", "javascript:", "style="] {
+    // One style, which the policy allows by its hash.
+    let (_, style) = body.split_once("<style>").expect("a style");
+    let (style, rest) = style.split_once("</style>").unwrap();
+    let hash = STANDARD.encode(Sha256::digest(style));
+    let policy = format!(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'sha256-{hash}'"
+    );
+    assert_eq!(header("content-security-policy"), Some(policy.as_str()));
+    assert!(body.starts_with("<!doctype html>\n<html lang=\"en\">"));
+    assert!(!style.contains("url(") && !style.contains("@import") && !rest.contains("<style"), "{body}");
+    assert_eq!(
+        (body.matches("<h1>").count(), body.matches("<title>").count(), body.matches("<main>").count()),
+        (1, 1, 1)
+    );
+    for active in ["<script", "<img", "<link", "<form", "<a ", "http:", "https:", "javascript:", "style="] {
         assert!(!body.contains(active), "{active} in {body}");
     }
     status
@@ -77,6 +93,107 @@ fn the_callback_ends_the_waiting() {
     assert!(String::from_utf8_lossy(&reply.bytes).contains("<h1>Back to the program</h1>"));
     let [_, verifier, _] = made_of(0);
     assert_eq!(redeemed(reply.result.unwrap().unwrap()), Some(("c".to_owned(), verifier)));
+}
+
+/// Returns the status, the headers and the body of the response to a callback.
+fn shown(pages: &Pages, rest: &str) -> (String, Vec<String>, String) {
+    let (mut pending, state) = waiting(&request());
+    let request = whole(format!("GET /callback?{rest}&state={state} HTTP/1.1\r\n\r\n"));
+    let reply = request.respond_with(pages, &mut pending, start());
+    assert!(reply.result.is_some());
+    let text = String::from_utf8(reply.bytes).unwrap();
+    assert!(!text.contains("M4RK") && !text.contains(&state), "{text}");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines().map(str::to_owned);
+    (lines.next().unwrap(), lines.collect(), body.to_owned())
+}
+
+const SUCCESS: &str = "code=M4RK";
+const FAILURES: [&str; 4] =
+    ["error=access_denied&error_description=M4RK", "error=M4RK", "code=M4RK&code=M4RK", "nothing=M4RK"];
+
+#[test]
+fn a_page_of_the_program_replaces_ours() {
+    let html = "<!doctype html><style>h1{color:red}</style><h1>Zurück zu Acme</h1>";
+    let pages = Pages::new(Page::html(html), Page::html("<h1>Nein</h1>"));
+    for (rest, body) in [(SUCCESS, html)].into_iter().chain(FAILURES.map(|rest| (rest, "<h1>Nein</h1>"))) {
+        let (status, headers, shown) = shown(&pages, rest);
+        assert_eq!((status.as_str(), shown.as_str()), ("HTTP/1.1 200 OK", body));
+        for header in [
+            "Content-Type: text/html; charset=utf-8",
+            &format!("Content-Length: {}", body.len()),
+            "Cache-Control: no-store",
+            "Referrer-Policy: no-referrer",
+            "X-Content-Type-Options: nosniff",
+            "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ] {
+            assert!(headers.iter().any(|known| known == header), "{header}: {headers:?}");
+        }
+    }
+    // One alone can be replaced.
+    let pages = Pages::new(Page::default(), Page::html("<h1>Nein</h1>"));
+    assert!(shown(&pages, SUCCESS).2.contains("<h1>Back to the program</h1>"));
+    assert_eq!(shown(&pages, FAILURES[0]).2, "<h1>Nein</h1>");
+}
+
+#[test]
+fn a_redirect_takes_nothing_of_the_callback_along() {
+    for (url, location) in [
+        // Otherwise a browser would add the fragment of the callback.
+        ("https://acme.example/done", "https://acme.example/done#"),
+        ("https://acme.example/done?a=b#part", "https://acme.example/done?a=b#part"),
+        ("https://acme.example/?state=mine#", "https://acme.example/?state=mine#"),
+        ("http://127.0.0.1:9000/done", "http://127.0.0.1:9000/done#"),
+        ("com.example.app:/signed-in", "com.example.app:/signed-in#"),
+    ] {
+        let pages = Pages::new(Page::redirect(url).unwrap(), Page::redirect(url).unwrap());
+        for rest in FAILURES.into_iter().chain([SUCCESS]) {
+            let (status, headers, body) = shown(&pages, rest);
+            assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 303 See Other", ""));
+            for header in [
+                &format!("Location: {location}"),
+                "Content-Length: 0",
+                "Cache-Control: no-store",
+                "Referrer-Policy: no-referrer",
+            ] {
+                assert!(headers.iter().any(|known| known == header), "{header}: {headers:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_safe_addresses_can_be_redirected_to() {
+    for url in [
+        "",
+        "/done",
+        "acme.example/done",
+        "http://acme.example/done",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "https://user@acme.example/",
+        "https://acme.example/\r\nSet-Cookie: a=b",
+        "https://acme.example/#\r\nSet-Cookie:a=b",
+        "https://acme.example/a b",
+        "https://acme.example/#a#b",
+        "https://acme.example/ü",
+        "https://acme.example/#ü",
+    ] {
+        refused(Page::redirect(url), ErrorKind::Configuration, "the browser cannot be redirected to that page");
+    }
+}
+
+#[test]
+fn what_is_no_callback_gets_no_page_of_the_program() {
+    let pages = Pages::new(Page::html("ACME"), Page::html("ACME"));
+    let (mut pending, state) = waiting(&request());
+    for target in ["/favicon.ico", "/callback", "/callback?error=access_denied", "/callback?code=c&state=x"] {
+        let reply = whole(format!("GET {target} HTTP/1.1\r\n\r\n")).respond_with(&pages, &mut pending, start());
+        assert!(matches!(checked_status(&reply.bytes), 400 | 404) && reply.result.is_none(), "{target}");
+    }
+    still_waits_at_the_loopback(&mut pending, &state);
 }
 
 #[test]
