@@ -164,6 +164,9 @@ fn a_header_that_asks_for_something_else_is_refused() {
             ErrorKind::AlgorithmMismatch,
             &json!({"alg": alg, "typ": "JWT"}).to_string(),
         );
+        let (name, _, jwt) = table.rows.last().expect("a row");
+        let error = table.verifier.verify(jwt, now()).expect_err(name).to_string();
+        assert_eq!(error.contains("is not signed"), alg.eq_ignore_ascii_case("none"), "{name}: {error}");
     }
     table.header("no alg", ErrorKind::AlgorithmMismatch, r#"{"typ":"JWT"}"#);
     table.header("alg null", ErrorKind::InvalidHeader, r#"{"alg":null}"#);
@@ -188,6 +191,8 @@ fn a_header_that_asks_for_something_else_is_refused() {
         "",
         "JWT ",
         "application/application/JWT",
+        // As long as `application/`.
+        "applicationsJWT",
         "text/JWT",
     ] {
         table.header(&format!("typ {typ:?}"), ErrorKind::TypMismatch, &json!({"alg": "RS256", "typ": typ}).to_string());
@@ -629,6 +634,20 @@ fn a_set_takes_no_token_that_its_selected_key_did_not_sign() {
     assert_eq!(check(&Signer::other(Algorithm::Es256), r#"{"alg":"ES256"}"#), Err(ErrorKind::InvalidSignature));
 }
 
+/// Returns what the error says that the algorithm needs, and what it calls that key.
+fn key_of(algorithm: Algorithm) -> (&'static str, &'static str) {
+    match algorithm {
+        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => ("the app's secret, `Key::from_secret`", "a secret"),
+        Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => {
+            ("an RSA public key, `Key::from_pem`", "an RSA public key")
+        }
+        Algorithm::Es256 => ("a public key on the curve P-256, `Key::from_pem`", "a public key on the curve P-256"),
+        Algorithm::Es384 => ("a public key on the curve P-384, `Key::from_pem`", "a public key on the curve P-384"),
+        Algorithm::Es512 => ("a public key on the curve P-521, `Key::from_pem`", "a public key on the curve P-521"),
+        _ => panic!("an algorithm that the tests do not know"),
+    }
+}
+
 #[test]
 fn keys_that_do_not_go_with_the_algorithm_are_refused_before_any_token() {
     for pinned in ALGORITHMS {
@@ -641,7 +660,7 @@ fn keys_that_do_not_go_with_the_algorithm_are_refused_before_any_token() {
                 Err(error) => {
                     assert!(!goes, "{own}'s key with {pinned}: {error}");
                     assert_eq!(error.kind(), ErrorKind::InvalidKey);
-                    let needs = format!("{pinned} needs ");
+                    let needs = format!("{pinned} needs {}, and this is {}: ", key_of(pinned).0, key_of(own).1);
                     assert!(error.to_string().starts_with(&needs), "{own}'s key with {pinned}: {error}");
                 }
             }
@@ -667,6 +686,20 @@ fn a_verifier_needs_an_issuer_and_an_explicit_audience() {
         assert_eq!(refused(ISSUER, list), Some(ErrorKind::Configuration), "{audience:?}");
     }
     assert_eq!(refused(ISSUER, Audience::AnyOf(vec![])), Some(ErrorKind::Configuration));
+    // An error that repeats a setting must stay one line, wherever the character is.
+    for control in ('\0'..='\u{9f}').filter(|character| character.is_control()) {
+        for text in [
+            format!("{control}https://a.example/"),
+            format!("https://a{control}.example/"),
+            format!("https://a.example/{control}"),
+        ] {
+            assert_eq!(refused(&text, Audience::NotChecked), Some(ErrorKind::Configuration), "{text:?}");
+            let audiences = [Audience::Is(text.clone()), Audience::AnyOf(vec!["a".into(), text.clone()])];
+            for audience in audiences {
+                assert_eq!(refused(ISSUER, audience), Some(ErrorKind::Configuration), "{text:?}");
+            }
+        }
+    }
     let signer = Signer::of(Algorithm::Hs256);
     let error = signer.verifier().verify_with_nonce(&signer.good(), "", now()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);

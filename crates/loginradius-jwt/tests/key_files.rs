@@ -143,6 +143,7 @@ fn a_public_key_that_must_not_verify_is_refused() {
     };
     assert!(Key::from_pem(rsa(&n(256), &[1, 0, 1])).is_ok(), "the numbers before they are changed");
     assert!(Key::from_pem(rsa(&n(1024), &[3])).is_ok());
+    assert!(Key::from_pem(rsa(&n(256), &[1, 0, 0, 0, 1])).is_ok(), "the longest exponent, of 33 bits");
     refuses(rsa(&n(255), &[1, 0, 1]), &["2040 bits"]);
     refuses(rsa(&[&[0x7f], &n(256)[2..]].concat(), &[1, 0, 1]), &["2047 bits"]);
     refuses(rsa(&[&[1], &n(1024)[1..]].concat(), &[1, 0, 1]), &["8193 bits"]);
@@ -234,6 +235,16 @@ fn a_secret_that_may_be_public_is_refused() {
         add("JWK set", json!({"keys": [jwk]}).to_string().as_bytes());
         add("JWK after white space", format!("\n {jwk}").as_bytes());
         add("JWK in base64url", URL_SAFE_NO_PAD.encode(jwk.to_string()).as_bytes());
+        // Some decoders ignore the unused bits of the last character, and read the same file.
+        for (name, file) in [("PEM", text.as_bytes()), ("DER", &der), ("JWK", jwk.to_string().as_bytes())] {
+            for (alphabet, engine) in [("base64", STANDARD_NO_PAD), ("base64url", URL_SAFE_NO_PAD)] {
+                let mut encoded = engine.encode(file).into_bytes();
+                if !file.len().is_multiple_of(3) {
+                    *encoded.last_mut().expect("a character") += 1;
+                    add(&format!("{name} in {alphabet} with an unused bit set"), &encoded);
+                }
+            }
+        }
     }
     add("PKCS#1", read("rsa_pkcs1.pem").as_bytes());
     add("certificate", read("certificate.pem").as_bytes());

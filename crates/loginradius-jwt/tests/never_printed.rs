@@ -192,3 +192,42 @@ fn an_error_names_the_field_that_is_missing() {
     let error = token.claims::<Profile>().unwrap_err();
     assert!(error.to_string().contains("the field `phone` is missing"), "{error}");
 }
+
+#[test]
+fn an_error_says_that_a_claim_is_null() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Profile {
+        #[expect(dead_code, reason = "never read")]
+        email: String,
+    }
+    let signer = Signer::of(Algorithm::Hs256);
+    for (email, is_null) in [(Value::Null, true), (json!(1), false), (json!([]), false), (json!({}), false)] {
+        let jwt = signer.claims(claims_with(json!({"email": email})));
+        let error =
+            signer.verifier().verify(&jwt, now()).expect("verified").claims::<Profile>().unwrap_err().to_string();
+        assert_eq!(error.contains("a claim is null"), is_null, "{email}: {error}");
+        assert!(error.contains("column "), "{email}: {error}");
+    }
+}
+
+#[test]
+fn debug_shows_the_settings_and_the_kind_of_a_key() {
+    let signer = Signer::of(Algorithm::Es256);
+    assert_eq!(format!("{:?}", signer.key()), "Key(a public key on the curve P-256)");
+    assert_eq!(format!("{:?}", Signer::of(Algorithm::Hs256).key()), "Key(a secret)");
+    let set = KeySet::from_json(json!({"keys": [signer.jwk()]}).to_string()).expect("a set");
+    assert_eq!(format!("{set:?}"), "KeySet(1 keys)");
+    let verifier = signer.verifier();
+    assert_eq!(
+        format!("{verifier:?}"),
+        format!(r#"Verifier {{ algorithm: Es256, issuer: "{ISSUER}", audience: Is("{AUDIENCE}"), leeway: 5s, .. }}"#)
+    );
+    let token = verifier.verify(&signer.good(), now()).expect("verified");
+    let expires_at = token.expires_at();
+    assert_eq!(
+        format!("{token:?}"),
+        format!(r#"VerifiedToken {{ issuer: "{ISSUER}", expires_at: {expires_at:?}, .. }}"#)
+    );
+    let token = dangerous::read_without_verification(&signer.good()).expect("read");
+    assert_eq!(format!("{token:?}"), "UnverifiedToken");
+}
