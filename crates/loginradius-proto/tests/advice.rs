@@ -214,6 +214,15 @@ fn advice_of_each_operation_about_its_client() {
     let gone = r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#;
     let error = RevokeRefreshToken::new("r").response(&bare, response(400, gone)).unwrap_err().to_string();
     assert!(error.ends_with(": the token is not valid any more, so nothing is left to revoke"), "{error}");
+    for code in [901, 920, 922] {
+        let unknown_key = serde_json::json!({ "ErrorCode": code, "Message": "API key is invalid" }).to_string();
+        for (name, exchange) in operations() {
+            for app in apps() {
+                let line = exchange(&app).1(response(403, unknown_key.clone())).to_string();
+                assert!(line.ends_with(": check the client id, or API key"), "{name}: {line}");
+            }
+        }
+    }
     let unknown_app = r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#;
     let error = JwtByAccessToken::new("t").response(&bare, response(400, unknown_app)).unwrap_err().to_string();
     assert!(error.ends_with(": check the JWT app's name, `App::with_jwt_app`"), "{error}");

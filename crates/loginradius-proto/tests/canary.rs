@@ -24,8 +24,8 @@ use loginradius_proto::session::{
 };
 use loginradius_proto::{
     AccessToken, App, AuthorizationCode, Body, BodyFormat, Call, ClientSecret, CodeVerifier, DeviceCode, DeviceFlow,
-    Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, Retry, Seed, Service, Step, TokenSet,
-    redacted,
+    Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, ResponseReader, Retry, Seed, Service,
+    Step, TokenSet, redacted,
 };
 use loginradius_testing::{HOUR, Scene, full_disk, now, response, s, site, start, writing};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -315,6 +315,10 @@ fn the_secret_types() {
     named(&CodeVerifier::new(secret("")), "CodeVerifier");
     print(&Body::from(secret("")));
     print(&TokenSet::new(secret("")));
+    let (app, refresh, more) = (App::new("my-client-id"), RefreshAccessToken::new(secret("")), secret("-more"));
+    let reader = ResponseReader::new(&refresh, &app).redact([more.as_str()]);
+    print(&reader);
+    assert!(format!("{reader:?}").contains("2 secrets"), "{reader:?}");
 }
 
 /// A success of every operation, with a secret wherever there is one.

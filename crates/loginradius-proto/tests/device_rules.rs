@@ -1278,10 +1278,13 @@ fn the_grown_interval_is_kept() {
 
 #[test]
 fn a_stored_login_keeps_everything_the_user_needs() {
-    let grant =
+    let mut grant =
         grant(r#""verification_uri_complete":"https://example.com/device?code=oP5lLq","interval":7,"expires_in":77"#);
+    grant.requested_at = Some(start());
     let flow = DeviceFlow::new(&app(), &grant, start(), Seed(42));
-    let json = flow.pending(start(), now().wall).to_json();
+    let pending = flow.pending(start(), now().wall);
+    assert_eq!(pending.grant().requested_at, None, "an instant means nothing to another process");
+    let json = pending.to_json();
     let pending = PendingDevice::from_json(&json).unwrap();
     let stored = pending.grant();
     assert_eq!(stored.device_code.expose(), "af2a4121");

@@ -266,6 +266,55 @@ fn no_encoding_shows_a_secret_in_any_place() {
 }
 
 #[test]
+fn every_spelling_of_an_escape_is_read() {
+    for (escape, char) in [
+        ("%41", 'A'),
+        ("%u0041", 'A'),
+        ("%U0041", 'A'),
+        ("&#65;", 'A'),
+        ("&#65", 'A'),
+        ("&#0000000065;", 'A'),
+        ("&#x41;", 'A'),
+        ("&#X41;", 'A'),
+        ("\\u0041", 'A'),
+        ("\\U0041", 'A'),
+        ("\\u{41}", 'A'),
+        ("\\u{0000000041}", 'A'),
+        ("\\U00000041", 'A'),
+        ("\\x41", 'A'),
+        ("\\X41", 'A'),
+        ("\\101", 'A'),
+        ("\\3", '3'),
+        ("\\z", 'z'),
+        ("\\n", ' '),
+        ("\\r", ' '),
+        ("\\t", ' '),
+        ("\\f", ' '),
+        ("\\v", ' '),
+        ("\\ud83d\\ude00", '\u{1f600}'),
+        ("%ud83d%ude00", '\u{1f600}'),
+        ("\\U0001f600", '\u{1f600}'),
+    ] {
+        // Below two more layers nothing is decoded any further, and too few letters are left without the mark.
+        let (secret, text) = (format!("w-{char}xyz"), format!("w-{escape}xyz"));
+        assert_eq!(shown(&secret, &format!("<{}>", percent(&percent(&text)))), "<[redacted]>", "{escape}");
+    }
+}
+
+#[test]
+fn every_letter_of_base64_is_read() {
+    for value in 0..64_u8 {
+        // The last six bits of such a character are the value.
+        let char = char::from(if value <= 0x20 { value + 0x40 } else { value });
+        let secret = format!("ab{char}cd{char}");
+        for engine in [general_purpose::STANDARD_NO_PAD, general_purpose::URL_SAFE_NO_PAD] {
+            let text = engine.encode(&secret);
+            assert_eq!(shown(&secret, &format!("<{text}>")), "<[redacted]>", "{secret} as {text}");
+        }
+    }
+}
+
+#[test]
 fn a_part_of_a_secret_is_shown_up_to_five_characters() {
     let secret = "S3cr3t/P4ssw0rd";
     for start in 0..secret.len() {
@@ -308,9 +357,14 @@ fn a_short_secret_is_redacted_only_where_all_of_it_appears() {
         ("p4s5w", "<w5s4p>", "<[redacted]>"),
         ("p4s5w", "<cDRzNXc=>", "<[redacted]=>"),
         ("p4s5w", "<7034733577>", "<[redacted]>"),
+        ("p4s5w", "<70:34:73:35:77>", "<[redacted]>"),
+        // A letter separates two values.
+        ("p4s5w", "<7034z733577>", "<7034z733577>"),
         ("p4s5w", "<p4s5>", "<p4s5>"),
         ("p4s5w", "<xp4s5wx>", "<x[redacted]x>"),
         ("p-4", "<p-4> <p4>", "<[redacted]> <p4>"),
+        ("p-4s5", "<p-4s5> <p4s5>", "<[redacted]> <[redacted]>"),
+        ("p-4.s5", "<p-4.s5> <p4s5>", "<[redacted]> <p4s5>"),
         ("xyz", "<xyz>", "<[redacted]>"),
         ("xy", "<xy>", "<xy>"),
         ("é€", "<é€>", "<é€>"),
@@ -494,6 +548,22 @@ fn what_only_looks_encoded_is_shown_as_it_is() {
     ] {
         assert_eq!(shown("S3cr3t/P4ssw0rd", text), text);
     }
+    // What no text has is in between, so these bytes are no text.
+    for byte in [0x01, 0x1f, 0x7f, 0x80, 0x9f] {
+        let text = base64([b"p4s".as_slice(), &[byte], b"5w0rd"].concat());
+        assert_eq!(shown("p4s5w", &text), text, "{byte:#x}");
+    }
+    // Two halves of a character, in two notations.
+    for halves in [r"\ud83d%ude00", r"%ud83d\ude00"] {
+        assert_eq!(shown(&"\u{1f600}".repeat(6), &halves.repeat(6)), halves.repeat(6));
+    }
+}
+
+#[test]
+fn a_text_with_many_secrets_is_cut_too() {
+    let expected = "[redacted] is ".repeat(21) + "[redacted]";
+    assert_eq!(shown("S3cr3t", &"S3cr3t is ".repeat(100)), expected);
+    assert_eq!(shown("S3cr3t", &"S3cr3t is ".repeat(30)), expected);
 }
 
 #[test]
