@@ -137,3 +137,20 @@ impl Drop for MemorySessionLock {
         self.store.sessions().locked.remove(&self.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_records_in_their_order() {
+        let store = MemoryStore::new();
+        for name in ["b", "", "a"] {
+            let mut lock = SessionStore::try_lock(&store, name).unwrap().unwrap();
+            lock.save(&StoredRecord::from_bytes(b"a record".to_vec()), Expected::Nothing).unwrap();
+        }
+        let _lock = SessionStore::try_lock(&store, "locked, and never saved").unwrap();
+        assert_eq!(store.names(), ["", "a", "b"]);
+        assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 3 }");
+    }
+}

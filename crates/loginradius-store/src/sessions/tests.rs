@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::session::{
-    Expected, LoadError, SaveError, SessionFlow, SessionMemory, SessionOutcome, SessionPolicy, StoredRecord,
+    Expected, LoadError, SaveError, SessionEvent, SessionFlow, SessionMemory, SessionOutcome, SessionPolicy,
+    StoredRecord,
 };
 use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, Seed, SendOptions, TokenSet};
 
@@ -297,14 +298,24 @@ fn broken() -> Error {
 
 // The retained lock
 
-/// A store on which only an intent to refresh can be saved.
-struct FullDisk(MemoryStore);
+/// A store on which only an intent to refresh can be saved as long as it is full.
+struct FullDisk {
+    store: MemoryStore,
+    is_full: Arc<AtomicBool>,
+}
 
-struct FullDiskLock(Box<dyn SessionLock>);
+struct FullDiskLock(Box<dyn SessionLock>, Arc<AtomicBool>);
+
+impl FullDisk {
+    fn new(store: &MemoryStore) -> Self {
+        Self { store: store.clone(), is_full: Arc::new(AtomicBool::new(true)) }
+    }
+}
 
 impl SessionStore for FullDisk {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
-        Ok(SessionStore::try_lock(&self.0, name)?.map(|lock| Box::new(FullDiskLock(lock)) as _))
+        let lock = SessionStore::try_lock(&self.store, name)?;
+        Ok(lock.map(|lock| Box::new(FullDiskLock(lock, self.is_full.clone())) as _))
     }
 }
 
@@ -314,7 +325,8 @@ impl SessionLock for FullDiskLock {
     }
 
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
-        match String::from_utf8_lossy(record.as_bytes()).contains(r#""intent":"#) {
+        let is_intent = String::from_utf8_lossy(record.as_bytes()).contains(r#""intent":"#);
+        match is_intent || !self.1.load(Ordering::SeqCst) {
             true => self.0.save(record, expected),
             false => Err(SaveError::Failed(Error::unavailable("the disk is full", "a test"))),
         }
@@ -332,7 +344,7 @@ fn without_the_retained_lock_nothing_is_saved_until_the_memory_knows() {
     memory.reject(&"first".into());
     let mut lock = None;
     let refresh = |memory| SessionFlow::refresh(&client.app, SessionPolicy::default(), memory, Seed(1));
-    let full = BlockingStore::new(FullDisk(store.clone()));
+    let full = BlockingStore::new(FullDisk::new(&store));
     let end = ready(drive(&mut refresh(memory), &full, "ada", &mut lock, &client));
     assert_eq!(end.result.unwrap().unwrap().expose(), "second");
     assert!(lock.is_some() && end.memory.retains_lock());
@@ -345,4 +357,54 @@ fn without_the_retained_lock_nothing_is_saved_until_the_memory_knows() {
     assert!(end.memory.save_error().is_none() && !is_locked(&store));
     let end = ready(drive(&mut refresh(SessionMemory::default()), &store, "ada", &mut None, &client));
     assert_eq!(end.result.unwrap().unwrap().expose(), "second");
+}
+
+#[test]
+fn unsaved_tokens_outlive_their_handles_until_they_are_saved() {
+    for is_dropped in [false, true] {
+        let (client, store, _) = started([Ok(r#"{"access_token":"second","refresh_token":"next"}"#)]);
+        let disk = FullDisk::new(&store);
+        let is_full = disk.is_full.clone();
+        let sessions = client.sessions(BlockingStore::new(disk));
+        let token = ready(sessions.session("ada").refresh_rejected(&"first".into())).unwrap();
+        assert_eq!(token.expose(), "second");
+        assert!(sessions.session("ada").save_error().is_some(), "no caller had the session meanwhile");
+
+        assert!(ready(sessions.flush()).is_err());
+        is_full.store(false, Ordering::SeqCst);
+        if !is_dropped {
+            ready(sessions.flush()).unwrap();
+            assert!(sessions.session("ada").save_error().is_none());
+        }
+        drop(sessions);
+        let other = client.sessions(store).session("ada");
+        assert_eq!(ready(other.access_token()).unwrap().expose(), "second");
+    }
+}
+
+// Settings
+
+#[test]
+fn each_event_is_delivered_with_the_name_of_its_session() {
+    let client = Scripted::new([Ok(r#"{"access_token":"second","refresh_token":"next"}"#)]);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let delivered = events.clone();
+    let on_event = move |name: &str, event: &SessionEvent| delivered.lock().unwrap().push(format!("{name} {event:?}"));
+    let settings = SessionSettings::default().with_on_event(Box::new(on_event));
+    let session = SharedSessions::new(client, Box::new(MemoryStore::new()), settings).session("ada");
+    assert_eq!(session.name(), "ada");
+    ready(session.start(&tokens())).unwrap();
+    ready(session.refresh_rejected(&"first".into())).unwrap();
+    assert_eq!(*events.lock().unwrap(), ["ada Started", "ada Refreshed"]);
+}
+
+#[test]
+fn debug_shows_the_policy_and_the_name() {
+    let policy = SessionPolicy::default().with_retry(Retry::default().with_attempts(2));
+    let settings = SessionSettings::default().with_policy(policy).with_on_event(Box::new(|_, _| {}));
+    let shown = format!("SessionSettings {{ policy: {policy:?}, .. }}");
+    assert_eq!(format!("{settings:?}"), shown);
+    let sessions = SharedSessions::new(Scripted::new([]), Box::new(MemoryStore::new()), settings);
+    assert_eq!(format!("{sessions:?}"), format!("SharedSessions {{ settings: {shown}, .. }}"));
+    assert_eq!(format!("{:?}", sessions.session("ada")), r#"SharedSession { name: "ada", .. }"#);
 }
