@@ -11,10 +11,13 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Example, MAX_WAIT, service, text};
 use loginradius_blocking::ureq;
 use loginradius_emulator::{Api, BodyFormat, CodeState, Emulator, Fault, Operation, RecordedRequest, seeded};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 // A desktop.
@@ -325,6 +328,12 @@ fn every_page_has_the_headers_that_protect_it() {
     assert_eq!(pages.each_ref().map(|page| page.status), [200, 303, 303, 400, 200, 403, 303, 404, 405]);
     for page in pages {
         let policy = page.header("content-security-policy").unwrap();
+        // The style of the page, and no other.
+        if let Some((_, style)) = page.body.split_once("<style>") {
+            let hash = STANDARD.encode(Sha256::digest(style.split_once("</style>").unwrap().0));
+            assert!(policy.split("; ").any(|known| known == format!("style-src 'sha256-{hash}'")), "{policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("script") && !policy.contains('*'), "{policy}");
         for part in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'"] {
             assert!(policy.split("; ").any(|known| known == part), "{policy}");
         }

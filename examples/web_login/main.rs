@@ -129,21 +129,22 @@ async fn run(cli: &Cli, output: Output) -> Result {
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
     tokio::select! {
-        served = axum::serve(listener, routes(service)).with_graceful_shutdown(stopped()) => Ok(served?),
+        served = axum::serve(listener, routes(service)?).with_graceful_shutdown(stopped()) => Ok(served?),
         () = grace_period => Ok(()),
     }
 }
 
-fn routes(service: Service) -> Router {
+fn routes(service: Service) -> Result<Router> {
+    let policy = HeaderValue::try_from(pages::content_security_policy())?;
     // A HEAD request to these would begin or end a login.
     let no_head = || async { StatusCode::METHOD_NOT_ALLOWED };
-    Router::new()
+    Ok(Router::new()
         .route("/", get(start))
         .route("/login", get(login).head(no_head))
         .route("/callback", get(callback).head(no_head))
         .route("/logout", post(logout))
-        .layer(map_response(protected))
-        .with_state(Arc::new(service))
+        .layer(map_response(move |response: Response| std::future::ready(protected(response, &policy))))
+        .with_state(Arc::new(service)))
 }
 
 async fn start(State(service): State<Arc<Service>>, headers: HeaderMap) -> Markup {
@@ -293,12 +294,8 @@ impl Service {
 
 /// Adds the headers that protect a page: it is not cached, not shown in a frame, and runs no script; and no other site
 /// gets its address, which may have a code in it.
-async fn protected(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 4] = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        ),
+fn protected(mut response: Response, policy: &HeaderValue) -> Response {
+    const HEADERS: [(HeaderName, &str); 3] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -306,6 +303,7 @@ async fn protected(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.clone());
     response
 }
 

@@ -1,7 +1,10 @@
 //! The pages. maud escapes everything in parentheses: texts of LoginRadius and of users never become markup.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use loginradius_examples::printable;
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use crate::sessions::User;
@@ -11,8 +14,9 @@ pub(crate) fn signed_out() -> Markup {
         "Welcome",
         &html! {
             p { "You are not signed in." }
-            p { a #sign-in href="/login" { "Sign in with LoginRadius" } }
+            a.button #sign-in href="/login" { "Sign in with LoginRadius" }
         },
+        false,
     )
 }
 
@@ -29,6 +33,7 @@ pub(crate) fn signed_in(user: &User) -> Markup {
                 button #sign-out type="submit" { "Sign out" }
             }
         },
+        true,
     )
 }
 
@@ -38,8 +43,9 @@ pub(crate) fn failure(title: &str, advice: &str, description: Option<&str>) -> M
         &html! {
             p role="alert" { (advice) }
             @if let Some(text) = description { p { "LoginRadius says: " q { (printable(text)) } } }
-            p { a href="/" { "Start page" } }
+            a.button href="/" { "Start page" }
         },
+        false,
     )
 }
 
@@ -48,17 +54,32 @@ fn text(value: &Value) -> String {
     printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
-fn page(title: &str, content: &Markup) -> Markup {
+/// The only style. It is in each page, so that nothing else is loaded.
+const STYLE: &str = include_str!("style.css");
+
+/// Returns what browsers may do with these pages: show the style, which they know by its hash, and send forms back here.
+pub(crate) fn content_security_policy() -> String {
+    let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn page(title: &str, content: &Markup, wide: bool) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
+                meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
+                style { (PreEscaped(STYLE)) }
             }
-            body { main { h1 { (title) } (content) } }
+            body {
+                header { "Example service" }
+                main class=[wide.then_some("wide")] { h1 { (title) } (content) }
+            }
         }
     }
 }

@@ -201,21 +201,21 @@ async fn another_sites_form_signs_no_user_out() {
 }
 
 /// `desktop_login` that waits for the browser.
-struct Desktop {
+pub(crate) struct Desktop {
     run: Example,
-    url: String,
-    emulator: Emulator,
+    pub(crate) url: String,
+    pub(crate) emulator: Emulator,
 }
 
 impl Desktop {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let emulator = Emulator::start().unwrap();
         let mut run = Example::start("desktop_login", &[&service(&emulator)[..], &["--json", "--print-url"]].concat());
         let url = text(&run.event(), "url");
         Self { run, url, emulator }
     }
 
-    fn end(self) -> Ended {
+    pub(crate) fn end(self) -> Ended {
         self.run.end()
     }
 
@@ -227,15 +227,15 @@ impl Desktop {
 }
 
 /// A running `web_login`.
-struct Web {
+pub(crate) struct Web {
     _run: Example,
-    url: String,
-    emulator: Emulator,
+    pub(crate) url: String,
+    pub(crate) emulator: Emulator,
     _key: TempDir,
 }
 
 impl Web {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let emulator = Emulator::start().unwrap();
         let app = seeded::jwt_app("demo-jwt-app-rs256").unwrap();
         let folder = tempfile::tempdir().unwrap();

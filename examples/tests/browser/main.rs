@@ -9,6 +9,7 @@
 mod common;
 mod devices;
 mod logins;
+mod pages;
 
 use std::env;
 use std::fs;
@@ -184,10 +185,13 @@ struct Driver {
 
 impl Driver {
     /// Makes the page believe that its window has the focus, which that of a headless Chromium never has.
-    ///
-    /// A command of ChromeDriver's own, hence by hand.
     fn give_focus(&self, session: &str) {
-        let body = r#"{"cmd":"Emulation.setFocusEmulationEnabled","params":{"enabled":true}}"#;
+        self.devtools(session, "Emulation.setFocusEmulationEnabled", &json!({ "enabled": true }));
+    }
+
+    /// Sends a command of Chromium's developer tools: a command of ChromeDriver's own, hence by hand.
+    fn devtools(&self, session: &str, command: &str, params: &Value) {
+        let body = json!({ "cmd": command, "params": params }).to_string();
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         write!(
             connection,
