@@ -58,7 +58,7 @@
 //! | [`Client::device_login`] | the sum of both | [`Client::within`] |
 //! | [`LoopbackReceiver::receive`] | 10 minutes, and 6 s to show the browser its page | [`LoopbackReceiver::timeout`] |
 //! | [`Client::browser_login`] | that, and 30 s to exchange the code | both of these; [`Client::within`] |
-//! | an operation of a [`Session`] | six minutes, and the store's own time | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
+//! | an operation of a [`Session`] | six minutes ([`SessionPolicy::max_time`]) | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
 //! | [`Sessions::flush`] | that, for each session in use | |
 //! | [`Canceller::cancel`] | the wait ends after the poll that is being sent, or within 20 ms | [`ClientBuilder::timeout`] |
 //!
