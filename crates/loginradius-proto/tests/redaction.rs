@@ -336,6 +336,16 @@ fn a_secret_of_marks_is_found_between_blanks() {
 }
 
 #[test]
+fn backslashes_that_would_be_escapes_hide_no_secret() {
+    for letter in "0123456789abcdefghijklmnopqrstuvwxyz".chars() {
+        let secret = format!("w{letter}!q!w");
+        for text in [format!(r"w\{letter}\!q\!w"), format!(r"w!\q!\{letter}w")] {
+            assert_eq!(shown(&secret, &format!("<{text}>")), "<[redacted]>", "{secret}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_with_escapes_that_the_server_resolves_is_found() {
     for (secret, read) in [
         ("a%41b%42c%43d", "aAbBcCd"),
