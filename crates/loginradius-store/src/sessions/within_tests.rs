@@ -1,16 +1,16 @@
-//! What a caller with a time gets, and what continues without that caller. Flows with a deadline run on threads here,
-//! as in `loginradius-blocking`, and wait for the test where they wait for LoginRadius or the store.
+//! What a caller with a time gets, what continues without that caller, and what the end of the program waits for. Flows
+//! run on threads here, as in `loginradius-blocking`, and wait for the test where they wait for LoginRadius or the store.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::http::{Request, Response};
-use loginradius_proto::session::{Expected, LoadError, SaveError, SessionOutcome, StoredRecord};
-use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, SendOptions, TokenSet};
+use loginradius_proto::session::{Expected, LoadError, SaveError, SessionOutcome, SessionPolicy, StoredRecord};
+use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet};
 
 use super::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport};
 use crate::blocking::BlockingStore;
@@ -68,10 +68,17 @@ struct Threads {
     sent: Arc<AtomicUsize>,
     /// How many flows were begun.
     flows: Arc<AtomicUsize>,
+    /// Whether no thread can be started.
+    no_threads: Arc<AtomicBool>,
+    /// Whether requests are not sent, and the next attempt is long after.
+    no_network: Arc<AtomicBool>,
 }
 
 impl Transport for Threads {
     async fn send(&self, _: Request<Body>, _: SendOptions) -> Result<Response<Body>, Error> {
+        if self.no_network.load(Ordering::SeqCst) {
+            return Err(Error::not_sent("no network"));
+        }
         self.sent.fetch_add(1, Ordering::SeqCst);
         self.gate.pass();
         Ok(Response::new(Body::from(r#"{"access_token":"second","expires_in":600,"refresh_token":"next"}"#)))
@@ -90,6 +97,9 @@ impl Runtime for Threads {
     }
 
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        if self.no_threads.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("no thread can be started", "a test"));
+        }
         self.flows.fetch_add(1, Ordering::SeqCst);
         drop(thread::spawn(|| ready(flow)));
         Ok(())
@@ -163,10 +173,15 @@ impl Fixture {
             gate: Gate::default(),
             sent: Arc::default(),
             flows: Arc::default(),
+            no_threads: Arc::default(),
+            no_network: Arc::default(),
         };
         let store = Gated::default();
         let boxed = Box::new(BlockingStore::new(store.clone()));
-        let session = SharedSessions::new(client.clone(), boxed, SessionSettings::default()).session("ada");
+        let retry = Retry::default().with_first_wait(LONG).with_max_wait(LONG);
+        let policy = SessionPolicy::default().with_lock_wait(2 * LONG).with_retry(retry);
+        let settings = SessionSettings::default().with_policy(policy);
+        let session = SharedSessions::new(client.clone(), boxed, settings).session("ada");
         Self { client, store, session }
     }
 
@@ -365,4 +380,66 @@ fn whether_a_user_is_signed_in_is_known_when_the_time_is_over_if_it_was_known_be
     fixture.client.gate.open();
     ready(fixture.session.flush()).unwrap();
     expect_deadline_exceeded(ready(Fixture::empty().within(Duration::ZERO).is_signed_in()));
+}
+
+#[test]
+fn no_failure_takes_a_token_that_is_valid() {
+    for (age, valid) in [(REFRESH_DUE, true), (EXPIRED, false)] {
+        let fixture = Fixture::started(&tokens(age));
+        fixture.client.no_threads.store(true, Ordering::SeqCst);
+        let result = ready(fixture.session.access_token());
+        assert_eq!(result.is_ok(), valid, "{result:?}");
+        assert_eq!(
+            ready(fixture.session.refresh_rejected(&"first".into())).unwrap_err().kind(),
+            ErrorKind::Unavailable
+        );
+        assert!(SessionStore::try_lock(&fixture.store.store, "ada").unwrap().is_some(), "a lock is left");
+    }
+}
+
+#[test]
+fn the_end_of_a_program_waits_for_a_response_and_its_save() {
+    let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
+    client.gate.shut();
+    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
+    client.gate.expect_a_flow();
+    let end = thread::spawn(move || drop(session));
+    thread::sleep(SHORT);
+    assert!(!end.is_finished(), "the response is not there");
+    store.gate.shut();
+    client.gate.open();
+    store.gate.expect_a_flow();
+    assert!(!end.is_finished(), "the pair is not saved");
+    store.gate.open();
+    end.join().unwrap();
+    let mut lock = SessionStore::try_lock(&store.store, "ada").unwrap().expect("the lock is released");
+    assert!(String::from_utf8_lossy(lock.load().unwrap().unwrap().as_bytes()).contains("second"));
+}
+
+/// The flow would send after its intent is saved, and is aborted instead.
+#[test]
+fn the_end_of_a_program_lets_no_more_requests_begin() {
+    let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
+    store.gate.shut();
+    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
+    store.gate.expect_a_flow();
+    let since = Instant::now();
+    drop(session);
+    assert!(since.elapsed() < LONG / 2, "{:?}", since.elapsed());
+    store.gate.open();
+    while SessionStore::try_lock(&store.store, "ada").unwrap().is_none() {
+        assert!(since.elapsed() < LONG, "the lock is not released");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(client.sent.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn the_end_of_a_program_does_not_wait_for_the_next_attempt() {
+    let Fixture { client, session, .. } = Fixture::started(&tokens(EXPIRED));
+    client.no_network.store(true, Ordering::SeqCst);
+    expect_deadline_exceeded(ready(session.within(4 * SHORT).access_token()));
+    let since = Instant::now();
+    drop(session);
+    assert!(since.elapsed() < LONG / 4, "{:?}", since.elapsed());
 }
