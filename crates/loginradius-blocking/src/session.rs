@@ -115,9 +115,9 @@ impl SessionsBuilder {
 
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
-    /// The events of one session come one at a time and in order, from the threads of its refreshes and changes, after
-    /// the callers have their results. The callback may block, and may use the session. [`SessionEvent`] says what to do
-    /// about each.
+    /// The events of one session come one at a time and in order, from the threads of its refreshes and changes. The
+    /// caller that begins an operation gets its result after them, unless it waits for a limited time; the others do not
+    /// wait for them. The callback may block, and may use the session. [`SessionEvent`] says what to do about each.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self

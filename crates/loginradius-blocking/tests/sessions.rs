@@ -212,6 +212,27 @@ fn a_panic_in_a_callback_ends_its_own_thread_only() {
     assert_eq!((emulator.refreshes(), emulator.replays()), (2, 0));
 }
 
+/// The caller that leads an operation gets its result after the events, so that a program can print them in order.
+#[test]
+fn the_events_of_an_operation_come_before_its_result() {
+    let emulator = emulator();
+    let events = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&events);
+    let sessions = Sessions::builder(&client(&emulator), Store::new())
+        .on_event(move |_, _| {
+            thread::sleep(Duration::from_millis(30));
+            counted.fetch_add(1, Ordering::SeqCst);
+        })
+        .build();
+    let session = sessions.session(ADA);
+    let old = sign_in(&session, &emulator).access_token;
+    assert_eq!(events.load(Ordering::SeqCst), 1);
+    session.refresh_rejected(&old).unwrap();
+    assert_eq!(events.load(Ordering::SeqCst), 2);
+    session.sign_out().unwrap();
+    assert_eq!(events.load(Ordering::SeqCst), 3);
+}
+
 #[test]
 fn a_callback_may_use_its_session() {
     let (emulator, store) = (emulator(), Store::new());

@@ -19,12 +19,16 @@ pub(super) async fn run<R: Runtime>(mut leader: Leader<R>) {
     // The end of the program waits for the events, too.
     let stake = leader.stake.take().unwrap_or_else(|| sessions.stakes.take_to_finish());
     leader.settle(end);
-    if sessions.settings.on_event.is_some() {
-        let deliver = Arc::clone(&session);
-        sessions.runtime.deliver(move || {
-            deliver.deliver_events();
+    let deliver = {
+        let session = Arc::clone(&session);
+        move || {
+            session.deliver_events();
             drop(stake);
-        });
+        }
+    };
+    match sessions.settings.on_event {
+        Some(_) => sessions.runtime.deliver(deliver),
+        None => deliver(),
     }
 }
 
@@ -35,22 +39,32 @@ pub(super) struct Leader<R: Runtime> {
     lock: Option<Box<dyn AsyncSessionLock>>,
     /// Held while the end of the program would lose a token or an event.
     stake: Option<Stake>,
-    settled: bool,
+    /// The outcome, once the flow is settled.
+    outcome: Option<SessionOutcome>,
+    /// For the caller that leads the flow. It gets the outcome after events that are delivered in place, and the other
+    /// callers before them.
+    cell: R::OutcomeCell,
 }
 
 impl<R: Runtime> Leader<R> {
     /// Takes the flow to which a caller was admitted.
     pub(super) fn new(session: &Arc<Session<R>>, flow: SessionFlow, state: &mut State<R>) -> Self {
         let stake = state.coordinator.is_unsaved().then(|| session.sessions.stakes.take_to_finish());
-        Self { session: Arc::clone(session), flow, lock: state.lock.take(), stake, settled: false }
+        let (lock, cell) = (state.lock.take(), R::OutcomeCell::default());
+        Self { session: Arc::clone(session), flow, lock, stake, outcome: None, cell }
     }
 
-    /// Gives the callers the outcome of the flow.
+    /// Returns the cell for the outcome of the caller that leads the flow.
+    pub(super) fn cell(&self) -> R::OutcomeCell {
+        self.cell.clone()
+    }
+
+    /// Gives the waiters the outcome of the flow.
     fn settle(&mut self, end: SessionEnd) {
-        self.settled = true;
         let mut lock = self.lock.take();
         let mut state = self.session.state();
         let outcome = state.coordinator.complete(end);
+        self.outcome = Some(outcome.clone());
         if state.coordinator.retains_lock() {
             state.lock = lock.take();
         }
@@ -65,9 +79,12 @@ impl<R: Runtime> Leader<R> {
 
 impl<R: Runtime> Drop for Leader<R> {
     fn drop(&mut self) {
-        if !self.settled {
+        if self.outcome.is_none() {
             let end = self.flow.abort(self.lock.is_some(), now());
             self.settle(end);
+        }
+        if let Some(outcome) = self.outcome.take() {
+            self.cell.set(outcome);
         }
     }
 }

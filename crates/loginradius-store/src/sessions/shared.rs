@@ -69,6 +69,14 @@ impl<R: Runtime> SharedSessions<R> {
     }
 }
 
+#[cfg(test)]
+impl<R: Runtime> SharedSession<R> {
+    /// Returns whether an event waits to be delivered.
+    pub(super) fn has_events(&self) -> bool {
+        self.session.state().coordinator.next_event().is_some()
+    }
+}
+
 impl<R: Runtime> SharedSession<R> {
     /// Returns the session's name.
     #[must_use]
@@ -242,7 +250,7 @@ impl<R: Runtime> SharedSession<R> {
             Admission::Wait(sharing) => Ok(Admitted::Wait(Some(sharing), state.outcome.clone())),
             Admission::Lead(flow) => {
                 let leader = Leader::new(&self.session, flow, &mut state);
-                let cell = state.outcome.clone();
+                let cell = leader.cell();
                 drop(state);
                 self.session.sessions.runtime.lead(run(leader))?;
                 Ok(Admitted::Wait(None, cell))

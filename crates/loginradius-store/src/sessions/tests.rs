@@ -385,6 +385,15 @@ fn unsaved_tokens_outlive_their_handles_until_they_are_saved() {
 // Settings
 
 #[test]
+fn events_that_no_callback_gets_are_not_kept() {
+    let refreshed = r#"{"access_token":"second","refresh_token":"next"}"#;
+    let (_, _, session) = started([Ok(refreshed), Err(Error::not_sent("off")), Err(Error::not_sent("off"))]);
+    ready(session.refresh_rejected(&"first".into())).unwrap();
+    ready(session.refresh_rejected(&"second".into())).unwrap_err();
+    assert!(!session.has_events());
+}
+
+#[test]
 fn each_event_is_delivered_with_the_name_of_its_session() {
     let client = Scripted::new([Ok(r#"{"access_token":"second","refresh_token":"next"}"#)]);
     let events = Arc::new(Mutex::new(Vec::new()));
