@@ -155,8 +155,8 @@ impl ClientBuilder {
     /// - a new connection for a request that must not be sent twice;
     /// - a limit of 1 MiB for the body of a response;
     /// - no proxy for requests to this machine itself;
-    /// - [`proxy`](Self::proxy), [`without_proxy`](Self::without_proxy) and [`user_agent`](Self::user_agent), if they are
-    ///   set, in place of the builder's.
+    /// - [`proxy`](Self::proxy), [`without_proxy`](Self::without_proxy) and [`user_agent`](Self::user_agent), if they
+    ///   are set, in place of the builder's.
     ///
     /// What no longer holds, because the builder decides it:
     ///

@@ -191,8 +191,9 @@ impl Client {
     /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what else
     /// [`LoopbackReceiver::receive`] and [`call`](Self::call) can say;
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the callback goes to another address than the receiver's. If
-    /// `open` fails, the callback is not waited for: the error is [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled),
-    /// and its source is that of `open`. After any of these, begin a new login.
+    /// `open` fails, the callback is not waited for: the error is
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and its source is that of `open`. After any of these,
+    /// begin a new login.
     pub async fn browser_login(
         &self,
         receiver: LoopbackReceiver,

@@ -73,9 +73,12 @@ impl DeviceLogin {
         self.flow.pending(Instant::now(), SystemTime::now())
     }
 
-    /// Waits until the user has decided, for as long as the code is valid: [`DeviceGrant::expires_in`]. It ends at most
-    /// 5 s after that, or four times as long as the server's slowest response took, but no more than the client's
-    /// timeout. A login that was resumed ends a minute later at most.
+    /// Waits until the user has decided, for as long as the code is valid: [`DeviceGrant::expires_in`].
+    ///
+    /// The response to the last poll may come after that: it is awaited for at most 5 s more, or for four times as long
+    /// as the server's slowest response took if that is longer, but for no longer than the client's timeout. A login
+    /// that was resumed polls at least once: at the latest a minute after the code has expired, or after it was resumed
+    /// if that is later.
     ///
     /// Dropping the future cancels the login. If a poll was being sent, its response may have held the tokens, and they
     /// are lost.

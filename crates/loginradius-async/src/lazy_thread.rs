@@ -14,7 +14,7 @@ pub(crate) struct LazyThread {
 
 struct Running {
     thread: RuntimeThread,
-    /// Kept as long, or each wait would start their thread again.
+    /// Keeps the thread of the timers running too: otherwise each wait would start it again.
     _timers: Timers,
 }
 

@@ -49,28 +49,29 @@
 //! Futures are `Send`, and run anywhere: in every tokio runtime, whether its time and I/O are enabled or not, and in
 //! other executors. Sockets, timers and stores are used on threads of this crate: `loginradius-http` for each client,
 //! `loginradius-sessions` for each [`Sessions`], `loginradius-callback` for each receiver that waits, and
-//! `loginradius-timer` for all. They end with the last client, session and wait. Paused tokio clocks have no effect on
-//! them.
+//! `loginradius-timer` for all. Each thread ends when nothing that needs it is left. Paused tokio clocks have no effect
+//! on them.
 //!
 //! # How long it takes
 //!
-//! Nothing waits without an end, whatever the server does. These are the longest times by default:
+//! Every wait has an end, whatever the server does. These are the longest times by default:
 //!
 //! | call | at most | changed by |
 //! | --- | --- | --- |
 //! | [`Client::call`], [`Client::begin_device_login`], [`Client::complete_browser_login`] | 30 s, all attempts together | [`ClientBuilder::timeout`] or [`Retry::max_time`], whichever is longer; [`Client::within`] |
 //! | [`Client::send`] | 30 s | [`ClientBuilder::timeout`], [`SendOptions::deadline`] |
 //! | [`Client::run`] | as long as the flow says | the flow's deadline |
-//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s; four times as long as the slowest response took, if that is longer, and no more than the timeout | [`DeviceLogin::within`] |
-//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s more for the last response; if the server is slow, four times as long as its slowest response took, but no more than the timeout | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more; if the code has already expired, a minute and the last response | [`DeviceLogin::within`] |
 //! | [`Client::device_login`] | the sum of both | [`Client::within`] |
 //! | [`LoopbackReceiver::receive`] | 10 minutes, and 6 s to show the browser its page | [`LoopbackReceiver::timeout`] |
 //! | [`Client::browser_login`] | that, and 30 s to exchange the code | both of these; [`Client::within`] |
 //! | an operation of a [`Session`] | six minutes ([`SessionPolicy::max_time`]) | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
-//! | [`Sessions::flush`] | that, for each session in use | |
+//! | [`Sessions::flush`] | the same, for all sessions in use together | [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
 //!
-//! A server that sends without end can make a request up to two seconds late. Your own callbacks and stores take what
-//! they take. The system's DNS lookup cannot be stopped: its thread is left to end by itself when the timeout is over.
+//! A server that sends without end can make a request end up to two seconds late. Your own callbacks and stores add
+//! their own time. The system's DNS lookup cannot be stopped: its thread is left to end by itself when the timeout is
+//! over.
 //!
 //! # Connections
 //!
@@ -104,12 +105,12 @@
 //! still valid is returned. `tokio::time::timeout` drops the future instead, and the caller gets no token. The refresh
 //! continues in both cases.
 //!
-//! A program that keeps sessions waits for [`Sessions::flush`] before it ends. That waits for the refreshes that are
-//! running, and saves the tokens that the store does not hold yet. Stop the tasks that use sessions first, or they begin
-//! new refreshes. If it is left out, dropping the last handle of the sessions
-//! [waits for what must not be lost](Sessions#the-end-of-the-program), and blocks its thread. The end of a runtime stops no
-//! refresh. The end of the process does: a refresh that it interrupts may have consumed the refresh token and not have
-//! stored the next one. Then the session is lost, and its user has to sign in again.
+//! A program that keeps sessions awaits [`Sessions::flush`] before it ends. That waits for the refreshes that are
+//! running, and saves the tokens that the store does not hold yet. Stop the tasks that use sessions first, or they
+//! begin new refreshes. Without the flush, dropping the last handle of the sessions blocks its thread, and [waits for
+//! what must not be lost](Sessions#the-end-of-the-program). The end of a runtime stops no refresh. The end of the
+//! process does: a refresh that it interrupts may have consumed the refresh token and not have stored the next one.
+//! Then the session is lost, and its user has to sign in again.
 //!
 //! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time, and anywhere.
 //!

@@ -21,10 +21,9 @@ use crate::runtime_thread::RuntimeThread;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
-/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on; on another name of this machine by
-/// [`bind_to`](Self::bind_to). Whatever else comes than the one callback is
-/// responded to and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
-/// site's attempt.
+/// It listens on 127.0.0.1 alone, as soon as [`bind`](Self::bind) returns; [`bind_to`](Self::bind_to) listens under
+/// another name of this machine. Anything other than the one callback changes nothing: a browser's favicon request,
+/// connections that it opens ahead, a slow one, another site's attempt.
 ///
 /// [`Client::browser_login`](crate::Client::browser_login) does the whole login. For a JWT:
 ///
@@ -70,11 +69,12 @@ impl LoopbackReceiver {
         Self::bind_to(Host::Ipv4, port, path)
     }
 
-    /// Listens as [`bind`](Self::bind) does, under another name of this machine: for an app whose address at LoginRadius
-    /// is `http://localhost:8400/callback` or `http://[::1]:8400/callback`.
+    /// Listens as [`bind`](Self::bind) does, under another name of this machine: for an app whose redirect URI at
+    /// LoginRadius is `http://localhost:8400/callback` or `http://[::1]:8400/callback`.
     ///
-    /// [`Host::Localhost`] listens on 127.0.0.1 and on ::1, at the same port, because a browser may choose either. If the
-    /// machine has no IPv6, 127.0.0.1 is enough. Prefer [`bind`](Self::bind) where you can choose ([`Host`] says why).
+    /// [`Host::Localhost`] listens on 127.0.0.1 and on ::1, at the same port, because a browser may choose either. If
+    /// the machine has no IPv6, 127.0.0.1 is enough. Prefer [`bind`](Self::bind) where you can choose ([`Host`] says
+    /// why).
     ///
     /// ```no_run
     /// use loginradius_async::LoopbackReceiver;
@@ -89,8 +89,8 @@ impl LoopbackReceiver {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also if another program has the port on one of the
-    /// two addresses: it would receive the code.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also if another program has the port on one of
+    /// the two addresses: it would receive the code.
     #[doc(alias = "localhost")]
     pub fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error> {
         let (listeners, redirect_uri) = host.listen(port, path, |address| {
@@ -250,7 +250,7 @@ impl LoopbackReceiver {
     }
 }
 
-/// What the thread asks the caller: how to respond to a request.
+/// A question of the thread to the caller: how to respond to a request.
 struct Asked {
     request: loopback::Request,
     answer: oneshot::Sender<Answer>,
@@ -262,8 +262,8 @@ struct Answer {
     is_last: bool,
 }
 
-/// Stops the thread when it is dropped, and waits until it has closed the port, so that it is free as soon as the
-/// caller's future is dropped. The thread blocks nowhere, so this takes microseconds.
+/// Stops the thread when it is dropped, and waits until the thread has closed the port (for at most 1 s), so that the
+/// port is free as soon as the caller's future is dropped. The thread never blocks, so this takes microseconds.
 struct StopServing {
     task: AbortHandle,
     closed: std::sync::mpsc::Receiver<()>,
@@ -276,8 +276,8 @@ impl Drop for StopServing {
     }
 }
 
-/// Accepts a connection at any of the listeners; at another one first in each turn, so that none has to wait for a flood at
-/// another.
+/// Accepts a connection at any of the listeners. Each turn begins with another one, so that a flood at one of them
+/// holds up no other.
 async fn accept(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
     let (first, rest) = listeners.split_at(turn % listeners.len().max(1));
     poll_fn(|context| {
@@ -287,7 +287,7 @@ async fn accept(listeners: &[TcpListener], turn: usize) -> io::Result<(TcpStream
     .await
 }
 
-/// Reads the request of a connection; `None` if it is not whole in time.
+/// Reads the request of a connection. Returns `None` if it is not whole in time.
 async fn request(mut stream: TcpStream, mut connection: Connection) -> Option<(TcpStream, loopback::Request)> {
     let read = async {
         // Its memory is that of the task, which is freed with the callback's code in it.
@@ -323,7 +323,7 @@ async fn respond(mut stream: TcpStream, bytes: Vec<u8>) {
     let _ = timeout(Duration::from_secs(1), closed).await;
 }
 
-/// Waits until that time; one that no clock can count to does not come.
+/// Waits until that instant, or for ever if there is none.
 async fn until(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,

@@ -11,7 +11,8 @@ use tokio::time::Sleep;
 
 /// A thread that runs futures, with timers and sockets. It ends when this is dropped.
 ///
-/// The caller's runtime may have neither, may be none of tokio's, and may stop to run while others wait.
+/// The caller's runtime may have neither, may not be tokio's, and may stop running while callers of other runtimes
+/// wait.
 pub(crate) struct RuntimeThread {
     handle: Handle,
     /// Ends the thread when it is dropped.
@@ -19,7 +20,7 @@ pub(crate) struct RuntimeThread {
 }
 
 impl RuntimeThread {
-    /// Starts the thread. It is no future: others would wait for one that its caller does not poll any more.
+    /// Starts the thread. This is not async: other callers would wait for a future that its own caller polls no more.
     pub(crate) fn start(name: &str) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
@@ -48,7 +49,7 @@ struct Background(Option<Runtime>);
 impl Background {
     fn run_until(self, ended: oneshot::Receiver<()>) {
         if let Some(runtime) = &self.0 {
-            // It returns an error when the sender is dropped.
+            // It ends, with an error, when the sender is dropped.
             let _: Result<(), _> = runtime.block_on(ended);
         }
     }

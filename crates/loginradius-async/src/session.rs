@@ -17,16 +17,16 @@ use crate::timer;
 /// Cloning it is cheap. One program needs one: all [`Session`]s of a name that come from it share
 /// one token and one refresh. Other programs may use the same store at the same time.
 ///
-/// Their work is done on their own thread, `loginradius-sessions`, which begins with the first operation that uses the
-/// store. So the store is called from that thread's tokio runtime. An operation of the store that takes longer than 30 s
-/// is given up.
+/// They do their work on a thread of their own, `loginradius-sessions`, which begins with the first operation that uses
+/// the store. So the store is called in that thread's tokio runtime. An operation of the store that takes longer than
+/// 30 s is given up.
 ///
 /// # The end of the program
 ///
 /// Await [`flush`](Self::flush) before the program ends. Otherwise, dropping the last clone and the last [`Session`]
-/// blocks the thread as long as a request is under way, its tokens are being saved, or a callback is running: at most for
-/// the client's timeout (30 s by default) and 5 s. What has not been sent is given up, and unsaved tokens are saved once
-/// more if possible. A `static` is never dropped, and `std::process::exit` drops nothing.
+/// blocks the thread as long as a request is under way, its tokens are being saved, or a callback is running: at most
+/// for the client's timeout (30 s by default) and 5 s. What has not been sent is given up, and unsaved tokens are saved
+/// once more if possible. A `static` is never dropped, and `std::process::exit` drops nothing.
 ///
 /// ```
 /// use loginradius_async::store::MemoryStore;
@@ -119,8 +119,8 @@ impl SessionsBuilder {
 
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
-    /// The events of one session come one at a time and in order, on tokio's threads for blocking work, after the
-    /// callers have their results. The callback may block, and may use the session by
+    /// The events of one session come one at a time and in order, on a thread for blocking work, after the callers have
+    /// their results. The callback may block, and may use the session by
     /// [`Handle::block_on`](tokio::runtime::Handle::block_on). [`SessionEvent`] says what to do about each.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
@@ -144,17 +144,18 @@ impl fmt::Debug for SessionsBuilder {
 /// Cloning it is cheap, and so is keeping ten thousand of them. Tasks share one refresh: the first one that needs it
 /// starts it, and all wait for its result, or continue with the old token if that is still valid.
 ///
-/// No refresh begins by itself. But a refresh, and all else that uses the store, runs in a task of its own, on a thread of
-/// the [`Sessions`]' own: it continues when the future that waits for it is dropped, and when the runtime of its caller
-/// stands still or ends. In an early refresh, the caller that begins it waits for about a second, and then gets the token
-/// that is still valid. A refresh token that was sent may be consumed, so that the program must not end before its
-/// successor is saved: [`flush`](Self::flush) waits for that, and so does dropping the last
+/// No refresh begins by itself. But a refresh, like everything that uses the store, runs in a task of its own on the
+/// thread of the [`Sessions`]: it continues when the future that waits for it is dropped, and when the runtime of its
+/// caller stands still or ends. In an early refresh, the caller that begins it waits for about a second, and then gets
+/// the token that is still valid. A refresh token that was sent may be consumed, so that the program must not end
+/// before its successor is saved: [`flush`](Self::flush) waits for that, and so does dropping the last
 /// [handle](Sessions#the-end-of-the-program). The [tables of the
-/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if a refresh is interrupted.
+/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if a refresh is
+/// interrupted.
 ///
-/// If such a task panics, in a store or a callback, that is like a crash of this task alone: the callers that wait for
-/// its result get a token that is still valid, or else [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the
-/// next call continues from what is stored.
+/// If such a task panics, in a store or a callback, only that task ends, as if it had crashed: the callers that wait
+/// for its result get a token that is still valid, or else [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable),
+/// and the next call continues from what is stored.
 ///
 /// # What each method uses
 ///
@@ -325,8 +326,9 @@ impl Session {
 
     /// Stores the tokens of a new login in place of those of an earlier one.
     ///
-    /// Tokens that were replaced before do not come back: after `start(&a)` and `start(&b)`, another `start(&a)` changes
-    /// nothing, and the session stays that of `b`. A program that switches between users gives each one a session name.
+    /// Tokens that were replaced before do not come back: after `start(&a)` and `start(&b)`, another `start(&a)`
+    /// changes nothing, and the session stays that of `b`. A program that switches between users gives each one a
+    /// session name.
     ///
     /// Their lifetime counts from [`TokenSet::requested_at`], which this crate's client sets, or else from this call:
     /// so call it at once.
@@ -395,7 +397,7 @@ impl Session {
     }
 }
 
-/// Runs each flow in a task on a thread of the sessions' own.
+/// Runs each flow in a task on the thread of the sessions.
 ///
 /// So a flow does not depend on the caller's runtime, which may end, stand still, or be full of callers that wait for
 /// this very flow. Nor does it run on the client's thread, where a hostile server can delay timers.
@@ -406,7 +408,7 @@ struct SessionRuntime {
 }
 
 impl SessionRuntime {
-    /// How long an operation of the store may take. One that takes that long hangs.
+    /// How long an operation of the store may take. One that takes longer is taken to hang.
     const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
     fn new(client: Client) -> Self {
@@ -440,7 +442,7 @@ impl Runtime for SessionRuntime {
     }
 
     fn deliver(&self, events: impl FnOnce() + Send + 'static) {
-        // Not on the thread of the sessions, which a callback may block.
+        // Not on the thread of the sessions: the callback may block.
         drop(tokio::task::spawn_blocking(events));
     }
 

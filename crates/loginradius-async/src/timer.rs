@@ -1,7 +1,7 @@
 //! Waits that need no runtime of the caller's.
 //!
-//! tokio's own timers panic without a runtime, in one without timers, and in one that is shutting down. They also do not
-//! fire while their runtime is not run.
+//! tokio's own timers panic without a runtime, in one without timers, and in one that is shutting down. Nor do they
+//! fire while their runtime does not run.
 
 use std::io;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::runtime_thread::RuntimeThread;
 
-/// The thread of all timers of the process: a thread of connections can be held up by a server that sends without end.
+/// The thread of all timers of the process. A client's own thread can be held up by a server that sends without end.
 static THREAD: Mutex<Weak<RuntimeThread>> = Mutex::new(Weak::new());
 
 /// Keeps the thread of the timers running.

@@ -147,8 +147,8 @@ impl ClientBuilder {
     ///   so that a user's cookie goes out with the next user's login;
     /// - certificates: its TLS settings decide which are trusted. With `disable_verification` every certificate is, so
     ///   that anyone on the network can read the tokens;
-    /// - cryptography: it uses the crypto provider of its TLS settings, else the one that the program has installed, else
-    ///   ring, even if this crate's feature `aws-lc-rs` is on;
+    /// - cryptography: it uses the crypto provider of its TLS settings, else the one that the program has installed,
+    ///   else ring, even if this crate's feature `aws-lc-rs` is on;
     /// - names: its resolver may take `localhost` for another machine;
     /// - connections: its pool limits them, and everything else that uses the agent shares them;
     /// - headers: it limits how long those of a response may be;

@@ -42,28 +42,30 @@
 //! - ends by a timeout ([how long it takes](#how-long-it-takes));
 //! - is retried by this crate alone, where that is safe ([`Client::call`]): ureq retries nothing by itself;
 //! - goes over a new connection if it must not be sent twice;
-//! - fails if its response is longer than 1 MiB, has more than 300 header lines, or takes more than 1.5 MiB on the wire.
+//! - fails if its response is longer than 1 MiB, has more than 300 header lines, or takes more than 1.5 MiB on the
+//!   wire.
 //!
 //! # How long it takes
 //!
-//! Nothing waits without an end, whatever the server does. These are the longest times by default:
+//! Every wait has an end, whatever the server does. These are the longest times by default:
 //!
 //! | call | at most | changed by |
 //! | --- | --- | --- |
 //! | [`Client::call`], [`Client::begin_device_login`], [`Client::complete_browser_login`] | 30 s, all attempts together | [`ClientBuilder::timeout`] or [`Retry::max_time`], whichever is longer; [`Client::within`] |
 //! | [`Client::send`] | 30 s | [`ClientBuilder::timeout`], [`SendOptions::deadline`] |
 //! | [`Client::run`] | as long as the flow says | the flow's deadline |
-//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s; four times as long as the slowest response took, if that is longer, and no more than the timeout | [`DeviceLogin::within`] |
-//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s more for the last response; if the server is slow, four times as long as its slowest response took, but no more than the timeout | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more; if the code has already expired, a minute and the last response | [`DeviceLogin::within`] |
 //! | [`Client::device_login`] | the sum of both | [`Client::within`] |
 //! | [`LoopbackReceiver::receive`] | 10 minutes, and 6 s to show the browser its page | [`LoopbackReceiver::timeout`] |
 //! | [`Client::browser_login`] | that, and 30 s to exchange the code | both of these; [`Client::within`] |
 //! | an operation of a [`Session`] | six minutes ([`SessionPolicy::max_time`]) | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
-//! | [`Sessions::flush`] | that, for each session in use | |
+//! | [`Sessions::flush`] | the same, for all sessions in use together | [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
 //! | [`Canceller::cancel`] | the wait ends after the poll that is being sent, or within 20 ms | [`ClientBuilder::timeout`] |
 //!
-//! On Linux, the timeout of a socket comes up to an eighth late. Your own callbacks and stores take what they take. The
-//! system's DNS lookup cannot be stopped: its thread, `dns-lookup`, is left to end by itself when the timeout is over.
+//! On Linux, the timeout of a socket can come late, by up to an eighth. Your own callbacks and stores add their own
+//! time. The system's DNS lookup cannot be stopped: its thread, `dns-lookup`, is left to end by itself when the timeout
+//! is over.
 //!
 //! # Certificates and cryptography
 //!
@@ -77,13 +79,14 @@
 //!
 //! # Before the program ends
 //!
-//! A program that keeps sessions calls [`Sessions::flush`] before it ends. That waits for the refreshes that are running,
-//! and saves the tokens that the store does not hold yet. Stop the threads that use sessions first, or they begin new
-//! refreshes. If it is left out, dropping the last handle of the sessions
-//! [waits for what must not be lost](Sessions#the-end-of-the-program).
+//! A program that keeps sessions calls [`Sessions::flush`] before it ends. That waits for the refreshes that are
+//! running, and saves the tokens that the store does not hold yet. Stop the threads that use sessions first, or they
+//! begin new refreshes. Without the flush, dropping the last handle of the sessions [waits for what must not be
+//! lost](Sessions#the-end-of-the-program).
 //!
-//! An end without either, as by `std::process::exit`, is like a crash. A refresh that it interrupts may have consumed the
-//! refresh token and not have stored the next one: then the session is lost, and its user has to sign in again.
+//! An end without a flush and without that drop, such as `std::process::exit`, is like a crash. A refresh that it
+//! interrupts may have consumed the refresh token and not have stored the next one: then the session is lost, and its
+//! user has to sign in again.
 //!
 //! Nothing else has to be ended: clients, pending logins and receivers can be dropped at any time.
 //!

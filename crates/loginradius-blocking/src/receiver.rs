@@ -12,10 +12,9 @@ use crate::cancel::Canceller;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
 ///
-/// It listens on 127.0.0.1 alone, from [`bind`](Self::bind) on; on another name of this machine by
-/// [`bind_to`](Self::bind_to). Whatever else comes than the one callback is
-/// responded to and does not matter: a browser's favicon request, connections that it opens ahead, a slow one, another
-/// site's attempt.
+/// It listens on 127.0.0.1 alone, as soon as [`bind`](Self::bind) returns; [`bind_to`](Self::bind_to) listens under
+/// another name of this machine. Anything other than the one callback changes nothing: a browser's favicon request,
+/// connections that it opens ahead, a slow one, another site's attempt.
 ///
 /// [`Client::browser_login`](crate::Client::browser_login) does the whole login. For a JWT:
 ///
@@ -64,11 +63,12 @@ impl LoopbackReceiver {
         Self::bind_to(Host::Ipv4, port, path)
     }
 
-    /// Listens as [`bind`](Self::bind) does, under another name of this machine: for an app whose address at LoginRadius
-    /// is `http://localhost:8400/callback` or `http://[::1]:8400/callback`.
+    /// Listens as [`bind`](Self::bind) does, under another name of this machine: for an app whose redirect URI at
+    /// LoginRadius is `http://localhost:8400/callback` or `http://[::1]:8400/callback`.
     ///
-    /// [`Host::Localhost`] listens on 127.0.0.1 and on ::1, at the same port, because a browser may choose either. If the
-    /// machine has no IPv6, 127.0.0.1 is enough. Prefer [`bind`](Self::bind) where you can choose ([`Host`] says why).
+    /// [`Host::Localhost`] listens on 127.0.0.1 and on ::1, at the same port, because a browser may choose either. If
+    /// the machine has no IPv6, 127.0.0.1 is enough. Prefer [`bind`](Self::bind) where you can choose ([`Host`] says
+    /// why).
     ///
     /// ```no_run
     /// use loginradius_blocking::LoopbackReceiver;
@@ -83,8 +83,8 @@ impl LoopbackReceiver {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also if another program has the port on one of the
-    /// two addresses: it would receive the code.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also if another program has the port on one of
+    /// the two addresses: it would receive the code.
     #[doc(alias = "localhost")]
     pub fn bind_to(host: Host, port: u16, path: &str) -> Result<Self, Error> {
         let (listeners, redirect_uri) = host.listen(port, path, |address| {
@@ -157,7 +157,7 @@ impl LoopbackReceiver {
     pub(crate) fn receive_by<P: Pending>(self, pending: &mut P, deadline: Option<Instant>) -> Result<P::Output, Error> {
         let began = Instant::now();
         let mut peers: Vec<Peer> = Vec::new();
-        // In turns, so that none has to wait for a flood at another.
+        // In turns, so that a flood at one of them holds up no other.
         let mut turns = (0..self.listeners.len()).cycle();
         loop {
             let mut without_peer = 0;

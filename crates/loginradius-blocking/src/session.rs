@@ -20,10 +20,10 @@ use crate::client::Client;
 ///
 /// # The end of the program
 ///
-/// When the last clone is dropped, and the last [`Session`], that blocks the thread as long as a request is under way,
-/// its tokens are being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s. What
-/// has not been sent is given up, and unsaved tokens are saved once more if possible. A `static` is never dropped, and
-/// `std::process::exit` drops nothing: call [`flush`](Self::flush) before such an end.
+/// Dropping the last clone and the last [`Session`] blocks the thread as long as a request is under way,
+/// its tokens are being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s.
+/// What has not been sent is given up, and unsaved tokens are saved once more if possible. A `static` is never dropped,
+/// and `std::process::exit` drops nothing: call [`flush`](Self::flush) before such an end.
 ///
 /// ```
 /// use loginradius_blocking::store::MemoryStore;
@@ -140,15 +140,16 @@ impl fmt::Debug for SessionsBuilder {
 /// Cloning it is cheap, and so is keeping ten thousand of them. Threads share one refresh: the first one that needs it
 /// begins it, and all wait for its result, or continue with the old token if that is still valid.
 ///
-/// No refresh begins by itself. But a refresh, and all else that uses the store, runs on a thread of its own, and
-/// continues when its callers wait no longer. In an early refresh, the caller that begins it waits for about a second,
+/// No refresh begins by itself. But a refresh, like everything that uses the store, runs on a thread of its own, and
+/// continues when its callers no longer wait. In an early refresh, the caller that begins it waits for about a second,
 /// and then gets the token that is still valid. A refresh token that was sent may be consumed, so that the program must
 /// not end before its successor is saved: [`flush`](Self::flush) waits for that, and so does dropping the last
 /// [handle](Sessions#the-end-of-the-program). The [tables of the
-/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if a refresh is interrupted.
+/// core](loginradius_proto::session::SessionFlow#when-something-goes-wrong) say what happens if a refresh is
+/// interrupted.
 ///
-/// If such a thread panics, in a store or a callback, that is like a crash of this thread alone: the callers that wait
-/// for its result get a token that is still valid, or else
+/// If such a thread panics, in a store or a callback, only that thread ends, as if it had crashed: the callers that
+/// wait for its result get a token that is still valid, or else
 /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), and the next call continues from what is stored.
 ///
 /// # What each method uses
@@ -320,8 +321,9 @@ impl Session {
 
     /// Stores the tokens of a new login in place of those of an earlier one.
     ///
-    /// Tokens that were replaced before do not come back: after `start(&a)` and `start(&b)`, another `start(&a)` changes
-    /// nothing, and the session stays that of `b`. A program that switches between users gives each one a session name.
+    /// Tokens that were replaced before do not come back: after `start(&a)` and `start(&b)`, another `start(&a)`
+    /// changes nothing, and the session stays that of `b`. A program that switches between users gives each one a
+    /// session name.
     ///
     /// Their lifetime counts from [`TokenSet::requested_at`], which this crate's client sets, or else from this call:
     /// so call it at once.

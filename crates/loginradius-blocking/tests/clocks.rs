@@ -1,7 +1,7 @@
 //! A clock that is set while the program runs, or that was wrong from the start, costs at most one refresh.
 //!
-//! libfaketime sets the clock of a child process; the server stays in this one, with the right time. Without the library
-//! (Debian's `faketime`) there is nothing to test.
+//! libfaketime sets the clock of a child process; the server stays in this one, with the right time. Without the
+//! library (Debian's `faketime`) there is nothing to test.
 
 use std::env;
 use std::fs;
@@ -19,8 +19,8 @@ const OFFSET_FILE: &str = "FAKETIME_TIMESTAMP_FILE";
 
 const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
-/// By how many seconds the clock is off, one after the other: an hour back, ten minutes forward, before 1970, after 2106
-/// and after 2261, and back to the right time.
+/// By how many seconds the clock is off, one after the other: an hour back, ten minutes forward, before 1970, after
+/// 2106 and after 2261, and back to the right time.
 const OFFSETS: [i64; 8] = [0, -HOUR, 600, -70 * YEAR, 0, 80 * YEAR, 236 * YEAR, 0];
 const FIRST_OFFSETS: [i64; 5] = [0, -HOUR, 600, -70 * YEAR, 236 * YEAR];
 

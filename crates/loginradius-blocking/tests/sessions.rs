@@ -48,8 +48,8 @@ fn eventually(is_true: impl Fn() -> bool) -> bool {
     is_true()
 }
 
-/// The store's panic ends the thread of the refresh. Its callers get an error, unless there is a token that is not saved,
-/// and the next call works.
+/// The store's panic ends the thread of the refresh. Its callers get an error, unless there is a token that is not
+/// saved, and the next call works.
 #[test]
 fn a_panic_in_the_store_leaves_no_caller_waiting() {
     for fault in [StoreFault::PanicInLock, StoreFault::PanicInLoad, StoreFault::PanicInSave] {

@@ -114,8 +114,8 @@ impl Transport for Connection {
     }
 }
 
-/// Hides from ureq that a connection broke: it would take that for the end of a body without a length (RFC 9112, section
-/// 8, and section 9.8 of TLS that ends without the server's word).
+/// Hides from ureq that a connection broke: it would take that for the end of a body without a length (RFC 9112,
+/// section 8, and section 9.8 of TLS that ends without the server's word).
 fn not_an_end(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
@@ -129,8 +129,8 @@ fn at_the_deadline(error: io::Error, timeout: NextTimeout) -> ureq::Error {
     if error.kind() == io::ErrorKind::TimedOut { ureq::Error::Timeout(timeout.reason) } else { ureq::Error::Io(error) }
 }
 
-/// Returns the instant at which that timeout ends. Every request has one, but ureq's word for none is the longest time,
-/// which no instant can count to.
+/// Returns the instant at which that timeout ends, at most ten years from now. Every request has a timeout, but ureq
+/// says *none* by a time that is too long for an instant.
 pub(super) fn deadline(timeout: NextTimeout) -> Instant {
     const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
     Instant::now() + (*timeout.after).min(TEN_YEARS)

@@ -200,8 +200,8 @@ mod tests {
 
     const TO: Peer<'_> = Peer { host: "sso.example.com", port: 443 };
 
-    /// Starts a proxy that sends these pieces, one after each message that it gets; then it closes the connection. Returns
-    /// what `ask` made of it, and what it was sent.
+    /// Starts a proxy that sends these pieces, one after each message that it gets; then it closes the connection.
+    /// Returns what `ask` made of it, and what it was sent.
     fn with_proxy<T>(url: &str, pieces: &[&[u8]], ask: impl FnOnce(&mut Stream, &Proxy) -> T) -> (T, Vec<u8>) {
         with_proxy_that(drop, url, pieces, ask)
     }
