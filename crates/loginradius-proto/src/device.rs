@@ -28,24 +28,26 @@ use crate::wire::{encode, number};
 ///
 /// - **When it polls**: first one interval after the grant, then one interval after each response or failure.
 ///   `slow_down` makes the interval 5 s longer for good, or as long as its `interval` says if that is longer.
-/// - **After a failure**: a lost response, HTTP 3xx, 408, 429 or 5xx, and a body that is not LoginRadius's are failures.
-///   The wait doubles with each, up to 60 s, less a random part of at most a quarter; it is never shorter than the
-///   interval or `Retry-After` (more than a day counts as a day). A response of LoginRadius clears this backoff. A 429
-///   without `Retry-After` also makes the interval 5 s longer.
-/// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of the
-///   lifetime, so that a late decision is not missed.
-///   If the interval is longer than the lifetime, the one poll that fits is sent then.
+/// - **After a failure**: a lost response, HTTP 3xx, 408, 429 or 5xx, and a body that is not LoginRadius's are
+///   failures. The wait doubles with each, up to 60 s, less a random part of at most a quarter; it is never shorter
+///   than the interval or `Retry-After` (more than a day counts as a day). A response of LoginRadius clears this
+///   backoff. A 429 without `Retry-After` also makes the interval 5 s longer.
+/// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of
+///   the lifetime, so that a late decision is not missed. If the interval is longer than the lifetime, the only poll is
+///   sent then.
 /// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for
-///   another poll. The last response is waited for until the end of the lifetime, and for at least 5 s, or four times as
-///   long as the slowest response took, if that is longer.
-/// - **When it ends**: so at most 5 s after the end of the lifetime, or those four times, and never more than the timeout.
+///   another poll. The response to the last poll is awaited until the end of the lifetime, but for at least 5 s, or for
+///   four times as long as the slowest response took if that is longer.
+/// - **When it ends**: at most 5 s after the end of the lifetime, or those four times, but never later than the timeout
+///   allows. A [resumed](Self::resume) flow may send its last poll later.
 ///
 /// # Errors
 ///
 /// The flow ends with
 ///
 /// - [`ErrorKind::Denied`]: the user refused;
-/// - [`ErrorKind::Expired`]: the lifetime has passed. The error's source is the last failure, if the flow was backing off;
+/// - [`ErrorKind::Expired`]: the lifetime has passed. The error's source is the last failure, if the flow was backing
+///   off;
 /// - [`ErrorKind::DeadlineExceeded`]: the program's own [`deadline`](Self::deadline) has passed;
 /// - [`ErrorKind::Configuration`]: a setting is wrong, so no poll can succeed;
 /// - any other kind: LoginRadius responded with an error other than RFC 8628's `authorization_pending` and `slow_down`.
@@ -121,13 +123,14 @@ pub struct DeviceFlow {
     state: State,
 }
 
-/// The poll that there has to be, however long the interval is.
+/// The poll that has to be sent, however long the interval is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Owed {
     Nothing,
-    /// One while the code is valid: without it, a login that the user approves could not succeed.
+    /// One poll while the code is valid: without it, a login that the user approves could not succeed.
     BeforeTheEnd,
-    /// One even if the code has expired by this machine's clock: a resumed flow polls once, as clocks differ.
+    /// One poll, even if the code has expired by this machine's clock: a resumed flow polls once, because clocks
+    /// differ.
     EvenAfterTheEnd,
 }
 
@@ -151,10 +154,10 @@ impl DeviceFlow {
     const MAX_BACKOFF: Duration = Duration::from_secs(60);
     /// The last poll is sent half an interval before the code expires, and at most this long before.
     const LAST_POLL_MARGIN: Duration = Duration::from_secs(5);
-    /// With less than this before the end, the first poll is not put off for the interval.
-    const LEAST_MARGIN: Duration = Duration::from_secs(1);
-    /// How long the last response may take at least.
-    const LAST_RESPONSE: Duration = Duration::from_secs(5);
+    /// If less than this would be left before the end, the poll that is owed does not wait for the interval.
+    const MIN_MARGIN: Duration = Duration::from_secs(1);
+    /// The least time that the response to the last poll is given.
+    const MIN_LAST_RESPONSE: Duration = Duration::from_secs(5);
 
     /// Makes the flow of a grant whose response arrived at `now`.
     ///
@@ -189,10 +192,10 @@ impl DeviceFlow {
     /// [`pending`](Self::pending).
     ///
     /// `now` and `clock` are the present moment by the two clocks. The flow waits one interval and polls at least once,
-    /// even if the lifetime seems to be over by `clock`. An interval of more than a minute is cut short if it does not fit
-    /// into the lifetime, so that the flow ends a minute after the lifetime at the latest, and then awaits one response.
-    /// Continue a stored flow once: two that poll with one code make
-    /// LoginRadius respond `slow_down`, and only one of them gets the tokens.
+    /// even if the lifetime seems to be over by `clock`. If the interval does not fit into the
+    /// lifetime and is longer than a minute, the flow does not wait that long: its last poll is sent at the latest a
+    /// minute after the end of the lifetime, or after `now` if that is later. Continue a stored flow once: two that
+    /// poll with one code make LoginRadius respond `slow_down`, and only one of them gets the tokens.
     #[must_use]
     pub fn resume(app: &App, pending: &PendingDevice, now: Instant, clock: SystemTime, seed: Seed) -> Self {
         let mut flow = Self::new(app, &pending.grant, now, seed);
@@ -217,8 +220,8 @@ impl DeviceFlow {
 
     /// Sets the instant at which the flow ends if the user has not decided before; none by default.
     ///
-    /// The error is [`ErrorKind::DeadlineExceeded`]. A poll whose response is expected after the deadline is not sent, as
-    /// its response could carry tokens that no caller receives. The codes stay valid until
+    /// The error is [`ErrorKind::DeadlineExceeded`]. A poll whose response is expected after the deadline is not sent,
+    /// as its response could carry tokens that no caller receives. The codes stay valid until
     /// [`expires_at`](Self::expires_at): a flow that is [resumed](Self::resume) can still yield the tokens.
     #[must_use]
     pub fn deadline(mut self, deadline: impl Into<Option<Instant>>) -> Self {
@@ -228,8 +231,8 @@ impl DeviceFlow {
 
     /// Sets how long the request for the grant took; zero by default. `now` is the present moment.
     ///
-    /// The codes' lifetime began at the server, before the grant arrived here. The last poll is sent two round trips before
-    /// it ends. If the response to a poll takes longer, that time is used instead.
+    /// The codes' lifetime began at the server, before the grant arrived here. The last poll is sent two round trips
+    /// before it ends. If the response to a poll takes longer, that time is used instead.
     #[must_use]
     pub fn round_trip(mut self, round_trip: Duration, now: Instant) -> Self {
         self.round_trip = self.round_trip.max(round_trip);
@@ -254,8 +257,8 @@ impl DeviceFlow {
     }
 
     /// Returns the login as it is now, to be stored and [resumed](Self::resume) elsewhere. `now` and `clock` are the
-    /// present moment by the two clocks. Store it again after a [`DeviceProgress::SlowedDown`], or the resumed flow polls
-    /// too often at first.
+    /// present moment by the two clocks. Store it again after a [`DeviceProgress::SlowedDown`], or the resumed flow
+    /// polls too often at first.
     #[must_use]
     pub fn pending(&self, now: Instant, clock: SystemTime) -> PendingDevice {
         let left = self.expires_at.saturating_duration_since(now);
@@ -291,14 +294,14 @@ impl DeviceFlow {
     fn earliest_poll(&self) -> Instant {
         let interval = self.grant.interval;
         let (earliest, latest) = (after(self.waiting_since, interval), self.latest_poll());
-        let margin = Self::LEAST_MARGIN.max(self.round_trip.saturating_mul(2).min(self.grant.expires_in / 2));
+        let margin = Self::MIN_MARGIN.max(self.round_trip.saturating_mul(2).min(self.grant.expires_in / 2));
         if earliest.checked_add(margin).is_some_and(|response| response <= self.expires_at) {
             return earliest;
         }
         match self.owed {
             Owed::Nothing => earliest,
             Owed::BeforeTheEnd => latest.max(self.waiting_since),
-            // An earlier flow may have polled just now.
+            // The flow that was stored may have polled just now.
             Owed::EvenAfterTheEnd if interval <= Self::MAX_BACKOFF => earliest,
             Owed::EvenAfterTheEnd if latest > self.waiting_since => latest,
             Owed::EvenAfterTheEnd => after(self.waiting_since, Self::MAX_BACKOFF),
@@ -315,8 +318,8 @@ impl DeviceFlow {
     /// Returns until when to wait for the response to a poll that is sent now.
     ///
     /// A server that never responds to one poll must not cost the login: the poll is given up early enough for
-    /// another one, unless that would leave too little time for a slow response. The last one is not waited for much
-    /// longer than the code is valid.
+    /// another one, unless that would leave too little time for a slow response. The response to the last poll is not
+    /// awaited for much longer than the code is valid.
     fn poll_deadline(&self, now: Instant) -> Instant {
         let interval = self.grant.interval;
         let four_round_trips = self.round_trip.saturating_mul(4);
@@ -327,7 +330,7 @@ impl DeviceFlow {
         let longest = if if_another_follows >= slow_response {
             if_another_follows
         } else {
-            until_the_end.max(Self::LAST_RESPONSE).max(four_round_trips)
+            until_the_end.max(Self::MIN_LAST_RESPONSE).max(four_round_trips)
         };
         earlier(after(now, self.timeout.min(longest)), self.deadline)
     }
@@ -607,8 +610,8 @@ impl PendingDevice {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if it is not a stored device login, is one of another version of this crate, or has a
-    /// code or an address that is refused in a response too ([`DeviceGrant`]). Begin a new login then.
+    /// [`ErrorKind::Configuration`] if it is not a stored device login, is one of another version of this crate, or has
+    /// a code or an address that is refused in a response too ([`DeviceGrant`]). Begin a new login then.
     #[doc(alias("deserialize", "load"))]
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let unreadable = |why: &str| Error::configuration(format!("the stored device login {why}: begin a new login"));

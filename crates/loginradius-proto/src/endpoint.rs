@@ -7,8 +7,8 @@ use crate::error::Error;
 /// One operation of LoginRadius: makes its request and reads its response, without any I/O.
 ///
 /// [`oauth`](crate::oauth) and [`jwt`](crate::jwt) have one type for each operation. A transport calls
-/// [`request`](Self::request), sends the result, and gives the response to [`response`](Self::response); it need not know
-/// which operation it is. [`Call`](crate::Call) adds retries, a timeout and a deadline.
+/// [`request`](Self::request), sends the result, and gives the response to [`response`](Self::response); it need not
+/// know which operation it is. [`Call`](crate::Call) adds retries, a timeout and a deadline.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, oauth::RequestDeviceCode};
@@ -107,21 +107,21 @@ pub trait Endpoint {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing, is empty or
-    /// has a control character. The message names it and says what to change.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing, is empty
+    /// or has a control character. The message names it and says what to change.
     fn request(&self, app: &App) -> Result<http::Request<Body>, Error>;
 
     /// Reads the response, whatever its HTTP status and content type.
     ///
-    /// `app` is the one that the request was made with. Where the response repeats a secret of the request or the app, the
-    /// error shows `[redacted]` instead.
+    /// `app` is the one that the request was made with. Where the response repeats a secret of the request or the app,
+    /// the error shows `[redacted]` instead.
     ///
     /// # Errors
     ///
     /// - LoginRadius's refusal: [`Error::api_error`](crate::Error::api_error) is what it responded, and
     ///   [`Error::kind`](crate::Error::kind) what to do about it.
-    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): HTTP 408, 425, 429 or 5xx (but 501 and 505) without one
-    ///   of LoginRadius's [error bodies](crate::ApiError).
+    /// - [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): HTTP 408, 425, 429 or 5xx (but 501 and 505) without
+    ///   one of LoginRadius's [error bodies](crate::ApiError).
     /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the response is not LoginRadius's, or lacks
     ///   what the operation yields.
     /// - [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown): the response is longer than
@@ -136,12 +136,13 @@ pub trait Endpoint {
     /// your app that is not [`App::client_secret`]. An email address or a name is not a secret, and is shown.
     fn secrets(&self) -> Vec<&str>;
 
-    /// Returns whether the operation may be sent again after a failure that leaves its outcome unknown; `false` by default.
-    /// [`Retry`](crate::Retry) lists these failures. A request that was certainly not sent is always sent again.
+    /// Returns whether the operation may be sent again after a failure that leaves its outcome unknown; `false` by
+    /// default. [`Retry`](crate::Retry) lists these failures. A request that was certainly not sent is always sent
+    /// again.
     ///
     /// Return `true` only if sending it twice does no more than sending it once, as for an operation that only reads. A
-    /// request with a code, a password or a refresh token must not be sent twice: the first may have consumed the code or
-    /// the token, and LoginRadius locks accounts after wrong passwords.
+    /// request with a code, a password or a refresh token must not be sent twice: the first may have consumed the code
+    /// or the token, and LoginRadius locks accounts after wrong passwords.
     #[doc(alias("idempotent", "retry", "safe"))]
     fn repeatable(&self) -> bool {
         false

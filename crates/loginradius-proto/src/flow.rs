@@ -53,8 +53,8 @@ use crate::redacted::redacted;
 ///
 /// [`SendOptions`] says how long to wait for the response and over which connection to send.
 ///
-/// Wrong calls do no harm. [`step`](Self::step) may be called at any time: before a wait is over it returns the same wait
-/// again, and while a response is awaited it returns a [`Step::Wait`] until the response's deadline. A second
+/// Wrong calls do no harm. [`step`](Self::step) may be called at any time: before a wait is over it returns the same
+/// wait again, and while a response is awaited it returns a [`Step::Wait`] until the response's deadline. A second
 /// [`receive`](Self::receive) for one request is ignored. To cancel a flow, drop it.
 ///
 /// # A transport
@@ -62,20 +62,21 @@ use crate::redacted::redacted;
 /// `send` above is a transport. Whatever HTTP client it uses, it
 ///
 /// - returns every response as `Ok`, whatever its HTTP status, and follows no redirect;
-/// - goes through the proxy that [`ProxySettings::proxy_for`](crate::proxy::ProxySettings::proxy_for) returns, if it reads
-///   proxy settings, and never direct where that is an error;
+/// - goes through the proxy that [`ProxySettings::proxy_for`](crate::proxy::ProxySettings::proxy_for) returns, if it
+///   reads proxy settings, and never direct where that is an error;
 /// - stops waiting at [`SendOptions::deadline`];
 /// - sends over a new connection where [`SendOptions::fresh_connection`] is `true`;
 /// - collects the body (decoded, if it was compressed) in a [`BodyBuffer`](crate::BodyBuffer), which refuses more than
 ///   [`Body::LIMIT`] bytes and leaves no copy of the tokens in memory;
 /// - returns [`Error::not_connected`] or [`Error::not_sent`] only if nothing was sent, and otherwise
 ///   [`Error::outcome_unknown`]: this decides what may be sent again;
-/// - adds the header `Date` with the time of receipt to a response that has none ([RFC 9110, section 6.6.1]): the core has
-///   no clock, and a date in `Retry-After` counts from that time;
-/// - shows no URL, header or body in a log or in an error's source: it logs requests through [`redacted`](crate::redacted).
+/// - adds the header `Date` with the time of receipt to a response that has none ([RFC 9110, section 6.6.1]): the core
+///   has no clock, and a date in `Retry-After` counts from that time;
+/// - shows no URL, header or body in a log or in an error's source: it logs requests through
+///   [`redacted`](crate::redacted).
 ///
-/// The crate `loginradius-transport` has what the adapters use below HTTP: root certificates, TLS settings for rustls, the
-/// cause of a failed handshake, and a decoder for gzip.
+/// The crate `loginradius-transport` has what the adapters use below HTTP: root certificates, TLS settings for rustls,
+/// the cause of a failed handshake, and a decoder for gzip.
 ///
 /// ```
 /// # use std::{io, time::{Duration, Instant}};
@@ -171,14 +172,14 @@ impl<T: fmt::Debug> fmt::Debug for Step<T> {
 pub struct SendOptions {
     /// When to stop the request. The flow then continues as after a lost response.
     pub deadline: Instant,
-    /// Whether to send it over a new connection, which is used for nothing else: a pooled one may die with a request that
-    /// must not be sent again.
+    /// Whether to send it over a new connection, which is used for nothing else: a pooled one may die with a request
+    /// that must not be sent again.
     pub fresh_connection: bool,
 }
 
 impl SendOptions {
-    /// Makes the options of a request that is sent over a new connection and stopped at that deadline: for a [`Flow`] of
-    /// your own, and for tests of a transport.
+    /// Makes the options of a request that is sent over a new connection and stopped at that deadline: for a [`Flow`]
+    /// of your own, and for tests of a transport.
     ///
     /// ```
     /// # use std::time::{Duration, Instant};
@@ -207,8 +208,8 @@ const POOLED_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// - any operation, if its request was certainly not sent ([`ErrorKind::NotSent`]), unless the failure
 ///   [is permanent](crate::ConnectFailure::is_permanent), such as an untrusted certificate;
-/// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a response
-///   that is not LoginRadius's.
+/// - a [`repeatable`](Endpoint::repeatable) operation also after a lost response, HTTP 3xx, 408, 429 or 5xx, and a
+///   response that is not LoginRadius's.
 ///
 /// All attempts together, with the waits in between, take at most [`max_time`](Self::max_time), 30 s by default, or the
 /// [timeout](Call::timeout) of one attempt if that is longer.
@@ -237,8 +238,8 @@ pub struct Retry {
     /// The wait after the first failure; 500 ms by default. It doubles with each further failure. Up to a quarter is
     /// taken off at random.
     pub first_wait: Duration,
-    /// The longest wait; 10 s by default. If the server asks for a longer one (`Retry-After`), the call ends instead with
-    /// an error that says how long ([`Error::retry_after`]). A `Retry-After` of more than a day counts as a day.
+    /// The longest wait; 10 s by default. If the server asks for a longer one (`Retry-After`), the call ends instead
+    /// with an error that says how long ([`Error::retry_after`]). A `Retry-After` of more than a day counts as a day.
     pub max_wait: Duration,
     /// The longest time of all attempts together, from the first one on; 30 s by default. If the
     /// [timeout](Call::timeout) of one attempt is longer, that counts instead. No further attempt begins unless 5 s of
@@ -253,8 +254,8 @@ impl Retry {
     pub const OFF: Self =
         Self { attempts: 1, first_wait: Duration::ZERO, max_wait: Duration::ZERO, max_time: Duration::ZERO };
 
-    /// The least time that a further attempt is given: with less, a request that arrives is cut off before its response
-    /// does, and *not sent* becomes *outcome unknown*.
+    /// The least time that a further attempt is given. With less, the request may arrive and its response may not, so
+    /// that a *not sent* becomes an *outcome unknown*.
     const MIN_TIME: Duration = Duration::from_secs(5);
 
     /// Sets the number of requests that are sent at most, the first included. 0 counts as 1.
@@ -340,7 +341,7 @@ pub struct Call<E: Endpoint> {
     deadline: Option<Instant>,
     jitter: Jitter,
     attempts_made: u32,
-    /// When the time of all attempts is over, counted from the first one; `None` if it never is.
+    /// When the time of all attempts together ends; `None` before the first one, or if it never ends.
     ends_at: Option<Instant>,
     state: State<E::Response>,
 }
@@ -364,8 +365,8 @@ enum State<T> {
 }
 
 impl<E: Endpoint> Call<E> {
-    /// Makes the flow of that operation, with [`Retry::default()`], a timeout of 30 s for each attempt and no deadline. So
-    /// it takes 30 s at most.
+    /// Makes the flow of that operation, with [`Retry::default()`], a timeout of 30 s for each attempt and no deadline.
+    /// It takes at most 30 s.
     pub fn new(endpoint: E, app: &App, seed: Seed) -> Self {
         Self {
             endpoint,
@@ -397,8 +398,8 @@ impl<E: Endpoint> Call<E> {
 
     /// Sets the instant by which the whole call ends, retries and waits included; none by default.
     ///
-    /// A request that is stopped then is an [`ErrorKind::OutcomeUnknown`]. If nothing could be sent before, the error is
-    /// [`ErrorKind::DeadlineExceeded`].
+    /// A request that is stopped then is an [`ErrorKind::OutcomeUnknown`]. If nothing could be sent before, the error
+    /// is [`ErrorKind::DeadlineExceeded`].
     #[must_use]
     pub fn deadline(mut self, deadline: impl Into<Option<Instant>>) -> Self {
         self.deadline = deadline.into();

@@ -104,7 +104,8 @@ fn parts(exchange: &Exchange, app: &App) -> Parts {
     }
 }
 
-/// RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID Connect Core, section 3.1.2.6; RFC 8707, section 2.
+/// RFC 6749, sections 4.1.2.1 and 5.2; RFC 8628, section 3.5; OpenID Connect Core, section 3.1.2.6; RFC 8707,
+/// section 2.
 const OAUTH_ERRORS: [&str; 19] = [
     "invalid_request",
     "invalid_client",

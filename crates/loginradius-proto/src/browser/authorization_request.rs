@@ -25,7 +25,8 @@ use crate::wire::request::Params;
 /// # use loginradius_proto::{App, Service, browser::{AuthorizationRequest, BrowserRequest, RandomBytes}};
 /// # fn main() -> Result<(), loginradius_proto::Error> {
 /// # let random = RandomBytes::new(std::array::from_fn(|byte| byte as u8))?;
-/// let app = App::new("my-client-id").with_oauth_app("my-app").with_service(Service::site("acme.hub.loginradius.com")?);
+/// let site = Service::site("acme.hub.loginradius.com")?;
+/// let app = App::new("my-client-id").with_oauth_app("my-app").with_service(site);
 /// let request = AuthorizationRequest::new("https://app.example/callback").scope("profile");
 /// let login = request.begin(&app, &random, SystemTime::now())?;
 /// assert!(login.url.starts_with(
@@ -101,8 +102,8 @@ impl AuthorizationRequest {
 
     /// Sets the scope: words separated by spaces, such as `profile email`. None is sent by default.
     ///
-    /// It is encoded once, and replaces a [`raw_scope`](Self::raw_scope). With the word `openid`, a nonce is sent as well
-    /// ([OpenID Connect Core, section 3.1.2.1]).
+    /// It is encoded once, and replaces a [`raw_scope`](Self::raw_scope). With the word `openid`, a nonce is sent as
+    /// well ([OpenID Connect Core, section 3.1.2.1]).
     ///
     /// [OpenID Connect Core, section 3.1.2.1]: https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest
     #[must_use]
@@ -113,8 +114,8 @@ impl AuthorizationRequest {
 
     /// Sets a scope that is encoded already, and is put into the URL as it is.
     ///
-    /// LoginRadius reads parameters of its login page out of the scope, some of them encoded twice. What follows a `&` is a
-    /// parameter of the URL. Never build it from user input. It replaces a [`scope`](Self::scope).
+    /// LoginRadius reads parameters of its login page out of the scope, some of them encoded twice. What follows a `&`
+    /// is a parameter of the URL. Never build it from user input. It replaces a [`scope`](Self::scope).
     #[must_use]
     pub fn raw_scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Scope::Raw(scope.into());
@@ -151,8 +152,9 @@ impl AuthorizationRequest {
 
     /// Adds another parameter to the URL, such as `prompt`, `login_hint`, `response_mode` or `resource`.
     ///
-    /// Neither its name nor its value may be empty or have a control character. Only `resource` may occur more than once
-    /// (RFC 8707, section 2). [`begin`](BrowserRequest::begin) refuses names that the request sets itself, such as `state`.
+    /// Neither its name nor its value may be empty or have a control character. Only `resource` may occur more than
+    /// once (RFC 8707, section 2). [`begin`](BrowserRequest::begin) refuses names that the request sets itself, such as
+    /// `state`.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
@@ -267,8 +269,8 @@ fn parameters_of(raw_scope: &str) -> Result<Vec<(String, String)>, Error> {
     })
 }
 
-/// Checks that every name can be sent, is none of ours, in any case of letters, and occurs once, unless it is `resource`
-/// (RFC 6749, section 3.1; RFC 8707).
+/// Checks that every name can be sent, is none of ours, in any case of letters, and occurs once, unless it is
+/// `resource` (RFC 6749, section 3.1; RFC 8707).
 fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Error> {
     let mut seen: Vec<&str> = Vec::new();
     for name in names {

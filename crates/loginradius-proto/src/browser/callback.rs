@@ -8,11 +8,11 @@ use crate::secret_text::SecretText;
 
 /// A redirect callback: the parameters with which the browser came back to your redirect URI.
 ///
-/// LoginRadius puts them into the query or, by its settings, into the fragment or a form post (LoginRadius, "OAuth 2.0" and
-/// "JWT" guides). Browsers do not send a fragment: a page of yours has to pass it on.
+/// LoginRadius puts them into the query or, by its settings, into the fragment or a form post (LoginRadius, "OAuth 2.0"
+/// and "JWT" guides). Browsers do not send a fragment: a page of yours has to pass it on.
 ///
-/// It comes from the browser, so it can be forged until [`Pending::accept`](super::Pending::accept) has checked it. `Debug`
-/// shows none of it.
+/// It comes from the browser, so it can be forged until [`Pending::accept`](super::Pending::accept) has checked it.
+/// `Debug` shows none of it.
 ///
 /// ```
 /// use loginradius_proto::browser::Callback;
@@ -44,9 +44,9 @@ impl Callback {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidResponse`] if it is longer than [`LIMIT`](Self::LIMIT) or has more than 1000 parameters, or if
-    /// the text is no query but a whole URL, a path, a fragment or the line of a request. The error names the function to
-    /// use.
+    /// [`ErrorKind::InvalidResponse`] if the query is longer than [`LIMIT`](Self::LIMIT) or has more than 1000
+    /// parameters, or if the text is not a query but a whole URL, a path, a fragment or the first line of a request.
+    /// The error says which function to use instead.
     pub fn from_query(query: &str) -> Result<Self, Error> {
         let query = query.strip_prefix('?').unwrap_or(query);
         refuse_other_texts("query", query)?;
@@ -76,13 +76,13 @@ impl Callback {
         Self::from_parts(query, body)
     }
 
-    /// Reads the query and the fragment of a URL, or of the part of one that begins with its path. White space around it
-    /// is ignored, as where a user pastes the address.
+    /// Reads the query and the fragment of a URL, or of the part of one that begins with its path. White space around
+    /// it is ignored, because a user may have pasted it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query), and if the text is a query or a fragment
-    /// alone without its `?` or `#`, or the line of a request.
+    /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query), and if the text is only a query without
+    /// its `?` or only a fragment without its `#`, the first line of a request, or percent-encoded as a whole.
     pub fn from_url(url: &str) -> Result<Self, Error> {
         let url = url.trim();
         let name = url.split('=').next().unwrap_or_default();
@@ -132,7 +132,8 @@ impl Callback {
 
     /// Returns the state, by which a web service finds the pending login that the callback claims to belong to.
     ///
-    /// It can be forged: [`Pending::accept`](super::Pending::accept) checks it. `None` if there is none, or more than one.
+    /// It can be forged: [`Pending::accept`](super::Pending::accept) checks it. `None` if there is none, or more than
+    /// one.
     #[must_use]
     #[doc(alias("csrf"))]
     pub fn state(&self) -> Option<&str> {
@@ -160,8 +161,8 @@ impl Callback {
     }
 }
 
-/// Refuses a text that is not the parameters of a callback alone: every parameter would be read under a wrong name, or with
-/// a wrong end, and the callback would seem to belong to another login.
+/// Refuses a text that is more than the parameters of a callback, or something else. Its parameters would get wrong
+/// names or wrong ends, and the callback would seem to belong to another login.
 fn refuse_other_texts(what: &str, text: &str) -> Result<(), Error> {
     const USE_URL: &str = "use `Callback::from_url`";
     // No parameter of a callback has such a name (RFC 6749, section 8.2).
@@ -189,7 +190,7 @@ fn not_read<T>(what_it_is: &str, advice: &str) -> Result<T, Error> {
     Err(Error::new(ErrorKind::InvalidResponse, message))
 }
 
-/// Returns whether the text is, or ends as, the first line of a request (RFC 9112, section 3).
+/// Returns whether the text is the first line of a request, or the end of one (RFC 9112, section 3).
 fn is_request_line(text: &str) -> bool {
     let text = text.trim_end();
     let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -198,7 +199,7 @@ fn is_request_line(text: &str) -> bool {
     begins || text.ends_with(" HTTP/1.1") || text.ends_with(" HTTP/1.0")
 }
 
-/// Returns whether an encoded `=` or `?` is in the text.
+/// Returns whether the text contains an encoded `=` or `?`.
 fn is_encoded(text: &str) -> bool {
     ["%3D", "%3d", "%3F", "%3f"].iter().any(|encoded| text.contains(encoded))
 }

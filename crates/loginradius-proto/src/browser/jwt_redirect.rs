@@ -59,8 +59,9 @@ const NAME: &str = "JWT Redirect";
 impl JwtRedirect {
     /// Makes a request for a JWT that comes back to that return URL, which LoginRadius has to have on its list.
     ///
-    /// `response_parameter` is the name of the parameter with the JWT: the response parameter in the JWT app's settings in
-    /// the LoginRadius Dashboard. The return URL is what [`AuthorizationRequest`](super::AuthorizationRequest::new) takes.
+    /// `response_parameter` is the name of the parameter with the JWT: the response parameter in the JWT app's settings
+    /// in the LoginRadius Dashboard. The return URL is what [`AuthorizationRequest`](super::AuthorizationRequest::new)
+    /// takes.
     #[must_use]
     pub fn new(return_url: impl Into<String>, response_parameter: impl Into<String>) -> Self {
         Self { return_url: return_url.into(), parameter: response_parameter.into() }
@@ -78,7 +79,7 @@ impl JwtRedirect {
 }
 
 fn is_parameter(name: &str) -> bool {
-    // Errors print it.
+    // Errors print the name, so it must fit into one line.
     !name.is_empty()
         && is_line(name)
         && !NOT_SECRET.iter().chain(&["state"]).any(|other| name.eq_ignore_ascii_case(other))
@@ -143,8 +144,8 @@ impl BrowserRequest for JwtRedirect {
 /// At a site only the JWT has the nonce. So LoginRadius's refusal looks like a forged callback: it is an
 /// [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch), and the login ends when it expires.
 ///
-/// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you accept
-/// the callback.
+/// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you
+/// accept the callback.
 pub struct PendingJwt(Fields);
 
 #[derive(Serialize, Deserialize)]
@@ -197,8 +198,8 @@ impl PendingJwt {
         self.0.state.expires_at()
     }
 
-    /// Returns the login as JSON, **with its state or nonce**: with that, anyone can forge its callback. Store it on the
-    /// server, or encrypted in a cookie of that one browser.
+    /// Returns the login as JSON, **with its state or nonce**: with that, anyone can forge its callback. Store it on
+    /// the server, or encrypted in a cookie of that one browser.
     #[must_use]
     pub fn to_json(&self) -> String {
         encode::json_text(&Stored { version: Self::VERSION, jwt: &self.0 })
@@ -208,8 +209,8 @@ impl PendingJwt {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a stored login, was changed, or is one
-    /// of another version of this crate. Begin a new login then.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not a stored login, was changed, or is
+    /// one of another version of this crate. Begin a new login then.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let unreadable = |why: &str| Error::configuration(format!("the stored login {why}: begin a new one")).of(NAME);
         let stored: Stored<Fields> = serde_json::from_str(json).map_err(|_| unreadable("cannot be read"))?;
@@ -260,8 +261,8 @@ impl fmt::Debug for PendingJwt {
     }
 }
 
-/// Returns the claim `nonce` of a JWT that is not verified yet. A callback with the right one belongs to this login, since
-/// no other sender knows the nonce; the JWT itself still has to be verified.
+/// Returns the claim `nonce` of a JWT that is not verified yet. A callback with the right one belongs to this login,
+/// since no other sender knows the nonce; the JWT itself still has to be verified.
 fn unverified_nonce(jwt: &str) -> Option<SecretText> {
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?);
     let payload = ResponseText::Utf8(std::str::from_utf8(&payload).ok()?);

@@ -10,8 +10,8 @@ use crate::error::Error;
 #[allow(unreachable_pub, reason = "a public trait requires it")]
 pub trait Sealed {}
 
-/// A request that begins a login by sending a browser to LoginRadius: [`AuthorizationRequest`](super::AuthorizationRequest),
-/// [`JwtRedirect`](super::JwtRedirect).
+/// A request that begins a login by sending a browser to LoginRadius:
+/// [`AuthorizationRequest`](super::AuthorizationRequest), [`JwtRedirect`](super::JwtRedirect).
 pub trait BrowserRequest: Sealed {
     /// The login that waits for the callback.
     type Pending: Pending;
@@ -22,12 +22,12 @@ pub trait BrowserRequest: Sealed {
     /// Makes the URL to open, and the pending login to keep until the callback comes.
     ///
     /// `random` is for this login only. `now` is the present moment, from which the login is valid for 10 minutes: a
-    /// `SystemTime`, or a [`Now`](crate::session::Now) with both clocks ([`Moment`] says why).
+    /// `SystemTime`, or a [`Now`](crate::session::Now) with both clocks, which is better ([`Moment`] says why).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing or cannot be
-    /// used. The message names it and says what to change.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a setting or a parameter is missing or cannot
+    /// be used. The message names it and says what to change.
     fn begin(
         &self,
         app: &App,
@@ -41,8 +41,8 @@ pub trait Pending: Sealed {
     /// What the login's own callback yields.
     type Output;
 
-    /// Accepts the callback of this login, which consumes the login, and refuses any other, which changes nothing: else any
-    /// web page could end a login.
+    /// Accepts the callback of this login, which consumes the login, and refuses any other, which changes nothing: else
+    /// any web page could end a login.
     ///
     /// `now` is the present moment, for the 10 minutes that a login is valid ([`Moment`]).
     ///
@@ -50,15 +50,16 @@ pub trait Pending: Sealed {
     ///
     /// The login is not consumed; keep waiting:
     ///
-    /// - [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch): the callback belongs to another login, or to none.
+    /// - [`ErrorKind::StateMismatch`](crate::ErrorKind::StateMismatch): the callback belongs to another login, or to
+    ///   none.
     ///
     /// The login is consumed, now or before; begin another one:
     ///
     /// - [`ErrorKind::AlreadyCompleted`](crate::ErrorKind::AlreadyCompleted): its callback came before.
     /// - [`ErrorKind::Expired`](crate::ErrorKind::Expired): the callback came 10 minutes or more after the login began.
     /// - [`ErrorKind::Denied`](crate::ErrorKind::Denied) and others: LoginRadius refused ([`Error::api_error`]).
-    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the callback has a parameter twice, lacks what
-    ///   was requested, or is of another issuer.
+    /// - [`ErrorKind::InvalidResponse`](crate::ErrorKind::InvalidResponse): the callback has a parameter twice, lacks
+    ///   what was requested, or is of another issuer.
     #[doc(alias("state", "csrf", "verify", "validate"))]
     fn accept(&mut self, callback: &Callback, now: impl Into<Moment>) -> Result<Self::Output, Error>;
 }
@@ -66,7 +67,8 @@ pub trait Pending: Sealed {
 /// The beginning of a login through a browser: where to send the browser, and what to keep.
 #[non_exhaustive]
 pub struct BrowserLogin<P> {
-    /// The URL to open, or to redirect the browser to. Keep it out of logs: with its state, anyone can forge the callback.
+    /// The URL to open, or to redirect the browser to. Keep it out of logs: with its state, anyone can forge the
+    /// callback.
     pub url: String,
     /// The login that waits for the callback.
     pub pending: P,

@@ -2,12 +2,12 @@
 //!
 //! The adapters have a whole receiver. To write your own:
 //!
-//! 1. Listen on 127.0.0.1, and begin the login with [`redirect_uri`] as its redirect URI. If LoginRadius has `localhost` or
-//!    `[::1]` on its list for the app, use [`Host::listen`].
+//! 1. Listen on 127.0.0.1, and begin the login with [`redirect_uri`] as its redirect URI. If LoginRadius has
+//!    `localhost` or `[::1]` on its list for the app, use [`Host::listen`].
 //! 2. For each connection, make a [`Connection`] and pass it the bytes that arrive, until it returns a [`Request`].
 //! 3. Write the [`Reply`] of [`Request::respond`], and close the connection.
-//! 4. Stop when a reply has a [`result`](Reply::result). Until then, keep accepting connections: a browser also asks for an
-//!    icon or opens a connection that it never uses, and other sites may try the port.
+//! 4. Stop when a reply has a [`result`](Reply::result). Until then, keep accepting connections: a browser also asks
+//!    for an icon or opens a connection that it never uses, and other sites may try the port.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -58,15 +58,15 @@ use super::navigation::allows_navigation;
 use crate::error::{Error, ErrorKind};
 use crate::secret_buffer::SecretBuffer;
 
-/// Returns the redirect URI of a callback on this machine: `http://127.0.0.1:{port}{path}`. [`Host`] has the ones with
+/// Returns the redirect URI of a callback on this machine: `http://127.0.0.1:{port}{path}`. [`Host`] has those with
 /// another name of the machine.
 ///
 /// LoginRadius has to have it on its list with this port, so choose a port that does not change.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Configuration`] if the port is 0, or the path is one that a browser may change. A path has to begin with
-/// `/`, consist of ASCII letters, digits and `-._~/`, and have no empty or dot segment.
+/// [`ErrorKind::Configuration`] if the port is 0, or the path is one that a browser may change. A path has to begin
+/// with `/`, consist of ASCII letters, digits and `-._~/`, and have no empty or dot segment.
 pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
     Host::Ipv4.redirect_uri(port, path)
 }
@@ -106,7 +106,7 @@ pub struct Request(RequestKind);
 
 enum RequestKind {
     Callback(Callback),
-    /// No callback, whatever the login is.
+    /// Not a callback of any login.
     Rejected(Rejection),
 }
 
@@ -116,8 +116,8 @@ enum RequestKind {
 pub struct Reply<T> {
     /// A whole HTTP response with a page for the user. It has nothing of the request.
     ///
-    /// Write it, close the writing half of the connection, and read until the browser closes the other half: a connection
-    /// that is closed with bytes unread may be reset, and the browser then shows no page.
+    /// Write it, close the writing half of the connection, and read until the browser closes the other half: a
+    /// connection that is closed with bytes unread may be reset, and the browser then shows no page.
     pub bytes: Vec<u8>,
     /// The result of the login; `None` if the request was not its callback: keep waiting.
     pub result: Option<Result<T, Error>>,
@@ -134,11 +134,12 @@ impl Connection {
         Self { path: path.into(), buffer: SecretBuffer::default(), has_line: false, head: None }
     }
 
-    /// Takes the bytes that arrived, and returns the request once it is whole, or is too long or wrong: `None` to read on.
+    /// Takes the bytes that arrived, and returns the request once it is complete, too long or wrong. `None` means: read
+    /// on.
     ///
-    /// Bytes that no request of HTTP/1 can begin with, such as a browser's that expects TLS on this port, are wrong at
-    /// once. How the bytes are split does not matter, and what follows the request is ignored. A connection on which
-    /// nothing arrives for a while is no error: close it, and wait for the next.
+    /// Bytes with which no HTTP/1 request can begin are refused at once, for example those of a browser that expects
+    /// TLS on this port. How the bytes are split does not matter, and what follows the request is ignored. A connection
+    /// on which nothing arrives for a while is no error: close it, and wait for the next.
     #[must_use]
     pub fn read(&mut self, bytes: &[u8]) -> Option<Request> {
         let before = self.buffer.len();
@@ -173,10 +174,11 @@ impl Connection {
         Some(Request(callback.map_or(RequestKind::Rejected(Rejection::TooLarge), RequestKind::Callback)))
     }
 
-    /// Returns whether no bytes that may follow make this a request of HTTP/1: it is TLS, HTTP/2, SOCKS or another
-    /// protocol, whose peer would otherwise wait. The bytes from `new` on have just arrived.
+    /// Returns whether this can no longer become an HTTP/1 request, whatever bytes follow: it is TLS, HTTP/2, SOCKS or
+    /// another protocol, and its peer would wait for a response. The bytes from `new` on have just arrived.
     ///
-    /// The work is in proportion to the bytes: only the request line is parsed, at each of the first reads and at its end.
+    /// The work is in proportion to the bytes: only the request line is parsed, once for each of the first reads and
+    /// once at its end.
     fn is_hopeless(&mut self, new: usize) -> bool {
         /// Other protocols show themselves in their first bytes.
         const BEGINNING: usize = 64;
@@ -248,8 +250,8 @@ fn origin_form(target: &str) -> &str {
     rest.find(['/', '?']).and_then(|path| rest.get(path..)).unwrap_or(target)
 }
 
-/// Returns whether there is an empty line, which ends the headers. They are parsed only then, so that bytes which come one
-/// by one take no quadratic work.
+/// Returns whether there is an empty line, which ends the headers. They are parsed only then, so that bytes which come
+/// one by one take no quadratic work.
 fn ends_headers(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
@@ -263,7 +265,7 @@ impl Request {
         self.respond_with(&Pages::default(), pending, now)
     }
 
-    /// Does as [`respond`](Self::respond) does, with pages of the program's own.
+    /// Returns what [`respond`](Self::respond) returns, but with the program's own pages.
     pub fn respond_with<P: Pending>(self, pages: &Pages, pending: &mut P, now: impl Into<Moment>) -> Reply<P::Output> {
         const CLOSE: &str = "You can close this page.";
         let callback = match self.0 {
@@ -300,7 +302,7 @@ enum Rejection {
     BadRequest,
     NotFound,
     MethodNotAllowed,
-    /// A prefetch, or a part of another page ([`is_navigation`](super::is_navigation)).
+    /// A prefetch, or a request for a part of another page ([`is_navigation`](super::is_navigation)).
     NoNavigation,
     Head,
     TooLarge,
@@ -333,7 +335,7 @@ impl Rejection {
     }
 }
 
-/// Makes the response to what is not the callback of the login.
+/// Makes the response to a request that is not the callback of the login.
 fn page(status: &str, title: &str, text: &str) -> Vec<u8> {
     built_in(status, Sign::None, title, &[text])
 }

@@ -6,9 +6,9 @@ use crate::text_form::text_form;
 
 /// The name of this machine in the redirect URI, and the addresses that belong to it.
 ///
-/// Take [`Ipv4`](Self::Ipv4), unless LoginRadius already has another name on its list for the app. `localhost` works
-/// alike, but [RFC 8252, section 8.3] advises against it: a firewall or a wrong entry in the machine's list of names may
-/// lead it elsewhere, and its two addresses are two ports, which two programs can hold.
+/// Use [`Ipv4`](Self::Ipv4), unless LoginRadius has only another name on its list for the app. `localhost` works too,
+/// but [RFC 8252, section 8.3] advises against it: a firewall or a wrong entry in the `hosts` file may lead it
+/// elsewhere, and another program may hold the same port at one of its two addresses.
 ///
 /// [RFC 8252, section 8.3]: https://www.rfc-editor.org/rfc/rfc8252#section-8.3
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -30,7 +30,7 @@ text_form!(Host, "host", {
 });
 
 impl Host {
-    /// How often [`listen`](Self::listen) takes a free port of one address and hopes that it is free at the other, too.
+    /// How many ports that are free at one address [`listen`](Self::listen) tries at the other.
     const ATTEMPTS: u32 = 16;
 
     /// Returns the redirect URI of a callback on this machine: `http://{host}:{port}{path}`.
@@ -73,11 +73,11 @@ impl Host {
         }
     }
 
-    /// Listens on all addresses of this host, at that port or, if it is 0, at one that is free on all of them. Returns the
-    /// listeners and the redirect URI.
+    /// Listens on all addresses of this host, at that port, or if it is 0, at one that is free on all of them. Returns
+    /// the listeners and the redirect URI.
     ///
-    /// `bind` listens on one address, and returns the listener and its port. An address of a family that the machine does
-    /// not have, as where IPv6 is turned off, is left out if there is another: no browser can reach it either.
+    /// `bind` listens on one address, and returns the listener and its port. If the machine lacks one of the addresses,
+    /// for example because IPv6 is turned off, that one is left out: no browser can reach it either.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -97,9 +97,9 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the port is taken on one of the addresses, where
-    /// another program would receive the code; if no address can be listened on; or if the path is not one of
-    /// [`redirect_uri`](Self::redirect_uri).
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if another program has the port on one of the
+    /// addresses, where it would receive the code; if no address can be listened on; or if
+    /// [`redirect_uri`](Self::redirect_uri) refuses the path.
     pub fn listen<L>(
         self,
         port: u16,
@@ -137,7 +137,7 @@ impl Host {
     }
 }
 
-/// Returns whether another program holds the port. Windows denies one that is reserved or held exclusively.
+/// Returns whether another program holds the port. Windows denies the permission if it is reserved or held exclusively.
 fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }

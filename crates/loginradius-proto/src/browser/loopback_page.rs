@@ -10,8 +10,8 @@ use crate::sha256::sha256;
 
 /// The pages that a user sees when the browser comes back: after a success and after a failure.
 ///
-/// By default they are this crate's own, in plain English. What other requests get, such as those of other sites, is
-/// not replaced.
+/// By default they are this crate's own, in plain English. They do not replace the pages that other requests get, such
+/// as those of other sites.
 ///
 /// ```
 /// use loginradius_proto::browser::loopback::{Page, Pages};
@@ -34,8 +34,8 @@ impl Pages {
     /// Makes the pages for a success and for a failure.
     ///
     /// A success means that LoginRadius sent a code, or tokens. The code is not redeemed yet: a page that says "You are
-    /// signed in" may be wrong. A failure means that the user did not allow the login, or that LoginRadius refused it; the
-    /// program's error says which.
+    /// signed in" may be wrong. A failure means that the user did not allow the login, that LoginRadius refused it, or
+    /// that the callback could not be used; the program's error says which.
     #[must_use]
     pub fn new(success: Page, failure: Page) -> Self {
         Self { success, failure }
@@ -67,9 +67,9 @@ enum PageKind {
 impl Page {
     /// Makes a page of the program's own: a whole HTML document.
     ///
-    /// Nothing of the callback gets into it. It is sent as UTF-8, is not cached, cannot be shown in a frame, and sends no
-    /// referrer, as its address has the code in it. For the same reason it runs no script and loads nothing: it may have
-    /// styles in itself, images and fonts as `data:` URLs, and links. For a page that does more, use
+    /// Nothing of the callback gets into it. It is sent as UTF-8, is not cached, cannot be shown in a frame, and sends
+    /// no referrer, as its address has the code in it. For the same reason it runs no script and loads nothing: it may
+    /// have styles in itself, images and fonts as `data:` URLs, and links. For a page that does more, use
     /// [`redirect`](Self::redirect).
     #[must_use]
     pub fn html(html: impl Into<String>) -> Self {
@@ -78,13 +78,13 @@ impl Page {
 
     /// Makes a redirect to a page of the program's own (303 See Other).
     ///
-    /// It gets nothing of the callback: neither parameters nor a referrer, nor a fragment of the callback's address. Its
-    /// page is to be there for all users: it learns nothing of this one.
+    /// The page gets nothing of the callback: no parameters, no referrer, and no fragment. So it has to be the same
+    /// page for all users.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) unless it is an `https` URL, an `http` URL of this
-    /// machine, or one of an app's own scheme, which has a dot in it (`com.example.app:/signed-in`).
+    /// machine, or a URL of the app's own scheme, which has a dot in it (`com.example.app:/signed-in`).
     pub fn redirect(url: impl Into<String>) -> Result<Self, Error> {
         let mut url = url.into();
         let (before, fragment) = url.split_once('#').unwrap_or((&url, ""));
@@ -95,7 +95,7 @@ impl Page {
                  the app's own scheme, with spaces and special characters encoded",
             ));
         }
-        // Without one, a browser would keep the fragment of the callback (RFC 9110, section 10.2.2).
+        // Without a fragment, a browser would keep the one of the callback (RFC 9110, section 10.2.2).
         if !url.contains('#') {
             url.push('#');
         }

@@ -1,15 +1,16 @@
 //! Signing in through a browser: the authorization code flow with PKCE ([RFC 6749, section 4.1]; [RFC 7636]), and
 //! LoginRadius's JWT redirect.
 //!
-//! 1. [`AuthorizationRequest`] or [`JwtRedirect`] makes the URL to open and a *pending* login ([`BrowserRequest::begin`]).
+//! 1. [`AuthorizationRequest`] or [`JwtRedirect`] makes the URL to open and a *pending* login
+//!    ([`BrowserRequest::begin`]).
 //! 2. The user signs in at LoginRadius, which sends the browser back to your redirect URI.
 //! 3. The pending login accepts the [`Callback`] that belongs to it, and no other ([`Pending::accept`]).
 //! 4. It yields a code, which [`Authorized::exchange`] redeems for tokens; or tokens; or a JWT.
 //!
-//! State, PKCE verifier and nonce are made here from your [`RandomBytes`], and checked here. Keep the pending login secret,
-//! and in the session of *that browser* (by a cookie; in the cookie itself only if it is encrypted). A callback is accepted
-//! only from the browser that began the login: otherwise an attacker could sign a victim in to the attacker's account
-//! ([RFC 9700, section 4.7]).
+//! State, PKCE verifier and nonce are made here from your [`RandomBytes`], and checked here. Keep the pending login
+//! secret, and in the session of *that browser* (by a cookie; in the cookie itself only if it is encrypted). A callback
+//! is accepted only from the browser that began the login: otherwise an attacker could sign a victim in to the
+//! attacker's account ([RFC 9700, section 4.7]).
 //!
 //! | to | use |
 //! | --- | --- |
@@ -72,8 +73,8 @@
 //!
 //! # Desktop programs
 //!
-//! A program without a web server receives the callback on a port of this machine ([RFC 8252, section 7.3]). [`loopback`]
-//! is the HTTP part of that, without sockets; the adapters have a whole receiver.
+//! A program without a web server receives the callback on a port of this machine ([RFC 8252, section 7.3]).
+//! [`loopback`] is the HTTP part of that, without sockets; the adapters have a whole receiver.
 //!
 //! [RFC 6749, section 4.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1
 //! [RFC 7636]: https://www.rfc-editor.org/rfc/rfc7636

@@ -5,9 +5,9 @@ use crate::session::Now;
 /// The present moment of a login through a browser: by the wall clock alone (a `SystemTime`), or by both clocks of this
 /// machine ([`Now`]).
 ///
-/// With both, at the beginning and at the callback, the time in between is counted by the monotonic clock: a wall clock that
-/// is set meanwhile, as when the network time arrives, neither ends the login nor makes it last longer. A stored login
-/// has only the wall clock, which other processes share.
+/// If both clocks are given, at the beginning and at the callback, the monotonic clock counts the time in between: a
+/// wall clock that is set meanwhile, for example by a time server, neither ends the login nor makes it last longer. A
+/// stored login has only the wall clock, because other processes do not share the monotonic one.
 ///
 /// ```
 /// use std::time::{Duration, Instant, SystemTime};

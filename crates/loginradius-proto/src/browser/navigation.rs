@@ -1,21 +1,23 @@
 use http::HeaderMap;
 
-/// The headers by which browsers say that they load a page ahead of the user: of HTML's speculative loading, and of Chrome,
-/// Safari and Firefox before it.
+/// The headers by which browsers say that they load a page before the user goes there: the one of HTML's speculative
+/// loading, and older ones of Chrome, Safari and Firefox.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Returns whether a user of a browser may have sent a request by going to a page, judging by its headers.
+/// Returns whether a request may come from a user who goes to a page, judging by its headers.
 ///
-/// Call it at the address of the callback, and where a login begins. Respond to any other request with the status 503 (Service
-/// Unavailable), and change nothing: a browser that has loaded the callback ahead of the user (`Sec-Purpose: prefetch`)
-/// would consume the login before it shows a page. Refused, it sends the request again when the user goes there.
-/// `false` for
+/// Call it at the address of the callback, and where a login begins. If it returns `false`, respond with the status 503
+/// (Service Unavailable), and change nothing: a browser that loads the callback before the user goes there
+/// (`Sec-Purpose: prefetch`) would consume the login without showing a page. After the refusal, it sends the request
+/// again when the user goes there.
+///
+/// It returns `false` for
 ///
 /// - a prefetch, a prerendered page or a preview ([HTML, "Speculative loading"]);
 /// - what a page loads into itself, such as an image, or what a script fetches ([Fetch Metadata, section 2.2]).
 ///
-/// A browser that sends none of these headers is taken at its word. This is no protection from forged callbacks:
-/// [`Pending::accept`](super::Pending::accept) is. [`loopback`](super::loopback) does the same by itself.
+/// A request without these headers counts as a user's. This does not protect from forged callbacks:
+/// [`Pending::accept`](super::Pending::accept) does. [`loopback`](super::loopback) makes this check by itself.
 ///
 /// ```
 /// use loginradius_proto::browser::is_navigation;

@@ -22,11 +22,11 @@ use crate::wire::{encode, number, refusal};
 
 /// A login of an [`AuthorizationRequest`](super::AuthorizationRequest) that waits for its callback.
 ///
-/// It is valid for 10 minutes, as long as LoginRadius's part of it (LoginRadius, "Federated SSO"). The one callback with
-/// its state consumes it ([`Pending::accept`]).
+/// It is valid for 10 minutes, as long as LoginRadius's part of it (LoginRadius, "Federated SSO"). The one callback
+/// with its state consumes it ([`Pending::accept`]).
 ///
-/// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you accept
-/// the callback: two copies would redeem the code twice.
+/// To wait in another process or request, store [`to_json`](Self::to_json), and take it out of the store before you
+/// accept the callback: two copies would redeem the code twice.
 pub struct PendingLogin {
     state: PendingState,
     response_type: ResponseType,
@@ -135,8 +135,8 @@ impl PendingLogin {
         self.state.expires_at()
     }
 
-    /// Returns the login as JSON, **with its state and its PKCE verifier**: with them, anyone can forge its callback and
-    /// redeem its code. Store it on the server, or encrypted in a cookie of that one browser.
+    /// Returns the login as JSON, **with its state and its PKCE verifier**: with them, anyone can forge its callback
+    /// and redeem its code. Store it on the server, or encrypted in a cookie of that one browser.
     #[must_use]
     pub fn to_json(&self) -> String {
         let stored = Stored {
@@ -152,8 +152,8 @@ impl PendingLogin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] if it is not a stored login, was changed, or is one of another version of this crate.
-    /// Begin a new login then.
+    /// [`ErrorKind::Configuration`] if it is not a stored login, was changed, or is one of another version of this
+    /// crate. Begin a new login then.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let unreadable =
             |why: &str| Error::configuration(format!("the stored login {why}: begin a new one")).of(Self::NAME);
@@ -165,7 +165,8 @@ impl PendingLogin {
         let response_type = stored.response_type.parse().map_err(|_| unreadable("cannot be read"))?;
         let Expected { code_verifier, redirect_uri, nonce, issuer, issuer_required, .. } = &stored.expected;
         let randoms = [stored.awaiting.secret(), code_verifier].into_iter().chain(nonce.as_deref());
-        // As at its beginning: errors print the issuer, and a required one that is missing would not be checked.
+        // The same checks as at the beginning: errors print the issuer, and without a required one nothing would check
+        // it.
         if !randoms.into_iter().all(is_random_value)
             || redirect_uri::check("redirect_uri", redirect_uri, &RESPONSE_PARAMS).is_err()
             || issuer.as_deref().map_or(*issuer_required, |issuer| !is_issuer(issuer))
@@ -201,7 +202,8 @@ impl PendingLogin {
         })
     }
 
-    /// Checks the issuer, if one is expected: as a string, and whatever else is in the callback (RFC 9207, section 2.4).
+    /// Checks the issuer, if one is expected: as a string, and whatever else is in the callback (RFC 9207, section
+    /// 2.4).
     fn check_issuer(&self, callback: &Callback) -> Result<(), Error> {
         let Some(expected) = &self.expected.issuer else { return Ok(()) };
         let invalid = |why: &str| {
@@ -236,7 +238,7 @@ impl fmt::Debug for PendingLogin {
     }
 }
 
-/// Returns whether an issuer can be expected. It is a URL (RFC 9207, section 2), and errors print it.
+/// Returns whether that can be an issuer. It is a URL (RFC 9207, section 2), and errors print it.
 pub(super) fn is_issuer(issuer: &str) -> bool {
     !issuer.is_empty() && !issuer.contains(' ') && is_line(issuer)
 }
@@ -244,8 +246,8 @@ pub(super) fn is_issuer(issuer: &str) -> bool {
 /// Parameters of a callback that are no secrets.
 pub(super) const NOT_SECRET: [&str; 6] = ["error", "error_description", "error_uri", "scope", "token_type", "iss"];
 
-/// Returns LoginRadius's refusal, if the callback is one (RFC 6749, sections 4.1.2.1 and 4.2.2.1). Where its texts repeat
-/// other parameters of the callback, the error has `[redacted]`.
+/// Returns LoginRadius's refusal, if the callback is one (RFC 6749, sections 4.1.2.1 and 4.2.2.1). Where its texts
+/// repeat other parameters of the callback, the error has `[redacted]`.
 pub(super) fn refusal_in(callback: &Callback, secrets: &[&str]) -> Result<Option<Error>, Error> {
     let Some(error) = callback.single("error")? else { return Ok(None) };
     let description = callback.single("error_description")?;

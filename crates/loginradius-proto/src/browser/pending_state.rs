@@ -17,7 +17,7 @@ pub(super) struct PendingState {
     secret: SecretText,
     began_at_unix_ms: u64,
     consumed: bool,
-    /// By the monotonic clock of this process, as long as the login has not been stored.
+    /// When the login began by the monotonic clock of this process; `None` in a stored login.
     #[serde(skip)]
     began: Option<Instant>,
 }
@@ -61,8 +61,8 @@ impl PendingState {
 }
 
 impl PendingState {
-    /// Returns the time since the login began. By the wall clock it counts in either direction, as that may have been set
-    /// back since.
+    /// Returns the time since the login began. By the wall clock, which may have been set back since, it is the
+    /// difference in either direction.
     fn age(&self, now: Moment) -> Duration {
         match (self.began, now.monotonic) {
             (Some(began), Some(now)) => now.saturating_duration_since(began),

@@ -10,8 +10,8 @@ pub(super) const RESPONSE_PARAMS: [&str; 8] =
 
 /// Checks the redirect URI, which errors call `name`.
 ///
-/// It has to be absolute and without a fragment (RFC 6749, section 3.1.2), and must not send the code over a network in the
-/// clear or to a script; a scheme of an app (RFC 8252, section 7.1) has a dot in it. Its query must have none of
+/// It has to be absolute and without a fragment (RFC 6749, section 3.1.2), and must not send the code over a network in
+/// the clear or to a script; a scheme of an app (RFC 8252, section 7.1) has a dot in it. Its query must have none of
 /// `callback_parameters`, which would make every callback ambiguous.
 pub(super) fn check(name: &str, uri: &str, callback_parameters: &[&str]) -> Result<(), Error> {
     let invalid = |why: &str| Err(Error::configuration(format!("the `{name}` {why}")));

@@ -14,14 +14,15 @@ use crate::wire::{refusal, request};
 
 /// LoginRadius's "Access Token by OAuth 2 Token": redeems an authorization code ([RFC 6749, section 4.1.3]).
 ///
-/// [`browser`](crate::browser) yields it ready to send ([`Authorized::exchange`](crate::browser::Authorized::exchange)).
+/// [`browser`](crate::browser) yields it ready to send
+/// ([`Authorized::exchange`](crate::browser::Authorized::exchange)).
 ///
-/// A code is valid once and, at LoginRadius, for 50 seconds; so this is never sent twice when the first may have arrived.
-/// The client secret is optional with a [`code_verifier`](Self::code_verifier).
+/// A code is valid once and, at LoginRadius, for 50 seconds; so this is never sent twice when the first may have
+/// arrived. The client secret is optional with a [`code_verifier`](Self::code_verifier).
 ///
 /// Classic: `POST /sso/oauth/access_token` with `response_type=token` and no `grant_type`. Site:
-/// `POST /api/oauth/{OAuthName}/token` with both; needs [`App::with_oauth_app`]. The [dialect](crate::Dialect) can change
-/// both parameters.
+/// `POST /api/oauth/{OAuthName}/token` with both; needs [`App::with_oauth_app`]. The [dialect](crate::Dialect) can
+/// change both parameters.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, oauth::AccessTokenByCode};
@@ -49,7 +50,8 @@ pub struct AccessTokenByCode {
 }
 
 impl AccessTokenByCode {
-    /// Makes the operation of that code. `redirect_uri` is the one of the authorization request, character by character.
+    /// Makes the operation of that code. `redirect_uri` is the one of the authorization request, character by
+    /// character.
     #[must_use]
     pub fn new(code: impl Into<AuthorizationCode>, redirect_uri: impl Into<String>) -> Self {
         Self { code: code.into(), redirect_uri: redirect_uri.into(), code_verifier: None, nonce: None }

@@ -21,9 +21,9 @@ use crate::token::TokenSet;
 /// 1. Each caller is [admitted](Self::admit): it is done, or it is the leader of a flow, or it is a waiter for the
 ///    outcome of the flow in flight.
 /// 2. The leader's flow is driven to the end, or [aborted](SessionFlow::abort), and [`complete`](Self::complete) takes
-///    that end, and returns the outcome for the leader and the waiters. Before a request is sent, [`learn`](Self::learn)
-///    takes what the flow knows by then. Leader and waiters are admitted again after the request's
-///    [`max_wait`](SessionRequest::max_wait).
+///    that end, and returns the outcome for the leader and the waiters. Before a request is sent,
+///    [`learn`](Self::learn) takes what the flow knows by then. Leader and waiters are admitted again after the
+///    request's [`max_wait`](SessionRequest::max_wait).
 /// 3. After each of these calls, and still under the mutex, the adapter replaces the snapshot that callers read without
 ///    the mutex by [`published`](Self::published). After an end it also obeys [`retains_lock`](Self::retains_lock) and
 ///    [`is_unsaved`](Self::is_unsaved), and delivers the events.
@@ -80,8 +80,9 @@ impl SessionRequest<'_> {
     /// Returns how long a caller waits for the outcome of a flow, also of its own, before it is
     /// [admitted](Coordinator::admit) again; `None` if it waits to the end.
     ///
-    /// A caller that wants a token gets one then that is still valid, and that the flow in flight is about to replace:
-    /// a server that is silent must not cost it more. So its flow has to continue by itself.
+    /// A caller that wants a token then gets the one that is still valid, although the flow in flight is about to
+    /// replace it: a server that does not respond delays it no longer. So an adapter must drive the flow independently
+    /// of its caller.
     #[must_use]
     pub fn max_wait(self) -> Option<Duration> {
         matches!(self, Self::Token { .. }).then_some(Duration::from_secs(1))
@@ -168,8 +169,8 @@ impl Coordinator {
         Admission::Lead(flow)
     }
 
-    /// Returns what a caller gets that does not wait for a flow, neither for the one in flight nor for its own: a token
-    /// that is valid, even if its refresh is due.
+    /// Returns what a caller gets without waiting for a flow, neither for the one in flight nor for its own: a token
+    /// that is valid, even if its refresh is due. Returns `None` if it would have to wait.
     #[must_use]
     pub fn outcome_at_once(&self, request: SessionRequest<'_>, now: Now) -> Option<SessionOutcome> {
         match (self.token_at_once(request, now), &self.in_flight) {

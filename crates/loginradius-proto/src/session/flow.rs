@@ -574,7 +574,8 @@ impl SessionFlow {
         }
         let wait = wait.max(BackoffPolicy::MIN_BACKOFF);
         let expected = Expected::Generation(attempt.record.generation);
-        // A wrong secret, proxy or root certificate is this program's. Others have their own, and so has its next start.
+        // A wrong secret, proxy or root certificate is this program's own: other programs, and its own next start, may
+        // have right ones.
         let is_own_fault = !may_retry && matches!(error.kind(), ErrorKind::Configuration | ErrorKind::NotSent);
         let backoff = (!is_own_fault).then(|| self.backoff.stored(&error, wait, now.wall));
         let record = SessionRecord { backoff, ..attempt.record.into_next() };

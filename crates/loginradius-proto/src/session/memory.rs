@@ -198,7 +198,8 @@ impl SessionMemory {
 }
 
 impl KnownRecord {
-    /// How long before its end a token is refreshed at least, unless it lives for less than four times that.
+    /// The shortest time before its end at which a token is refreshed early, unless the policy asks for less, or its
+    /// lifetime is less than four times that.
     const MIN_EARLY: Duration = Duration::from_secs(1);
 
     fn new(

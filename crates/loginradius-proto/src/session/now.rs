@@ -21,10 +21,10 @@ pub struct Now {
 }
 
 impl Now {
-    /// Joins the times of the two clocks. A wall clock before 1970 counts as one that stands at 1970.
+    /// Joins the times of the two clocks. A wall clock that shows a time before 1970 counts as 1970.
     #[must_use]
     pub fn new(monotonic: Instant, wall: SystemTime) -> Self {
-        // Stored times cannot be earlier, and would all seem to lie in the future.
+        // No stored time can be earlier: all would seem to lie in the future.
         Self { monotonic, wall: wall.max(SystemTime::UNIX_EPOCH) }
     }
 

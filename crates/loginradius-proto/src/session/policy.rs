@@ -15,9 +15,9 @@ use crate::flow::{DEFAULT_TIMEOUT, Retry};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionPolicy {
-    /// How long before the end of its lifetime an access token is refreshed, but at most a tenth of the lifetime (1 s if
-    /// that is longer, and a quarter of the lifetime if that is shorter). Up to a quarter more is added at random, so that
-    /// processes do not all begin at once. 60 s by default; zero turns early refreshes off.
+    /// How long before the end of its lifetime an access token is refreshed. It is at most a tenth of the lifetime, or
+    /// 1 s if that is longer, but never more than a quarter of the lifetime. Up to a quarter of this time is added at
+    /// random, so that processes do not all begin at once. 60 s by default; zero turns early refreshes off.
     pub early: Duration,
     /// How long to wait for another process that holds the session's lock. 30 s by default.
     pub lock_wait: Duration,

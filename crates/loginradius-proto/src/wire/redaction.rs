@@ -121,7 +121,7 @@ fn compared_forms(reading: &Reading) -> Vec<Reading> {
     let all = reading.without_case();
     let mut forms = vec![
         all.filter_map(|char| Some(if char.is_whitespace() { ' ' } else { char })),
-        // A backslash may also stand for nothing before what would be an escape of JavaScript or C, such as `\0`.
+        // A server may also mean nothing by a backslash that would begin an escape of JavaScript or C, such as `\0`.
         all.filter_map(|char| (!char.is_whitespace() && char != '\\').then_some(char)),
         all.filter_map(|char| char.is_alphanumeric().then_some(char)),
     ];

@@ -17,8 +17,8 @@ use crate::secret_text::SecretText;
 
 /// Reads LoginRadius's refusal; `None` if the object is neither of its two error bodies.
 ///
-/// `secrets` are those of the request. A server may repeat them, and may have issued others beside the error: neither gets
-/// into the error.
+/// `secrets` are those of the request. A server may repeat them, and may have issued others beside the error: neither
+/// gets into the error.
 pub(super) fn read(app: &App, secrets: &[&str], head: &ResponseHead, object: &Object<'_>) -> Option<Error> {
     let api_error = api_error(object)?;
     let issued = issued(object);
@@ -68,8 +68,8 @@ pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str
     Error::new(kind, message).with_api_error(api_error, None, hint)
 }
 
-/// Returns whether a description says that the server does not know the name of the PKCE challenge's method. Each server has
-/// words of its own for it; RFC 7636, section 4.4.1, suggests "transform algorithm not supported".
+/// Returns whether a description says that the server does not know the name of the PKCE challenge's method. Each
+/// server says it in its own words; RFC 7636, section 4.4.1, suggests "transform algorithm not supported".
 fn is_about_challenge_method(description: &str) -> bool {
     let text = words(description);
     let has = |part: &str| text.contains(&format!(" {part} "));
@@ -78,8 +78,8 @@ fn is_about_challenge_method(description: &str) -> bool {
     has("transform algorithm") || names_pkce && (names_method || has("s256") || has("sha256") || has("plain"))
 }
 
-/// Returns whether a description says that the PKCE verifier does not fit the challenge. This crate sends the one that does,
-/// so the server has read the challenge by another method: it may have taken an unknown name for `plain`.
+/// Returns whether a description says that the PKCE verifier does not fit the challenge. This crate sends the one that
+/// does, so the server has read the challenge by another method: it may have taken an unknown name for `plain`.
 fn is_about_verifier(description: &str) -> bool {
     let text = words(description);
     ["code verifier", "codeverifier", "pkce verification", "pkce validation", "pkce code"]
@@ -87,7 +87,7 @@ fn is_about_verifier(description: &str) -> bool {
         .any(|part| text.contains(&format!(" {part} ")))
 }
 
-/// Adds to the refusal of a code that has a PKCE verifier what to do if the refusal is about that.
+/// Adds the advice to the refusal of a code with a PKCE verifier, if the refusal is about PKCE.
 pub(crate) fn of_verifier(error: Error) -> Error {
     let description = error.api_error().and_then(|api_error| api_error.description.as_deref()).unwrap_or_default();
     if error.kind() == ErrorKind::Unavailable
@@ -101,7 +101,7 @@ pub(crate) fn of_verifier(error: Error) -> Error {
     )
 }
 
-/// Returns the words of a text in small letters, with a space around each: `code_challenge_method` is three, and so is
+/// Returns the words of a text in lower case, with a space around each: `code_challenge_method` is three, and so is
 /// `code challenge method`.
 fn words(text: &str) -> Zeroizing<String> {
     let mut words = Zeroizing::new(String::with_capacity(text.len() + 2));
@@ -179,8 +179,8 @@ fn field_error(object: &Object<'_>) -> Option<FieldError> {
     Some(FieldError { name, message })
 }
 
-/// Returns whether that is an error code of RFC 6749 or its extensions, and not the text of a gateway ("Not Found", "Bad
-/// Request") whose own error body has a field `error`, too.
+/// Returns whether that is an error code of RFC 6749 or its extensions, and not the text of a gateway ("Not Found",
+/// "Bad Request") whose own error body has a field `error`, too.
 fn is_error_code(name: &str) -> bool {
     name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':' | b'/'))
 }
@@ -277,8 +277,8 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
             "check the client id, and set the client secret with `App::with_client_secret` unless the app is a public one",
         ),
         (_, Some("invalid_client")) => Some("check the client id, or API key"),
-        // LoginRadius responds so to a wrong secret and to an app that it does not know. A new API secret is refused for
-        // up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
+        // LoginRadius responds so to a wrong secret and to an app that it does not know. A new API secret is refused
+        // for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
         (_, Some("unauthorized_client")) => Some(match carried {
             Carried { oauth_app: true, .. } if has_secret => {
                 "check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)"

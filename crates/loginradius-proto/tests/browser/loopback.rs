@@ -345,8 +345,8 @@ fn a_connection_without_a_whole_request_yields_nothing() {
     assert!(Connection::new(PATH).read(b"GET /callback HTTP/1.1\r\nHost: x\r\n").is_none());
 }
 
-/// What speaks another protocol to the port waits for a response in vain, unless it gets one at once: a browser that goes
-/// to `https` first would show nothing for as long as the connection is kept.
+/// What speaks another protocol to the port waits for a response in vain, unless it gets one at once: a browser that
+/// goes to `https` first would show nothing for as long as the connection is kept.
 #[test]
 fn bytes_that_never_become_a_request_are_refused_at_once() {
     for (bytes, decisive) in [
