@@ -51,7 +51,7 @@
 //! | `session-alice.json` | The record: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
 //! | `session-alice.lock` | Empty. The holder of its lock (`flock`, on Windows `LockFileEx`) is the holder of the session. It is never removed, or the session could have two holders. |
 //! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it; a clear and the next [`open`](FileStore::open) remove it. |
-//! | `probe-0123456789abcdef.lock` | `open` tries out locks and modes, or was killed. The next `open` removes it. |
+//! | `probe-0123456789abcdef.lock` | `open` is testing locks and modes with this file, or was killed meanwhile. The next `open` removes it. |
 //! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it: a sign-out and a forget leave it. |
 //!
 //! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
@@ -69,22 +69,22 @@
 //! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. `open` checks that a new file keeps its owner and mode. [`FileStore::open_for_group`] lets one group in, on purpose. |
 //! | No record is lost because it could not be read. | The bytes are kept as they are, and the session fails with [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged); the message says where they are. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
-//! **What passes is tried again**, each call for half a second at most, and what lasts is an error. A virus scanner, an
-//! indexer or a backup may refuse a rename or a removal for some milliseconds, because it has the file open; a signal
-//! or a file server may interrupt any call.
+//! **A call that fails for a moment is repeated**, for half a second at most; then the failure is an error. A virus
+//! scanner, an indexer or a backup may prevent a rename or a removal for some milliseconds, because it has the file
+//! open; a signal or a file server may interrupt any call.
 //!
 //! **Some file systems can do less.** Where a file cannot have a second name (FAT, exFAT, Android, some policies of
 //! SELinux), the copy of a damaged record is written byte for byte; if the process is killed meanwhile, the copy may be
-//! a part, and the record is still in its place. Where a folder cannot be flushed, because the system says that it
-//! cannot or may not do that, a save is done without, as on Windows. That is so on some file systems of networks and of
-//! other systems, where a loss of power may undo a save, but not tear it. A flush that fails for another reason, such
-//! as a broken disk, is an error, and the flush of a file is never left out.
+//! incomplete, and the record is still in its place. Where the system says that a folder cannot or may not be flushed,
+//! a save does without that, as on Windows. Some file systems of networks and of other operating systems are like that:
+//! a loss of power may undo a save there, but never leaves half of it. A flush that fails for another reason, such as a
+//! broken disk, is an error, and the flush of a file is never left out.
 //!
 //! **A disk that is not mounted** is not taken for one without sessions. If its folder is missing,
-//! [`FileStore::open_existing`] does not create it, and an open store never does. If another file system is at the
-//! folder's place than when the store was opened, each use is an `ErrorKind::StoreRefused` until the first one is back,
-//! and nothing is created on the other one. A folder that is removed, and made again on the same file system, is as
-//! good as the first.
+//! [`FileStore::open_existing`] does not create it, and a store that is open never does. If another file system is
+//! mounted at the folder's place than when the store was opened, each use fails with `ErrorKind::StoreRefused` until
+//! the first one is back, and nothing is created on the other one. A folder that is removed and created again on the
+//! same file system can be used like the first.
 //!
 //! A save flushes twice, and makes the same system calls however many sessions there are. Only `open`, which removes
 //! what killed programs left, and a clear list the folder. A file larger than 16 MiB is no session: it is neither
@@ -97,9 +97,9 @@
 //! protect a record from its own user, protect the folder.
 //!
 //! **On Windows** there are no modes: keep the folder where only its owner has access, such as in `%LOCALAPPDATA%`. Nor
-//! can a folder be flushed there, so that a loss of power may undo a save, but not tear it. **On network file systems**
-//! locks depend on the server and its clients; `open` checks that two handles on one machine exclude each other, and
-//! cannot check that for two machines.
+//! can a folder be flushed there, so that a loss of power may undo a save, but never leaves half of it. **On network
+//! file systems** locks depend on the server and its clients; `open` checks that two handles on one machine exclude
+//! each other, and cannot check that for two machines.
 //!
 //! # Programs of two versions
 //!
@@ -112,8 +112,8 @@
 //! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. `open` and a clear remove it, and so does the older program's next save or clear. |
 //! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it, `open` and a clear remove it; older programs leave it where it is. |
 //!
-//! Older programs refuse what is shared with a group. Nor do they know the second lock: with one of them, an update may
-//! be lost if the lock file is removed during a save.
+//! Older programs refuse a store that is shared with a group. They do not know the second lock either: with one of
+//! them, an update may be lost if the lock file is removed during a save.
 //!
 //! # A store of your own
 //!

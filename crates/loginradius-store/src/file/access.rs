@@ -1,4 +1,4 @@
-//! Who may have access to a store's folder and files, by owners and modes.
+//! Who has access to a store's folder and files, by owners and modes.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -16,17 +16,17 @@ use super::text::{printable, quoted};
 pub(super) enum Access {
     /// The user of this program alone.
     Owner,
-    /// The group of that number too, which is the folder's.
+    /// Also the members of the folder's group, which has this number.
     Group(u32),
 }
 
 impl Access {
-    /// Returns the access of the user alone, or of the folder's group too.
+    /// Returns the access for the user alone, or also for the folder's group.
     pub(super) fn new(group: bool, folder: &Metadata) -> Self {
         if group { Self::Group(folder.gid()) } else { Self::Owner }
     }
 
-    /// Refuses a folder in which somebody else could exchange the files.
+    /// Refuses a folder in which another user could exchange the files, or in which this user cannot work.
     pub(super) fn check_folder(self, path: &Path, found: &Metadata) -> Result<(), Error> {
         let mode = found.mode();
         match self {
@@ -64,7 +64,7 @@ impl Access {
         }
     }
 
-    /// Refuses a file to which anybody else has access.
+    /// Refuses a file to which any other user has access.
     pub(super) fn check_file(self, path: &Path, found: &Metadata) -> Result<(), Error> {
         let of_group = self == Self::Group(found.gid());
         if found.uid() != me() && !of_group {
@@ -74,7 +74,7 @@ impl Access {
         if found.mode() & forbidden == 0 { Ok(()) } else { Err(too_open(path, found, mode, self)) }
     }
 
-    /// Gives the access to a file of this user, as far as its umask or another program has taken it away.
+    /// Restores the permissions of a file of this user that the umask or another program has taken away.
     pub(super) fn grant(self, file: &File) {
         let Some(found) = file.metadata().ok().filter(|found| found.uid() == me()) else { return };
         let mut wanted = 0o600;
@@ -86,17 +86,17 @@ impl Access {
         }
         let mode = found.mode() & 0o7777;
         if mode & wanted != wanted {
-            // Where that has no effect, the modes are checked all the same.
+            // A failure does not matter here: the modes are checked afterwards.
             let _ = file.set_permissions(Permissions::from_mode(mode | wanted));
         }
     }
 }
 
-/// Creates a folder, with all of its mode whatever the umask.
+/// Creates a folder with its full mode, whatever the umask.
 pub(super) fn create_folder(path: &Path, group: bool) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)?;
     let found = fs::symlink_metadata(path)?;
-    // So that files made there by other members are of the same group.
+    // The set-group-ID bit: files that other members create there get the same group.
     let wanted = if group { 0o2770 } else { 0o700 };
     let mode = found.mode() & 0o7777;
     if mode & wanted != wanted && found.is_dir() && found.uid() == me() {
@@ -105,7 +105,7 @@ pub(super) fn create_folder(path: &Path, group: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates the error for a file system on which a new file, which is this, has another owner or mode than it should.
+/// Creates the error for a file system on which a new file has a wrong owner or mode. `new` is that file.
 fn keeps_no_modes(folder: &Path, new: &Metadata) -> Error {
     Error::store_refused(format!(
         "{} does not keep owners and modes: a new file there belongs to user {} and has mode {}, as on a Windows \
@@ -119,9 +119,9 @@ fn keeps_no_modes(folder: &Path, new: &Metadata) -> Error {
     ))
 }
 
-/// Says who denies the access to a path, and what to do.
+/// Returns a text that says why the access to a path is denied, and what to do.
 pub(super) fn denied(path: &Path) -> String {
-    // A path of which nothing can be seen is in a folder that cannot be searched.
+    // If nothing of a path can be seen, it is in a folder that cannot be searched.
     let seen = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?)));
     let parent = path.parent().and_then(|folder| Some((folder, fs::metadata(folder).ok()?)));
     for (place, found) in seen.into_iter().chain(parent) {
@@ -154,9 +154,9 @@ pub(super) fn denied(path: &Path) -> String {
     )
 }
 
-/// Returns whether this user may not create and list files in a folder.
+/// Returns whether this user lacks the permission to create files in a folder, or to list them.
 ///
-/// A policy may forbid to list it, which its mode does not: that can be done without.
+/// If a security policy forbids to list the folder although its mode allows it, the store works without that.
 fn lacks_rights(folder: &Path, mode: u32) -> bool {
     is_denied(folder, Right::WRITE_OK | Right::EXEC_OK) || (mode & 0o400 == 0 && is_denied(folder, Right::READ_OK))
 }
@@ -181,13 +181,13 @@ fn another_owner(path: &Path, found: &Metadata, access: Access) -> Error {
     ))
 }
 
-/// Returns the advice for what an earlier run as root may have left in a folder of this user, and nowhere else.
+/// Returns the advice for what an earlier run as root may have left, if it is in a folder of this user.
 fn take_over(path: &Path, found: &Metadata) -> Option<String> {
     let parent = path.parent().filter(|parent| fs::metadata(parent).is_ok_and(|parent| parent.uid() == me()))?;
     if found.uid() != 0 || me() == 0 {
         return None;
     }
-    // With one file of root's there are others.
+    // Where root left one file, it left others.
     let all = if found.is_dir() { path } else { parent };
     Some(format!(
         "if an earlier run by sudo left it, run `sudo chown -R {} {}`, else choose another folder",
@@ -206,7 +206,7 @@ fn too_open(path: &Path, found: &Metadata, mode: &str, access: Access) -> Error 
     ))
 }
 
-/// Returns the advice for what only a group has access to, which may be on purpose.
+/// Returns the advice for a folder or file that its group can access and others cannot, which may be on purpose.
 fn for_group(found: &Metadata, access: Access) -> Option<&'static str> {
     let rights = if found.is_dir() { (0o002, 0o020) } else { (0o007, 0o070) };
     let of_group = found.mode() & rights.0 == 0 && found.mode() & rights.1 != 0;

@@ -1,4 +1,4 @@
-//! Who may have access to a store's folder and files, where only the system's own settings of the folder decide.
+//! Who has access to a store's folder and files on systems without modes: there only the folder's own settings decide.
 
 use std::fs::{self, File, Metadata};
 use std::io;

@@ -34,7 +34,7 @@ pub(super) trait Disk: Send + 'static {
         fs::hard_link(file, name)
     }
 
-    /// Writes a new file, durably. If that fails, there is no such file, or it was there before.
+    /// Writes a new file, durably. If that fails, it leaves no such file, unless there was one before.
     fn copy(&self, bytes: &[u8], name: &Path, access: Access) -> io::Result<()> {
         let mut file = create(name, access)?;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
@@ -61,7 +61,7 @@ pub(super) trait Disk: Send + 'static {
 
     /// Flushes the names in the folder, so that they would outlive a loss of power.
     ///
-    /// Windows has no such call, nor do some file systems, of networks above all.
+    /// Windows has no such call, and some file systems do not support it, above all those of networks.
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         if cfg!(not(unix)) {
             return Ok(());
@@ -78,12 +78,12 @@ pub(super) struct System;
 
 impl Disk for System {}
 
-/// Returns whether folders can never be flushed there. A failure of the disk is none of these.
+/// Returns whether the error means that folders can never be flushed there, and not that the disk failed.
 fn cannot_sync_folders(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(errno) = rustix::io::Errno::from_io_error(error) {
         use rustix::io::Errno;
-        // A folder cannot be opened like a file, where a policy forbids it or the file system is another system's.
+        // A folder cannot be opened like a file where a policy forbids that, and on file systems of other systems.
         if [Errno::BADF, Errno::ISDIR, Errno::ACCESS, Errno::PERM].contains(&errno) {
             return true;
         }

@@ -79,9 +79,9 @@ impl FileStore {
     /// | a session's file, when it is used | if it belongs to another user, or if its group or others have any permission |
     /// | the file system | if a new file there has another owner or mode than was asked for |
     ///
-    /// Others may *list* the folder if its mode says so. Then they see the names of the sessions, but no token: name no
-    /// session by a secret, such as the value of a cookie. A folder that is created here has mode 0700, whatever the
-    /// umask.
+    /// Others may *list* the folder if its mode says so. Then they see the names of the sessions, but no token: do not
+    /// name a session by a secret, such as the value of a cookie. A folder that is created here has mode 0700, whatever
+    /// the umask.
     ///
     /// What killed programs have left in the folder is removed, and no other file. This blocks on the disk, also in
     /// async code: call it once, at the start of the program.
@@ -90,17 +90,18 @@ impl FileStore {
     ///
     /// - [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) if the folder cannot be used: its
     ///   parent is missing, it belongs to another user or others may write to it, it is read-only, or it is on a file
-    ///   system without modes or without locks that exclude each other, which is checked. The message says what to do.
+    ///   system without modes, or without locks that exclude each other. The message says what to do.
     /// - [`ErrorKind::Unavailable`](loginradius_proto::ErrorKind::Unavailable) if the disk is full or failed.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(folder.as_ref(), &Locking::SYSTEM, Opening { create: true, group: false })
     }
 
-    /// Opens the store in a folder that is there, and never creates it.
+    /// Opens the store in a folder that exists, and never creates it.
     ///
-    /// For a folder on a disk that may not be mounted, such as `/mnt/usb/my-program`: [`open`](Self::open) would create
-    /// it on the disk below, and every session would seem to be signed out. Take a folder *below* the place where the
-    /// disk is mounted, because that place is there without the disk too.
+    /// This is for a folder on a disk that may not be mounted, such as `/mnt/usb/my-program`. Without that disk,
+    /// [`open`](Self::open) would create the folder on the disk that has `/mnt/usb`, and every session would seem to be
+    /// signed out. Use a folder *inside* the place where the disk is mounted, because that place exists without the
+    /// disk too.
     ///
     /// ```
     /// use loginradius_store::FileStore;
@@ -123,16 +124,16 @@ impl FileStore {
 
     /// Opens the store in a folder that the users of one group share, and creates it if it is missing.
     ///
-    /// For a volume of Kubernetes with an `fsGroup`, which belongs to root, or in which each start of a pod gives
-    /// folders mode 2770 and files mode 0660; and for a service whose processes run as several users. All programs that
-    /// share a folder have to open it in this way.
+    /// This is for a service whose processes run as several users, and for a volume of Kubernetes with an `fsGroup`:
+    /// such a volume belongs to root, or each start of a pod gives its folders mode 2770 and its files mode 0660. All
+    /// programs that share a folder have to open it in this way.
     ///
     /// The group is the folder's. **Each of its members, and the folder's owner, can read the tokens.** So on Unix the
     /// checks are these:
     ///
     /// | what | refused |
     /// | --- | --- |
-    /// | the folder | if others may write to it, if it belongs to another user and its group has not all permissions, or if only a file's owner may replace it there (sticky bit) |
+    /// | the folder | if others may write to it, if it belongs to another user and its group lacks a permission, or if only the owner of a file may replace it there (sticky bit) |
     /// | a session's file, when it is used | if it belongs neither to this user nor to the folder's group, or if others have any permission |
     /// | the file system | if a new file there cannot have the folder's group and mode 0660 |
     ///
@@ -158,7 +159,7 @@ impl FileStore {
     }
 
     fn open_with(folder: &Path, locking: &Locking, opening: Opening) -> Result<Self, Error> {
-        // Also after a change of the working directory.
+        // So that the store stays usable after a change of the working directory.
         let path = std::path::absolute(folder).map_err(|error| failed("use the folder", folder, error))?;
         if opening.create {
             create_folder(&path, opening.group)?;
@@ -237,9 +238,9 @@ struct Opening {
 }
 
 impl Folder {
-    /// Refuses the folder if its file system is no longer, or only now, mounted.
+    /// Refuses the folder if another file system is mounted there than when the store was opened.
     ///
-    /// In the folder below the mounted one, each session would seem to be signed out.
+    /// In the folder of the other one, each session would seem to be signed out.
     fn check_mount(&self) -> Result<(), Error> {
         let Some(before) = &self.mount else { return Ok(()) };
         match mount::mount_point(&self.path) {
@@ -250,7 +251,7 @@ impl Folder {
                 printable(before),
                 mount::file_system(&self.path),
             ))),
-            // What is missing is told by those that need it.
+            // If something is missing, the operation that needs it says so.
             Some(_) | None => Ok(()),
         }
     }
@@ -267,9 +268,9 @@ fn check_folder(folder: &Path, group: bool) -> Result<Access, Error> {
         let access = Access::new(group, &found);
         match access.check_folder(folder, &found) {
             Ok(()) => return Ok(access),
-            // Another process may have created it, and be about to give it its mode.
+            // Another process may have just created it, and is about to set its mode.
             Err(_) if wait < Duration::from_millis(100) => thread::sleep(wait),
-            // Its mode may be made up by the file system.
+            // The file system may have invented its mode.
             Err(error) => return Err(probe::without_modes(folder, access).unwrap_or(error)),
         }
         wait *= 3;
@@ -279,7 +280,7 @@ fn check_folder(folder: &Path, group: bool) -> Result<Access, Error> {
 fn create_folder(folder: &Path, group: bool) -> Result<(), Error> {
     match retried(|| access::create_folder(folder, group)) {
         Ok(()) => Ok(()),
-        // Also a folder of a read-only file system, or of a folder where this user may not write.
+        // Also where the file system is read-only, or this user may not write into the parent folder.
         Err(error) if error.kind() == ErrorKind::AlreadyExists || folder.exists() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::store_refused(format!(
             "cannot create the folder `{}`, because its parent folder is not there: create that first, or mount the \
@@ -426,8 +427,8 @@ impl<D: Disk> FileSessionLock<D> {
 
     /// Gives the damaged file a second name, under which it stays when the first name becomes another file's.
     ///
-    /// Some file systems have no such names, and some policies forbid them. There its bytes are written once more: to
-    /// move the file away would leave no record for a moment.
+    /// Some file systems have no second names (hard links), and some policies forbid them. There, its bytes are written
+    /// once more: if the file were moved away, there would be no record for a moment.
     fn keep_damaged(&self, damaged: &StoredRecord) -> Result<(), Error> {
         if self.disk.link(&self.files.record, &self.files.damaged_copy()).is_err() {
             let copy = self.files.damaged_copy();
@@ -441,7 +442,8 @@ impl<D: Disk> FileSessionLock<D> {
     fn replace(&mut self, temporary: &LockedFile) -> Result<(), SaveError> {
         let (from, path) = (&self.files.temporary, &self.files.record);
         let renamed = retried(|| {
-            // After a wait it may be another holder's, which may be half written; or the refused rename was done.
+            // After a wait, the file may be another holder's and half written, or the rename may have been done after
+            // all.
             if temporary.is_at(from) { self.disk.rename(from, path) } else { Err(io::Error::other("it is gone")) }
         });
         let Err(error) = renamed else { return Ok(()) };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::text::printable;
 
-/// Returns where the file system of a folder is mounted, `None` if that cannot be seen.
+/// Returns where the file system of a folder is mounted. Returns `None` if that cannot be seen.
 #[cfg(unix)]
 pub(super) fn mount_point(folder: &Path) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;
@@ -22,7 +22,7 @@ pub(super) fn mount_point(_folder: &Path) -> Option<PathBuf> {
 fn is_mounted(place: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
-    // Of a part of the same disk that is mounted once more (a bind mount), only Linux can tell.
+    // Only Linux can tell whether a part of the same disk is mounted there once more (a bind mount).
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
@@ -38,7 +38,7 @@ fn is_mounted(place: &Path) -> bool {
     place.parent().is_none_or(|parent| device(place) != device(parent))
 }
 
-/// Names the file system of a path, or of what there is of it, for a message.
+/// Names the file system of a path, or of the nearest folder above it that exists, for a message.
 pub(super) fn file_system(path: &Path) -> String {
     let Some(mounted) = path.ancestors().find_map(mount_point) else {
         return format!("the file system of `{}`", printable(path));
@@ -51,7 +51,7 @@ pub(super) fn file_system(path: &Path) -> String {
 fn kind(mounted: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
     let place = mounted.to_str()?.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011");
-    // The last one covers those before it.
+    // The last one hides those that were mounted there before.
     let fields = mounts.lines().rev().map(|line| line.split(' ').collect::<Vec<_>>());
     let found = fields.into_iter().find(|fields| fields.get(1) == Some(&place.as_str()))?;
     found.get(2).filter(|kind| kind.bytes().all(|byte| byte.is_ascii_graphic())).map(|kind| (*kind).to_owned())

@@ -24,7 +24,8 @@ pub(super) fn stem(name: &str) -> String {
     stem
 }
 
-/// Returns the name of the session whose files begin with that; `None` if it is no stem, or that of a name that was cut.
+/// Returns the name of the session whose files begin with that stem. Returns `None` if it is not a stem, or if the name
+/// was cut.
 pub(super) fn name(stem: &str) -> Option<String> {
     let mut rest = stem.strip_prefix("session-")?.bytes();
     let mut name = Vec::new();

@@ -1,4 +1,4 @@
-//! Opens files to which nobody else has access, and makes the errors for what fails.
+//! Opens files to which no other user has access, and creates the errors for what fails.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,15 +12,15 @@ use super::mount::file_system;
 use super::retry::retried;
 use super::text::printable;
 
-/// Opens a file to read it, if nobody else has access to it. Returns `None` if there is none.
+/// Opens a file to read it, if no other user has access to it. Returns `None` if there is none.
 pub(super) fn open_to_read(path: &Path, access: Access) -> Result<Option<File>, Error> {
     let Some(file) = open(path, private_options().read(true))? else { return Ok(None) };
     check(path, &file, access)?;
     Ok(Some(file))
 }
 
-/// Opens a file to lock and write it, if nobody else has access to it. Returns `None` if there is none and none is to
-/// be created, or if it is removed meanwhile.
+/// Opens a file to lock and write it, if no other user has access to it. Returns `None` if there is none and `create`
+/// is `false`, or if it is removed meanwhile.
 pub(super) fn open_to_lock(path: &Path, create: bool, access: Access) -> Result<Option<File>, Error> {
     let mut options = private_options();
     options.read(true).write(true).create(create).truncate(false);
@@ -30,7 +30,7 @@ pub(super) fn open_to_lock(path: &Path, create: bool, access: Access) -> Result<
     Ok(Some(file))
 }
 
-/// Creates a file, to which nobody else has access where the file system has modes.
+/// Creates a file. Where the file system has modes, no other user has access to it.
 pub(super) fn create(path: &Path, access: Access) -> io::Result<File> {
     let file = retried(|| private_options().read(true).write(true).create_new(true).open(path))?;
     access.grant(&file);
@@ -120,7 +120,7 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     }
 }
 
-/// Returns whether the file system will never do that.
+/// Returns whether the error means that the file system can never do that.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(errno) = rustix::io::Errno::from_io_error(error) {
@@ -130,7 +130,7 @@ pub(super) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Unsupported
 }
 
-/// Std has no stable name for this.
+/// Returns whether symbolic links lead in a circle. The standard library has no stable name for that error.
 #[cfg(unix)]
 fn is_link_loop(error: &io::Error) -> bool {
     rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)

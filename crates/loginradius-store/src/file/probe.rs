@@ -1,4 +1,4 @@
-//! What opening a store tries out in its folder, and what killed programs have left there.
+//! What opening a store tests in its folder, and how it removes what killed programs have left there.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,9 +16,10 @@ use super::retry::retried;
 
 /// Checks that files in this folder keep their owner and mode, and that locks there exclude each other.
 ///
-/// Some file systems of networks, of containers and of other systems have no modes or no locks, or grant every lock.
+/// Some file systems, such as those of networks, containers and other operating systems, have no modes or no locks, or
+/// grant every lock.
 pub(super) fn probe(folder: &Path, locking: &Locking, access: Access) -> Result<(), Error> {
-    // Another program may take the file for one that a killed program has left (below).
+    // Another program may take the file for one that a killed program has left, and remove it (`sweep`).
     for _ in 0..3 {
         let path = new_path(folder);
         let works = probe_at(&path, folder, locking, access);
@@ -60,7 +61,8 @@ pub(super) fn without_modes(folder: &Path, access: Access) -> Option<Error> {
     access.check_new(folder, &found.ok()?).err()
 }
 
-/// Returns a name of its own: processes that start together must not take each other for the second handle.
+/// Returns the path of a new file with a random name: processes that start together must not take each other's file for
+/// their own.
 fn new_path(folder: &Path) -> PathBuf {
     folder.join(format!("{PREFIX}{:016x}{SUFFIX}", random()))
 }
@@ -68,7 +70,8 @@ fn new_path(folder: &Path) -> PathBuf {
 const PREFIX: &str = "probe-";
 const SUFFIX: &str = ".lock";
 
-/// How long a file of a probe stays before it counts as left: some hundred times as long as a probe takes.
+/// How long a probe's file stays before it counts as left by a killed program: some hundred times as long as a probe
+/// takes.
 const PROBE_TIME: Duration = Duration::from_millis(50);
 
 /// Removes what killed programs have left: files of probes, and temporary files, which hold tokens.
@@ -86,7 +89,7 @@ pub(super) fn sweep(folder: &Path, access: Access) {
             sweep_temporary(&path, &folder.join(format!("{stem}.lock")), access);
         }
     }
-    // A file that somebody else left cannot be opened, and is not waited for.
+    // A file of another user cannot be opened, and there is no wait for it.
     probes.retain(|path| open_to_read(path, access).is_ok_and(|probe| probe.is_some()));
     if !probes.is_empty() {
         thread::sleep(PROBE_TIME);
@@ -98,7 +101,7 @@ pub(super) fn sweep(folder: &Path, access: Access) {
     }
 }
 
-/// Removes a temporary file, unless a save is in progress: that has the session's lock and the file's own.
+/// Removes a temporary file, unless a save is in progress, which holds the session's lock and that of the file.
 fn sweep_temporary(path: &Path, lock: &Path, access: Access) {
     let Ok(Some(_session)) = LockedFile::try_lock(lock, &Locking::SYSTEM, access) else { return };
     let Ok(Some(_temporary)) = LockedFile::try_lock_existing(path, access) else { return };
@@ -110,7 +113,8 @@ fn is_probe(name: &str) -> bool {
     number.is_some_and(|number| number.len() == 16 && is_hexadecimal(number))
 }
 
-/// Returns what begins the names of the session's files, if that is a temporary file of this or of an older program.
+/// Returns the part with which the names of the session's files begin, if that is a temporary file of this or of an
+/// older program.
 fn stem_of_temporary(name: &str) -> Option<&str> {
     let (stem, rest) = name.split_once('.')?;
     let is_temporary = rest == "tmp" || rest.strip_prefix("tmp-").is_some_and(is_hexadecimal);

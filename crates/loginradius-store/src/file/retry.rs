@@ -1,4 +1,4 @@
-//! What is tried again: calls that file systems and other programs refuse for a moment.
+//! Repeats calls that a file system or another program refuses for a moment.
 
 use std::io::{self, ErrorKind};
 use std::thread;
@@ -7,10 +7,10 @@ use std::time::Duration;
 /// How often a call is repeated. The first wait is a millisecond, each further one is twice as long: together 0.5 s.
 const REPEATS: u32 = 9;
 
-/// Calls, and calls again as long as the failure may pass.
+/// Makes a call, and repeats it as long as its failure may pass.
 ///
-/// Virus scanners, indexers and backups open a file that is new, which then cannot be renamed or removed for some
-/// milliseconds. File servers forget what a client has open (`ESTALE`), and signals interrupt calls.
+/// Virus scanners, indexers and backups open new files, which then cannot be renamed or removed for some milliseconds.
+/// File servers forget what a client has open (`ESTALE`), and signals interrupt calls.
 pub(super) fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for repeat in 0..REPEATS {
         match call() {
@@ -23,7 +23,7 @@ pub(super) fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<
 
 /// Returns whether the same call may succeed soon.
 ///
-/// Windows says *access denied* both of a file that somebody has open and of one that is forbidden for good.
+/// Windows says *access denied* both for a file that another program has open and for one that is forbidden for good.
 fn may_pass(error: &io::Error) -> bool {
     // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
     if cfg!(windows) && matches!(error.raw_os_error(), Some(32 | 33)) {

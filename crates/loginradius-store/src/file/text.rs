@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-/// Makes a path fit for an error's line.
+/// Writes a path so that it fits into an error's one line.
 pub(super) fn printable(path: &Path) -> String {
     let printable =
         |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
     path.to_string_lossy().chars().map(printable).collect()
 }
 
-/// Makes a path an argument of a shell, on one line.
+/// Quotes a path as an argument of a shell, on one line.
 #[cfg(unix)]
 pub(super) fn quoted(path: &Path) -> String {
     use std::fmt::Write as _;

@@ -25,7 +25,7 @@ pub trait Transport: Send + Sync {
     /// Waits until that instant.
     fn sleep_until(&self, until: Instant) -> impl Future<Output = ()> + Send;
 
-    /// Runs an operation of the store. Returns `None` if it takes too long, and drops it then.
+    /// Runs an operation of the store. If it takes too long, this drops it and returns `None`.
     ///
     /// By default there is no limit. A transport for async code should set one, so that a store that hangs does not
     /// make the session hang. In blocking code an operation cannot be given up.
@@ -104,7 +104,7 @@ pub async fn drive<T: Transport>(
     drive_watched(flow, store, name, lock, transport, &mut Unwatched).await
 }
 
-/// What is told of a flow while it is driven.
+/// What learns of the steps of a flow while it is driven.
 pub(super) trait Watch: Send {
     /// Returns whether the flow may send its request now. If not, it is aborted.
     fn may_send(&mut self, flow: &SessionFlow) -> bool;

@@ -16,7 +16,7 @@ pub(super) async fn run<R: Runtime>(mut leader: Leader<R>) {
     let Leader { flow, lock, stake, .. } = &mut leader;
     let mut watch = Watched { session: &*session, stake };
     let end = drive_watched(flow, &*sessions.store, &session.name, lock, &sessions.runtime, &mut watch).await;
-    // The end of the program waits for the events, too.
+    // The end of the program waits for the events too.
     let stake = leader.stake.take().unwrap_or_else(|| sessions.stakes.take_to_finish());
     leader.settle(end);
     let deliver = {
@@ -37,7 +37,7 @@ pub(super) struct Leader<R: Runtime> {
     session: Arc<Session<R>>,
     flow: SessionFlow,
     lock: Option<Box<dyn AsyncSessionLock>>,
-    /// Held while the end of the program would lose a token or an event.
+    /// Held as long as the end of the program would lose a token or an event.
     stake: Option<Stake>,
     /// The outcome, once the flow is settled.
     outcome: Option<SessionOutcome>,

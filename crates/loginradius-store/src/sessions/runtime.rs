@@ -14,19 +14,20 @@ pub trait Runtime: Transport + 'static {
     /// Returns the app whose sessions these are.
     fn app(&self) -> &App;
 
-    /// Runs a flow to its end, in a task or a thread of its own: its caller may stop waiting, and the flow has to
-    /// continue. A flow that is dropped, or that panics, is aborted: its waiters get an error, and the next caller leads
+    /// Runs a flow to its end, in a task or a thread of its own: the flow has to continue when its caller stops
+    /// waiting. A flow that is dropped, or that panics, is aborted: its waiters get an error, and the next caller leads
     /// another flow.
     ///
-    /// When the program drops its last handle of the sessions, that blocks its thread until the outcome of each request
-    /// that was sent is saved. So a flow must not need a thread of the program to continue.
+    /// When the program drops its last handle of the sessions, the drop blocks its thread until the outcome of each
+    /// request that was sent is saved. So a flow must be able to continue without any thread of the program.
     ///
     /// # Errors
     ///
     /// If the flow cannot be run: the caller gets that error, and the flow is aborted.
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error>;
 
-    /// Calls the program's callback for events, which may block. By default this is done in place.
+    /// Runs the delivery of events, which calls the program's callback and may block. By default it runs at once, on
+    /// this thread.
     fn deliver(&self, events: impl FnOnce() + Send + 'static) {
         events();
     }

@@ -88,7 +88,7 @@ impl<R: Runtime> Session<R> {
         lock(&self.state)
     }
 
-    /// Admits a caller.
+    /// Admits a caller, and publishes what the coordinator now knows.
     pub(super) fn admit(&self, state: &mut State<R>, request: SessionRequest<'_>) -> Admission {
         let Sessions { runtime, settings, .. } = &*self.sessions;
         let seed = Seed(RandomState::new().hash_one(()));

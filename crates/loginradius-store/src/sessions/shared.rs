@@ -16,14 +16,14 @@ use crate::store::AsyncSessionStore;
 ///
 /// All [`SharedSession`]s of a name that come from it share one token, and one flow at a time.
 ///
-/// Dropping the last of them and of their [`SharedSession`]s blocks its thread as long as a request of a session is
-/// under way, or its outcome is being saved: at most for the policy's `timeout` and 5 s. What has not been sent is given
-/// up, and what is unsaved is saved once more, if possible.
+/// Dropping the last clone and the last [`SharedSession`] blocks its thread as long as a request of a session is under
+/// way, its outcome is being saved, or a callback is running: at most for the policy's `timeout` and 5 s. What has not
+/// been sent is given up, and unsaved tokens are saved once more if possible.
 pub struct SharedSessions<R: Runtime>(Arc<Program<R>>);
 
 /// A session that the threads or tasks of one process share.
 ///
-/// What becomes of a flow whose callers are dropped is up to [`Runtime::lead`].
+/// A flow whose callers are dropped continues ([`Runtime::lead`]).
 pub struct SharedSession<R: Runtime> {
     program: Arc<Program<R>>,
     session: Arc<Session<R>>,
@@ -208,7 +208,7 @@ impl<R: Runtime> SharedSession<R> {
     async fn token(&self, rejected: Option<&AccessToken>) -> Result<AccessToken, Error> {
         let request = SessionRequest::Token { rejected };
         let token = match self.request(request).await {
-            // Whatever failed, only the end of the session takes a token that is valid.
+            // Whatever failed, only the end of the session makes a valid token useless.
             Err(error) => match self.outcome_at_once(request) {
                 Some(Ok(token)) => token,
                 _ => return Err(error),
@@ -266,12 +266,13 @@ enum Admitted<R: Runtime> {
     Wait(Option<Sharing>, R::OutcomeCell),
 }
 
-/// What the program has: when it drops the last handle of its sessions, none of them loses a token.
+/// The sessions as the program holds them: when its last handle is dropped, this waits so that no session loses a
+/// token.
 struct Program<R: Runtime>(Arc<Sessions<R>>);
 
 impl<R: Runtime> Drop for Program<R> {
     fn drop(&mut self) {
-        /// For the store, after the last response.
+        /// The time for the store after the last response.
         const TIME_TO_SAVE: Duration = Duration::from_secs(5);
         let Sessions { runtime, settings, stakes, .. } = &*self.0;
         let deadline = later(settings.policy.timeout.saturating_add(TIME_TO_SAVE));

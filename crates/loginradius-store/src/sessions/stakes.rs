@@ -1,8 +1,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Counts the flows that must not be cut off by the end of the program: a refresh token that they have sent may be
-/// consumed, and its successor is not saved yet, or their events are not delivered.
+/// Counts the flows that the end of the program must not cut off: they have sent a refresh token, which may be
+/// consumed, and its successor is not saved yet, or their events are not delivered yet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stakes(Arc<(Mutex<Count>, Condvar)>);
 
@@ -12,12 +12,12 @@ struct Count {
     closed: bool,
 }
 
-/// The part that one flow has in the count, until it is dropped.
+/// One flow's place in the count. It is given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct Stake(Stakes);
 
 impl Stakes {
-    /// Takes a stake; `None` once they are closed.
+    /// Takes a stake for a flow that is about to send. Returns `None` once the stakes are closed.
     pub(super) fn take(&self) -> Option<Stake> {
         let mut count = self.lock();
         (!count.closed).then(|| {
@@ -26,13 +26,13 @@ impl Stakes {
         })
     }
 
-    /// Takes a stake, also once they are closed: for a flow that sends nothing more.
+    /// Takes a stake for a flow that sends nothing more, even if the stakes are closed.
     pub(super) fn take_to_finish(&self) -> Stake {
         self.lock().held += 1;
         Stake(self.clone())
     }
 
-    /// Gives no more stakes to flows that would send.
+    /// Closes the stakes: flows that would send get none any more.
     pub(super) fn close(&self) {
         self.lock().closed = true;
     }
