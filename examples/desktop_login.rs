@@ -9,7 +9,7 @@
 //!
 //!     cargo run --example desktop_login -- --client-id ... --port 8400
 //!
-//! If the app has `http://localhost:8400/callback` there, add `--host localhost`.
+//! If the address there is `http://localhost:8400/callback`, add `--host localhost`.
 //!
 //! A desktop program needs no client secret, because of PKCE. It could not keep one: every copy of the program has it.
 
@@ -31,7 +31,7 @@ struct Cli {
     /// allows
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// The name of this machine in the address that the browser comes back to: 127.0.0.1, [::1] or localhost
+    /// The name of this machine in the redirect URI: 127.0.0.1, [::1] or localhost
     #[arg(long, default_value_t = Host::Ipv4)]
     host: Host,
     /// The path that the browser comes back to

@@ -328,7 +328,7 @@ fn every_page_has_the_headers_that_protect_it() {
     assert_eq!(pages.each_ref().map(|page| page.status), [200, 303, 303, 400, 200, 403, 303, 404, 405]);
     for page in pages {
         let policy = page.header("content-security-policy").unwrap();
-        // The style of the page, and no other.
+        // The policy allows the style of the page, and no other.
         if let Some((_, style)) = page.body.split_once("<style>") {
             let hash = STANDARD.encode(Sha256::digest(style.split_once("</style>").unwrap().0));
             assert!(policy.split("; ").any(|known| known == format!("style-src 'sha256-{hash}'")), "{policy}");

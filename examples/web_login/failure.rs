@@ -34,10 +34,11 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "This login is over", advice)
     }
 
-    /// No user sees it, unless a program other than a browser asks for the page. A browser asks again.
+    /// Refuses a request that no user made by going to the page. No user sees this page: a browser asks again when its
+    /// user goes there.
     pub(crate) fn no_navigation() -> Self {
         let advice =
-            "Nothing was done: the page was asked for ahead of time, or as a part of another page. Open it itself.";
+            "Nothing was done: the browser asked for this page ahead of time or inside another page. Open it again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not opened yet", advice)
     }
 

@@ -54,10 +54,11 @@ fn text(value: &Value) -> String {
     printable(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
-/// The only style. It is in each page, so that nothing else is loaded.
+/// The only style sheet. It is in each page, so that pages load nothing else.
 const STYLE: &str = include_str!("style.css");
 
-/// Returns what browsers may do with these pages: show the style, which they know by its hash, and send forms back here.
+/// Returns the Content-Security-Policy of these pages: browsers may apply the style, which they know by its hash, and
+/// send forms back here.
 pub(crate) fn content_security_policy() -> String {
     let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
     format!(

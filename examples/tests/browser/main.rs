@@ -189,7 +189,7 @@ impl Driver {
         self.devtools(session, "Emulation.setFocusEmulationEnabled", &json!({ "enabled": true }));
     }
 
-    /// Sends a command of Chromium's developer tools: a command of ChromeDriver's own, hence by hand.
+    /// Sends a command of Chromium's developer tools. Its URL is ChromeDriver's own, so the request is written by hand.
     fn devtools(&self, session: &str, command: &str, params: &Value) {
         let body = json!({ "cmd": command, "params": params }).to_string();
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();

@@ -50,8 +50,8 @@ async fn every_page_can_be_read_at_any_size_and_in_the_dark() {
     browser.close().await;
 }
 
-/// Returns what is wrong with a page: what scrolls sideways, what is too low for a finger, text of too little contrast
-/// (WCAG 2.2, success criterion 1.4.3), and a style that the page's policy has kept out.
+/// Returns what is wrong with a page: what scrolls sideways, what is too small for a finger, text with too little
+/// contrast (WCAG 2.2, success criterion 1.4.3), and a style that the page's policy has blocked.
 const PROBLEMS: &str = r#"
     const rgba = color => color.match(/[\d.]+/g).map(Number);
     const luminance = color => {

@@ -71,7 +71,8 @@ fn has_ipv6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-/// The app's address at LoginRadius may have another name of this machine. A browser chooses the address of `localhost`.
+/// The app's address at LoginRadius may have another name of this machine. A browser chooses the address of
+/// `localhost`.
 fn a_receiver_serves_every_address_of_its_host<A: Adapter>() {
     for (host, name) in [(Host::Ipv4, "127.0.0.1"), (Host::Ipv6, "[::1]"), (Host::Localhost, "localhost")] {
         let served = host.addresses().iter().filter(|ip| ip.is_ipv4() || has_ipv6());
@@ -141,7 +142,7 @@ fn a_callback_may_come_before_the_wait<A: Adapter>() {
     assert_signed_in(&waiting.succeeds_while(move |_| connection.page()));
 }
 
-/// A program may show pages of its own. What is no callback gets the receiver's.
+/// A program may show its own pages. Requests that are not the callback get the receiver's.
 fn the_pages_of_a_program_replace_those_of_the_receiver<A: Adapter>() {
     let pages = || Pages::new(Page::html("<h1>Acme</h1>"), Page::redirect("https://acme.example/help").unwrap());
     let with_pages = |waiting: WaitingLogin<A>| WaitingLogin { receiver: waiting.receiver.pages(pages()), ..waiting };
