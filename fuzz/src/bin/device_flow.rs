@@ -17,7 +17,7 @@ use loginradius_proto::{App, Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow,
 
 loginradius_fuzz::target!(device_flow);
 
-/// The least time that a first poll leaves for its response, if it can.
+/// The least time that the first poll leaves for its response, if it can.
 const MARGIN: Duration = Duration::from_secs(1);
 /// The longest wait that a flow returns.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 3600);

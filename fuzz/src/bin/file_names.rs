@@ -1,7 +1,7 @@
 //! Names of sessions, and names of files that others have put into a store's folder, one a line.
 //!
-//! - Each name's file has the documented name. It is safe on every system, also where `A` is taken for `a`, and no other
-//!   session's files begin with it.
+//! - The files of each session have the documented name. It is safe on every system, even where `A` is taken for `a`,
+//!   and no other session's files begin with it.
 //! - A name that is not cut is listed as it is when it has a record, and a cut one is not.
 //! - Of files that others have put there, exactly those are listed that a second reader takes for a session's.
 //! - Opening a store removes what killed programs have left, and no other file.
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 loginradius_fuzz::target!(file_names);
 
-/// Each line takes some calls of the system.
+/// The most lines of an input: each takes some system calls.
 const MAX_LINES: usize = 20;
 
 fn file_names(data: &[u8]) {
@@ -31,7 +31,7 @@ fn file_names(data: &[u8]) {
     hostile_files_are_not_listed(&lines);
 }
 
-/// Files in memory, where there are any: a flush of the folder takes no time there.
+/// A folder in memory, where there is one: flushing it takes no time.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
@@ -43,7 +43,7 @@ fn files(folder: &Path) -> BTreeSet<Vec<u8>> {
     entries.map(|entry| entry.expect("a file").file_name().into_vec()).collect()
 }
 
-/// Creates an empty file, unless there is one or the system has no such name.
+/// Creates an empty file, unless it exists or the system allows no such name.
 fn put(folder: &Path, name: &[u8]) {
     let path = folder.join(OsStr::from_bytes(name));
     if !name.is_empty() && !name.contains(&b'/') && path.parent() == Some(folder) {
@@ -79,7 +79,7 @@ fn names_have_files_of_their_own(names: &BTreeSet<String>) {
     assert_eq!(listed.iter().collect::<Vec<_>>(), whole);
 }
 
-/// Encodes a name by the letter of the documentation.
+/// Encodes a name as the documentation says.
 fn encoded(name: &str) -> String {
     name.bytes().map(|byte| if is_plain(byte) { char::from(byte).into() } else { format!("_{byte:02x}") }).collect()
 }

@@ -205,7 +205,7 @@ fn prints_no_token(app: &App, record: &StoredRecord) {
 
 const CHECKSUM: &[u8] = br#","checksum":""#;
 
-/// Picks what happens to the bytes of a saved record by the input.
+/// Picks by the input what happens to the bytes of a saved record.
 struct Faults(u64);
 
 impl Faults {
@@ -227,7 +227,7 @@ impl Faults {
         for _ in 0..Self::FLIPS {
             is_refused(app, &flipped(saved, self.next()));
         }
-        // Others than a bit: what crashes, full disks, editors and mistakes of stores leave.
+        // What crashes, full disks, editors and mistakes of stores leave.
         let bytes = saved.as_bytes();
         let (start, end) = (self.next() % bytes.len(), self.next() % bytes.len());
         let part = start.min(end)..start.max(end) + 1;
@@ -245,7 +245,7 @@ impl Faults {
             [bytes, middle].concat(),
             [bytes, b"\0"].concat(),
         ];
-        // Exactly the checksum may be lost, and be no more missed than in a record of a program that wrote none.
+        // If exactly the checksum is lost, nothing shows it: the record is like one of a program that wrote none.
         let is_noticed = |fault: &Vec<u8>| {
             let has_checksum = fault.windows(CHECKSUM.len()).any(|part| part == CHECKSUM);
             fault != bytes && (has_checksum || !fault.ends_with(b"}"))

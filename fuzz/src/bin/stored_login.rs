@@ -1,14 +1,14 @@
-//! A stored login that was tampered with: one byte that chooses the kind, from `0` on (a login, a JWT redirect, a device
-//! login), then its JSON. `$s`, `$v` and `$n` stand for the state, the verifier and the nonce.
+//! A stored login that was tampered with: one byte that chooses the kind, from `0` on (a login, a JWT redirect, a
+//! device login), then its JSON. `$s`, `$v` and `$n` stand for the state, the verifier and the nonce.
 //!
 //! - What is read is written as it was read, and is read again.
 //! - A login that is read has a state and a verifier as they are made here, and a redirect URI that could have begun a
 //!   login: https, this machine, or an app's own scheme, without credentials and fragment, as the crate `url` reads it.
-//! - One that was consumed stays so, and one that is older than ten minutes, or of the future, is over. Another state changes
-//!   nothing. Its own callback is accepted once, also if it is stored in between, and its code goes with the stored redirect
-//!   URI and verifier.
-//! - A device login that is read lives no longer than it says, polls no more often than each second, and shows a user
-//!   nothing but visible letters and a web address.
+//! - A consumed login stays consumed, and one that is older than ten minutes, or began in the future, is over. A
+//!   callback with another state changes nothing. Its own callback is accepted once, even if the login is stored in
+//!   between, and its code goes with the stored redirect URI and verifier.
+//! - A device login that is read lives no longer than its JSON says, polls no more often than each second, and shows a
+//!   user nothing but visible characters and a web address.
 //! - An error is one line and shows no secret.
 
 #![cfg_attr(fuzzing, no_main)]
