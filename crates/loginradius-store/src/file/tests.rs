@@ -615,7 +615,7 @@ fn a_damaged_record_is_never_lost_whatever_fails_while_a_copy_is_kept() {
     }
 }
 
-/// A disk that refuses one of its steps some times.
+/// A disk that refuses one of its steps for a number of times.
 #[derive(Clone)]
 struct Refusing {
     step: &'static str,
@@ -657,7 +657,7 @@ impl Disk for Refusing {
     }
 }
 
-/// What a scanner that has the file open, a signal and a file server make a call return.
+/// The errors of a call that a scanner with the file open, a signal or a file server prevents for a moment.
 const PASSING: [fn() -> io::Error; 6] = [
     || io::ErrorKind::PermissionDenied.into(),
     || io::ErrorKind::ResourceBusy.into(),
@@ -716,7 +716,7 @@ fn a_failure_of_the_disk_is_told_at_once() {
         assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
         assert_eq!(stored(&store), Some(1));
     }
-    // Nor is the flush of a file ever done without, whatever the error.
+    // The flush of a file is never left out, whatever the error.
     for error in PASSING {
         let outcome = lock_on(&store, once("sync", error)).save(&record(2), Expected::Generation(1));
         assert!(matches!(outcome, Err(SaveError::Failed(_))), "{outcome:?}");
@@ -888,7 +888,7 @@ fn what_killed_programs_left_is_removed_when_a_store_is_opened() {
         "session-é.tmp",
     ];
     left_over.iter().chain(&others).for_each(|name| put(&path(name), "half a rec"));
-    // Neither file nor this user's.
+    // A folder, links, and a file that others can read.
     fs::create_dir(path("probe-0000000000000001.lock")).unwrap();
     #[cfg(unix)]
     {
@@ -963,7 +963,7 @@ fn stores_that_are_opened_at_once_sweep_nothing_of_each_other() {
                 for number in 0..10 {
                     put(&folder.join(format!("probe-{thread:08x}{number:08x}.lock")), "");
                     let store = FileStore::open(folder).unwrap();
-                    // Another thread may be looking whether this one's last save was killed.
+                    // Another thread may be checking whether this one's last save was killed.
                     let locks = std::iter::repeat_with(|| store.lock(&format!("{thread}")).unwrap());
                     let mut lock = locks.flatten().next().unwrap();
                     let old = lock.load().unwrap().map(|record| record.generation());
