@@ -101,8 +101,8 @@ fn open(client: &Client, folder: &Path, output: Output, events: bool) -> Result<
     })
 }
 
-/// Returns an access token that is valid now. Asks the user to sign in only if nothing else helps: after any other error
-/// the session continues, and a transient one passes.
+/// Returns an access token that is valid now. Asks the user to sign in only if nothing else helps: after any other
+/// error the session continues, and a transient one passes.
 fn access_token(session: &Session, output: Output, sign_in: impl FnOnce() -> Result<TokenSet>) -> Result<AccessToken> {
     match session.access_token() {
         Err(error) if error.requires_login() => {

@@ -200,7 +200,8 @@ const REQUESTS_AT_ONCE: usize = 15 * USERS;
 const LIFETIME: Duration = Duration::from_secs(4);
 const RUSH: Duration = Duration::from_secs(7);
 
-/// Sends requests for some seconds. During this time the users' tokens expire, and once they are rejected before they expire.
+/// Sends requests for some seconds. During this time the users' tokens expire, and once they are rejected before they
+/// expire.
 async fn rush(url: &str, emulator: &Emulator, output: Output) -> Result {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let me = |user: usize| format!("{url}/me/user-{user}");

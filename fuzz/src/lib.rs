@@ -11,8 +11,8 @@ pub mod text;
 
 /// Makes the property the target of the file that calls this.
 ///
-/// cargo-fuzz builds it for libFuzzer. Elsewhere its tests run the property over the target's seeds and over inputs that
-/// are made of them, and its `main` over the files that it is given.
+/// cargo-fuzz builds it for libFuzzer. Elsewhere its tests run the property over the target's seeds and over inputs
+/// that are made of them, and its `main` over the files that it is given.
 #[macro_export]
 macro_rules! target {
     ($property:ident) => {

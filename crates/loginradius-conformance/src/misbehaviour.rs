@@ -365,8 +365,8 @@ fn bytes_after_a_response_are_not_the_next_response<A: Adapter>() {
     (operation.call)(&client).unwrap();
 }
 
-/// TLS decrypts whole records, so what follows a response may be held where the socket no longer shows it. The lengths are
-/// those of buffers, at which a reader has the response without a byte of what follows.
+/// TLS decrypts whole records, so what follows a response may be held where the socket no longer shows it. The lengths
+/// are those of buffers, at which a reader has the response without a byte of what follows.
 fn bytes_after_a_response_within_tls_are_not_the_next_response<A: Adapter>() {
     let tls = Tls::of(&["127.0.0.1"]);
     for length in [1 << 10, 4 << 10, 8 << 10, 15 << 10] {

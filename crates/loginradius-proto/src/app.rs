@@ -59,12 +59,12 @@ impl App {
         }
     }
 
-    /// Sets the secret that belongs to the client id: LoginRadius's API secret, or the secret of an OAuth client. None by
-    /// default.
+    /// Sets the secret that belongs to the client id: LoginRadius's API secret, or the secret of an OAuth client. None
+    /// by default.
     ///
     /// Without one, or with an empty one, requests leave it out, as public clients do ([RFC 6749, section 2.1]). A
-    /// program that users install cannot keep a secret: leave it out there, and use PKCE, which [`browser`](crate::browser)
-    /// always does, or a device login.
+    /// program that users install cannot keep a secret: leave it out there, and use PKCE, which
+    /// [`browser`](crate::browser) always does, or a device login.
     ///
     /// [RFC 6749, section 2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.1
     #[must_use]
@@ -90,8 +90,8 @@ impl App {
 
     /// Sets the LoginRadius API key (`apikey`); the client id by default.
     ///
-    /// The JWT operations send it, and so do most [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own). Set it
-    /// if the client id is that of an OAuth client.
+    /// The JWT operations send it, and so do most [endpoints of your own](crate::Endpoint#an-endpoint-of-your-own). Set
+    /// it if the client id is that of an OAuth client.
     #[must_use]
     pub fn with_api_key(self, key: impl Into<String>) -> Self {
         Self { api_key: Some(key.into()), ..self }

@@ -89,8 +89,8 @@ pub enum ClientAuthentication {
     /// In the body, as `client_secret` (OpenID Connect calls it `client_secret_post`).
     #[default]
     Body,
-    /// In the header `Authorization`, by HTTP Basic authentication (`client_secret_basic`). LoginRadius documents it for
-    /// sites; [`Service::with_dialect`](crate::Service::with_dialect) refuses it for the classic API.
+    /// In the header `Authorization`, by HTTP Basic authentication (`client_secret_basic`). LoginRadius documents it
+    /// for sites; [`Service::with_dialect`](crate::Service::with_dialect) refuses it for the classic API.
     Basic,
 }
 

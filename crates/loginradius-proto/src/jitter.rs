@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// A random number that makes the waits of one flow differ from those of another. It need not be secret.
 ///
-/// The core draws no random number, so draw one for each flow, as below. The adapters do. With a constant seed everything
-/// still works, but all clients that fail at the same time also retry at the same time. In a test, use a constant: it makes
-/// a run repeatable.
+/// The core draws no random number, so draw one for each flow, as below. The adapters do. With a constant seed
+/// everything still works, but all clients that fail at the same time also retry at the same time. In a test, use a
+/// constant: it makes a run repeatable.
 ///
 /// ```
 /// use std::hash::{BuildHasher, RandomState};

@@ -20,9 +20,9 @@ use crate::wire::encode;
 
 /// Builds the request of [an `Endpoint` of your own](crate::Endpoint#an-endpoint-of-your-own).
 ///
-/// Each value is encoded for its place. [`build`](Self::build) returns an error for a value that cannot be sent, such as
-/// one with a control character: the first one, if there are several. No method panics. Every request has `Accept: application/json`, unless
-/// [`header`](Self::header) sets another.
+/// Each value is encoded for its place. [`build`](Self::build) returns an error for a value that cannot be sent, such
+/// as one with a control character: the first one, if there are several. No method panics. Every request has
+/// `Accept: application/json`, unless [`header`](Self::header) sets another.
 ///
 /// ```
 /// use loginradius_proto::{AccessToken, RequestBuilder, Service};
@@ -75,8 +75,8 @@ impl RequestBuilder {
     /// Starts a GET request to a path at [`Service::base`](crate::Service::base) or
     /// [`Service::api_host`](crate::Service::api_host).
     ///
-    /// `path` is the constant part of the path, such as `/identity/v2/auth/account`: it begins with `/`, does not end with
-    /// one, and contains no `%`, `?` or `#`. Add what varies by [`segment`](Self::segment).
+    /// `path` is the constant part of the path, such as `/identity/v2/auth/account`: it begins with `/`, does not end
+    /// with one, and contains no `%`, `?` or `#`. Add what varies by [`segment`](Self::segment).
     pub fn get(base: &BaseUrl, path: &str) -> Self {
         Self::new(Method::GET, base, path)
     }
@@ -125,8 +125,8 @@ impl RequestBuilder {
 
     /// Adds a parameter to the query. An empty value is refused.
     ///
-    /// A secret in a query gets into the logs of servers and proxies: put one there only if LoginRadius asks for it, and
-    /// return it from [`Endpoint::secrets`](crate::Endpoint::secrets).
+    /// A secret in a query gets into the logs of servers and proxies: put one there only if LoginRadius asks for it,
+    /// and return it from [`Endpoint::secrets`](crate::Endpoint::secrets).
     #[doc(alias("parameter", "query string"))]
     pub fn query(self, name: impl Into<Cow<'static, str>>, value: &str) -> Self {
         let name = name.into();
@@ -176,8 +176,8 @@ impl RequestBuilder {
 
     /// Sets a header, in place of an earlier one of that name.
     ///
-    /// The value is marked as sensitive, which HTTP libraries heed when they print headers. Headers that the transport sets,
-    /// such as `Host` and `Content-Length`, are refused.
+    /// The value is marked as sensitive, which HTTP libraries heed when they print headers. Headers that the transport
+    /// sets, such as `Host` and `Content-Length`, are refused.
     pub fn header(self, name: &str, value: &str) -> Self {
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(name) if TRANSPORT_HEADERS.contains(&name.as_str()) => {
@@ -193,8 +193,8 @@ impl RequestBuilder {
         }
     }
 
-    /// Sets the body to a form (`application/x-www-form-urlencoded`), in place of an earlier body. The fields are names and
-    /// plain values: a slice of pairs, a map, or a struct.
+    /// Sets the body to a form (`application/x-www-form-urlencoded`), in place of an earlier body. The fields are names
+    /// and plain values: a slice of pairs, a map, or a struct.
     ///
     /// ```
     /// # use loginradius_proto::{RequestBuilder, Service};
@@ -249,10 +249,10 @@ impl RequestBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a part of it cannot be sent: a control character
-    /// in the path, the query or a header, an empty or a dot segment in the path, an empty name or value in the query, an
-    /// empty token, a header that the transport sets, another method than those of [`new`](Self::new), a body that cannot be encoded, a URL that is too long. The message names the part and shows no
-    /// value.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if a part of it cannot be sent: a control
+    /// character in the path, the query or a header, an empty or a dot segment in the path, an empty name or value in
+    /// the query, an empty token, a header that the transport sets, another method than those of [`new`](Self::new), a
+    /// body that cannot be encoded, a URL that is too long. The message names the part and shows no value.
     pub fn build(self) -> Result<Request<Body>, Error> {
         let Parts { method, url, query, headers, body } = self.0?;
         let query =
@@ -294,8 +294,8 @@ impl std::fmt::Debug for Parts {
     }
 }
 
-/// Makes a URI of a URL without a query and a query, which may be empty. The memory of both is overwritten when the last
-/// clone of the URI is dropped.
+/// Makes a URI of a URL without a query and a query, which may be empty. The memory of both is overwritten when the
+/// last clone of the URI is dropped.
 pub(crate) fn uri(url: &[u8], query: &[u8]) -> Result<Uri, Error> {
     let mut whole = SecretBuffer::with_capacity(url.len() + 1 + query.len());
     whole.push(url);
@@ -323,7 +323,8 @@ pub(crate) fn basic_value(pair: &[u8]) -> Result<HeaderValue, InvalidHeaderValue
     secret_value("Basic ", &Zeroizing::new(STANDARD.encode(pair)))
 }
 
-/// Makes the value of a header, which HTTP libraries do not print. Its memory is overwritten when its last clone is dropped.
+/// Makes the value of a header, which HTTP libraries do not print. Its memory is overwritten when its last clone is
+/// dropped.
 fn secret_value(scheme: &str, secret: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut whole = SecretBuffer::with_capacity(scheme.len() + secret.len());
     whole.push(scheme.as_bytes());

@@ -54,14 +54,15 @@ macro_rules! secret {
 }
 
 secret! {
-    /// An access token ([RFC 6749, section 1.4]). It is opaque: LoginRadius documents GUIDs, hexadecimal strings and JWTs.
+    /// An access token ([RFC 6749, section 1.4]). It is opaque: LoginRadius documents GUIDs, hexadecimal strings and
+    /// JWTs.
     ///
     /// [RFC 6749, section 1.4]: https://www.rfc-editor.org/rfc/rfc6749#section-1.4
     AccessToken
 }
 secret! {
-    /// A refresh token ([RFC 6749, section 1.5]). LoginRadius rotates it: each refresh consumes the one that is sent and
-    /// yields the next.
+    /// A refresh token ([RFC 6749, section 1.5]). LoginRadius rotates it: each refresh consumes the one that is sent
+    /// and yields the next.
     ///
     /// [RFC 6749, section 1.5]: https://www.rfc-editor.org/rfc/rfc6749#section-1.5
     RefreshToken
@@ -102,8 +103,8 @@ secret! {
     CodeVerifier
 }
 secret! {
-    /// The value that the claim `nonce` of a login's JWT or `id_token` has to have ([OpenID Connect Core, section 2]). It is
-    /// a secret while the login waits for its callback.
+    /// The value that the claim `nonce` of a login's JWT or `id_token` has to have ([OpenID Connect Core, section 2]).
+    /// It is a secret while the login waits for its callback.
     ///
     /// [OpenID Connect Core, section 2]: https://openid.net/specs/openid-connect-core-1_0.html#IDToken
     Nonce

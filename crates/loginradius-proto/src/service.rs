@@ -75,8 +75,8 @@ impl Service {
         Self::new(Api::Classic, BaseUrl::known("https://cloud-api.loginradius.com"))
     }
 
-    /// Makes the service of the classic API at another URL: that of a gateway or an emulator. If the URL has a path, every
-    /// request's path begins with it.
+    /// Makes the service of the classic API at another URL: that of a gateway or an emulator. If the URL has a path,
+    /// every request's path begins with it.
     ///
     /// A gateway or an emulator is expected to serve [LoginRadius's API host](Self::api_host) at the same URL.
     /// [`with_api_host`](Self::with_api_host) sets another one. For a URL below `loginradius.com` it stays
@@ -203,8 +203,8 @@ impl Service {
 
     /// Returns which of the two base URLs a request goes to, by scheme, host and port; `None` if it goes elsewhere.
     ///
-    /// The flows of this crate send to these two only. A transport that has settings for each of them, such as a proxy or
-    /// a certificate, finds them by this.
+    /// The flows of this crate send to these two only. A transport that has settings for each of them, such as a proxy
+    /// or a certificate, finds them by this.
     ///
     /// ```
     /// use loginradius_proto::Service;

@@ -414,7 +414,8 @@ fn other_places_are_not_served() {
     }
 }
 
-/// Returns what each setting of an app, with that value, makes of the operations that send it, and its name in an error.
+/// Returns what each setting of an app, with that value, makes of the operations that send it, and its name in an
+/// error.
 fn with_setting(value: &str) -> Vec<(&'static str, Result<(), Error>)> {
     let good =
         || App::new("id").with_client_secret("secret").with_oauth_app("app").with_jwt_app("jwt").with_api_key("key");

@@ -3,8 +3,8 @@
 //! base URL without that many letters at its end.
 //!
 //! - Only https is accepted, or http to this machine, without user information. Each request and each address for a
-//!   browser goes to exactly the scheme, host and port that the crate `url` reads in the text, below its path; the crate
-//!   `http` reads the same. `Service::base_of` finds the base of each request, and of no other URL.
+//!   browser goes to exactly the scheme, host and port that the crate `url` reads in the text, below its path; the
+//!   crate `http` reads the same. `Service::base_of` finds the base of each request, and of no other URL.
 //! - A host is loopback if and only if it is to the crate `url`.
 //! - Any other text is a configuration error of one line. An https URL in the form that `url` writes is accepted.
 

@@ -42,8 +42,8 @@ fn main() -> ExitCode {
     report.conclude()
 }
 
-/// Checks that a part of a secret is found: as it is, in base64, in a text that grew, as `char`s, packed as where errors
-/// are redacted, and in a thread that ends late.
+/// Checks that a part of a secret is found: as it is, in base64, in a text that grew, as `char`s, packed as where
+/// errors are redacted, and in a thread that ends late.
 fn check_that_it_finds() {
     let part = &PASSWORD[22..36];
     let frees: [fn(&str); 7] = [

@@ -39,13 +39,13 @@ impl RandomBytes {
     /// The number of bytes: 96.
     pub const LENGTH: usize = 96;
 
-    /// Wraps the bytes, unless they are obviously not random: a generator that fails without an error leaves the buffer as
-    /// it was, often all zeros.
+    /// Wraps the bytes, unless they are obviously not random: a generator that fails without an error leaves the buffer
+    /// as it was, often all zeros.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if one of the three parts has only one value for all its bytes, or
-    /// two parts are equal.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if one of the three parts has only one value for all its bytes,
+    /// or two parts are equal.
     pub fn new(bytes: [u8; Self::LENGTH]) -> Result<Self, Error> {
         let (state, rest) = bytes.split_at(32);
         let (verifier, nonce) = rest.split_at(32);

@@ -15,8 +15,8 @@ use crate::wire::response::ResponseReader;
 /// LoginRadius takes the access token and the API key in the URL's query: log such a request by
 /// [`redacted`](crate::redacted) only. It may be sent again after a lost response.
 ///
-/// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`. Site: `GET /api/jwt/{jwtapp}/token?apikey&access_token`.
-/// Both need [`App::with_jwt_app`].
+/// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`. Site:
+/// `GET /api/jwt/{jwtapp}/token?apikey&access_token`. Both need [`App::with_jwt_app`].
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, jwt::JwtByAccessToken};

@@ -14,11 +14,11 @@ use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "JWT Token by Email", "JWT Token by Phone" and "JWT Token by Username": gets a JWT for a password.
 ///
-/// It is never sent twice when the first may have arrived, because LoginRadius locks accounts after wrong passwords. What
-/// the user has to correct or to do is an [`ErrorKind::UserActionRequired`](crate::ErrorKind::UserActionRequired).
+/// It is never sent twice when the first may have arrived, because LoginRadius locks accounts after wrong passwords.
+/// What the user has to correct or to do is an [`ErrorKind::UserActionRequired`](crate::ErrorKind::UserActionRequired).
 ///
-/// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`. Site: `POST /api/jwt/{jwtapp}/login?apikey`. The body is JSON. Both
-/// need [`App::with_jwt_app`].
+/// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`. Site: `POST /api/jwt/{jwtapp}/login?apikey`. The body is JSON.
+/// Both need [`App::with_jwt_app`].
 ///
 /// ```
 /// use loginradius_proto::{App, Endpoint, jwt::JwtLogin};

@@ -6,8 +6,8 @@
 //! | an email address, a phone number or a user name, and a password | [`JwtLogin`] | no |
 //! | a login through a browser | [`browser::JwtRedirect`](crate::browser::JwtRedirect) | |
 //!
-//! Each yields a [`Jwt`](crate::Jwt): the whole compact token, which LoginRadius's responses call `signature`. It is not
-//! verified: `loginradius-jwt` does that.
+//! Each yields a [`Jwt`](crate::Jwt): the whole compact token, which LoginRadius's responses call `signature`. It is
+//! not verified: `loginradius-jwt` does that.
 //!
 //! Their errors are those of [`Endpoint::request`](crate::Endpoint::request) and
 //! [`Endpoint::response`](crate::Endpoint::response).

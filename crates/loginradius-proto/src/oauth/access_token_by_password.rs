@@ -18,8 +18,8 @@ use crate::wire::response::ResponseReader;
 /// password and no second factor can be asked for. Prefer a device login ([`DeviceFlow`](crate::DeviceFlow)) or a login
 /// through a [`browser`](crate::browser).
 ///
-/// It is never sent twice when the first may have arrived, because LoginRadius locks accounts after wrong passwords. The
-/// classic API requires the client secret; for a site it is optional.
+/// It is never sent twice when the first may have arrived, because LoginRadius locks accounts after wrong passwords.
+/// The classic API requires the client secret; for a site it is optional.
 ///
 /// A wrong password is an [`ErrorKind::UserActionRequired`] with
 /// [`UserAction::CorrectCredentials`](crate::UserAction::CorrectCredentials).

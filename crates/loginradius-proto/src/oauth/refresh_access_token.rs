@@ -15,11 +15,12 @@ use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Refresh Access Token": redeems a refresh token for new tokens ([RFC 6749, section 6]).
 ///
-/// A [session](crate::session) does this at the right time, and stores the result before anything can be lost: prefer it.
+/// A [session](crate::session) does this at the right time, and stores the result before anything can be lost: prefer
+/// it.
 ///
 /// LoginRadius rotates refresh tokens: the one that is sent is consumed, and the response has the next. If it has none,
-/// keep the one that was sent. This is never sent twice when the first may have arrived, because a consumed token that is
-/// sent again can end the whole login.
+/// keep the one that was sent. This is never sent twice when the first may have arrived, because a consumed token that
+/// is sent again can end the whole login.
 ///
 /// A refresh token that is not valid any more is an [`ErrorKind::SignInRequired`].
 ///

@@ -17,10 +17,11 @@ use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Request Device Code": begins a device login ([RFC 8628, section 3.1]).
 ///
-/// It yields a [`DeviceGrant`]: show it to the user, and pass it to a [`DeviceFlow`](crate::DeviceFlow), whose page has an
-/// example of both.
+/// It yields a [`DeviceGrant`]: show it to the user, and pass it to a [`DeviceFlow`](crate::DeviceFlow), whose page has
+/// an example of both.
 ///
-/// It may be sent again after a lost response: a code that no user has seen expires by itself. It sends no client secret.
+/// It may be sent again after a lost response: a code that no user has seen expires by itself. It sends no client
+/// secret.
 ///
 /// Classic: `POST /sso/oauth/{OAuthName}/device`. Site: `POST /api/oauth/{OAuthName}/device`. Both need
 /// [`App::with_oauth_app`].
@@ -79,8 +80,8 @@ impl Endpoint for RequestDeviceCode {
 
 /// The codes of a device login: what to show the user, and what to poll with ([RFC 8628, section 3.2]).
 ///
-/// Show [`verification_uri`](Self::verification_uri) and [`user_code`](Self::user_code) as text. Besides, make a QR code or
-/// a link of [`browser_uri`](Self::browser_uri).
+/// Show [`verification_uri`](Self::verification_uri) and [`user_code`](Self::user_code) as text. Besides, make a QR
+/// code or a link of [`browser_uri`](Self::browser_uri).
 ///
 /// A grant from a response or a stored login is screened, so that it can be printed to a terminal as it is. It is
 /// refused if its user code has an invisible character, such as a control character or one that changes the direction
@@ -94,19 +95,20 @@ impl Endpoint for RequestDeviceCode {
 pub struct DeviceGrant {
     /// The secret that [`DeviceFlow`](crate::DeviceFlow) polls with. It is not for the user.
     pub device_code: DeviceCode,
-    /// The code that the user types in. Show it as it is: case and hyphens may matter. It is screened: every character is
-    /// visible, or a plain space.
+    /// The code that the user types in. Show it as it is: case and hyphens may matter. It is screened: every character
+    /// is visible, or a plain space.
     pub user_code: String,
-    /// The address where the user types the code in, as the server wrote it. It is screened: an `http` or `https` URL in
-    /// ASCII that plainly shows its host. To open it or to make it a link, use [`browser_uri`](Self::browser_uri).
+    /// The address where the user types the code in, as the server wrote it. It is screened: an `http` or `https` URL
+    /// in ASCII that plainly shows its host. To open it or to make it a link, use [`browser_uri`](Self::browser_uri).
     pub verification_uri: String,
-    /// The same address with the user code in it, if the server sent one. It is screened as the address itself. To make a
-    /// QR code of it, use [`browser_uri`](Self::browser_uri).
+    /// The same address with the user code in it, if the server sent one. It is screened as the address itself. To make
+    /// a QR code of it, use [`browser_uri`](Self::browser_uri).
     pub verification_uri_complete: Option<String>,
     /// The minimum time between two polls: 5 s if the server sent none, and 1 s if it sent less than that.
     pub interval: Duration,
-    /// How long the codes are valid, from when the response was made: 1800 s, the lifetime that LoginRadius documents, if
-    /// the server sent none that can be read. Zero if they are over already: a negative number, or a date that is past.
+    /// How long the codes are valid, from when the response was made: 1800 s, the lifetime that LoginRadius documents,
+    /// if the server sent none that can be read. Zero if they are over already: a negative number, or a date that is
+    /// past.
     pub expires_in: Duration,
     /// When the request for the codes was sent, if a flow sent it
     /// ([`Endpoint::set_requested_at`](crate::Endpoint::set_requested_at)). It is not stored.
@@ -146,8 +148,8 @@ impl DeviceGrant {
 
     /// Returns the address to open, to make a link of, or to put into a QR code: the complete one if there is one.
     ///
-    /// `None` if [`verification_uri`](Self::verification_uri) is not an `http` or `https` URL that plainly shows its host,
-    /// as one with user information or a script. Only a grant that your program made itself can have such a one.
+    /// `None` if [`verification_uri`](Self::verification_uri) is not an `http` or `https` URL that plainly shows its
+    /// host, as one with user information or a script. Only a grant that your program made itself can have such a one.
     ///
     /// ```
     /// use loginradius_proto::oauth::DeviceGrant;

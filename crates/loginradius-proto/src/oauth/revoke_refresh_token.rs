@@ -13,9 +13,9 @@ use crate::wire::response::ResponseReader;
 ///
 /// A [session](crate::session) does this when it is signed out, and clears its record as well.
 ///
-/// It may be sent again after a lost response: the second time, LoginRadius may refuse a token that is not valid any more
-/// (`invalid_grant`), which then means that the first time succeeded. A session counts that as success; a single call
-/// returns it as the error that it is.
+/// It may be sent again after a lost response: the second time, LoginRadius may refuse a token that is not valid any
+/// more (`invalid_grant`), which then means that the first time succeeded. A session counts that as success; a single
+/// call returns it as the error that it is.
 ///
 /// A response with a status of success is a success ([RFC 7009, section 2.2]), unless its body is one of LoginRadius's
 /// [error bodies](crate::ApiError).
