@@ -73,8 +73,8 @@ struct Detail {
 /// `NotSent` is not transient if every attempt to connect fails until something is changed, such as a certificate
 /// ([`ConnectFailure::is_permanent`]).
 ///
-/// *By status*: a response that is not LoginRadius's, or has HTTP status 408 or 5xx, leaves open whether the request took
-/// effect, whatever the kind.
+/// *By status*: a response that is not LoginRadius's, or has HTTP status 408 or 5xx, leaves open whether the request
+/// took effect, whatever the kind.
 ///
 /// ```
 /// use loginradius_proto::{Error, ErrorKind};
@@ -117,25 +117,27 @@ pub enum ErrorKind {
     /// operation, if the error [is transient](Error::is_transient). [`Error::connect_failure`] may say why. Only a
     /// login through a browser cannot be continued then, since it has consumed its callback.
     NotSent,
-    /// The request may have been sent, and no whole response arrived: it may or may not have taken effect. Try again only
-    /// what may be done twice.
+    /// The request may have been sent, and no whole response arrived: it may or may not have taken effect. Try again
+    /// only what may be done twice.
     OutcomeUnknown,
     /// LoginRadius, a proxy in front of it, or a session's store is temporarily unavailable: try again, and not before
-    /// [`Error::retry_after`]. A session returns it for a network failure as well: its operations may always be repeated.
+    /// [`Error::retry_after`]. A session returns it for a network failure as well: its operations may always be
+    /// repeated.
     Unavailable,
-    /// The program's own deadline, such as that of [`Call::deadline`](crate::Call::deadline), passed before anything was
-    /// sent or while waiting. A session or a device login that was under way is not lost: try again, with more time. (A
-    /// request that was sent and whose response the deadline cut off is an `OutcomeUnknown`.)
+    /// The program's own deadline, such as that of [`Call::deadline`](crate::Call::deadline), passed before anything
+    /// was sent or while waiting. A session or a device login that was under way is not lost: try again, with more
+    /// time. (A request that was sent and whose response the deadline cut off is an `OutcomeUnknown`.)
     DeadlineExceeded,
     /// The response or the callback is not LoginRadius's: check the base URL and any proxy in between. For
     /// [an endpoint of your own](crate::Endpoint#an-endpoint-of-your-own), check its type against the response.
     InvalidResponse,
     /// LoginRadius refused, for a reason that this crate does not know: [`Error::api_error`] is what it responded.
     Refused,
-    /// The session's record is not what was saved: restore it, forget it, or begin a new login, which keeps a copy of it.
+    /// The session's record is not what was saved: restore it, forget it, or begin a new login, which keeps a copy of
+    /// it.
     RecordDamaged,
-    /// The session's store cannot be used as it is, for example because of a folder's permissions: the message says what
-    /// to fix.
+    /// The session's store cannot be used as it is, for example because of a folder's permissions: the message says
+    /// what to fix.
     StoreRefused,
     /// The flow has already returned its result, or the login has consumed its callback: begin a new one.
     AlreadyCompleted,
@@ -228,7 +230,8 @@ type Source = Box<dyn StdError + Send + Sync>;
 
 impl Error {
     /// Creates an [`ErrorKind::NotSent`] error, for a transport whose request was *certainly* not sent: the connection
-    /// was refused, connecting timed out, the host's name was not found, or the TLS handshake failed before the request.
+    /// was refused, connecting timed out, the host's name was not found, or the TLS handshake failed before the
+    /// request.
     ///
     /// Flows send the request again after this error, whatever the operation: if in doubt, use
     /// [`Error::outcome_unknown`]. The source must not show a URL's query or a body.
@@ -246,8 +249,8 @@ impl Error {
         Self::new(ErrorKind::NotSent, message).change(|detail| detail.connect_failure = Some(failure))
     }
 
-    /// Creates an [`ErrorKind::OutcomeUnknown`] error, for a transport whose request may have been sent and whose response
-    /// did not arrive whole: a timeout, a connection that broke, a response longer than
+    /// Creates an [`ErrorKind::OutcomeUnknown`] error, for a transport whose request may have been sent and whose
+    /// response did not arrive whole: a timeout, a connection that broke, a response longer than
     /// [`Body::LIMIT`](crate::Body::LIMIT).
     ///
     /// The source must not show a URL's query or a body.
@@ -263,8 +266,8 @@ impl Error {
         Self::new(ErrorKind::Configuration, message)
     }
 
-    /// Creates an [`ErrorKind::Misuse`] error, for a call that your adapter cannot carry out. The message says what to do
-    /// instead, and shows no secret.
+    /// Creates an [`ErrorKind::Misuse`] error, for a call that your adapter cannot carry out. The message says what to
+    /// do instead, and shows no secret.
     pub fn misuse(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Misuse, message)
     }
@@ -287,14 +290,14 @@ impl Error {
         Self::new(ErrorKind::RecordDamaged, message)
     }
 
-    /// Creates an [`ErrorKind::DeadlineExceeded`] error, for an operation whose deadline, set by the program, has passed.
-    /// The message says what had not happened by then.
+    /// Creates an [`ErrorKind::DeadlineExceeded`] error, for an operation whose deadline, set by the program, has
+    /// passed. The message says what had not happened by then.
     pub fn deadline_exceeded(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::DeadlineExceeded, message)
     }
 
-    /// Creates an [`ErrorKind::InvalidResponse`] error, for a response that your [`Endpoint`](crate::Endpoint) can read and
-    /// does not accept. The message says what is wrong with it, and shows no secret.
+    /// Creates an [`ErrorKind::InvalidResponse`] error, for a response that your [`Endpoint`](crate::Endpoint) can read
+    /// and does not accept. The message says what is wrong with it, and shows no secret.
     ///
     /// ```
     /// use loginradius_proto::Error;
@@ -307,8 +310,8 @@ impl Error {
         Self::new(ErrorKind::InvalidResponse, message)
     }
 
-    /// Creates an [`ErrorKind::Cancelled`] error, for an operation that the program cancelled. The message says what was
-    /// cancelled.
+    /// Creates an [`ErrorKind::Cancelled`] error, for an operation that the program cancelled. The message says what
+    /// was cancelled.
     pub fn cancelled(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Cancelled, message)
     }
@@ -333,11 +336,11 @@ impl Error {
         matches!(self.0.kind, DeadlineExceeded | NotSent | OutcomeUnknown | Unavailable) && !is_permanent
     }
 
-    /// Returns whether only a new login helps: the code, grant or token is not valid any more, or the time for the login
-    /// has passed.
+    /// Returns whether only a new login helps: the code, grant or token is not valid any more, or the time for the
+    /// login has passed.
     ///
-    /// Of an operation that was sent with a session's access token, it means that this *token* is not valid any more: pass
-    /// it to the session's `refresh_rejected` first, and try again with the one that it returns.
+    /// Of an operation that was sent with a session's access token, it means that this *token* is not valid any more:
+    /// pass it to the session's `refresh_rejected` first, and try again with the one that it returns.
     #[must_use]
     #[doc(alias("unauthenticated", "session expired", "invalid_grant"))]
     pub fn requires_login(&self) -> bool {
@@ -347,8 +350,8 @@ impl Error {
     /// Returns whether the request may or may not have taken effect: its response did not arrive whole, is not
     /// LoginRadius's, or has HTTP status 408 or 5xx.
     ///
-    /// So it is also `true` for some errors of the kinds [`ErrorKind::Unavailable`] and [`ErrorKind::InvalidResponse`]. A
-    /// code or a refresh token that such a request carried may be consumed.
+    /// So it is also `true` for some errors of the kinds [`ErrorKind::Unavailable`] and [`ErrorKind::InvalidResponse`].
+    /// A code or a refresh token that such a request carried may be consumed.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         match self.0.kind {
@@ -396,8 +399,8 @@ impl Error {
         self.0.connect_failure.as_ref()
     }
 
-    /// Returns how long to wait before trying again, counted from when the error was returned, if the server asked for it
-    /// (`Retry-After`, [RFC 9110, section 10.2.3]; more than a day counts as a day) or the error was made with it.
+    /// Returns how long to wait before trying again, counted from when the error was returned, if the server asked for
+    /// it (`Retry-After`, [RFC 9110, section 10.2.3]; more than a day counts as a day) or the error was made with it.
     ///
     /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     #[must_use]
@@ -442,8 +445,8 @@ impl Error {
         self.change(|detail| detail.operation = detail.operation.or(Some(operation)))
     }
 
-    /// Sets the cause, which [`source`](std::error::Error::source) returns. It must not show a secret, a URL's query or a
-    /// body.
+    /// Sets the cause, which [`source`](std::error::Error::source) returns. It must not show a secret, a URL's query or
+    /// a body.
     #[must_use]
     pub fn with_source(self, source: impl Into<Source>) -> Self {
         self.change(|detail| detail.source = Some(Arc::from(source.into())))
@@ -648,8 +651,8 @@ impl ApiError {
     /// The largest number of [`fields`](Self::fields) that are read.
     pub(crate) const MAX_FIELDS: usize = 100;
 
-    /// Returns LoginRadius's `ProviderErrorResponse` as JSON text, unredacted. It comes from a third party: keep it out of
-    /// logs.
+    /// Returns LoginRadius's `ProviderErrorResponse` as JSON text, unredacted. It comes from a third party: keep it out
+    /// of logs.
     #[must_use]
     pub fn expose_provider_response(&self) -> Option<&str> {
         self.provider_response.as_deref()
@@ -661,7 +664,8 @@ impl ApiError {
         self.extra_info.as_deref()
     }
 
-    /// Returns LoginRadius's `Data` as JSON text, unredacted. Some errors have an access token there: keep it out of logs.
+    /// Returns LoginRadius's `Data` as JSON text, unredacted. Some errors have an access token there: keep it out of
+    /// logs.
     #[must_use]
     pub fn expose_data(&self) -> Option<&str> {
         self.data.as_deref()

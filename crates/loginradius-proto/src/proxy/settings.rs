@@ -52,8 +52,8 @@ impl ProxySettings {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if it is not
-    /// [the URL of a proxy](crate::proxy#the-url-of-a-proxy). The message says what is wrong with it, and never shows the
-    /// credentials.
+    /// [the URL of a proxy](crate::proxy#the-url-of-a-proxy). The message says what is wrong with it, and never shows
+    /// the credentials.
     pub fn all(url: &str) -> Result<Self, Error> {
         let proxy = Some(Proxy::read("the proxy", url)?);
         Ok(Self { https: proxy.clone().map(Ok), http: proxy.map(Ok), no_proxy: NoProxy::default() })

@@ -6,7 +6,8 @@ pub(crate) fn is_token(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Returns whether a text can be shown on one line as it is: nothing in it steers a terminal, or is hidden from the reader.
+/// Returns whether a text can be shown on one line as it is: nothing in it steers a terminal, or is hidden from the
+/// reader.
 pub(crate) fn is_line(text: &str) -> bool {
     invisible_in(text).is_none()
 }

@@ -173,7 +173,8 @@ impl Reading {
         base64.chain(hexadecimal)
     }
 
-    /// Returns the hexadecimal digits, with gaps for other letters. Anything else, and `0x`, may stand between the bytes.
+    /// Returns the hexadecimal digits, with gaps for other letters. Anything else, and `0x`, may stand between the
+    /// bytes.
     fn hexadecimal_digits(&self) -> Self {
         let mut digits = Self::with_capacity(self.chars.len());
         for (char, origin) in self.letters() {

@@ -29,7 +29,8 @@ impl ResponseHead {
         Self { operation, route, status: response.status(), date, retry_after }
     }
 
-    /// Reads the lifetime under any of its three names; `None` if it is missing, unreadable or too long for a `Duration`.
+    /// Reads the lifetime under any of its three names; `None` if it is missing, unreadable or too long for a
+    /// `Duration`.
     pub(crate) fn lifetime(&self, object: &Object<'_>) -> Option<Duration> {
         self.lifetime_or_max(object).filter(|time| *time < Duration::MAX)
     }

@@ -51,8 +51,8 @@ fn until(text: &str, now: SystemTime) -> Option<Duration> {
 /// The longest wait that a server can ask for, whatever its header says and whichever clock it goes by.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Reads the value of `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date in any form of [section 5.6.7], which
-/// is taken relative to the response's own `Date`, so that a wrong clock of the server does not matter. At most
+/// Reads the value of `Retry-After` ([RFC 9110, section 10.2.3]): seconds, or a date in any form of [section 5.6.7],
+/// which is taken relative to the response's own `Date`, so that a wrong clock of the server does not matter. At most
 /// [`MAX_RETRY_AFTER`].
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3

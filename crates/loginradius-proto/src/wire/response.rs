@@ -94,10 +94,10 @@ impl<'a> ResponseReader<'a> {
     ///
     /// # Errors
     ///
-    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two [error bodies](ApiError), whatever the
-    ///   HTTP status.
-    /// - [`ErrorKind::InvalidResponse`]: the body is not JSON, or does not match `T`. The message says where, and shows no
-    ///   value.
+    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two [error bodies](ApiError), whatever
+    ///   the HTTP status.
+    /// - [`ErrorKind::InvalidResponse`]: the body is not JSON, or does not match `T`. The message says where, and shows
+    ///   no value.
     /// - [`ErrorKind::Unavailable`], [`ErrorKind::OutcomeUnknown`]: see [`Endpoint::response`].
     pub fn json<T: DeserializeOwned>(&self, response: &Response<Body>) -> Result<T, Error> {
         let (head, text) = self.unless_refused(response)?;
@@ -128,8 +128,8 @@ impl<'a> ResponseReader<'a> {
     ///
     /// # Errors
     ///
-    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two [error bodies](ApiError), whatever the
-    ///   HTTP status.
+    /// - LoginRadius's refusal ([`Error::api_error`]): the body is one of its two [error bodies](ApiError), whatever
+    ///   the HTTP status.
     /// - [`ErrorKind::InvalidResponse`]: the body is neither empty nor JSON.
     /// - [`ErrorKind::Unavailable`], [`ErrorKind::OutcomeUnknown`]: see [`Endpoint::response`].
     pub fn empty(&self, response: &Response<Body>) -> Result<(), Error> {
@@ -138,7 +138,8 @@ impl<'a> ResponseReader<'a> {
         if is_success { Ok(()) } else { Err(not_loginradius(&head)) }
     }
 
-    /// Reads a response whose status alone says that it succeeded, unless its body is one of LoginRadius's error bodies.
+    /// Reads a response whose status alone says that it succeeded, unless its body is one of LoginRadius's error
+    /// bodies.
     pub(crate) fn status(&self, response: &Response<Body>) -> Result<(), Error> {
         self.unless_refused(response).map(drop)
     }
@@ -184,8 +185,8 @@ impl<'a> ResponseReader<'a> {
     }
 }
 
-/// Returns the name of a field that the type has and the response lacks. serde takes the name from the type; other messages
-/// may quote the response, so a name that occurs there is not returned.
+/// Returns the name of a field that the type has and the response lacks. serde takes the name from the type; other
+/// messages may quote the response, so a name that occurs there is not returned.
 fn missing_field(error: &serde_json::Error, response: &str) -> Option<String> {
     let mut text = SecretBuffer::default();
     write!(text, "{error}").ok()?;
