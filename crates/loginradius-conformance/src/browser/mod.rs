@@ -195,7 +195,7 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// Begins a login at a time by which the clock was set since.
+    /// Begins a login as if the clock had been set since then.
     pub(crate) fn begin(self, app: &App, request: &AuthorizationRequest) -> BrowserLogin<PendingLogin> {
         let hour = Duration::from_secs(3600);
         let wall = match self {
