@@ -1,5 +1,6 @@
 //! What a caller with a time gets, what continues without that caller, and what the end of the program waits for. Flows
-//! run on threads here, as in `loginradius-blocking`, and wait for the test where they wait for LoginRadius or the store.
+//! run on threads here, as in `loginradius-blocking`, and wait for the test where they wait for LoginRadius or the
+//! store.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
