@@ -98,7 +98,8 @@ struct Watched<'a, R: Runtime> {
 
 impl<R: Runtime> Watch for Watched<'_, R> {
     fn may_send(&mut self, flow: &SessionFlow) -> bool {
-        *self.stake = self.stake.take().or_else(|| self.session.sessions.stakes.take());
+        // A stake that the flow has may be for saving alone.
+        *self.stake = self.session.sessions.stakes.take();
         let mut state = self.session.state();
         state.coordinator.learn(flow);
         self.session.publish(&state);

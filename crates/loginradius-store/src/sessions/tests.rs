@@ -382,6 +382,25 @@ fn unsaved_tokens_outlive_their_handles_until_they_are_saved() {
     }
 }
 
+/// The end of the program would not wait for the response long enough.
+#[test]
+fn the_last_handle_saves_what_is_unsaved_and_does_not_refresh_it() {
+    let response = |tokens| Ok(tokens);
+    let second = response(r#"{"access_token":"second","refresh_token":"next"}"#);
+    let (client, store, _) = started([second, response(r#"{"access_token":"third","refresh_token":"last"}"#)]);
+    let disk = FullDisk::new(&store);
+    let is_full = disk.is_full.clone();
+    let sessions = client.sessions(BlockingStore::new(disk));
+    let session = sessions.session("ada");
+    let token = ready(session.refresh_rejected(&"first".into())).unwrap();
+    ready(session.refresh_rejected(&token)).unwrap_err();
+    is_full.store(false, Ordering::SeqCst);
+    drop((session, sessions));
+    assert_eq!(client.responses.lock().unwrap().len(), 1, "it was refreshed");
+    let session = client.sessions(store).session("ada");
+    assert_eq!(ready(session.access_token()).unwrap().expose(), "second");
+}
+
 // Settings
 
 #[test]
