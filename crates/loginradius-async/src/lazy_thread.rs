@@ -35,4 +35,10 @@ impl LazyThread {
         };
         Ok(running.thread.spawn(future))
     }
+
+    /// Returns whether the caller is on the thread.
+    pub(crate) fn is_current(&self) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().is_some_and(|running| running.thread.is_current())
+    }
 }

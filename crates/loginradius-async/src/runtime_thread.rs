@@ -1,7 +1,7 @@
 //! A thread with a tokio runtime of this crate's own.
 
 use std::io;
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 /// wait.
 pub(crate) struct RuntimeThread {
     handle: Handle,
+    id: ThreadId,
     /// Ends the thread when it is dropped.
     _running: oneshot::Sender<()>,
 }
@@ -26,13 +27,18 @@ impl RuntimeThread {
         let handle = runtime.handle().clone();
         let runtime = Background(Some(runtime));
         let (running, ended) = oneshot::channel();
-        thread::Builder::new().name(name.to_owned()).spawn(move || runtime.run_until(ended))?;
-        Ok(Self { handle, _running: running })
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || runtime.run_until(ended))?;
+        Ok(Self { handle, id: thread.thread().id(), _running: running })
     }
 
     /// Begins to run that future on the thread.
     pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.handle.spawn(future)
+    }
+
+    /// Returns whether the caller is on the thread.
+    pub(crate) fn is_current(&self) -> bool {
+        self.id == thread::current().id()
     }
 
     /// Makes a timer of this thread, which can be polled anywhere.

@@ -26,7 +26,8 @@ use crate::timer;
 /// Await [`flush`](Self::flush) before the program ends. Otherwise, dropping the last clone and the last [`Session`]
 /// blocks the thread as long as a request is under way, its tokens are being saved, or a callback is running: at most
 /// for the client's timeout (30 s by default) and 5 s. What has not been sent is given up, and unsaved tokens are saved
-/// once more if possible. A `static` is never dropped, and `std::process::exit` drops nothing.
+/// once more if possible. A `static` is never dropped, and `std::process::exit` drops nothing. A callback, a store, or a
+/// task that a callback has spawned waits for nothing when it drops the last one.
 ///
 /// ```
 /// use loginradius_async::store::MemoryStore;
@@ -439,6 +440,10 @@ impl Runtime for SessionRuntime {
 
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         self.thread.spawn(flow).map(drop).map_err(no_thread)
+    }
+
+    fn needs_this_thread(&self) -> bool {
+        self.thread.is_current()
     }
 
     fn deliver(&self, events: impl FnOnce() + Send + 'static) {

@@ -507,6 +507,42 @@ fn a_callback_may_block_and_use_its_session() {
     assert_eq!(runtime.block_on(fixture.session.access_token()).unwrap().expose(), token.expose());
 }
 
+/// The flows need that thread: it does not wait for them when it drops the last handle.
+#[test]
+fn a_task_of_a_callback_may_drop_the_last_handle() {
+    let dropped: Arc<Mutex<Option<Session>>> = Arc::default();
+    let slot = Arc::clone(&dropped);
+    let runtime = current_thread();
+    let Fixture { emulator, store, sessions, session, token, .. } =
+        runtime.block_on(Fixture::with(Emulator::start().unwrap(), |builder| {
+            builder.on_event(move |name, _| {
+                let slot = Arc::clone(&slot);
+                if name == "another" {
+                    tokio::spawn(async move {
+                        while slot.lock().unwrap().take().is_none() {
+                            sleep(Duration::from_millis(1)).await
+                        }
+                    });
+                }
+            })
+        }));
+    runtime.block_on(sessions.session("another").start(&tokens(&emulator))).unwrap();
+    let consumed = store.refresh_token(ADA).unwrap();
+    emulator.fault(Operation::Refresh, Fault::Delay(Duration::from_millis(300)));
+    drop(sessions);
+    let since = Instant::now();
+    let hasty = session.within(Duration::from_millis(100));
+    let error = runtime.block_on(hasty.refresh_rejected(&token)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+    drop(hasty);
+    *dropped.lock().unwrap() = Some(session);
+    while store.refresh_token(ADA).unwrap() == consumed {
+        assert!(since.elapsed() < Duration::from_secs(10), "the flow stands still");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(emulator.is_live_refresh_token(&store.refresh_token(ADA).unwrap()));
+}
+
 /// So a store may need a request to unlock.
 #[tokio::test]
 async fn locks_are_released_by_an_awaited_unlock() {

@@ -23,7 +23,8 @@ use crate::client::Client;
 /// Dropping the last clone and the last [`Session`] blocks the thread as long as a request is under way,
 /// its tokens are being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s.
 /// What has not been sent is given up, and unsaved tokens are saved once more if possible. A `static` is never dropped,
-/// and `std::process::exit` drops nothing: call [`flush`](Self::flush) before such an end.
+/// and `std::process::exit` drops nothing: call [`flush`](Self::flush) before such an end. A callback or a store that
+/// drops the last one waits for nothing.
 ///
 /// ```
 /// use loginradius_blocking::store::MemoryStore;

@@ -1,3 +1,5 @@
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
 use loginradius_proto::session::{SessionEnd, SessionFlow, SessionOutcome};
@@ -10,7 +12,13 @@ use super::stakes::Stake;
 use crate::store::AsyncSessionLock;
 
 /// Drives a leader's flow to its end, gives its callers the outcome, and then delivers the events.
-pub(super) async fn run<R: Runtime>(mut leader: Leader<R>) {
+pub(super) async fn run<R: Runtime>(leader: Leader<R>) {
+    let stakes = leader.session.sessions.stakes.clone();
+    let mut end = pin!(run_to_end(leader));
+    poll_fn(|context| stakes.run(|| end.as_mut().poll(context))).await;
+}
+
+async fn run_to_end<R: Runtime>(mut leader: Leader<R>) {
     let session = Arc::clone(&leader.session);
     let sessions = &*session.sessions;
     let Leader { flow, lock, stake, .. } = &mut leader;
@@ -22,7 +30,7 @@ pub(super) async fn run<R: Runtime>(mut leader: Leader<R>) {
     let deliver = {
         let session = Arc::clone(&session);
         move || {
-            session.deliver_events();
+            session.sessions.stakes.run(|| session.deliver_events());
             drop(stake);
         }
     };
@@ -80,8 +88,11 @@ impl<R: Runtime> Leader<R> {
 impl<R: Runtime> Drop for Leader<R> {
     fn drop(&mut self) {
         if self.outcome.is_none() {
-            let end = self.flow.abort(self.lock.is_some(), now());
-            self.settle(end);
+            let session = Arc::clone(&self.session);
+            session.sessions.stakes.run(|| {
+                let end = self.flow.abort(self.lock.is_some(), now());
+                self.settle(end);
+            });
         }
         if let Some(outcome) = self.outcome.take() {
             self.cell.set(outcome);

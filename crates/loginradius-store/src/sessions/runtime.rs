@@ -26,6 +26,12 @@ pub trait Runtime: Transport + 'static {
     /// If the flow cannot be run: the caller gets that error, and the flow is aborted.
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error>;
 
+    /// Returns whether flows stand still while this thread is blocked. Then the last handle is dropped there without
+    /// waiting. It need not know of flows and callbacks that this thread is running: those are known.
+    fn needs_this_thread(&self) -> bool {
+        false
+    }
+
     /// Runs the delivery of events, which calls the program's callback and may block. By default it runs at once, on
     /// this thread.
     fn deliver(&self, events: impl FnOnce() + Send + 'static) {

@@ -18,7 +18,8 @@ use crate::store::AsyncSessionStore;
 ///
 /// Dropping the last clone and the last [`SharedSession`] blocks its thread as long as a request of a session is under
 /// way, its outcome is being saved, or a callback is running: at most for the policy's `timeout` and 5 s. What has not
-/// been sent is given up, and unsaved tokens are saved once more if possible.
+/// been sent is given up, and unsaved tokens are saved once more if possible. A callback, a store or a thread that
+/// [flows need](Runtime::needs_this_thread) does not block itself: there the flows continue, and nothing waits for them.
 pub struct SharedSessions<R: Runtime>(Arc<Program<R>>);
 
 /// A session that the threads or tasks of one process share.
@@ -276,8 +277,13 @@ impl<R: Runtime> Drop for Program<R> {
         const TIME_TO_SAVE: Duration = Duration::from_secs(5);
         let Sessions { runtime, settings, stakes, .. } = &*self.0;
         let deadline = later(settings.policy.timeout.saturating_add(TIME_TO_SAVE));
+        let wait = || {
+            if !stakes.is_running() && !runtime.needs_this_thread() {
+                stakes.wait(deadline);
+            }
+        };
         stakes.close();
-        stakes.wait(deadline);
+        wait();
         for session in self.0.unsaved() {
             let mut state = session.state();
             if let Admission::Lead(flow) = session.admit(&mut state, SessionRequest::Flush) {
@@ -287,7 +293,7 @@ impl<R: Runtime> Drop for Program<R> {
                 let _ = runtime.lead(run(leader));
             }
         }
-        stakes.wait(deadline);
+        wait();
     }
 }
 

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,34 @@ struct Count {
 #[derive(Debug)]
 pub(super) struct Stake(Stakes);
 
+thread_local! {
+    /// The address of the stakes of the flow or callback that this thread runs, or 0. It has no destructor, so that it
+    /// can be read in those of other variables.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
+}
+
 impl Stakes {
+    /// Runs a part of a flow, or a callback: it holds a stake, and would wait for itself.
+    pub(super) fn run<T>(&self, part: impl FnOnce() -> T) -> T {
+        struct Restore(usize);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                RUNNING.set(self.0);
+            }
+        }
+        let _restore = Restore(RUNNING.replace(self.address()));
+        part()
+    }
+
+    /// Returns whether this thread is [running](Self::run) a flow or a callback.
+    pub(super) fn is_running(&self) -> bool {
+        RUNNING.get() == self.address()
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Takes a stake for a flow that is about to send. Returns `None` once the stakes are closed.
     pub(super) fn take(&self) -> Option<Stake> {
         let mut count = self.lock();
@@ -87,6 +115,18 @@ mod tests {
         stakes.wait(Instant::now() + LONG);
         assert!((4 * SHORT..LONG).contains(&began.elapsed()), "{:?}", began.elapsed());
         ends.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_knows_whose_flow_it_is_running() {
+        let [one, other] = [Stakes::default(), Stakes::default()];
+        one.run(|| {
+            assert!(one.is_running() && one.clone().is_running() && !other.is_running());
+            other.run(|| assert!(other.is_running()));
+            assert!(std::panic::catch_unwind(|| Stakes::default().run(|| panic!("a test"))).is_err());
+            assert!(one.is_running() && !thread::scope(|scope| scope.spawn(|| one.is_running()).join().unwrap()));
+        });
+        assert!(!one.is_running());
     }
 
     #[test]

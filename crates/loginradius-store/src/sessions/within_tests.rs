@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::http::{Request, Response};
-use loginradius_proto::session::{Expected, LoadError, SaveError, SessionOutcome, SessionPolicy, StoredRecord};
+use loginradius_proto::session::{
+    Expected, LoadError, SaveError, SessionEvent, SessionOutcome, SessionPolicy, StoredRecord,
+};
 use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, Retry, SendOptions, TokenSet};
 
 use super::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport};
@@ -133,6 +135,8 @@ struct Gated {
     /// How often a lock was asked for.
     locks: Arc<AtomicUsize>,
     saves: Arc<AtomicUsize>,
+    /// A handle that the next save drops.
+    drops: Arc<Mutex<Option<SharedSession<Threads>>>>,
 }
 
 struct GatedLock(Box<dyn SessionLock>, Gated);
@@ -153,6 +157,7 @@ impl SessionLock for GatedLock {
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
         self.1.saves.fetch_add(1, Ordering::SeqCst);
         self.1.gate.pass();
+        drop(self.1.drops.lock().unwrap().take());
         self.0.save(record, expected)
     }
 
@@ -443,4 +448,36 @@ fn the_end_of_a_program_does_not_wait_for_the_next_attempt() {
     let since = Instant::now();
     drop(session);
     assert!(since.elapsed() < LONG / 4, "{:?}", since.elapsed());
+}
+
+/// Less than the last handle waits for a flow that does not end.
+const WAITED: Duration = Duration::from_secs(10);
+
+/// The thread of a flow, or of its callback, would wait for itself.
+#[test]
+fn the_last_handle_does_not_wait_where_a_flow_or_a_callback_drops_it() {
+    for in_callback in [false, true] {
+        let Fixture { client, store, session } = Fixture::started(&tokens(FRESH));
+        drop(session);
+        let (began, dropped) = (Instant::now(), Arc::new(Mutex::new(None::<SharedSession<Threads>>)));
+        let in_event = Arc::clone(&dropped);
+        let on_event = move |_: &str, _: &SessionEvent| drop(in_event.lock().unwrap().take());
+        let settings = SessionSettings::default().with_on_event(Box::new(on_event));
+        let boxed = Box::new(BlockingStore::new(store.clone()));
+        let session = SharedSessions::new(client.clone(), boxed, settings).session("ada");
+        client.gate.shut();
+        expect_deadline_exceeded(ready(session.within(SHORT).refresh_rejected(&"first".into())));
+        client.gate.expect_a_flow();
+        *(if in_callback { &dropped } else { &store.drops }).lock().unwrap() = Some(session);
+        client.gate.open();
+        let is_saved = || {
+            let lock = SessionStore::try_lock(&store.store, "ada").unwrap();
+            let record = lock.and_then(|mut lock| lock.load().unwrap());
+            record.is_some_and(|record| String::from_utf8_lossy(record.as_bytes()).contains("next"))
+        };
+        while !is_saved() || dropped.lock().unwrap().is_some() {
+            assert!(began.elapsed() < WAITED, "in a callback: {in_callback}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
