@@ -1,11 +1,12 @@
 use std::time::{Duration, Instant, SystemTime};
-use std::{fmt, io};
+use std::{fmt, io, thread};
 
 use http::{Request, Response};
 use loginradius_proto::session::{SessionEvent, SessionOutcome, SessionPolicy};
 use loginradius_proto::{AccessToken, App, Body, Error, SendOptions, TokenSet};
 use loginradius_store::AsyncSessionStore;
 use loginradius_store::sessions::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::client::Client;
@@ -120,9 +121,11 @@ impl SessionsBuilder {
 
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
-    /// The events of one session come one at a time and in order, on a thread for blocking work, after the callers have
-    /// their results. The callback may block, and may use the session by
-    /// [`Handle::block_on`](tokio::runtime::Handle::block_on). [`SessionEvent`] says what to do about each.
+    /// The events of one session come one at a time and in order, on threads of their own, after the callers have their
+    /// results. The callback may block, and may use the session by
+    /// [`Handle::block_on`](tokio::runtime::Handle::block_on). It must not own a [`Session`] or [`Sessions`] of these,
+    /// which would never be dropped then: give it a [`Weak`](std::sync::Weak) to what owns them, or
+    /// [`flush`](Sessions::flush) before the program ends. [`SessionEvent`] says what to do about each event.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self
@@ -447,8 +450,15 @@ impl Runtime for SessionRuntime {
     }
 
     fn deliver(&self, events: impl FnOnce() + Send + 'static) {
-        // Not on the thread of the sessions: the callback may block.
-        drop(tokio::task::spawn_blocking(events));
+        // Not on the thread of the sessions, which a callback may block, nor on tokio's threads for blocking work: many
+        // callbacks that block would leave none to a store of files.
+        let runtime = Handle::current();
+        let deliver = move || {
+            let _entered = runtime.enter();
+            events();
+        };
+        // If no thread can be started, these events are delivered with the next ones.
+        drop(thread::Builder::new().name("loginradius-events".to_owned()).spawn(deliver));
     }
 
     async fn wait(&self, cell: &AsyncCell, deadline: Instant) -> Option<SessionOutcome> {

@@ -507,6 +507,32 @@ fn a_callback_may_block_and_use_its_session() {
     assert_eq!(runtime.block_on(fixture.session.access_token()).unwrap().expose(), token.expose());
 }
 
+/// A store of files needs such threads, too.
+#[test]
+fn many_callbacks_that_block_leave_the_store_its_threads() {
+    /// How many threads tokio has for blocking work.
+    const THREADS: usize = 512;
+    let (blocked, opened) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(())));
+    let (counted, gate) = (Arc::clone(&blocked), Arc::clone(&opened));
+    let runtime = current_thread();
+    let fixture = runtime.block_on(Fixture::new());
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path().join("sessions")).unwrap();
+    let on_event = move |_: &str, _: &SessionEvent| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        drop(gate.lock());
+    };
+    let sessions = Sessions::builder(&fixture.client, store).on_event(on_event).build();
+    let shut = opened.lock().unwrap();
+    let all: Vec<_> = (0..=THREADS).map(|number| sessions.session(number.to_string())).collect();
+    for session in &all {
+        let session = session.within(Duration::from_secs(10));
+        runtime.block_on(session.start(&TokenSet::new("token"))).unwrap();
+    }
+    assert!(runtime.block_on(eventually(|| blocked.load(Ordering::SeqCst) == all.len())));
+    drop(shut);
+}
+
 /// The flows need that thread: it does not wait for them when it drops the last handle.
 #[test]
 fn a_task_of_a_callback_may_drop_the_last_handle() {

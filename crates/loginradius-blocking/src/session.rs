@@ -118,7 +118,9 @@ impl SessionsBuilder {
     ///
     /// The events of one session come one at a time and in order, from the threads of its refreshes and changes. The
     /// caller that begins an operation gets its result after them, unless it waits for a limited time; the others do not
-    /// wait for them. The callback may block, and may use the session. [`SessionEvent`] says what to do about each.
+    /// wait for them. The callback may block, and may use the session. It must not own a [`Session`] or [`Sessions`] of
+    /// these, which would never be dropped then: give it a [`Weak`](std::sync::Weak) to what owns them, or
+    /// [`flush`](Sessions::flush) before the program ends. [`SessionEvent`] says what to do about each event.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self
