@@ -19,10 +19,13 @@ type Cause<'e> = &'e (dyn StdError + 'static);
 /// request is written after that.
 pub(crate) fn failure(error: reqwest::Error, peer: &Peer, proxy: Option<&Proxy>) -> Error {
     let error = error.without_url();
-    if !error.is_connect() {
-        return Error::outcome_unknown(error);
-    }
     let causes: Vec<_> = iter::successors(error.source(), |cause| below(*cause)).collect();
+    if !error.is_connect() {
+        return match lost(&error, &causes) {
+            Some(cause) => Error::incomplete_response(cause).with_source(error),
+            None => Error::outcome_unknown(error),
+        };
+    }
     let failure = match proxy {
         Some(proxy) => through_proxy(&error, &causes, peer, proxy),
         None => direct(&error, &causes, peer),
@@ -31,6 +34,28 @@ pub(crate) fn failure(error: reqwest::Error, peer: &Peer, proxy: Option<&Proxy>)
         Some(failure) => Error::not_connected(failure),
         None => Error::not_sent(error),
     }
+}
+
+/// What the line says of a response that the timeout cut off.
+pub(crate) const NOT_IN_TIME: &str = "it did not arrive in time";
+
+/// Returns what became of the response, if that is known.
+fn lost(error: &reqwest::Error, causes: &[Cause<'_>]) -> Option<&'static str> {
+    const CLOSED: &str = "the connection was closed before its end";
+    if error.is_timeout() {
+        return Some(NOT_IN_TIME);
+    }
+    causes.iter().find_map(|cause| match cause.downcast_ref::<hyper::Error>() {
+        Some(error) if error.is_parse_too_large() => Some("the head of the response is too long"),
+        Some(error) if error.is_parse() => Some("the response is not HTTP"),
+        Some(error) if error.is_incomplete_message() => Some(CLOSED),
+        _ => cause.downcast_ref::<io::Error>().filter(|error| is_closed(error.kind())).map(|_| CLOSED),
+    })
+}
+
+fn is_closed(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
 /// Returns the next cause. The `source` of an `io::Error` skips the error that it wraps.
@@ -64,14 +89,7 @@ fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<C
         | ErrorKind::NetworkUnreachable
         | ErrorKind::NetworkDown
         | ErrorKind::AddrNotAvailable => Some(ConnectFailure::Unreachable { address: address.clone() }),
-        ErrorKind::UnexpectedEof
-        | ErrorKind::ConnectionReset
-        | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe
-            if peer.is_tls =>
-        {
-            Some(ConnectFailure::Interrupted { address: address.clone() })
-        }
+        kind if peer.is_tls && is_closed(kind) => Some(ConnectFailure::Interrupted { address: address.clone() }),
         _ => None,
     })
 }

@@ -11,7 +11,7 @@ use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, Error, SendOptions};
 use loginradius_transport::receive;
 
 use crate::driver::Driver;
-use crate::failure::failure;
+use crate::failure::{NOT_IN_TIME, failure};
 use crate::route::{Peer, Route};
 use crate::timer;
 
@@ -82,7 +82,7 @@ impl Transport {
         if exchange.give_up() {
             return Err(Error::not_sent("the timeout ended before the request was begun"));
         }
-        Err(Error::outcome_unknown("the response took longer than the timeout"))
+        Err(Error::incomplete_response(NOT_IN_TIME))
     }
 }
 
@@ -117,7 +117,7 @@ async fn exchange(
         && let Some(piece) = incoming.chunk().await.map_err(failure)?
     {
         if pieces.len() == MAX_PIECES {
-            return Err(Error::outcome_unknown("the response is in too many pieces, and was not read to its end"));
+            return Err(Error::incomplete_response("it is in too many pieces, and was not read to its end"));
         }
         length += piece.len();
         pieces.push(piece);

@@ -133,19 +133,48 @@ fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
         return Error::not_connected(failure);
     }
     // An allow-list, because other variants quote the URL or what the server sent.
-    let source: Box<dyn StdError + Send + Sync> = match error {
+    let source: Source = match error {
         E::Io(error) => match error.get_ref() {
-            Some(inner) if inner.is::<TooManyBytes>() || inner.is::<BadHead>() => inner.to_string().into(),
+            Some(inner) if inner.is::<TooManyBytes>() || inner.is::<BadHead>() => {
+                return lost(http, inner.to_string(), None);
+            }
+            _ if is_closed(error.kind()) => {
+                return lost(http, "the connection was closed before its end", Some(Box::new(error)));
+            }
             _ => Box::new(error),
         },
-        E::Rustls(_) | E::Timeout(_) => Box::new(error),
-        E::Protocol(_) | E::LargeResponseHeader(..) => "the response is not HTTP".into(),
+        E::Timeout(_) => return lost(http, "it did not arrive in time", Some(Box::new(error))),
+        E::Protocol(_) => return lost(http, "the response is not HTTP", None),
+        E::LargeResponseHeader(..) => return lost(http, "the head of the response is too long", None),
+        E::Rustls(_) => Box::new(error),
         _ => "the HTTP client failed".into(),
     };
-    match http {
-        Http::Managed(_) if !wire::may_be_sent() => Error::not_sent(source),
-        Http::Managed(_) | Http::Unmanaged(..) => Error::outcome_unknown(source),
+    if is_not_sent(http) { Error::not_sent(source) } else { Error::outcome_unknown(source) }
+}
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Returns whether the request was certainly not sent.
+fn is_not_sent(http: &Http) -> bool {
+    matches!(http, Http::Managed(_)) && !wire::may_be_sent()
+}
+
+/// Returns the error of a response that did not arrive whole, for that cause.
+fn lost(http: &Http, cause: impl Into<String>, source: Option<Source>) -> Error {
+    let cause = cause.into();
+    if is_not_sent(http) {
+        return Error::not_sent(source.unwrap_or_else(|| cause.into()));
     }
+    let error = Error::incomplete_response(cause);
+    match source {
+        Some(source) => error.with_source(source),
+        None => error,
+    }
+}
+
+fn is_closed(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
 /// Returns why the user's own agent could not connect, if it certainly did not.

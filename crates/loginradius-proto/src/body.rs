@@ -122,7 +122,7 @@ impl BodyBuffer {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.is_too_long |= bytes.len() > Body::LIMIT - self.bytes.len();
         if self.is_too_long {
-            return Err(Error::outcome_unknown("the response is longer than 1 MiB, and was not read to its end"));
+            return Err(Error::incomplete_response("it is longer than 1 MiB, and was not read to its end"));
         }
         self.bytes.push(bytes);
         Ok(())

@@ -41,6 +41,8 @@ struct Detail {
     retry_after: Option<Duration>,
     api_error: Option<ApiError>,
     connect_failure: Option<ConnectFailure>,
+    /// What became of a response that did not arrive whole, if that is known.
+    lost: Option<String>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -254,10 +256,30 @@ impl Error {
     /// [`Body::LIMIT`](crate::Body::LIMIT).
     ///
     /// The source must not show a URL's query or a body.
-    #[doc(alias("transport error", "timeout", "lost response"))]
+    #[doc(alias("transport error", "lost response"))]
     pub fn outcome_unknown(source: impl Into<Source>) -> Self {
-        Self::new(ErrorKind::OutcomeUnknown, "no complete response, so the request may have taken effect")
-            .with_source(source)
+        Self::new(ErrorKind::OutcomeUnknown, incomplete_message(&"", None)).with_source(source)
+    }
+
+    /// Creates an [`ErrorKind::OutcomeUnknown`] error, as [`outcome_unknown`](Self::outcome_unknown) does, for a transport
+    /// that knows what became of the response: the error's text has the cause in parentheses. It must not show a secret, a
+    /// URL's query or a body.
+    ///
+    /// ```
+    /// use loginradius_proto::Error;
+    ///
+    /// let error = Error::incomplete_response("it is longer than 1 MiB");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "no complete response (it is longer than 1 MiB), so the request may have taken effect: repeat it only if that \
+    ///      does no harm",
+    /// );
+    /// ```
+    #[doc(alias("transport error", "timeout", "lost response"))]
+    pub fn incomplete_response(cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        let message = incomplete_message(&"", Some(&cause));
+        Self::new(ErrorKind::OutcomeUnknown, message).change(|detail| detail.lost = Some(cause))
     }
 
     /// Creates an [`ErrorKind::Configuration`] error, for a setting or an argument that your
@@ -427,6 +449,7 @@ impl Error {
             retry_after: None,
             api_error: None,
             connect_failure: None,
+            lost: None,
             source: None,
         }))
     }
@@ -437,7 +460,7 @@ impl Error {
 
     /// Creates the error of a request whose outcome the transport did not report by the request's deadline.
     pub(crate) fn no_outcome() -> Self {
-        Self::outcome_unknown("the transport reported no outcome by the request's deadline")
+        Self::incomplete_response("the transport reported no outcome by the request's deadline")
     }
 
     /// Names the operation, unless one is named already.
@@ -479,7 +502,8 @@ impl Error {
                 };
             }
             ErrorKind::OutcomeUnknown => {
-                detail.message = format!("no complete response from {service}, so the request may have taken effect");
+                let from = format_args!(" from {service}");
+                detail.message = incomplete_message(&from, detail.lost.as_deref());
             }
             _ => {}
         })
@@ -530,6 +554,11 @@ impl Error {
         change(Arc::make_mut(&mut self.0));
         self
     }
+}
+
+fn incomplete_message(from: &impl fmt::Display, cause: Option<&str>) -> String {
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    format!("no complete response{from}{cause}, so the request may have taken effect")
 }
 
 fn not_connected_message(to: &impl fmt::Display, failure: &ConnectFailure) -> String {
@@ -696,6 +725,16 @@ mod tests {
             std::array::from_fn(|_| cells.next().unwrap())
         })
         .collect()
+    }
+
+    #[test]
+    fn an_incomplete_response_is_described_by_its_cause() {
+        let known = Error::incomplete_response("it is late").to(&"https://sso.example.com");
+        let line =
+            "no complete response from https://sso.example.com (it is late), so the request may have taken effect";
+        assert_eq!(known.to_string(), format!("{line}: repeat it only if that does no harm"));
+        let unknown = Error::outcome_unknown("reset").to(&"https://sso.example.com").into_unavailable();
+        assert_eq!(unknown.to_string(), line.replace(" (it is late)", ""));
     }
 
     #[test]

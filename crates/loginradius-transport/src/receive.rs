@@ -41,7 +41,7 @@ const MAX_ENCODINGS: usize = 2;
 ///
 /// # Errors
 ///
-/// [`Error::outcome_unknown`], with the cause as its source, if the body has another coding than gzip, is encoded as
+/// [`Error::incomplete_response`], which names the cause, if the body has another coding than gzip, is encoded as
 /// gzip more than twice, is damaged or cut off, or is longer than [`Body::LIMIT`].
 ///
 /// [RFC 9110, section 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
@@ -61,7 +61,7 @@ pub fn receive(mut response: Response<Body>, received_at: SystemTime) -> Result<
         response = Response::from_parts(parts, body);
     }
     if response.body().as_bytes().len() > Body::LIMIT {
-        return Err(Error::outcome_unknown("the response is longer than 1 MiB"));
+        return Err(Error::incomplete_response("it is longer than 1 MiB"));
     }
     Ok(response)
 }
@@ -98,23 +98,23 @@ fn gzip_encodings(headers: &HeaderMap) -> Result<usize, Error> {
                         Some(known) => format!("the content coding {known}"),
                         None => "an unknown content coding".to_owned(),
                     };
-                    return Err(Error::outcome_unknown(format!("the response has {coding}, and none was asked for")));
+                    return Err(Error::incomplete_response(format!("it has {coding}, and none was asked for")));
                 }
             }
         }
     }
     if encodings > MAX_ENCODINGS {
-        return Err(Error::outcome_unknown("the response is encoded as gzip more than twice"));
+        return Err(Error::incomplete_response("it is encoded as gzip more than twice"));
     }
     Ok(encodings)
 }
 
 fn decode(body: &Body) -> Result<Body, Error> {
     gzip::decode(body.as_bytes()).map_err(|fault| {
-        Error::outcome_unknown(match fault {
-            Fault::CutOff => "the response's gzip is cut off",
-            Fault::Damaged => "the response's gzip is damaged",
-            Fault::TooLong => "the response is longer than 1 MiB, and was not decoded to its end",
+        Error::incomplete_response(match fault {
+            Fault::CutOff => "its gzip is cut off",
+            Fault::Damaged => "its gzip is damaged",
+            Fault::TooLong => "it is longer than 1 MiB, and was not decoded to its end",
         })
     })
 }

@@ -1,6 +1,5 @@
 //! Responses as they are received: their date, and the decoding of their bodies.
 
-use std::error::Error as _;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +33,9 @@ fn noon() -> SystemTime {
 fn cause(result: Result<Response<Body>, Error>) -> String {
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
-    error.source().unwrap().to_string()
+    let line = error.to_string();
+    let (_, cause) = line.split_once("no complete response (").unwrap();
+    cause.split_once("), so the request may have taken effect").unwrap().0.to_owned()
 }
 
 #[test]
@@ -87,21 +88,21 @@ fn what_cannot_be_decoded_leaves_the_outcome_unknown() {
     damaged[once.len() - 6] ^= 1;
     let too_long = vec![b' '; Body::LIMIT + 1];
     let cases: [(&[&str], &[u8], &str); 15] = [
-        (&["gzip"], &once[..once.len() - 1], "the response's gzip is cut off"),
-        (&["gzip"], &once[..5], "the response's gzip is cut off"),
-        (&["gzip"], &damaged, "the response's gzip is damaged"),
-        (&["gzip"], &[&once[..], b"\0"].concat(), "the response's gzip is cut off"),
-        (&["gzip"], &[&once[..], &once[..], &[7; 99]].concat(), "the response's gzip is damaged"),
-        (&["gzip"], &gzip(&too_long), "the response is longer than 1 MiB, and was not decoded to its end"),
-        (&["gzip, gzip"], &gzip(&gzip(&too_long)), "the response is longer than 1 MiB, and was not decoded to its end"),
-        (&[], &too_long, "the response is longer than 1 MiB"),
-        (&["gzip"], &too_long, "the response is longer than 1 MiB"),
-        (&["gzip, gzip", "gzip"], &gzip(&gzip(&once)), "the response is encoded as gzip more than twice"),
-        (&["br"], TEXT, "the response has the content coding br, and none was asked for"),
-        (&["gzip, Zstd"], &once, "the response has the content coding zstd, and none was asked for"),
-        (&["deflate"], TEXT, "the response has the content coding deflate, and none was asked for"),
-        (&["b8cb84c9"], TEXT, "the response has an unknown content coding, and none was asked for"),
-        (&["gzip;q=1"], &once, "the response has an unknown content coding, and none was asked for"),
+        (&["gzip"], &once[..once.len() - 1], "its gzip is cut off"),
+        (&["gzip"], &once[..5], "its gzip is cut off"),
+        (&["gzip"], &damaged, "its gzip is damaged"),
+        (&["gzip"], &[&once[..], b"\0"].concat(), "its gzip is cut off"),
+        (&["gzip"], &[&once[..], &once[..], &[7; 99]].concat(), "its gzip is damaged"),
+        (&["gzip"], &gzip(&too_long), "it is longer than 1 MiB, and was not decoded to its end"),
+        (&["gzip, gzip"], &gzip(&gzip(&too_long)), "it is longer than 1 MiB, and was not decoded to its end"),
+        (&[], &too_long, "it is longer than 1 MiB"),
+        (&["gzip"], &too_long, "it is longer than 1 MiB"),
+        (&["gzip, gzip", "gzip"], &gzip(&gzip(&once)), "it is encoded as gzip more than twice"),
+        (&["br"], TEXT, "it has the content coding br, and none was asked for"),
+        (&["gzip, Zstd"], &once, "it has the content coding zstd, and none was asked for"),
+        (&["deflate"], TEXT, "it has the content coding deflate, and none was asked for"),
+        (&["b8cb84c9"], TEXT, "it has an unknown content coding, and none was asked for"),
+        (&["gzip;q=1"], &once, "it has an unknown content coding, and none was asked for"),
     ];
     for (encodings, body, expected) in cases {
         assert_eq!(cause(receive(response(encodings, body), noon())), expected, "{encodings:?}");
