@@ -286,7 +286,8 @@ impl ClientBuilder {
             builder = builder.user_agent(name);
         }
         if let (Some(pem), Some(_)) = (&self.root_certificates, &self.unmanaged) {
-            let unusable = || Error::configuration("the root certificates are not PEM: pass certificates, as PEM");
+            let unusable =
+                || Error::configuration("the root certificates are not PEM: pass the text of certificates, as PEM");
             let certificates = Certificate::from_pem_bundle(pem).map_err(|_| unusable())?;
             if certificates.is_empty() {
                 return Err(unusable());

@@ -208,8 +208,10 @@ impl Client {
         let deadline = self.deadline();
         let mut login = self.begin_browser_login(request)?;
         open(&login.url).map_err(|error| {
-            Error::cancelled("the page was not opened: the program's `open` failed (its error is the source)")
-                .with_source(error)
+            Error::cancelled(
+                "the page was not opened, as the program's `open` failed: look at its error, which is the source",
+            )
+            .with_source(error)
         })?;
         self.redeem(receiver.receive_by(&mut login.pending, deadline).await?, deadline).await
     }

@@ -110,7 +110,7 @@ impl DeviceLogin {
                 // Tokens that have arrived are returned even if the login was cancelled while they came.
                 Step::Done(result) => return result,
                 _ if self.canceller.is_cancelled() => {
-                    return Err(Error::cancelled("the program cancelled the device login"));
+                    return Err(Error::cancelled("the program cancelled the device login: begin a new one to sign in"));
                 }
                 Step::Send { request, options } => {
                     let outcome = self.client.send(request, options);
@@ -179,7 +179,7 @@ impl Client {
         let mut login = self.begin_device_login(request)?;
         prompt(login.grant()).map_err(|error| {
             Error::cancelled(
-                "the code was not shown to the user: the program's `prompt` failed (its error is the source)",
+                "the code was not shown to the user, as the program's `prompt` failed: look at its error, which is the source",
             )
             .with_source(error)
         })?;

@@ -179,7 +179,7 @@ impl ErrorKind {
         match self {
             Self::Configuration => "check the app's settings",
             Self::SignInRequired | Self::Expired => "sign in again",
-            Self::Denied => "the user refused, or LoginRadius did on the user's behalf",
+            Self::Denied => "accept it, or begin a new login if the user refused by mistake",
             Self::Unavailable => "try again later",
             _ => "look that error up in LoginRadius's documentation",
         }

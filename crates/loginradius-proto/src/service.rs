@@ -285,7 +285,7 @@ impl BaseUrl {
         let scheme = if secure { "https" } else { "http" };
         let origin = format!("{scheme}://{authority}");
         if format!("{origin}{prefix}/").parse::<Uri>().is_err() {
-            return invalid("is not a URL");
+            return invalid("is not a URL: write one such as https://sso.example.com");
         }
         Ok(Self { origin, prefix: prefix.to_owned(), loopback })
     }
@@ -352,9 +352,9 @@ pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
     if authority.split(':').next().and_then(|host| host.strip_suffix('.')).is_some_and(is_name) {
         return Err("has a host that ends with a dot: remove the dot");
     }
-    let (host, port) = split_port(authority).ok_or("has a host that is not a name or an address")?;
+    let (host, port) = split_port(authority).ok_or("has a host that is not a name or an address: correct it")?;
     if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..)) || port.starts_with('+')) {
-        return Err("has a port that is not a number from 1 to 65535");
+        return Err("has a port that is not a number from 1 to 65535: correct it");
     }
     Ok(is_loopback(host))
 }

@@ -207,14 +207,11 @@ fn advice_of_each_operation_about_its_client() {
         let both = format!("check the client secret and the app's name {fresh}");
         assert_eq!(advice(&site.clone().with_client_secret("s")), both);
     }
-    assert_eq!(
-        advice("revoke", &bare, "invalid_grant"),
-        "the token is not valid any more, so nothing is left to revoke",
-    );
+    assert_eq!(advice("revoke", &bare, "invalid_grant"), "take it as revoked, since the token is not valid any more",);
     assert_eq!(advice("refresh", &bare, "invalid_grant"), "sign in again");
     let gone = r#"{"error":"invalid_request","error_description":"The access_token is invalid or expired."}"#;
     let error = RevokeRefreshToken::new("r").response(&bare, response(400, gone)).unwrap_err().to_string();
-    assert!(error.ends_with(": the token is not valid any more, so nothing is left to revoke"), "{error}");
+    assert!(error.ends_with(": take it as revoked, since the token is not valid any more"), "{error}");
     for code in [901, 920, 922] {
         let unknown_key = serde_json::json!({ "ErrorCode": code, "Message": "API key is invalid" }).to_string();
         for (name, exchange) in operations() {

@@ -714,7 +714,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
          check the client secret (a new secret takes up to 15 minutes to be accepted)",
     );
     for (body, ending) in [
-        (r#"{"error":"invalid_scope"}"#, ": check the app's settings"),
+        (r#"{"error":"invalid_scope"}"#, ": ask only for scopes that the app allows"),
         (
             r#"{"error":"invalid_client"}"#,
             ": check the client id, and set the client secret with `App::with_client_secret` unless the app is a public \
@@ -736,7 +736,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
             r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
             "code 2010, invalid_grant: sign in again",
         ),
-        (r#"{"error":"access_denied"}"#, ": the user refused, or LoginRadius did on the user's behalf"),
+        (r#"{"error":"access_denied"}"#, ": accept it, or begin a new login if the user refused by mistake"),
         (r#"{"error":"temporarily_unavailable"}"#, ": try again later"),
         (r#"{"error":"new_in_2031"}"#, ": look that error up in LoginRadius's documentation"),
     ] {

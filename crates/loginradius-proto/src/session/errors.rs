@@ -7,7 +7,7 @@ pub(super) fn lock_taken() -> Error {
 }
 
 pub(super) fn aborted() -> Error {
-    Error::unavailable("the session's flow was aborted: try again", "its thread panicked, or its task was dropped")
+    unavailable("the session's flow was aborted, because its thread panicked or its task was dropped: try again")
 }
 
 pub(super) fn changed_by_others() -> Error {

@@ -57,9 +57,17 @@ pub(crate) fn in_callback(secrets: &[&str], name: &str, description: Option<&str
         ErrorKind::Denied => ("the login was not allowed", Some("if that was a mistake, begin a new login")),
         _ if about_method => (
             "LoginRadius refused the login",
-            Some("try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others `Sha256`"),
+            Some("try `Dialect::with_challenge_method` (newer sites take `ChallengeMethod::S256`, others `Sha256`)"),
         ),
-        _ => ("LoginRadius refused the login", None),
+        _ => {
+            let hint = match name {
+                "unauthorized_client" | "invalid_client" => {
+                    Some("check the client id, and that the app allows this kind of login")
+                }
+                name => setting_hint(name),
+            };
+            ("LoginRadius refused the login", hint)
+        }
     };
     let mut message = format!("{refused}: {}", api_error.oauth_error.as_deref().unwrap_or_default());
     if let Some(text) = &api_error.description {
@@ -96,8 +104,8 @@ pub(crate) fn of_verifier(error: Error) -> Error {
         return error;
     }
     error.with_hint(
-        "begin a new login; if that is refused as well, try `Dialect::with_challenge_method`: newer sites take \
-         `ChallengeMethod::S256`, others `Sha256`",
+        "begin a new login; if that is refused as well, try `Dialect::with_challenge_method` (newer sites take \
+         `ChallengeMethod::S256`, others `Sha256`)",
     )
 }
 
@@ -262,7 +270,7 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
         _ if matches!(route, Some(Route::Revoke))
             && (kind == ErrorKind::SignInRequired || says_token_is_gone(api_error)) =>
         {
-            Some("the token is not valid any more, so nothing is left to revoke")
+            Some("take it as revoked, since the token is not valid any more")
         }
         // LoginRadius, "SSO API Codes": an app that takes only JSON responds to a form with 965.
         (Some(965), _) if carried.format_of_dialect && app.service().dialect().body_format() == BodyFormat::Form => {
@@ -298,8 +306,25 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
             Carried { jwt_app: true, .. } => "check the API key and the JWT app's name, `App::with_jwt_app`",
             _ => "check the client id, or API key",
         }),
+        (Some(2006), _) => setting_hint("redirect_uri_mismatch"),
+        (Some(908), _) => setting_hint("invalid_request"),
+        (_, Some(name)) => setting_hint(name),
         _ => None,
     }
+}
+
+/// Returns what to do about a refusal by an OAuth error code that is about one setting or argument, in a response or in a
+/// callback.
+fn setting_hint(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "redirect_uri_mismatch" => {
+            "use the redirect URI of the login's beginning, exactly as the app's settings have it"
+        }
+        "invalid_request" => "check the request's arguments, and the service's `Dialect`",
+        "invalid_scope" => "ask only for scopes that the app allows",
+        "unsupported_grant_type" | "unsupported_response_type" => "turn this kind of login on in the app's settings",
+        _ => return None,
+    })
 }
 
 /// Returns whether a refused revocation says that the token is not valid any more, which is a success by RFC 7009,

@@ -120,7 +120,7 @@ impl<'a> ResponseReader<'a> {
                 error.line(),
                 error.column(),
             )),
-            _ => not_loginradius(&head),
+            _ => not_loginradius(&head, &text),
         })
     }
 
@@ -135,7 +135,7 @@ impl<'a> ResponseReader<'a> {
     pub fn empty(&self, response: &Response<Body>) -> Result<(), Error> {
         let (head, text) = self.unless_refused(response)?;
         let is_success = text.trim().is_empty() || serde_json::from_str::<IgnoredAny>(&text).is_ok();
-        if is_success { Ok(()) } else { Err(not_loginradius(&head)) }
+        if is_success { Ok(()) } else { Err(not_loginradius(&head, &text)) }
     }
 
     /// Reads a response whose status alone says that it succeeded, unless its body is one of LoginRadius's error
@@ -156,14 +156,14 @@ impl<'a> ResponseReader<'a> {
     ) -> Result<T, Error> {
         let head = ResponseHead::new(self.operation, self.route, response);
         let text = head.text(response.body())?;
-        let Some(object) = Object::parse(&text) else { return Err(not_loginradius(&head)) };
+        let Some(object) = Object::parse(&text) else { return Err(not_loginradius(&head, &text)) };
         if !(head.status.is_success() && object.has(key))
             && let Some(error) = refusal::read(self.app, &self.secrets.0, &head, &object)
         {
             return Err(error);
         }
         if !head.status.is_success() {
-            return Err(not_loginradius(&head));
+            return Err(not_loginradius(&head, &text));
         }
         read(&object, &head).map_err(|field| {
             head.error(
@@ -181,7 +181,7 @@ impl<'a> ResponseReader<'a> {
         if let Some(error) = Object::parse(&text).and_then(refused) {
             return Err(error);
         }
-        if head.status.is_success() { Ok((head, text)) } else { Err(not_loginradius(&head)) }
+        if head.status.is_success() { Ok((head, text)) } else { Err(not_loginradius(&head, &text)) }
     }
 }
 
@@ -195,7 +195,7 @@ fn missing_field(error: &serde_json::Error, response: &str) -> Option<String> {
 }
 
 /// Creates the error of a response that is not LoginRadius's: a proxy's page, an empty body, half a body.
-fn not_loginradius(head: &ResponseHead) -> Error {
+fn not_loginradius(head: &ResponseHead, text: &str) -> Error {
     use ErrorKind::{InvalidResponse, Unavailable};
     let has_format_of_dialect = head.route.is_some_and(|route| !route.is_jwt());
     let (kind, why) = match head.status.as_u16() {
@@ -242,6 +242,15 @@ fn not_loginradius(head: &ResponseHead) -> Error {
         408 | 425 | 500..=599 => {
             (Unavailable, "LoginRadius or a proxy in front of it is temporarily unavailable: try again later")
         }
+        _ if text.trim().is_empty() => (
+            InvalidResponse,
+            "a body that is not LoginRadius's, as it is empty: check the base URL and any proxy in between",
+        ),
+        _ if text.trim_start().starts_with('<') => (
+            InvalidResponse,
+            "a body that is not LoginRadius's, but a web page, such as a network's own login: sign in to it in a browser, \
+             or check the base URL and any proxy in between",
+        ),
         _ => (InvalidResponse, "a body that is not LoginRadius's: check the base URL and any proxy in between"),
     };
     head.error(kind, format!("HTTP {}: {why}", head.status.as_u16()))

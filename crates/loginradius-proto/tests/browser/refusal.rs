@@ -56,7 +56,7 @@ fn an_error_is_typed_by_its_name_in_rfc_6749() {
 #[test]
 fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others() {
     const ADVICE: &str =
-        ": try `Dialect::with_challenge_method`: newer sites take `ChallengeMethod::S256`, others `Sha256`";
+        ": try `Dialect::with_challenge_method` (newer sites take `ChallengeMethod::S256`, others `Sha256`)";
     for text in [
         "not supported value of code_challenge_method",
         // RFC 7636, section 4.4.1.
@@ -96,7 +96,7 @@ fn a_server_that_does_not_know_the_method_of_the_challenge_is_told_from_others()
         "",
     ] {
         let error = refusal("invalid_request", text).to_string();
-        assert!(error.ends_with(": check the app's settings"), "{error}");
+        assert!(error.ends_with(": check the request's arguments, and the service's `Dialect`"), "{error}");
     }
 }
 

@@ -143,7 +143,9 @@ impl<R: Runtime> SharedSession<R> {
     pub async fn tokens(&self) -> Result<TokenSet, Error> {
         self.access_token().await?;
         let tokens = self.session.memory.load().tokens(now());
-        tokens.ok_or_else(|| Error::unavailable("the session was signed out just now", "by another caller"))
+        tokens.ok_or_else(|| {
+            Error::unavailable("the session was signed out just now: sign in again", "by another caller")
+        })
     }
 
     /// Gets another access token, because an API rejected that one.
