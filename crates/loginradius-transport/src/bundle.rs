@@ -18,7 +18,7 @@ pub(crate) enum Entry {
 /// Reads all certificates of a file. Without any, the error says what the file has instead.
 pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, &'static str> {
     if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
-        return Err("it is text in UTF-16, not in UTF-8");
+        return Err("they are text in UTF-16, not in UTF-8");
     }
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
     let sections = sections(file);
@@ -33,17 +33,17 @@ pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, &'static str> {
         Some(Section { label, .. }) if label.ends_with("PRIVATE KEY") => PRIVATE_KEY,
         Some(Section { label, .. }) if label.ends_with("CERTIFICATE REQUEST") => CERTIFICATE_REQUEST,
         Some(Section { label: "PKCS7" | "CMS", .. }) => PKCS_7,
-        Some(Section { label, .. }) if label.ends_with("PUBLIC KEY") => "it has a public key and no certificate",
-        Some(_) => "it has PEM of another kind and no certificate",
-        None if file.trim_ascii().is_empty() => "it is empty",
-        None => "it is neither PEM nor DER",
+        Some(Section { label, .. }) if label.ends_with("PUBLIC KEY") => "there is a public key and no certificate",
+        Some(_) => "there is PEM of another kind and no certificate",
+        None if file.trim_ascii().is_empty() => "they are empty",
+        None => "they are neither PEM nor DER",
     })
 }
 
-const PRIVATE_KEY: &str = "it has a private key and no certificate";
-const CERTIFICATE_REQUEST: &str = "it has a certificate request and no certificate";
-const PKCS_7: &str = "it is PKCS #7";
-const PKCS_12: &str = "it is PKCS #12";
+const PRIVATE_KEY: &str = "there is a private key and no certificate";
+const CERTIFICATE_REQUEST: &str = "there is a certificate request and no certificate";
+const PKCS_7: &str = "they are PKCS #7";
+const PKCS_12: &str = "they are PKCS #12";
 
 /// A section of PEM (RFC 7468).
 struct Section<'a> {

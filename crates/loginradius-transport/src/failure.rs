@@ -74,7 +74,7 @@ pub fn tls_failure(error: &Error, host: &str, address: &str) -> Option<ConnectFa
 ///
 /// let error = Error::AlertReceived(AlertDescription::UnknownCA);
 /// let failure = handshake_failure(&error, "sso.example.com", "10.0.0.1:443");
-/// assert_eq!(failure.to_string(), "TLS with 10.0.0.1:443 failed: received fatal alert: UnknownCA");
+/// assert_eq!(failure.to_string(), "TLS with 10.0.0.1:443 failed: the server sent the alert UnknownCA");
 /// assert!(failure.is_permanent());
 ///
 /// let error = Error::AlertReceived(AlertDescription::InternalError);
@@ -90,8 +90,16 @@ pub fn handshake_failure(error: &Error, host: &str, address: &str) -> ConnectFai
         Error::AlertReceived(Alert::CloseNotify | Alert::UserCanceled | Alert::InternalError) => {
             ConnectFailure::Interrupted { address: address() }
         }
-        error => tls_failure(error, host, &address())
-            .unwrap_or_else(|| ConnectFailure::TlsRefused { address: address(), problem: error.to_string() }),
+        error => tls_failure(error, host, &address()).unwrap_or_else(|| ConnectFailure::TlsRefused {
+            address: address(),
+            problem: match error {
+                Error::AlertReceived(Alert::CertificateRequired) => {
+                    "the server requires a client certificate".to_owned()
+                }
+                Error::AlertReceived(alert) => format!("the server sent the alert {alert:?}"),
+                error => error.to_string(),
+            },
+        }),
     }
 }
 

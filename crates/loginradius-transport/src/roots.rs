@@ -91,8 +91,8 @@ impl Roots {
     /// let error = Roots::from_pem(b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----").unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "the root certificates cannot be read, it has a private key and no certificate: pass certificates, as \
-    ///      PEM",
+    ///     "the root certificates cannot be read, there is a private key and no certificate: pass the text \
+    ///      of certificates, as PEM",
     /// );
     /// ```
     ///
@@ -105,7 +105,7 @@ impl Roots {
         let refuse = |cause: &str, advice: &str| {
             Error::configuration(format!("the root certificates cannot be read, {cause}: {advice}"))
         };
-        let found = read(bytes).map_err(|lack| refuse(lack, "pass certificates, as PEM"))?;
+        let found = read(bytes).map_err(|lack| refuse(lack, "pass the text of certificates, as PEM"))?;
         match found.damage {
             Some(damage) => Err(refuse(&damage, "replace or remove it")),
             None => Ok(Self::of(found.store)),

@@ -93,25 +93,25 @@ fn what_cannot_be_read_is_named() {
     let pkcs_12 = element(0x30, &[element(2, &[3]), element(0x30, &element(6, &[1]))].concat());
     let pkcs_7 = element(0x30, &element(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2]));
     let not_for_servers = "no certificate in it is trusted for servers";
-    let private_key = "it has a private key and no certificate";
-    let request_alone = "it has a certificate request and no certificate";
+    let private_key = "there is a private key and no certificate";
+    let request_alone = "there is a certificate request and no certificate";
     let lacks: Vec<(Vec<u8>, &str)> = vec![
-        (vec![], "it is empty"),
-        (b"\n \n".to_vec(), "it is empty"),
-        (b"/etc/ssl/certs/company.pem".to_vec(), "it is neither PEM nor DER"),
-        ([&[0xff, 0xfe][..], &utf_16(&a.pem())].concat(), "it is text in UTF-16, not in UTF-8"),
+        (vec![], "they are empty"),
+        (b"\n \n".to_vec(), "they are empty"),
+        (b"/etc/ssl/certs/company.pem".to_vec(), "they are neither PEM nor DER"),
+        ([&[0xff, 0xfe][..], &utf_16(&a.pem())].concat(), "they are text in UTF-16, not in UTF-8"),
         (key.serialize_pem().into(), private_key),
         (pem("RSA PRIVATE KEY", b"any").into(), private_key),
         (pem("ENCRYPTED PRIVATE KEY", b"any").into(), private_key),
         (key.serialize_der(), private_key),
-        (key.public_key_pem().into(), "it has a public key and no certificate"),
+        (key.public_key_pem().into(), "there is a public key and no certificate"),
         (request.pem().unwrap().into(), request_alone),
         (pem("NEW CERTIFICATE REQUEST", b"any").into(), request_alone),
         (request.der().to_vec(), request_alone),
-        (pkcs_12, "it is PKCS #12"),
-        (pem("PKCS7", b"any").into(), "it is PKCS #7"),
-        (pkcs_7, "it is PKCS #7"),
-        (pem("X509 CRL", b"any").into(), "it has PEM of another kind and no certificate"),
+        (pkcs_12, "they are PKCS #12"),
+        (pem("PKCS7", b"any").into(), "they are PKCS #7"),
+        (pkcs_7, "they are PKCS #7"),
+        (pem("X509 CRL", b"any").into(), "there is PEM of another kind and no certificate"),
         (distrusted(trust(Some(&[]), &[])), not_for_servers),
         (distrusted(trust(Some(&[EMAIL]), &[])), not_for_servers),
         (distrusted(trust(None, &[SERVERS])), not_for_servers),
@@ -132,7 +132,7 @@ fn what_cannot_be_read_is_named() {
         (middle(&pem("CERTIFICATE", &two_in_one)).into(), "certificate 2 of 3 has bytes after its end"),
         ((a.pem() + &without_end).into(), "certificate 2 of 2 has no `END` line"),
     ];
-    for (cases, advice) in [(lacks, "pass certificates, as PEM"), (damages, "replace or remove it")] {
+    for (cases, advice) in [(lacks, "pass the text of certificates, as PEM"), (damages, "replace or remove it")] {
         for (file, cause) in cases {
             let error = Roots::from_pem(&file).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -102,10 +102,12 @@ fn only_alerts_that_respond_to_the_first_message_are_read() {
 fn a_handshake_that_fails_is_named_whatever_the_error() {
     let failure = |error: &Error| handshake_failure(error, HOST, ADDRESS);
     for number in 0..=u8::MAX {
-        let error = Error::AlertReceived(AlertDescription::from(number));
+        let alert = AlertDescription::from(number);
+        let error = Error::AlertReceived(alert);
         let expected = match number {
             0 | 80 | 90 => Some(ConnectFailure::Interrupted { address: ADDRESS.to_owned() }),
-            _ => read(&error).or_else(|| refused(&error.to_string())),
+            116 => refused("the server requires a client certificate"),
+            _ => read(&error).or_else(|| refused(&format!("the server sent the alert {alert:?}"))),
         };
         assert_eq!(Some(failure(&error)), expected, "{error:?}");
     }

@@ -83,7 +83,7 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
         (Some(&der), None, count(1)),
         (Some(&one_damaged), None, count(2)),
         (Some(&all_damaged), None, file_refused(&all_damaged, "the certificate is cut off")),
-        (Some(&empty), None, file_refused(&empty, "it is empty")),
+        (Some(&empty), None, file_refused(&empty, "they are empty")),
         (Some(&missing), None, file_refused(&missing, &not_found)),
         (Some(&full_folder), None, file_refused(&full_folder, &is_folder)),
         (Some(Path::new("")), None, file_refused(Path::new(""), &not_found)),
