@@ -27,7 +27,7 @@ impl Claims {
         if names_serde_internals(payload) {
             return Err(Error::new(
                 ErrorKind::InvalidClaims,
-                "the token's claims have a name that serde_json reserves: it cannot be read safely",
+                "the token's claims have a name that serde_json reserves, and cannot be read safely: reject it",
             ));
         }
         let mut reading = Reading::default();
@@ -35,10 +35,10 @@ impl Claims {
             Ok(()) => Ok(reading.claims),
             // RFC 7519, section 4 also allows to take the last one. Then two readers could see two different tokens.
             Err(Fault::Duplicate) => {
-                Err(Error::new(ErrorKind::InvalidClaims, "the token has two claims of the same name"))
+                Err(Error::new(ErrorKind::InvalidClaims, "the token has two claims of the same name: reject it"))
             }
             Err(Fault::Unreadable) => Err(reading.at.map_or_else(
-                || Error::new(ErrorKind::InvalidClaims, "the token's claims are not a valid JSON object"),
+                || Error::new(ErrorKind::InvalidClaims, "the token's claims are not a valid JSON object: reject it"),
                 Registered::mistyped,
             )),
         }
@@ -109,7 +109,7 @@ impl Registered {
     /// Creates the error for a claim of the wrong type, which must not count as absent: that was CVE-2026-25537.
     fn mistyped(self) -> Error {
         const TIME: &str =
-            "is not a time: it must be a number of seconds since 1970 (not milliseconds), before the year 10000";
+            "is not a time, which is a number of seconds since 1970 (not milliseconds), before the year 10000";
         const TEXT: &str = "is not text";
         let (name, what) = match self {
             Self::Issuer => ("iss", TEXT),
@@ -121,7 +121,7 @@ impl Registered {
             Self::Id => ("jti", TEXT),
             Self::Nonce => ("nonce", TEXT),
         };
-        Error::new(ErrorKind::InvalidClaims, format!("the token's claim {name} {what}"))
+        Error::new(ErrorKind::InvalidClaims, format!("the token's claim {name} {what}: reject it"))
     }
 }
 

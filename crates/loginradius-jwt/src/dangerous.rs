@@ -33,8 +33,9 @@ use crate::verified;
 pub fn read_without_verification(jwt: &str) -> Result<UnverifiedToken, Error> {
     let parts = Parts::new(jwt)?;
     let header = Header::read(&parts)?;
-    let algorithm =
-        header.algorithm.ok_or_else(|| Error::new(ErrorKind::InvalidHeader, "the token's header has no alg"))?;
+    let algorithm = header
+        .algorithm
+        .ok_or_else(|| Error::new(ErrorKind::InvalidHeader, "the token's header has no alg: reject it"))?;
     let payload = parts.decoded_payload()?;
     Claims::read(&payload)?;
     Ok(UnverifiedToken { payload, algorithm, key_id: header.key_id })

@@ -38,10 +38,14 @@ impl<'a> Parts<'a> {
             if jwt.bytes().filter(|byte| *byte == b'.').count() == 4 {
                 Error::new(
                     ErrorKind::EncryptedToken,
-                    "the token has five parts, so it is encrypted (JWE): only signed tokens can be verified",
+                    "the token has five parts, so it is encrypted (JWE), and only signed ones can be verified: reject \
+                     it",
                 )
             } else {
-                format("this is not a signed JWT: it does not have three parts with dots in between")
+                format(
+                    "this is not a signed JWT, as it does not have three parts with dots in between: pass one, or \
+                     reject it",
+                )
             }
         })
     }
@@ -50,7 +54,8 @@ impl<'a> Parts<'a> {
         let bytes = base64url::decode(self.payload).map_err(|_| {
             format("the token's second part is not base64url: check whether it was cut or has white space in it")
         })?;
-        String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidClaims, "the token's claims are not UTF-8"))
+        String::from_utf8(bytes)
+            .map_err(|_| Error::new(ErrorKind::InvalidClaims, "the token's claims are not UTF-8: reject it"))
     }
 }
 
@@ -78,7 +83,7 @@ impl Header {
         let unreadable = || {
             Error::new(
                 ErrorKind::InvalidHeader,
-                "the token's header is not a JSON object in which alg, typ and kid are text",
+                "the token's header is not a JSON object in which alg, typ and kid are text: reject it",
             )
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| unreadable())?;
@@ -86,13 +91,13 @@ impl Header {
         object::read(text, &mut header).map_err(|fault| match fault {
             Fault::Unreadable => unreadable(),
             Fault::Duplicate => {
-                Error::new(ErrorKind::InvalidHeader, "the token's header has two members of the same name")
+                Error::new(ErrorKind::InvalidHeader, "the token's header has two members of the same name: reject it")
             }
         })?;
         if header.critical {
             return Err(Error::new(
                 ErrorKind::InvalidHeader,
-                "the token's header requires extensions (crit), and none is supported: LoginRadius documents none",
+                "the token's header requires extensions (crit), which LoginRadius does not document: reject it",
             ));
         }
         Ok(header)

@@ -305,7 +305,7 @@ impl Verifier {
             Some(name) if name == self.algorithm.as_str() => {}
             Some(name) if name.eq_ignore_ascii_case("none") => {
                 return wrong_algorithm(format!(
-                    "the token is not signed (alg none), and this verifier accepts only {}",
+                    "the token is not signed (alg none), and this verifier accepts only {}: reject it",
                     self.algorithm
                 ));
             }
@@ -318,7 +318,7 @@ impl Verifier {
             }
             None => {
                 return wrong_algorithm(format!(
-                    "the token's header has no alg, and this verifier accepts only {}",
+                    "the token's header has no alg, and this verifier accepts only {}: reject it",
                     self.algorithm
                 ));
             }
@@ -333,7 +333,8 @@ impl Verifier {
             )),
             (Some(_), _) => Err(Error::new(
                 ErrorKind::TypMismatch,
-                "the token's typ is not the one that `Verifier::with_typ` requires, so it is another kind of token",
+                "the token's typ is not the one that `Verifier::with_typ` requires, so it is another kind of token: reject \
+                 it",
             )),
         }
     }
@@ -343,7 +344,7 @@ impl Verifier {
         let Some(issuer) = issuer else {
             return Err(Error::new(
                 ErrorKind::IssuerMismatch,
-                format!("the token has no issuer (iss): {expected} is expected"),
+                format!("the token has no issuer (iss), and {expected} is expected: reject it"),
             ));
         };
         let differ_by_slash =
@@ -360,8 +361,8 @@ impl Verifier {
                 )
             } else {
                 format!(
-                    "the token's issuer (iss) is not {expected}: it is a token of another app or site, or the setting \
-                     is wrong"
+                    "the token's issuer (iss) is not {expected}: reject it, or correct the expected issuer if all tokens \
+                     fail"
                 )
             },
         ))
@@ -378,14 +379,20 @@ impl Verifier {
             Some(_) => "the token was made for another app (aud)",
             None => "the token has no audience (aud), which the app's Audiences at LoginRadius set",
         };
-        Err(Error::new(ErrorKind::AudienceMismatch, format!("{wrong}: {} is expected", expected.join(" or "))))
+        let expected = expected.join(" or ");
+        Err(Error::new(
+            ErrorKind::AudienceMismatch,
+            format!(
+                "{wrong}, and {expected} is expected: reject it, or correct the expected audience if all tokens fail"
+            ),
+        ))
     }
 
     fn check_expiry(&self, expires_at: Option<SystemTime>, now: SystemTime) -> Result<SystemTime, Error> {
         let Some(expires_at) = expires_at else {
             return Err(Error::new(
                 ErrorKind::InvalidClaims,
-                "the token has no expiry (exp), so it would be valid forever: only tokens that expire are accepted",
+                "the token has no expiry (exp), so it would be valid forever: reject it",
             ));
         };
         // An end beyond the range of the clock never comes.

@@ -183,8 +183,8 @@ fn text_without_a_usable_key_is_refused() {
     refused(&format!("{}x", set(&[rsa()])), "not readable JSON");
     refused("{}", "no member `keys`");
     refused(&rsa().to_string(), "no member `keys`");
-    refused(r#"{"keys":[]}"#, "none of the 0 keys");
-    refused(&set(&[json!({}), json!(1), json!({"kty": "oct", "k": "AAAA"})]), "none of the 3 keys");
+    refused(r#"{"keys":[]}"#, "no key of the JWK set (0 in all)");
+    refused(&set(&[json!({}), json!(1), json!({"kty": "oct", "k": "AAAA"})]), "no key of the JWK set (3 in all)");
     refused(&set(&vec![rsa(); 65]), "more than 64 keys");
     assert_eq!(KeySet::from_json(set(&vec![p256(); 64])).expect("a set").len(), 64);
     assert!(KeySet::from_json([0xff, 0xfe]).is_err());

@@ -125,7 +125,7 @@ fn the_published_key_of_m2m_tokens_is_used_and_is_not_that_of_the_published_id_t
 fn a_published_set_whose_only_key_is_cut_short_has_no_usable_key() {
     let error = KeySet::from_json(jwks("oidc_jwks_truncated")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidKey);
-    assert!(error.to_string().contains("none of the 1 keys"), "{error}");
+    assert!(error.to_string().contains("no key of the JWK set (1 in all)"), "{error}");
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn nothing(text: &str) -> Error {
     } else if is_ssh(text.as_bytes()) {
         ssh()
     } else {
-        Error::key("no PEM found: pass the text of the file, not its name; it has a line -----BEGIN PUBLIC KEY-----")
+        Error::key("no PEM found: pass the text of the file, which has a line -----BEGIN PUBLIC KEY-----, not its name")
     }
 }
 

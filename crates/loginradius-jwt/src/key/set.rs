@@ -80,8 +80,8 @@ impl KeySet {
         let keys: Arc<[Jwk]> = found.iter().filter_map(|key| Jwk::read(key.get())).collect();
         if keys.is_empty() {
             return Err(Error::key(format!(
-                "none of the {} keys of the JWK set can verify signatures: they are for another purpose, damaged, too \
-                 small or private: check that the URL is the `jwks_uri`",
+                "no key of the JWK set ({} in all) can verify signatures, as it is for another purpose, damaged, too small \
+                 or private: check that the URL is the `jwks_uri`",
                 found.len()
             )));
         }
@@ -103,7 +103,7 @@ impl KeySet {
             .collect();
         if suiting.is_empty() {
             return Err(Error::key(format!(
-                "none of the {} usable keys of the JWK set is for {algorithm}: use the algorithm of the app's \
+                "no usable key of the JWK set ({} in all) is for {algorithm}: use the algorithm of the app's \
                  settings at LoginRadius",
                 self.keys.len()
             )));
