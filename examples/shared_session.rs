@@ -35,7 +35,7 @@ use loginradius_async::oauth::RequestDeviceCode;
 use loginradius_async::store::{FileStore, MemoryStore};
 use loginradius_async::{Client, Error, ErrorKind, Retry, Sessions, reqwest};
 use loginradius_emulator::{Emulator, Fault, Operation};
-use loginradius_examples::{Options, Output, Result, printable};
+use loginradius_examples::{Options, Output, Result, cannot_listen, printable};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -95,7 +95,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let sessions = sessions.on_event(on_event).build();
     let service = Service { client, sessions: sessions.clone(), scope: cli.scope.clone() };
 
-    let listener = TcpListener::bind(cli.listen).await?;
+    let listener = TcpListener::bind(cli.listen).await.map_err(|error| cannot_listen(cli.listen, &error))?;
     let url = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, routes(service)).with_graceful_shutdown(async { drop(stopped.await) });

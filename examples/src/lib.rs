@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -54,6 +55,12 @@ pub struct Options {
     /// Print whole tokens
     #[arg(long)]
     pub show_secrets: bool,
+}
+
+/// Returns the error of a service that cannot listen on the address of its option `--listen`.
+#[must_use]
+pub fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    format!("cannot listen on {address}, {error}: give another address with --listen")
 }
 
 /// The options of the examples that sign in a device.

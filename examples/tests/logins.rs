@@ -857,7 +857,7 @@ fn a_web_service_says_what_to_fix_before_it_serves() {
         (&who[..], "--jwt-key"),
         (&[&who[..], &["--jwt-key", &key]].concat(), "--issuer"),
         (&[&who[..], &["--jwt-key", &key, "--issuer", issuer]].concat(), "PEM"),
-        (&[&who[..], &["--jwt-key", absent.to_str().unwrap(), "--issuer", issuer]].concat(), "absent: "),
+        (&[&who[..], &["--jwt-key", absent.to_str().unwrap(), "--issuer", issuer]].concat(), "absent of --jwt-key, "),
         (&[no_jwt_app, &all].concat(), "`--jwt-app`"),
         (&[&who[..], &all, &["--public-url", "http://app.example"]].concat(), "use https"),
         (&[&who[..], &all, &["--public-url", "https://app.example/path"]].concat(), "--public-url"),

@@ -43,7 +43,7 @@ use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RevokeRefreshToken;
 use loginradius_async::{AccessToken, Client, Dialect, Endpoint as _, RefreshToken, Retry, RevocationKey};
 use loginradius_emulator::{Emulator, seeded};
-use loginradius_examples::{BrowserOptions, Output, Result, Target};
+use loginradius_examples::{BrowserOptions, Output, Result, Target, cannot_listen};
 use loginradius_jwt::{Algorithm, Audience, Key, Verifier};
 use maud::Markup;
 use serde::Deserialize;
@@ -105,7 +105,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: &Cli, output: Output) -> Result {
     let (target, verifier) = target(cli)?;
-    let listener = TcpListener::bind(cli.listen).await?;
+    let listener = TcpListener::bind(cli.listen).await.map_err(|error| cannot_listen(cli.listen, &error))?;
     let listen = listener.local_addr()?;
     let url = cli.public_url.as_deref().map_or_else(|| Ok(format!("http://{listen}")), origin)?;
     // A browser waits: an early error is better than many attempts.
@@ -317,8 +317,8 @@ fn dialect(cli: &Cli, target: &Target) -> Dialect {
 fn target(cli: &Cli) -> Result<(Target, Verifier)> {
     let options = &cli.browser.common;
     if options.is_service() {
-        let key = cli.jwt_key.as_deref().ok_or("give the key of the JWT app with --jwt-key: it verifies the JWTs")?;
-        let issuer = cli.issuer.as_deref().ok_or("give the issuer of the JWTs with --issuer")?;
+        let key = cli.jwt_key.as_deref().ok_or("no key verifies the JWTs: give the JWT app's with --jwt-key")?;
+        let issuer = cli.issuer.as_deref().ok_or("no issuer of the JWTs is named: give it with --issuer")?;
         let audience = cli.audience.clone().map_or(Audience::NotChecked, Audience::Is);
         let verifier = Verifier::new(cli.jwt_algorithm, key_of(key, cli.jwt_algorithm)?, issuer, audience)?;
         let mut target = options.target()?;
@@ -345,7 +345,9 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
 }
 
 fn key_of(file: &Path, algorithm: Algorithm) -> Result<Key> {
-    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let bytes = fs::read(file).map_err(|error| {
+        format!("cannot read the file {} of --jwt-key, {error}: give one that is there", file.display())
+    })?;
     Ok(match algorithm {
         // Editors end a file with a line break, which does not belong to the secret.
         Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => Key::from_secret(bytes.trim_ascii_end())?,
@@ -360,6 +362,6 @@ fn origin(url: &str) -> Result<String> {
         (Some(scheme), Some(host)) if matches!(uri.path(), "" | "/") && uri.query().is_none() => {
             Ok(format!("{scheme}://{host}"))
         }
-        _ => Err("--public-url has to be an address without a path, such as https://app.example".into()),
+        _ => Err("--public-url is not an address without a path: give one such as https://app.example".into()),
     }
 }
