@@ -174,7 +174,8 @@ impl Default for Settings {
 
 impl Settings {
     /// Returns settings with so many attempts, a millisecond or two apart.
-    pub(crate) fn attempts(attempts: u32) -> Self {
+    #[must_use]
+    pub fn attempts(attempts: u32) -> Self {
         let retry = Retry::default()
             .with_attempts(attempts)
             .with_first_wait(Duration::from_millis(1))

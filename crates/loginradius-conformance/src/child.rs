@@ -21,13 +21,19 @@ pub fn run(name: &'static str, case: fn()) {
     case();
 }
 
-/// Returns the argument of [`run_again`], if this is the child.
-pub(crate) fn argument() -> Option<String> {
+/// Returns the argument of [`command`], if this is the child.
+#[must_use]
+pub fn argument() -> Option<String> {
     env::var(ARGUMENT).ok()
 }
 
 /// Makes the command that runs this test in a child with `argument`, and with no proxy variables but `variables`.
-pub(crate) fn command(argument: &str, variables: &[(&str, &str)]) -> Command {
+///
+/// # Panics
+///
+/// Unless it is called in a test that [`run`] began.
+#[must_use]
+pub fn command(argument: &str, variables: &[(&str, &str)]) -> Command {
     let mut child = Command::new(env::current_exe().unwrap());
     child.args([name(), "--exact", "--nocapture"]).env(ARGUMENT, argument);
     for variable in PROXY_VARIABLES {

@@ -264,7 +264,13 @@ impl Peer {
         self.log.requests().push(request);
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    /// Returns the connection.
+    ///
+    /// # Panics
+    ///
+    /// After [`reset`](Self::reset).
+    #[must_use]
+    pub fn stream(&self) -> &TcpStream {
         self.stream.as_ref().expect("not after a reset")
     }
 }

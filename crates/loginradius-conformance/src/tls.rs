@@ -12,18 +12,24 @@ use crate::operations::success;
 use crate::server::{Peer, Server, json, read_request};
 
 /// Who has issued a server's certificate.
-#[derive(Clone, Copy)]
-pub(crate) enum Issuer {
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Issuer {
     /// [`Tls::root`].
     Authority,
+    /// The server: it is self-signed.
     Itself,
 }
 
 /// When a server's certificate is valid.
-#[derive(Clone, Copy)]
-pub(crate) enum Validity {
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Validity {
+    /// It has expired.
     Past,
+    /// It is valid.
     Now,
+    /// It is not valid yet.
     Future,
 }
 
@@ -47,7 +53,12 @@ impl Tls {
     }
 
     /// Makes a certificate for these names and addresses of that issuer, valid at that time.
-    pub(crate) fn made(names: &[&str], issuer: Issuer, validity: Validity) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// If no certificate can be made.
+    #[must_use]
+    pub fn made(names: &[&str], issuer: Issuer, validity: Validity) -> Self {
         Self::with(names, issuer, validity, rustls::ALL_VERSIONS, false)
     }
 
