@@ -116,8 +116,21 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
         _ if is_link_loop(&error) => {
             Error::store_refused(line("its symbolic links lead in a circle: choose another folder"))
         }
+        _ if is_out_of_files(&error) => {
+            Error::unavailable(line("too many files are open: close some, or raise the limit (`ulimit -n`)"), error)
+        }
         _ => Error::unavailable(line("the disk or the system failed: try again later"), error),
     }
+}
+
+/// Returns whether the process, or the machine, has as many files open as it may have.
+fn is_out_of_files(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(errno) = rustix::io::Errno::from_io_error(error) {
+        return [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].contains(&errno);
+    }
+    // ERROR_TOO_MANY_OPEN_FILES
+    cfg!(windows) && error.raw_os_error() == Some(4)
 }
 
 /// Returns whether the error means that the file system can never do that.

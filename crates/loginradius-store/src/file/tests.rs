@@ -1031,6 +1031,17 @@ fn what_the_user_has_to_fix_is_distinct_from_what_passes() {
     }
 }
 
+/// The standard library has no stable kinds for these: EMFILE, ENFILE.
+#[test]
+#[cfg(unix)]
+fn too_many_open_files_are_named() {
+    for code in [24, 23] {
+        let error = failed("open", Path::new("/folder/a"), std::io::Error::from_raw_os_error(code));
+        assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+        assert!(error.to_string().contains("too many files are open: close some, or raise the limit"), "{error}");
+    }
+}
+
 #[test]
 fn the_names_of_sessions_with_a_record_are_listed() {
     let (folder, store) = open();
