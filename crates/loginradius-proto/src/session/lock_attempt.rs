@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use super::policy::MAX_RESTARTS;
 use super::suspension::SuspensionDetector;
 use crate::jitter::{Jitter, after, doubled};
 
@@ -29,8 +30,6 @@ enum Hold {
 }
 
 impl LockAttempt {
-    /// How often a flow begins again before it gives up.
-    pub(super) const MAX_RESTARTS: u32 = 5;
     /// How many conflicts under one lock prove that it is lost.
     const MAX_CONFLICTS: u32 = 2;
     /// The wait before the lock is tried again: it doubles each time, up to the maximum.
@@ -80,7 +79,7 @@ impl LockAttempt {
     /// Counts a restart. Returns whether it is one too many.
     pub(super) fn restart_budget_is_used_up(&mut self) -> bool {
         self.restarts += 1;
-        self.restarts > Self::MAX_RESTARTS
+        self.restarts > MAX_RESTARTS
     }
 
     pub(super) fn count_conflict(&mut self) {

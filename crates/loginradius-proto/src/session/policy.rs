@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use super::lock_attempt::LockAttempt;
 use crate::flow::{DEFAULT_TIMEOUT, Retry};
+
+/// How often a flow begins again before it gives up.
+pub(super) const MAX_RESTARTS: u32 = 5;
 
 /// When a session is refreshed, and how long and how often that is tried.
 ///
@@ -34,7 +36,7 @@ impl SessionPolicy {
     /// ([the reason](super::SessionFlow#how-long-a-flow-takes)). Six minutes by default.
     #[must_use]
     pub fn max_time(&self) -> Duration {
-        self.lock_wait.saturating_add(self.timeout).saturating_mul(LockAttempt::MAX_RESTARTS + 1)
+        self.lock_wait.saturating_add(self.timeout).saturating_mul(MAX_RESTARTS + 1)
     }
 
     /// Sets how long before its end a token is refreshed.
