@@ -333,8 +333,8 @@ impl Verifier {
             )),
             (Some(_), _) => Err(Error::new(
                 ErrorKind::TypMismatch,
-                "the token's typ is not the one that `Verifier::with_typ` requires, so it is another kind of token: reject \
-                 it",
+                "the token's typ is not the one that `Verifier::with_typ` requires, so it is another kind of token: \
+                 reject it",
             )),
         }
     }
@@ -361,8 +361,8 @@ impl Verifier {
                 )
             } else {
                 format!(
-                    "the token's issuer (iss) is not {expected}: reject it, or correct the expected issuer if all tokens \
-                     fail"
+                    "the token's issuer (iss) is not {expected}: reject it, or correct the expected issuer if all \
+                     tokens fail"
                 )
             },
         ))

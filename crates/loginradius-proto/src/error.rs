@@ -261,9 +261,9 @@ impl Error {
         Self::new(ErrorKind::OutcomeUnknown, incomplete_message(&"", None)).with_source(source)
     }
 
-    /// Creates an [`ErrorKind::OutcomeUnknown`] error, as [`outcome_unknown`](Self::outcome_unknown) does, for a transport
-    /// that knows what became of the response: the error's text has the cause in parentheses. It must not show a secret, a
-    /// URL's query or a body.
+    /// Creates an [`ErrorKind::OutcomeUnknown`] error, as [`outcome_unknown`](Self::outcome_unknown) does, for a
+    /// transport that knows what became of the response: the error's text has the cause in parentheses. It must not
+    /// show a secret, a URL's query or a body.
     ///
     /// ```
     /// use loginradius_proto::Error;
@@ -271,8 +271,8 @@ impl Error {
     /// let error = Error::incomplete_response("it is longer than 1 MiB");
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "no complete response (it is longer than 1 MiB), so the request may have taken effect: repeat it only if that \
-    ///      does no harm",
+    ///     "no complete response (it is longer than 1 MiB), so the request may have taken effect: repeat it only if \
+    ///      that does no harm",
     /// );
     /// ```
     #[doc(alias("transport error", "timeout", "lost response"))]

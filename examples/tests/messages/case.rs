@@ -19,8 +19,8 @@ pub(crate) struct Case {
 
 type Run = Arc<dyn Fn() -> Option<Said> + Send + Sync>;
 
-/// Makes a case of a block that returns an `Error`, a `Said` or an `Option<Said>`. With `<A>`, the block is run with each
-/// adapter as `A`.
+/// Makes a case of a block that returns an `Error`, a `Said` or an `Option<Said>`. With `<A>`, the block is run with
+/// each adapter as `A`.
 macro_rules! case {
     ($name:literal, <$adapter:ident> $block:block) => {{
         #[allow(clippy::items_after_statements, reason = "it is one case of a list")]

@@ -64,7 +64,9 @@ fn certificates() -> Vec<Case> {
         case!("a self-signed certificate", <A> {
             refused::<A>(&Tls::made(&HERE, Issuer::Itself, Validity::Now), server_certificate())
         }),
-        case!("a certificate of a company's own authority", <A> { refused::<A>(&Tls::of(&HERE), server_certificate()) }),
+        case!("a certificate of a company's own authority", <A> {
+            refused::<A>(&Tls::of(&HERE), server_certificate())
+        }),
         case!("a certificate for another host", <A> {
             let tls = Tls::of(&["acme.example.com"]);
             refused::<A>(&tls, tls.root())
@@ -191,7 +193,8 @@ fn silence() -> Vec<Case> {
         case!("the response is cut off", <A> {
             let server = Server::start(|peer| {
                 peer.request();
-                let _ = peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{\"access_token\":\"canary-in-response-c37d");
+                let _ = peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{\"access_token\":\"");
+                let _ = peer.send(secrets::IN_RESPONSE.as_bytes());
             });
             refresh::<A>(&server.url(), &Settings::default())
         }),

@@ -110,7 +110,7 @@ fn of_unix() -> Vec<Case> {
     ]
 }
 
-/// Returns what is said in a child with a file system of its own at the folder, of that size and prepared by that command.
+/// Returns what is said in a child with a file system of its own, of that size and prepared by that command.
 #[cfg(unix)]
 fn mounted(name: &str, size: &str, prepare: &str) -> Option<Said> {
     use std::process::Command;

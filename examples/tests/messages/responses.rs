@@ -87,7 +87,7 @@ fn bodies() -> Vec<Case> {
             refreshing::<A>("403 Forbidden", "", body)
         }),
         case!("an error of LoginRadius's that is about a parameter", <A> {
-            let body = r#"{"ErrorCode":908,"Message":"A parameter is invalid","Description":"A parameter is not formatted correctly"}"#;
+            let body = r#"{"ErrorCode":908,"Message":"A parameter is invalid","Description":"It is not formatted"}"#;
             refreshing::<A>("400 Bad Request", "", body)
         }),
         case!("a client that may not use this grant type", <A> {

@@ -313,8 +313,7 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
     }
 }
 
-/// Returns what to do about a refusal by an OAuth error code that is about one setting or argument, in a response or in a
-/// callback.
+/// Returns what to do about an OAuth error code that is about one setting or argument, in a response or in a callback.
 fn setting_hint(name: &str) -> Option<&'static str> {
     Some(match name {
         "redirect_uri_mismatch" => {

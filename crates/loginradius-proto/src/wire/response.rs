@@ -248,8 +248,8 @@ fn not_loginradius(head: &ResponseHead, text: &str) -> Error {
         ),
         _ if text.trim_start().starts_with('<') => (
             InvalidResponse,
-            "a body that is not LoginRadius's, but a web page, such as a network's own login: sign in to it in a browser, \
-             or check the base URL and any proxy in between",
+            "a body that is not LoginRadius's, but a web page, such as a network's own login: sign in to it in a \
+             browser, or check the base URL and any proxy in between",
         ),
         _ => (InvalidResponse, "a body that is not LoginRadius's: check the base URL and any proxy in between"),
     };
