@@ -117,10 +117,14 @@ impl Callback {
     fn read(text: &[u8]) -> Result<Self, Error> {
         let invalid = |why| Err(Error::new(ErrorKind::InvalidResponse, why));
         if text.len() > Self::LIMIT {
-            return invalid("the callback is longer than 256 KiB, so it was not read");
+            return invalid(
+                "the callback is longer than 256 KiB, so it was not read: keep waiting for the login's own",
+            );
         }
         if text.iter().filter(|byte| **byte == b'&').count() >= Self::MAX_PARAMETERS {
-            return invalid("the callback has more than 1000 parameters, so it was not read");
+            return invalid(
+                "the callback has more than 1000 parameters, so it was not read: keep waiting for the login's own",
+            );
         }
         let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
         let parameters = pairs.map(|pair| {

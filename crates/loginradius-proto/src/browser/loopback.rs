@@ -81,7 +81,7 @@ pub fn expired(timeout: Duration) -> Error {
 /// Creates an [`ErrorKind::Cancelled`] error, for a receiver that the program cancelled.
 #[must_use]
 pub fn cancelled() -> Error {
-    Error::new(ErrorKind::Cancelled, "the program cancelled waiting for the callback")
+    Error::new(ErrorKind::Cancelled, "the program cancelled waiting for the callback: begin a new login to sign in")
 }
 
 /// One connection to the receiver: reads a request from its bytes.

@@ -41,13 +41,15 @@ impl Host {
     /// [`loopback::redirect_uri`](super::loopback::redirect_uri).
     pub fn redirect_uri(self, port: u16, path: &str) -> Result<String, Error> {
         if !path.starts_with('/') {
-            return Err(Error::configuration("the callback's path has to begin with `/`, for example `/callback`"));
+            return Err(Error::configuration(
+                "the callback's path has to begin with `/`: write one such as `/callback`",
+            ));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
         let segments = path.strip_prefix('/').unwrap_or_default();
         if !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
             return Err(Error::configuration(
-                "the callback's path has to consist of letters, digits and `-._~/`, and have no dot segment",
+                "the callback's path has to consist of letters, digits and `-._~/`, and have no dot segment: remove the rest",
             ));
         }
         if path.contains("//") {
@@ -164,7 +166,7 @@ fn unusable(ip: IpAddr, port: u16, error: &io::Error) -> Error {
             "{ip} port {port} is already in use, perhaps by another run of this program: stop that run, or use another \
              port that the app allows"
         ),
-        _ => format!("{ip} port {port} cannot be listened on: {error}"),
+        _ => format!("{ip} port {port} cannot be listened on, {error}: use another port that the app allows"),
     })
 }
 
@@ -263,8 +265,8 @@ mod tests {
             refused(machine.listen(host, 8400), &format!("{ip} port 8400 is already in use"));
         }
         for (kind, text) in [
-            (io::ErrorKind::PermissionDenied, "cannot be listened on: permission denied"),
-            (io::ErrorKind::OutOfMemory, "cannot be listened on: out of memory"),
+            (io::ErrorKind::PermissionDenied, "cannot be listened on, permission denied: use another port"),
+            (io::ErrorKind::OutOfMemory, "cannot be listened on, out of memory: use another port"),
         ] {
             let result = Host::Localhost.listen(8400, "/callback", |address| {
                 if address.is_ipv4() { Ok((address, 8400)) } else { Err(kind.into()) }

@@ -267,7 +267,7 @@ pub(super) fn required<'a>(callback: &'a Callback, names: &[&'a str], advice: &s
         }
     }
     let Some(value) = found else {
-        let message = format!("the callback lacks {}, which was requested; {advice}", list(names, " or "));
+        let message = format!("the callback lacks {}, which was requested: {advice}", list(names, " or "));
         return Err(Error::new(ErrorKind::InvalidResponse, message));
     };
     refuse_unless(is_token(value), names).map(|()| value)

@@ -763,5 +763,8 @@ fn a_receiver_that_gives_up_says_why() {
     assert_eq!(error.kind(), ErrorKind::Expired);
     assert_eq!(error.to_string(), "no callback came within 300 s: begin the login again");
     assert_eq!(loopback::cancelled().kind(), ErrorKind::Cancelled);
-    assert_eq!(loopback::cancelled().to_string(), "the program cancelled waiting for the callback");
+    assert_eq!(
+        loopback::cancelled().to_string(),
+        "the program cancelled waiting for the callback: begin a new login to sign in"
+    );
 }
