@@ -51,7 +51,7 @@
 //! | `session-alice.json` | The record: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
 //! | `session-alice.lock` | Empty. The holder of its lock (`flock`, on Windows `LockFileEx`) is the holder of the session. It is never removed, or the session could have two holders. |
 //! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it; a clear and the next [`open`](FileStore::open) remove it. |
-//! | `probe-0123456789abcdef.lock` | `open` is testing locks and modes with this file, or was killed meanwhile. The next `open` removes it. |
+//! | `probe-0123456789abcdef.lock` | `open` is testing locks and modes with this file, or was killed while it did so. The next `open` removes it. |
 //! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it: a sign-out and a forget leave it. |
 //!
 //! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
@@ -74,7 +74,7 @@
 //! open; a signal or a file server may interrupt any call.
 //!
 //! **Some file systems can do less.** Where a file cannot have a second name (FAT, exFAT, Android, some policies of
-//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed meanwhile, the copy may be
+//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed during that, the copy may be
 //! incomplete, and the record is still in its place. Where the system says that a folder cannot or may not be flushed,
 //! a save does without that, as on Windows. Some file systems of networks and of other operating systems are like that:
 //! a loss of power may undo a save there, but never leaves half of it. A flush that fails for another reason, such as a

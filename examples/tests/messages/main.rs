@@ -3,7 +3,7 @@
 //! Each mistake is made as its user makes it: with a real socket, file, environment variable or command line. Where
 //! both clients can be told of it, both are, and have to say the same.
 //!
-//! After a change of a message, write the file again, and read the lines that changed as somebody who is in a hurry:
+//! After a change of a message, write the file again, and read the lines that changed as a user in a hurry would:
 //!
 //!     MESSAGES_UPDATE=1 cargo test -p loginradius-examples --test messages
 

@@ -76,7 +76,7 @@ fn bodies() -> Vec<Case> {
             let client = A::new(app(&server.url()), &Settings::default()).unwrap();
             client.call(&RequestDeviceCode::new()).unwrap_err()
         }),
-        case!("a content encoding that nobody asked for", <A> {
+        case!("a content encoding that was not requested", <A> {
             refreshing::<A>("200 OK", "Content-Encoding: br\r\n", "canary-in-response-c37d")
         }),
         case!("gzip that is damaged", <A> {

@@ -6,7 +6,7 @@ use crate::session::Now;
 /// machine ([`Now`]).
 ///
 /// If both clocks are given, at the beginning and at the callback, the monotonic clock counts the time in between: a
-/// wall clock that is set meanwhile, for example by a time server, neither ends the login nor makes it last longer. A
+/// wall clock that is set in between, for example by a time server, neither ends the login nor makes it last longer. A
 /// stored login has only the wall clock, because other processes do not share the monotonic one.
 ///
 /// ```

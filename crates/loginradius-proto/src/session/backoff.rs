@@ -53,7 +53,7 @@ impl BackoffPolicy {
     /// Returns the backoff that the record holds for other callers and processes.
     pub(super) fn stored(&self, error: &Error, wait: Duration, wall: SystemTime) -> Backoff {
         let until = wall.checked_add(wait).unwrap_or(wall);
-        // The advice of an unknown outcome is for whoever repeats a request, which the session does itself.
+        // The advice of an unknown outcome is for a caller that repeats the request. Here the session repeats it.
         let failure = error.clone().into_unavailable().to_string();
         Backoff { since: wall, until, failures: self.failures, failure }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use loginradius_proto::Error;
 
-/// Who may have access to a store: whoever has access to the folder.
+/// Who may have access to a store: every user who has access to the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Owner,

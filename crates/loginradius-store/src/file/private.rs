@@ -20,7 +20,7 @@ pub(super) fn open_to_read(path: &Path, access: Access) -> Result<Option<File>, 
 }
 
 /// Opens a file to lock and write it, if no other user has access to it. Returns `None` if there is none and `create`
-/// is `false`, or if it is removed meanwhile.
+/// is `false`, or if it is removed in between.
 pub(super) fn open_to_lock(path: &Path, create: bool, access: Access) -> Result<Option<File>, Error> {
     let mut options = private_options();
     options.read(true).write(true).create(create).truncate(false);

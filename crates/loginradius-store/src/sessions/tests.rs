@@ -368,7 +368,7 @@ fn unsaved_tokens_outlive_their_handles_until_they_are_saved() {
         let sessions = client.sessions(BlockingStore::new(disk));
         let token = ready(sessions.session("ada").refresh_rejected(&"first".into())).unwrap();
         assert_eq!(token.expose(), "second");
-        assert!(sessions.session("ada").save_error().is_some(), "no caller had the session meanwhile");
+        assert!(sessions.session("ada").save_error().is_some(), "no caller had the session in between");
 
         assert!(ready(sessions.flush()).is_err());
         is_full.store(false, Ordering::SeqCst);

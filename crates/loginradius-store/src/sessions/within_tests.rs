@@ -135,6 +135,8 @@ struct Gated {
     /// How often a lock was asked for.
     locks: Arc<AtomicUsize>,
     saves: Arc<AtomicUsize>,
+    /// How many saves of a new pair fail.
+    failing_saves: Arc<AtomicUsize>,
     /// A handle that the next save drops.
     drops: Arc<Mutex<Option<SharedSession<Threads>>>>,
 }
@@ -158,6 +160,11 @@ impl SessionLock for GatedLock {
         self.1.saves.fetch_add(1, Ordering::SeqCst);
         self.1.gate.pass();
         drop(self.1.drops.lock().unwrap().take());
+        let is_pair = String::from_utf8_lossy(record.as_bytes()).contains("second");
+        let fail = |left: usize| left.checked_sub(1);
+        if is_pair && self.1.failing_saves.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fail).is_ok() {
+            return Err(SaveError::Failed(Error::unavailable("the disk is full", "a test")));
+        }
         self.0.save(record, expected)
     }
 
@@ -418,6 +425,23 @@ fn the_end_of_a_program_waits_for_a_response_and_its_save() {
     assert!(!end.is_finished(), "the pair is not saved");
     store.gate.open();
     end.join().unwrap();
+    let mut lock = SessionStore::try_lock(&store.store, "ada").unwrap().expect("the lock is released");
+    assert!(String::from_utf8_lossy(lock.load().unwrap().unwrap().as_bytes()).contains("second"));
+}
+
+/// The pair that the last response brings is tried once more, like one that was unsaved before.
+#[test]
+fn the_end_of_a_program_saves_a_pair_that_could_not_be_saved_at_first() {
+    let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
+    client.gate.shut();
+    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
+    client.gate.expect_a_flow();
+    store.failing_saves.store(1, Ordering::SeqCst);
+    let end = thread::spawn(move || drop(session));
+    thread::sleep(SHORT);
+    client.gate.open();
+    end.join().unwrap();
+    assert_eq!(store.failing_saves.load(Ordering::SeqCst), 0);
     let mut lock = SessionStore::try_lock(&store.store, "ada").unwrap().expect("the lock is released");
     assert!(String::from_utf8_lossy(lock.load().unwrap().unwrap().as_bytes()).contains("second"));
 }
