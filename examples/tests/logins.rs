@@ -189,7 +189,7 @@ fn a_desktop_says_what_to_fix() {
     let taken = taken.local_addr().unwrap().port().to_string();
     for (options, advice) in [
         (&["--port", &taken][..], "is already in use"),
-        (&["--path", "callback"], "for example `/callback`"),
+        (&["--path", "callback"], "write one such as `/callback`"),
         (&["--scope", "a\u{7}b"], "control character"),
     ] {
         let run = Example::start("desktop_login", &[&service(&emulator)[..], &["--json"], options].concat());
