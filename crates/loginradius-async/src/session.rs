@@ -27,8 +27,9 @@ use crate::timer;
 /// Await [`flush`](Self::flush) before the program ends. Otherwise, dropping the last clone and the last [`Session`]
 /// blocks the thread as long as a request is under way, its tokens are being saved, or a callback is running: at most
 /// for the client's timeout (30 s by default) and 5 s. What has not been sent is given up, and unsaved tokens are saved
-/// once more if possible. A `static` is never dropped, and `std::process::exit` drops nothing. A callback, a store, or a
-/// task that a callback has spawned waits for nothing when it drops the last one.
+/// once more. If that fails too, they are lost, and their lock is released. A `static` is never dropped, and
+/// `std::process::exit` drops nothing. A callback, a store, or a task that a callback has spawned waits for nothing when
+/// it drops the last one.
 ///
 /// ```
 /// use loginradius_async::store::MemoryStore;
@@ -84,7 +85,7 @@ impl Sessions {
         Session(self.0.session(name))
     }
 
-    /// [Flushes](Session::flush) all sessions that are in use, one after the other, within the time that one operation
+    /// [Flushes](Session::flush) all sessions that are in use, at the same time, within the time that one operation
     /// may take ([`SessionPolicy::max_time`]).
     ///
     /// A session is in use as long as a [`Session`] of it exists, one of its operations is running, or its newest

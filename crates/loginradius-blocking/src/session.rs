@@ -22,9 +22,9 @@ use crate::client::Client;
 ///
 /// Dropping the last clone and the last [`Session`] blocks the thread as long as a request is under way,
 /// its tokens are being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s.
-/// What has not been sent is given up, and unsaved tokens are saved once more if possible. A `static` is never dropped,
-/// and `std::process::exit` drops nothing: call [`flush`](Self::flush) before such an end. A callback or a store that
-/// drops the last one waits for nothing.
+/// What has not been sent is given up, and unsaved tokens are saved once more. If that fails too, they are lost, and
+/// their lock is released. A `static` is never dropped, and `std::process::exit` drops nothing: call
+/// [`flush`](Self::flush) before such an end. A callback or a store that drops the last one waits for nothing.
 ///
 /// ```
 /// use loginradius_blocking::store::MemoryStore;
@@ -79,7 +79,7 @@ impl Sessions {
         Session(self.0.session(name))
     }
 
-    /// [Flushes](Session::flush) all sessions that are in use, one after the other, within the time that one operation
+    /// [Flushes](Session::flush) all sessions that are in use, at the same time, within the time that one operation
     /// may take ([`SessionPolicy::max_time`]).
     ///
     /// A session is in use as long as a [`Session`] of it exists, one of its operations is running, or its newest

@@ -27,6 +27,8 @@ struct Registry<R: Runtime> {
     /// Sessions whose newest tokens are in memory alone. They stay, with their locks, even if no caller has a handle:
     /// the next caller that asks for the name gets them, and no other process sends a consumed token again.
     retained: HashMap<String, Arc<Session<R>>>,
+    /// Whether no caller can ask for a session any more.
+    closed: bool,
 }
 
 /// A session in one process.
@@ -48,7 +50,7 @@ pub(super) struct State<R: Runtime> {
 
 impl<R: Runtime> Sessions<R> {
     pub(super) fn new(runtime: R, store: Box<dyn AsyncSessionStore>, settings: SessionSettings) -> Self {
-        let registry = Registry { known: HashMap::new(), retained: HashMap::new() };
+        let registry = Registry { known: HashMap::new(), retained: HashMap::new(), closed: false };
         Self { runtime, store, settings, stakes: Stakes::default(), registry: Mutex::new(registry) }
     }
 
@@ -75,6 +77,20 @@ impl<R: Runtime> Sessions<R> {
     /// Returns the sessions whose newest tokens are in memory alone.
     pub(super) fn unsaved(&self) -> Vec<Arc<Session<R>>> {
         lock(&self.registry).retained.values().cloned().collect()
+    }
+
+    /// Retains no session any more: no caller is left that could save its tokens, and its lock would stay held until the
+    /// process ends.
+    pub(super) fn close(&self) {
+        let mut registry = lock(&self.registry);
+        registry.closed = true;
+        let retained = std::mem::take(&mut registry.retained);
+        drop(registry);
+        for session in retained.into_values() {
+            // The thread of its last flow may not have dropped the session yet.
+            let lock = session.state().lock.take();
+            drop(lock);
+        }
     }
 
     #[cfg(test)]
@@ -105,10 +121,10 @@ impl<R: Runtime> Session<R> {
         }
     }
 
-    /// Keeps the session as long as its newest tokens are in memory alone.
+    /// Keeps the session as long as its newest tokens are in memory alone, and a caller may ask for it.
     pub(super) fn retain(self: &Arc<Self>, state: &State<R>) {
         let mut registry = lock(&self.sessions.registry);
-        if state.coordinator.is_unsaved() {
+        if state.coordinator.is_unsaved() && !registry.closed {
             registry.retained.insert(self.name.clone(), Arc::clone(self));
         } else {
             registry.retained.remove(&self.name);

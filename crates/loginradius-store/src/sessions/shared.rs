@@ -18,8 +18,9 @@ use crate::store::AsyncSessionStore;
 ///
 /// Dropping the last clone and the last [`SharedSession`] blocks its thread as long as a request of a session is under
 /// way, its outcome is being saved, or a callback is running: at most for the policy's `timeout` and 5 s. What has not
-/// been sent is given up, and unsaved tokens are saved once more if possible. A callback, a store or a thread that
-/// [flows need](Runtime::needs_this_thread) does not block itself: there the flows continue, and nothing waits for them.
+/// been sent is given up, and unsaved tokens are saved once more. If that fails too, they are lost, and their lock is
+/// released. A callback, a store or a thread that [flows need](Runtime::needs_this_thread) does not block itself: there
+/// the flows continue, and nothing waits for them.
 pub struct SharedSessions<R: Runtime>(Arc<Program<R>>);
 
 /// A session that the threads or tasks of one process share.
@@ -44,19 +45,23 @@ impl<R: Runtime> SharedSessions<R> {
         SharedSession { session: self.0.0.session(name.into()), program: Arc::clone(&self.0), within: None }
     }
 
-    /// [Flushes](SharedSession::flush) all sessions that are in use, one after the other, within the time of one
-    /// operation.
+    /// [Flushes](SharedSession::flush) all sessions that are in use, at the same time.
     ///
     /// # Errors
     ///
     /// The first one; the other sessions are flushed nevertheless.
     pub async fn flush(&self) -> Result<(), Error> {
         let deadline = later(self.0.0.settings.policy.max_time());
+        let program = || Arc::clone(&self.0);
+        let sessions = self.0.0.in_use().into_iter();
+        // All begin before one is waited for: a slow one takes no time from the others.
+        let begun: Vec<_> = sessions
+            .map(|session| SharedSession { program: program(), session, within: None })
+            .map(|session| (session.admit(SessionRequest::Flush), session))
+            .collect();
         let mut result = Ok(());
-        for session in self.0.0.in_use() {
-            let within = Some(deadline.saturating_duration_since(Instant::now()));
-            let session = SharedSession { program: Arc::clone(&self.0), session, within };
-            result = result.and(session.flush().await);
+        for (admitted, session) in begun {
+            result = result.and(session.finish(SessionRequest::Flush, admitted, deadline).await.map(drop));
         }
         result
     }
@@ -72,6 +77,10 @@ impl<R: Runtime> SharedSessions<R> {
 
 #[cfg(test)]
 impl<R: Runtime> SharedSession<R> {
+    pub(super) fn sessions(&self) -> SharedSessions<R> {
+        SharedSessions(Arc::clone(&self.program))
+    }
+
     /// Returns whether an event waits to be delivered.
     pub(super) fn has_events(&self) -> bool {
         self.session.state().coordinator.next_event().is_some()
@@ -226,22 +235,36 @@ impl<R: Runtime> SharedSession<R> {
     }
 
     async fn request(&self, request: SessionRequest<'_>) -> SessionOutcome {
-        let Sessions { runtime, settings, .. } = &*self.session.sessions;
-        let deadline = later(self.within.unwrap_or_else(|| settings.policy.max_time()));
+        let policy = &self.session.sessions.settings.policy;
+        let deadline = later(self.within.unwrap_or_else(|| policy.max_time()));
+        if self.within == Some(Duration::ZERO) {
+            return self.outcome_at_once(request).unwrap_or_else(|| Err(deadline_exceeded()));
+        }
+        self.finish(request, self.admit(request), deadline).await
+    }
+
+    /// Waits for the outcome of a caller who was admitted.
+    async fn finish(
+        &self,
+        request: SessionRequest<'_>,
+        mut admitted: Result<Admitted<R>, Error>,
+        deadline: Instant,
+    ) -> SessionOutcome {
         loop {
-            if Instant::now() >= deadline {
-                return self.outcome_at_once(request).unwrap_or_else(|| Err(deadline_exceeded()));
-            }
-            let (sharing, cell) = match self.admit(request)? {
+            let (sharing, cell) = match admitted? {
                 Admitted::Done(outcome) => return outcome,
                 Admitted::Wait(sharing, cell) => (sharing, cell),
             };
             let until = request.max_wait().map_or(deadline, |wait| later(wait).min(deadline));
-            if let Some(outcome) = runtime.wait(&cell, until).await
+            if let Some(outcome) = self.session.sessions.runtime.wait(&cell, until).await
                 && sharing.is_none_or(|sharing| sharing.includes(&outcome))
             {
                 return outcome;
             }
+            if Instant::now() >= deadline {
+                return self.outcome_at_once(request).unwrap_or_else(|| Err(deadline_exceeded()));
+            }
+            admitted = self.admit(request);
         }
     }
 
@@ -296,6 +319,7 @@ impl<R: Runtime> Drop for Program<R> {
             }
         }
         wait();
+        self.0.close();
     }
 }
 

@@ -446,6 +446,52 @@ fn the_end_of_a_program_saves_a_pair_that_could_not_be_saved_at_first() {
     assert!(String::from_utf8_lossy(lock.load().unwrap().unwrap().as_bytes()).contains("second"));
 }
 
+/// Nothing could save it later. Other `SharedSessions` of this process can store another login then.
+#[test]
+fn the_end_of_a_program_releases_the_lock_of_a_pair_that_cannot_be_saved() {
+    for no_threads in [false, true] {
+        let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
+        store.failing_saves.store(usize::MAX, Ordering::SeqCst);
+        expect_token(ready(session.access_token()), "second");
+        assert!(session.save_error().is_some());
+        assert!(SessionStore::try_lock(&store.store, "ada").unwrap().is_none(), "the lock is held for the pair");
+        client.no_threads.store(no_threads, Ordering::SeqCst);
+        let saves = usize::MAX - store.failing_saves.load(Ordering::SeqCst);
+        drop(session);
+        let saves_at_the_end = usize::MAX - store.failing_saves.load(Ordering::SeqCst) - saves;
+        assert_eq!(saves_at_the_end, usize::from(!no_threads));
+        assert!(SessionStore::try_lock(&store.store, "ada").unwrap().is_some(), "without a thread: {no_threads}");
+    }
+}
+
+#[test]
+fn a_session_that_hangs_takes_no_time_from_the_flush_of_the_others() {
+    let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
+    let sessions = session.sessions();
+    let others: Vec<_> = ["bob", "eve"].map(|name| sessions.session(name)).into();
+    for other in &others {
+        ready(other.start(&tokens(EXPIRED))).unwrap();
+        store.failing_saves.store(1, Ordering::SeqCst);
+        expect_token(ready(other.access_token()), "second");
+        assert!(other.save_error().is_some());
+    }
+    client.gate.shut();
+    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
+    client.gate.expect_a_flow();
+    let flush = thread::spawn({
+        let sessions = sessions.clone();
+        move || ready(sessions.flush())
+    });
+    let since = Instant::now();
+    while others.iter().any(|other| other.save_error().is_some()) {
+        assert!(since.elapsed() < LONG / 2, "the others are not flushed");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!flush.is_finished());
+    client.gate.open();
+    flush.join().unwrap().unwrap();
+}
+
 /// The flow would send after its intent is saved, and is aborted instead.
 #[test]
 fn the_end_of_a_program_lets_no_more_requests_begin() {
