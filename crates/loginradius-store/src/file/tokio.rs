@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loginradius_proto::Error;
@@ -63,7 +64,10 @@ impl AsyncFileSessionLock {
 
 async fn run<T: Send + 'static>(operation: impl FnOnce() -> T + Send + 'static) -> Result<T, NotRun> {
     let runtime = Handle::try_current().map_err(|_| NotRun::NoRuntime)?;
-    runtime.spawn_blocking(operation).await.map_err(|error| match error.is_panic() {
+    // tokio panics if it has no thread for blocking work and cannot start one. The operation stays in its queue, and
+    // runs as soon as there is a thread.
+    let queued = catch_unwind(AssertUnwindSafe(|| runtime.spawn_blocking(operation)));
+    queued.map_err(|_| NotRun::NoThread)?.await.map_err(|error| match error.is_panic() {
         true => NotRun::Panicked,
         false => NotRun::Cancelled,
     })
@@ -72,6 +76,8 @@ async fn run<T: Send + 'static>(operation: impl FnOnce() -> T + Send + 'static) 
 /// Why an operation has no outcome.
 enum NotRun {
     NoRuntime,
+    /// It may run later.
+    NoThread,
     /// The runtime is shutting down, and did not begin the operation.
     Cancelled,
     Panicked,
@@ -81,6 +87,10 @@ impl NotRun {
     fn into_error(self) -> Error {
         match self {
             Self::NoRuntime => Error::misuse("a FileStore needs a tokio runtime in async code: start one"),
+            Self::NoThread => Error::unavailable(
+                "the session's store was not used, because no thread could be started: allow the program more threads",
+                "tokio could not start one",
+            ),
             Self::Cancelled => {
                 Error::unavailable("the tokio runtime is shutting down: use the store before that", "not run")
             }
@@ -90,7 +100,7 @@ impl NotRun {
 
     fn into_save_error(self) -> SaveError {
         match self {
-            Self::Panicked => SaveError::Unknown(self.into_error()),
+            Self::NoThread | Self::Panicked => SaveError::Unknown(self.into_error()),
             Self::NoRuntime | Self::Cancelled => SaveError::Failed(self.into_error()),
         }
     }

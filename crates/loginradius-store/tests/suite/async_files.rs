@@ -35,6 +35,30 @@ fn without_a_runtime_it_is_an_error_and_no_panic() {
     Builder::new_current_thread().build().unwrap().block_on(lock(&store));
 }
 
+/// What was not begun stays in the runtime's queue: it may run as soon as there is a thread.
+#[test]
+fn where_no_thread_can_be_started_it_is_an_error_and_a_save_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    // No address space has room for such a stack.
+    let without_threads = Builder::new_current_thread().thread_stack_size(1 << 46).build().unwrap();
+    let mut held = runtime.block_on(lock(&store));
+    without_threads.block_on(async {
+        let Err(error) = AsyncSessionStore::try_lock(&store, "other").await else { panic!("a lock without a thread") };
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true));
+        assert!(error.to_string().contains("no thread could be started"), "{error}");
+        assert!(matches!(held.load().await, Err(LoadError::Failed(_))));
+        assert!(matches!(held.save(&record(1, "t"), Expected::Nothing).await, Err(SaveError::Unknown(_))));
+        assert!(matches!(held.clear(Expected::Nothing).await, Err(SaveError::Unknown(_))));
+        held.unlock().await;
+    });
+    drop(without_threads);
+    runtime.block_on(async {
+        assert!(lock(&store).await.load().await.unwrap().is_none());
+    });
+}
+
 /// Also if the thread for blocking work has something else to do for a while.
 #[test]
 fn a_save_whose_future_was_dropped_runs_to_its_end_before_the_lock_is_free() {
