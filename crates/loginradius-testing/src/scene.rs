@@ -407,6 +407,7 @@ impl Scene {
         let before = format!("{flow:?}");
         let stray = [
             SessionInput::Locked(Ok(true)),
+            SessionInput::Peeked(None),
             SessionInput::Loaded(Ok(None)),
             SessionInput::Responded(Ok(response(200, pair("stray", "stray")))),
             SessionInput::Saved(Ok(())),
@@ -416,6 +417,7 @@ impl Scene {
             let expected = matches!(
                 (step, &input),
                 (SessionStep::Lock, SessionInput::Locked(_))
+                    | (SessionStep::Peek, SessionInput::Peeked(_))
                     | (SessionStep::Load, SessionInput::Loaded(_))
                     | (SessionStep::Send { .. }, SessionInput::Responded(_))
                     | (SessionStep::Save { .. } | SessionStep::Clear { .. }, SessionInput::Saved(_))
@@ -460,6 +462,10 @@ impl Scene {
                 let outcome = scripted.unwrap_or(SessionInput::Locked(Ok(free)));
                 self.locked = matches!(outcome, SessionInput::Locked(Ok(true)));
                 Some(outcome)
+            }
+            SessionStep::Peek => {
+                assert!(!self.locked, "peeked under the lock");
+                Some(scripted.unwrap_or_else(|| SessionInput::Peeked(self.stored.clone())))
             }
             SessionStep::Load => {
                 assert!(self.locked, "loaded without the lock");
@@ -519,7 +525,7 @@ impl Scene {
 
     // Observations.
 
-    /// Returns the steps of the last flow, each in one or two words: `lock`, `load`, `intent 1`, `send r1`, `pair r2`,
+    /// Returns the steps of the last flow, each in one or two words: `lock`, `peek`, `load`, `intent 1`, `send r1`, `pair r2`,
     /// `backoff 1`, `rejection r1`, `mark r1`, `revoke r1`, `clear`, `wait`, `unlock`.
     #[must_use]
     pub fn log(&self) -> String {
@@ -580,6 +586,7 @@ impl Scene {
 fn label(step: &SessionStep, stored: Option<&StoredRecord>) -> String {
     match step {
         SessionStep::Lock => "lock".to_owned(),
+        SessionStep::Peek => "peek".to_owned(),
         SessionStep::Load => "load".to_owned(),
         SessionStep::Send { request, .. } => {
             let body: BTreeMap<String, String> =

@@ -227,6 +227,7 @@ impl Store {
         for _ in 0..100 {
             let input = match flow.step(now) {
                 SessionStep::Lock => SessionInput::Locked(Ok(true)),
+                SessionStep::Peek => unreachable!("the lock is free"),
                 SessionStep::Load => SessionInput::Loaded(Ok(self.0.clone())),
                 SessionStep::Send { .. } => SessionInput::Responded(Ok(busy())),
                 SessionStep::Save { record, .. } => {

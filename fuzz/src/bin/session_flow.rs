@@ -490,6 +490,7 @@ impl Simulation<'_> {
         let before = format!("{flow:?}");
         for input in [
             SessionInput::Locked(Ok(true)),
+            SessionInput::Peeked(None),
             SessionInput::Loaded(Ok(None)),
             SessionInput::Saved(Ok(())),
             SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
@@ -498,6 +499,7 @@ impl Simulation<'_> {
             let is_expected = matches!(
                 (step, &input),
                 (SessionStep::Lock, SessionInput::Locked(_))
+                    | (SessionStep::Peek, SessionInput::Peeked(_))
                     | (SessionStep::Load, SessionInput::Loaded(_))
                     | (SessionStep::Save { .. } | SessionStep::Clear { .. }, SessionInput::Saved(_))
                     | (SessionStep::Send { .. } | SessionStep::Wait(_), SessionInput::Responded(_))
@@ -526,6 +528,11 @@ impl Simulation<'_> {
                 };
                 self.locked = matches!(outcome, Ok(true));
                 SessionInput::Locked(outcome)
+            }
+            SessionStep::Peek => {
+                assert!(!self.locked && job == Job::Refresh, "peeked under the lock, or not for a token");
+                let stored = self.stored.record().cloned();
+                SessionInput::Peeked(stored.filter(|_| self.roll(4) != 0))
             }
             SessionStep::Load => {
                 assert!(self.locked, "loaded without the lock");

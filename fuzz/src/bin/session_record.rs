@@ -35,6 +35,7 @@ fn any_bytes(data: &[u8]) {
 
     let app = App::new(field(&record, "client_id").as_str().unwrap_or("client"));
     let content = content(&app, &record);
+    peeks_at(&app, &record);
     let mut faults = Faults::new(data);
     for flow in flows(&app, &record) {
         let run = run(flow, &record);
@@ -52,6 +53,33 @@ fn any_bytes(data: &[u8]) {
     if content == Content::Intact {
         keeps_its_fields(&app, &record);
         prints_no_token(&app, &record);
+    }
+}
+
+/// Drives a flow whose lock another holder keeps: it uses the token of an intact record, or waits for its time.
+fn peeks_at(app: &App, record: &StoredRecord) {
+    let mut flow = SessionFlow::refresh(app, SessionPolicy::default(), SessionMemory::default(), Seed(1));
+    let mut now = start();
+    let end = loop {
+        let input = match flow.step(now) {
+            SessionStep::Lock => SessionInput::Locked(Ok(false)),
+            SessionStep::Peek => SessionInput::Peeked(Some(record.clone())),
+            SessionStep::Wait(until) => {
+                now = later(now, until.saturating_duration_since(now.monotonic));
+                continue;
+            }
+            SessionStep::Done(end) => break end,
+            step => panic!("without the lock: {step:?}"),
+        };
+        flow.receive(input, now);
+    };
+    match end.result {
+        Ok(token) => {
+            let token = token.expect("a refresh yields a token");
+            assert_eq!(field(record, "access_token").as_str(), Some(token.expose()));
+            assert_eq!(content(app, record), Content::Intact);
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable),
     }
 }
 
@@ -121,6 +149,7 @@ fn run_watched(mut flow: SessionFlow, record: &StoredRecord, mut watch: impl FnM
         watch(&step, &flow);
         let input = match step {
             SessionStep::Lock => SessionInput::Locked(Ok(true)),
+            SessionStep::Peek => unreachable!("the lock is free"),
             SessionStep::Load => SessionInput::Loaded(Ok(stored.clone())),
             SessionStep::Send { .. } => {
                 sent = true;

@@ -146,6 +146,7 @@ impl SessionFlow {
         self.step_issued = true;
         match &self.state {
             State::Locking => SessionStep::Lock,
+            State::Peeking => SessionStep::Peek,
             State::Loading => SessionStep::Load,
             State::Saving { write, expected } => SessionStep::Save { record: write.encode(), expected: *expected },
             State::Clearing { expected } => SessionStep::Clear { expected: *expected },
@@ -168,6 +169,7 @@ impl SessionFlow {
         match (&self.state, input) {
             (State::Loading, SessionInput::Loaded(_)) if self.lock.suspension.was_suspended() => self.restart(now),
             (State::Locking, SessionInput::Locked(outcome)) => self.lock_tried(outcome, now),
+            (State::Peeking, SessionInput::Peeked(stored)) => self.peeked(stored, now),
             (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, now),
             (State::Saving { .. } | State::Clearing { .. }, SessionInput::Saved(outcome)) => self.saved(outcome, now),
             (State::AwaitingResponse { .. }, SessionInput::Responded(outcome)) => self.responded(outcome, now),
@@ -261,11 +263,16 @@ impl SessionFlow {
             }
             // The holder is refreshing: until it is done, the cached token will do.
             Ok(false) if self.may_skip_lock(now) => self.finish_with_cached_or(lock_taken(), now),
-            Ok(false) => match self.lock.next_try(now.monotonic, &mut self.jitter) {
-                Some(until) => self.state = State::AwaitingLock { until },
-                None => self.store_failed(lock_taken(), now),
-            },
+            Ok(false) if self.may_peek() => self.state = State::Peeking,
+            Ok(false) => self.await_lock(now),
             Err(error) => self.store_failed(error, now),
+        }
+    }
+
+    fn await_lock(&mut self, now: Now) {
+        match self.lock.next_try(now.monotonic, &mut self.jitter) {
+            Some(until) => self.state = State::AwaitingLock { until },
+            None => self.store_failed(lock_taken(), now),
         }
     }
 
@@ -276,6 +283,26 @@ impl SessionFlow {
             _ => true,
         };
         matches!(self.job, Job::Refresh(_)) && nothing_new && self.memory.valid_token(now).is_some()
+    }
+
+    /// Returns whether a record that is read without the lock can help: nothing that this flow did is to be compared
+    /// with it.
+    fn may_peek(&self) -> bool {
+        let nothing_new = matches!(self.unsettled, Unsettled::Nothing) && !self.memory.stale;
+        matches!(self.job, Job::Refresh(_)) && nothing_new
+    }
+
+    /// Ends with the stored token if it is valid: the holder is refreshing it early, or has just done so. All else is
+    /// decided under the lock.
+    fn peeked(&mut self, stored: Option<StoredRecord>, now: Now) {
+        let record = stored.and_then(|stored| stored.decode(&self.app).ok());
+        if let Some(record) = record.filter(|record| record.status == Status::Active) {
+            self.learn(&record, now);
+        }
+        match self.memory.valid_token(now) {
+            Some(_) => self.finish_with_cached_or(lock_taken(), now),
+            None => self.await_lock(now),
+        }
     }
 
     /// Begins again at the lock, because another process changed the record or the lock may be lost.
@@ -438,6 +465,16 @@ impl SessionFlow {
                 return self.session_missing(&format!("the session has ended: {why}{advice}"));
             }
         }
+        self.learn(&record, now);
+        self.memory.unsaved = None;
+        match self.job {
+            Job::Refresh(_) => self.use_or_refresh(record, now),
+            _ => self.finish(Ok(None)),
+        }
+    }
+
+    /// Remembers an active record that is stored.
+    fn learn(&mut self, record: &SessionRecord, now: Now) {
         let known = self.memory.known.as_ref().map(|known| &known.record);
         let event = match &self.job {
             Job::Start(login) if login.id != record.login => {
@@ -449,19 +486,14 @@ impl SessionFlow {
                 .map(|known| SessionEvent::Adopted { reason: AdoptionReason::of(known.login == record.login) }),
         };
         let requested_at = match &self.job {
-            Job::Start(login) if login.id == record.login => login.requested_at_of(&record),
+            Job::Start(login) if login.id == record.login => login.requested_at_of(record),
             _ => None,
         };
         self.events.extend(event);
         let rejected = self.memory.rejected.clone();
-        self.remember(&record, requested_at, now);
+        self.remember(record, requested_at, now);
         self.memory.rejected = rejected;
         self.memory.backoff = record.backoff.as_ref().and_then(|backoff| KnownBackoff::from_stored(backoff, now));
-        self.memory.unsaved = None;
-        match self.job {
-            Job::Refresh(_) => self.use_or_refresh(record, now),
-            _ => self.finish(Ok(None)),
-        }
     }
 
     /// Ends with the token of the record, or refreshes it.

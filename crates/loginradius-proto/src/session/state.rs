@@ -39,7 +39,9 @@ pub(super) struct Login {
 pub(super) enum State {
     Start,
     Locking,
-    /// Another process has the lock.
+    /// Another holder has the lock: is there a valid token in the store?
+    Peeking,
+    /// Another holder has the lock.
     AwaitingLock {
         until: Instant,
     },
@@ -158,6 +160,7 @@ impl State {
         match self {
             Self::Start => "Start",
             Self::Locking => "Locking",
+            Self::Peeking => "Peeking",
             Self::AwaitingLock { .. } => "AwaitingLock",
             Self::Loading => "Loading",
             Self::Saving { .. } => "Saving",

@@ -19,6 +19,9 @@ use crate::secret::AccessToken;
 pub enum SessionStep {
     /// Try to take the lock on this session's name, without waiting: [`SessionInput::Locked`].
     Lock,
+    /// Read the record although another holder has the lock: [`SessionInput::Peeked`]. The flow looks for a valid token
+    /// there, and neither sends nor saves by what it finds.
+    Peek,
     /// Load the record: [`SessionInput::Loaded`].
     Load,
     /// Send this request, once: [`SessionInput::Responded`].
@@ -55,6 +58,8 @@ pub enum SessionStep {
 pub enum SessionInput {
     /// Of [`SessionStep::Lock`]: `true` if it is held now, `false` if another holder has it, or an error.
     Locked(Result<bool, Error>),
+    /// Of [`SessionStep::Peek`]: the record, or `None` if there is none or the store cannot read it without the lock.
+    Peeked(Option<StoredRecord>),
     /// Of [`SessionStep::Load`]: the record, if there is one.
     Loaded(Result<Option<StoredRecord>, LoadError>),
     /// Of [`SessionStep::Send`]: the response at any HTTP status, or [`Error::not_sent`] or [`Error::outcome_unknown`].
@@ -84,6 +89,7 @@ impl fmt::Debug for SessionInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked(outcome) => f.debug_tuple("Locked").field(outcome).finish(),
+            Self::Peeked(outcome) => f.debug_tuple("Peeked").field(outcome).finish(),
             Self::Loaded(outcome) => f.debug_tuple("Loaded").field(outcome).finish(),
             Self::Responded(Ok(response)) => write!(f, "Responded({})", response.status()),
             Self::Responded(Err(error)) => f.debug_tuple("Responded").field(error).finish(),
@@ -98,6 +104,7 @@ impl fmt::Debug for SessionStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lock => f.write_str("Lock"),
+            Self::Peek => f.write_str("Peek"),
             Self::Load => f.write_str("Load"),
             Self::Send { request, .. } => write!(f, "Send({})", redacted(request)),
             Self::Wait(until) => f.debug_tuple("Wait").field(until).finish(),
@@ -127,6 +134,7 @@ mod tests {
         let saved = r#"Save { record: StoredRecord { generation: 7, bytes: 5 }, expected: Generation(6) }"#;
         let steps = [
             (SessionStep::Lock, "Lock"),
+            (SessionStep::Peek, "Peek"),
             (SessionStep::Load, "Load"),
             (
                 SessionStep::Send { request, options: SendOptions::new(now().monotonic) },
@@ -141,6 +149,7 @@ mod tests {
         }
         let inputs = [
             (SessionInput::Locked(Ok(true)), "Locked(Ok(true))"),
+            (SessionInput::Peeked(Some(record.clone())), "Peeked(Some(StoredRecord { generation: 7, bytes: 5 }))"),
             (SessionInput::Loaded(Ok(Some(record))), "Loaded(Ok(Some(StoredRecord { generation: 7, bytes: 5 })))"),
             (SessionInput::Responded(Ok(responded)), "Responded(204 No Content)"),
             (SessionInput::Saved(Err(SaveError::Conflict)), "Saved(Err(Conflict))"),

@@ -20,7 +20,7 @@ fn a_taken_lock_is_waited_for_with_waits_that_grow() {
     assert!(scene.waits.iter().all(|wait| *wait <= ms(160)));
     let waited = scene.now.monotonic - (start() + HOUR);
     assert!(waited >= s(2) && waited <= s(2) + ms(160), "{waited:?}");
-    assert!(scene.log().starts_with("lock, wait, lock, wait, lock, "));
+    assert!(scene.log().starts_with("lock, peek, wait, lock, peek, wait, lock, "));
     assert!(scene.log().ends_with("lock, load, intent 1, send r1, pair r2, unlock"));
 }
 
@@ -58,9 +58,9 @@ fn a_lock_that_stays_taken_is_given_up() {
         assert_eq!(end.events(), "");
         let waited = scene.now.monotonic - before;
         assert!(waited >= lock_wait && waited <= lock_wait + ms(160), "{waited:?}");
-        assert!(scene.log().ends_with("lock"));
+        assert!(scene.log().ends_with("lock, peek"));
         if lock_wait.is_zero() {
-            assert_eq!(scene.log(), "lock");
+            assert_eq!(scene.log(), "lock, peek");
         }
     }
 }
@@ -316,6 +316,8 @@ fn a_suspension_before_the_lock_is_asked_for_costs_no_round() {
     let mut flow = scene.refresh_flow();
     assert!(matches!(flow.step(scene.now), SessionStep::Lock));
     flow.receive(SessionInput::Locked(Ok(false)), scene.now);
+    assert!(matches!(flow.step(scene.now), SessionStep::Peek));
+    flow.receive(SessionInput::Peeked(None), scene.now);
     assert!(matches!(flow.step(scene.now), SessionStep::Wait(_)));
     scene.pass(s(31));
     assert!(matches!(flow.step(scene.now), SessionStep::Lock));

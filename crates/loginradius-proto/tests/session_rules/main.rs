@@ -6,6 +6,7 @@ mod cached_token;
 mod failures;
 mod loading;
 mod misuse;
+mod peeking;
 mod refresh;
 mod rejected;
 mod saving;

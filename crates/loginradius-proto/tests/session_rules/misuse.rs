@@ -83,6 +83,8 @@ fn a_step_before_its_time_says_until_when_to_wait() {
     let mut flow = scene.refresh_flow();
     let _ = flow.step(scene.now);
     flow.receive(SessionInput::Locked(Ok(false)), scene.now);
+    let _ = flow.step(scene.now);
+    flow.receive(SessionInput::Peeked(None), scene.now);
     let SessionStep::Wait(until) = flow.step(scene.now) else { panic!("no wait") };
     for early in [Duration::ZERO, ms(1), ms(2), ms(0)] {
         let SessionStep::Wait(again) = flow.step(Now::new(scene.now.monotonic + early, scene.now.wall)) else {

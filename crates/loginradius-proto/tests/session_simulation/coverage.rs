@@ -144,6 +144,9 @@ coverage! {
     read_only_stores at_least 100,
     /// Attempts to take a lock that another process held.
     locks_taken at_least 20_000,
+    /// Records that were read without the lock, and flows that ended with a token from there.
+    peeked at_least 50_000,
+    tokens_peeked at_least 1_000,
     /// Flows that got inputs and calls that they had not asked for.
     stray_inputs at_least 5_000,
     recovered at_least 5_000,

@@ -45,6 +45,7 @@ pub(crate) enum PendingStep {
     /// The flow has to be stepped.
     None,
     Lock,
+    Peek,
     Load,
     Save(Box<StoredRecord>, Expected),
     Clear(Expected),
@@ -359,6 +360,10 @@ impl Participant {
                 running.suspended = false;
                 (PendingStep::Lock, Next::StoreStep)
             }
+            SessionStep::Peek => {
+                assert!(!self.holds_lock, "promise 9: peeks under the lock");
+                (PendingStep::Peek, Next::StoreStep)
+            }
             SessionStep::Wait(until) => {
                 let until = monotonic(until);
                 assert!(until <= at.monotonic + MINUTE, "promise 9: waits for {} ms", until - at.monotonic);
@@ -424,6 +429,8 @@ impl Participant {
                 SessionInput::Locked(Ok(oracle.lock(process, name, lease_expired)))
             }
             (PendingStep::Lock, _) => SessionInput::Locked(Err(broken())),
+            (PendingStep::Peek, StoreFault::None) => SessionInput::Peeked(oracle.load(name)),
+            (PendingStep::Peek, _) => SessionInput::Peeked(None),
             (PendingStep::Load, StoreFault::None) => SessionInput::Loaded(Ok(oracle.load(name))),
             (PendingStep::Load, _) => {
                 oracle.coverage.failed_loads += 1;
@@ -469,6 +476,12 @@ impl Participant {
         running.note_call(at);
         match (&input, &running.pending) {
             (SessionInput::Locked(Ok(true)), _) => self.holds_lock = true,
+            (SessionInput::Peeked(Some(stored)), _) => {
+                oracle.coverage.peeked += 1;
+                if let Some(record) = Record::read(stored).filter(Record::is_active) {
+                    self.note_seen(oracle, record.access_token(), at);
+                }
+            }
             (SessionInput::Loaded(Ok(Some(stored))), _) => {
                 if let Some(record) = Record::read(stored) {
                     self.note_loaded(oracle, &record, at);
@@ -492,6 +505,10 @@ impl Participant {
         let (before, kind) = (running.flow.state(), kind(&input));
         running.flow.receive(input, at.now());
         oracle.coverage.transitions.note(before, kind, running.flow.state());
+        if (before, running.flow.state()) == ("Peeking", "Done") {
+            let end = running.flow.clone().step(at.now());
+            oracle.coverage.tokens_peeked += u64::from(matches!(end, SessionStep::Done(end) if end.result.is_ok()));
+        }
     }
 
     /// Notes what a response means, before the flow receives it.
@@ -521,9 +538,14 @@ impl Participant {
         // A flow that has begun to refresh may continue.
         running.backing_off = record.backs_off(at) && !running.save_issued;
         running.note_stored(record);
-        if matches!(running.job, Job::Refresh | Job::Start { .. })
-            && let Some(requested_at) = oracle.access_tokens[access_token].requested_at
-        {
+        if matches!(running.job, Job::Refresh | Job::Start { .. }) {
+            self.note_seen(oracle, access_token, at);
+        }
+    }
+
+    /// Notes a token that was read from the store.
+    fn note_seen(&mut self, oracle: &Oracle, access_token: usize, at: Moment) {
+        if let Some(requested_at) = oracle.access_tokens[access_token].requested_at {
             let age = at.wall.saturating_sub(requested_at.wall);
             self.note_lifetime(oracle, access_token, false, at.monotonic, age);
         }
@@ -762,6 +784,9 @@ impl Participant {
         if !matches!(running.pending, PendingStep::Lock) {
             strays.extend([SessionInput::Locked(Ok(true)), SessionInput::Locked(Ok(false))]);
         }
+        if !matches!(running.pending, PendingStep::Peek) {
+            strays.push(SessionInput::Peeked(None));
+        }
         if !matches!(running.pending, PendingStep::Load) {
             strays.push(SessionInput::Loaded(Ok(None)));
         }
@@ -841,6 +866,7 @@ fn kind(input: &SessionInput) -> &'static str {
         SessionInput::Locked(Ok(true)) => "locked",
         SessionInput::Locked(Ok(false)) => "lock taken",
         SessionInput::Locked(Err(_)) => "lock failed",
+        SessionInput::Peeked(_) => "peeked",
         SessionInput::Loaded(Ok(_)) => "loaded",
         SessionInput::Loaded(Err(_)) => "load failed",
         SessionInput::Responded(_) => "responded",

@@ -472,7 +472,7 @@ impl Simulation {
         let FaultRates { saves, loads, locks, .. } = self.fault_rates;
         let fault = match pending {
             PendingStep::Lock => self.random_store_fault(locks),
-            PendingStep::Load => self.random_store_fault(loads),
+            PendingStep::Peek | PendingStep::Load => self.random_store_fault(loads),
             PendingStep::Save(..) | PendingStep::Clear(_) => self.random_store_fault(saves),
             _ => StoreFault::None,
         };
@@ -725,6 +725,11 @@ impl Simulation {
 fn describe(input: &SessionInput) -> String {
     match input {
         SessionInput::Locked(outcome) => format!("locked {outcome:?}"),
+        SessionInput::Peeked(Some(stored)) => match Record::read(stored) {
+            Some(record) => format!("peeked {record}"),
+            None => "peeked a damaged record".to_owned(),
+        },
+        SessionInput::Peeked(None) => "peeked nothing".to_owned(),
         SessionInput::Loaded(Ok(Some(stored))) => match Record::read(stored) {
             Some(record) => format!("loaded {record}"),
             None => "loaded a damaged record".to_owned(),
