@@ -66,6 +66,10 @@ impl SessionStore for Journaled {
         };
         Ok(lock.map(watch))
     }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        SessionStore::peek(&self.store, name)
+    }
 }
 
 impl SessionLock for Watched {

@@ -323,6 +323,10 @@ impl SessionStore for Store {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
         Ok(self.lock(name)?.map(|locked| Box::new(locked) as _))
     }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        self.state().records.get(name).cloned()
+    }
 }
 
 impl AsyncSessionStore for Store {
@@ -330,6 +334,13 @@ impl AsyncSessionStore for Store {
         Box::pin(async move {
             pause().await;
             Ok(self.lock(name)?.map(|locked| Box::new(locked) as _))
+        })
+    }
+
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        Box::pin(async move {
+            pause().await;
+            self.state().records.get(name).cloned()
         })
     }
 }

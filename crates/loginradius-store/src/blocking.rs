@@ -34,6 +34,10 @@ impl<S: SessionStore> AsyncSessionStore for BlockingStore<S> {
     fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
         Box::pin(async move { Ok(self.0.try_lock(name)?.map(|lock| Box::new(BlockingLock(lock)) as _)) })
     }
+
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        Box::pin(async move { self.0.peek(name) })
+    }
 }
 
 struct BlockingLock(Box<dyn SessionLock>);

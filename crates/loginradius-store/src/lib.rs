@@ -158,7 +158,7 @@
 //!     ON CONFLICT (name) DO UPDATE SET lease = $lease, leased_until = clock_timestamp() + $length
 //!     WHERE session.leased_until < clock_timestamp() OR session.lease = $lease;
 //!
-//! -- load, from the primary server
+//! -- load and peek, from the primary server
 //! SELECT record, generation FROM session WHERE name = $name;
 //!
 //! -- save: one row is success, none is `Conflict`. Sent again, it finds its own record. $replaces_damaged is whether
@@ -255,6 +255,10 @@
 //!         })?;
 //!         // A real store starts to renew the lease here.
 //!         Ok(taken.then(|| Box::new(Lease { store: self.clone(), name: name.into(), lease }) as _))
+//!     }
+//!
+//!     fn peek(&self, name: &str) -> Option<StoredRecord> {
+//!         self.statement(name, |row| row.record.clone()).ok().flatten()
 //!     }
 //! }
 //!

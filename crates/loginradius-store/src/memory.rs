@@ -60,6 +60,10 @@ impl MemoryStore {
         free.then(|| Box::new(MemorySessionLock { store: self.clone(), name: name.to_owned() }))
     }
 
+    fn read(&self, name: &str) -> Option<StoredRecord> {
+        self.sessions().records.get(name).cloned()
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
         // Nothing panics between two changes that belong together.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,11 +74,19 @@ impl SessionStore for MemoryStore {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
         Ok(self.lock(name).map(|lock| lock as _))
     }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        self.read(name)
+    }
 }
 
 impl AsyncSessionStore for MemoryStore {
     fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
         Box::pin(async move { Ok(self.lock(name).map(|lock| lock as _)) })
+    }
+
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        Box::pin(async move { self.read(name) })
     }
 }
 
@@ -92,7 +104,7 @@ struct MemorySessionLock {
 
 impl SessionLock for MemorySessionLock {
     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
-        Ok(self.store.sessions().records.get(&self.name).cloned())
+        Ok(self.store.read(&self.name))
     }
 
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {

@@ -24,6 +24,16 @@ pub trait SessionStore: Send + Sync + 'static {
     /// that may pass by itself. These two kinds, [`Error::configuration`] and [`Error::misuse`] reach the caller of a
     /// session as they are; an error of another kind becomes the source of an unavailable one.
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error>;
+
+    /// Reads the record without the lock, while another holder may replace it: what was saved last, whole. Returns
+    /// `None` if there is no record, or if it could not be read.
+    ///
+    /// A session uses this for one thing: while another process refreshes it, a caller gets the stored access token if
+    /// that is still valid. By default this returns `None`, and the caller waits for the lock.
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        let _ = name;
+        None
+    }
 }
 
 /// The lock on a session, of which the caller is the holder.
@@ -80,6 +90,14 @@ pub trait AsyncSessionStore: Send + Sync + 'static {
     ///
     /// As [`SessionStore::try_lock`].
     fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>>;
+
+    /// Reads the record without the lock.
+    ///
+    /// As [`SessionStore::peek`].
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        let _ = name;
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// The lock on a session, for async code. It mirrors [`SessionLock`].

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use loginradius_emulator::{Fault, Operation};
 use loginradius_proto::ErrorKind;
 
-use super::{ADA, Age, Fixture, assert_kind, assert_token, at_once, eventually};
+use super::{ADA, Age, Fixture, assert_kind, assert_token, at_once, eventually, tokens};
 use crate::adapter::Adapter;
 use crate::cases::cases;
 use crate::session::{Session, SessionSettings, Sessions};
@@ -35,6 +35,24 @@ fn an_early_refresh_costs_its_caller_little<A: Adapter>() {
     assert!(fixture.is_live(&token) && token.expose() != old.expose());
     assert_eq!(fixture.refresh_requests(), 1);
     fixture.assert_nothing_lost(ADA);
+}
+
+/// It finds the lock taken, and the stored token still valid.
+fn an_early_refresh_of_another_process_costs_nothing<A: Adapter>() {
+    let fixture = Fixture::<A>::new();
+    let (session, old) = fixture.signed_in(ADA, Age::RefreshDue);
+    fixture.emulator.fault(Operation::Refresh, Fault::Delay(SLOW));
+    assert_token(session.access_token(), &old);
+    let (sessions, events) = fixture.another_process();
+    let joining = sessions.session(ADA);
+    let since = Instant::now();
+    assert_token(joining.access_token(), &old);
+    assert!(since.elapsed() < Duration::from_millis(500), "{:?}", since.elapsed());
+    session.flush().unwrap();
+    let token = session.access_token().unwrap();
+    assert_token(joining.refresh_rejected(&old), &token);
+    events.expect(ADA, &["adopted"]);
+    assert_eq!(fixture.refresh_requests(), 1);
 }
 
 /// A refresh token that was sent may be consumed: its successor is saved before the program can end.
@@ -75,7 +93,7 @@ fn the_last_handle_waits_for_nothing_else<A: Adapter>() {
     assert_eq!(emulator.requests().len(), 0);
 }
 
-/// And if the store fails once more, the end of the program does not wait for it.
+/// And if the store fails once more, the pair is lost, and the next sessions of this program can store another login.
 fn the_last_handle_saves_what_is_unsaved<A: Adapter>() {
     for repaired in [true, false] {
         let fixture = Fixture::<A>::new();
@@ -86,13 +104,18 @@ fn the_last_handle_saves_what_is_unsaved<A: Adapter>() {
         if repaired {
             fixture.store.clear_fault();
         }
-        let Fixture { emulator, store, sessions, .. } = fixture;
+        let Fixture { emulator, client, store, sessions, .. } = fixture;
         let since = Instant::now();
         drop((session, sessions));
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
         let stored = store.refresh_token(ADA).unwrap();
         assert_eq!(emulator.is_live_refresh_token(&stored), repaired);
-        assert_eq!(store.is_locked(ADA), !repaired, "no other process may send the consumed token");
+        assert!(!store.is_locked(ADA));
+        store.clear_fault();
+        let sessions = client.sessions(store, &SessionSettings::default());
+        let login = tokens(&emulator, Age::Fresh);
+        sessions.session(ADA).start(&login).unwrap();
+        assert_token(sessions.session(ADA).access_token(), &login.access_token);
         assert_eq!((emulator.refreshes(), emulator.replays()), (1, 0));
     }
 }
@@ -112,6 +135,7 @@ fn a_caller_without_time_gets_what_is_there<A: Adapter>() {
 
 cases!(($) session_waits session_waits_cases {
     an_early_refresh_costs_its_caller_little,
+    an_early_refresh_of_another_process_costs_nothing,
     the_last_handle_waits_for_a_response,
     the_last_handle_waits_for_nothing_else,
     the_last_handle_saves_what_is_unsaved,

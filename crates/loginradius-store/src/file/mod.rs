@@ -226,6 +226,11 @@ impl SessionStore for FileStore {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
         Ok(self.lock(name)?.map(|lock| Box::new(lock) as _))
     }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        // What is wrong with the record is told by the load under the lock.
+        Files::new(&self.folder, name).read().ok().flatten()
+    }
 }
 
 /// How a store is opened.
@@ -304,7 +309,7 @@ impl<D: Disk> SessionLock for FileSessionLock<D> {
     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
         // A save of unknown outcome must be durable before its record is used.
         self.sync_folder()?;
-        Ok(self.read()?)
+        Ok(self.files.read()?)
     }
 
     fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
@@ -342,32 +347,6 @@ impl<D: Disk> SessionLock for FileSessionLock<D> {
 const MAX_RECORD: u64 = 16 * 1024 * 1024;
 
 impl<D: Disk> FileSessionLock<D> {
-    fn read(&self) -> Result<Option<StoredRecord>, Error> {
-        let path = &self.files.record;
-        let Some(file) = open_to_read(path, self.files.folder.access)? else {
-            self.files.folder.check_mount()?;
-            return Ok(None);
-        };
-        let too_large = || {
-            let path = printable(path);
-            Error::store_refused(format!(
-                "`{path}` is larger than 16 MiB, as no session is: move it away, and sign in again"
-            ))
-        };
-        let length = file.metadata().map_err(|error| failed("read", path, error))?.len();
-        if length > MAX_RECORD {
-            return Err(too_large());
-        }
-        // Large enough from the start: a buffer that grows leaves copies of the tokens behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 64));
-        file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(|error| failed("read", path, error))?;
-        if bytes.len() as u64 > MAX_RECORD {
-            return Err(too_large());
-        }
-        let record = StoredRecord::from_bytes(std::mem::take(&mut *bytes));
-        Ok(Some(record.located_at(format!("`{}`", printable(path)))))
-    }
-
     /// Checks that the lock file is still there: without it the session can have a second holder.
     fn check_lock(&self) -> Result<(), SaveError> {
         if self.lock.is_at(&self.files.lock) { Ok(()) } else { Err(SaveError::Conflict) }
@@ -412,7 +391,7 @@ impl<D: Disk> FileSessionLock<D> {
 
     /// Returns what is stored, if it is what is expected.
     fn compare(&self, expected: Expected) -> Result<Option<StoredRecord>, SaveError> {
-        let found = self.read().map_err(SaveError::Failed)?;
+        let found = self.files.read().map_err(SaveError::Failed)?;
         if found.as_ref().map(StoredRecord::generation) == expected.generation() {
             Ok(found)
         } else {
@@ -519,6 +498,33 @@ impl Files {
             older_temporary: format!("{stem}.tmp-"),
             folder: folder.clone(),
         }
+    }
+
+    /// Reads the record, with or without its lock: it is replaced in one step.
+    fn read(&self) -> Result<Option<StoredRecord>, Error> {
+        let path = &self.record;
+        let Some(file) = open_to_read(path, self.folder.access)? else {
+            self.folder.check_mount()?;
+            return Ok(None);
+        };
+        let too_large = || {
+            let path = printable(path);
+            Error::store_refused(format!(
+                "`{path}` is larger than 16 MiB, as no session is: move it away, and sign in again"
+            ))
+        };
+        let length = file.metadata().map_err(|error| failed("read", path, error))?.len();
+        if length > MAX_RECORD {
+            return Err(too_large());
+        }
+        // Large enough from the start: a buffer that grows leaves copies of the tokens behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 64));
+        file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(|error| failed("read", path, error))?;
+        if bytes.len() as u64 > MAX_RECORD {
+            return Err(too_large());
+        }
+        let record = StoredRecord::from_bytes(std::mem::take(&mut *bytes));
+        Ok(Some(record.located_at(format!("`{}`", printable(path)))))
     }
 
     /// Returns the first name for a copy of a damaged record that is free.

@@ -6,7 +6,7 @@ use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 use tokio::runtime::Handle;
 
 use super::{FileSessionLock, FileStore};
-use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock};
+use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, SessionStore};
 
 /// The system's calls on files block, so they run on threads for blocking work.
 ///
@@ -17,6 +17,13 @@ impl AsyncSessionStore for FileStore {
             let (store, name) = (self.clone(), name.to_owned());
             let lock = run(move || store.lock(&name)).await.map_err(NotRun::into_error)??;
             Ok(lock.map(|lock| Box::new(AsyncFileSessionLock { lock: Arc::new(Mutex::new(lock)) }) as _))
+        })
+    }
+
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        Box::pin(async move {
+            let (store, name) = (self.clone(), name.to_owned());
+            run(move || SessionStore::peek(&store, &name)).await.ok().flatten()
         })
     }
 }

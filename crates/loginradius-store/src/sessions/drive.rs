@@ -141,6 +141,7 @@ pub(super) async fn drive_watched<T: Transport>(
                     lock.is_some()
                 }))
             }
+            SessionStep::Peek => SessionInput::Peeked(transport.limit(store.peek(name)).await.flatten()),
             SessionStep::Load => SessionInput::Loaded(match lock {
                 Some(lock) => transport.limit(lock.load()).await.unwrap_or_else(|| Err(LoadError::Failed(too_slow()))),
                 None => Err(LoadError::Failed(not_locked())),

@@ -19,6 +19,10 @@ impl<S: SessionStore> SessionStore for Sealed<S> {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
         Ok(self.0.try_lock(name)?.map(|lock| Box::new(SealedLock(lock)) as _))
     }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        unseal(&self.0.peek(name)?)
+    }
 }
 
 impl SessionLock for SealedLock {

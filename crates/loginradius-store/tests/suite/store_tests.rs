@@ -119,10 +119,15 @@ enum Fault {
     ClearOfDamagedIsConflict,
     ClearOfDamagedOfAnyGeneration,
     ClearOfDamagedLeavesIt,
+    // Of peeks.
+    PeeksUnderAnyName,
+    PeeksTheFirstRecord,
+    PeeksWhatWasCleared,
+    PeeksUnderTheLock,
 }
 
 impl Fault {
-    const ALL: [(Self, &str); 47] = [
+    const ALL: [(Self, &str); 51] = [
         (Self::ForgetsLock, "one holder at a time"),
         (Self::LocksPerHandle, "one holder at a time"),
         (Self::OneLockForAll, "no two names share"),
@@ -170,6 +175,10 @@ impl Fault {
         (Self::ClearOfDamagedIsConflict, "a damaged record of the expected generation is cleared"),
         (Self::ClearOfDamagedOfAnyGeneration, "a damaged record of another generation stays"),
         (Self::ClearOfDamagedLeavesIt, "what was cleared is gone (of a damaged record"),
+        (Self::PeeksUnderAnyName, "a peek returns what was saved last, or nothing (under another name"),
+        (Self::PeeksTheFirstRecord, "a peek returns what was saved last, or nothing (after the second save"),
+        (Self::PeeksWhatWasCleared, "a peek returns what was saved last, or nothing (after the clear"),
+        (Self::PeeksUnderTheLock, "a lock that was released is free (a peek took it"),
     ];
 }
 
@@ -186,6 +195,8 @@ struct Faulty {
 struct Shared {
     records: HashMap<String, StoredRecord>,
     copies: Vec<StoredRecord>,
+    /// What was saved, and the name, in order.
+    saves: Vec<(String, StoredRecord)>,
     locked: Vec<String>,
 }
 
@@ -238,6 +249,22 @@ impl SessionStore for Faulty {
         // A list that is not by name.
         let name = if self.fault == Fault::ListsOneRecord { String::new() } else { name };
         Ok(free.then(|| Box::new(FaultyLock { store: self.clone(), name, locked }) as _))
+    }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        if self.fault == Fault::PeeksUnderTheLock {
+            self.locks(|shared| shared.locked.push(name.to_owned()));
+        }
+        self.with(false, |shared| {
+            let mut saves = shared.saves.iter().filter(|(saved, _)| saved == name);
+            let found = match self.fault {
+                Fault::PeeksUnderAnyName => shared.saves.last(),
+                Fault::PeeksTheFirstRecord => saves.next(),
+                Fault::PeeksWhatWasCleared => saves.next_back(),
+                _ => return shared.records.get(name).cloned(),
+            };
+            found.map(|(_, record)| record.clone())
+        })
     }
 }
 
@@ -352,6 +379,7 @@ impl SessionLock for FaultyLock {
             _ => Ok(()),
         };
         let record = StoredRecord::new(record.generation(), self.as_stored(record.as_bytes()));
+        self.store.with(false, |shared| shared.saves.push((self.name.clone(), record.clone())));
         self.store.records(|records| records.insert(self.name.clone(), record));
         outcome
     }
