@@ -617,8 +617,9 @@ fn what_a_service_says_cannot_steer_the_terminal() {
 
 #[test]
 fn a_closed_standard_output_is_no_panic() {
-    let mut running = Vec::new();
     for example in DEVICES.iter().chain(&OTHERS).chain([&ENDPOINT]).chain(&SESSIONS) {
+        // The programs of one example at once, and not all: the tokens of a demonstration live for seconds.
+        let mut running = Vec::new();
         for options in [&["--json"][..], &[], &["--help"], &["--client-secret", "wrong"], &["--nonsense"]] {
             let mut command = command(example);
             command.args(options).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -627,17 +628,17 @@ fn a_closed_standard_output_is_no_panic() {
             }
             let mut child = command.spawn().unwrap();
             drop(child.stdout.take());
-            running.push((example, options, child));
+            running.push((options, child));
         }
-    }
-    for (example, options, child) in running {
-        let ended = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(ended.stderr).unwrap();
-        assert!(!stderr.contains("panicked"), "{example} {options:?}: {stderr}");
-        // A panic has a status of its own, and so has a signal. A device login needs no client secret.
-        assert!(ended.status.code().is_some_and(|code| code <= 2), "{example} {options:?}: {}", ended.status);
-        if matches!(options, [] | ["--json"]) {
-            assert!(ended.status.success(), "{example} {options:?}: {stderr}");
+        for (options, child) in running {
+            let ended = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8(ended.stderr).unwrap();
+            assert!(!stderr.contains("panicked"), "{example} {options:?}: {stderr}");
+            // A panic has a status of its own, and so has a signal. A device login needs no client secret.
+            assert!(ended.status.code().is_some_and(|code| code <= 2), "{example} {options:?}: {}", ended.status);
+            if matches!(options, [] | ["--json"]) {
+                assert!(ended.status.success(), "{example} {options:?}: {stderr}");
+            }
         }
     }
 }
