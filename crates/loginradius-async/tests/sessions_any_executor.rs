@@ -37,32 +37,28 @@ fn session() -> (Session, TokenSet) {
     (sessions().session("ada"), tokens())
 }
 
+async fn use_all_operations(session: &Session, tokens: &TokenSet) {
+    accept(session.start(tokens).await);
+    accept(session.access_token().await);
+    accept(session.tokens().await);
+    accept(session.is_signed_in().await);
+    accept(session.refresh_rejected(&tokens.access_token).await);
+    accept(session.flush().await);
+    accept(session.sign_out().await);
+    accept(session.forget().await);
+}
+
 const CASES: &[Case] = &[
-    ("start, access_token, refresh_rejected, sign_out", || {
+    ("all operations", || {
         Box::pin(async {
             let (session, tokens) = session();
-            accept(session.start(&tokens).await);
-            accept(session.access_token().await);
-            accept(session.tokens().await);
-            accept(session.is_signed_in().await);
-            accept(session.refresh_rejected(&tokens.access_token).await);
-            accept(session.flush().await);
-            accept(session.sign_out().await);
-            accept(session.forget().await);
+            use_all_operations(&session, &tokens).await;
         })
     }),
     ("the same within a time", || {
         Box::pin(async {
             let (session, tokens) = session();
-            let session = session.within(Duration::from_millis(500));
-            accept(session.start(&tokens).await);
-            accept(session.access_token().await);
-            accept(session.tokens().await);
-            accept(session.is_signed_in().await);
-            accept(session.refresh_rejected(&tokens.access_token).await);
-            accept(session.flush().await);
-            accept(session.sign_out().await);
-            accept(session.forget().await);
+            use_all_operations(&session.within(Duration::from_millis(500)), &tokens).await;
         })
     }),
     ("Sessions::flush", || Box::pin(async { accept(sessions().flush().await) })),
