@@ -261,7 +261,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`io::ErrorKind::AddrInUse`] if the port is in use; other kinds if the operating system provides no socket,
-    /// thread or random numbers.
+    /// thread or random numbers, or if its clock is before 1970.
     pub fn start(self) -> io::Result<Emulator> {
         Emulator::run(self.config)
     }

@@ -37,6 +37,10 @@ pub struct Emulator {
 impl Emulator {
     /// Starts an emulator with these settings.
     pub(crate) fn run(config: Config) -> io::Result<Self> {
+        // hyper's server panics at such a time, when it formats the header `Date`.
+        if SystemTime::now() < SystemTime::UNIX_EPOCH {
+            return Err(io::Error::other("the machine's clock is before 1970: set the clock"));
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();

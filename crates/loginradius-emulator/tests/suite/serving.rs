@@ -222,6 +222,20 @@ fn the_program_says_what_is_wrong_with_a_port() {
     assert!(said.contains(&format!("port {port} is already in use")), "{said}");
 }
 
+/// Without libfaketime (Debian's `faketime`) there is nothing to test.
+#[cfg(feature = "cli")]
+#[test]
+fn the_program_says_what_is_wrong_with_a_clock() {
+    use std::process::Command;
+
+    let program = env!("CARGO_BIN_EXE_loginradius-emulator");
+    let faked = Command::new("faketime").args(["-f", "@1960-01-01 00:00:00", program, "--port", "0"]).output();
+    let Ok(output) = faked else { return };
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the machine's clock is before 1970: set the clock"), "{said}");
+}
+
 #[cfg(feature = "cli")]
 #[test]
 fn the_program_introduces_itself_and_serves() {
