@@ -107,6 +107,24 @@ fn nothing_but_a_valid_token_ends_the_wait() {
     }
 }
 
+/// The memory stays as it was, and no event says that another process has refreshed.
+#[test]
+fn a_session_that_is_over_is_not_adopted_without_the_lock() {
+    for (field, value) in [("signing_out", true.into()), ("refused", serde_json::Value::from("invalid_grant"))] {
+        let mut scene = Scene::signed_in(600);
+        scene.edit(|record| {
+            record["access_token"] = "a2".into();
+            record[field] = value;
+        });
+        scene.memory.reject(&AccessToken::new("a1"));
+        scene.locked_until = Some(scene.now.monotonic + HOUR);
+        scene.policy.lock_wait = s(0);
+        let end = scene.refresh();
+        assert_eq!((scene.log().as_str(), end.events().as_str()), ("lock, peek", ""), "{field}");
+        assert_eq!(scene.memory.tokens(scene.now).unwrap().access_token.expose(), "a1", "{field}");
+    }
+}
+
 #[test]
 fn only_a_refresh_peeks() {
     for (name, job) in Scene::JOBS {
