@@ -164,8 +164,8 @@ impl FileStore {
         if opening.create {
             create_folder(&path, opening.group)?;
         }
-        let access = check_folder(&path, opening.group)?;
-        probe::sweep(&path, access);
+        let access = check_folder(&path, opening.group, thread::sleep)?;
+        probe::sweep(&path, access, thread::sleep);
         probe::probe(&path, locking, access)?;
         System.sync_folder(&path).map_err(|error| failed("write durably in", &path, error))?;
         let mount = mount::mount_point(&path);
@@ -262,8 +262,8 @@ impl Folder {
     }
 }
 
-/// Checks who may write to the folder.
-fn check_folder(folder: &Path, group: bool) -> Result<Access, Error> {
+/// Checks who may write to the folder. It waits by that function.
+fn check_folder(folder: &Path, group: bool, mut sleep: impl FnMut(Duration)) -> Result<Access, Error> {
     let mut wait = Duration::from_millis(1);
     loop {
         let found = fs::metadata(folder).map_err(|error| failed("use the folder", folder, error))?;
@@ -274,7 +274,7 @@ fn check_folder(folder: &Path, group: bool) -> Result<Access, Error> {
         match access.check_folder(folder, &found) {
             Ok(()) => return Ok(access),
             // Another process may have just created it, and is about to set its mode.
-            Err(_) if wait < Duration::from_millis(100) => thread::sleep(wait),
+            Err(_) if wait < Duration::from_millis(100) => sleep(wait),
             // The file system may have invented its mode.
             Err(error) => return Err(probe::without_modes(folder, access).unwrap_or(error)),
         }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use loginradius_proto::Error;
@@ -76,8 +75,8 @@ const PROBE_TIME: Duration = Duration::from_millis(50);
 
 /// Removes what killed programs have left: files of probes, and temporary files, which hold tokens.
 ///
-/// What cannot be removed stays.
-pub(super) fn sweep(folder: &Path, access: Access) {
+/// What cannot be removed stays. It waits by that function.
+pub(super) fn sweep(folder: &Path, access: Access, sleep: impl FnOnce(Duration)) {
     let Ok(entries) = retried(|| fs::read_dir(folder)) else { return };
     let mut probes = Vec::new();
     for entry in entries.flatten() {
@@ -92,7 +91,7 @@ pub(super) fn sweep(folder: &Path, access: Access) {
     // A file of another user cannot be opened, and there is no wait for it.
     probes.retain(|path| open_to_read(path, access).is_ok_and(|probe| probe.is_some()));
     if !probes.is_empty() {
-        thread::sleep(PROBE_TIME);
+        sleep(PROBE_TIME);
     }
     for path in probes {
         if let Ok(Some(_probe)) = LockedFile::try_lock_existing(&path, access) {

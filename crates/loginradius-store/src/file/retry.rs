@@ -11,10 +11,18 @@ const REPEATS: u32 = 9;
 ///
 /// Virus scanners, indexers and backups open new files, which then cannot be renamed or removed for some milliseconds.
 /// File servers forget what a client has open (`ESTALE`), and signals interrupt calls.
-pub(super) fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn retried<T>(call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    retried_with(thread::sleep, call)
+}
+
+/// Does the same, and waits by that function.
+pub(super) fn retried_with<T>(
+    mut sleep: impl FnMut(Duration),
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     for repeat in 0..REPEATS {
         match call() {
-            Err(error) if may_pass(&error) => thread::sleep(Duration::from_millis(1 << repeat)),
+            Err(error) if may_pass(&error) => sleep(Duration::from_millis(1 << repeat)),
             outcome => return outcome,
         }
     }

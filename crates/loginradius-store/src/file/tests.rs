@@ -700,6 +700,24 @@ fn what_is_always_refused_is_an_error_within_a_second() {
     assert!(files(&folder).contains(&"session-a.json".to_owned()));
 }
 
+#[test]
+fn the_waits_between_the_attempts_grow_to_half_a_second_in_all() {
+    let all = [1, 2, 4, 8, 16, 32, 64, 128, 256].map(Duration::from_millis);
+    for refusals in 0..=all.len() + 1 {
+        let (mut waits, mut calls) = (Vec::new(), 0);
+        let outcome = retry::retried_with(
+            |wait| waits.push(wait),
+            || {
+                calls += 1;
+                if calls > refusals { Ok(()) } else { Err(PASSING[0]()) }
+            },
+        );
+        assert_eq!(outcome.is_ok(), refusals <= all.len());
+        assert_eq!(waits, all[..refusals.min(all.len())]);
+        assert_eq!(calls, waits.len() + 1);
+    }
+}
+
 /// What failed for good is not tried again.
 #[test]
 fn a_failure_of_the_disk_is_told_at_once() {
@@ -863,6 +881,30 @@ fn folders_without_locks_are_refused() {
     assert_eq!(files(&folder), [""; 0], "the probe leaves nothing");
 }
 
+/// It creates the folder, and then sets its mode.
+#[test]
+#[cfg(unix)]
+fn another_process_that_creates_the_folder_has_a_moment_to_set_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let set_mode = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+    let all = [1, 3, 9, 27, 81].map(Duration::from_millis);
+    for set_after in [Some(0), Some(1), Some(5), None] {
+        set_mode(if set_after == Some(0) { 0o700 } else { 0o777 });
+        let mut waits = Vec::new();
+        let sleep = |wait| {
+            waits.push(wait);
+            if Some(waits.len()) == set_after {
+                set_mode(0o700);
+            }
+        };
+        let outcome = check_folder(folder.path(), false, sleep);
+        assert_eq!(outcome.is_ok(), set_after.is_some(), "{outcome:?}");
+        assert_eq!(waits, all[..set_after.unwrap_or(all.len())]);
+    }
+}
+
 #[test]
 fn what_killed_programs_left_is_removed_when_a_store_is_opened() {
     let (folder, store) = open_with(Some(1));
@@ -910,6 +952,28 @@ fn what_killed_programs_left_is_removed_when_a_store_is_opened() {
         assert!(fs::symlink_metadata(path(name)).is_ok(), "{name}");
     }
     assert_eq!(stored(&store), Some(1));
+}
+
+#[test]
+fn only_the_file_of_a_probe_that_may_be_running_is_waited_for() {
+    let (folder, _store) = open_with(Some(1));
+    let path = |number: u64| folder.path().join(format!("probe-{number:016x}.lock"));
+    let sweep = |sleep: &mut dyn FnMut(Duration)| probe::sweep(folder.path(), Access::Owner, sleep);
+    put(&folder.path().join("session-a.tmp"), "half a rec");
+    sweep(&mut |_| panic!("there is no probe"));
+    assert_eq!(files(&folder), ["session-a.json", "session-a.lock"]);
+
+    [0, 1, 2].iter().for_each(|number| put(&path(*number), ""));
+    let (mut running, mut waits) = (None, Vec::new());
+    sweep(&mut |wait| {
+        waits.push(wait);
+        // One probe goes on, and one ends.
+        running = LockedFile::try_lock_existing(&path(1), Access::Owner).unwrap();
+        fs::remove_file(path(2)).unwrap();
+    });
+    assert_eq!(waits, [Duration::from_millis(50)]);
+    assert!(running.is_some());
+    assert_eq!(files(&folder), ["probe-0000000000000001.lock", "session-a.json", "session-a.lock"]);
 }
 
 #[test]
