@@ -184,7 +184,7 @@ fn another_owner(path: &Path, found: &Metadata, access: Access) -> Error {
 /// Returns the advice for what an earlier run as root may have left, if it is in a folder of this user.
 fn take_over(path: &Path, found: &Metadata) -> Option<String> {
     let parent = path.parent().filter(|parent| fs::metadata(parent).is_ok_and(|parent| parent.uid() == me()))?;
-    if found.uid() != 0 || me() == 0 {
+    if found.uid() != 0 {
         return None;
     }
     // Where root left one file, it left others.

@@ -177,6 +177,9 @@ fn child_finds_what_root_left() {
         assert!(line.contains("this program runs as user 65534"), "{line}");
         assert!(line.contains(&format!("`sudo chown -R 65534 '{}'`", sessions.display())), "{line}");
     }
+    // What a third user left, no run by sudo did.
+    let line = SessionStore::try_lock(&store, "of-another").err().unwrap().to_string();
+    assert!(line.contains("belongs to user 65533 and") && !line.contains("sudo"), "{line}");
 }
 
 #[test]
@@ -189,7 +192,13 @@ fn what_a_run_as_root_left_is_named_with_its_owner() {
     open_to_all(around.path());
     let sessions = around.path().join("sessions");
     count_up(&FileStore::open(&sessions).unwrap());
-    for (file, user) in [("session-default.lock", 65534), ("session-default.json", 0), ("session-locked.lock", 0)] {
+    let rows = [
+        ("session-default.lock", 65534),
+        ("session-default.json", 0),
+        ("session-locked.lock", 0),
+        ("session-of-another.lock", 65533),
+    ];
+    for (file, user) in rows {
         let path = sessions.join(file);
         fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
         set_mode(&path, 0o600);
