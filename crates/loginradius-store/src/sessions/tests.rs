@@ -27,6 +27,8 @@ struct Scripted {
     responses: Arc<Mutex<VecDeque<Result<&'static str, Error>>>>,
     /// How long each of its waits was.
     waits: Arc<Mutex<Vec<Duration>>>,
+    /// Until when the last caller waited for an outcome.
+    deadline: Arc<Mutex<Option<Instant>>>,
     /// How often a caller was admitted.
     admissions: Arc<AtomicUsize>,
     /// Whether flows are dropped in place of being run.
@@ -39,6 +41,7 @@ impl Scripted {
             app: App::new("my-client-id").with_client_secret("my-client-secret"),
             responses: Arc::new(Mutex::new(responses.into_iter().collect())),
             waits: Arc::default(),
+            deadline: Arc::default(),
             admissions: Arc::default(),
             drops_flows: Arc::default(),
         }
@@ -79,7 +82,8 @@ impl Runtime for Scripted {
         Ok(())
     }
 
-    async fn wait(&self, cell: &Cell, _: Instant) -> Option<SessionOutcome> {
+    async fn wait(&self, cell: &Cell, deadline: Instant) -> Option<SessionOutcome> {
+        *self.deadline.lock().unwrap() = Some(deadline);
         Some(cell.0.lock().unwrap().clone().expect("the flow has run"))
     }
 }
@@ -145,6 +149,19 @@ fn a_flow_waits_as_long_as_it_says() {
     // A single wait: after one that is too short the flow would wait again.
     let waits = client.waits.lock().unwrap();
     assert!(waits.len() == 1 && waits[0] > WAIT / 2, "{waits:?}");
+}
+
+/// The sum of an instant and a longer time may not be one.
+#[test]
+fn a_caller_waits_for_a_century_at_most() {
+    let (client, _, session) = started([]);
+    let years = |count: u64| Duration::from_secs(count * 365 * 24 * 3600);
+    for time in [years(100), years(1000), Duration::MAX] {
+        let called = Instant::now();
+        ready(session.within(time).start(&tokens())).unwrap();
+        let deadline = client.deadline.lock().unwrap().take().expect("it waits");
+        assert!((called + years(100)..Instant::now() + years(101)).contains(&deadline), "{time:?}");
+    }
 }
 
 #[test]
