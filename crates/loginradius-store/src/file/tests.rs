@@ -855,6 +855,8 @@ fn folders_without_locks_are_refused() {
         ),
         // Not by another handle either.
         ("do not exclude each other", Locking { unlock, ..Locking::SYSTEM }, Kind::StoreRefused),
+        ("cannot lock files", Locking { try_lock: |_| Err(ErrorKind::Unsupported.into()), unlock }, Kind::StoreRefused),
+        ("try again", Locking { try_lock: |_| Err(io::Error::other("no code")), unlock }, Kind::Unavailable),
         #[cfg(target_os = "linux")]
         ("cannot lock files", Locking { try_lock: |_| error(37), unlock }, Kind::StoreRefused), // ENOLCK
         #[cfg(target_os = "linux")]
@@ -1125,6 +1127,14 @@ fn the_names_of_sessions_with_a_record_are_listed() {
     assert_eq!(store.names().unwrap(), ["", "Ada Lovelace", "b", "b.json"]);
     drop(folder);
     assert_eq!(store.names().unwrap_err().kind(), Kind::StoreRefused);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_is_named_by_where_it_is_mounted_and_its_kind() {
+    for path in ["/proc", "/proc/self/status", "/proc/no-such-folder/file"] {
+        assert_eq!(mount::file_system(Path::new(path)), "the file system mounted at `/proc` (proc)");
+    }
 }
 
 #[cfg(unix)]

@@ -13,6 +13,7 @@ use crate::children::{child, folder, succeeded};
 use crate::record;
 
 const EPERM: u32 = 1;
+const ENOENT: u32 = 2;
 const EINTR: u32 = 4;
 const EIO: u32 = 5;
 const EBADF: u32 = 9;
@@ -164,6 +165,8 @@ fn each_fault_of_a_file_system_is_overcome_or_told() {
         row("open", file, ESTALE, 0, 3, &[]);
     }
     row("open", ".lock", EBUSY, 0, 1, &[]);
+    // The second handle of the probe: another program has taken the file for one that a killed program left.
+    row("open", ".lock", ENOENT, 1, 1, &[]);
     row("mkdir", "sessions", ESTALE, 0, 1, &[]);
     row("unlink", ".lock", EBUSY, 0, 2, &[]);
     // What a file system cannot do.
@@ -189,6 +192,7 @@ fn each_fault_of_a_file_system_is_overcome_or_told() {
     row("mkdir", "sessions", EROFS, 0, 1, &[("open", "store_refused cannot create the folder")]);
     row("mkdir", "sessions", ENOSPC, 0, 1, &[("open", "unavailable cannot create the folder")]);
     row("mkdir", "sessions", ELOOP, 0, 1, &[("open", "lead in a circle: choose another folder")]);
+    row("open", ".lock", EIO, 1, 1, &[("open", "unavailable cannot open")]);
     row("open", "session-default.lock", ENAMETOOLONG, 0, ALWAYS, &[("lock", "store_refused cannot open")]);
     row("open", "session-default.lock", EROFS, 0, ALWAYS, &[("lock", "the file system mounted at `")]);
     row("open", "session-default.lock", EACCES, 0, ALWAYS, &[("lock", "although its mode permits it to user")]);

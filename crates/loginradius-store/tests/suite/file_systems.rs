@@ -98,6 +98,7 @@ fn child_is_told_of_the_folders_mode() {
         set_mode(&folder, wrong);
         let line = refused(FileStore::open(&folder));
         assert!(line.contains(&format!("belongs to user {me} and has mode {wrong:04o}")), "{line}");
+        assert!(line.starts_with("cannot use the folder `"), "{line}");
         assert!(line.contains("let this user read and write there, by `chmod u+rwx '"), "{line}");
         run_fix(&line);
         count_up(&FileStore::open(&folder).unwrap());
@@ -251,7 +252,8 @@ fn a_group_shares_a_folder_with_files_that_stay_the_groups() {
     const GROUP: u32 = 64_999;
     // As `runAsUser` and `fsGroup`: the volume's group is one of the user's, and need not be its first.
     let users = [User::new(65534, 65534, Some(GROUP)), User::new(65533, GROUP, None)];
-    for volume_mode in [0o2775, 0o2770, 0o770] {
+    // Of the last one its owner, root, has no permission.
+    for volume_mode in [0o2775, 0o2770, 0o770, 0o2070] {
         for below in [false, true] {
             let around = tempfile::tempdir().unwrap();
             open_to_all(around.path());
@@ -421,13 +423,14 @@ fn a_file_system_that_keeps_no_modes_is_named() {
     for options in rows {
         let Some(mounted) = Mounted::new(options) else { return };
         for folder in [mounted.folder(), mounted.folder().join("sessions")] {
-            let line = refused(FileStore::open(&folder));
-            let words = format!("the file system mounted at `{}` (fuse", mounted.folder().display());
-            assert!(line.contains(&words), "{options:?}: {line}");
-            assert!(line.contains("does not keep owners and modes: a new file there belongs to user"), "{line}");
-            assert!(line.contains("choose a folder on another file system, or mount this one for that user"), "{line}");
-            assert!(!line.contains("chmod"), "{line}");
-            assert!(files(&mounted.folder()).is_empty());
+            for line in [refused(FileStore::open(&folder)), refused(FileStore::open_for_group(&folder))] {
+                let words = format!("the file system mounted at `{}` (fuse", mounted.folder().display());
+                assert!(line.contains(&words), "{options:?}: {line}");
+                assert!(line.contains("does not keep owners and modes: a new file there belongs to user"), "{line}");
+                let advice = "choose a folder on another file system, or mount this one for that user";
+                assert!(line.contains(advice) && !line.contains("chmod"), "{line}");
+                assert!(files(&mounted.folder()).is_empty());
+            }
         }
     }
 }
