@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use loginradius_async::store::{FileStore, store_tests};
+use loginradius_async::store::{FileStore, SessionStore, store_tests};
 use loginradius_async::{
     AccessToken, App, Client, ErrorKind, Retry, Service, Session, SessionEvent, Sessions, SessionsBuilder, TokenSet,
 };
@@ -231,13 +231,19 @@ async fn a_waiter_outlives_a_dropped_leader() {
 #[tokio::test]
 async fn dropped_starts_and_sign_outs_complete() {
     let fixture = Fixture::new().await;
+    // Until their first poll is over, the store's lock is held, so that none is done by then.
+    let lock = || SessionStore::try_lock(&fixture.store, ADA).unwrap().expect("the lock is free");
     let newer = tokens(&fixture.emulator);
+    let held = lock();
     assert!(poll_once(fixture.session.start(&newer)).is_none());
+    drop(held);
     fixture.session.flush().await.unwrap();
     assert_eq!(fixture.session.access_token().await.unwrap().expose(), newer.access_token.expose());
     fixture.assert_nothing_lost();
 
+    let held = lock();
     assert!(poll_once(fixture.session.sign_out()).is_none());
+    drop(held);
     fixture.session.flush().await.unwrap();
     assert_eq!(fixture.session.access_token().await.unwrap_err().kind(), ErrorKind::SignInRequired);
     assert_eq!((fixture.emulator.counters().revocations, fixture.store.len()), (1, 0));
