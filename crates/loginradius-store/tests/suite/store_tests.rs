@@ -96,7 +96,9 @@ enum Fault {
     GenerationsAsFloats,
     ForgetsGeneration,
     KeepsPerHandle,
+    KeepsUntilLastHandle,
     ReportsFailure,
+    DoneTwiceIsFailure,
     RefusesEmptyName,
     /// Looks and takes, and in between there is time for another.
     RacyLock,
@@ -127,7 +129,7 @@ enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, &str); 51] = [
+    const ALL: [(Self, &str); 53] = [
         (Self::ForgetsLock, "one holder at a time"),
         (Self::LocksPerHandle, "one holder at a time"),
         (Self::OneLockForAll, "no two names share"),
@@ -155,7 +157,9 @@ impl Fault {
         (Self::GenerationsAsFloats, "another generation than the expected one"),
         (Self::ForgetsGeneration, "it had the generation 0"),
         (Self::KeepsPerHandle, "loaded"),
+        (Self::KeepsUntilLastHandle, "through a handle that was opened after all others had ended"),
         (Self::ReportsFailure, "changed, without an error"),
+        (Self::DoneTwiceIsFailure, "the save of what is stored"),
         (Self::RefusesEmptyName, "a lock can be taken under every name"),
         (Self::RacyLock, "one holder at a time"),
         (Self::ColumnOfText, "every byte there is, which is no UTF-8"),
@@ -218,6 +222,15 @@ impl Faulty {
 
     fn records<T>(&self, change: impl FnOnce(&mut HashMap<String, StoredRecord>) -> T) -> T {
         self.with(self.fault == Fault::KeepsPerHandle, |shared| change(&mut shared.records))
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        // The other one is the test's.
+        if self.fault == Fault::KeepsUntilLastHandle && Arc::strong_count(&self.shared) == 2 {
+            self.records(HashMap::clear);
+        }
     }
 }
 
@@ -345,6 +358,7 @@ impl SessionLock for FaultyLock {
                 return Ok(());
             }
             Fault::Idempotent if stored.as_ref() == Some(record) => return Ok(()),
+            Fault::DoneTwiceIsFailure if stored.as_ref() == Some(record) => return Err(failed()),
             Fault::OnlyHigherGenerations
                 if stored.as_ref().is_some_and(|stored| stored.generation() >= record.generation()) =>
             {
@@ -469,6 +483,8 @@ fn faulty_stores_do_not_pass() {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum AsyncFault {
     None,
+    /// A lock that is dropped becomes free a moment later. It is no fault: releasing it may take a request.
+    DropUnlocksLater,
     DroppedFutureKeepsLock,
     DroppedSaveTears,
     DroppedSaveComesLate,
@@ -561,10 +577,23 @@ impl AsyncSessionLock for AsyncFaultyLock {
     }
 
     fn unlock(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        let lock = self.lock.take();
         if self.fault == AsyncFault::UnlockDoesNothing {
-            std::mem::forget(self.lock.take());
+            std::mem::forget(lock);
         }
         Box::pin(std::future::ready(()))
+    }
+}
+
+impl Drop for AsyncFaultyLock {
+    fn drop(&mut self) {
+        let lock = self.lock.take();
+        if self.fault == AsyncFault::DropUnlocksLater && lock.is_some() {
+            std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(3));
+                drop(lock);
+            });
+        }
     }
 }
 
@@ -578,8 +607,10 @@ async fn check_async_fault(fault: AsyncFault) {
 }
 
 #[tokio::test]
-async fn async_store_without_a_fault_passes() {
-    check_async_fault(AsyncFault::None).await;
+async fn async_stores_without_a_fault_pass() {
+    for fault in [AsyncFault::None, AsyncFault::DropUnlocksLater] {
+        check_async_fault(fault).await;
+    }
 }
 
 #[test]
