@@ -20,8 +20,6 @@ pub(super) fn mount_point(_folder: &Path) -> Option<PathBuf> {
 /// Returns whether a file system is mounted at that folder.
 #[cfg(unix)]
 fn is_mounted(place: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-
     // Only Linux can tell whether a part of the same disk is mounted there once more (a bind mount).
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -34,6 +32,14 @@ fn is_mounted(place: &Path) -> bool {
             return found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
         }
     }
+    has_its_own_device(place)
+}
+
+/// Returns whether a folder is on another device than the folder above it.
+#[cfg(unix)]
+pub(super) fn has_its_own_device(place: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
     let device = |place: &Path| place.symlink_metadata().ok().map(|found| found.dev());
     place.parent().is_none_or(|parent| device(place) != device(parent))
 }

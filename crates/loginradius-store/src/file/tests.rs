@@ -1137,6 +1137,17 @@ fn a_file_system_is_named_by_where_it_is_mounted_and_its_kind() {
     }
 }
 
+/// What remains where the system does not tell which folders are mounted.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mounted_file_system_has_its_own_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    assert!(!mount::has_its_own_device(&below));
+    assert!(mount::has_its_own_device(Path::new("/proc")) && mount::has_its_own_device(Path::new("/")));
+}
+
 #[cfg(unix)]
 #[test]
 fn commands_are_quoted_for_a_shell() {
