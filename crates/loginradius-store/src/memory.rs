@@ -155,6 +155,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_record_is_read_while_another_holder_has_the_lock() {
+        let store = MemoryStore::new();
+        let mut lock = SessionStore::try_lock(&store, "a").unwrap().unwrap();
+        assert_eq!(SessionStore::peek(&store, "a"), None);
+        let record = StoredRecord::from_bytes(*b"a record");
+        lock.save(&record, Expected::Nothing).unwrap();
+        assert_eq!(SessionStore::peek(&store, "a"), Some(record.clone()));
+        assert_eq!(SessionStore::peek(&store, "b"), None);
+        let poll = |mut future: BoxFuture<'_, Option<StoredRecord>>| {
+            future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+        };
+        let ready = std::task::Poll::Ready(Some(record));
+        assert_eq!(poll(AsyncSessionStore::peek(&store, "a")), ready);
+        assert_eq!(poll(crate::BlockingStore::new(store.clone()).peek("a")), ready);
+    }
+
+    #[test]
     fn the_names_are_those_of_the_records_in_their_order() {
         let store = MemoryStore::new();
         for name in ["b", "", "a"] {

@@ -228,7 +228,8 @@ impl SessionStore for FileStore {
     }
 
     fn peek(&self, name: &str) -> Option<StoredRecord> {
-        // What is wrong with the record is told by the load under the lock.
+        // What is wrong with the folder or the record is told by the lock and the load.
+        self.folder.check_mount().ok()?;
         Files::new(&self.folder, name).read().ok().flatten()
     }
 }

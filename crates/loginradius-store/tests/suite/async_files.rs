@@ -51,6 +51,7 @@ fn where_no_thread_can_be_started_it_is_an_error_and_a_save_is_unknown() {
         assert!(matches!(held.load().await, Err(LoadError::Failed(_))));
         assert!(matches!(held.save(&record(1, "t"), Expected::Nothing).await, Err(SaveError::Unknown(_))));
         assert!(matches!(held.clear(Expected::Nothing).await, Err(SaveError::Unknown(_))));
+        assert_eq!(AsyncSessionStore::peek(&store, "default").await, None);
         held.unlock().await;
     });
     drop(without_threads);
@@ -88,6 +89,7 @@ fn a_save_whose_future_was_dropped_runs_to_its_end_before_the_lock_is_free() {
                 }
             }
             busy.await.unwrap();
+            assert_eq!(AsyncSessionStore::peek(&store, "default").await, Some(record(generation, "t")));
             let found = lock(&store).await.load().await.unwrap().unwrap();
             assert_eq!(found.generation(), generation);
         }

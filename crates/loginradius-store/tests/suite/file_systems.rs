@@ -512,6 +512,8 @@ fn child_whose_disks_come_and_go() {
         is_refused(&early, "and is now on the file system mounted at");
         unmount();
         assert_eq!(count_up(&early), 1);
+        assert!(SessionStore::peek(&early, "default").is_some());
+        assert_eq!(SessionStore::peek(&place, "default"), None, "the record of another disk");
         fs::remove_file(mounted.join("session-default.json")).unwrap();
         fs::remove_file(mounted.join("session-default.lock")).unwrap();
         if disk[0] == bind {

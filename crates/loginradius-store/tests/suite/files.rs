@@ -244,6 +244,26 @@ fn a_folder_that_is_gone_is_not_taken_for_no_session() {
 // The record's file.
 
 #[test]
+fn a_record_is_read_while_another_holder_has_the_lock_if_no_other_user_can_read_it() {
+    let fixture = Fixture::new();
+    let mut lock = fixture.lock();
+    let other = FileStore::open(fixture.folder.path()).unwrap();
+    let peek = |name| SessionStore::peek(&other, name);
+    assert_eq!(peek("default"), None);
+    for (generation, expected) in [(1, Expected::Nothing), (2, Expected::Generation(1))] {
+        lock.save(&record(generation, "t"), expected).unwrap();
+        assert_eq!(peek("default"), Some(record(generation, "t")));
+        assert_eq!(peek("another"), None);
+    }
+    set_mode(&fixture.record(), 0o644);
+    assert_eq!(peek("default"), None);
+    set_mode(&fixture.record(), 0o600);
+    fs::rename(fixture.record(), fixture.path("elsewhere")).unwrap();
+    symlink(fixture.path("elsewhere"), fixture.record()).unwrap();
+    assert_eq!(peek("default"), None);
+}
+
+#[test]
 fn a_file_that_others_can_read_or_write_is_refused_with_the_command_that_fixes_it() {
     for others in [0o640, 0o604, 0o620, 0o602, 0o644, 0o666, 0o660, 0o777] {
         let around = tempfile::tempdir().unwrap();
