@@ -7,6 +7,7 @@ use loginradius_proto::Error;
 use super::access::Access;
 use super::lock::{LockedFile, Locking};
 use super::private::{create, is_unsupported};
+use super::retry::retried;
 
 /// What a save and a clear do to the disk, step by step, so that tests can make the process fail or die at each step.
 pub(super) trait Disk: Send + 'static {
@@ -66,10 +67,10 @@ pub(super) trait Disk: Send + 'static {
         if cfg!(not(unix)) {
             return Ok(());
         }
-        match File::open(folder).and_then(|folder| folder.sync_all()) {
+        retried(|| match File::open(folder).and_then(|folder| folder.sync_all()) {
             Err(error) if cannot_sync_folders(&error) => Ok(()),
             outcome => outcome,
-        }
+        })
     }
 }
 

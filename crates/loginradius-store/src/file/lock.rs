@@ -9,6 +9,7 @@ use loginradius_proto::Error;
 use super::access::Access;
 use super::mount::file_system;
 use super::private::{failed, is_unsupported, open_to_lock};
+use super::retry::retried;
 
 /// A file of which this handle has the lock.
 ///
@@ -35,7 +36,7 @@ impl LockedFile {
         // If the file is removed or renamed between opening and locking it, the lock excludes no other process.
         for _ in 0..10 {
             let Some(file) = open_to_lock(path, create, access)? else { if create { continue } else { break } };
-            match (locking.try_lock)(&file) {
+            match locking.acquire(&file) {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(error) => return Err(Locking::failed(path, error)),
@@ -54,8 +55,9 @@ impl LockedFile {
         use std::os::unix::fs::MetadataExt;
 
         let identity = |found: fs::Metadata| (found.dev(), found.ino());
-        let locked = self.file.metadata().map(identity);
-        locked.is_ok_and(|locked| fs::symlink_metadata(path).map(identity).is_ok_and(|there| there == locked))
+        let locked = retried(|| self.file.metadata()).map(identity);
+        let there = retried(|| fs::symlink_metadata(path)).map(identity);
+        locked.is_ok_and(|locked| there.is_ok_and(|there| there == locked))
     }
 
     #[cfg(not(unix))]
@@ -79,7 +81,7 @@ impl LockedFile {
 impl Drop for LockedFile {
     fn drop(&mut self) {
         // Closing is not enough: a child process that is being started shares the open file until its exec.
-        let _ = (Locking::SYSTEM.unlock)(&self.file);
+        let _ = Locking::SYSTEM.release(&self.file);
     }
 }
 
@@ -94,10 +96,10 @@ impl Locking {
     #[cfg(unix)]
     pub(super) const SYSTEM: Self = {
         use rustix::fs::{FlockOperation, flock};
-        use rustix::io::{Errno, retry_on_intr};
+        use rustix::io::Errno;
 
         Self {
-            try_lock: |file| match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
+            try_lock: |file| match flock(file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => Ok(true),
                 Err(Errno::WOULDBLOCK) => Ok(false),
                 Err(error) => Err(error.into()),
@@ -119,6 +121,15 @@ impl Locking {
             unlock: |file| FileExt::unlock(file),
         }
     };
+
+    /// Takes the lock of the file. Returns `false` if it was not free.
+    pub(super) fn acquire(&self, file: &File) -> io::Result<bool> {
+        retried(|| (self.try_lock)(file))
+    }
+
+    pub(super) fn release(&self, file: &File) -> io::Result<()> {
+        retried(|| (self.unlock)(file))
+    }
 
     pub(super) fn failed(path: &Path, error: io::Error) -> Error {
         if is_unsupported(&error) || is_out_of_locks(&error) {

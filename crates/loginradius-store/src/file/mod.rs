@@ -1,5 +1,6 @@
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -202,8 +203,7 @@ impl FileStore {
         let unreadable = |error| failed("list the sessions in", folder, error);
         self.folder.check_mount()?;
         let mut names = Vec::new();
-        for entry in retried(|| fs::read_dir(folder)).map_err(unreadable)? {
-            let file = entry.map_err(unreadable)?.file_name();
+        for file in retried(|| list(folder)).map_err(unreadable)? {
             names.extend(file.to_str().and_then(|file| name::name(file.strip_suffix(".json")?)));
         }
         names.sort_unstable();
@@ -267,7 +267,7 @@ impl Folder {
 fn check_folder(folder: &Path, group: bool, mut sleep: impl FnMut(Duration)) -> Result<Access, Error> {
     let mut wait = Duration::from_millis(1);
     loop {
-        let found = fs::metadata(folder).map_err(|error| failed("use the folder", folder, error))?;
+        let found = retried(|| fs::metadata(folder)).map_err(|error| failed("use the folder", folder, error))?;
         if !found.is_dir() {
             return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(folder))));
         }
@@ -281,6 +281,10 @@ fn check_folder(folder: &Path, group: bool, mut sleep: impl FnMut(Duration)) -> 
         }
         wait *= 3;
     }
+}
+
+fn list(folder: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn create_folder(folder: &Path, group: bool) -> Result<(), Error> {
@@ -514,13 +518,21 @@ impl Files {
                 "`{path}` is larger than 16 MiB, as no session is: move it away, and sign in again"
             ))
         };
-        let length = file.metadata().map_err(|error| failed("read", path, error))?.len();
+        let length = retried(|| file.metadata()).map_err(|error| failed("read", path, error))?.len();
         if length > MAX_RECORD {
             return Err(too_large());
         }
         // Large enough from the start: a buffer that grows leaves copies of the tokens behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 64));
-        file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(|error| failed("read", path, error))?;
+        let mut is_repeated = false;
+        let read = retried(|| {
+            if std::mem::replace(&mut is_repeated, true) {
+                bytes.clear();
+                (&file).rewind()?;
+            }
+            (&file).take(MAX_RECORD + 1).read_to_end(&mut bytes)
+        });
+        read.map_err(|error| failed("read", path, error))?;
         if bytes.len() as u64 > MAX_RECORD {
             return Err(too_large());
         }

@@ -43,14 +43,18 @@ fn open(path: &Path, options: &OpenOptions) -> Result<Option<File>, Error> {
         // The codes for links, folders and sockets differ from system to system.
         Err(error) => match fs::symlink_metadata(path) {
             Ok(found) if !found.is_file() => Err(not_a_file(path, &found)),
-            _ if error.kind() == ErrorKind::NotFound && is_folder(path.parent()) => Ok(None),
+            _ if error.kind() == ErrorKind::NotFound => match find_folder(path.parent()) {
+                Ok(true) => Ok(None),
+                Ok(false) => Err(failed("open", path, error)),
+                Err(error) => Err(failed("open", path, error)),
+            },
             _ => Err(failed("open", path, error)),
         },
     }
 }
 
 fn check(path: &Path, file: &File, access: Access) -> Result<(), Error> {
-    let found = file.metadata().map_err(|error| failed("read", path, error))?;
+    let found = retried(|| file.metadata()).map_err(|error| failed("read", path, error))?;
     if !found.is_file() {
         return Err(not_a_file(path, &found));
     }
@@ -76,8 +80,14 @@ pub(super) fn private_options() -> OpenOptions {
     OpenOptions::new()
 }
 
-fn is_folder(path: Option<&Path>) -> bool {
-    path.is_some_and(Path::is_dir)
+/// Returns whether there is a folder. An error means that this cannot be seen.
+fn find_folder(path: Option<&Path>) -> io::Result<bool> {
+    let Some(path) = path else { return Ok(false) };
+    match retried(|| fs::metadata(path)) {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn not_a_file(path: &Path, found: &fs::Metadata) -> Error {

@@ -36,16 +36,16 @@ pub(super) fn probe(folder: &Path, locking: &Locking, access: Access) -> Result<
 
 fn probe_at(path: &Path, folder: &Path, locking: &Locking, access: Access) -> Result<bool, Error> {
     let first = create(path, access).map_err(|error| failed("create", path, error))?;
-    let found = first.metadata().map_err(|error| failed("read", path, error))?;
+    let found = retried(|| first.metadata()).map_err(|error| failed("read", path, error))?;
     access.check_new(folder, &found)?;
     let second = match retried(|| private_options().read(true).write(true).open(path)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         second => second.map_err(|error| failed("open", path, error))?,
     };
     let works = || {
-        Ok((locking.try_lock)(&first)? && !(locking.try_lock)(&second)? && {
-            (locking.unlock)(&first)?;
-            (locking.try_lock)(&second)?
+        Ok(locking.acquire(&first)? && !locking.acquire(&second)? && {
+            locking.release(&first)?;
+            locking.acquire(&second)?
         })
     };
     works().map_err(|error| Locking::failed(path, error))

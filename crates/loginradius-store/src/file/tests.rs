@@ -907,6 +907,30 @@ fn another_process_that_creates_the_folder_has_a_moment_to_set_its_mode() {
     }
 }
 
+/// A signal interrupts a call, or a file server forgets what is open.
+#[test]
+fn a_lock_that_is_refused_for_a_moment_is_tried_again() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    /// Fails twice before each call that succeeds.
+    fn refused<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if CALLS.fetch_add(1, Ordering::SeqCst) % 3 < 2 { Err(io::ErrorKind::Interrupted.into()) } else { call() }
+    }
+    let locking = Locking {
+        try_lock: |file| refused(|| (Locking::SYSTEM.try_lock)(file)),
+        unlock: |file| refused(|| (Locking::SYSTEM.unlock)(file)),
+    };
+    let (folder, _) = open_with(None);
+    FileStore::open_with(folder.path(), &locking, OPENING).unwrap();
+    assert_eq!(CALLS.load(Ordering::SeqCst), 3 * 4);
+    let held = LockedFile::try_lock(&folder.path().join("a.lock"), &locking, Access::Owner).unwrap().unwrap();
+    assert!(LockedFile::try_lock(&folder.path().join("a.lock"), &locking, Access::Owner).unwrap().is_none());
+    drop(held);
+    // If that does not pass, it is an error, and not a wait without end.
+    let always = Locking { try_lock: |_| Err(io::ErrorKind::Interrupted.into()), ..Locking::SYSTEM };
+    let error = FileStore::open_with(folder.path(), &always, OPENING).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+}
+
 #[test]
 fn what_killed_programs_left_is_removed_when_a_store_is_opened() {
     let (folder, store) = open_with(Some(1));

@@ -3,6 +3,7 @@
  * FAULTS has entries `call end-of-path errno skip times`, with `;` between them: the call on such a path fails with that
  * errno that many times, after it was let through as often as `skip` says. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -78,11 +79,36 @@ int mkdir(const char *path, mode_t mode) {
     return fails("mkdir", path) ? -1 : NEXT(mkdir)(path, mode);
 }
 
-int fsync(int file) {
+static int fails_on(const char *call, int file) {
     char link[64], path[PATH_MAX] = "";
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     (void)!readlink(link, path, sizeof path - 1);
-    return fails("fsync", path) ? -1 : NEXT(fsync)(file);
+    return fails(call, path);
+}
+
+int fsync(int file) {
+    return fails_on("fsync", file) ? -1 : NEXT(fsync)(file);
+}
+
+/* There are many calls of these, which are written to LOG only where one is to fail. */
+static int is_named(const char *call) {
+    const char *faults = getenv("FAULTS");
+    return faults && strstr(faults, call) != NULL;
+}
+
+ssize_t read(int file, void *buffer, size_t length) {
+    return is_named("read ") && fails_on("read", file) ? -1 : NEXT(read)(file, buffer, length);
+}
+
+int statx(int folder, const char *path, int flags, unsigned mask, struct statx *found) {
+    /* std asks with no path whether the call exists. */
+    if (path && is_named("statx ") && (*path ? fails("statx", path) : fails_on("statx", folder)))
+        return -1;
+    return NEXT(statx)(folder, path, flags, mask, found);
+}
+
+struct dirent64 *readdir64(DIR *folder) {
+    return is_named("readdir ") && fails_on("readdir", dirfd(folder)) ? NULL : NEXT(readdir64)(folder);
 }
 
 int open64(const char *path, int flags, ...) {

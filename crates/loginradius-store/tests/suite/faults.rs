@@ -65,6 +65,7 @@ fn child_uses_a_store() {
     let Some(folder) = folder() else { return };
     println!();
     let Some(store) = report("open", FileStore::open(folder.join("sessions"))) else { return };
+    report("names", store.names());
     let Some(lock) = report("lock", SessionStore::try_lock(&store, "default")) else { return };
     let mut lock = lock.unwrap();
     report_save("login", lock.save(&record(1, "t"), Expected::Nothing));
@@ -125,7 +126,7 @@ impl Run {
 
     #[track_caller]
     fn expect(&self, fault: &str, lines: &[(&str, &str)]) {
-        let steps = ["open", "lock", "login", "load", "refresh", "over damaged", "clear"];
+        let steps = ["open", "names", "lock", "login", "load", "refresh", "over damaged", "clear"];
         for step in steps {
             let begin = format!("{step}: ");
             let found = self.output.lines().find_map(|line| line.strip_prefix(&begin));
@@ -167,6 +168,17 @@ fn each_fault_of_a_file_system_is_overcome_or_told() {
     row("open", ".lock", EBUSY, 0, 1, &[]);
     // The second handle of the probe: another program has taken the file for one that a killed program left.
     row("open", ".lock", ENOENT, 1, 1, &[]);
+    for error in [EBUSY, EINTR, EAGAIN, ESTALE] {
+        row("open", "/sessions", error, 1, 2, &[]);
+        row("fsync", "/sessions", error, 1, 2, &[]);
+        row("read", "session-default.json", error, 0, 2, &[]);
+        row("readdir", "/sessions", error, 0, 3, &[]);
+        for file in ["/sessions", ".lock", "session-default.tmp", "session-default.json"] {
+            row("statx", file, error, 0, 2, &[]);
+            row("statx", file, error, 1, 2, &[]);
+            row("statx", file, error, 2, 2, &[]);
+        }
+    }
     row("mkdir", "sessions", ESTALE, 0, 1, &[]);
     row("unlink", ".lock", EBUSY, 0, 2, &[]);
     // What a file system cannot do.
@@ -184,6 +196,9 @@ fn each_fault_of_a_file_system_is_overcome_or_told() {
         row("fsync", "session-default.tmp", error, 0, 1, &[("login", "failed ")]);
     }
     row("rename", "session-default.json", EIO, 0, 1, &[("login", "failed unavailable cannot replace")]);
+    row("read", "session-default.json", EIO, 0, 1, &[("load", "unavailable cannot read"), ("refresh", "Conflict")]);
+    row("statx", "/sessions", EIO, 2, 1, &[("login", "failed unavailable cannot open")]);
+    row("readdir", "/sessions", EIO, 0, 2, &[("names", "unavailable cannot list")]);
     row("rename", "session-default.json", ENOSPC, 0, 1, &[("login", "failed unavailable cannot replace")]);
     row("rename", "session-default.json", EDQUOT, 0, 1, &[("login", "quota")]);
     row("fsync", "/sessions", EIO, 0, 1, &[("open", "unavailable cannot write durably in")]);
