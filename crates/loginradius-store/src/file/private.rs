@@ -129,7 +129,15 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
         _ if is_out_of_files(&error) => {
             Error::unavailable(line("too many files are open: close some, or raise the limit (`ulimit -n`)"), error)
         }
-        _ => Error::unavailable(line("the disk or the system failed: try again later"), error),
+        ErrorKind::FileTooLarge => Error::unavailable(
+            line("the file would be larger than this program may write: raise the limit (`ulimit -f`)"),
+            error,
+        ),
+        _ if is_gone(&error) => Error::unavailable(
+            line(&format!("the disk or the file server does not respond, {error}: mount it again, or try again later")),
+            error,
+        ),
+        _ => Error::unavailable(line(&format!("the disk or the system failed, {error}: try again later")), error),
     }
 }
 
@@ -141,6 +149,17 @@ fn is_out_of_files(error: &io::Error) -> bool {
     }
     // ERROR_TOO_MANY_OPEN_FILES
     cfg!(windows) && error.raw_os_error() == Some(4)
+}
+
+/// Returns whether what the file system is on was unplugged, cannot be reached, or has ended (FUSE).
+fn is_gone(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(errno) = rustix::io::Errno::from_io_error(error) {
+        use rustix::io::Errno;
+        return [Errno::NODEV, Errno::NXIO, Errno::NOTCONN, Errno::HOSTDOWN, Errno::TIMEDOUT].contains(&errno);
+    }
+    // ERROR_NOT_READY, ERROR_DEV_NOT_EXIST
+    cfg!(windows) && matches!(error.raw_os_error(), Some(21 | 55))
 }
 
 /// Returns whether the error means that the file system can never do that.

@@ -1111,6 +1111,7 @@ fn what_the_user_has_to_fix_is_distinct_from_what_passes() {
         (StorageFull, Kind::Unavailable),
         (QuotaExceeded, Kind::Unavailable),
         (Interrupted, Kind::Unavailable),
+        (FileTooLarge, Kind::Unavailable),
         (Other, Kind::Unavailable),
     ];
     for (kind, expected) in rows {

@@ -19,11 +19,14 @@ const EIO: u32 = 5;
 const EBADF: u32 = 9;
 const EAGAIN: u32 = 11;
 const EACCES: u32 = 13;
+const ENXIO: u32 = 6;
 const EBUSY: u32 = 16;
 const EXDEV: u32 = 18;
+const ENODEV: u32 = 19;
 const EISDIR: u32 = 21;
 const EINVAL: u32 = 22;
 const ETXTBSY: u32 = 26;
+const EFBIG: u32 = 27;
 const ENOSPC: u32 = 28;
 const EROFS: u32 = 30;
 const EMLINK: u32 = 31;
@@ -31,6 +34,9 @@ const ENAMETOOLONG: u32 = 36;
 const ENOSYS: u32 = 38;
 const ELOOP: u32 = 40;
 const EOPNOTSUPP: u32 = 95;
+const ENOTCONN: u32 = 107;
+const ETIMEDOUT: u32 = 110;
+const EHOSTDOWN: u32 = 112;
 const ESTALE: u32 = 116;
 const EDQUOT: u32 = 122;
 
@@ -196,6 +202,12 @@ fn each_fault_of_a_file_system_is_overcome_or_told() {
         row("fsync", "session-default.tmp", error, 0, 1, &[("login", "failed ")]);
     }
     row("rename", "session-default.json", EIO, 0, 1, &[("login", "failed unavailable cannot replace")]);
+    row("rename", "session-default.json", EIO, 0, 1, &[("login", "failed, Input/output error (os error 5): try")]);
+    row("fsync", "session-default.tmp", EFBIG, 0, 1, &[("login", "raise the limit (`ulimit -f`)")]);
+    for error in [ENXIO, ENODEV, ENOTCONN, EHOSTDOWN, ETIMEDOUT] {
+        row("open", "session-default.lock", error, 0, ALWAYS, &[("lock", "unavailable cannot open")]);
+        row("open", "session-default.lock", error, 0, ALWAYS, &[("lock", ": mount it again, or try again later")]);
+    }
     row("read", "session-default.json", EIO, 0, 1, &[("load", "unavailable cannot read"), ("refresh", "Conflict")]);
     row("statx", "/sessions", EIO, 2, 1, &[("login", "failed unavailable cannot open")]);
     row("readdir", "/sessions", EIO, 0, 2, &[("names", "unavailable cannot list")]);
