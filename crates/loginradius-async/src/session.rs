@@ -472,7 +472,11 @@ impl Runtime for SessionRuntime {
 }
 
 fn no_thread(error: io::Error) -> Error {
-    Error::unavailable("no thread can be started for the session: try again later", error)
+    let message = format!(
+        "no thread can be started for the session, {error}: allow the program more threads and open files, or try again \
+         later"
+    );
+    Error::unavailable(message, error)
 }
 
 /// The outcome of a flow, for the tasks that wait for it.

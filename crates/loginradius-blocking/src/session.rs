@@ -419,7 +419,12 @@ impl Runtime for ThreadRuntime {
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         // If the future is not ready at its first poll, it is dropped, which aborts the flow.
         let started = thread::Builder::new().name("loginradius session".to_owned()).spawn(|| drop(ready(flow)));
-        started.map(drop).map_err(|error| Error::unavailable("no thread can be started: try again later", error))
+        started.map(drop).map_err(|error| {
+            let message = format!(
+                "no thread can be started for the session, {error}: allow the program more threads, or try again later"
+            );
+            Error::unavailable(message, error)
+        })
     }
 
     async fn wait(&self, cell: &BlockingCell, deadline: Instant) -> Option<SessionOutcome> {
