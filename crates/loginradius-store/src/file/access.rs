@@ -58,10 +58,47 @@ impl Access {
                 named(me()),
                 printable(folder),
             ))),
-            Self::Group(_) if found.uid() == me() && mode & 0o667 == 0o660 => Ok(()),
+            Self::Group(group) => {
+                // Where one user is made the owner of everything, the folder is that user's too.
+                let owner = fs::metadata(folder).map(|folder| folder.uid());
+                let is_known = found.uid() == me() || owner.is_ok_and(|owner| owner == found.uid());
+                let is_shared = is_known && found.gid() == group && mode & 0o667 == 0o660;
+                if is_shared { Ok(()) } else { Err(self.keeps_no_modes(folder, found)) }
+            }
             Self::Owner if found.uid() == me() && mode & 0o677 == 0o600 => Ok(()),
-            Self::Owner | Self::Group(_) => Err(keeps_no_modes(folder, found)),
+            Self::Owner => Err(self.keeps_no_modes(folder, found)),
         }
+    }
+
+    /// Creates the error for a file system on which a new file has a wrong owner or mode. `new` is that file.
+    fn keeps_no_modes(self, folder: &Path, new: &Metadata) -> Error {
+        let (me, group) = (me(), new.gid());
+        let (of_group, consequence, mount) = match self {
+            Self::Owner => (
+                String::new(),
+                format!("its tokens would not be private to user {me}"),
+                format!(
+                    "for that user alone (`uid={me},umask=077`; WSL: `metadata`; SMB: \
+                     `uid={me},file_mode=0600,dir_mode=0700`)"
+                ),
+            ),
+            Self::Group(wanted) => (
+                format!(" and group {group}"),
+                format!("its tokens would not be for group {wanted} and no other user"),
+                format!(
+                    "for that group (`gid={wanted},umask=007`; WSL: `metadata`; SMB: \
+                     `gid={wanted},file_mode=0660,dir_mode=0770`)"
+                ),
+            ),
+        };
+        Error::store_refused(format!(
+            "{} does not keep owners and modes: a new file there belongs to user {}{of_group} and has mode {}, as on a \
+             Windows drive in WSL, SMB, FAT, exFAT, or NFS with root_squash, so that {consequence}: choose a folder on \
+             another file system, or mount this one {mount}",
+            mount::file_system(folder),
+            named(new.uid()),
+            octal(new),
+        ))
     }
 
     /// Refuses a file to which any other user has access.
@@ -103,20 +140,6 @@ pub(super) fn create_folder(path: &Path, group: bool) -> io::Result<()> {
         let _ = fs::set_permissions(path, Permissions::from_mode(mode | wanted));
     }
     Ok(())
-}
-
-/// Creates the error for a file system on which a new file has a wrong owner or mode. `new` is that file.
-fn keeps_no_modes(folder: &Path, new: &Metadata) -> Error {
-    Error::store_refused(format!(
-        "{} does not keep owners and modes: a new file there belongs to user {} and has mode {}, as on a Windows \
-         drive in WSL, SMB, FAT, exFAT, or NFS with root_squash, so that its tokens would not be private to user {}: \
-         choose a folder on another file system, or mount this one for that user alone (`uid={3},umask=077`; WSL: \
-         `metadata`; SMB: `uid={3},file_mode=0600,dir_mode=0700`)",
-        mount::file_system(folder),
-        named(new.uid()),
-        octal(new),
-        me(),
-    ))
 }
 
 /// Returns a text that says why the access to a path is denied, and what to do.

@@ -136,7 +136,7 @@ impl FileStore {
     /// | --- | --- |
     /// | the folder | if others may write to it, if it belongs to another user and its group lacks a permission, or if only the owner of a file may replace it there (sticky bit) |
     /// | a session's file, when it is used | if it belongs neither to this user nor to the folder's group, or if others have any permission |
-    /// | the file system | if a new file there cannot have the folder's group and mode 0660 |
+    /// | the file system | if a new file there cannot have the folder's group and mode 0660, or belongs to another user than this one and the folder's owner |
     ///
     /// A new file has the folder's group and mode 0660, and a folder that is created here has mode 2770, whatever the
     /// umask. On Windows this is the same as [`open`](Self::open).

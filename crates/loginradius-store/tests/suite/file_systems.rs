@@ -445,6 +445,42 @@ fn a_file_system_without_modes_that_is_private_works() {
     }
 }
 
+/// As SMB, exFAT and FAT that are mounted for a group: each file belongs to one user, who is seldom this one.
+#[test]
+fn a_file_system_without_modes_that_is_its_groups_works_for_the_group() {
+    for (user, perms) in [("12345", "0660:ug+X"), ("12345", "0770"), ("0", "0770")] {
+        let options = ["--chmod-ignore", &format!("--perms={perms}"), "--force-group=54321"];
+        let Some(mounted) = Mounted::new(&[&options[..], &[&format!("--force-user={user}")]].concat()) else { return };
+        for folder in [mounted.folder(), mounted.folder().join("sessions")] {
+            let store = FileStore::open_for_group(&folder).unwrap();
+            assert_eq!((count_up(&store), count_up(&store)), (1, 2), "{user} {perms}");
+        }
+    }
+}
+
+#[test]
+fn a_file_system_without_modes_that_is_not_its_groups_is_named() {
+    let rows: [&[&str]; 4] = [
+        &["--chmod-ignore"],
+        &["--chmod-ignore", "--perms=0700"],
+        &["--chmod-ignore", "--create-with-perms=0664"],
+        // A file of a user who is not the folder's.
+        &["--create-for-user=12345", "--chown-ignore"],
+    ];
+    for options in rows {
+        let Some(mounted) = Mounted::new(options) else { return };
+        let folder = mounted.folder().join("sessions");
+        let line = refused(FileStore::open_for_group(&folder));
+        assert!(
+            line.contains("does not keep owners and modes: a new file there belongs to user"),
+            "{options:?}: {line}"
+        );
+        let group = fs::metadata(&folder).unwrap().gid();
+        let advice = format!("or mount this one for that group (`gid={group},umask=007`; WSL: `metadata`; SMB: ");
+        assert!(line.contains(&advice) && !line.contains("private"), "{options:?}: {line}");
+    }
+}
+
 // Disks that come and go.
 
 #[test]
