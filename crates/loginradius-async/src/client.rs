@@ -10,6 +10,7 @@ use loginradius_proto::browser::{
 use loginradius_proto::session::Now;
 use loginradius_proto::{App, Body, Call, Endpoint, Error, Flow, Retry, Seed, SendOptions, Step, TokenSet};
 
+use crate::driver::no_thread;
 use crate::receiver::LoopbackReceiver;
 use crate::timer;
 use crate::transport::Transport;
@@ -268,9 +269,7 @@ impl Client {
 
 /// Waits between two requests.
 pub(crate) async fn wait_until(until: Instant) -> Result<(), Error> {
-    timer::sleep_until(until).await.map_err(|error| {
-        Error::unavailable("a thread for the wait could not be started: allow the program more threads", error)
-    })
+    timer::sleep_until(until).await.map_err(|error| no_thread("to wait", error))
 }
 
 /// Draws a seed for the jitter of a flow.

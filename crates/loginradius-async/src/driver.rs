@@ -44,6 +44,15 @@ pub(crate) fn not_started(error: &io::Error) -> Error {
     Error::not_connected(ConnectFailure::OutOfResources { problem: format!("a thread could not be started: {error}") })
 }
 
+/// Creates the error of something other than a request, for which a thread could not be started.
+pub(crate) fn no_thread(purpose: &str, error: io::Error) -> Error {
+    let message = format!(
+        "no thread could be started {purpose}, {error}: allow this program more threads, open files and memory, or let \
+         it do less at a time"
+    );
+    Error::unavailable(message, error)
+}
+
 /// The output of a future that the thread runs.
 pub(crate) struct Driven<T> {
     task: JoinHandle<Option<T>>,

@@ -9,6 +9,7 @@ use loginradius_proto::proxy::Proxy;
 use loginradius_proto::{ConnectFailure, Error, ProxyFault};
 use loginradius_transport::{handshake_failure, rustls};
 
+use crate::resolver::NoLookup;
 use crate::route::Peer;
 
 type Cause<'e> = &'e (dyn StdError + 'static);
@@ -68,6 +69,9 @@ fn below(cause: Cause<'_>) -> Option<Cause<'_>> {
 
 fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<ConnectFailure> {
     let address = peer.address();
+    if let Some(problem) = lack(causes) {
+        return Some(ConnectFailure::OutOfResources { problem });
+    }
     if error.is_dns() {
         return Some(ConnectFailure::NameNotFound { host: peer.host.clone() });
     }
@@ -76,11 +80,6 @@ fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<C
     }
     if error.is_timeout() {
         return Some(ConnectFailure::TimedOut { address });
-    }
-    let mut errors = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    // Too many open files (EMFILE and ENFILE).
-    if let Some(error) = errors.find(|error| cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))) {
-        return Some(ConnectFailure::OutOfResources { problem: format!("no socket could be opened: {error}") });
     }
     let kinds = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     kinds.into_iter().find_map(|kind| match kind {
@@ -92,6 +91,17 @@ fn direct(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer) -> Option<C
         kind if peer.is_tls && is_closed(kind) => Some(ConnectFailure::Interrupted { address: address.clone() }),
         _ => None,
     })
+}
+
+/// Returns what the process or the machine has no more of: threads or open files.
+fn lack(causes: &[Cause<'_>]) -> Option<String> {
+    if let Some(error) = causes.iter().find_map(|cause| cause.downcast_ref::<NoLookup>()) {
+        return Some(error.to_string());
+    }
+    // EMFILE and ENFILE.
+    let mut errors = causes.iter().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let error = errors.find(|error| cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)))?;
+    Some(format!("no socket could be opened: {error}"))
 }
 
 /// Recognizes hyper-util's errors of proxies by their texts, as their types are not public.
@@ -142,7 +152,12 @@ fn through_proxy(error: &reqwest::Error, causes: &[Cause<'_>], peer: &Peer, prox
 fn socks_unconnected(cause: Cause<'_>, proxy: &Peer) -> ConnectFailure {
     let address = proxy.address();
     let text = format!("{cause:?}");
-    if text.contains("dns error") {
+    if text.contains("NoLookup") {
+        let problem = format!("a thread could not be started for the DNS lookup of {}", proxy.host);
+        ConnectFailure::OutOfResources { problem }
+    } else if text.contains("code: 24,") || text.contains("code: 23,") {
+        ConnectFailure::OutOfResources { problem: "no socket could be opened: too many open files".to_owned() }
+    } else if text.contains("dns error") {
         ConnectFailure::NameNotFound { host: proxy.host.clone() }
     } else if text.contains("kind: ConnectionRefused") {
         ConnectFailure::Refused { address }

@@ -17,6 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
+use crate::driver::no_thread;
 use crate::runtime_thread::RuntimeThread;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
@@ -158,10 +159,8 @@ impl LoopbackReceiver {
         pending: &mut P,
         deadline: Option<std::time::Instant>,
     ) -> Result<P::Output, Error> {
-        let thread = RuntimeThread::start("loginradius-callback").map_err(|error| {
-            let message = "no thread could be started to wait for the callback: allow the program more threads";
-            Error::unavailable(message, error)
-        })?;
+        let thread = RuntimeThread::start("loginradius-callback");
+        let thread = thread.map_err(|error| no_thread("to wait for the callback", error))?;
         let (ask, mut asked) = mpsc::channel(1);
         let (open, closed) = std::sync::mpsc::channel();
         let pages = self.pages.clone();
@@ -194,8 +193,7 @@ impl LoopbackReceiver {
         _open: std::sync::mpsc::Sender<()>,
     ) -> Result<(), Error> {
         let listeners = self.listeners.into_iter().map(TcpListener::from_std).collect::<Result<Vec<_>, _>>();
-        let listeners = listeners
-            .map_err(|error| Error::configuration(format!("tokio cannot listen for the callback: {error}")))?;
+        let listeners = listeners.map_err(|error| no_thread("to listen for the callback", error))?;
         let end = Instant::now().checked_add(self.timeout);
         let mut peers = JoinSet::new();
         let mut responses = JoinSet::new();

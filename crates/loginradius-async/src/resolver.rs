@@ -1,10 +1,12 @@
 //! Resolves names to addresses.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::error::Error as StdError;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::{fmt, io, thread};
 
 use loginradius_transport::localhost;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::{Semaphore, oneshot};
 
 /// Resolves names as the operating system does, except `localhost`, which is this machine (RFC 6761, section 6.3).
 pub(crate) struct Resolver;
@@ -15,8 +17,7 @@ impl Resolve for Resolver {
             let addresses = if let Some(addresses) = localhost(name.as_str()) {
                 addresses.to_vec()
             } else {
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-                in_two_families(found.map(|address| address.ip()).collect())
+                in_two_families(look_up(name.as_str()).await?)
             };
             if addresses.is_empty() {
                 return Err(io::Error::from(io::ErrorKind::NotFound).into());
@@ -25,6 +26,40 @@ impl Resolve for Resolver {
         })
     }
 }
+
+/// How many lookups run at the same time. Nothing can stop one.
+static LOOKUPS: Semaphore = Semaphore::const_new(256);
+
+/// Looks a name up on a thread of its own: tokio's lookup panics if it cannot start one.
+async fn look_up(name: &str) -> Result<Vec<IpAddr>, Box<dyn StdError + Send + Sync>> {
+    let permit = LOOKUPS.acquire().await?;
+    let (answer, answered) = oneshot::channel();
+    let host = name.to_owned();
+    let look_up = move || {
+        let found = (host.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect());
+        drop(permit);
+        // The request may have been given up.
+        let _ = answer.send(found);
+    };
+    let started = thread::Builder::new().name("loginradius-dns".to_owned()).spawn(look_up);
+    started.map_err(|error| NoLookup { host: name.to_owned(), error })?;
+    Ok(answered.await??)
+}
+
+/// A thread for a lookup could not be started.
+#[derive(Debug)]
+pub(crate) struct NoLookup {
+    host: String,
+    error: io::Error,
+}
+
+impl fmt::Display for NoLookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a thread could not be started for the DNS lookup of {}: {}", self.host, self.error)
+    }
+}
+
+impl StdError for NoLookup {}
 
 /// Lets hyper try two IPv4 addresses at a time, so that a dead one costs little.
 ///

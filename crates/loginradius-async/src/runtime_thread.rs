@@ -1,6 +1,7 @@
 //! A thread with a tokio runtime of this crate's own.
 
 use std::io;
+use std::panic::catch_unwind;
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
@@ -23,7 +24,7 @@ pub(crate) struct RuntimeThread {
 impl RuntimeThread {
     /// Starts the thread. This is not async: other callers would wait for a future that its own caller polls no more.
     pub(crate) fn start(name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let runtime = build_runtime()?;
         let handle = runtime.handle().clone();
         let runtime = Background(Some(runtime));
         let (running, ended) = oneshot::channel();
@@ -49,7 +50,23 @@ impl RuntimeThread {
     }
 }
 
-/// A runtime that can be dropped anywhere, without waiting for a DNS lookup that nothing can stop.
+/// Builds the runtime of a thread.
+///
+/// tokio panics if it cannot open the two sockets of its signals. They belong to a runtime with sockets if another
+/// crate of the program turns tokio's feature `signal` on.
+fn build_runtime() -> io::Result<Runtime> {
+    #[cfg(unix)]
+    {
+        // As many files as a runtime opens: three pairs, and what they are for.
+        let room: io::Result<Vec<_>> = (0..4).map(|_| std::os::unix::net::UnixStream::pair()).collect();
+        drop(room?);
+    }
+    // Other threads may take them in between.
+    let built = catch_unwind(|| Builder::new_current_thread().enable_io().enable_time().build());
+    built.unwrap_or_else(|_| Err(io::Error::other("tokio could not build a runtime")))
+}
+
+/// A runtime that can be dropped anywhere, without waiting for what it still runs.
 struct Background(Option<Runtime>);
 
 impl Background {

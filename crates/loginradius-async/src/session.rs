@@ -1,5 +1,5 @@
 use std::time::{Duration, Instant, SystemTime};
-use std::{fmt, io, thread};
+use std::{fmt, thread};
 
 use http::{Request, Response};
 use loginradius_proto::session::{SessionEvent, SessionOutcome, SessionPolicy};
@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::client::Client;
+use crate::driver::no_thread;
 use crate::lazy_thread::LazyThread;
 use crate::timer;
 
@@ -443,7 +444,7 @@ impl Runtime for SessionRuntime {
     }
 
     fn lead(&self, flow: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        self.thread.spawn(flow).map(drop).map_err(no_thread)
+        self.thread.spawn(flow).map(drop).map_err(|error| no_thread(FOR_SESSION, error))
     }
 
     fn needs_this_thread(&self) -> bool {
@@ -466,18 +467,12 @@ impl Runtime for SessionRuntime {
         let mut receiver = cell.0.subscribe();
         match timer::timeout_at(deadline, receiver.wait_for(Option::is_some)).await {
             Ok(outcome) => outcome?.ok()?.clone(),
-            Err(error) => Some(Err(no_thread(error))),
+            Err(error) => Some(Err(no_thread(FOR_SESSION, error))),
         }
     }
 }
 
-fn no_thread(error: io::Error) -> Error {
-    let message = format!(
-        "no thread can be started for the session, {error}: allow the program more threads and open files, or try again \
-         later"
-    );
-    Error::unavailable(message, error)
-}
+const FOR_SESSION: &str = "for the session";
 
 /// The outcome of a flow, for the tasks that wait for it.
 #[derive(Clone)]

@@ -421,7 +421,8 @@ impl Runtime for ThreadRuntime {
         let started = thread::Builder::new().name("loginradius session".to_owned()).spawn(|| drop(ready(flow)));
         started.map(drop).map_err(|error| {
             let message = format!(
-                "no thread can be started for the session, {error}: allow the program more threads, or try again later"
+                "no thread could be started for the session, {error}: allow this program more threads, open files and \
+                 memory, or let it do less at a time"
             );
             Error::unavailable(message, error)
         })
