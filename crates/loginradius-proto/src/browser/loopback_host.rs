@@ -132,10 +132,42 @@ impl Host {
                 Some((_, error)) if port == 0 && is_taken(&error) && !listeners.is_empty() => {
                     half_free.append(&mut listeners);
                 }
-                _ => return Err(taken.or(unavailable).map_or_else(no_free_port, |(ip, why)| unusable(ip, port, &why))),
+                _ => {
+                    return Err(taken
+                        .or(unavailable)
+                        .map_or_else(no_free_port, |(ip, why)| self.unusable(ip, port, &why)));
+                }
             }
         }
         Err(no_free_port())
+    }
+
+    fn unusable(self, ip: IpAddr, port: u16, error: &io::Error) -> Error {
+        let not = format!("{ip} port {port} cannot be listened on, {error}");
+        Error::configuration(match error.kind() {
+            io::ErrorKind::AddrInUse if port == 0 => {
+                format!(
+                    "{ip} has no free port: close what has many connections, or use a fixed port that the app allows"
+                )
+            }
+            io::ErrorKind::AddrInUse => format!(
+                "{ip} port {port} is already in use, perhaps by another run of this program: stop that run, or use \
+                 another port that the app allows"
+            ),
+            io::ErrorKind::PermissionDenied if (1..1024).contains(&port) => {
+                format!("{not}: use a port from 1024 on that the app allows")
+            }
+            io::ErrorKind::PermissionDenied => format!(
+                "{not}: use another port that the app allows, or allow this program to listen on this machine's own \
+                 addresses"
+            ),
+            _ if is_unavailable(error) => match self {
+                Self::Ipv4 => format!("{not}: turn on IPv4, or use `[::1]` if the app allows that"),
+                Self::Ipv6 => format!("{not}: turn on IPv6, or use 127.0.0.1 if the app allows that"),
+                Self::Localhost => format!("{not}, nor can 127.0.0.1: turn on this machine's loopback interface"),
+            },
+            _ => format!("{not}: allow this program more open files and memory, or try again later"),
+        })
     }
 }
 
@@ -158,16 +190,6 @@ fn is_unavailable(error: &io::Error) -> bool {
     };
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         || error.raw_os_error() == Some(EAFNOSUPPORT)
-}
-
-fn unusable(ip: IpAddr, port: u16, error: &io::Error) -> Error {
-    Error::configuration(match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "{ip} port {port} is already in use, perhaps by another run of this program: stop that run, or use another \
-             port that the app allows"
-        ),
-        _ => format!("{ip} port {port} cannot be listened on, {error}: use another port that the app allows"),
-    })
 }
 
 fn no_free_port() -> Error {
@@ -264,15 +286,38 @@ mod tests {
             let mut machine = Machine { taken: vec![(ip, 8400)], ..Machine::default() };
             refused(machine.listen(host, 8400), &format!("{ip} port 8400 is already in use"));
         }
-        for (kind, text) in [
-            (io::ErrorKind::PermissionDenied, "cannot be listened on, permission denied: use another port"),
-            (io::ErrorKind::OutOfMemory, "cannot be listened on, out of memory: use another port"),
+    }
+
+    #[test]
+    fn what_keeps_a_port_from_being_listened_on_is_said_with_what_helps() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, OutOfMemory, PermissionDenied};
+        const ADDRESS: &str = "cannot be listened on, address not available: ";
+        for (kind, host, port, text) in [
+            (
+                PermissionDenied,
+                Host::Localhost,
+                8400,
+                "on, permission denied: use another port that the app allows, or",
+            ),
+            (
+                PermissionDenied,
+                Host::Ipv4,
+                80,
+                "port 80 cannot be listened on, permission denied: use a port from 1024",
+            ),
+            (OutOfMemory, Host::Localhost, 8400, "on, out of memory: allow this program more open files and memory"),
+            (AddrInUse, Host::Ipv4, 0, "127.0.0.1 has no free port: close what has many connections"),
+            (AddrNotAvailable, Host::Ipv4, 8400, &format!("{ADDRESS}turn on IPv4, or use `[::1]`")),
+            (AddrNotAvailable, Host::Ipv6, 8400, &format!("{ADDRESS}turn on IPv6, or use 127.0.0.1")),
+            (AddrNotAvailable, Host::Localhost, 0, "available, nor can 127.0.0.1: turn on this machine's loopback"),
         ] {
-            let result = Host::Localhost.listen(8400, "/callback", |address| {
-                if address.is_ipv4() { Ok((address, 8400)) } else { Err(kind.into()) }
-            });
-            refused(result, text);
+            refused(host.listen(port, "/callback", |_| Err::<(SocketAddr, u16), _>(kind.into())), text);
         }
+        // At the second address alone.
+        let result = Host::Localhost.listen(8400, "/callback", |address| {
+            if address.is_ipv4() { Ok((address, 8400)) } else { Err(PermissionDenied.into()) }
+        });
+        refused(result, "::1 port 8400 cannot be listened on, permission denied: use another port");
     }
 
     #[test]
