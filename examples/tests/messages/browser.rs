@@ -91,6 +91,9 @@ fn callbacks() -> Vec<Case> {
             let callback = Callback::from_query(&format!("code={}&state={}", secrets::CODE, secrets::STATE)).unwrap();
             begun(now()).pending.accept(&callback, now()).unwrap_err()
         }),
+        case!("a callback of which only the code was passed on", {
+            begun(now()).pending.accept(&Callback::from_query(secrets::CODE).unwrap(), now()).unwrap_err()
+        }),
         case!("a callback twice", {
             let mut pending = begun(now()).pending;
             let query = format!("code={}&state={}", secrets::CODE, pending.expose_state());

@@ -194,13 +194,17 @@ fn follow(mut pending: PendingRedirect, lines: &[u8]) {
 /// Returns the callback, and the bytes that it was read from.
 fn read(how: u8, text: &[u8]) -> Option<(Callback, Vec<u8>)> {
     let lossy = String::from_utf8_lossy(text);
+    let alone = |text: &str, mark| {
+        let text = text.trim();
+        text.strip_prefix(mark).unwrap_or(text).as_bytes().to_vec()
+    };
     let (callback, bytes) = match how & 3 {
-        0 => (Callback::from_query(&lossy), lossy.strip_prefix('?').unwrap_or(&lossy).as_bytes().to_vec()),
-        1 => (Callback::from_fragment(&lossy), lossy.strip_prefix('#').unwrap_or(&lossy).as_bytes().to_vec()),
+        0 => (Callback::from_query(&lossy), alone(&lossy, '?')),
+        1 => (Callback::from_fragment(&lossy), alone(&lossy, '#')),
         2 => {
             let (query, body) = text.split_at(text.iter().position(|byte| *byte == b'!').unwrap_or(0));
             let query = String::from_utf8_lossy(query);
-            let bytes = [query.strip_prefix('?').unwrap_or(&query).as_bytes(), body].join(&b'&');
+            let bytes = [alone(&query, '?'), body.to_vec()].join(&b'&');
             (Callback::from_form(&query, body), bytes)
         }
         _ => {

@@ -40,7 +40,8 @@ impl Callback {
     /// The largest number of parameters that are read.
     const MAX_PARAMETERS: usize = 1000;
 
-    /// Reads the query of the callback's URL, with its `?` or without.
+    /// Reads the query of the callback's URL, with its `?` or without. White space around it is ignored, because a user
+    /// may have pasted it.
     ///
     /// # Errors
     ///
@@ -48,18 +49,18 @@ impl Callback {
     /// parameters, or if the text is not a query but a whole URL, a path, a fragment or the first line of a request.
     /// The error says which function to use instead.
     pub fn from_query(query: &str) -> Result<Self, Error> {
-        let query = query.strip_prefix('?').unwrap_or(query);
+        let query = alone(query, '?');
         refuse_other_texts("query", query)?;
         Self::read(query.as_bytes())
     }
 
-    /// Reads the fragment of the callback's URL, with its `#` or without.
+    /// Reads the fragment of the callback's URL, with its `#` or without. White space around it is ignored.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_fragment(fragment: &str) -> Result<Self, Error> {
-        let fragment = fragment.strip_prefix('#').unwrap_or(fragment);
+        let fragment = alone(fragment, '#');
         refuse_other_texts("fragment", fragment)?;
         Self::read(fragment.as_bytes())
     }
@@ -71,7 +72,7 @@ impl Callback {
     ///
     /// [`ErrorKind::InvalidResponse`], as of [`from_query`](Self::from_query).
     pub fn from_form(query: &str, body: &[u8]) -> Result<Self, Error> {
-        let query = query.strip_prefix('?').unwrap_or(query);
+        let query = alone(query, '?');
         refuse_other_texts("query", query)?;
         Self::from_parts(query, body)
     }
@@ -163,6 +164,12 @@ impl Callback {
             Some(_) => Err(DuplicateParameter(name)),
         }
     }
+}
+
+/// Returns the text without white space around it, which no request has there, and without its mark.
+fn alone(text: &str, mark: char) -> &str {
+    let text = text.trim();
+    text.strip_prefix(mark).unwrap_or(text)
 }
 
 /// Refuses a text that is more than the parameters of a callback, or something else. Its parameters would get wrong

@@ -10,7 +10,7 @@ use super::callback::Callback;
 use super::login::{BrowserLogin, BrowserRequest, Pending, Sealed};
 use super::moment::Moment;
 use super::pending_login::{NOT_SECRET, refusal_in, required};
-use super::pending_state::PendingState;
+use super::pending_state::{Carrier, PendingState};
 use super::random::{RandomBytes, RandomValues, is_random_value};
 use super::redirect_uri;
 use crate::api::Api;
@@ -228,12 +228,12 @@ impl PendingJwt {
         let Fields { state, bound_by, parameter } = &mut self.0;
         let nonce = match bound_by {
             BoundBy::State => {
-                state.consume(callback.state(), now)?;
+                state.consume(Carrier::State, callback.state(), now)?;
                 None
             }
             BoundBy::Nonce => {
                 let nonce = callback.single(parameter).ok().flatten().and_then(unverified_nonce);
-                state.consume(nonce.as_deref(), now)?;
+                state.consume(Carrier::Nonce, nonce.as_deref(), now)?;
                 nonce.map(Nonce::from)
             }
         };

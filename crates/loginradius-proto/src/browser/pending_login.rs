@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::callback::Callback;
 use super::login::{Pending, Sealed};
 use super::moment::Moment;
-use super::pending_state::PendingState;
+use super::pending_state::{Carrier, PendingState};
 use super::random::{equal_in_constant_time, is_random_value};
 use super::redirect_uri::{self, RESPONSE_PARAMS};
 use super::response_type::ResponseType;
@@ -178,7 +178,7 @@ impl PendingLogin {
 
     fn read(&mut self, callback: &Callback, now: Moment) -> Result<Authorized, Error> {
         // A callback with two states has none.
-        self.state.consume(callback.state(), now)?;
+        self.state.consume(Carrier::State, callback.state(), now)?;
         self.check_issuer(callback)?;
         let nonce = self.expected.nonce.as_deref().unwrap_or_default();
         if let Some(error) = refusal_in(callback, &[&self.expected.code_verifier, nonce])? {

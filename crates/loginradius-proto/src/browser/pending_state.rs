@@ -36,13 +36,10 @@ impl PendingState {
         began_at.and_then(|began_at| began_at.checked_add(LIFETIME)).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Consumes the login if the callback has its secret.
-    pub(super) fn consume(&mut self, secret: Option<&str>, now: Moment) -> Result<(), Error> {
+    /// Consumes the login if the callback has its secret, which came in that way.
+    pub(super) fn consume(&mut self, carrier: Carrier, secret: Option<&str>, now: Moment) -> Result<(), Error> {
         if !secret.is_some_and(|secret| equal_in_constant_time(&self.secret, secret)) {
-            return Err(Error::new(
-                ErrorKind::StateMismatch,
-                "the callback's state is not this login's: ignore the callback, and keep waiting",
-            ));
+            return Err(Error::new(ErrorKind::StateMismatch, carrier.mismatch(secret.is_some())));
         }
         if std::mem::replace(&mut self.consumed, true) {
             return Err(Error::new(
@@ -57,6 +54,34 @@ impl PendingState {
             ));
         }
         Ok(())
+    }
+}
+
+/// What carries the secret in a callback.
+#[derive(Clone, Copy)]
+pub(super) enum Carrier {
+    State,
+    /// The nonce in the JWT.
+    Nonce,
+}
+
+impl Carrier {
+    /// Returns the message for a callback without the login's secret. `is_there` says whether it has another one.
+    fn mismatch(self, is_there: bool) -> &'static str {
+        match (self, is_there) {
+            (Self::State, true) => "the callback's state is not this login's: ignore the callback, and keep waiting",
+            (Self::State, false) => {
+                "the callback has no state, or several, so it is not this login's: pass on the whole query, or ignore \
+                 the callback, and keep waiting"
+            }
+            (Self::Nonce, true) => {
+                "the nonce in the callback's JWT is not this login's: ignore the callback, and keep waiting"
+            }
+            (Self::Nonce, false) => {
+                "the callback has no JWT with a nonce, so it is not this login's: check the response parameter and the \
+                 response mode in the JWT app's settings, or ignore the callback, and keep waiting"
+            }
+        }
     }
 }
 

@@ -115,6 +115,13 @@ fn an_address_may_be_pasted_with_white_space_around_it() {
     ] {
         assert_eq!(Callback::from_url(url).unwrap().state(), Some("s"), "{url:?}");
     }
+    for query in ["code=c&state=s\n", " state=s\r\n", "\t?state=s ", "\u{a0}?state=s&a=b\u{a0}"] {
+        assert_eq!(Callback::from_query(query).unwrap().state(), Some("s"), "{query:?}");
+        assert_eq!(Callback::from_form(query, b"code=c").unwrap().state(), Some("s"), "{query:?}");
+        assert_eq!(Callback::from_fragment(&query.replace('?', "#")).unwrap().state(), Some("s"), "{query:?}");
+    }
+    // White space inside is a part of the state, which is then no login's.
+    assert_eq!(Callback::from_query("?state=s%0A").unwrap().state(), Some("s\n"));
 }
 
 #[test]

@@ -26,10 +26,10 @@ fn a_callback_without_a_state_is_refused_and_changes_nothing() {
         refused(
             accept(&mut pending, text),
             ErrorKind::StateMismatch,
-            "Authorize: the callback's state is not this login's: ignore the callback, and keep waiting",
+            "Authorize: the callback has no state, or several, so it is not this login's: pass on the whole query, or",
         );
     }
-    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::StateMismatch, "is not this login's");
+    refused(accept(&mut pending, &format!("code=x&STATE={state}")), ErrorKind::StateMismatch, "has no state");
     still_waits(&mut pending, &format!("code=x&state={state}"));
 }
 
