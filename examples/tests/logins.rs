@@ -364,6 +364,7 @@ fn a_head_request_neither_begins_nor_ends_a_login() {
     for path in ["/login", "/callback?code=a&state=b"] {
         let response = ureq::head(web.at(path)).config().http_status_as_error(false).build().call().unwrap();
         assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "GET");
         assert!(response.headers().get("set-cookie").is_none());
     }
 }

@@ -137,7 +137,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
 fn routes(service: Service) -> Result<Router> {
     let policy = HeaderValue::try_from(pages::content_security_policy())?;
     // A HEAD request to these would begin or end a login.
-    let no_head = || async { StatusCode::METHOD_NOT_ALLOWED };
+    let no_head = || async { (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]) };
     Ok(Router::new()
         .route("/", get(start))
         .route("/login", get(login).head(no_head))
