@@ -77,6 +77,27 @@ fn child_asks_a_session() {
     println!("\n{} {error}", error.kind().as_str());
 }
 
+#[test]
+#[ignore = "another test's child"]
+fn child_asks_a_session_without_threads() {
+    if room().is_none() {
+        return;
+    }
+    assert!(std::thread::Builder::new().spawn(|| {}).is_err(), "there are threads");
+    let sessions = Sessions::new(&client_of("http://127.0.0.1:9"), loginradius_async::store::MemoryStore::new());
+    let error = in_a_runtime(sessions.session("ada").access_token()).unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error:?}");
+    let line = error.to_string();
+    assert!(line.starts_with("no thread could be started for the session, "), "{line}");
+    assert!(line.contains(": allow this program more threads, open files and memory"), "{line}");
+}
+
+#[test]
+fn a_session_for_which_no_thread_can_be_started_says_so() {
+    // No address space has room for such a stack. The standard library reads this at the first thread.
+    child("child_asks_a_session_without_threads", "export RUST_MIN_STACK=70368744177664", 0);
+}
+
 /// tokio panics if some of the files of a runtime cannot be opened.
 #[test]
 #[cfg(unix)]

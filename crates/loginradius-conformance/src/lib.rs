@@ -29,6 +29,7 @@ mod matrix;
 mod misbehaviour;
 mod names;
 mod operations;
+mod out_of_threads;
 mod own_endpoints;
 mod proxies;
 mod proxy_kinds;
@@ -80,6 +81,8 @@ pub use matrix::cases as matrix_cases;
 pub use misbehaviour::cases as misbehaviour_cases;
 #[doc(hidden)]
 pub use names::cases as names_cases;
+#[doc(hidden)]
+pub use out_of_threads::cases as out_of_threads_cases;
 #[doc(hidden)]
 pub use own_endpoints::cases as own_endpoints_cases;
 #[doc(hidden)]
@@ -150,6 +153,9 @@ macro_rules! suite {
         }
         mod dialects {
             $crate::dialects!($adapter);
+        }
+        mod out_of_threads {
+            $crate::out_of_threads!($adapter);
         }
         mod own_endpoints {
             $crate::own_endpoints!($adapter);
