@@ -295,14 +295,14 @@ impl SessionFlow {
     /// Ends with the stored token if it is valid: the holder is refreshing it early, or has just done so. All else is
     /// decided under the lock.
     fn peeked(&mut self, stored: Option<StoredRecord>, now: Now) {
-        let record = stored.and_then(|stored| stored.decode(&self.app).ok());
-        if let Some(record) = record.filter(|record| record.status == Status::Active) {
-            self.learn(&record, now);
+        let Some(record) = stored.and_then(|stored| stored.decode(&self.app).ok()) else { return self.await_lock(now) };
+        let mut memory = self.memory.clone();
+        memory.remember(record.clone(), None, now, self.policy.early, &mut self.jitter);
+        if memory.valid_token(now).is_none() {
+            return self.await_lock(now);
         }
-        match self.memory.valid_token(now) {
-            Some(_) => self.finish_with_cached_or(lock_taken(), now),
-            None => self.await_lock(now),
-        }
+        self.learn(&record, now);
+        self.finish_with_cached_or(lock_taken(), now);
     }
 
     /// Begins again at the lock, because another process changed the record or the lock may be lost.

@@ -423,12 +423,15 @@ fn a_file_system_that_keeps_no_modes_is_named() {
     for options in rows {
         let Some(mounted) = Mounted::new(options) else { return };
         for folder in [mounted.folder(), mounted.folder().join("sessions")] {
-            for line in [refused(FileStore::open(&folder)), refused(FileStore::open_for_group(&folder))] {
+            for (line, whom) in [
+                (refused(FileStore::open(&folder)), "user alone"),
+                (refused(FileStore::open_for_group(&folder)), "group"),
+            ] {
                 let words = format!("the file system mounted at `{}` (fuse", mounted.folder().display());
                 assert!(line.contains(&words), "{options:?}: {line}");
                 assert!(line.contains("does not keep owners and modes: a new file there belongs to user"), "{line}");
-                let advice = "choose a folder on another file system, or mount this one for that user";
-                assert!(line.contains(advice) && !line.contains("chmod"), "{line}");
+                let advice = format!("choose a folder on another file system, or mount this one for that {whom} (`");
+                assert!(line.contains(&advice) && !line.contains("chmod"), "{line}");
                 assert!(files(&mounted.folder()).is_empty());
             }
         }
