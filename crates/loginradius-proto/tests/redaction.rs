@@ -346,6 +346,20 @@ fn backslashes_that_would_be_escapes_hide_no_secret() {
 }
 
 #[test]
+fn blanks_between_the_characters_hide_no_secret_with_backslashes() {
+    for places in 1..0b11_1111 {
+        let chars: Vec<_> =
+            ('p'..='u').enumerate().map(|(i, char)| if places >> i & 1 == 1 { '\\' } else { char }).collect();
+        let secret: String = chars.iter().collect();
+        let spaced: Vec<_> = chars.iter().map(char::to_string).collect();
+        let reversed: Vec<_> = spaced.iter().rev().cloned().collect();
+        for text in [spaced.join(" "), reversed.join("  ")] {
+            assert_eq!(shown(&secret, &format!("<{text}>")), "<[redacted]>", "{secret}: {text}");
+        }
+    }
+}
+
+#[test]
 fn a_secret_with_escapes_that_the_server_resolves_is_found() {
     for (secret, read) in [
         ("a%41b%42c%43d", "aAbBcCd"),

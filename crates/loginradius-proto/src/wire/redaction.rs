@@ -115,12 +115,13 @@ fn forms_of_secret(secret: &str) -> Vec<Reading> {
     forms
 }
 
-/// Returns the forms in which texts and secrets are compared, all in one case: with all characters, without blanks and
-/// backslashes, and with letters and digits only.
+/// Returns the forms in which texts and secrets are compared, all in one case: with all characters, without blanks,
+/// without blanks and backslashes, and with letters and digits only.
 fn compared_forms(reading: &Reading) -> Vec<Reading> {
     let all = reading.without_case();
     let mut forms = vec![
         all.filter_map(|char| Some(if char.is_whitespace() { ' ' } else { char })),
+        all.filter_map(|char| (!char.is_whitespace()).then_some(char)),
         // A server may also mean nothing by a backslash that would begin an escape of JavaScript or C, such as `\0`.
         all.filter_map(|char| (!char.is_whitespace() && char != '\\').then_some(char)),
         all.filter_map(|char| char.is_alphanumeric().then_some(char)),
