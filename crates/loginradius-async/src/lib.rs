@@ -61,11 +61,11 @@
 //! | [`Client::call`], [`Client::begin_device_login`], [`Client::complete_browser_login`] | 30 s, all attempts together | [`ClientBuilder::timeout`] or [`Retry::max_time`], whichever is longer; [`Client::within`] |
 //! | [`Client::send`] | 30 s | [`ClientBuilder::timeout`], [`SendOptions::deadline`] |
 //! | [`Client::run`] | as long as the flow says | the flow's deadline |
-//! | [`DeviceLogin::wait`] | as long as the code is valid, and 5 s more for the last response; if the server is slow, four times as long as its slowest response took, but no more than the timeout | [`DeviceLogin::within`] |
-//! | [`DeviceLogin::wait`] of a login that was resumed | a minute more; if the code has already expired, a minute and the last response | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] | as long as the code is valid, and the time for the last response: 5 s, or four times what the slowest response took if that is longer, but no more than the timeout | [`DeviceLogin::within`] |
+//! | [`DeviceLogin::wait`] of a login that was resumed | a minute longer; if the code has already expired, a minute and the time for the last response | [`DeviceLogin::within`] |
 //! | [`Client::device_login`] | the sum of both | [`Client::within`] |
 //! | [`LoopbackReceiver::receive`] | 10 minutes, and 6 s to show the browser its page | [`LoopbackReceiver::timeout`] |
-//! | [`Client::browser_login`] | that, and 30 s to exchange the code | both of these; [`Client::within`] |
+//! | [`Client::browser_login`] | that, and 30 s to redeem the code | [`LoopbackReceiver::timeout`], [`ClientBuilder::timeout`], [`Client::within`] |
 //! | an operation of a [`Session`] | six minutes ([`SessionPolicy::max_time`]) | [`Session::within`], [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
 //! | [`Sessions::flush`] | the same, for all sessions in use together | [`SessionsBuilder::lock_wait`], [`ClientBuilder::timeout`] |
 //!

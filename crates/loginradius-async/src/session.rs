@@ -27,10 +27,10 @@ use crate::timer;
 ///
 /// Await [`flush`](Self::flush) before the program ends. Otherwise, dropping the last clone and the last [`Session`]
 /// blocks the thread as long as a request is under way, its tokens are being saved, or a callback is running: at most
-/// for the client's timeout (30 s by default) and 5 s. What has not been sent is given up, and unsaved tokens are saved
-/// once more. If that fails too, they are lost, and their lock is released. A `static` is never dropped, and
-/// `std::process::exit` drops nothing. A callback, a store, or a task that a callback has spawned waits for nothing when
-/// it drops the last one.
+/// for the client's timeout (30 s by default) and 5 s. Requests that have not been sent are given up, and one more
+/// attempt is made to save unsaved tokens. If that fails too, they are lost, and their lock is released. A `static` is
+/// never dropped, and `std::process::exit` drops nothing. If a callback, a store, or a task that a callback has spawned
+/// drops the last one, it does not wait.
 ///
 /// ```
 /// use loginradius_async::store::MemoryStore;
@@ -75,8 +75,8 @@ impl Sessions {
     /// replace those of the user's other browsers, and a sign-out in one would sign out all.
     ///
     /// Stores show names, as in the names of files. So make a random id for this purpose and keep it in what you store
-    /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: who reads it
-    /// could act as the browser.
+    /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: a reader of the
+    /// name could act as the browser.
     ///
     /// A browser that never comes back leaves its record. To clean up, note when each name was last used, list the
     /// names that the store has ([`FileStore::names`](crate::store::FileStore::names)), and [`forget`](Session::forget)
@@ -174,8 +174,8 @@ impl fmt::Debug for SessionsBuilder {
 /// | [`sign_out`](Self::sign_out) | no | yes | yes, if there is a refresh token to revoke |
 /// | [`flush`](Self::flush) | yes | if tokens are unsaved | if the unsaved access token has expired |
 ///
-/// All but those of the first row wait for an operation of this session that is running, unless a valid access token is
-/// in memory and will do.
+/// All but those of the first row wait for an operation of this session that is running, unless a valid access token in
+/// memory is enough.
 ///
 /// # Calling LoginRadius as the user
 ///

@@ -20,11 +20,11 @@ use crate::client::Client;
 ///
 /// # The end of the program
 ///
-/// Dropping the last clone and the last [`Session`] blocks the thread as long as a request is under way,
-/// its tokens are being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s.
-/// What has not been sent is given up, and unsaved tokens are saved once more. If that fails too, they are lost, and
-/// their lock is released. A `static` is never dropped, and `std::process::exit` drops nothing: call
-/// [`flush`](Self::flush) before such an end. A callback or a store that drops the last one waits for nothing.
+/// Dropping the last clone and the last [`Session`] blocks the thread as long as a request is under way, its tokens are
+/// being saved, or a callback is running: at most for the client's timeout (30 s by default) and 5 s. Requests that
+/// have not been sent are given up, and one more attempt is made to save unsaved tokens. If that fails too, they are
+/// lost, and their lock is released. A `static` is never dropped, and `std::process::exit` drops nothing: call
+/// [`flush`](Self::flush) before such an end. If a callback or a store drops the last one, it does not wait.
 ///
 /// ```
 /// use loginradius_blocking::store::MemoryStore;
@@ -68,8 +68,8 @@ impl Sessions {
     /// replace those of the user's other browsers, and a sign-out in one would sign out all.
     ///
     /// Stores show names, as in the names of files. So make a random id for this purpose and keep it in what you store
-    /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: who reads it
-    /// could act as the browser.
+    /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: a reader of the
+    /// name could act as the browser.
     ///
     /// A browser that never comes back leaves its record. To clean up, note when each name was last used, list the
     /// names that the store has ([`FileStore::names`](crate::store::FileStore::names)), and [`forget`](Session::forget)
@@ -117,10 +117,11 @@ impl SessionsBuilder {
     /// Sets a callback for what happens to the sessions: it gets the session's name, and the event.
     ///
     /// The events of one session come one at a time and in order, from the threads of its refreshes and changes. The
-    /// caller that begins an operation gets its result after them, unless it waits for a limited time; the others do not
-    /// wait for them. The callback may block, and may use the session. It must not own a [`Session`] or [`Sessions`] of
-    /// these, which would never be dropped then: give it a [`Weak`](std::sync::Weak) to what owns them, or
-    /// [`flush`](Sessions::flush) before the program ends. [`SessionEvent`] says what to do about each event.
+    /// caller that begins an operation gets its result after the callback has returned, unless it waits for a limited
+    /// time. Other callers do not wait for the callback. The callback may block, and may use the session. It must not
+    /// own a [`Session`] or [`Sessions`] of these, which would never be dropped then: give it a
+    /// [`Weak`](std::sync::Weak) to what owns them, or [`flush`](Sessions::flush) before the program ends.
+    /// [`SessionEvent`] says what to do about each event.
     pub fn on_event(mut self, on_event: impl Fn(&str, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.settings.on_event = Some(Box::new(on_event));
         self
@@ -166,8 +167,8 @@ impl fmt::Debug for SessionsBuilder {
 /// | [`sign_out`](Self::sign_out) | no | yes | yes, if there is a refresh token to revoke |
 /// | [`flush`](Self::flush) | yes | if tokens are unsaved | if the unsaved access token has expired |
 ///
-/// All but those of the first row wait for an operation of this session that is running, unless a valid access token is
-/// in memory and will do.
+/// All but those of the first row wait for an operation of this session that is running, unless a valid access token in
+/// memory is enough.
 ///
 /// # Calling LoginRadius as the user
 ///

@@ -38,8 +38,8 @@ use crate::wire::{encode, number};
 /// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for
 ///   another poll. The response to the last poll is awaited until the end of the lifetime, but for at least 5 s, or for
 ///   four times as long as the slowest response took if that is longer.
-/// - **When it ends**: at most 5 s after the end of the lifetime, or those four times, but never later than the timeout
-///   allows. A [resumed](Self::resume) flow may send its last poll later.
+/// - **When it ends**: with the response to the last poll, or when the time for that response is over. A
+///   [resumed](Self::resume) flow may send its last poll after the end of the lifetime.
 ///
 /// # Errors
 ///

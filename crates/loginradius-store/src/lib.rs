@@ -13,8 +13,8 @@
 //! | [your own](#a-store-of-your-own) | servers with a database | yes | yes | yes |
 //!
 //! A program passes its store to the `Sessions` of `loginradius-blocking` or `loginradius-async`, and needs nothing
-//! else from here. A program with a transport of its own uses [`sessions`]. Who implements or calls a store needs this
-//! table:
+//! else from here. A program with a transport of its own uses [`sessions`]. If you implement or call a store, you need
+//! this table:
 //!
 //! | method | promise | outcomes |
 //! | --- | --- | --- |
@@ -74,11 +74,11 @@
 //! open; a signal or a file server may interrupt any call.
 //!
 //! **Some file systems can do less.** Where a file cannot have a second name (FAT, exFAT, Android, some policies of
-//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed during that, the copy may be
-//! incomplete, and the record is still in its place. Where the system says that a folder cannot or may not be flushed,
-//! a save does without that, as on Windows. Some file systems of networks and of other operating systems are like that:
-//! a loss of power may undo a save there, but never leaves half of it. A flush that fails for another reason, such as a
-//! broken disk, is an error, and the flush of a file is never left out.
+//! SELinux), the copy of a damaged record is written byte for byte; if the process is killed during that, the copy may
+//! be incomplete, and the record is still in its place. Where the system says that a folder cannot or may not be
+//! flushed, a save does without that, as on Windows. Some file systems of networks and of other operating systems are
+//! like that: a loss of power may undo a save there, but never leaves half of it. A flush that fails for another
+//! reason, such as a broken disk, is an error, and the flush of a file is never left out.
 //!
 //! **A disk that is not mounted** is not taken for one without sessions. If its folder is missing,
 //! [`FileStore::open_existing`] does not create it, and a store that is open never does. If another file system is

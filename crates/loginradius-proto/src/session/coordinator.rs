@@ -222,7 +222,7 @@ impl Coordinator {
     }
 
     /// Returns the next event to deliver. While a caller delivers one, others get `None`, and that caller also delivers
-    /// what is queued meanwhile. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery
+    /// what is queued by then. Call [`event_delivered`](Self::event_delivered) after each event, even if its delivery
     /// panicked.
     #[must_use]
     pub fn next_event(&mut self) -> Option<SessionEvent> {

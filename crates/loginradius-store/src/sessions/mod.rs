@@ -8,7 +8,8 @@
 //!
 //! The decisions are made in the core. A flow says in which order the lock is taken, the record loaded and saved, and
 //! the request sent; a [`Coordinator`](loginradius_proto::session::Coordinator) says which caller leads a flow, and
-//! which callers share its outcome. Here is how long a caller waits for it ([`SharedSession::within`]).
+//! which callers share its outcome. This module decides only how long a caller waits for an outcome
+//! ([`SharedSession::within`]).
 
 mod clock;
 mod drive;

@@ -17,10 +17,10 @@ use crate::store::AsyncSessionStore;
 /// All [`SharedSession`]s of a name that come from it share one token, and one flow at a time.
 ///
 /// Dropping the last clone and the last [`SharedSession`] blocks its thread as long as a request of a session is under
-/// way, its outcome is being saved, or a callback is running: at most for the policy's `timeout` and 5 s. What has not
-/// been sent is given up, and unsaved tokens are saved once more. If that fails too, they are lost, and their lock is
-/// released. A callback, a store or a thread that [flows need](Runtime::needs_this_thread) does not block itself: there
-/// the flows continue, and nothing waits for them.
+/// way, its outcome is being saved, or a callback is running: at most for the policy's `timeout` and 5 s. Requests that
+/// have not been sent are given up, and one more attempt is made to save unsaved tokens. If that fails too, they are
+/// lost, and their lock is released. A callback, a store or a thread that
+/// [flows need](Runtime::needs_this_thread) does not block itself: there the flows continue, and nothing waits for them.
 pub struct SharedSessions<R: Runtime>(Arc<Program<R>>);
 
 /// A session that the threads or tasks of one process share.
