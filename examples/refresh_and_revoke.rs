@@ -44,7 +44,7 @@ fn refresh_and_revoke(cli: &Cli, output: Output) -> Result {
             let login = AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password);
             client.call(&login)?.refresh_token.ok_or("the emulator issued no refresh token")?
         }
-        (None, None) => return Err("no token to refresh: give --refresh-token".into()),
+        (None, None) => return Err("no token is named: give --refresh-token".into()),
     };
 
     let tokens = client.call(&RefreshAccessToken::new(first.clone()))?;

@@ -206,7 +206,10 @@ impl Target {
     pub fn set_api_host(&mut self, url: Option<&str>) -> Result {
         let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(()) };
         if self.emulator.is_some() {
-            return Err("--api-url is for a service: give --client-id, too".into());
+            return Err(
+                "--api-url alone has no effect, as the program then uses its own emulator: give --client-id, too"
+                    .into(),
+            );
         }
         let service = self.app.service().clone().with_api_host(url);
         let service = service.map_err(|error| error.to_string().replace("the URL of the API host", "--api-url"))?;
@@ -278,7 +281,10 @@ impl Options {
             Some(client_id) => (client_id, None),
             None => {
                 if let Some((option, _)) = settings.iter().find(|(_, value)| value.is_some()) {
-                    return Err(format!("{option} is for a service: give --client-id, too").into());
+                    return Err(format!(
+                        "{option} alone has no effect, as the program then uses its own emulator: give --client-id, too"
+                    )
+                    .into());
                 }
                 let emulator = emulator.start()?;
                 self.output()

@@ -317,7 +317,7 @@ fn dialect(cli: &Cli, target: &Target) -> Dialect {
 fn target(cli: &Cli) -> Result<(Target, Verifier)> {
     let options = &cli.browser.common;
     if options.is_service() {
-        let key = cli.jwt_key.as_deref().ok_or("no key verifies the JWTs: give the JWT app's with --jwt-key")?;
+        let key = cli.jwt_key.as_deref().ok_or("no key for the JWTs is set: give the JWT app's with --jwt-key")?;
         let issuer = cli.issuer.as_deref().ok_or("no issuer of the JWTs is named: give it with --issuer")?;
         let audience = cli.audience.clone().map_or(Audience::NotChecked, Audience::Is);
         let verifier = Verifier::new(cli.jwt_algorithm, key_of(key, cli.jwt_algorithm)?, issuer, audience)?;
@@ -326,7 +326,9 @@ fn target(cli: &Cli) -> Result<(Target, Verifier)> {
         return Ok((target, verifier));
     }
     if cli.jwt_key.is_some() || cli.issuer.is_some() {
-        return Err("--jwt-key and --issuer are for a service: give --client-id, too".into());
+        return Err("--jwt-key and --issuer alone have no effect, as the program then uses its own emulator: give \
+                    --client-id, too"
+            .into());
     }
     let audience = cli.audience.as_deref().unwrap_or(seeded::CLIENT_ID);
     let mut target = options.target_or(Emulator::builder().jwt_audience(audience))?;
@@ -362,6 +364,6 @@ fn origin(url: &str) -> Result<String> {
         (Some(scheme), Some(host)) if matches!(uri.path(), "" | "/") && uri.query().is_none() => {
             Ok(format!("{scheme}://{host}"))
         }
-        _ => Err("--public-url is not an address without a path: give one such as https://app.example".into()),
+        _ => Err("--public-url has a path, or is not a URL: give one such as https://app.example".into()),
     }
 }

@@ -203,14 +203,14 @@ impl Client {
     ) -> Result<TokenSet, Error> {
         if request.redirect_uri() != receiver.redirect_uri() {
             return Err(Error::misuse(
-                "the request's redirect address is not the receiver's: take it from `LoopbackReceiver::redirect_uri`",
+                "the request's redirect URI is not the receiver's: take it from `LoopbackReceiver::redirect_uri`",
             ));
         }
         let deadline = self.deadline();
         let mut login = self.begin_browser_login(request)?;
         open(&login.url).map_err(|error| {
             Error::cancelled(
-                "the page was not opened, as the program's `open` failed: look at its error, which is the source",
+                "the page was not opened, as the program's `open` failed: look at the error that `source()` returns",
             )
             .with_source(error)
         })?;
@@ -222,7 +222,7 @@ impl Client {
         match authorized.exchange() {
             Some(exchange) => self.call_by(&exchange, deadline).await,
             None => tokens.ok_or_else(|| {
-                Error::misuse("an `id_token` alone was asked for, which is no access: read it by `Pending::accept`")
+                Error::misuse("only an `id_token` was requested, which gives no access: read it with `Pending::accept`")
             }),
         }
     }

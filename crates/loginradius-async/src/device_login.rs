@@ -162,7 +162,8 @@ impl Client {
         let mut login = self.begin_device_login(request).await?;
         prompt(login.grant()).map_err(|error| {
             Error::cancelled(
-                "the code was not shown to the user, as the program's `prompt` failed: look at its error, which is the source",
+                "the code was not shown to the user, as the program's `prompt` failed: look at the error that \
+                 `source()` returns",
             )
             .with_source(error)
         })?;

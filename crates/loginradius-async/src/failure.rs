@@ -42,7 +42,7 @@ pub(crate) const NOT_IN_TIME: &str = "it did not arrive in time";
 
 /// Returns what became of the response, if that is known.
 fn lost(error: &reqwest::Error, causes: &[Cause<'_>]) -> Option<&'static str> {
-    const CLOSED: &str = "the connection was closed before its end";
+    const CLOSED: &str = "the connection was closed too early";
     if error.is_timeout() {
         return Some(NOT_IN_TIME);
     }

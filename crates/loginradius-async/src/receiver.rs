@@ -174,7 +174,7 @@ impl LoopbackReceiver {
             output = reply.result;
             let _ = answer.send(Answer { bytes: reply.bytes, is_last });
         }
-        let ended = |error| Error::unavailable("waiting for the callback failed: begin the login again", error);
+        let ended = |error| Error::unavailable("waiting for the callback failed: begin a new login", error);
         match (output, serving.await) {
             (Some(result), _) => result,
             (None, Ok(Err(error))) => Err(error),
@@ -207,7 +207,7 @@ impl LoopbackReceiver {
             let peer = tokio::select! {
                 () = until(end) => return Err(loopback::expired(self.timeout)),
                 () = until(deadline.map(Instant::from_std)) => return Err(Error::deadline_exceeded(
-                    "no callback came before the program's deadline: begin the login again",
+                    "no callback came before the program's deadline: begin a new login",
                 )),
                 accepted = accept(&listeners, turn), if !is_full => {
                     match accepted {

@@ -56,7 +56,7 @@ impl Transport {
         let base = app.service().base_of(request.uri());
         let Some(destination) = base.and_then(|base| self.destinations.iter().find(|there| there.base == *base)) else {
             return Err(Error::misuse(
-                "the flow's app is at another address than the client's: use a client of that app",
+                "the flow's app has another address than the client's: use a client of that app",
             ));
         };
         let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout).min(MAX_TIMEOUT);

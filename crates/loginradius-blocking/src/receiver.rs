@@ -210,7 +210,7 @@ impl LoopbackReceiver {
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::deadline_exceeded(
-                    "no callback came before the program's deadline: begin the login again",
+                    "no callback came before the program's deadline: begin a new login",
                 ));
             }
             thread::sleep(Self::POLL_INTERVAL);

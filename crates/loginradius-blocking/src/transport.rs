@@ -44,7 +44,7 @@ impl Transport {
     ) -> Result<Response<Body>, Error> {
         let Some(base) = app.service().base_of(request.uri()) else {
             return Err(Error::misuse(
-                "the flow's app is at another address than the client's: use a client of that app",
+                "the flow's app has another address than the client's: use a client of that app",
             ));
         };
         let (parts, body) = request.into_parts();
@@ -139,7 +139,7 @@ fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
                 return lost(http, inner.to_string(), None);
             }
             _ if is_closed(error.kind()) => {
-                return lost(http, "the connection was closed before its end", Some(Box::new(error)));
+                return lost(http, "the connection was closed too early", Some(Box::new(error)));
             }
             _ => Box::new(error),
         },

@@ -374,17 +374,15 @@ impl Verifier {
             Audience::AnyOf(expected) => expected,
             Audience::NotChecked => return Ok(()),
         };
-        let wrong = match audience {
+        let (wrong, fix) = match audience {
             Some(audience) if audience.iter().any(|own| expected.contains(own)) => return Ok(()),
-            Some(_) => "the token was made for another app (aud)",
-            None => "the token has no audience (aud), which the app's Audiences at LoginRadius set",
+            Some(_) => ("the token was made for another app (aud)", "correct the expected audience"),
+            None => ("the token has no audience (aud)", "set the app's Audiences at LoginRadius"),
         };
         let expected = expected.join(" or ");
         Err(Error::new(
             ErrorKind::AudienceMismatch,
-            format!(
-                "{wrong}, and {expected} is expected: reject it, or correct the expected audience if all tokens fail"
-            ),
+            format!("{wrong}, and {expected} is expected: reject it, or {fix} if all tokens fail"),
         ))
     }
 

@@ -431,7 +431,7 @@ impl DeviceFlow {
 
     fn expired_error(&self) -> Error {
         let message = format!(
-            "the device code's lifetime of {} s ended before the user approved or denied the login: begin the login again",
+            "the device code's lifetime of {} s ended before the user approved or denied the login: begin a new login",
             self.grant.expires_in.as_secs(),
         );
         let error = Error::new(ErrorKind::Expired, message).of(self.poll.name());

@@ -179,7 +179,7 @@ impl ErrorKind {
         match self {
             Self::Configuration => "check the app's settings",
             Self::SignInRequired | Self::Expired => "sign in again",
-            Self::Denied => "accept it, or begin a new login if the user refused by mistake",
+            Self::Denied => "if that was a mistake, begin a new login",
             Self::Unavailable => "try again later",
             _ => "look that error up in LoginRadius's documentation",
         }
@@ -220,8 +220,7 @@ impl UserAction {
             Self::Unblock => "an administrator has to unblock the account",
             Self::Verify => "the user has to verify the email address or the phone number first",
             Self::ProvideSecondFactor => {
-                "a password alone is not enough, and no second factor can be asked for here: use a device login, or a \
-                 login through a browser"
+                "use a device login or a login through a browser, which can ask for the second factor"
             }
             Self::Other => "the user has to do what that text asks for",
         }
@@ -516,7 +515,13 @@ impl Error {
 
     /// Makes the error that a session returns of it: the session has not ended, and what failed is tried again.
     pub(crate) fn into_unavailable(self) -> Self {
-        self.change(|detail| detail.kind = ErrorKind::Unavailable)
+        self.change(|detail| {
+            // A session knows what it may send again, and does so.
+            if detail.kind == ErrorKind::OutcomeUnknown {
+                detail.message += ": try again later";
+            }
+            detail.kind = ErrorKind::Unavailable;
+        })
     }
 
     /// Makes the error that a session returns of it: the session has ended, whatever the server calls it.
@@ -607,8 +612,8 @@ impl fmt::Display for Error {
             f.write_str(": repeat it only if that does no harm")?;
         }
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        match self.0.retry_after.filter(|_| self.0.kind == ErrorKind::Unavailable) {
-            Some(wait) if wait < YEAR => write!(f, "; wait {} s", wait.as_secs_f64().ceil())?,
+        match self.0.retry_after.filter(|wait| self.0.kind == ErrorKind::Unavailable && !wait.is_zero()) {
+            Some(wait) if wait < YEAR => write!(f, "; wait at least {} s", wait.as_secs_f64().ceil())?,
             Some(_) => f.write_str("; wait for more than a year")?,
             None => {}
         }
@@ -715,6 +720,8 @@ impl fmt::Debug for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{Error, ErrorKind};
 
     /// Reads the rows of the table of [`ErrorKind`]: kind, transient, requires login, outcome unknown.
@@ -734,7 +741,11 @@ mod tests {
             "no complete response from https://sso.example.com (it is late), so the request may have taken effect";
         assert_eq!(known.to_string(), format!("{line}: repeat it only if that does no harm"));
         let unknown = Error::outcome_unknown("reset").to(&"https://sso.example.com").into_unavailable();
-        assert_eq!(unknown.to_string(), line.replace(" (it is late)", ""));
+        assert_eq!(unknown.to_string(), line.replace(" (it is late)", "") + ": try again later");
+        let soon = unknown.clone().with_retry_after(Duration::ZERO);
+        assert_eq!(soon.to_string(), unknown.to_string(), "no wait of 0 s");
+        let later = unknown.clone().with_retry_after(Duration::from_millis(1500));
+        assert_eq!(later.to_string(), format!("{unknown}; wait at least 2 s"));
     }
 
     #[test]

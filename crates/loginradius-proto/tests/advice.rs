@@ -158,7 +158,7 @@ fn advice_names_only_what_the_request_had() {
                 assert!(parts.secret || !has("and the client secret"), "{context}");
                 let sets_secret = has("with_client_secret") || has("client secret with");
                 assert!(!sets_secret || (parts.may_have_secret && !parts.secret), "{context}");
-                assert!(parts.oauth_app || !has("with_oauth_app") && !has("app's name ("), "{context}");
+                assert!(parts.oauth_app || !has("with_oauth_app") && !has("and the app's name ("), "{context}");
                 assert!(parts.jwt_app || !has("with_jwt_app"), "{context}");
                 assert!(parts.form || !has("with_body_format"), "{context}");
             }
@@ -177,15 +177,15 @@ fn advice_of_each_operation_about_its_client() {
         let line = exchange(app).1(response(401, body)).to_string();
         line.split_once(&format!("{error}: ")).unwrap().1.to_owned()
     };
-    let name = "check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login";
+    let name = "check the OAuth app's name (`App::with_oauth_app`), and that the app allows this kind of login";
     let set = "set the client secret with `App::with_client_secret`";
     for api in [&bare, &site] {
         for (operation, error, expected) in [
             ("device poll", "unauthorized_client", name),
             ("device code", "unauthorized_client", name),
-            ("device poll", "invalid_client", "check the client id, or API key"),
-            ("JWT", "unauthorized_client", "check the API key and the JWT app's name, `App::with_jwt_app`"),
-            ("JWT", "invalid_client", "check the client id, or API key"),
+            ("device poll", "invalid_client", "check the client id (API key)"),
+            ("JWT", "unauthorized_client", "check the API key and the JWT app's name (`App::with_jwt_app`)"),
+            ("JWT", "invalid_client", "check the client id (API key)"),
         ] {
             for app in [api.clone(), api.clone().with_client_secret("s")] {
                 assert_eq!(advice(operation, &app, error), expected, "{operation} {app:?}");
@@ -202,7 +202,10 @@ fn advice_of_each_operation_about_its_client() {
         let advice = |app: &App| advice(operation, app, "unauthorized_client");
         // At the classic API, only the device operations name the OAuth app.
         assert_eq!(advice(&bare), format!("{set}, or check that the app allows this kind of login without one"));
-        assert_eq!(advice(&bare.clone().with_client_secret("s")), format!("check the client secret {fresh}"));
+        assert_eq!(
+            advice(&bare.clone().with_client_secret("s")),
+            format!("check the client secret {fresh}, and that the app allows this kind of request")
+        );
         assert_eq!(advice(&site), format!("{name} without a client secret"));
         let both = format!("check the client secret and the app's name {fresh}");
         assert_eq!(advice(&site.clone().with_client_secret("s")), both);
@@ -217,21 +220,26 @@ fn advice_of_each_operation_about_its_client() {
         for (name, exchange) in operations() {
             for app in apps() {
                 let line = exchange(&app).1(response(403, unknown_key.clone())).to_string();
-                assert!(line.ends_with(": check the client id, or API key"), "{name}: {line}");
+                assert!(line.ends_with(": check the client id (API key)"), "{name}: {line}");
             }
         }
     }
     let unknown_app = r#"{"ErrorCode":1180,"Message":"JWT configuration not valid."}"#;
     let error = JwtByAccessToken::new("t").response(&bare, response(400, unknown_app)).unwrap_err().to_string();
-    assert!(error.ends_with(": check the JWT app's name, `App::with_jwt_app`"), "{error}");
+    assert!(error.ends_with(": check the JWT app's name (`App::with_jwt_app`)"), "{error}");
 
     // What an endpoint of a user's own carries is not known: what is set may be wrong.
     let own =
         |app: &App| Own.response(app, response(401, r#"{"error":"unauthorized_client"}"#)).unwrap_err().to_string();
     let nothing = App::new("my-client-id");
-    assert!(own(&nothing).ends_with(": check the client id, or API key"), "{}", own(&nothing));
+    assert!(own(&nothing).ends_with(": check the client id (API key)"), "{}", own(&nothing));
     let secret = nothing.with_client_secret("s");
-    assert!(own(&secret).ends_with(&format!(": check the client secret {fresh}")), "{}", own(&secret));
+    assert!(
+        own(&secret)
+            .ends_with(&format!(": check the client secret {fresh}, and that the app allows this kind of request")),
+        "{}",
+        own(&secret)
+    );
 }
 
 /// A server that does not know the name of the method may take the challenge as `plain`, and refuse the verifier.
@@ -270,7 +278,7 @@ fn advice_about_a_response_of_something_else_fits_its_status() {
     use ErrorKind::{InvalidResponse, Unavailable};
     let base = "check the base URL and any proxy in between";
     let served = "check the base URL, and the method and path if the endpoint is your own";
-    let shorten = "shorten what the request carries, or have that limit raised";
+    let shorten = "shorten the request, or have that limit raised";
     let later = "try again later";
     let rows = [
         (200, InvalidResponse, base),
@@ -278,11 +286,7 @@ fn advice_about_a_response_of_something_else_fits_its_status() {
         (400, InvalidResponse, base),
         (401, InvalidResponse, "asks for credentials of its own: check the base URL and any proxy in between"),
         (402, InvalidResponse, base),
-        (
-            403,
-            InvalidResponse,
-            "refused the request: check the base URL, or have whoever runs it let the request through",
-        ),
+        (403, InvalidResponse, "refused the request: check the base URL, or have its operator let the request through"),
         (404, InvalidResponse, served),
         (405, InvalidResponse, served),
         (406, InvalidResponse, "has no JSON to respond with: check the base URL and any proxy in between"),
@@ -298,11 +302,7 @@ fn advice_about_a_response_of_something_else_fits_its_status() {
         (426, InvalidResponse, "asks for another protocol: check the base URL and any proxy in between"),
         (429, Unavailable, "too many requests: try again later"),
         (431, InvalidResponse, shorten),
-        (
-            451,
-            InvalidResponse,
-            "refused the request: check the base URL, or have whoever runs it let the request through",
-        ),
+        (451, InvalidResponse, "refused the request: check the base URL, or have its operator let the request through"),
         (500, Unavailable, later),
         (501, InvalidResponse, "cannot do what the request asks for: check the base URL and any proxy in between"),
         (502, Unavailable, later),
@@ -310,7 +310,7 @@ fn advice_about_a_response_of_something_else_fits_its_status() {
         (504, Unavailable, later),
         (505, InvalidResponse, "does not speak this version of HTTP: check the base URL and any proxy in between"),
         (507, Unavailable, later),
-        (511, Unavailable, "the network asks for a login of its own: sign in to it in a browser, and try again"),
+        (511, Unavailable, "the network has a sign-in page of its own: sign in there in a browser, and try again"),
         (520, Unavailable, later),
         (599, Unavailable, later),
     ];
@@ -328,7 +328,7 @@ fn advice_about_a_response_of_something_else_fits_its_status() {
         }
         // Only the OAuth operations have a body whose format is a setting.
         let line = exchange(&app).1(response(415, PAGE)).to_string();
-        let format = "the format of the body is not accepted: try the other one, `Dialect::with_body_format`";
+        let format = "the format of the body is not accepted: try the other one (`Dialect::with_body_format`)";
         assert!(line.ends_with(if name == "own" || name.starts_with("JWT") { base } else { format }), "{name}: {line}");
     }
 }

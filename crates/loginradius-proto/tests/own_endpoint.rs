@@ -285,8 +285,8 @@ fn json_of_another_shape_says_where_and_shows_no_value() {
         (r#"{"IsPosted":true,"Count":70000}"#, "does not match the endpoint's type (line 1, column 30)"),
         (r#"["t0p-s3cret"]"#, "does not match the endpoint's type (line 1, column 13)"),
         ("null", "does not match the endpoint's type (line 1, column 4)"),
-        ("{\"IsPosted\":true,\"Count\":", "a body that is not LoginRadius's"),
-        ("<html>t0p-s3cret</html>", "a body that is not LoginRadius's"),
+        ("{\"IsPosted\":true,\"Count\":", "the body is not LoginRadius's"),
+        ("<html>t0p-s3cret</html>", "the body is a web page and not LoginRadius's"),
         ("", "no body: check the base URL, or use `ResponseReader::empty`"),
         (" \r\n", "no body: check the base URL, or use `ResponseReader::empty`"),
     ];

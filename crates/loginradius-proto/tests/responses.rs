@@ -290,7 +290,11 @@ fn a_token_type_never_spoils_a_response() {
 #[test]
 fn an_access_token_is_needed_once_and_as_a_string() {
     for (body, text) in [
-        ("{}", "the response's field `access_token` is missing: if LoginRadius really sent that, report a bug"),
+        (
+            "{}",
+            "the response's field `access_token` is missing: check the base URL, and if LoginRadius itself sent \
+             that, report a bug in this crate",
+        ),
         (r#"{"access_token":null}"#, "`access_token` is missing"),
         (r#"{"access_token":""}"#, "`access_token` is missing"),
         (r#"{"Access_Token":"a"}"#, "`access_token` is missing"),
@@ -710,15 +714,16 @@ fn an_error_is_one_line_that_says_what_to_do() {
         RefreshAccessToken::new("r").response(&app().with_client_secret("s3cret"), response(403, wrong_secret));
     assert_eq!(
         with_secret.unwrap_err().to_string(),
-        "Refresh Access Token: LoginRadius responded with HTTP 403, unauthorized_client, \"The client_secret is not valid\": \
-         check the client secret (a new secret takes up to 15 minutes to be accepted)",
+        "Refresh Access Token: LoginRadius responded with HTTP 403, unauthorized_client, \"The client_secret is not \
+         valid\": check the client secret (a new secret takes up to 15 minutes to be accepted), and that the app \
+         allows this kind of request",
     );
     for (body, ending) in [
-        (r#"{"error":"invalid_scope"}"#, ": ask only for scopes that the app allows"),
+        (r#"{"error":"invalid_scope"}"#, ": request only scopes that the app allows"),
         (
             r#"{"error":"invalid_client"}"#,
-            ": check the client id, and set the client secret with `App::with_client_secret` unless the app is a public \
-             one",
+            ": check the client id, and set the client secret with `App::with_client_secret` unless the app is a \
+             public one",
         ),
         (
             wrong_secret,
@@ -736,7 +741,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
             r#"{"ErrorCode":2010,"Message":"invalid_grant","Description":"invalid_grant"}"#,
             "code 2010, invalid_grant: sign in again",
         ),
-        (r#"{"error":"access_denied"}"#, ": accept it, or begin a new login if the user refused by mistake"),
+        (r#"{"error":"access_denied"}"#, ": if that was a mistake, begin a new login"),
         (r#"{"error":"temporarily_unavailable"}"#, ": try again later"),
         (r#"{"error":"new_in_2031"}"#, ": look that error up in LoginRadius's documentation"),
     ] {
@@ -807,10 +812,10 @@ fn a_gateway_whose_body_has_an_error_too_is_not_loginradius() {
 fn an_error_says_how_long_the_server_asks_to_wait() {
     let busy = Response::builder().status(503).header("Retry-After", "60").body(Body::empty()).unwrap();
     let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
-    assert!(error.ends_with("; wait 60 s"), "{error}");
+    assert!(error.ends_with("; wait at least 60 s"), "{error}");
     let busy = Response::builder().status(503).header("Retry-After", "9".repeat(30)).body(Body::empty()).unwrap();
     let error = RefreshAccessToken::new("r").response(&app(), busy).unwrap_err().to_string();
-    assert!(error.ends_with("; wait 86400 s"), "{error}");
+    assert!(error.ends_with("; wait at least 86400 s"), "{error}");
     let error = Error::unavailable("busy", "a test").with_retry_after(Duration::MAX).to_string();
     assert!(error.ends_with("; wait for more than a year"), "{error}");
 }

@@ -98,7 +98,7 @@ fn gzip_encodings(headers: &HeaderMap) -> Result<usize, Error> {
                         Some(known) => format!("the content coding {known}"),
                         None => "an unknown content coding".to_owned(),
                     };
-                    return Err(Error::incomplete_response(format!("it has {coding}, and none was asked for")));
+                    return Err(Error::incomplete_response(format!("it has {coding}, which was not requested")));
                 }
             }
         }

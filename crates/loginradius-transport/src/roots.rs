@@ -75,7 +75,7 @@ impl Roots {
                 store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
             }
         } else if store.is_empty() {
-            return Err(unreadable(FOLDERS_VARIABLE, folders.display(), "there is no certificate"));
+            return Err(unreadable(FOLDERS_VARIABLE, folders.display(), "as no certificate was found there"));
         }
         Ok(Self::of(store))
     }
@@ -91,7 +91,7 @@ impl Roots {
     /// let error = Roots::from_pem(b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----").unwrap_err();
     /// assert_eq!(
     ///     error.to_string(),
-    ///     "the root certificates cannot be read, there is a private key and no certificate: pass the text \
+    ///     "the root certificates cannot be read, as there is a private key and no certificate: pass the text \
     ///      of certificates, as PEM",
     /// );
     /// ```
@@ -103,7 +103,7 @@ impl Roots {
     #[doc(alias("from_der", "ca bundle", "root_certificates"))]
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Error> {
         let refuse = |cause: &str, advice: &str| {
-            Error::configuration(format!("the root certificates cannot be read, {cause}: {advice}"))
+            Error::configuration(format!("the root certificates cannot be read, as {cause}: {advice}"))
         };
         let found = read(bytes).map_err(|lack| refuse(lack, "pass the text of certificates, as PEM"))?;
         match found.damage {
@@ -161,9 +161,9 @@ fn read(file: &[u8]) -> Result<Found, &'static str> {
 fn read_file(path: &Path) -> Result<RootCertStore, Error> {
     let refuse = |cause: &str| unreadable(FILE_VARIABLE, path.display(), cause);
     let bytes = fs::read(path).map_err(|error| refuse(&error.to_string()))?;
-    let found = read(&bytes).map_err(refuse)?;
+    let found = read(&bytes).map_err(|lack| refuse(&format!("as {lack}")))?;
     match found.damage {
-        Some(damage) if found.store.is_empty() => Err(refuse(&damage)),
+        Some(damage) if found.store.is_empty() => Err(refuse(&format!("as {damage}"))),
         _ => Ok(found.store),
     }
 }

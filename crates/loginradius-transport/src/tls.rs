@@ -41,7 +41,8 @@ pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, Error> {
         .with_safe_default_protocol_versions()
         .map_err(|_| {
             Error::configuration(
-                "the program's crypto provider cannot be used, it has neither TLS 1.2 nor TLS 1.3: install another one",
+                "the program's crypto provider cannot be used, as it has neither TLS 1.2 nor TLS 1.3: install another \
+                 one",
             )
         })?
         .dangerous() // rustls's word for any other verifier, and `Verifier` leaves every decision to rustls's
@@ -74,7 +75,8 @@ fn choose(
         (None, Some(make)) => Ok(Arc::new(make())),
         (None, None) => Err(Error::configuration(
             "TLS cannot be used, this program has no crypto provider: turn on the feature `ring` or `aws-lc-rs` of \
-             `loginradius-blocking` or `loginradius-transport`, or install a provider with rustls's `CryptoProvider::install_default`",
+             `loginradius-blocking` or `loginradius-transport`, or install a provider with rustls's \
+             `CryptoProvider::install_default`",
         )),
     }
 }

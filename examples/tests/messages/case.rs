@@ -169,7 +169,7 @@ impl Said {
             ("127.0.0.1 port ", "", "<port>"),
             ("localhost:", "", "<port>"),
             ("[::1]:", "", "<port>"),
-            ("wait ", " s", "<seconds>"),
+            ("wait at least ", " s", "<seconds>"),
             ("expired ", " s ago", "<seconds>"),
             ("valid in ", " s by", "<seconds>"),
             ("valid for another ", " s", "<seconds>"),
@@ -266,9 +266,9 @@ fn without_numbers(line: &str, before: &str, after: &str, name: &str) -> String 
 /// The verbs by which the lines say what to do.
 const ACTIONS: &[&str] = &[
     "accept", "add", "allow", "ask", "begin", "check", "choose", "convert", "copy", "correct", "create", "decode",
-    "extract", "fill", "give", "ignore", "leave", "listen", "load", "look", "make", "mount", "open", "pass", "put",
-    "read", "reject", "remove", "repeat", "replace", "report", "restore", "resume", "run", "set", "shorten", "sign",
-    "start", "stop", "take", "trim", "trust", "try", "turn", "update", "use", "wait", "write",
+    "extract", "fill", "give", "ignore", "leave", "listen", "load", "look", "make", "mount", "open", "pass", "poll",
+    "put", "read", "reject", "remove", "repeat", "replace", "report", "request", "restore", "resume", "run", "set",
+    "shorten", "sign", "start", "stop", "take", "trim", "trust", "try", "turn", "update", "use", "wait", "write",
 ];
 
 /// Who else has to do something.
@@ -333,6 +333,6 @@ fn what_a_line_has_to_be_like_is_checked() {
     let source = Error::configuration("failed because of that: check it");
     let repeated = Error::configuration("all failed because of that: check it").with_source(source);
     assert!(!Said::of(&repeated).problems().is_empty());
-    let said = Said::line_of("http://127.0.0.1:123/ refused; wait 7 s").with("http", "scheme");
-    assert_eq!(said.line(), "<scheme>://127.0.0.1:<port>/ refused; wait <seconds> s");
+    let said = Said::line_of("http://127.0.0.1:123/ refused; wait at least 7 s").with("http", "scheme");
+    assert_eq!(said.line(), "<scheme>://127.0.0.1:<port>/ refused; wait at least <seconds> s");
 }

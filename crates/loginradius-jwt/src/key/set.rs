@@ -80,8 +80,8 @@ impl KeySet {
         let keys: Arc<[Jwk]> = found.iter().filter_map(|key| Jwk::read(key.get())).collect();
         if keys.is_empty() {
             return Err(Error::key(format!(
-                "no key of the JWK set ({} in all) can verify signatures, as it is for another purpose, damaged, too small \
-                 or private: check that the URL is the `jwks_uri`",
+                "no key of the JWK set ({} in all) can verify signatures, as each is for another purpose, damaged, \
+                 too small or private: check that the URL is the `jwks_uri`",
                 found.len()
             )));
         }

@@ -94,7 +94,7 @@ impl Callback {
             );
         }
         if is_request_line(url) {
-            return not_read("is the line of a request", "pass the address in it, which is the second word");
+            return not_read("is the first line of a request", "pass the address in it, which is the second word");
         }
         if !url.contains(['?', '#', '=']) && is_encoded(url) {
             return not_read("is percent-encoded as a whole", "decode it once");
@@ -179,7 +179,10 @@ fn refuse_other_texts(what: &str, text: &str) -> Result<(), Error> {
     // No parameter of a callback has such a name (RFC 6749, section 8.2).
     let name = text.split(['=', '&']).next().unwrap_or_default();
     if is_request_line(text) {
-        return not_read("is the line of a request", "pass the address in it, which is the second word, to `from_url`");
+        return not_read(
+            "is the first line of a request",
+            "pass the address in it, which is the second word, to `from_url`",
+        );
     }
     if text.starts_with(['?', '#']) {
         return not_read(&format!("is not a {what} alone, as it has another mark in front"), USE_URL);

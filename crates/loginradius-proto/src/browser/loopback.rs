@@ -74,7 +74,7 @@ pub fn redirect_uri(port: u16, path: &str) -> Result<String, Error> {
 /// Creates an [`ErrorKind::Expired`] error, for a receiver that got no callback in that time.
 #[must_use]
 pub fn expired(timeout: Duration) -> Error {
-    let message = format!("no callback came within {} s: begin the login again", timeout.as_secs_f32());
+    let message = format!("no callback came within {} s: begin a new login", timeout.as_secs_f32());
     Error::new(ErrorKind::Expired, message)
 }
 

@@ -49,16 +49,15 @@ impl Host {
         let segments = path.strip_prefix('/').unwrap_or_default();
         if !path.bytes().all(plain) || segments.split('/').any(|one| matches!(one, "." | "..")) {
             return Err(Error::configuration(
-                "the callback's path has to consist of letters, digits and `-._~/`, and have no dot segment: remove the rest",
+                "the callback's path has to consist of letters, digits and `-._~/`, and have no dot segment: \
+                 remove the rest",
             ));
         }
         if path.contains("//") {
             return Err(Error::configuration("the callback's path has an empty segment (`//`): remove it"));
         }
         if port == 0 {
-            return Err(Error::configuration(
-                "the callback's port is 0: listen first, and use the port of the listener",
-            ));
+            return Err(Error::configuration("the callback's port is 0: listen first, and use the listener's port"));
         }
         Ok(format!("http://{self}:{port}{path}"))
     }

@@ -19,7 +19,9 @@ pub(super) fn check(name: &str, uri: &str, callback_parameters: &[&str]) -> Resu
         return invalid("is empty: use the address that the browser comes back to");
     }
     if !uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>`{}|^".contains(&byte)) {
-        return invalid("has a space, a control character or another one that has to be encoded: remove or encode it");
+        return invalid(
+            "has a space, a control character or another character that has to be encoded: remove or encode it",
+        );
     }
     if uri.contains('#') {
         return invalid("has a fragment (`#`), which OAuth forbids: remove it");

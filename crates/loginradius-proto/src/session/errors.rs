@@ -24,7 +24,7 @@ pub(super) fn no_access_token() -> Error {
 
 pub(super) fn too_long() -> Error {
     Error::configuration(
-        "the tokens are longer than 1 MiB together, and no session can be kept of them: ask for shorter ones",
+        "the tokens together are longer than 1 MiB, which is too long for a session: request shorter ones",
     )
 }
 

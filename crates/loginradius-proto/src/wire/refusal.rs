@@ -277,35 +277,44 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
             Some("try `Dialect::with_body_format(BodyFormat::Json)`")
         }
         (Some(923), _) if lacks_secret => Some("set the client secret with `App::with_client_secret`"),
-        (Some(1180 | 1196), _) if carried.jwt_app => Some("check the JWT app's name, `App::with_jwt_app`"),
-        (Some(901 | 920 | 922), _) => Some("check the client id, or API key"),
+        (Some(1180 | 1196), _) if carried.jwt_app => Some("check the JWT app's name (`App::with_jwt_app`)"),
+        (Some(901 | 920 | 922), _) => Some("check the client id (API key)"),
         // LoginRadius documents it for a wrong id, RFC 6749, section 5.2, for a wrong secret as well.
         (_, Some("invalid_client")) if has_secret => Some("check the client id and the client secret"),
         (_, Some("invalid_client")) if lacks_secret => Some(
-            "check the client id, and set the client secret with `App::with_client_secret` unless the app is a public one",
+            "check the client id, and set the client secret with `App::with_client_secret` unless the app is a \
+             public one",
         ),
-        (_, Some("invalid_client")) => Some("check the client id, or API key"),
+        (_, Some("invalid_client")) => Some("check the client id (API key)"),
         // LoginRadius responds so to a wrong secret and to an app that it does not know. A new API secret is refused
         // for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
         (_, Some("unauthorized_client")) => Some(match carried {
             Carried { oauth_app: true, .. } if has_secret => {
                 "check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)"
             }
-            _ if has_secret => "check the client secret (a new secret takes up to 15 minutes to be accepted)",
+            _ if has_secret && api_error.code.is_some() => {
+                "check the client secret (a new secret takes up to 15 minutes to be accepted)"
+            }
+            _ if has_secret => {
+                "check the client secret (a new secret takes up to 15 minutes to be accepted), and that the app allows \
+                 this kind of request"
+            }
             Carried { oauth_app: true, .. } if lacks_secret => {
-                "check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login without a \
-                 client secret"
+                "check the OAuth app's name (`App::with_oauth_app`), and that the app allows this kind of login \
+                 without a client secret"
             }
             Carried { oauth_app: true, .. } => {
-                "check the OAuth app's name, `App::with_oauth_app`, and that it allows this kind of login"
+                "check the OAuth app's name (`App::with_oauth_app`), and that the app allows this kind of login"
             }
             _ if lacks_secret => {
                 "set the client secret with `App::with_client_secret`, or check that the app allows this kind of login \
                  without one"
             }
-            Carried { jwt_app: true, .. } => "check the API key and the JWT app's name, `App::with_jwt_app`",
-            _ => "check the client id, or API key",
+            Carried { jwt_app: true, .. } => "check the API key and the JWT app's name (`App::with_jwt_app`)",
+            _ => "check the client id (API key)",
         }),
+        (_, Some("authorization_pending")) => Some("poll again after the interval, as the user has not decided yet"),
+        (_, Some("slow_down")) => Some("poll again after an interval that is 5 s longer"),
         (Some(2006), _) => setting_hint("redirect_uri_mismatch"),
         (Some(908), _) => setting_hint("invalid_request"),
         (_, Some(name)) => setting_hint(name),
@@ -317,10 +326,10 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
 fn setting_hint(name: &str) -> Option<&'static str> {
     Some(match name {
         "redirect_uri_mismatch" => {
-            "use the redirect URI of the login's beginning, exactly as the app's settings have it"
+            "use the redirect URI with which the login began, exactly as the app's settings have it"
         }
         "invalid_request" => "check the request's arguments, and the service's `Dialect`",
-        "invalid_scope" => "ask only for scopes that the app allows",
+        "invalid_scope" => "request only scopes that the app allows",
         "unsupported_grant_type" | "unsupported_response_type" => "turn this kind of login on in the app's settings",
         _ => return None,
     })

@@ -168,7 +168,10 @@ impl<'a> ResponseReader<'a> {
         read(&object, &head).map_err(|field| {
             head.error(
                 ErrorKind::InvalidResponse,
-                format!("the response's {field}: if LoginRadius really sent that, report a bug"),
+                format!(
+                    "the response's {field}: check the base URL, and if LoginRadius itself sent that, report a \
+                     bug in this crate"
+                ),
             )
         })
     }
@@ -207,7 +210,7 @@ fn not_loginradius(head: &ResponseHead, text: &str) -> Error {
         ),
         403 | 451 => (
             InvalidResponse,
-            "a gateway or a firewall refused the request: check the base URL, or have whoever runs it let the request \
+            "a gateway or a firewall refused the request: check the base URL, or have its operator let the request \
              through",
         ),
         404 | 405 | 410 => (
@@ -221,11 +224,11 @@ fn not_loginradius(head: &ResponseHead, text: &str) -> Error {
         }
         413 | 414 | 431 => (
             InvalidResponse,
-            "the request is too long for a server or a proxy in between: shorten what the request carries, or have \
-             that limit raised",
+            "the request is too long for a server or a proxy in between: shorten the request, or have that limit \
+             raised",
         ),
         415 if has_format_of_dialect => {
-            (InvalidResponse, "the format of the body is not accepted: try the other one, `Dialect::with_body_format`")
+            (InvalidResponse, "the format of the body is not accepted: try the other one (`Dialect::with_body_format`)")
         }
         421 => (InvalidResponse, "the server does not serve this host: check the base URL and any proxy in between"),
         426 => (InvalidResponse, "the server asks for another protocol: check the base URL and any proxy in between"),
@@ -238,20 +241,19 @@ fn not_loginradius(head: &ResponseHead, text: &str) -> Error {
             InvalidResponse,
             "the server does not speak this version of HTTP: check the base URL and any proxy in between",
         ),
-        511 => (Unavailable, "the network asks for a login of its own: sign in to it in a browser, and try again"),
+        511 => (Unavailable, "the network has a sign-in page of its own: sign in there in a browser, and try again"),
         408 | 425 | 500..=599 => {
             (Unavailable, "LoginRadius or a proxy in front of it is temporarily unavailable: try again later")
         }
-        _ if text.trim().is_empty() => (
-            InvalidResponse,
-            "a body that is not LoginRadius's, as it is empty: check the base URL and any proxy in between",
-        ),
+        _ if text.trim().is_empty() => {
+            (InvalidResponse, "the body is empty: check the base URL and any proxy in between")
+        }
         _ if text.trim_start().starts_with('<') => (
             InvalidResponse,
-            "a body that is not LoginRadius's, but a web page, such as a network's own login: sign in to it in a \
-             browser, or check the base URL and any proxy in between",
+            "the body is a web page and not LoginRadius's response: sign in at the network's own page in a browser \
+             if it has one, or check the base URL and any proxy in between",
         ),
-        _ => (InvalidResponse, "a body that is not LoginRadius's: check the base URL and any proxy in between"),
+        _ => (InvalidResponse, "the body is not LoginRadius's: check the base URL and any proxy in between"),
     };
     head.error(kind, format!("HTTP {}: {why}", head.status.as_u16()))
 }

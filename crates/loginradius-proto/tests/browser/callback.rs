@@ -23,7 +23,7 @@ fn a_fragment_is_read_with_its_mark_and_without() {
 fn a_text_that_is_not_what_the_function_reads_is_refused_with_the_one_to_use() {
     const FROM_URL: &str = "use `Callback::from_url`";
     const ENCODED: &str = "is percent-encoded as a whole, so it was not read as a callback: decode it once";
-    const LINE: &str = "is the line of a request";
+    const LINE: &str = "is the first line of a request";
     let not_alone = [
         ("https://app.example/callback?code=c&state=s", FROM_URL),
         ("http://127.0.0.1:8400/callback?code=c&state=s", FROM_URL),

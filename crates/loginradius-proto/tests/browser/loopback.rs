@@ -761,7 +761,7 @@ fn only_its_own_path_counts() {
 fn a_receiver_that_gives_up_says_why() {
     let error = loopback::expired(Duration::from_secs(300));
     assert_eq!(error.kind(), ErrorKind::Expired);
-    assert_eq!(error.to_string(), "no callback came within 300 s: begin the login again");
+    assert_eq!(error.to_string(), "no callback came within 300 s: begin a new login");
     assert_eq!(loopback::cancelled().kind(), ErrorKind::Cancelled);
     assert_eq!(
         loopback::cancelled().to_string(),

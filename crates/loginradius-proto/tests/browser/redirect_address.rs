@@ -198,7 +198,7 @@ fn spaces_control_characters_and_letters_outside_of_ascii_are_refused() {
         "https://app.example/\u{7f}",
         "\thttps://app.example/",
     ] {
-        is_refused(address, "has a space, a control character or another one that has to be encoded");
+        is_refused(address, "has a space, a control character or another character that has to be encoded");
     }
 }
 

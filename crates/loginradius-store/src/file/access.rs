@@ -234,7 +234,7 @@ fn for_group(found: &Metadata, access: Access) -> Option<&'static str> {
     let rights = if found.is_dir() { (0o002, 0o020) } else { (0o007, 0o070) };
     let of_group = found.mode() & rights.0 == 0 && found.mode() & rights.1 != 0;
     (access == Access::Owner && of_group)
-        .then_some("if its group is meant to share it, open the store by `FileStore::open_for_group`")
+        .then_some("if its group is meant to share it, open the store with `FileStore::open_for_group`")
 }
 
 fn me() -> u32 {

@@ -269,7 +269,7 @@ fn check_folder(folder: &Path, group: bool, mut sleep: impl FnMut(Duration)) -> 
     loop {
         let found = retried(|| fs::metadata(folder)).map_err(|error| failed("use the folder", folder, error))?;
         if !found.is_dir() {
-            return Err(Error::store_refused(format!("`{}` is no folder: choose another one", printable(folder))));
+            return Err(Error::store_refused(format!("`{}` is not a folder: choose another one", printable(folder))));
         }
         let access = Access::new(group, &found);
         match access.check_folder(folder, &found) {

@@ -94,7 +94,7 @@ fn not_a_file(path: &Path, found: &fs::Metadata) -> Error {
     let what = match found.file_type() {
         kind if kind.is_symlink() => "a symbolic link, and is not followed",
         kind if kind.is_dir() => "a folder",
-        _ => "no regular file",
+        _ => "not a regular file",
     };
     Error::store_refused(format!("`{}` should be a session's file and is {what}: move it away", printable(path)))
 }
@@ -104,14 +104,14 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let line = |why: &str| format!("cannot {what} `{}`: {why}", printable(path));
     match error.kind() {
         ErrorKind::NotFound => Error::store_refused(line(
-            "it or its folder does not exist: create the folder, or mount the disk that it is on",
+            "it or the folder above it does not exist: create the folder, or mount the disk that it is on",
         )),
         ErrorKind::NotADirectory => {
             Error::store_refused(line("there is a file where a folder should be: choose another folder"))
         }
         ErrorKind::PermissionDenied => Error::store_refused(line(&denied(path))),
         ErrorKind::ReadOnlyFilesystem => Error::store_refused(line(&format!(
-            "the file system is read-only: choose a folder that can be written, or mount {} for writing",
+            "the file system is read-only: choose a folder that can be written, or make {} writable",
             file_system(path),
         ))),
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename => {
@@ -121,7 +121,7 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
             Error::store_refused(line("the file system cannot do that: choose a folder on a local disk"))
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Error::unavailable(line("the disk is full, or the quota used up: make room and try again"), error)
+            Error::unavailable(line("the disk is full, or the quota is used up: make room and try again"), error)
         }
         _ if is_link_loop(&error) => {
             Error::store_refused(line("its symbolic links lead in a circle: choose another folder"))

@@ -326,7 +326,7 @@ impl<R: Runtime> Drop for Program<R> {
 /// Creates the error for a caller whose time is over.
 fn deadline_exceeded() -> Error {
     Error::deadline_exceeded(
-        "the program's deadline passed before the session got what it needs from LoginRadius, the store or another \
+        "the program's deadline passed before the session got what it needed from LoginRadius, the store or another \
          process: try again with more time",
     )
 }

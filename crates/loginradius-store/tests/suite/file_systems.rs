@@ -537,7 +537,7 @@ fn child_whose_disks_come_and_go() {
         unmount();
         let words = format!("was on the file system mounted at `{}` when the store was opened", mounted.display());
         is_refused(&place, &words);
-        is_refused(&below, "its folder does not exist: create the folder, or mount the disk");
+        is_refused(&below, "the folder above it does not exist: create the folder, or mount the disk");
         let Err(LoadError::Failed(error)) = held.load() else { panic!("it seems to be signed out") };
         assert!(error.to_string().contains(&words), "{error}");
         let outcome = held.save(&record(before + 1, "t"), Expected::Nothing);
@@ -580,7 +580,7 @@ fn a_folder_that_is_removed_while_the_store_is_open_is_an_error_until_it_is_back
     let mut held = lock(&store);
     fs::remove_dir_all(&folder).unwrap();
     assert!(matches!(held.load(), Err(LoadError::Failed(_))));
-    is_refused(&store, "its folder does not exist: create the folder, or mount the disk");
+    is_refused(&store, "the folder above it does not exist: create the folder, or mount the disk");
     assert!(!folder.exists());
     FileStore::open(&folder).unwrap();
     assert_eq!(count_up(&store), 1);

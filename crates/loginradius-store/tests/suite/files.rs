@@ -158,9 +158,9 @@ fn what_is_no_folder_is_refused() {
     let (file, dangling, link) = (folder.path().join("file"), folder.path().join("dangling"), folder.path().join("l"));
     fs::write(&file, CANARY).unwrap();
     symlink("nowhere", &dangling).unwrap();
-    assert!(open_failed(&file).contains("is no folder: choose another one"));
+    assert!(open_failed(&file).contains("is not a folder: choose another one"));
     assert!(open_failed(file.join("sessions")).contains("a file where a folder should be"));
-    assert!(open_failed(&dangling).contains("its folder does not exist"));
+    assert!(open_failed(&dangling).contains("the folder above it does not exist"));
     open_failed("");
     open_failed("a\0b");
     open_failed(folder.path().join("x".repeat(300)));
@@ -232,7 +232,7 @@ fn a_folder_that_is_gone_is_not_taken_for_no_session() {
     let away = fixture.folder.path().with_extension("away");
     fs::rename(fixture.folder.path(), &away).unwrap();
     let line = load_failed(lock.load());
-    assert!(line.contains("its folder does not exist"), "{line}");
+    assert!(line.contains("the folder above it does not exist"), "{line}");
     // Begin again at the lock, which then says what is wrong.
     assert!(matches!(lock.save(&record(2, CANARY), Expected::Generation(1)), Err(SaveError::Conflict)));
     drop(lock);
@@ -294,9 +294,9 @@ fn links_folders_and_pipes_in_its_place_are_refused_and_stay() {
         (|fixture| fs::create_dir(fixture.record()).unwrap(), "a folder"),
         (
             |fixture| assert!(Command::new("mkfifo").arg(fixture.record()).status().unwrap().success()),
-            "no regular file",
+            "not a regular file",
         ),
-        (|fixture| drop(std::os::unix::net::UnixListener::bind(fixture.record()).unwrap()), "no regular file"),
+        (|fixture| drop(std::os::unix::net::UnixListener::bind(fixture.record()).unwrap()), "not a regular file"),
     ];
     for (put, words) in rows {
         let fixture = Fixture::new();
@@ -471,8 +471,8 @@ fn what_is_no_temporary_file_is_refused_and_stays() {
         (|path| symlink(path.with_extension("target"), path).unwrap(), "a symbolic link"),
         (|path| symlink("nowhere", path).unwrap(), "a symbolic link"),
         (|path| fs::create_dir(path).unwrap(), "a folder"),
-        (|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), "no regular file"),
-        (|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()), "no regular file"),
+        (|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), "not a regular file"),
+        (|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()), "not a regular file"),
         (|path| (fs::write(path, "half"), set_mode(path, 0o644)).1, "run `chmod 600 '"),
         (|path| (fs::write(path, "half"), set_mode(path, 0o620)).1, "run `chmod 600 '"),
     ];
@@ -520,7 +520,7 @@ fn what_is_no_lock_file_is_refused() {
         (|path| symlink(path.with_extension("target"), path).unwrap(), "a symbolic link"),
         (|path| symlink("/dev/null", path).unwrap(), "a symbolic link"),
         (|path| fs::create_dir(path).unwrap(), "a folder"),
-        (|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), "no regular file"),
+        (|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), "not a regular file"),
         (|path| (fs::write(path, ""), set_mode(path, 0o644)).1, "run `chmod 600 '"),
         (|path| (fs::write(path, ""), set_mode(path, 0o620)).1, "run `chmod 600 '"),
     ];

@@ -251,7 +251,7 @@ fn child_on_a_full_disk() {
         let outcome = lock.save(&record(2, &"x".repeat(9_000)), Expected::Generation(1));
         let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-        assert!(error.to_string().contains("the disk is full, or the quota used up: make room"), "{error}");
+        assert!(error.to_string().contains("the disk is full, or the quota is used up: make room"), "{error}");
     }
     assert_eq!(generation(lock.load()), 1);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "the record, the lock and the filler");
@@ -264,7 +264,7 @@ fn child_on_a_full_disk() {
     assert!(names.take_while(Result::is_ok).count() < 1000);
     let outcome = lock.save(&record(3, "t"), Expected::Generation(2));
     let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
-    assert!(error.to_string().contains("the disk is full, or the quota used up: make room"), "{error}");
+    assert!(error.to_string().contains("the disk is full, or the quota is used up: make room"), "{error}");
     assert_eq!(generation(lock.load()), 2);
     assert!(matches!(lock.clear(Expected::Generation(1)), Err(SaveError::Conflict)));
     lock.clear(Expected::Generation(2)).unwrap();

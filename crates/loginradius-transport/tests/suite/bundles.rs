@@ -136,7 +136,7 @@ fn what_cannot_be_read_is_named() {
         for (file, cause) in cases {
             let error = Roots::from_pem(&file).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);
-            assert_eq!(error.to_string(), format!("the root certificates cannot be read, {cause}: {advice}"));
+            assert_eq!(error.to_string(), format!("the root certificates cannot be read, as {cause}: {advice}"));
         }
     }
 }

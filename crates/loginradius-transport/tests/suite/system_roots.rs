@@ -71,8 +71,8 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
     let folder_refused = |folder: &Path| {
         let folder = folder.display();
         format!(
-            "Configuration: the root certificates of SSL_CERT_DIR ({folder}) cannot be read, there is no certificate: \
-             correct the variable, or unset it to trust this machine's"
+            "Configuration: the root certificates of SSL_CERT_DIR ({folder}) cannot be read, as no certificate was \
+             found there: correct the variable, or unset it to trust this machine's"
         )
     };
     let count = |count| format!("Roots({count} certificates)");
@@ -82,8 +82,8 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
         (Some(&one), None, count(1)),
         (Some(&der), None, count(1)),
         (Some(&one_damaged), None, count(2)),
-        (Some(&all_damaged), None, file_refused(&all_damaged, "the certificate is cut off")),
-        (Some(&empty), None, file_refused(&empty, "they are empty")),
+        (Some(&all_damaged), None, file_refused(&all_damaged, "as the certificate is cut off")),
+        (Some(&empty), None, file_refused(&empty, "as they are empty")),
         (Some(&missing), None, file_refused(&missing, &not_found)),
         (Some(&full_folder), None, file_refused(&full_folder, &is_folder)),
         (Some(Path::new("")), None, file_refused(Path::new(""), &not_found)),
