@@ -816,7 +816,9 @@ fn a_service_signs_its_users_in_and_out() {
     // Another process of the service continues the session.
     #[cfg(unix)]
     {
-        let interrupted = std::process::Command::new("kill").args(["-INT", &run.child.id().to_string()]).status();
+        // The shell's own `kill`: not every machine has a program of that name.
+        let process = run.child.id().to_string();
+        let interrupted = std::process::Command::new("sh").args(["-c", "kill -INT \"$0\"", &process]).status();
         assert!(interrupted.unwrap().success());
         let ended = run.end();
         assert!(ended.success, "{}{}", ended.stdout, ended.stderr);
