@@ -64,8 +64,8 @@ const CASES: &[Case] = &[
     ("Sessions::flush", || Box::pin(async { accept(sessions().flush().await) })),
     ("FileStore", || {
         Box::pin(async {
-            let folder = std::env::temp_dir().join(format!("loginradius-executors-{}", std::process::id()));
-            let store = FileStore::open(&folder).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let store = FileStore::open(folder.path()).unwrap();
             let lock = AsyncSessionStore::try_lock(&store, "ada").await;
             if let Ok(Some(mut lock)) = lock {
                 let _ = lock.load().await;

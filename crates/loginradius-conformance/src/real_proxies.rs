@@ -1,7 +1,7 @@
 //! Real proxies: tinyproxy and microsocks, where they are installed.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,6 +35,7 @@ impl RealProxy {
             let (mut command, config) = make(port);
             let Ok(child) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
                 println!("skipped: {program} is not installed");
+                remove(config.as_deref());
                 return None;
             };
             let mut proxy = Self { child, port, config };
@@ -82,9 +83,13 @@ impl Drop for RealProxy {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(config) = &self.config {
-            let _ = std::fs::remove_file(config);
-        }
+        remove(self.config.as_deref());
+    }
+}
+
+fn remove(config: Option<&Path>) {
+    if let Some(config) = config {
+        let _ = std::fs::remove_file(config);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Environment variables that cannot be used, in a child process.
 
-use std::fs;
-
 use loginradius_conformance::{Adapter, Settings, secrets};
 use loginradius_proto::oauth::RefreshAccessToken;
 
@@ -21,7 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         of("HTTPS_PROXY names a dead proxy", "HTTPS_PROXY", "http://ada:PASSWORD@127.0.0.1:1"),
         of("SSL_CERT_FILE names a file that is not there", "SSL_CERT_FILE", "/nowhere/roots.pem"),
         of("SSL_CERT_DIR names a folder that is not there", "SSL_CERT_DIR", "/nowhere/roots"),
-        child::of_both("SSL_CERT_FILE names an empty file", || vec![("SSL_CERT_FILE", empty_file())]),
+        child::of_both("SSL_CERT_FILE names an empty file", || vec![("SSL_CERT_FILE", EMPTY_FILE.to_owned())]),
     ]
 }
 
@@ -33,7 +31,7 @@ pub(crate) fn inner_cases() -> Vec<Case> {
             Ok(client) => client.call(&RefreshAccessToken::new(secrets::REFRESH_TOKEN)).unwrap_err(),
             Err(error) => error,
         };
-        Said::of(&error).with(empty_file(), "file")
+        Said::of(&error).with(EMPTY_FILE, "file")
     }
     vec![
         case!("HTTPS_PROXY names a scheme that is none", <A> { call::<A>() }),
@@ -48,9 +46,5 @@ pub(crate) fn inner_cases() -> Vec<Case> {
     ]
 }
 
-/// Returns the name of an empty file, which parent and child agree on.
-fn empty_file() -> String {
-    let path = std::env::temp_dir().join("loginradius-messages-empty.pem");
-    fs::write(&path, "").unwrap();
-    path.to_str().unwrap().to_owned()
-}
+/// The name of an empty file, which parent and child agree on.
+const EMPTY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/messages/empty.pem");
