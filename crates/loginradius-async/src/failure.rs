@@ -47,7 +47,8 @@ fn lost(error: &reqwest::Error, causes: &[Cause<'_>]) -> Option<&'static str> {
         return Some(NOT_IN_TIME);
     }
     causes.iter().find_map(|cause| match cause.downcast_ref::<hyper::Error>() {
-        Some(error) if error.is_parse_too_large() => Some("the head of the response is too long"),
+        // hyper has a method for that in servers alone.
+        Some(error) if error.to_string().contains("head is too large") => Some("the head of the response is too long"),
         Some(error) if error.is_parse() => Some("the response is not HTTP"),
         Some(error) if error.is_incomplete_message() => Some(CLOSED),
         _ => cause.downcast_ref::<io::Error>().filter(|error| is_closed(error.kind())).map(|_| CLOSED),
