@@ -43,15 +43,21 @@ pub(crate) const NOT_IN_TIME: &str = "it did not arrive in time";
 /// Returns what became of the response, if that is known.
 fn lost(error: &reqwest::Error, causes: &[Cause<'_>]) -> Option<&'static str> {
     const CLOSED: &str = "the connection was closed too early";
+    const NO_HTTP: &str = "the response is not HTTP";
     if error.is_timeout() {
         return Some(NOT_IN_TIME);
     }
     causes.iter().find_map(|cause| match cause.downcast_ref::<hyper::Error>() {
         // hyper has a method for that in servers alone.
         Some(error) if error.to_string().contains("head is too large") => Some("the head of the response is too long"),
-        Some(error) if error.is_parse() => Some("the response is not HTTP"),
+        Some(error) if error.is_parse() => Some(NO_HTTP),
         Some(error) if error.is_incomplete_message() => Some(CLOSED),
-        _ => cause.downcast_ref::<io::Error>().filter(|error| is_closed(error.kind())).map(|_| CLOSED),
+        _ => match cause.downcast_ref::<io::Error>()?.kind() {
+            kind if is_closed(kind) => Some(CLOSED),
+            // A malformed chunk. What rustls finds is `InvalidData`.
+            ErrorKind::InvalidInput => Some(NO_HTTP),
+            _ => None,
+        },
     })
 }
 

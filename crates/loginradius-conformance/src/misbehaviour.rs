@@ -116,6 +116,29 @@ fn an_endless_header_is_not_read_until_the_timeout<A: Adapter>() {
     check_unread::<A>(Fault::EndlessHeader);
 }
 
+/// In the same words by both adapters, except that only blocking code knows how long a head may be.
+fn the_line_says_why_a_response_is_not_whole<A: Adapter>() {
+    for (fault, cause) in [
+        (Fault::Close, "the connection was closed too early"),
+        (Fault::Reset, "the connection was closed too early"),
+        (Fault::HalfAHeader, "the connection was closed too early"),
+        (Fault::ShortBody, "the connection was closed too early"),
+        (Fault::NoLastChunk, "the connection was closed too early"),
+        (Fault::Garbage, "the response is not HTTP"),
+        (Fault::BadStatusLine, "the response is not HTTP"),
+        (Fault::BadChunk, "the response is not HTTP"),
+        (Fault::BadLength, "the response is not HTTP"),
+        (Fault::TwoLengths, "the response is not HTTP"),
+        (Fault::LongHeader, "the head of the response is "),
+        (Fault::EndlessHeader, "the head of the response is "),
+    ] {
+        let server = misbehaving(fault, "");
+        let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+        let line = (Operation::<A>::refresh().call)(&client).unwrap_err().to_string();
+        assert!(line.contains(&format!(" ({cause}")), "{fault:?}: {line}");
+    }
+}
+
 fn html_at_502_means_unavailable<A: Adapter>() {
     check_all::<A>(Fault::Html(502), ErrorKind::Unavailable);
 }
@@ -613,6 +636,7 @@ cases!(($) misbehaviour misbehaviour_cases {
     two_different_lengths_mean_outcome_unknown,
     a_header_of_a_mebibyte_means_outcome_unknown,
     an_endless_header_is_not_read_until_the_timeout,
+    the_line_says_why_a_response_is_not_whole,
     html_at_502_means_unavailable,
     html_at_404_means_invalid_response,
     html_at_200_is_a_success_for_a_revocation_only,
