@@ -45,7 +45,7 @@ impl<R: Runtime> SharedSessions<R> {
         SharedSession { session: self.0.0.session(name.into()), program: Arc::clone(&self.0), within: None }
     }
 
-    /// [Flushes](SharedSession::flush) all sessions that are in use, at the same time.
+    /// [Flushes](SharedSession::flush) all sessions that are in use, at the same time, within the time of one operation.
     ///
     /// # Errors
     ///

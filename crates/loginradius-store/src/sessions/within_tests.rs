@@ -464,6 +464,24 @@ fn the_end_of_a_program_releases_the_lock_of_a_pair_that_cannot_be_saved() {
     }
 }
 
+/// Where the last handle does not wait, its flow continues, and may come to an unsaved pair afterwards.
+#[test]
+fn a_pair_that_cannot_be_saved_after_the_last_handle_keeps_no_lock() {
+    let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
+    client.gate.shut();
+    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
+    client.gate.expect_a_flow();
+    store.failing_saves.store(usize::MAX, Ordering::SeqCst);
+    // The save of the pair drops the last handle, and then fails.
+    *store.drops.lock().unwrap() = Some(session);
+    client.gate.open();
+    let since = Instant::now();
+    while store.drops.lock().unwrap().is_some() || SessionStore::try_lock(&store.store, "ada").unwrap().is_none() {
+        assert!(since.elapsed() < WAITED, "the lock is not released");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_session_that_hangs_takes_no_time_from_the_flush_of_the_others() {
     let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
