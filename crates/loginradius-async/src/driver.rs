@@ -46,9 +46,13 @@ pub(crate) fn not_started(error: &io::Error) -> Error {
 
 /// Creates the error of something other than a request, for which a thread could not be started.
 pub(crate) fn no_thread(purpose: &str, error: io::Error) -> Error {
+    out_of_resources(&format!("no thread could be started {purpose}"), error)
+}
+
+/// Creates the error of something other than a request, for which the system had no more room.
+pub(crate) fn out_of_resources(problem: &str, error: io::Error) -> Error {
     let message = format!(
-        "no thread could be started {purpose}, {error}: allow this program more threads, open files and memory, or let \
-         it do less at a time"
+        "{problem}, {error}: allow this program more threads, open files and memory, or let it do less at a time"
     );
     Error::unavailable(message, error)
 }

@@ -48,9 +48,9 @@
 //!
 //! Futures are `Send`, and run anywhere: in every tokio runtime, whether its time and I/O are enabled or not, and in
 //! other executors. Sockets, timers and stores are used on threads of this crate: `loginradius-http` for each client,
-//! `loginradius-sessions` for each [`Sessions`], `loginradius-callback` for each receiver that waits, and
-//! `loginradius-timer` for all. Each thread ends when nothing that needs it is left. Paused tokio clocks have no effect
-//! on them.
+//! `loginradius-sessions` for each [`Sessions`], `loginradius-callback` for each receiver that waits,
+//! `loginradius-dns` for each name that is being looked up (256 at most), and `loginradius-timer` for all. Each thread
+//! ends when nothing that needs it is left. Paused tokio clocks have no effect on them.
 //!
 //! # How long it takes
 //!

@@ -17,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
-use crate::driver::no_thread;
+use crate::driver::{no_thread, out_of_resources};
 use crate::runtime_thread::RuntimeThread;
 
 /// Waits on a port of this machine for the callback of a login through a browser ([RFC 8252, section 7.3]).
@@ -193,7 +193,8 @@ impl LoopbackReceiver {
         _open: std::sync::mpsc::Sender<()>,
     ) -> Result<(), Error> {
         let listeners = self.listeners.into_iter().map(TcpListener::from_std).collect::<Result<Vec<_>, _>>();
-        let listeners = listeners.map_err(|error| no_thread("to listen for the callback", error))?;
+        let listeners =
+            listeners.map_err(|error| out_of_resources("the callback's port could not be watched", error))?;
         let end = Instant::now().checked_add(self.timeout);
         let mut peers = JoinSet::new();
         let mut responses = JoinSet::new();

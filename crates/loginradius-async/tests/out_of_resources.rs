@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use loginradius_async::browser::AuthorizationRequest;
 use loginradius_async::oauth::RefreshAccessToken;
-use loginradius_async::{App, Client, ConnectFailure, ErrorKind, LoopbackReceiver, Retry, Service, Sessions};
+use loginradius_async::store::MemoryStore;
+use loginradius_async::{App, Client, ConnectFailure, Error, ErrorKind, LoopbackReceiver, Retry, Service, Sessions};
 
 /// Runs a test of this program once more, after these commands of a shell.
 fn child(test: &str, commands: &str, room: usize) -> String {
@@ -44,37 +45,34 @@ fn client_of(url: &str) -> Client {
     Client::builder(app).without_proxy().retry(Retry::OFF).build().unwrap()
 }
 
+/// Prints the error of an operation that begins when there is hardly room for more files.
+fn print_error<T: std::fmt::Debug>(operation: impl Future<Output = Result<T, Error>>) {
+    let Some(room) = room() else { return };
+    let _files = use_up_files(room);
+    let error = in_a_runtime(operation).unwrap_err();
+    println!("\n{} {error}", error.kind().as_str());
+}
+
 #[test]
 #[ignore = "another test's child"]
 fn child_calls() {
-    let Some(room) = room() else { return };
-    let client = client_of("http://127.0.0.1:9");
-    let _files = use_up_files(room);
-    let error = in_a_runtime(client.call(&RefreshAccessToken::new("refresh"))).unwrap_err();
-    println!("\n{} {error}", error.kind().as_str());
+    print_error(client_of("http://127.0.0.1:9").call(&RefreshAccessToken::new("refresh")));
 }
 
 #[test]
 #[ignore = "another test's child"]
 fn child_waits_for_a_callback() {
-    let Some(room) = room() else { return };
     let client = client_of("http://127.0.0.1:9");
     let receiver = LoopbackReceiver::bind(0, "/callback").unwrap().timeout(Duration::from_millis(50));
     let mut login = client.begin_browser_login(&AuthorizationRequest::new(receiver.redirect_uri())).unwrap();
-    let _files = use_up_files(room);
-    let error = in_a_runtime(receiver.receive(&mut login.pending)).unwrap_err();
-    println!("\n{} {error}", error.kind().as_str());
+    print_error(receiver.receive(&mut login.pending));
 }
 
 #[test]
 #[ignore = "another test's child"]
 fn child_asks_a_session() {
-    let Some(room) = room() else { return };
-    let client = client_of("http://127.0.0.1:9");
-    let sessions = Sessions::new(&client, loginradius_async::store::MemoryStore::new());
-    let _files = use_up_files(room);
-    let error = in_a_runtime(sessions.session("ada").access_token()).unwrap_err();
-    println!("\n{} {error}", error.kind().as_str());
+    let sessions = Sessions::new(&client_of("http://127.0.0.1:9"), MemoryStore::new());
+    print_error(sessions.session("ada").access_token());
 }
 
 #[test]
@@ -84,7 +82,7 @@ fn child_asks_a_session_without_threads() {
         return;
     }
     assert!(std::thread::Builder::new().spawn(|| {}).is_err(), "there are threads");
-    let sessions = Sessions::new(&client_of("http://127.0.0.1:9"), loginradius_async::store::MemoryStore::new());
+    let sessions = Sessions::new(&client_of("http://127.0.0.1:9"), MemoryStore::new());
     let error = in_a_runtime(sessions.session("ada").access_token()).unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "{error:?}");
     let line = error.to_string();
