@@ -116,30 +116,7 @@ const UNCHANGED: &str = "a conflict changes nothing";
 const CLEARED: &str = "what was cleared is gone";
 const DISTINCT: &str = "no two names share a record or a lock";
 const REPLACED: &str = "a damaged record of the expected generation is replaced";
-
 const PEEKED: &str = "a peek returns what was saved last, or nothing";
-
-async fn a_peek_sees_what_was_saved_last<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
-    let (one, other) = (open("peeks"), open("peeks"));
-    let peek = async |name: &str, expected: Option<&StoredRecord>, when: &str| {
-        let found = other.peek(name).await;
-        keep(found.is_none() || found.as_ref() == expected, PEEKED, when);
-    };
-    peek("default", None, "before the first save").await;
-    let mut lock = some(try_lock(&one, "default").await, FREE, "a peek took it");
-    peek("default", None, "under the lock, before the first save").await;
-    let (first, second) = (named("peeks first"), named("peeks second"));
-    keep_done(lock.save(&first, Expected::Nothing).await, "the first save");
-    peek("default", Some(&first), "after the first save").await;
-    peek("another", None, "under another name").await;
-    keep_done(lock.save(&second, generation(&first)).await, "the second save");
-    peek("default", Some(&second), "after the second save").await;
-    lock.unlock().await;
-    peek("default", Some(&second), "without a holder").await;
-    let mut lock = some(try_lock(&one, "default").await, FREE, "a peek took it");
-    keep_done(lock.clear(generation(&second)).await, "the clear");
-    peek("default", None, "after the clear").await;
-}
 
 async fn locks_exclude_each_other<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout: Duration) {
     let (one, other) = (open("locks"), open("locks"));
@@ -395,6 +372,28 @@ async fn a_damaged_record_is_cleared<S: AsyncSessionStore>(open: &impl Fn(&str) 
         keep_nothing(lock.load().await, CLEARED, "of a damaged record");
     }
     lock.unlock().await;
+}
+
+async fn a_peek_sees_what_was_saved_last<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let (one, other) = (open("peeks"), open("peeks"));
+    let peek = async |name: &str, expected: Option<&StoredRecord>, when: &str| {
+        let found = other.peek(name).await;
+        keep(found.is_none() || found.as_ref() == expected, PEEKED, when);
+    };
+    peek("default", None, "before the first save").await;
+    let mut lock = some(try_lock(&one, "default").await, FREE, "a peek took it");
+    peek("default", None, "under the lock, before the first save").await;
+    let (first, second) = (named("peeks first"), named("peeks second"));
+    keep_done(lock.save(&first, Expected::Nothing).await, "the first save");
+    peek("default", Some(&first), "after the first save").await;
+    peek("another", None, "under another name").await;
+    keep_done(lock.save(&second, generation(&first)).await, "the second save");
+    peek("default", Some(&second), "after the second save").await;
+    lock.unlock().await;
+    peek("default", Some(&second), "without a holder").await;
+    let mut lock = some(try_lock(&one, "default").await, FREE, "a peek took it");
+    keep_done(lock.clear(generation(&second)).await, "the clear");
+    peek("default", None, "after the clear").await;
 }
 
 /// Drops futures, as a caller may at any moment.

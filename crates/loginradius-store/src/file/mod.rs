@@ -228,7 +228,7 @@ impl SessionStore for FileStore {
     }
 
     fn peek(&self, name: &str) -> Option<StoredRecord> {
-        // What is wrong with the folder or the record is told by the lock and the load.
+        // The caller that loads under the lock gets the error.
         self.folder.check_mount().ok()?;
         Files::new(&self.folder, name).read().ok().flatten()
     }

@@ -95,7 +95,8 @@ impl NotRun {
         match self {
             Self::NoRuntime => Error::misuse("a FileStore needs a tokio runtime in async code: start one"),
             Self::NoThread => Error::unavailable(
-                "the session's store was not used, because no thread could be started: allow the program more threads",
+                "no thread could be started for the session's store: allow this program more threads, open files and \
+                 memory, or let it do less at a time",
                 "tokio could not start one",
             ),
             Self::Cancelled => {
