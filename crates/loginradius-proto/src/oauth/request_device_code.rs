@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
 use crate::secret_text::SecretText;
+use crate::service::check_authority;
 use crate::wire::head::ResponseHead;
 use crate::wire::json::{self, FieldProblem, Object};
 use crate::wire::number;
@@ -214,6 +215,6 @@ fn is_web(uri: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http"))
         && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        && !matches!(authority.bytes().next(), None | Some(b':'))
-        && !authority.contains('@')
+        // LoginRadius's documentation hides the host of its example behind stars.
+        && check_authority(&authority.replace('*', "-")).is_ok()
 }
