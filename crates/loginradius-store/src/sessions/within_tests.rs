@@ -215,6 +215,13 @@ impl Fixture {
     }
 }
 
+/// Begins a refresh, which waits at the gate until that is opened, and whose caller has gone.
+fn begin_refresh(client: &Threads, session: &SharedSession<Threads>) {
+    client.gate.shut();
+    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
+    client.gate.expect_a_flow();
+}
+
 fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -303,9 +310,7 @@ fn a_waiter_whose_time_is_over_leaves_the_leader_and_later_callers_their_token()
 #[test]
 fn a_leader_whose_time_is_over_leaves_its_flow_and_later_callers_their_token() {
     let fixture = Fixture::started(&tokens(EXPIRED));
-    fixture.client.gate.shut();
-    expect_deadline_exceeded(ready(fixture.within(SHORT).access_token()));
-    fixture.client.gate.expect_a_flow();
+    begin_refresh(&fixture.client, &fixture.session);
     let waiter = thread::spawn({
         let session = fixture.session.clone();
         move || ready(session.access_token())
@@ -413,9 +418,7 @@ fn no_failure_takes_a_token_that_is_valid() {
 #[test]
 fn the_end_of_a_program_waits_for_a_response_and_its_save() {
     let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
-    client.gate.shut();
-    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
-    client.gate.expect_a_flow();
+    begin_refresh(&client, &session);
     let end = thread::spawn(move || drop(session));
     thread::sleep(SHORT);
     assert!(!end.is_finished(), "the response is not there");
@@ -433,9 +436,7 @@ fn the_end_of_a_program_waits_for_a_response_and_its_save() {
 #[test]
 fn the_end_of_a_program_saves_a_pair_that_could_not_be_saved_at_first() {
     let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
-    client.gate.shut();
-    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
-    client.gate.expect_a_flow();
+    begin_refresh(&client, &session);
     store.failing_saves.store(1, Ordering::SeqCst);
     let end = thread::spawn(move || drop(session));
     thread::sleep(SHORT);
@@ -468,9 +469,7 @@ fn the_end_of_a_program_releases_the_lock_of_a_pair_that_cannot_be_saved() {
 #[test]
 fn a_pair_that_cannot_be_saved_after_the_last_handle_keeps_no_lock() {
     let Fixture { client, store, session } = Fixture::started(&tokens(EXPIRED));
-    client.gate.shut();
-    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
-    client.gate.expect_a_flow();
+    begin_refresh(&client, &session);
     store.failing_saves.store(usize::MAX, Ordering::SeqCst);
     // The save of the pair drops the last handle, and then fails.
     *store.drops.lock().unwrap() = Some(session);
@@ -493,9 +492,7 @@ fn a_session_that_hangs_takes_no_time_from_the_flush_of_the_others() {
         expect_token(ready(other.access_token()), "second");
         assert!(other.save_error().is_some());
     }
-    client.gate.shut();
-    expect_deadline_exceeded(ready(session.within(SHORT).access_token()));
-    client.gate.expect_a_flow();
+    begin_refresh(&client, &session);
     let flush = thread::spawn({
         let sessions = sessions.clone();
         move || ready(sessions.flush())
