@@ -164,6 +164,7 @@ fn only_a_plain_web_address_is_shown_and_opened() {
     for uri in [
         "https://a.example",
         "http://127.0.0.1:80/d?e#f",
+        "https://a-1.example:8443?d",
         "HTTPS://a.example/%20@",
         "https://[::1]/",
         "https://**__**/federation/device/activate.php",
@@ -199,8 +200,9 @@ fn only_a_plain_web_address_is_shown_and_opened() {
         "https:\\\\a.example",
         "https://ä.example",
         "-https://a.example",
-        // Browsers decode or refuse these hosts and ports.
+        // Browsers decode these hosts and ports, normalize them, or refuse them.
         "https://a.ex%61mple/",
+        "https://a.example./",
         "https://a.example^b/",
         "https://[::1/",
         "https://[a.example]/",
