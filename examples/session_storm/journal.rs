@@ -70,6 +70,10 @@ impl SessionStore for Journaled {
     fn peek(&self, name: &str) -> Option<StoredRecord> {
         SessionStore::peek(&self.store, name)
     }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        SessionStore::names(&self.store, prefix, after)
+    }
 }
 
 impl SessionLock for Watched {

@@ -72,7 +72,7 @@ impl Sessions {
     /// name could act as the browser.
     ///
     /// A browser that never comes back leaves its record. To clean up, note when each name was last used, list the
-    /// names that the store has ([`FileStore::names`](crate::store::FileStore::names)), and [`forget`](Session::forget)
+    /// names that the store has ([`SessionStore::names`](crate::store::SessionStore::names)), and [`forget`](Session::forget)
     /// those that are too old.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> Session {

@@ -147,6 +147,14 @@ impl Store {
         *record = StoredRecord::new(record.generation(), json);
     }
 
+    /// Returns names by twos, so that there are pages.
+    fn page(&self, prefix: &str, after: Option<&str>) -> Vec<String> {
+        let state = self.state();
+        let names = state.records.keys().map(String::as_str);
+        let names = names.filter(|name| name.starts_with(prefix) && after.is_none_or(|after| *name > after));
+        names.take(2).map(str::to_owned).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -327,6 +335,10 @@ impl SessionStore for Store {
     fn peek(&self, name: &str) -> Option<StoredRecord> {
         self.state().records.get(name).cloned()
     }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        Ok(self.page(prefix, after))
+    }
 }
 
 impl AsyncSessionStore for Store {
@@ -341,6 +353,13 @@ impl AsyncSessionStore for Store {
         Box::pin(async move {
             pause().await;
             self.state().records.get(name).cloned()
+        })
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(async move {
+            pause().await;
+            Ok(self.page(prefix, after))
         })
     }
 }

@@ -38,6 +38,10 @@ impl<S: SessionStore> AsyncSessionStore for BlockingStore<S> {
     fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
         Box::pin(async move { self.0.peek(name) })
     }
+
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(async move { self.0.names(prefix, after) })
+    }
 }
 
 struct BlockingLock(Box<dyn SessionLock>);

@@ -23,6 +23,7 @@
 //! | [`save`](SessionLock::save) | Replaces what is [`Expected`], durably. At each instant the old record or the new one is there, whole. | `Ok(())`; [`SaveError::Conflict`]: something else is stored or the lock is lost, nothing was changed; [`SaveError::Failed`]: certainly not saved; [`SaveError::Unknown`]: may have been saved |
 //! | [`clear`](SessionLock::clear) | Removes what is expected, durably. | as `save` |
 //! | [`unlock`](AsyncSessionLock::unlock), async only | Releases the lock before its future is ready. | `()` |
+//! | [`names`](SessionStore::names) | Returns names of sessions that have a record, in the order of their bytes: a page of them. A store need not have it. | `Ok(names)`, none at the end; `Err` if the store failed, or cannot list its sessions |
 //! | dropping a lock | Releases the lock, now or when its lease lapses. The death of the process does so too. | |
 //!
 //! ```
@@ -50,14 +51,16 @@
 //! | --- | --- |
 //! | `session-alice.json` | The record: JSON with a `version`. **Its tokens are not encrypted.** Mode 0600. |
 //! | `session-alice.lock` | Empty. The holder of its lock (`flock`, on Windows `LockFileEx`) is the holder of the session. It is never removed, or the session could have two holders. |
+//! | `session-….name` | Only of a session whose name is too long for the names of its files (below): its name. Mode 0600. |
 //! | `session-alice.tmp` | A save in progress, which holds this file's lock, or a save that was killed. The next save overwrites it; a clear and the next [`open`](FileStore::open) remove it. |
 //! | `probe-0123456789abcdef.lock` | `open` is testing locks and modes with this file, or was killed while it did so. The next `open` removes it. |
 //! | `session-alice.json.damaged-1` | A copy of a damaged record that a login has replaced. It may hold tokens, and stays until you remove it: a sign-out and a forget leave it. |
 //!
 //! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
 //! UTF-8 is `_` and two hexadecimal digits: `Alice` is `session-_41lice.json`. If that is longer than 100 bytes, it is
-//! cut to 30 bytes, and followed by `_x` and the SHA-256 of the name. So any text is a valid name; no two names share a
-//! file, not even where the file system takes `A` for `a`; and no file has a name with a meaning to the system.
+//! cut to 30 bytes, and followed by `_x` and the SHA-256 of the name; then the first save of the record also writes the
+//! name into a file, from which [`names`](SessionStore::names) reads it. So any text is a valid name; no two names share
+//! a file, not even where the file system takes `A` for `a`; and no file has a name with a meaning to the system.
 //!
 //! | promise | how |
 //! | --- | --- |
@@ -67,6 +70,7 @@
 //! | A session has one holder at a time: one process, and one handle in it. | A lock of the operating system, which ends with its process. [`FileStore::open`] checks that such locks work. |
 //! | No update is lost, even if the lock file is removed. | The holder of the removed file gets a [`Conflict`](SaveError::Conflict). Besides, the generation is compared and the record replaced under a second lock, that of the temporary file. |
 //! | No other user reads the tokens. | Mode 0600 from the first moment. Files that are open to others, folders that others can write to, and what belongs to others are refused with [`ErrorKind::StoreRefused`](loginradius_proto::ErrorKind::StoreRefused); the message says what to do. Links are not followed. `open` checks that a new file keeps its owner and mode. [`FileStore::open_for_group`] lets one group in, on purpose. |
+//! | A session whose save is done is listed by its whole name. | A name that the names of the files do not show is flushed to the disk before the record is renamed, and compared with the SHA-256 when it is read. A file that does not match is ignored, and the next save writes it anew. |
 //! | No record is lost because it could not be read. | The bytes are kept as they are, and the session fails with [`ErrorKind::RecordDamaged`](loginradius_proto::ErrorKind::RecordDamaged); the message says where they are. Only a login replaces a damaged record, and keeps a copy of it. |
 //!
 //! **A call that fails for a moment is repeated**, for half a second at most; then the failure is an error. A virus
@@ -86,8 +90,9 @@
 //! the first one is back, and nothing is created on the other one. A folder that is removed and created again on the
 //! same file system can be used like the first.
 //!
-//! A save flushes twice, and makes the same system calls however many sessions there are. Only `open`, which removes
-//! what killed programs left, and a clear list the folder. A file larger than 16 MiB is no session: it is neither
+//! A save flushes twice, and makes the same system calls however many sessions there are; one under a name that was cut
+//! also reads that name, and the first one flushes once more. Only `open`, which removes what killed programs left, a
+//! clear and [`names`](SessionStore::names), which returns all names as one page, list the folder. A file larger than 16 MiB is no session: it is neither
 //! loaded nor replaced, and the error is an `ErrorKind::StoreRefused`.
 //!
 //! Every user who can list the folder sees the sessions' names. So do not name a session by a secret, such as the value
@@ -105,12 +110,13 @@
 //!
 //! During an upgrade, programs of two versions share a store. They use the same files and lock files, and so exclude
 //! each other. What they make of each other's records is [a table of the core](loginradius_proto::session#the-record).
-//! Of each other's temporary files:
+//! Of each other's other files:
 //!
 //! | file | outcome |
 //! | --- | --- |
 //! | `session-alice.tmp-…`, left by a killed save of an older program | It is never loaded. `open` and a clear remove it, and so does the older program's next save or clear. |
 //! | `session-alice.tmp`, left by a killed save of this program | It is never loaded. The next save of this program overwrites it, `open` and a clear remove it; older programs leave it where it is. |
+//! | `session-….name`, of a session with a long name | An older program neither writes nor removes it. A session that only older programs have saved is not listed until the next save of this program; one that an older program has cleared is not listed either, because it has no record. |
 //!
 //! Older programs refuse a store that is shared with a group. They do not know the second lock either: with one of
 //! them, an update may be lost if the lock file is removed during a save.
@@ -169,6 +175,13 @@
 //!     WHERE name = $name AND lease = $lease
 //!         AND (generation IS NOT DISTINCT FROM $expected
 //!             OR (generation IS NOT DISTINCT FROM $generation AND record IS NOT DISTINCT FROM $record));
+//!
+//! -- names. $prefix_end is $prefix with one added to its last byte (in UTF-8 that is never 255); without a prefix leave
+//! -- that line out.
+//! SELECT name FROM session WHERE record IS NOT NULL
+//!     AND ($after IS NULL OR name > $after)
+//!     AND name >= $prefix AND name < $prefix_end
+//!     ORDER BY name LIMIT 1000;
 //!
 //! -- unlock, and drop; without the first, every name that was ever tried stays in the table
 //! DELETE FROM session WHERE name = $name AND lease = $lease AND record IS NULL AND damaged = '{}';
@@ -259,6 +272,17 @@
 //!
 //!     fn peek(&self, name: &str) -> Option<StoredRecord> {
 //!         self.statement(name, |row| row.record.clone()).ok().flatten()
+//!     }
+//!
+//!     fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+//!         let broken = |_| Error::unavailable("the connection to the database broke: try again later", "poisoned");
+//!         let table = self.table.lock().map_err(broken)?;
+//!         let range = |name: &str| name.starts_with(prefix) && after.is_none_or(|after| name > after);
+//!         let rows = table.iter().filter(|(name, row)| row.record.is_some() && range(name));
+//!         let mut names: Vec<_> = rows.map(|(name, _)| name.clone()).collect();
+//!         names.sort_unstable();
+//!         names.truncate(1000);
+//!         Ok(names)
 //!     }
 //! }
 //!

@@ -1,5 +1,6 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loginradius_proto::Error;
@@ -33,7 +34,7 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Sessions {
-    records: HashMap<String, StoredRecord>,
+    records: BTreeMap<String, StoredRecord>,
     locked: HashSet<String>,
 }
 
@@ -44,17 +45,6 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Returns the names of the sessions that have a record, sorted.
-    ///
-    /// It lists records, not who is signed in: a record stays if its sign-out was not completed, or if its refresh
-    /// token was rejected.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.sessions().records.keys().cloned().collect();
-        names.sort_unstable();
-        names
-    }
-
     fn lock(&self, name: &str) -> Option<Box<MemorySessionLock>> {
         let free = self.sessions().locked.insert(name.to_owned());
         free.then(|| Box::new(MemorySessionLock { store: self.clone(), name: name.to_owned() }))
@@ -62,6 +52,17 @@ impl MemoryStore {
 
     fn read(&self, name: &str) -> Option<StoredRecord> {
         self.sessions().records.get(name).cloned()
+    }
+
+    /// Lists all names as one page.
+    fn list(&self, prefix: &str, after: Option<&str>) -> Vec<String> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let records = &self.sessions().records;
+        let names = records.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name);
+        names.take_while(|name| name.starts_with(prefix)).cloned().collect()
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -78,6 +79,10 @@ impl SessionStore for MemoryStore {
     fn peek(&self, name: &str) -> Option<StoredRecord> {
         self.read(name)
     }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        Ok(self.list(prefix, after))
+    }
 }
 
 impl AsyncSessionStore for MemoryStore {
@@ -87,6 +92,10 @@ impl AsyncSessionStore for MemoryStore {
 
     fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
         Box::pin(async move { self.read(name) })
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(async move { Ok(self.list(prefix, after)) })
     }
 }
 
@@ -174,12 +183,24 @@ mod tests {
     #[test]
     fn the_names_are_those_of_the_records_in_their_order() {
         let store = MemoryStore::new();
-        for name in ["b", "", "a"] {
+        for name in ["b", "", "a", "a/2", "a/1", "é"] {
             let mut lock = SessionStore::try_lock(&store, name).unwrap().unwrap();
             lock.save(&StoredRecord::from_bytes(b"a record".to_vec()), Expected::Nothing).unwrap();
         }
         let _lock = SessionStore::try_lock(&store, "locked, and never saved").unwrap();
-        assert_eq!(store.names(), ["", "a", "b"]);
-        assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 3 }");
+        let rows: [(&str, Option<&str>, &[&str]); 8] = [
+            ("", None, &["", "a", "a/1", "a/2", "b", "é"]),
+            ("", Some(""), &["a", "a/1", "a/2", "b", "é"]),
+            ("a", None, &["a", "a/1", "a/2"]),
+            ("a/", Some("a"), &["a/1", "a/2"]),
+            ("a/", Some("a/1"), &["a/2"]),
+            ("a/", Some("b"), &[]),
+            ("é", None, &["é"]),
+            ("c", None, &[]),
+        ];
+        for (prefix, after, expected) in rows {
+            assert_eq!(SessionStore::names(&store, prefix, after).unwrap(), expected, "{prefix:?} after {after:?}");
+        }
+        assert_eq!(format!("{store:?}"), "MemoryStore { sessions: 6 }");
     }
 }

@@ -34,6 +34,41 @@ pub trait SessionStore: Send + Sync + 'static {
         let _ = name;
         None
     }
+
+    /// Returns the names of the sessions that have a record, begin with `prefix` and come after `after`, in the order
+    /// of their bytes.
+    ///
+    /// It returns a *page*: as many as it likes, from the first one on and without a gap, and none only at the end. The
+    /// last name of a page is the `after` of the next one. A session that gets or loses its record meanwhile may or may
+    /// not be among them.
+    ///
+    /// A record does not mean that a user is signed in: it stays if its refresh token was rejected, or if its sign-out
+    /// was not completed.
+    ///
+    /// ```
+    /// use loginradius_store::{Expected, MemoryStore, SessionStore, StoredRecord};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = MemoryStore::new();
+    /// for name in ["ada/laptop", "ada/phone", "adam/laptop"] {
+    ///     let mut lock = SessionStore::try_lock(&store, name)?.expect("it has no other holder");
+    ///     lock.save(&StoredRecord::from_bytes(*b"the tokens of a login"), Expected::Nothing)?;
+    /// }
+    /// assert_eq!(SessionStore::names(&store, "ada/", None)?, ["ada/laptop", "ada/phone"]);
+    /// assert_eq!(SessionStore::names(&store, "ada/", Some("ada/laptop"))?, ["ada/phone"]);
+    /// assert!(SessionStore::names(&store, "ada/", Some("ada/phone"))?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// By default [`Error::misuse`], which says that this store cannot list its sessions. Otherwise as
+    /// [`try_lock`](Self::try_lock).
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        let _ = (prefix, after);
+        Err(cannot_list())
+    }
 }
 
 /// The lock on a session, of which the caller is the holder.
@@ -98,6 +133,19 @@ pub trait AsyncSessionStore: Send + Sync + 'static {
         let _ = name;
         Box::pin(std::future::ready(None))
     }
+
+    /// Returns the names of the sessions that have a record, begin with `prefix` and come after `after`, in the order
+    /// of their bytes: a page of them.
+    ///
+    /// As [`SessionStore::names`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionStore::names`].
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        let _ = (prefix, after);
+        Box::pin(std::future::ready(Err(cannot_list())))
+    }
 }
 
 /// The lock on a session, for async code. It mirrors [`SessionLock`].
@@ -139,3 +187,9 @@ pub trait AsyncSessionLock: Send {
 
 /// A boxed future, which the methods of the async traits return, so that a store can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+fn cannot_list() -> Error {
+    Error::misuse(
+        "this store cannot list its sessions: implement the method `names` of its trait, or use another store",
+    )
+}

@@ -26,6 +26,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use loginradius_proto::ErrorKind;
 use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 
 use crate::blocking::BlockingStore;
@@ -105,6 +106,7 @@ async fn check_all<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout
     a_damaged_record_is_replaced(open).await;
     a_damaged_record_is_cleared(open).await;
     a_peek_sees_what_was_saved_last(open).await;
+    every_session_with_a_record_is_listed(open).await;
 }
 
 // The promises.
@@ -394,6 +396,129 @@ async fn a_peek_sees_what_was_saved_last<S: AsyncSessionStore>(open: &impl Fn(&s
     let mut lock = some(try_lock(&one, "default").await, FREE, "a peek took it");
     keep_done(lock.clear(generation(&second)).await, "the clear");
     peek("default", None, "after the clear").await;
+}
+
+// Lists of names. A store that cannot list its sessions keeps the trait's method, which says so.
+
+const LISTED: &str = "the sessions with a record are listed, in the order of their bytes";
+
+async fn every_session_with_a_record_is_listed<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
+    let (one, other) = (open("lists"), open("lists"));
+    match one.names("", None).await {
+        Err(error) if error.kind() == ErrorKind::Misuse => return,
+        Err(error) => broken(LISTED, &format!("of an empty storage: {error:?}")),
+        Ok(listed) => keep(listed.is_empty(), LISTED, &format!("an empty storage has {} names", listed.len())),
+    }
+    let mut names = names();
+    names.extend(NAMES_OF_USERS.map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    let mut expected = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let mut lock = take(&one, name).await;
+        // Some are only locked, and some are cleared.
+        if index % 7 != 0 {
+            keep_done(lock.save(&named(name), Expected::Nothing).await, &format!("a save under {}", show(name)));
+        }
+        if index % 7 == 1 {
+            keep_done(lock.clear(generation(&named(name))).await, "a clear");
+        } else if index % 7 != 0 {
+            expected.push(name.as_str());
+        }
+        lock.unlock().await;
+    }
+
+    let long = "x".repeat(9_999);
+    for prefix in
+        ["", "a", "a/", "ada/", "ada%", "ada_", "{", "}", "'", "%", "_", "\0", "🦀", "no name has this", &long]
+    {
+        let expected: Vec<&str> = expected.iter().copied().filter(|name| name.starts_with(prefix)).collect();
+        let (mut listed, mut pages) = (Vec::new(), 0);
+        loop {
+            let after = listed.last().map(String::as_str);
+            let page = page(&other, prefix, after).await;
+            if page.is_empty() {
+                break;
+            }
+            listed.extend(page);
+            pages += 1;
+        }
+        keep_listed(&listed, &expected, &format!("with the prefix {}, from {pages} pages", show(prefix)));
+    }
+
+    for (index, name) in expected.iter().enumerate() {
+        let next = expected.get(index + 1).copied();
+        let between = format!("{name}\0");
+        for after in [name, between.as_str()].into_iter().filter(|after| next != Some(after)) {
+            let listed = page(&other, "", Some(after)).await;
+            keep_listed(&listed[..listed.len().min(1)], next.as_slice(), &format!("the first after {}", show(after)));
+        }
+    }
+    // A prefix is one of bytes, and what a page comes after need not have it.
+    let of_ada: Vec<&str> = expected.iter().copied().filter(|name| name.starts_with("ada/")).collect();
+    for (after, expected) in [("", &of_ada[..1]), ("ada", &of_ada[..1]), ("ada0", &[]), ("\u{10ffff}", &[])] {
+        let listed = page(&other, "ada/", Some(after)).await;
+        let detail = format!("the first with the prefix \"ada/\" after {}", show(after));
+        keep_listed(&listed[..listed.len().min(1)], expected, &detail);
+    }
+}
+
+/// Names beside those of [`names`]: several sessions of one user, and what patterns and other orders confuse with them.
+const NAMES_OF_USERS: [&str; 26] = [
+    "ada",
+    "ada/",
+    "ada/1",
+    "ada/10",
+    "ada/2",
+    "ada/9",
+    "ada/A",
+    "ada/a",
+    "ada/_",
+    "ada/é",
+    "ada/z",
+    "ada/\u{10ffff}",
+    "Ada/1",
+    "ada0",
+    "ada0/1",
+    "adaX1",
+    "ada%1",
+    "ada_1",
+    "ad",
+    "adam/1",
+    "ada.1",
+    "{ada}",
+    "{",
+    "}",
+    "}1",
+    "'ada'",
+];
+
+/// Gets a page, and checks what is true of every page.
+async fn page<S: AsyncSessionStore>(store: &S, prefix: &str, after: Option<&str>) -> Vec<String> {
+    let which = format!("the page with the prefix {} after {:?}", show(prefix), after.map(show));
+    let page = match store.names(prefix, after).await {
+        Ok(page) => page,
+        Err(error) => broken(LISTED, &format!("{which}: {error:?}")),
+    };
+    let mut last = after;
+    for name in &page {
+        let detail = format!("{which} has {}", show(name));
+        keep(name.starts_with(prefix), "only names with the prefix are listed", &detail);
+        let promise = "names are in the order of their bytes, each once, and come after the last page";
+        keep(last.is_none_or(|last| last < name.as_str()), promise, &detail);
+        last = Some(name);
+    }
+    page
+}
+
+#[track_caller]
+fn keep_listed(listed: &[String], expected: &[&str], detail: &str) {
+    if let Some(missing) = expected.iter().find(|name| !listed.iter().any(|listed| listed == *name)) {
+        broken(LISTED, &format!("{detail}: {} is missing", show(missing)));
+    }
+    if let Some(other) = listed.iter().find(|name| !expected.contains(&name.as_str())) {
+        broken(LISTED, &format!("{detail}: {} is there, and should not be", show(other)));
+    }
 }
 
 /// Drops futures, as a caller may at any moment.

@@ -2,7 +2,7 @@
 //!
 //! - The files of each session have the documented name. It is safe on every system, even where `A` is taken for `a`,
 //!   and no other session's files begin with it.
-//! - A name that is not cut is listed as it is when it has a record, and a cut one is not.
+//! - Each name is listed as it is when it has a record, by each of its prefixes.
 //! - Of files that others have put there, exactly those are listed that a second reader takes for a session's.
 //! - Opening a store removes what killed programs have left, and no other file.
 
@@ -16,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use aws_lc_rs::digest;
-use loginradius_store::{FileStore, SessionStore};
+use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};
 use tempfile::TempDir;
 
 loginradius_fuzz::target!(file_names);
@@ -58,8 +58,7 @@ fn names_have_files_of_their_own(names: &BTreeSet<String>) {
     for name in names {
         let before = files(folder.path());
         let lock = SessionStore::try_lock(&store, name).expect("every text is a name");
-        assert!(lock.is_some(), "{name:?} has the file of another one");
-        drop(lock);
+        let mut lock = lock.unwrap_or_else(|| panic!("{name:?} has the file of another one"));
         let after = files(folder.path());
         let new: Vec<&Vec<u8>> = after.difference(&before).collect();
         let [file] = new[..] else { panic!("{name:?} has the files {new:?}") };
@@ -72,11 +71,19 @@ fn names_have_files_of_their_own(names: &BTreeSet<String>) {
         // eCryptfs has the shortest limit, 143 bytes.
         assert!(format!("{stem}.json.damaged-4294967295").len() <= 143, "{stem}");
         assert_eq!(stems.insert(stem.to_owned(), name), None);
-        put(folder.path(), format!("{stem}.json").as_bytes());
+        lock.save(&StoredRecord::from_bytes(*b"tokens"), Expected::Nothing).expect("there is no record");
     }
-    let listed = store.names().expect("the folder can be read");
-    let whole: Vec<&String> = names.iter().filter(|name| encoded(name).len() <= 100).collect();
-    assert_eq!(listed.iter().collect::<Vec<_>>(), whole);
+    assert!(listed(&store, "").iter().eq(names));
+    if let Some(name) = names.last() {
+        for (end, _) in name.char_indices().step_by(7) {
+            let prefix = &name[..end];
+            assert!(listed(&store, prefix).iter().eq(names.iter().filter(|name| name.starts_with(prefix))));
+        }
+    }
+}
+
+fn listed(store: &FileStore, prefix: &str) -> Vec<String> {
+    SessionStore::names(store, prefix, None).expect("the folder can be read")
 }
 
 /// Encodes a name as the documentation says.
@@ -116,7 +123,7 @@ fn hostile_files_are_not_listed(lines: &[&[u8]]) {
 
     let mut expected: Vec<String> = after.iter().filter_map(|name| decoded(name)).collect();
     expected.sort();
-    assert_eq!(store.names().expect("the folder can be read"), expected);
+    assert_eq!(listed(&store, ""), expected);
 }
 
 /// Reads the name of a session from that of its record's file.

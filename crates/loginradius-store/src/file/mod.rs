@@ -173,38 +173,20 @@ impl FileStore {
         Ok(Self { folder: Arc::new(Folder { path, access, mount }) })
     }
 
-    /// Returns the names of the sessions that have a record, sorted: for a program whose user has several logins.
-    ///
-    /// It lists records, not who is signed in: a record stays if its sign-out was not completed, or if its refresh
-    /// token was rejected. A listed session may have been removed, or be damaged, by the time you load it. Names that
-    /// encode to more than 100 bytes are not listed: their file names are [shortened (hashed)](crate#files). This
-    /// blocks on the disk.
-    ///
-    /// ```
-    /// use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let home = tempfile::tempdir()?;
-    /// # let home = home.path();
-    /// let store = FileStore::open(home.join("my-program"))?;
-    /// let mut lock = SessionStore::try_lock(&store, "Ada Lovelace")?.expect("it has no other holder");
-    /// assert!(store.names()?.is_empty());
-    /// lock.save(&StoredRecord::from_bytes(*b"the tokens of a login"), Expected::Nothing)?;
-    /// assert_eq!(store.names()?, ["Ada Lovelace"]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`open`](Self::open), if the folder cannot be read.
-    pub fn names(&self) -> Result<Vec<String>, Error> {
+    /// Lists all names as one page. This blocks on the disk.
+    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
         let folder = &self.folder.path;
         let unreadable = |error| failed("list the sessions in", folder, error);
         self.folder.check_mount()?;
         let mut names = Vec::new();
         for file in retried(|| list(folder)).map_err(unreadable)? {
-            names.extend(file.to_str().and_then(|file| name::name(file.strip_suffix(".json")?)));
+            let Some(stem) = file.to_str().and_then(|file| file.strip_suffix(".json")) else { continue };
+            let name = match name::name(stem) {
+                None if name::may_begin_with(stem, prefix) => LongName::read(&self.folder, stem)?,
+                name => name,
+            };
+            let is_wanted = |name: &String| name.starts_with(prefix) && after.is_none_or(|after| name.as_str() > after);
+            names.extend(name.filter(is_wanted));
         }
         names.sort_unstable();
         Ok(names)
@@ -231,6 +213,10 @@ impl SessionStore for FileStore {
         // The caller that loads under the lock gets the error.
         self.folder.check_mount().ok()?;
         Files::new(&self.folder, name).read().ok().flatten()
+    }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        self.list(prefix, after)
     }
 }
 
@@ -285,6 +271,19 @@ fn check_folder(folder: &Path, group: bool, mut sleep: impl FnMut(Duration)) -> 
 
 fn list(folder: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+/// Reads a text from a private file. Returns `None` if there is no file, or no text in it.
+fn read_text(path: &Path, access: Access) -> Result<Option<String>, Error> {
+    let Some(file) = open_to_read(path, access)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let read = retried(|| {
+        bytes.clear();
+        (&file).rewind()?;
+        (&file).take(MAX_RECORD).read_to_end(&mut bytes)
+    });
+    read.map_err(|error| failed("read", path, error))?;
+    Ok(String::from_utf8(bytes).ok())
 }
 
 fn create_folder(folder: &Path, group: bool) -> Result<(), Error> {
@@ -386,6 +385,7 @@ impl<D: Disk> FileSessionLock<D> {
     /// Does what comes before the record is replaced: compares, writes, and keeps a copy of a damaged record.
     fn prepare(&self, temporary: &LockedFile, bytes: &[u8], expected: Expected) -> Result<(), SaveError> {
         let found = self.compare(expected)?;
+        self.keep_name().map_err(SaveError::Failed)?;
         self.write(&temporary.file, bytes).map_err(SaveError::Failed)?;
         if let (Expected::Damaged(_), Some(damaged)) = (expected, found) {
             self.keep_damaged(&damaged).map_err(SaveError::Failed)?;
@@ -402,6 +402,22 @@ impl<D: Disk> FileSessionLock<D> {
         } else {
             Err(SaveError::Conflict)
         }
+    }
+
+    /// Writes down a name that the names of the files do not show, so that the session can be listed.
+    fn keep_name(&self) -> Result<(), Error> {
+        let Files { folder, long_name: Some(LongName { name, path }), .. } = &self.files else { return Ok(()) };
+        if read_text(path, folder.access)?.as_ref() == Some(name) {
+            return Ok(());
+        }
+        // What a killed save or another program left is removed, and not overwritten: it may have other names, which
+        // must keep their content.
+        match retried(|| self.disk.remove(path)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("remove", path, error)),
+            _ => {}
+        }
+        let written = self.disk.copy(name.as_bytes(), path, folder.access);
+        written.map_err(|error| failed("write", path, error))
     }
 
     fn write(&self, file: &fs::File, bytes: &[u8]) -> Result<(), Error> {
@@ -457,7 +473,13 @@ impl<D: Disk> FileSessionLock<D> {
             return Ok(());
         }
         let path = &self.files.record;
-        let Err(error) = retried(|| self.disk.remove(path)) else { return Ok(()) };
+        let Err(error) = retried(|| self.disk.remove(path)) else {
+            if let Some(LongName { path, .. }) = &self.files.long_name {
+                // Without its record it is never read.
+                let _ = retried(|| self.disk.remove(path));
+            }
+            return Ok(());
+        };
         let error = failed("remove", path, error);
         if fs::symlink_metadata(path).is_ok() {
             return Err(SaveError::Failed(error));
@@ -491,6 +513,27 @@ struct Files {
     temporary: PathBuf,
     /// What the names of temporary files began with in older programs, which drew a new name for each.
     older_temporary: String,
+    /// `None` if the names of the files show the session's name.
+    long_name: Option<LongName>,
+}
+
+/// A session's name that is too long for the names of its files, and the file that has it.
+struct LongName {
+    name: String,
+    path: PathBuf,
+}
+
+impl LongName {
+    fn path(folder: &Folder, stem: &str) -> PathBuf {
+        folder.path.join(format!("{stem}.name"))
+    }
+
+    /// Reads the name of the session whose files begin with that stem. Returns `None` if it is not there, as in a store
+    /// of an older program, or is not that session's.
+    fn read(folder: &Folder, stem: &str) -> Result<Option<String>, Error> {
+        let name = read_text(&Self::path(folder, stem), folder.access)?;
+        Ok(name.filter(|name| name::stem(name) == stem))
+    }
 }
 
 impl Files {
@@ -501,6 +544,8 @@ impl Files {
             lock: folder.path.join(format!("{stem}.lock")),
             temporary: folder.path.join(format!("{stem}.tmp")),
             older_temporary: format!("{stem}.tmp-"),
+            long_name: name::is_cut(&stem)
+                .then(|| LongName { name: name.to_owned(), path: LongName::path(folder, &stem) }),
             folder: folder.clone(),
         }
     }

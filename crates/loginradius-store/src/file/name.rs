@@ -19,7 +19,7 @@ pub(super) fn stem(name: &str) -> String {
         return stem;
     }
     stem.push_str(&encoded[..PREFIX_LENGTH]);
-    stem.push_str("_x");
+    stem.push_str(CUT);
     Sha256::digest(name).iter().for_each(|byte| push_hex(&mut stem, *byte));
     stem
 }
@@ -43,6 +43,20 @@ pub(super) fn name(stem: &str) -> Option<String> {
     (self::stem(&name) == stem).then_some(name)
 }
 
+/// Returns whether the name of the session was cut, so that its files do not show it.
+pub(super) fn is_cut(stem: &str) -> bool {
+    stem.contains(CUT)
+}
+
+/// Returns whether a stem that was cut may be that of a name with this prefix.
+pub(super) fn may_begin_with(stem: &str, prefix: &str) -> bool {
+    let Some((start, _)) = stem.strip_prefix("session-").and_then(|stem| stem.split_once(CUT)) else { return false };
+    let prefix = encode(prefix.as_bytes());
+    start.starts_with(&prefix) || prefix.starts_with(start)
+}
+
+/// What follows the start of a name that was cut.
+const CUT: &str = "_x";
 /// With prefix and suffix it stays below 143 bytes, the shortest limit that is in use (eCryptfs).
 const MAX_LENGTH: usize = 100;
 /// How much of a long name can still be read.

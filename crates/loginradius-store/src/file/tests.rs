@@ -1133,25 +1133,182 @@ fn too_many_open_files_are_named() {
     }
 }
 
+fn names(store: &FileStore) -> Vec<String> {
+    store.list("", None).unwrap()
+}
+
+fn save_as(store: &FileStore, name: &str) {
+    let mut lock = store.lock(name).unwrap().unwrap();
+    let found = lock.load().unwrap().map(|record| record.generation());
+    lock.save(&record(found.unwrap_or_default() + 1), generation(found)).unwrap();
+}
+
+fn clear_as(store: &FileStore, name: &str) {
+    let mut lock = store.lock(name).unwrap().unwrap();
+    let found = lock.load().unwrap().map(|record| record.generation());
+    lock.clear(generation(found)).unwrap();
+}
+
 #[test]
 fn the_names_of_sessions_with_a_record_are_listed() {
     let (folder, store) = open();
     let cut = "x".repeat(101);
     for name in ["Ada Lovelace", "", "b", "b.json", &cut, "gone"] {
-        let mut lock = store.lock(name).unwrap().unwrap();
-        lock.save(&StoredRecord::from_bytes(*b"tokens"), Expected::Nothing).unwrap();
-        if name == "gone" {
-            let generation = lock.load().unwrap().unwrap().generation();
-            lock.clear(Expected::Generation(generation)).unwrap();
-        }
+        save_as(&store, name);
     }
+    clear_as(&store, "gone");
     // Locks without a record, saves that were killed, copies of damaged records, and what is no session's.
     store.lock("locked").unwrap().unwrap();
     let others = ["session-k.tmp", "session-d.json.damaged-1", "notes.json", "session-A.json", "session-_zz.json"];
     others.iter().for_each(|file| fs::write(folder.path().join(file), "").unwrap());
-    assert_eq!(store.names().unwrap(), ["", "Ada Lovelace", "b", "b.json"]);
+    assert_eq!(names(&store), ["", "Ada Lovelace", "b", "b.json", &cut]);
+    assert_eq!(store.list("b", None).unwrap(), ["b", "b.json"]);
+    assert_eq!(store.list("b", Some("b")).unwrap(), ["b.json"]);
+    assert_eq!(store.list("x", Some("b")).unwrap(), [cut]);
     drop(folder);
-    assert_eq!(store.names().unwrap_err().kind(), Kind::StoreRefused);
+    assert_eq!(store.list("", None).unwrap_err().kind(), Kind::StoreRefused);
+}
+
+/// The name of a session that the names of its files do not show, and the file that has it.
+fn long_name(folder: &TempDir) -> (String, PathBuf) {
+    let name = format!("ada/{}", "é\0".repeat(40));
+    let path = folder.path().join(format!("{}.name", name::stem(&name)));
+    (name, path)
+}
+
+#[test]
+fn a_long_name_has_a_file_as_long_as_its_session_has_a_record() {
+    let (folder, store) = open();
+    let (name, path) = long_name(&folder);
+    let mut lock = store.lock(&name).unwrap().unwrap();
+    lock.load().unwrap();
+    assert!(!path.exists() && names(&store).is_empty(), "a lock alone leaves no name");
+    lock.save(&record(1), Expected::Nothing).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), name);
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&path.metadata().unwrap()) & 0o777, 0o600);
+    assert_eq!(names(&store), [&*name]);
+    assert!(matches!(lock.clear(Expected::Generation(7)), Err(SaveError::Conflict)));
+    assert!(path.exists());
+    lock.clear(Expected::Generation(1)).unwrap();
+    assert!(!path.exists() && names(&store).is_empty());
+    drop(lock);
+    save_as(&store, "short");
+    assert!(files(&folder).iter().all(|file| !file.ends_with(".name")), "a short name costs nothing");
+
+    #[cfg(unix)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::open_for_group(folder.path()).unwrap();
+        save_as(&store, &name);
+        let found = long_name(&folder).1.metadata().unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&found) & 0o777, 0o660);
+    }
+}
+
+/// As after an older program's save, or one that was killed.
+#[test]
+fn a_name_that_is_missing_or_wrong_is_not_listed_and_the_next_save_writes_it() {
+    let (folder, store) = open();
+    let (name, path) = long_name(&folder);
+    let same_start = format!("{name}!");
+    let cases: [&dyn Fn(); 6] = [
+        &|| fs::remove_file(&path).unwrap(),
+        &|| put(&path, ""),
+        &|| put(&path, &name.as_bytes()[..20]),
+        &|| put(&path, &same_start),
+        &|| put(&path, "default"),
+        &|| put(&path, b"\xff\xfe"),
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        save_as(&store, &name);
+        case();
+        save_as(&store, "b");
+        assert_eq!(names(&store), ["b"], "case {number}");
+        save_as(&store, &name);
+        assert_eq!(names(&store), [&*name, "b"], "case {number}");
+    }
+}
+
+#[test]
+fn a_file_of_a_name_is_as_private_as_the_others() {
+    let (folder, store) = open();
+    let (name, path) = long_name(&folder);
+    save_as(&store, &name);
+    let refused = |is_private: bool| {
+        let outcome = store.lock(&name).unwrap().unwrap().save(&record(2), Expected::Generation(1));
+        let Err(SaveError::Failed(error)) = outcome else { panic!("{outcome:?}") };
+        for error in [error, store.list("ada/", None).unwrap_err()] {
+            assert_eq!(error.kind(), Kind::StoreRefused, "{error}");
+            assert!(error.to_string().contains(if is_private { "move it away" } else { "chmod 600" }), "{error}");
+        }
+        assert_eq!(store.list("b", None).unwrap(), [""; 0], "only names that may have the prefix are read");
+    };
+    let elsewhere = folder.path().join("elsewhere");
+    put(&elsewhere, &name);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        refused(false);
+        fs::remove_file(&path).unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        refused(true);
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    refused(true);
+    fs::remove_dir(&path).unwrap();
+    // Another name of a file, whose content must stay.
+    put(&elsewhere, "a backup");
+    fs::hard_link(&elsewhere, &path).unwrap();
+    store.lock(&name).unwrap().unwrap().save(&record(2), Expected::Generation(1)).unwrap();
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"a backup");
+    assert_eq!(names(&store), [name]);
+}
+
+/// A session whose save is done is listed, whatever failed or died before.
+#[test]
+fn a_long_name_is_written_before_its_record() {
+    const FIRST_SAVE: [&str; 8] = ["take", "truncate", "remove", "copy", "write", "sync", "rename", "sync_folder"];
+    let (folder, store) = open();
+    let (name, path) = long_name(&folder);
+    let disk = Faulty::new(None);
+    let mut lock = store.lock_on(disk.clone(), &name).unwrap().unwrap();
+    lock.save(&record(1), Expected::Nothing).unwrap();
+    assert_eq!(disk.steps(), FIRST_SAVE);
+    lock.save(&record(2), Expected::Generation(1)).unwrap();
+    assert_eq!(disk.steps(), SAVE);
+    lock.clear(Expected::Generation(2)).unwrap();
+    assert_eq!(disk.steps(), ["take", "truncate", "list", "remove", "remove", "remove", "sync_folder"]);
+    drop(lock);
+    for (at, step) in FIRST_SAVE.iter().enumerate() {
+        for done in [Done::No, Done::Yes] {
+            for dies in [false, true] {
+                let disk = Faulty::new(Fault { at, done, dies });
+                let save = || store.lock_on(disk, &name).unwrap().unwrap().save(&record(1), Expected::Nothing);
+                let saved = catch_unwind(AssertUnwindSafe(save));
+                let found = store.lock(&name).unwrap().unwrap().load().unwrap();
+                let detail = format!("{step}, {}, {dies}: {saved:?}", done == Done::Yes);
+                assert_eq!(names(&store).len(), usize::from(found.is_some()), "{detail}");
+                match (*step, saved) {
+                    ("rename" | "sync_folder", _) => {}
+                    // That of a file that is not there.
+                    ("remove", Ok(outcome)) if done == Done::Yes => outcome.unwrap(),
+                    (_, Ok(outcome)) => {
+                        assert!(matches!(outcome, Err(SaveError::Failed(_))) && found.is_none(), "{detail}");
+                    }
+                    (_, Err(_)) => assert!(found.is_none(), "{detail}"),
+                }
+                save_as(&store, &name);
+                assert_eq!(names(&store), [&*name], "{detail}");
+                clear_as(&store, &name);
+                assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{detail}: {:?}", files(&folder));
+                assert!(!path.exists());
+            }
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]

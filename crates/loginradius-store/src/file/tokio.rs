@@ -26,6 +26,13 @@ impl AsyncSessionStore for FileStore {
             run(move || SessionStore::peek(&store, &name)).await.ok().flatten()
         })
     }
+
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(async move {
+            let (store, prefix, after) = (self.clone(), prefix.to_owned(), after.map(str::to_owned));
+            run(move || store.list(&prefix, after.as_deref())).await.map_err(NotRun::into_error)?
+        })
+    }
 }
 
 /// An operation that is running shares the lock until it ends, even if its future was dropped.

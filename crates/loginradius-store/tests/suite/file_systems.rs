@@ -503,7 +503,7 @@ fn is_refused(store: &FileStore, words: &str) {
     let error = SessionStore::try_lock(store, "default").err().unwrap();
     assert_eq!(error.kind(), ErrorKind::StoreRefused);
     assert!(error.to_string().contains(words), "{error}");
-    let error = store.names().unwrap_err();
+    let error = SessionStore::names(store, "", None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreRefused);
 }
 

@@ -23,6 +23,10 @@ impl<S: SessionStore> SessionStore for Sealed<S> {
     fn peek(&self, name: &str) -> Option<StoredRecord> {
         unseal(&self.0.peek(name)?)
     }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        self.0.names(prefix, after)
+    }
 }
 
 impl SessionLock for SealedLock {

@@ -126,10 +126,24 @@ enum Fault {
     PeeksTheFirstRecord,
     PeeksWhatWasCleared,
     PeeksUnderTheLock,
+    // Of lists.
+    /// It cannot list its sessions, and says so: no fault.
+    ListsNothing,
+    ListsByTwos,
+    ListsInAnyOrder,
+    ListsInTheOrderOfLetters,
+    ListsByPattern,
+    ListsPrefixOfAnyCase,
+    ListsAfterInclusive,
+    ListsFirstPageAlone,
+    ListsWhatWasCleared,
+    ListsWhatIsLocked,
+    ListsShortNames,
+    ListFails,
 }
 
 impl Fault {
-    const ALL: [(Self, &str); 53] = [
+    const ALL: [(Self, &str); 63] = [
         (Self::ForgetsLock, "one holder at a time"),
         (Self::LocksPerHandle, "one holder at a time"),
         (Self::OneLockForAll, "no two names share"),
@@ -183,6 +197,16 @@ impl Fault {
         (Self::PeeksTheFirstRecord, "a peek returns what was saved last, or nothing (after the second save"),
         (Self::PeeksWhatWasCleared, "a peek returns what was saved last, or nothing (after the clear"),
         (Self::PeeksUnderTheLock, "a lock that was released is free (a peek took it"),
+        (Self::ListsInAnyOrder, "in the order of their bytes"),
+        (Self::ListsInTheOrderOfLetters, "in the order of their bytes"),
+        (Self::ListsByPattern, "only names with the prefix are listed"),
+        (Self::ListsPrefixOfAnyCase, "only names with the prefix are listed"),
+        (Self::ListsAfterInclusive, "come after the last page"),
+        (Self::ListsFirstPageAlone, "is missing"),
+        (Self::ListsWhatWasCleared, "is there, and should not be"),
+        (Self::ListsWhatIsLocked, "is there, and should not be"),
+        (Self::ListsShortNames, "is missing"),
+        (Self::ListFails, "the sessions with a record are listed"),
     ];
 }
 
@@ -202,6 +226,8 @@ struct Shared {
     /// What was saved, and the name, in order.
     saves: Vec<(String, StoredRecord)>,
     locked: Vec<String>,
+    /// The names under which a lock was tried.
+    tried: Vec<String>,
 }
 
 struct FaultyLock {
@@ -238,6 +264,7 @@ const BUSY: std::time::Duration = std::time::Duration::from_millis(30);
 
 impl SessionStore for Faulty {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        self.with(false, |shared| shared.tried.push(name.to_owned()));
         let name = match self.fault {
             Fault::FoldsCase => name.to_lowercase(),
             Fault::TrimsNames => name.trim_end().to_owned(),
@@ -278,6 +305,47 @@ impl SessionStore for Faulty {
             };
             found.map(|(_, record)| record.clone())
         })
+    }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = self.records(|records| records.keys().cloned().collect());
+        match self.fault {
+            Fault::ListsNothing => return Err(Error::misuse("this store cannot list its sessions: do without")),
+            Fault::ListFails => return Err(Error::unavailable("the list failed", "no reason")),
+            Fault::ListsWhatWasCleared => {
+                names.extend(
+                    self.with(false, |shared| shared.saves.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()),
+                );
+            }
+            Fault::ListsWhatIsLocked => {
+                names.extend(self.with(false, |shared| shared.tried.clone()));
+            }
+            _ => {}
+        }
+        names.sort();
+        names.dedup();
+        names.retain(|name| match self.fault {
+            Fault::ListsByPattern => {
+                let mut letters = name.chars();
+                prefix.chars().all(|wanted| letters.next().is_some_and(|letter| wanted == '_' || letter == wanted))
+            }
+            Fault::ListsPrefixOfAnyCase => name.to_lowercase().starts_with(&prefix.to_lowercase()),
+            Fault::ListsShortNames => name.len() < 256 && name.starts_with(prefix),
+            _ => name.starts_with(prefix),
+        });
+        names.retain(|name| match (self.fault, after) {
+            (_, None) => true,
+            (Fault::ListsAfterInclusive, Some(after)) => name.as_str() >= after,
+            (Fault::ListsFirstPageAlone, Some(_)) => false,
+            (_, Some(after)) => name.as_str() > after,
+        });
+        match self.fault {
+            Fault::ListsInAnyOrder => names.reverse(),
+            Fault::ListsInTheOrderOfLetters => names.sort_by_key(|name| name.to_lowercase()),
+            Fault::ListsByTwos | Fault::ListsFirstPageAlone => names.truncate(2),
+            _ => {}
+        }
+        Ok(names)
     }
 }
 
@@ -456,7 +524,7 @@ fn message(panic: Box<dyn std::any::Any + Send>) -> String {
 
 #[test]
 fn stores_without_a_fault_pass() {
-    for fault in [Fault::None, Fault::Idempotent] {
+    for fault in [Fault::None, Fault::Idempotent, Fault::ListsNothing, Fault::ListsByTwos] {
         check_fault(fault);
     }
 }
