@@ -1,8 +1,9 @@
-//! What the core's tests share: apps, fixed times, responses, tokens, and a [`Scene`] for sessions.
+//! What the tests share: apps, fixed times, responses, tokens, a [`Scene`] for sessions, and servers of databases.
 
 #![allow(clippy::exhaustive_structs, reason = "test material: a test may write it out")]
 
 mod fixtures;
+pub mod postgres;
 mod rng;
 mod scene;
 
