@@ -1,0 +1,436 @@
+//! The connections, and the statements that run on them. All of this lives on the store's thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loginradius_proto::Error;
+use loginradius_store::{Expected, StoredRecord};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use crate::failure::{Fault, Place, Verdict, connecting_may_pass};
+use crate::lease::{Clocks, Lease};
+use crate::settings::PostgresSettings;
+use crate::sql::{self, COMMENT, Statements, Table, VERSION};
+
+/// What a table is asked for.
+pub(crate) struct Database {
+    table: Table,
+    place: Place,
+    settings: PostgresSettings,
+    statements: Statements,
+    connect: Connect,
+    /// For all but the renewals.
+    connections: Pool,
+    /// Apart from the others, which may all be waiting.
+    renewals: Pool,
+    held: RefCell<HashMap<i64, Arc<Lease>>>,
+    first_is_held: Notify,
+}
+
+pub(crate) type Connect = Box<dyn Fn() -> LocalFuture<Result<Connection, tokio_postgres::Error>>>;
+pub(crate) type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// A connection, and the task that reads and writes it.
+pub(crate) struct Connection {
+    client: Client,
+    task: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Takes what `tokio_postgres` returns, on the store's thread.
+    pub(crate) fn new(
+        client: Client,
+        driver: impl Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    ) -> Self {
+        // Its error reaches the statement that is waiting.
+        let task = tokio::task::spawn_local(async { drop(driver.await) });
+        Self { client, task }
+    }
+
+    /// Closes the socket, whatever is under way. The driver would go on waiting for a server that does not respond.
+    fn abort(self) {
+        self.task.abort();
+    }
+
+    async fn close(self) {
+        drop(self.client);
+        let _ = self.task.await;
+    }
+}
+
+/// Connections that are idle, and how many more there may be.
+struct Pool {
+    permits: Semaphore,
+    idle: RefCell<Vec<Connection>>,
+}
+
+impl Pool {
+    fn new(max_connections: usize) -> Self {
+        Self { permits: Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)), idle: RefCell::default() }
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(connection) = idle.pop() {
+            if !connection.client.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn put_back(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+}
+
+type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// The wait before a statement is sent again.
+const PAUSE: Duration = Duration::from_millis(50);
+const NO_CONNECTION: &str = "no connection was made";
+/// How many names are returned at once.
+const PAGE: i64 = 1000;
+
+impl Database {
+    pub(crate) fn new(settings: PostgresSettings, table: Table, connect: Connect) -> Self {
+        Self {
+            place: Place(table.quoted()),
+            statements: Statements::new(&table),
+            connections: Pool::new(settings.max_connections),
+            renewals: Pool::new(1),
+            held: RefCell::default(),
+            first_is_held: Notify::new(),
+            table,
+            settings,
+            connect,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.timeout
+    }
+
+    /// Returns the longest wait for another transaction's lock on a row. It ends before the statement is given up, so
+    /// that the server is not left with it.
+    fn lock_timeout(&self) -> String {
+        format!("{}ms", (self.settings.timeout / 5 * 4).as_millis())
+    }
+
+    // The table.
+
+    /// Creates the table, or checks the one that is there.
+    pub(crate) async fn open(&self) -> Result<(), Error> {
+        // A server that is not there is not waited for: an operator wants to know.
+        let connection = self.connect_once().await?;
+        self.connections.put_back(connection);
+        if self.check().await? {
+            return Ok(());
+        }
+        if !self.settings.creates_table {
+            return Err(self.place.no_table());
+        }
+        let created = self.create().await;
+        match self.check().await {
+            // Another program may have created it at the same time.
+            Ok(true) => Ok(()),
+            Ok(false) => Err(created.err().unwrap_or_else(|| self.place.no_table())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether the table is there, and fails if it cannot be used.
+    async fn check(&self) -> Result<bool, Error> {
+        let name = self.place.0.as_str();
+        let checked = self.run(self.statements.check, &[(&name, Type::TEXT)]).await;
+        let (rows, _) = checked.map_err(Fault::into_error)?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        let read = || -> Result<_, tokio_postgres::Error> {
+            Ok((row.try_get::<_, Option<&str>>(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+        };
+        let (comment, is_permanent, is_replica, has_rights): (_, bool, bool, bool) =
+            read().map_err(|error| self.place.unreadable(&error))?;
+        match comment.and_then(|comment| comment.strip_prefix(COMMENT)) {
+            None => Err(self.place.other_table()),
+            Some(version) if version != VERSION => Err(self.place.newer_table(version)),
+            Some(_) if is_replica => Err(self.place.read_only()),
+            Some(_) if !is_permanent => Err(self.place.not_permanent()),
+            Some(_) if !has_rights => Err(self.place.no_rights()),
+            Some(_) => Ok(true),
+        }
+    }
+
+    async fn connect_once(&self) -> Result<Connection, Error> {
+        let connected = timeout_at(self.deadline(), (self.connect)()).await;
+        let too_slow = |_| self.place.took_too_long(NO_CONNECTION);
+        connected.map_err(too_slow)?.map_err(|error| self.place.not_connected(&error))
+    }
+
+    async fn create(&self) -> Result<(), Error> {
+        let connection = match self.connections.take_idle() {
+            Some(connection) => connection,
+            None => self.connect_once().await?,
+        };
+        match timeout_at(self.deadline(), connection.client.batch_execute(&sql::schema(&self.table))).await {
+            Ok(created) => {
+                self.connections.put_back(connection);
+                created.map_err(|error| self.place.statement_failed(&error))
+            }
+            Err(_) => {
+                connection.abort();
+                Err(self.place.took_too_long("creating the table"))
+            }
+        }
+    }
+
+    // The sessions.
+
+    /// Takes the lock, unless another holder has it. Returns the lease, and the record that is stored.
+    pub(crate) async fn try_lock(&self, name: &str) -> Result<Option<(Arc<Lease>, Option<StoredRecord>)>, Error> {
+        let lease = Arc::new(Lease::new(name, self.settings.lease)?);
+        let length = i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX);
+        let (key, name, lock_timeout) = (lease.key(), name.as_bytes(), self.lock_timeout());
+        let parameters: Parameters<'_> = &[
+            (&key, Type::BYTEA),
+            (&name, Type::BYTEA),
+            (&lease.token(), Type::INT8),
+            (&length, Type::INT8),
+            (&lock_timeout, Type::TEXT),
+        ];
+        match self.run(&self.statements.lock, parameters).await {
+            Ok((rows, sent)) => {
+                let Some(row) = rows.first() else { return Ok(None) };
+                lease.extend(sent);
+                self.keep_renewing(&lease);
+                Ok(Some((lease, self.record(row)?)))
+            }
+            Err(Fault::NotDone(error)) => Err(error),
+            Err(Fault::Unknown(error)) => {
+                // It may have been taken after all: nobody would release it.
+                let _ = self.run_unlock(&lease).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) async fn load(&self, key: &[u8]) -> Result<Option<StoredRecord>, Error> {
+        let (rows, _) = self.run(&self.statements.load, &[(&key, Type::BYTEA)]).await.map_err(Fault::into_error)?;
+        rows.first().map_or(Ok(None), |row| self.record(row))
+    }
+
+    fn record(&self, row: &Row) -> Result<Option<StoredRecord>, Error> {
+        let read = || Ok((row.try_get::<_, Option<&[u8]>>(0)?, row.try_get::<_, Option<i64>>(1)?));
+        let (bytes, generation) = read().map_err(|error| self.place.unreadable(&error))?;
+        let place = || format!("the table {}", self.place.0);
+        Ok(bytes.map(|bytes| {
+            // A negative one is of no record, and damages this one.
+            let generation = generation.and_then(|generation| u64::try_from(generation).ok()).unwrap_or(u64::MAX);
+            StoredRecord::new(generation, bytes).located_at(place())
+        }))
+    }
+
+    /// Saves the record, or clears what is there. Returns whether it was as expected, and the lease's own.
+    pub(crate) async fn save(
+        &self,
+        lease: &Lease,
+        record: Option<&StoredRecord>,
+        expected: Expected,
+    ) -> Result<bool, Fault> {
+        let generation = record.map(|record| record.generation() as i64);
+        let expected_generation = expected.generation().map(|generation| generation as i64);
+        let replaces_damaged = matches!(expected, Expected::Damaged(_)) && record.is_some();
+        let bytes = record.map(StoredRecord::as_bytes);
+        let (key, lock_timeout) = (lease.key(), self.lock_timeout());
+        let parameters: Parameters<'_> = &[
+            (&key, Type::BYTEA),
+            (&lease.token(), Type::INT8),
+            (&expected_generation, Type::INT8),
+            (&bytes, Type::BYTEA),
+            (&generation, Type::INT8),
+            (&replaces_damaged, Type::BOOL),
+            (&lock_timeout, Type::TEXT),
+        ];
+        let (rows, sent) = self.run(&self.statements.save, parameters).await?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        lease.extend(sent);
+        Ok(true)
+    }
+
+    /// Releases the lock. If that fails, the lease lapses by itself.
+    pub(crate) async fn unlock(&self, lease: &Lease) {
+        self.held.borrow_mut().remove(&lease.token());
+        let _ = self.run_unlock(lease).await;
+    }
+
+    async fn run_unlock(&self, lease: &Lease) -> Result<(), Fault> {
+        let (key, lock_timeout) = (lease.key(), self.lock_timeout());
+        let parameters: Parameters<'_> =
+            &[(&key, Type::BYTEA), (&lease.token(), Type::INT8), (&lock_timeout, Type::TEXT)];
+        self.run(&self.statements.unlock, parameters).await.map(drop)
+    }
+
+    pub(crate) async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        let (prefix, after) = (prefix.as_bytes(), after.map(str::as_bytes));
+        let end = successor(prefix);
+        let parameters: Parameters<'_> =
+            &[(&prefix, Type::BYTEA), (&end, Type::BYTEA), (&after, Type::BYTEA), (&PAGE, Type::INT8)];
+        let (rows, _) = self.run(&self.statements.names, parameters).await.map_err(Fault::into_error)?;
+        let mut names = Vec::with_capacity(rows.len());
+        for row in rows {
+            let name = row.try_get::<_, &[u8]>(0).map_err(|error| self.place.unreadable(&error))?;
+            // What was put there by hand may be no text.
+            names.extend(std::str::from_utf8(name).ok().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    // Renewals.
+
+    fn keep_renewing(&self, lease: &Arc<Lease>) {
+        self.held.borrow_mut().insert(lease.token(), Arc::clone(lease));
+        self.first_is_held.notify_one();
+    }
+
+    /// Renews all leases that are held, three times in their length.
+    pub(crate) async fn renew_forever(self: Rc<Self>) {
+        loop {
+            if self.held.borrow().is_empty() {
+                self.first_is_held.notified().await;
+            }
+            sleep(self.settings.lease / 3).await;
+            self.renew().await;
+        }
+    }
+
+    async fn renew(&self) {
+        let leases: Vec<Arc<Lease>> = self.held.borrow().values().cloned().collect();
+        if leases.is_empty() {
+            return;
+        }
+        let keys: Vec<&[u8]> = leases.iter().map(|lease| lease.key()).collect();
+        let tokens: Vec<i64> = leases.iter().map(|lease| lease.token()).collect();
+        let lock_timeout = self.lock_timeout();
+        let parameters: Parameters<'_> =
+            &[(&keys, Type::BYTEA_ARRAY), (&tokens, Type::INT8_ARRAY), (&lock_timeout, Type::TEXT)];
+        let deadline = Instant::now() + (self.settings.lease / 3).min(self.settings.timeout);
+        // What is not renewed now may be renewed the next time.
+        let Ok((rows, sent)) = self.run_on(&self.renewals, &self.statements.renew, parameters, deadline).await else {
+            return;
+        };
+        for token in rows.iter().filter_map(|row| row.try_get::<_, i64>(0).ok()) {
+            if let Some(lease) = self.held.borrow().get(&token) {
+                lease.extend(sent);
+            }
+        }
+    }
+
+    // Statements.
+
+    async fn run(&self, statement: &str, parameters: Parameters<'_>) -> Result<(Vec<Row>, Clocks), Fault> {
+        self.run_on(&self.connections, statement, parameters, self.deadline()).await
+    }
+
+    /// Runs a statement, and sends it again if the connection was lost: each recognizes what it has done. Returns its
+    /// rows, and when it was sent.
+    async fn run_on(
+        &self,
+        pool: &Pool,
+        statement: &str,
+        parameters: Parameters<'_>,
+        deadline: Instant,
+    ) -> Result<(Vec<Row>, Clocks), Fault> {
+        let too_slow = |what: &str| self.place.took_too_long(what);
+        let Ok(Ok(_permit)) = timeout_at(deadline, pool.permits.acquire()).await else {
+            return Err(Fault::NotDone(too_slow("all of its connections were busy")));
+        };
+        // Whether an earlier attempt may have been done.
+        let (mut is_unknown, mut failed_before) = (false, false);
+        let fault = |is_unknown: bool, error: Error| match is_unknown {
+            true => Fault::Unknown(error),
+            false => Fault::NotDone(error),
+        };
+        loop {
+            let connection = match pool.take_idle() {
+                Some(connection) => connection,
+                None => match timeout_at(deadline, (self.connect)()).await {
+                    Ok(Ok(connection)) => connection,
+                    Ok(Err(error)) if connecting_may_pass(&error) && Instant::now() + PAUSE < deadline => {
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                    Ok(Err(error)) => return Err(fault(is_unknown, self.place.not_connected(&error))),
+                    Err(_) => return Err(fault(is_unknown, too_slow(NO_CONNECTION))),
+                },
+            };
+            let sent = Clocks::now();
+            let rows = timeout_at(deadline, connection.client.query_typed(statement, parameters)).await;
+            let error = match rows {
+                Ok(Ok(rows)) => {
+                    pool.put_back(connection);
+                    return Ok((rows, sent));
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    connection.abort();
+                    return Err(Fault::Unknown(too_slow("a statement had no outcome")));
+                }
+            };
+            let verdict = Verdict::of(&error);
+            is_unknown |= matches!(verdict, Verdict::Lost | Verdict::Unknown);
+            if matches!(verdict, Verdict::Repeat | Verdict::Refused) {
+                pool.put_back(connection);
+            } else {
+                connection.abort();
+            }
+            let may_repeat = matches!(verdict, Verdict::Lost | Verdict::Repeat);
+            if !may_repeat || Instant::now() + PAUSE >= deadline {
+                return Err(fault(is_unknown, self.place.statement_failed(&error)));
+            }
+            // The first may have been an idle connection that the server closed long ago.
+            if failed_before || verdict == Verdict::Repeat {
+                sleep(PAUSE).await;
+            }
+            failed_before = true;
+        }
+    }
+
+    /// Closes the connections as the server expects it.
+    pub(crate) async fn close(&self) {
+        for pool in [&self.connections, &self.renewals] {
+            while let Some(connection) = pool.take_idle() {
+                connection.close().await;
+            }
+        }
+    }
+}
+
+/// Returns the first bytes that follow all that begin with the prefix; `None` if there are none.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_successor_follows_all_that_begins_with_the_prefix() {
+        assert_eq!(successor(b""), None);
+        assert_eq!(successor(b"a"), Some(b"b".to_vec()));
+        assert_eq!(successor(b"a\xff"), Some(b"b".to_vec()));
+        assert_eq!(successor(b"\xff"), None);
+    }
+}

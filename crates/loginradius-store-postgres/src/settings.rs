@@ -1,0 +1,154 @@
+use std::time::Duration;
+
+use loginradius_proto::Error;
+use tokio_postgres::Client;
+
+use crate::sql;
+use crate::store::PostgresStore;
+
+/// How a [`PostgresStore`] uses its database.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use loginradius_store_postgres::{PostgresSettings, tokio_postgres::{Config, NoTls}};
+///
+/// let config: Config = "postgres://app@database.internal/app".parse()?;
+/// let store = PostgresSettings::default()
+///     .with_table("accounts.session")
+///     .with_lease(Duration::from_secs(20))
+///     .open(async move || config.connect(NoTls).await)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    pub(crate) table: String,
+    pub(crate) lease: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) max_connections: usize,
+    pub(crate) creates_table: bool,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self {
+            table: "loginradius_session".to_owned(),
+            lease: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            max_connections: 4,
+            creates_table: true,
+        }
+    }
+}
+
+impl PostgresSettings {
+    /// Sets the table, by default `loginradius_session`: a name, or a schema and a name with a dot between them.
+    ///
+    /// Each of the two begins with a letter or `_`, and has letters (a-z), digits and `_`, at most 48 in all.
+    #[must_use]
+    pub fn with_table(self, table: impl Into<String>) -> Self {
+        Self { table: table.into(), ..self }
+    }
+
+    /// Sets the length of a lease, by default 10 s. It is renewed three times in that time.
+    ///
+    /// After the crash of a holder, others wait for that long. A holder that cannot reach the database for that long
+    /// loses its lock. It has to be at least twice the [timeout](Self::with_timeout), and at most an hour. Programs that
+    /// share a table may have different ones.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Sets how long one operation may take, by default 5 s, with all that it has to wait for: a free connection, a new
+    /// one, and sending the statement again after a connection was lost.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Sets how many connections there are at most, by default 4. One more renews the leases.
+    ///
+    /// Each runs one statement at a time; none is held while a request to LoginRadius is out.
+    #[must_use]
+    pub fn with_max_connections(self, max_connections: usize) -> Self {
+        Self { max_connections, ..self }
+    }
+
+    /// Sets that the table is only checked, and never created: for a user that may not create tables.
+    /// [`schema`](Self::schema) is what creates it.
+    #[must_use]
+    pub fn with_existing_table(self) -> Self {
+        Self { creates_table: false, ..self }
+    }
+
+    /// Returns the SQL that creates the table, for migrations of your own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](loginradius_proto::ErrorKind::Configuration) if the name of the table cannot be
+    /// used.
+    ///
+    /// ```
+    /// use loginradius_store_postgres::PostgresSettings;
+    ///
+    /// assert!(PostgresSettings::default().schema()?.starts_with("CREATE TABLE "));
+    /// # Ok::<(), loginradius_proto::Error>(())
+    /// ```
+    pub fn schema(&self) -> Result<String, Error> {
+        Ok(sql::schema(&sql::Table::new(&self.table)?))
+    }
+
+    /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks its thread, at
+    /// most for the [timeout](Self::with_timeout) and a second.
+    ///
+    /// `connect` makes a connection, each time that one is needed; so it may get new credentials from time to time. It
+    /// runs on the store's thread, and must not block that.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub fn open<C, D>(self, connect: C) -> Result<PostgresStore, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        PostgresStore::open_blocking(connect, self)
+    }
+
+    /// Opens the store like [`open`](Self::open), for async code on any runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub async fn open_async<C, D>(self, connect: C) -> Result<PostgresStore, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        PostgresStore::open_anywhere(connect, self).await
+    }
+
+    /// Checks what can be checked without a database.
+    pub(crate) fn check(&self) -> Result<sql::Table, Error> {
+        const MAX_LEASE: Duration = Duration::from_secs(3600);
+        if self.timeout < Duration::from_millis(10) {
+            return Err(Error::configuration(
+                "the timeout of the store over PostgreSQL is shorter than 10 ms: no statement would succeed, so set a \
+                 longer one",
+            ));
+        }
+        if self.lease < self.timeout.saturating_mul(2) || self.lease > MAX_LEASE {
+            return Err(Error::configuration(format!(
+                "the lease of the store over PostgreSQL is {:?}, and its timeout {:?}: set a lease of twice the timeout \
+                 or longer, and of an hour at most",
+                self.lease, self.timeout
+            )));
+        }
+        if self.max_connections == 0 {
+            return Err(Error::configuration(
+                "the store over PostgreSQL may have no connection: set `with_max_connections` to 1 or more",
+            ));
+        }
+        sql::Table::new(&self.table)
+    }
+}

@@ -1,0 +1,124 @@
+//! The statements. Each commits by itself, its rows are its outcome, and sent again it recognizes what it has done.
+
+use loginradius_proto::Error;
+
+/// The name of the table, which is safe in SQL.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    schema: Option<String>,
+    name: String,
+}
+
+impl Table {
+    /// PostgreSQL cuts names at 63 bytes, and the index has a longer one.
+    const MAX_LENGTH: usize = 48;
+
+    pub(crate) fn new(table: &str) -> Result<Self, Error> {
+        let (schema, name) = match table.split_once('.') {
+            Some((schema, name)) => (Some(schema), name),
+            None => (None, table),
+        };
+        let is_name = |text: &str| {
+            let begins = text.starts_with(|letter: char| letter.is_ascii_lowercase() || letter == '_');
+            let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            begins && text.bytes().all(is_allowed) && text.len() <= Self::MAX_LENGTH
+        };
+        if !is_name(name) || !schema.is_none_or(is_name) {
+            return Err(Error::configuration(format!(
+                "the table cannot be called {table:?}: take a letter, then letters (a-z), digits and `_`, at most {} \
+                 in all; before it, a schema and a dot",
+                Self::MAX_LENGTH
+            )));
+        }
+        Ok(Self { schema: schema.map(str::to_owned), name: name.to_owned() })
+    }
+
+    pub(crate) fn quoted(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("\"{schema}\".\"{}\"", self.name),
+            None => format!("\"{}\"", self.name),
+        }
+    }
+
+    /// Puts this table's name into SQL that is written for the default one.
+    fn named_in(&self, sql: &str) -> String {
+        let index = format!("\"{}_name\"", self.name);
+        // The index first: its name begins like the table's.
+        sql.replace("loginradius_session_name", &index).replace("loginradius_session", &self.quoted())
+    }
+}
+
+/// Leaves out what is only for readers: each statement is sent as a text.
+fn bare(sql: &str) -> String {
+    sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n")
+}
+
+/// The version of the table, in its comment.
+pub(crate) const COMMENT: &str = "LoginRadius sessions, version ";
+pub(crate) const VERSION: &str = "1";
+
+/// Creates the table. All of it is one transaction, as one text of several statements is.
+pub(crate) fn schema(table: &Table) -> String {
+    table.named_in(include_str!("sql/schema.sql"))
+}
+
+/// What is run, for one table.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) check: &'static str,
+    pub(crate) lock: String,
+    pub(crate) load: String,
+    pub(crate) save: String,
+    pub(crate) unlock: String,
+    pub(crate) renew: String,
+    pub(crate) names: String,
+}
+
+impl Statements {
+    pub(crate) fn new(table: &Table) -> Self {
+        let statement = |sql: &str| table.named_in(&bare(sql));
+        let lock = include_str!("sql/lock.sql").replace("/* lapsed */", &bare(include_str!("sql/lapsed.sql")));
+        Self {
+            check: include_str!("sql/check.sql"),
+            lock: statement(&lock),
+            load: statement(include_str!("sql/load.sql")),
+            save: statement(include_str!("sql/save.sql")),
+            unlock: statement(include_str!("sql/unlock.sql")),
+            renew: statement(include_str!("sql/renew.sql")),
+            names: statement(include_str!("sql/names.sql")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables_are_identifiers_and_nothing_else() {
+        for good in ["session", "_", "a1", "accounts.session", &"a".repeat(48)] {
+            assert!(Table::new(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(49);
+        for bad in ["", ".", "a.", ".a", "a.b.c", "1a", "A", "a b", "a\"", "a;b", "a-b", "é", "a\0", &long] {
+            let error = Table::new(bad).unwrap_err();
+            assert_eq!(error.kind(), loginradius_proto::ErrorKind::Configuration, "{bad}");
+        }
+        assert_eq!(Table::new("accounts.session").unwrap().quoted(), "\"accounts\".\"session\"");
+    }
+
+    #[test]
+    fn statements_name_their_table() {
+        let table = Table::new("accounts.session").unwrap();
+        let Statements { check, lock, load, save, unlock, renew, names } = Statements::new(&table);
+        for sql in [&schema(&table), &lock, &load, &save, &unlock, &renew, &names] {
+            assert!(sql.contains("\"accounts\".\"session\""), "{sql}");
+            assert!(!sql.contains("loginradius_session") && !sql.contains("/*"), "{sql}");
+        }
+        for sql in [&lock, &load, &save, &unlock, &renew, &names] {
+            assert!(!sql.contains("--"), "{sql}");
+        }
+        assert!(schema(&table).contains("CREATE INDEX \"session_name\" ON \"accounts\".\"session\""));
+        assert!(check.contains("to_regclass($1)"));
+    }
+}

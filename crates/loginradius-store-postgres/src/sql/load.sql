@@ -1,0 +1,2 @@
+-- $1 key
+SELECT record, generation FROM loginradius_session WHERE key = $1 AND record IS NOT NULL;

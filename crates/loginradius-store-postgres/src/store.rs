@@ -1,0 +1,278 @@
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loginradius_proto::Error;
+use loginradius_store::{
+    AsyncSessionLock, AsyncSessionStore, BoxFuture, Expected, LoadError, SaveError, SessionLock, SessionStore,
+    StoredRecord,
+};
+use tokio_postgres::Client;
+
+use crate::database::{Connect, Connection, Database};
+use crate::failure::{Fault, thread_ended};
+use crate::lease::{Lease, key};
+use crate::settings::PostgresSettings;
+use crate::thread::{DatabaseThread, wait};
+
+/// Stores sessions in a table of PostgreSQL, for blocking and for async code.
+///
+/// A clone is another handle to the same store. It has one thread, on which its connections live; so async code may run
+/// on any runtime. See [the crate's documentation](crate) for what it promises.
+#[derive(Clone)]
+pub struct PostgresStore {
+    thread: Arc<DatabaseThread>,
+    timeout: Duration,
+    table: String,
+}
+
+impl PostgresStore {
+    /// Opens the store with the default [`PostgresSettings`], which say what `connect` has to be.
+    ///
+    /// # Errors
+    ///
+    /// | kind | when |
+    /// | --- | --- |
+    /// | [`StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) | The operator has to fix something, and the message says what: a wrong password, a certificate that is not trusted, a table that is missing or of a newer program, a right that is missing, a replica that only reads. |
+    /// | [`Unavailable`](loginradius_proto::ErrorKind::Unavailable) | That may pass: the server is down, or does not respond in time. |
+    /// | [`Configuration`](loginradius_proto::ErrorKind::Configuration) | The settings contradict each other. |
+    ///
+    /// No message shows the connection's password.
+    pub fn open<C, D>(connect: C) -> Result<Self, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        PostgresSettings::default().open(connect)
+    }
+
+    pub(crate) fn open_blocking<C, D>(connect: C, settings: PostgresSettings) -> Result<Self, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        let limit = blocking_limit(settings.timeout);
+        let opened = wait(limit, Self::open_anywhere(connect, settings));
+        opened.unwrap_or_else(|| Err(thread_ended().into_error()))
+    }
+
+    pub(crate) async fn open_anywhere<C, D>(connect: C, settings: PostgresSettings) -> Result<Self, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        let table = settings.check()?;
+        let (timeout, name) = (settings.timeout, table.quoted());
+        let database = move || Database::new(settings, table, connecting(connect));
+        let thread = DatabaseThread::start(timeout, database).map_err(|error| {
+            let cause = error.to_string();
+            Error::unavailable(
+                format!(
+                    "could not start the thread of the store over PostgreSQL, {cause}: allow this program more threads \
+                     and files, or try again later"
+                ),
+                error,
+            )
+        })?;
+        let opened = thread.begin(|database| async move { database.open().await }).await;
+        opened.unwrap_or_else(|_| Err(thread_ended().into_error()))?;
+        Ok(Self { thread: Arc::new(thread), timeout, table: name })
+    }
+
+    async fn lock(&self, name: &str) -> Result<Option<Lock>, Error> {
+        let (name, thread) = (name.to_owned(), Arc::clone(&self.thread));
+        let locked = self.thread.begin(move |database| async move {
+            let locked = database.try_lock(&name).await?;
+            Ok(locked.map(|(lease, record)| Lock { thread, lease, loaded: Some(record), is_released: false }))
+        });
+        // If this future is dropped, so is the lock, which releases it.
+        locked.await.unwrap_or_else(|_| Err(thread_ended().into_error()))
+    }
+
+    async fn read(&self, name: &str) -> Option<StoredRecord> {
+        let key = key(name);
+        let read = self.thread.begin(move |database| async move { database.load(&key).await });
+        read.await.ok()?.ok().flatten()
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        let listed = self.thread.begin(move |database| async move { database.names(&prefix, after.as_deref()).await });
+        listed.await.unwrap_or_else(|_| Err(thread_ended().into_error()))
+    }
+
+    /// Waits for an operation, which has bounds of its own, unless the thread does not run.
+    fn wait<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
+        wait(blocking_limit(self.timeout), operation)
+    }
+}
+
+/// Two operations of one lock, where the first one's future was dropped, and some time for a busy machine.
+fn blocking_limit(timeout: Duration) -> Duration {
+    timeout.saturating_mul(2).saturating_add(Duration::from_secs(1))
+}
+
+fn connecting<C, D>(connect: C) -> Connect
+where
+    C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + 'static,
+    D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+{
+    let connect = Rc::new(connect);
+    Box::new(move || {
+        let connect = Rc::clone(&connect);
+        Box::pin(async move {
+            let (client, driver) = connect().await?;
+            Ok(Connection::new(client, driver))
+        })
+    })
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+impl SessionStore for PostgresStore {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        let locked = self.wait(self.lock(name)).unwrap_or_else(|| Err(thread_ended().into_error()))?;
+        Ok(locked.map(|lock| Box::new(BlockingLock { lock, limit: blocking_limit(self.timeout) }) as _))
+    }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        self.wait(self.read(name)).flatten()
+    }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        self.wait(self.list(prefix, after)).unwrap_or_else(|| Err(thread_ended().into_error()))
+    }
+}
+
+impl AsyncSessionStore for PostgresStore {
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
+        Box::pin(async move { Ok(self.lock(name).await?.map(|lock| Box::new(lock) as _)) })
+    }
+
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        Box::pin(self.read(name))
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(self.list(prefix, after))
+    }
+}
+
+/// A lock. Dropping it has the thread release it.
+struct Lock {
+    thread: Arc<DatabaseThread>,
+    lease: Arc<Lease>,
+    /// What taking the lock has found, until it was loaded.
+    loaded: Option<Option<StoredRecord>>,
+    is_released: bool,
+}
+
+impl Lock {
+    async fn read(&mut self) -> Result<Option<StoredRecord>, Error> {
+        if let Some(loaded) = self.loaded.take()
+            && self.lease.is_held()
+        {
+            return Ok(loaded);
+        }
+        let lease = Arc::clone(&self.lease);
+        let read = self.thread.begin(move |database| async move {
+            let _turn = lease.turn.lock().await;
+            database.load(lease.key()).await
+        });
+        read.await.unwrap_or_else(|_| Err(thread_ended().into_error()))
+    }
+
+    async fn write(&mut self, record: Option<StoredRecord>, expected: Expected) -> Result<(), SaveError> {
+        self.loaded = None;
+        let lease = Arc::clone(&self.lease);
+        let written = self.thread.begin(move |database| async move {
+            let _turn = lease.turn.lock().await;
+            database.save(&lease, record.as_ref(), expected).await
+        });
+        match written.await.unwrap_or_else(|_| Err(thread_ended())) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SaveError::Conflict),
+            Err(fault) => Err(Fault::into_save_error(fault)),
+        }
+    }
+
+    /// Begins to release the lock, once.
+    fn release(&mut self) -> Option<impl Future<Output = ()> + use<>> {
+        if std::mem::replace(&mut self.is_released, true) {
+            return None;
+        }
+        let lease = Arc::clone(&self.lease);
+        let released = self.thread.begin(move |database| async move {
+            let _turn = lease.turn.lock().await;
+            database.unlock(&lease).await;
+        });
+        Some(async move { drop(released.await) })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        drop(self.release());
+    }
+}
+
+impl AsyncSessionLock for Lock {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredRecord>, LoadError>> {
+        Box::pin(async { Ok(self.read().await?) })
+    }
+
+    fn save<'a>(&'a mut self, record: &'a StoredRecord, expected: Expected) -> BoxFuture<'a, Result<(), SaveError>> {
+        Box::pin(self.write(Some(record.clone()), expected))
+    }
+
+    fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
+        Box::pin(self.write(None, expected))
+    }
+
+    fn unlock(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        let released = self.release();
+        Box::pin(async move {
+            if let Some(released) = released {
+                released.await;
+            }
+        })
+    }
+}
+
+/// A lock for blocking code: it is free when it has been dropped.
+struct BlockingLock {
+    lock: Lock,
+    limit: Duration,
+}
+
+impl SessionLock for BlockingLock {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        let limit = self.limit;
+        Ok(wait(limit, self.lock.read()).unwrap_or_else(|| Err(thread_ended().into_error()))?)
+    }
+
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        let limit = self.limit;
+        let saved = wait(limit, self.lock.write(Some(record.clone()), expected));
+        saved.unwrap_or_else(|| Err(thread_ended().into_save_error()))
+    }
+
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+        let limit = self.limit;
+        wait(limit, self.lock.write(None, expected)).unwrap_or_else(|| Err(thread_ended().into_save_error()))
+    }
+}
+
+impl Drop for BlockingLock {
+    fn drop(&mut self) {
+        if let Some(released) = self.lock.release() {
+            // If that takes too long, the lease lapses by itself.
+            let _ = wait(self.limit, released);
+        }
+    }
+}

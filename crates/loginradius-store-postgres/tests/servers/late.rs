@@ -1,0 +1,116 @@
+//! A statement whose first attempt arrives late: after its retry, after the unlock, after another holder has saved.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use loginradius_store::{Expected, SaveError};
+use loginradius_store_postgres::PostgresStore;
+
+use crate::common::{generation, lock, open, peek, record, server, short, table};
+use crate::proxy::Proxy;
+
+struct Scene {
+    proxy: Proxy,
+    /// Its first connection is held back.
+    slow: PostgresStore,
+    /// Past the proxy.
+    other: PostgresStore,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let server = server();
+        let other = open(&server.url(), short(table(name))).unwrap();
+        let proxy = Proxy::start(server.port());
+        let slow = open(&proxy.url(), short(table(name))).unwrap();
+        Self { proxy, slow, other }
+    }
+
+    /// Has what is held back arrive.
+    fn arrives(&self) {
+        self.proxy.release();
+        sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn after_its_retry() {
+    let scene = Scene::new("late_retry");
+    let (first, second) = (record(1, "first"), record(2, "second"));
+    let mut held = lock(&scene.slow, "alice").unwrap();
+    held.save(&first, Expected::Nothing).unwrap();
+    scene.proxy.hold();
+    let saved = held.save(&second, generation(&first));
+    assert!(matches!(saved, Err(SaveError::Unknown(_))), "{saved:?}");
+    // The flow loads, finds the old record, and saves again.
+    assert_eq!(held.load().unwrap(), Some(first.clone()));
+    held.save(&second, generation(&first)).unwrap();
+    scene.arrives();
+    assert_eq!(peek(&scene.other, "alice"), Some(second.clone()));
+    // And nothing but what is stored now can be replaced.
+    let third = record(3, "third");
+    held.save(&third, generation(&second)).unwrap();
+    assert_eq!(peek(&scene.other, "alice"), Some(third));
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn after_another_record_of_the_same_generation() {
+    let scene = Scene::new("late_other");
+    let (first, second, another) = (record(1, "first"), record(2, "second"), record(2, "another"));
+    let mut held = lock(&scene.slow, "alice").unwrap();
+    held.save(&first, Expected::Nothing).unwrap();
+    scene.proxy.hold();
+    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    held.save(&another, generation(&first)).unwrap();
+    scene.arrives();
+    assert_eq!(peek(&scene.other, "alice"), Some(another));
+    let refused = held.save(&second, generation(&first));
+    assert!(matches!(refused, Err(SaveError::Conflict)), "{refused:?}");
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn after_the_unlock() {
+    let scene = Scene::new("late_unlock");
+    let (first, second) = (record(1, "first"), record(2, "second"));
+    let mut held = lock(&scene.slow, "alice").unwrap();
+    held.save(&first, Expected::Nothing).unwrap();
+    scene.proxy.hold();
+    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    drop(held);
+    scene.arrives();
+    assert_eq!(peek(&scene.other, "alice"), Some(first), "nobody has the lock, and a record changed");
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn after_another_holder_has_saved() {
+    let scene = Scene::new("late_holder");
+    let (first, second, theirs) = (record(1, "first"), record(2, "second"), record(2, "another holder's"));
+    let mut held = lock(&scene.slow, "alice").unwrap();
+    held.save(&first, Expected::Nothing).unwrap();
+    scene.proxy.hold();
+    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    drop(held);
+    let mut held = lock(&scene.other, "alice").unwrap();
+    held.save(&theirs, generation(&first)).unwrap();
+    scene.arrives();
+    assert_eq!(held.load().unwrap(), Some(theirs));
+}
+
+/// A lock that comes late would block the session, if its own attempt did not release it.
+#[test]
+#[ignore = "needs a server"]
+fn of_a_lock() {
+    let scene = Scene::new("late_lock");
+    drop(lock(&scene.slow, "alice").unwrap());
+    scene.proxy.hold();
+    let locked = loginradius_store::SessionStore::try_lock(&scene.slow, "alice");
+    assert!(locked.is_err());
+    scene.arrives();
+    // It lapses: this is later than the release of its own attempt.
+    let waited = crate::common::eventually(crate::common::LEASE * 2, || lock(&scene.other, "alice").is_some());
+    println!("a lock that came late was free after {waited:?}");
+}

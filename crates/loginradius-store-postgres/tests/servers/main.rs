@@ -1,0 +1,14 @@
+//! The store over real servers of PostgreSQL and PgBouncer. They are ignored in an ordinary run: install the Debian
+//! packages `postgresql` and `pgbouncer`, and run
+//!
+//! ```sh
+//! cargo test -p loginradius-store-postgres --test servers -- --ignored
+//! ```
+
+mod common;
+mod cuts;
+mod late;
+mod leases;
+mod operators;
+mod promises;
+mod proxy;
