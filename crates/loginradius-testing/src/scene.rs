@@ -251,6 +251,11 @@ impl Scene {
         self.on("send", |_| responded(Err(Error::not_sent("connection refused"))));
     }
 
+    /// Finds the lock lapsed in place of sending the next refresh.
+    pub fn lock_lapses(&mut self) {
+        self.on("send", |_| Some(SessionInput::LockLapsed));
+    }
+
     /// Scripts the response to the next revocation.
     pub fn revokes(&mut self, status: u16, body: &str) {
         let response = response(status, body);
@@ -410,6 +415,7 @@ impl Scene {
             SessionInput::Peeked(None),
             SessionInput::Loaded(Ok(None)),
             SessionInput::Responded(Ok(response(200, pair("stray", "stray")))),
+            SessionInput::LockLapsed,
             SessionInput::Saved(Ok(())),
             SessionInput::Unlocked,
         ];
@@ -419,12 +425,13 @@ impl Scene {
                 (SessionStep::Lock, SessionInput::Locked(_))
                     | (SessionStep::Peek, SessionInput::Peeked(_))
                     | (SessionStep::Load, SessionInput::Loaded(_))
-                    | (SessionStep::Send { .. }, SessionInput::Responded(_))
+                    | (SessionStep::Send { .. }, SessionInput::Responded(_) | SessionInput::LockLapsed)
                     | (SessionStep::Save { .. } | SessionStep::Clear { .. }, SessionInput::Saved(_))
                     | (SessionStep::Unlock, SessionInput::Unlocked)
             );
             // While a request is out the step is to wait, and the response is expected.
-            let awaited = matches!((step, &input), (SessionStep::Wait(_), SessionInput::Responded(_)));
+            let awaited =
+                matches!((step, &input), (SessionStep::Wait(_), SessionInput::Responded(_) | SessionInput::LockLapsed));
             if !expected && !awaited {
                 flow.receive(input, self.now);
             }

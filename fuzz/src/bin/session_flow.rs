@@ -494,6 +494,7 @@ impl Simulation<'_> {
             SessionInput::Loaded(Ok(None)),
             SessionInput::Saved(Ok(())),
             SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
+            SessionInput::LockLapsed,
             SessionInput::Unlocked,
         ] {
             let is_expected = matches!(
@@ -502,7 +503,10 @@ impl Simulation<'_> {
                     | (SessionStep::Peek, SessionInput::Peeked(_))
                     | (SessionStep::Load, SessionInput::Loaded(_))
                     | (SessionStep::Save { .. } | SessionStep::Clear { .. }, SessionInput::Saved(_))
-                    | (SessionStep::Send { .. } | SessionStep::Wait(_), SessionInput::Responded(_))
+                    | (
+                        SessionStep::Send { .. } | SessionStep::Wait(_),
+                        SessionInput::Responded(_) | SessionInput::LockLapsed
+                    )
                     | (SessionStep::Unlock, SessionInput::Unlocked)
             );
             if !is_expected {
@@ -568,6 +572,11 @@ impl Simulation<'_> {
                 assert!(until >= self.now.monotonic);
                 self.pass(until - self.now.monotonic);
                 return None;
+            }
+            // The driver finds the lock lapsed.
+            SessionStep::Send { .. } if self.roll(16) == 15 => {
+                self.intents = 0;
+                SessionInput::LockLapsed
             }
             SessionStep::Send { request, options } => {
                 return self.send(job, &request, options).map(SessionInput::Responded);

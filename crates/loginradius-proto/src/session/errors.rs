@@ -14,6 +14,13 @@ pub(super) fn changed_by_others() -> Error {
     unavailable("other processes keep changing the session: try again later")
 }
 
+pub(super) fn stood_still() -> Error {
+    unavailable(
+        "this process, or its network, stood still each time before a request was sent, so that another process may \
+         have the session's lock: try again",
+    )
+}
+
 pub(super) fn too_short() -> Error {
     unavailable("the access token's lifetime ended before it could be used: try again")
 }

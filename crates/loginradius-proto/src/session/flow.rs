@@ -4,7 +4,7 @@ use http::Response;
 
 use super::attempt::Attempt;
 use super::backoff::{BackoffPolicy, KnownBackoff};
-use super::errors::{aborted, changed_by_others, lock_taken, no_refresh_token, too_short};
+use super::errors::{aborted, changed_by_others, lock_taken, no_refresh_token, stood_still, too_short};
 use super::event::{AdoptionReason, EndReason, SessionEvent};
 use super::lock_attempt::LockAttempt;
 use super::memory::SessionMemory;
@@ -173,6 +173,7 @@ impl SessionFlow {
             (State::Loading, SessionInput::Loaded(outcome)) => self.loaded(outcome, now),
             (State::Saving { .. } | State::Clearing { .. }, SessionInput::Saved(outcome)) => self.saved(outcome, now),
             (State::AwaitingResponse { .. }, SessionInput::Responded(outcome)) => self.responded(outcome, now),
+            (State::AwaitingResponse { .. }, SessionInput::LockLapsed) => self.lock_lapsed(now),
             (State::Unlocking(_), SessionInput::Unlocked) => self.unlocked(),
             _ => self.step_issued = true,
         }
@@ -307,8 +308,13 @@ impl SessionFlow {
 
     /// Begins again at the lock, because another process changed the record or the lock may be lost.
     fn restart(&mut self, now: Now) {
+        self.restart_or(changed_by_others(), now);
+    }
+
+    /// Begins again at the lock, or ends with the error if it did so too often.
+    fn restart_or(&mut self, error: Error, now: Now) {
         if self.lock.restart_budget_is_used_up() {
-            return self.store_failed(changed_by_others(), now);
+            return self.store_failed(error, now);
         }
         self.lock.suspension.reset();
         // As long as the store holds a consumed token, the lock keeps other processes from sending it: it is kept,
@@ -525,10 +531,7 @@ impl SessionFlow {
     fn send(&mut self, attempt: Attempt, now: Now) -> Option<SessionStep> {
         // The process was suspended since the save, and another one may have the lock.
         if self.lock.suspension.was_suspended() || now.since(attempt.since) > self.policy.timeout {
-            if let Job::Refresh(_) = self.job {
-                self.unsettled = Unsettled::UnsentIntent(attempt);
-            }
-            self.restart(now);
+            self.begin_again_unsent(attempt, now);
             return None;
         }
         let request = match self.job {
@@ -538,7 +541,6 @@ impl SessionFlow {
         match request {
             Ok(request) => {
                 let deadline = after(now.monotonic, self.policy.timeout);
-                self.backoff.count_attempt();
                 self.state = State::AwaitingResponse { attempt, sent: now, deadline };
                 self.step_issued = true;
                 Some(SessionStep::Send { request, options: SendOptions::new(deadline) })
@@ -550,6 +552,21 @@ impl SessionFlow {
         }
     }
 
+    /// Continues after the driver did not send, because it found the lock lapsed.
+    fn lock_lapsed(&mut self, now: Now) {
+        let state = std::mem::replace(&mut self.state, State::Loading);
+        let State::AwaitingResponse { attempt, .. } = state else { return };
+        self.begin_again_unsent(attempt, now);
+    }
+
+    /// Begins again at the lock, after an attempt that was not sent because the lock may be lost.
+    fn begin_again_unsent(&mut self, attempt: Attempt, now: Now) {
+        if let Job::Refresh(_) = self.job {
+            self.unsettled = Unsettled::UnsentIntent(attempt);
+        }
+        self.restart_or(stood_still(), now);
+    }
+
     fn revocation(&self, token: &RefreshToken) -> RevokeRefreshToken {
         RevokeRefreshToken::new(token.clone())
     }
@@ -557,6 +574,7 @@ impl SessionFlow {
     fn responded(&mut self, response: Result<Response<Body>, Error>, now: Now) {
         let state = std::mem::replace(&mut self.state, State::Loading);
         let State::AwaitingResponse { mut attempt, sent, .. } = state else { return };
+        self.backoff.count_attempt();
         // The driver may have read its clock before it sent.
         let now = Now::new(now.monotonic.max(sent.monotonic), now.wall);
         if let Job::SignOut(_) = self.job {

@@ -24,7 +24,8 @@ pub enum SessionStep {
     Peek,
     /// Load the record: [`SessionInput::Loaded`].
     Load,
-    /// Send this request, once: [`SessionInput::Responded`].
+    /// Send this request, once: [`SessionInput::Responded`]; or [`SessionInput::LockLapsed`] if the lock is not
+    /// certainly held any more.
     Send {
         /// The request.
         request: Request<Body>,
@@ -64,6 +65,8 @@ pub enum SessionInput {
     Loaded(Result<Option<StoredRecord>, LoadError>),
     /// Of [`SessionStep::Send`]: the response at any HTTP status, or [`Error::not_sent`] or [`Error::outcome_unknown`].
     Responded(Result<Response<Body>, Error>),
+    /// Of [`SessionStep::Send`]: the request was not sent, because the lock was not certainly held any more.
+    LockLapsed,
     /// Of [`SessionStep::Save`] and [`SessionStep::Clear`].
     Saved(Result<(), SaveError>),
     /// Of [`SessionStep::Unlock`]. A lock that cannot be released ends with its process or its lease.
@@ -93,6 +96,7 @@ impl fmt::Debug for SessionInput {
             Self::Loaded(outcome) => f.debug_tuple("Loaded").field(outcome).finish(),
             Self::Responded(Ok(response)) => write!(f, "Responded({})", response.status()),
             Self::Responded(Err(error)) => f.debug_tuple("Responded").field(error).finish(),
+            Self::LockLapsed => f.write_str("LockLapsed"),
             Self::Saved(outcome) => f.debug_tuple("Saved").field(outcome).finish(),
             Self::Unlocked => f.write_str("Unlocked"),
         }
@@ -152,6 +156,7 @@ mod tests {
             (SessionInput::Peeked(Some(record.clone())), "Peeked(Some(StoredRecord { generation: 7, bytes: 5 }))"),
             (SessionInput::Loaded(Ok(Some(record))), "Loaded(Ok(Some(StoredRecord { generation: 7, bytes: 5 })))"),
             (SessionInput::Responded(Ok(responded)), "Responded(204 No Content)"),
+            (SessionInput::LockLapsed, "LockLapsed"),
             (SessionInput::Saved(Err(SaveError::Conflict)), "Saved(Err(Conflict))"),
             (SessionInput::Unlocked, "Unlocked"),
         ];

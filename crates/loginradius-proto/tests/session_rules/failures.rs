@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loginradius_proto::session::{SaveError, SessionFlow, SessionMemory, SessionStep};
+use loginradius_proto::session::{SaveError, SessionFlow, SessionInput, SessionMemory, SessionStep};
 use loginradius_proto::{ConnectFailure, Error, ErrorKind, Retry};
 
 use loginradius_testing::*;
@@ -666,6 +666,71 @@ fn a_process_that_is_suspended_each_time_gives_up_without_a_request() {
     }
     assert_eq!(scene.refresh().kind(), ErrorKind::Unavailable);
     assert_eq!(scene.sends(), 0);
+}
+
+// The driver finds the lock lapsed
+
+#[test]
+fn a_request_whose_lock_has_lapsed_is_sent_under_another_lock() {
+    let mut scene = Scene::expired();
+    scene.lock_lapses();
+    scene.responds(200, &pair("a2", "r2"));
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, unlock, lock, load, intent 1, send r1, pair r2, unlock");
+    assert_eq!(end.token(), "a2");
+    assert_eq!(end.events(), "refreshed");
+}
+
+#[test]
+fn a_flow_whose_lock_has_lapsed_adopts_what_the_next_holder_refreshed() {
+    let mut scene = Scene::expired();
+    scene.on("send", |scene| {
+        scene.other_process(|scene| {
+            scene.responds(200, &pair("a2", "r2"));
+            scene.refresh();
+        });
+        Some(SessionInput::LockLapsed)
+    });
+    let end = scene.refresh();
+    assert_eq!(scene.log(), "lock, load, intent 1, send r1, unlock, lock, load, unlock");
+    assert_eq!((end.token(), end.events()), ("a2".to_owned(), "adopted".to_owned()));
+}
+
+#[test]
+fn a_lapsed_lock_is_no_attempt_and_no_unknown_outcome() {
+    let mut scene = Scene::expired();
+    scene.policy.retry.attempts = 2;
+    scene.lock_lapses();
+    scene.not_sent();
+    scene.responds(400, REJECTED);
+    let end = scene.refresh();
+    assert_eq!(scene.sends(), 3, "{}", scene.log());
+    assert_eq!(end.kind(), ErrorKind::SignInRequired);
+    assert!(!end.error().to_string().contains("lost"), "{}", end.error());
+}
+
+#[test]
+fn a_lock_that_lapses_each_time_is_given_up_without_a_backoff() {
+    for cached in [false, true] {
+        let mut scene = if cached { Scene::signed_in(600) } else { Scene::expired() };
+        if cached {
+            scene.pass(s(580));
+        }
+        (0..6).for_each(|_| scene.lock_lapses());
+        let end = scene.refresh();
+        assert_eq!(scene.sends(), 6);
+        if cached {
+            assert_eq!(end.token(), "a1");
+        } else {
+            assert_eq!(end.kind(), ErrorKind::Unavailable);
+            assert!(end.error().to_string().contains("stood still"), "{}", end.error());
+        }
+        assert!(scene.record()["hold"].is_null(), "{}", scene.record());
+        // The next caller need not wait.
+        scene.responds(200, &pair("a2", "r2"));
+        scene.pass(s(30));
+        assert_eq!(scene.refresh().token(), "a2");
+    }
 }
 
 // Refusals that do not concern the token

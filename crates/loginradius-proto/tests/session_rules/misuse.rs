@@ -16,7 +16,7 @@ fn done(scene: &Scene, flow: &mut SessionFlow) -> Result<Option<String>, ErrorKi
     }
 }
 
-fn stray() -> [SessionInput; 12] {
+fn stray() -> [SessionInput; 13] {
     [
         SessionInput::Locked(Ok(true)),
         SessionInput::Locked(Ok(false)),
@@ -25,6 +25,7 @@ fn stray() -> [SessionInput; 12] {
         SessionInput::Loaded(Err(LoadError::Failed(full_disk()))),
         SessionInput::Responded(Ok(response(200, pair("stray", "stray")))),
         SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
+        SessionInput::LockLapsed,
         SessionInput::Saved(Ok(())),
         SessionInput::Saved(Err(SaveError::Conflict)),
         SessionInput::Saved(Err(SaveError::Failed(full_disk()))),

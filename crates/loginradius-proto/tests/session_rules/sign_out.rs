@@ -1,6 +1,6 @@
 //! Sign-outs, and forgetting.
 
-use loginradius_proto::session::SessionMemory;
+use loginradius_proto::session::{SessionInput, SessionMemory};
 use loginradius_proto::{Dialect, Error, ErrorKind, Retry, RevocationKey, Service};
 
 use loginradius_testing::*;
@@ -41,6 +41,17 @@ fn a_sign_out_marks_revokes_and_clears() {
     assert_eq!(scene.cached(), "missing");
     assert!(scene.memory.tokens(scene.now).is_none());
     assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired);
+}
+
+#[test]
+fn a_sign_out_whose_lock_has_lapsed_takes_it_again() {
+    let mut scene = Scene::signed_in(600);
+    scene.on("revoke", |_| Some(SessionInput::LockLapsed));
+    scene.revokes(200, "");
+    let end = scene.sign_out();
+    assert_eq!(scene.log(), "lock, load, mark r1, revoke r1, unlock, lock, load, revoke r1, clear, unlock");
+    end.ok();
+    assert_eq!((end.events(), &scene.stored), ("signed out".to_owned(), &None));
 }
 
 #[test]

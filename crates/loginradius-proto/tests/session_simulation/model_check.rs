@@ -33,6 +33,8 @@ enum Action {
     Vanish(usize),
     DeliverResponse,
     NotSent,
+    /// The driver finds the lock lapsed, and does not send.
+    LockLapses,
     LoseResponse,
     /// The driver is dropped. `performed` is whether the store performs the pending operation nevertheless.
     Abort {
@@ -85,7 +87,8 @@ fn policy() -> SessionPolicy {
 }
 
 /// Explores every path with at most that many faults: an operation of the store fails or has an unknown outcome, a
-/// response is lost, a request is not sent or rejected, a flow is aborted, a process is killed.
+/// response is lost, a request is not sent or rejected, the lock lapses before it is sent, a flow is aborted, a process
+/// is killed.
 pub(crate) fn explore(fault_budget: u32) -> Explored {
     let mut oracle = Oracle::new(1, false);
     let (access_token, refresh_token) = oracle.log_in(0, Some(600 * SECOND), true);
@@ -191,6 +194,7 @@ impl State {
                 if self.in_flight.contains(&request) {
                     actions.push(Action::Arrive(request));
                     actions.extend(may_fail.then_some(Action::NotSent));
+                    actions.extend(may_fail.then_some(Action::LockLapses));
                     let accepted = self.oracle.logins[0].accepted_by_server;
                     actions.extend((may_fail && accepted).then_some(Action::Reject(request)));
                 } else {
@@ -277,18 +281,20 @@ impl State {
                 oracle.kill(index);
                 *participant = Participant::new(index, 0, false);
             }
-            Action::DeliverResponse | Action::NotSent | Action::LoseResponse => {
+            Action::DeliverResponse | Action::NotSent | Action::LockLapses | Action::LoseResponse => {
                 let request = awaited.expect("a request whose response is awaited");
                 match action {
                     Action::DeliverResponse => {
                         let reply = replies.iter().find(|(arrived, _)| *arrived == request).expect("a reply").1;
                         deliver(participant, oracle, request, reply, *at);
                     }
-                    Action::NotSent => {
+                    Action::NotSent | Action::LockLapses => {
                         *fault_budget -= 1;
                         in_flight.retain(|in_flight| *in_flight != request);
                         oracle.note_outcome(request, Outcome::NotConsumed);
-                        participant.receive(oracle, SessionInput::Responded(Err(Error::not_sent("refused"))), *at);
+                        let not_sent = SessionInput::Responded(Err(Error::not_sent("refused")));
+                        let lapsed = matches!(action, Action::LockLapses);
+                        participant.receive(oracle, if lapsed { SessionInput::LockLapsed } else { not_sent }, *at);
                     }
                     _ => {
                         *fault_budget -= 1;

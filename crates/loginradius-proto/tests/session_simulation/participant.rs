@@ -797,6 +797,7 @@ impl Participant {
             strays.extend([
                 SessionInput::Responded(Ok(response())),
                 SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
+                SessionInput::LockLapsed,
             ]);
         }
         if !matches!(running.pending, PendingStep::Unlock) {
@@ -870,6 +871,7 @@ fn kind(input: &SessionInput) -> &'static str {
         SessionInput::Loaded(Ok(_)) => "loaded",
         SessionInput::Loaded(Err(_)) => "load failed",
         SessionInput::Responded(_) => "responded",
+        SessionInput::LockLapsed => "lock lapsed",
         SessionInput::Saved(Ok(())) => "saved",
         SessionInput::Saved(Err(SaveError::Conflict)) => "conflict",
         SessionInput::Saved(Err(SaveError::Failed(_))) => "save failed",

@@ -737,6 +737,7 @@ fn describe(input: &SessionInput) -> String {
         SessionInput::Loaded(outcome) => format!("loaded {outcome:?}"),
         SessionInput::Saved(outcome) => format!("saved {outcome:?}"),
         SessionInput::Responded(_) => "responded".to_owned(),
+        SessionInput::LockLapsed => "the lock has lapsed".to_owned(),
         SessionInput::Unlocked => "unlocked".to_owned(),
     }
 }
