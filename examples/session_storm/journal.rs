@@ -104,6 +104,10 @@ impl SessionLock for Watched {
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         self.lock.clear(expected)
     }
+
+    fn is_held(&self) -> bool {
+        self.lock.is_held()
+    }
 }
 
 /// The parts of a record that the journal needs.

@@ -58,4 +58,8 @@ impl AsyncSessionLock for BlockingLock {
     fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
         Box::pin(async move { self.0.clear(expected) })
     }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
 }

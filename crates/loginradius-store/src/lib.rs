@@ -194,21 +194,25 @@
 //!   the flow then loads the record to find out. A statement may be sent again only if it recognizes its own success,
 //!   as the one above does by lease, generation and record; otherwise its first success looks like a conflict. A save
 //!   is done when its commit is durable, also on the server that would take over.
-//! - **The length of a lease.** Take two minutes or more, and the same in all programs that share a table. Then the
-//!   lease outlasts the longest time for which one flow holds a lock, even if no renewal succeeds. That is the policy's
-//!   `lock_wait` (30 s by default), within which requests may be sent, plus one `timeout` (30 s by default), so 60 s
-//!   together, plus the time that the store itself takes. A whole flow may take six times as long, six minutes by
-//!   default, because it may begin again five times; but then it releases the lock, and takes it with a new lease. The
-//!   holder counts its lease from before it sent the statement.
-//! - **Renewing.** A refresh whose save fails leaves an *unsaved pair*: new tokens that this process has, and the store
-//!   has not. It keeps the lock beyond its flow, so that no other process loads the old refresh token and sends it
-//!   again. No method of the [`SessionLock`] is called in this time: as long as the lock lives, a thread or a task of
-//!   the store has to renew the lease, three times in its length
-//!   (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND lease = $lease`).
-//! - **A shorter lease** makes the wait after the crash of a holder shorter. It is possible because the lease is
-//!   renewed, and has a price: if renewals fail for that long while a request is out, another process may send the same
-//!   refresh token. Never take less than twice the policy's `timeout`, or twice the `max_wait` of its retries if that
-//!   is longer: a flow does not notice that its process was suspended for less than that `timeout` or `max_wait`.
+//! - **The length of a lease.** Take 10 s, the same in all programs that share a table, renew it, and implement
+//!   [`is_held`](SessionLock::is_held). After the crash of a holder the others wait for that long, so let the policy's
+//!   `lock_wait` be longer. The holder counts its lease from before it sent the statement.
+//! - **Renewing.** One flow may hold a lock for the policy's `lock_wait` (30 s by default), within which requests may be
+//!   sent, plus one `timeout` (30 s by default), plus the time that the store itself takes. A refresh whose save fails
+//!   leaves an *unsaved pair*: new tokens that this process has, and the store has not. It keeps the lock beyond its
+//!   flow, so that no other process loads the old refresh token and sends it again. No method of the [`SessionLock`] is
+//!   called in this time: as long as the lock lives, a thread or a task of the store has to renew the lease, three times
+//!   in its length (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND lease = $lease`).
+//! - **Asking before a request.** A process may stand still between the save of its intent and its request, and another
+//!   one take the lock and send the same refresh token. So a session asks [`is_held`](SessionLock::is_held) right before
+//!   it sends, and begins again at the lock if that says `false`. With a lease of 10 s, that is when less than 5 s are
+//!   left: healthy renewals leave more than 6 s.
+//! - **Without `is_held`** a flow does not notice that its process was suspended for less than the policy's `timeout`, or
+//!   the `max_wait` of its retries if that is longer. Then never take less than twice that, and two minutes or more if
+//!   the lease is to outlast a flow even where no renewal succeeds.
+//! - **The price of a short lease.** A request that was sent while the lock was held may still be out when the lease
+//!   lapses, if the process is suspended for longer than what is left of it, or if all renewals fail for that long. Then
+//!   another process may send the same refresh token. A longer lease makes that rarer, and the wait after a crash longer.
 //! - **Releasing an async lock.** A flow that ends releases its lock by [`unlock`](AsyncSessionLock::unlock). A flow
 //!   whose task was dropped drops the lock, and `drop` cannot await a statement. So let `drop` stop the renewals, and
 //!   pass the lease to a task of the store that releases it; without such a task, the lease lapses by itself.
@@ -216,14 +220,15 @@
 //!   holders at once. The fencing token keeps the earlier one from saving anything, and the generation keeps each from
 //!   overwriting what it has not seen, even where leases fail. After a conflict a flow loads the record again, and
 //!   adopts what the other holder saved. But if both have sent the same refresh token, no condition can undo that: only
-//!   the length of the lease prevents it.
+//!   `is_held` and the length of the lease prevent it.
 //! - **A wrapper that seals records**, by encrypting them, works over any store. It makes the inner record of the
 //!   sealed bytes ([`StoredRecord::from_bytes`]), translates the expected generation into the inner one, and returns
 //!   [`LoadError::Damaged`] with [`Error::record_damaged`](loginradius_proto::Error::record_damaged) for a broken seal.
+//!   It passes on `is_held`, as every wrapper has to.
 //!
 //! The same store over a map instead of a database. It is shorter than the SQL: it never sends a statement twice, so it
-//! need not recognize its own lease or save; it does not renew its leases; and it leaves rows without a record. Its
-//! last lines test two promises that [the store tests](store_tests) cannot check.
+//! need not recognize its own lease or save; it does not renew its leases, which are long for that; and it leaves rows
+//! without a record. Its last lines test what [the store tests](store_tests) cannot check.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -257,7 +262,7 @@
 //!
 //! impl SessionStore for DatabaseStore {
 //!     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
-//!         let lease = RandomState::new().build_hasher().finish() >> 1;
+//!         let (lease, counted_from) = (RandomState::new().build_hasher().finish() >> 1, Instant::now());
 //!         let taken = self.statement(name, |row| {
 //!             let now = Instant::now();
 //!             let free = row.leased_until.is_none_or(|until| until < now);
@@ -267,7 +272,7 @@
 //!             free
 //!         })?;
 //!         // A real store starts to renew the lease here.
-//!         Ok(taken.then(|| Box::new(Lease { store: self.clone(), name: name.into(), lease }) as _))
+//!         Ok(taken.then(|| Box::new(Lease { store: self.clone(), name: name.into(), lease, counted_from }) as _))
 //!     }
 //!
 //!     fn peek(&self, name: &str) -> Option<StoredRecord> {
@@ -290,6 +295,7 @@
 //!     store: DatabaseStore,
 //!     name: String,
 //!     lease: u64,
+//!     counted_from: Instant,
 //! }
 //!
 //! impl Lease {
@@ -321,6 +327,11 @@
 //!     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
 //!         self.compare_and_swap(expected, None)
 //!     }
+//!
+//!     fn is_held(&self) -> bool {
+//!         // A real store counts from its last renewal, and asks the wall clock, too.
+//!         self.counted_from.elapsed() < self.store.lease_length / 2
+//!     }
 //! }
 //!
 //! impl Drop for Lease {
@@ -348,6 +359,7 @@
 //! let mut early = store.try_lock("alice")?.expect("it has no other holder");
 //! early.save(&record(1), Expected::Nothing)?;
 //! std::thread::sleep(Duration::from_millis(20));
+//! assert!(!early.is_held());
 //! let mut late = store.try_lock("alice")?.expect("the lease has lapsed");
 //! assert!(matches!(early.save(&record(2), Expected::Generation(1)), Err(SaveError::Conflict)));
 //! late.save(&record(3), Expected::Damaged(1))?;

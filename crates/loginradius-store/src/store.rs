@@ -113,6 +113,19 @@ pub trait SessionLock: Send {
     ///
     /// As [`save`](Self::save).
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError>;
+
+    /// Returns whether the lock is certainly still held, without asking a server: right after this, a session sends its
+    /// request.
+    ///
+    /// By default this returns `true`, which is right for a lock that ends with its process: it is held until it is
+    /// released. If the lock is a lease, return `false` once less than half of it is left, because connecting takes
+    /// time too, or once a renewal has found another holder. Count it from before the statement of the last renewal was
+    /// sent, by the monotonic clock or the wall clock, whichever says that more time has passed: the one may stand
+    /// still while the machine is suspended, and the other may be set back. Then a process that was suspended between
+    /// the save of its intent and its request does not send a refresh token that another holder may be sending.
+    fn is_held(&self) -> bool {
+        true
+    }
 }
 
 /// Stores sessions, for async code. It mirrors [`SessionStore`].
@@ -173,6 +186,13 @@ pub trait AsyncSessionLock: Send {
     ///
     /// As [`SessionLock::clear`].
     fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>>;
+
+    /// Returns whether the lock is certainly still held, without asking a server.
+    ///
+    /// As [`SessionLock::is_held`].
+    fn is_held(&self) -> bool {
+        true
+    }
 
     /// Releases the lock, before the future is ready.
     ///

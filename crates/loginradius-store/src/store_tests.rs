@@ -16,9 +16,9 @@
 //!
 //! The feature `test-util` turns them on: `cargo add --dev loginradius-store --features test-util`.
 //!
-//! These tests cannot see five promises, which are left to the store's own tests. What is saved outlives a loss of
+//! These tests cannot see six promises, which are left to the store's own tests. What is saved outlives a loss of
 //! power. A save that is interrupted leaves the old record. A copy is kept of a damaged record that is replaced. A lock
-//! ends with its process. A holder whose lease has lapsed saves nothing.
+//! ends with its process. A holder whose lease has lapsed saves nothing, and is told in time that it does not hold it.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,6 +123,7 @@ const PEEKED: &str = "a peek returns what was saved last, or nothing";
 async fn locks_exclude_each_other<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout: Duration) {
     let (one, other) = (open("locks"), open("locks"));
     let lock = take(&one, "default").await;
+    keep(lock.is_held(), "a lock that was just taken is held", "`is_held` says that it is not");
     keep(try_lock(&one, "default").await.is_none(), EXCLUSIVE, "the same handle got it a second time");
     keep(try_lock(&other, "default").await.is_none(), EXCLUSIVE, "another handle got it");
     lock.unlock().await;

@@ -271,6 +271,10 @@ impl SessionLock for FaultyLock {
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         self.0.as_mut().unwrap().clear(expected)
     }
+
+    fn is_held(&self) -> bool {
+        self.0.as_ref().unwrap().is_held()
+    }
 }
 
 impl Drop for FaultyLock {
@@ -328,6 +332,10 @@ impl AsyncSessionLock for SlowLock {
 
     fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
         self.0.clear(expected)
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held()
     }
 }
 

@@ -71,6 +71,10 @@ impl AsyncSessionLock for YieldingLock {
         })
     }
 
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
+
     fn unlock(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             yields().await;

@@ -164,7 +164,11 @@ pub(super) async fn drive_watched<T: Transport>(
                 if !watch.may_send(flow) {
                     return flow.abort(lock.is_some(), now());
                 }
-                SessionInput::Responded(transport.send(request, options).await)
+                // The process may have stood still since the lock was taken, and another one may hold it by now.
+                match lock.as_ref().is_some_and(|lock| lock.is_held()) {
+                    true => SessionInput::Responded(transport.send(request, options).await),
+                    false => SessionInput::LockLapsed,
+                }
             }
             SessionStep::Wait(until) => {
                 watch.waits(flow);

@@ -14,6 +14,8 @@
 mod clock;
 mod drive;
 mod leader;
+#[cfg(test)]
+mod lease_tests;
 mod runtime;
 mod session;
 mod settings;

@@ -307,6 +307,10 @@ impl SessionLock for UnreliableLock {
         self.1.store(true, Ordering::SeqCst);
         Err(SaveError::Unknown(broken()))
     }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
 }
 
 fn broken() -> Error {
@@ -351,6 +355,10 @@ impl SessionLock for FullDiskLock {
 
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         self.0.clear(expected)
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held()
     }
 }
 

@@ -171,6 +171,10 @@ impl SessionLock for GatedLock {
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         self.0.clear(expected)
     }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
 }
 
 struct Fixture {

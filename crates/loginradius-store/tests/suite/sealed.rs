@@ -50,6 +50,10 @@ impl SessionLock for SealedLock {
         let expected = self.sealed(expected)?;
         self.0.clear(expected)
     }
+
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
 }
 
 impl SealedLock {

@@ -74,6 +74,7 @@ enum Fault {
     NeverUnlocks,
     UnlocksOnSave,
     UnlocksOnLoad,
+    SaysItIsNotHeld,
     LastWriteWins,
     SavesOverAnythingIfNothingIsExpected,
     SavesOverDamagedIfNothingIsExpected,
@@ -143,13 +144,14 @@ enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, &str); 63] = [
+    const ALL: [(Self, &str); 64] = [
         (Self::ForgetsLock, "one holder at a time"),
         (Self::LocksPerHandle, "one holder at a time"),
         (Self::OneLockForAll, "no two names share"),
         (Self::NeverUnlocks, "a lock that was released is free"),
         (Self::UnlocksOnSave, "held until it is released"),
         (Self::UnlocksOnLoad, "held until it is released"),
+        (Self::SaysItIsNotHeld, "a lock that was just taken is held"),
         (Self::LastWriteWins, "expects nothing, over a record, is a conflict"),
         (Self::SavesOverAnythingIfNothingIsExpected, "expects nothing, over a record, is a conflict"),
         (Self::SavesOverDamagedIfNothingIsExpected, "expects nothing, over a damaged record, is a conflict"),
@@ -484,6 +486,10 @@ impl SessionLock for FaultyLock {
         });
         Ok(())
     }
+
+    fn is_held(&self) -> bool {
+        self.store.fault != Fault::SaysItIsNotHeld
+    }
 }
 
 impl FaultyLock {
@@ -642,6 +648,10 @@ impl AsyncSessionLock for AsyncFaultyLock {
 
     fn clear(&mut self, expected: Expected) -> BoxFuture<'_, Result<(), SaveError>> {
         Box::pin(async move { SessionLock::clear(self.lock.as_mut().unwrap(), expected) })
+    }
+
+    fn is_held(&self) -> bool {
+        SessionLock::is_held(self.lock.as_ref().unwrap())
     }
 
     fn unlock(mut self: Box<Self>) -> BoxFuture<'static, ()> {
