@@ -234,6 +234,10 @@ impl AsyncSessionLock for Lock {
         Box::pin(self.write(None, expected))
     }
 
+    fn is_held(&self) -> bool {
+        self.lease.is_held()
+    }
+
     fn unlock(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         let released = self.release();
         Box::pin(async move {
@@ -265,6 +269,10 @@ impl SessionLock for BlockingLock {
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
         let limit = self.limit;
         wait(limit, self.lock.write(None, expected)).unwrap_or_else(|| Err(thread_ended().into_save_error()))
+    }
+
+    fn is_held(&self) -> bool {
+        self.lock.lease.is_held()
     }
 }
 
