@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::future::IntoFuture as _;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,10 +31,10 @@ use axum::{Json, Router};
 use clap::Parser;
 use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RequestDeviceCode;
-use loginradius_async::store::{FileStore, MemoryStore};
+use loginradius_async::store::MemoryStore;
 use loginradius_async::{Client, Error, ErrorKind, Retry, Sessions, reqwest};
 use loginradius_emulator::{Emulator, Fault, Operation};
-use loginradius_examples::{Options, Output, Result, cannot_listen, printable};
+use loginradius_examples::{Options, Output, Result, StorePlace, cannot_listen, printable};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -55,9 +54,10 @@ struct Cli {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// The folder of the sessions; by default they end with the service
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
+    /// The folder of the sessions, or `postgres://user:password@host/database`, which many of these programs can share;
+    /// by default they end with the service
+    #[arg(long, env = "LOGINRADIUS_STORE", hide_env_values = true, value_name = "DIR|URL")]
+    store: Option<StorePlace>,
 }
 
 /// How long a request waits for LoginRadius, or for a refresh. The refresh continues without it.
@@ -84,7 +84,7 @@ async fn run(cli: &Cli, output: Output) -> Result {
     // A caller waits: an early error is better than many attempts.
     let client = Client::builder(target.app.clone()).retry(Retry::default().with_attempts(2)).build()?;
     let sessions = match &cli.store {
-        Some(folder) => Sessions::builder(&client, FileStore::open(folder)?),
+        Some(place) => Sessions::builder(&client, place.open_async().await?),
         None => Sessions::builder(&client, MemoryStore::new()),
     };
     let on_event = move |name: &str, event: &_| {

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::AccessTokenByPassword;
-use loginradius_blocking::store::{FileStore, SessionStore};
+use loginradius_blocking::store::{SessionLock, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Retry, Session, Sessions};
 use loginradius_emulator::{Emulator, Fault, Login, Operation, seeded};
-use loginradius_examples::{Result, printable};
+use loginradius_examples::{Result, StorePlace, printable};
 
 use crate::journal::{History, Journal, Journaled, Seen, digest};
 use crate::options::{Place, Storm};
@@ -27,6 +27,9 @@ const THREADS: usize = 4;
 /// How long the server takes for a refresh, so that kills hit one that has been sent.
 const LATENCY: Duration = Duration::from_millis(20);
 
+/// How long the lock of a process that was killed may stay taken.
+const MAX_LEASE: Duration = Duration::from_secs(30);
+
 /// How long callers may get errors after an outage: a refresh that keeps failing is repeated every 10 s.
 const RECOVERY: Duration = Duration::from_secs(15);
 
@@ -35,11 +38,14 @@ struct Worker {
     process: Child,
     journal: PathBuf,
     program: PathBuf,
+    /// When it continues, if it is stopped.
+    stopped_until: Option<Instant>,
 }
 
 pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     let folder = tempfile::tempdir()?;
-    let (store, journals) = (folder.path().join("sessions"), folder.path().join("journals"));
+    let journals = folder.path().join("journals");
+    let store = storm.store.clone().unwrap_or_else(|| StorePlace::Folder(folder.path().join("sessions")));
     fs::create_dir(&journals)?;
     let emulator = Emulator::builder()
         .access_token_lifetime(Duration::from_secs(1))
@@ -84,6 +90,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             .peekable();
     let mut recovered_at = None;
     let mut next_kill = storm.kill_every_ms.map(Duration::from_millis);
+    let mut next_stop = storm.stop_every_ms.map(Duration::from_millis);
     while started.elapsed() < end {
         thread::sleep(Duration::from_millis(5));
         if let Some((_, fault)) = faults.next_if(|(at, _)| started.elapsed() >= *at) {
@@ -104,7 +111,20 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             report.kills += 1;
             workers.push(start(&killed.program)?);
         }
+        if next_stop.is_some_and(|at| started.elapsed() >= at) {
+            next_stop = next_stop.zip(storm.stop_every_ms).map(|(at, every)| at + Duration::from_millis(every));
+            let stopped = &mut workers[fastrand::usize(..processes)];
+            if stopped.stopped_until.is_none() {
+                signal(&stopped.process, "STOP")?;
+                stopped.stopped_until = Some(Instant::now() + Duration::from_millis(storm.stop_ms));
+                history.note_interrupted(&stopped.journal)?;
+                report.stops += 1;
+            }
+        }
         for worker in &mut workers {
+            if worker.stopped_until.is_some_and(|until| Instant::now() >= until) {
+                worker.continue_now()?;
+            }
             if let Some(status) = worker.process.try_wait()? {
                 return Err(format!("a process ended by itself: {status}").into());
             }
@@ -112,6 +132,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     }
     // They end with their standard input.
     for worker in &mut workers {
+        worker.continue_now()?;
         drop(worker.process.stdin.take());
     }
     for mut worker in workers {
@@ -124,8 +145,8 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     report.seconds = started.elapsed().as_secs_f64();
     report.refreshes = emulator.refreshes();
     report.graced = Some(emulator.grace_refreshes());
-    // Without kills, every refresh that was sent is also stored.
-    report.refreshes_expected = (report.kills == 0).then(|| history.stored());
+    // Without kills and stops, every refresh that was sent is also stored.
+    report.refreshes_expected = (report.kills + report.stops == 0).then(|| history.stored());
     check_stored(&store, storm.sessions, &emulator, &history, &mut report)?;
     check_every_session(&sessions, storm.sessions, &emulator, &mut report);
     history.read(&own_journal, false)?;
@@ -143,24 +164,44 @@ fn start(program: &Path, place: Place) -> Result<Worker> {
     // The process may be killed before it opens its journal.
     Journal::open(&place.journal)?;
     let process = command(program, "worker", &place).stdin(Stdio::piped()).spawn()?;
-    Ok(Worker { process, journal: place.journal, program: program.to_owned() })
+    Ok(Worker { process, journal: place.journal, program: program.to_owned(), stopped_until: None })
+}
+
+impl Worker {
+    fn continue_now(&mut self) -> Result {
+        match self.stopped_until.take() {
+            Some(_) => signal(&self.process, "CONT"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn signal(process: &Child, signal: &str) -> Result {
+    let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &process.id().to_string()]).status()?;
+    if sent.success() { Ok(()) } else { Err(format!("a process did not get the signal {signal}").into()) }
 }
 
 /// Makes a child of that program, which is this one or another version of it.
 pub(crate) fn command(program: &Path, what: &str, place: &Place) -> Command {
     let mut command = Command::new(program);
     command.args([what, "--base-url", &place.base_url, "--sessions", &place.sessions.to_string()]);
-    command.arg("--store").arg(&place.store).arg("--journal").arg(&place.journal);
+    command.arg("--store").arg(place.store.as_option()).arg("--journal").arg(&place.journal);
     command
 }
 
 /// Checks that the server would accept the stored refresh tokens, before any is sent.
-fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &History, report: &mut Report) -> Result {
-    let store = FileStore::open(folder)?;
+fn check_stored(
+    place: &StorePlace,
+    sessions: usize,
+    emulator: &Emulator,
+    history: &History,
+    report: &mut Report,
+) -> Result {
+    let store = place.open()?;
     let mut stored = HashSet::new();
     for number in 0..sessions {
         let name = session_name(number);
-        let mut locked = SessionStore::try_lock(&store, &name)?.ok_or("a process still has a session's lock")?;
+        let mut locked = lock(&*store, &name)?;
         let stored_record = locked.load().ok().flatten();
         match stored_record.as_ref().map(Seen::of) {
             Some(Some(Seen { token, refresh_token, .. })) => {
@@ -183,10 +224,11 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
         }
     }
     // After a kill, the newest token of a login may have been on its way to the process that was killed.
-    if report.kills == 0 {
+    if report.kills + report.stops == 0 {
         let live = emulator.logins().into_iter().filter(|login| login.live);
         report.lost += live.filter(|login| !stored.contains(&login.refresh_token)).count() as u64;
     }
+    let StorePlace::Folder(folder) = place else { return Ok(()) };
     let mut left: Vec<_> =
         fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     left.retain(|name| name.contains(".tmp") || name.starts_with("probe-"));
@@ -194,6 +236,20 @@ fn check_stored(folder: &Path, sessions: usize, emulator: &Emulator, history: &H
         eprintln!("{} files of processes that were killed are left, as {}", left.len(), left[0]);
     }
     Ok(())
+}
+
+/// Takes a lock whose holder may have been killed: then it is free when its lease has lapsed.
+fn lock(store: &dyn SessionStore, name: &str) -> Result<Box<dyn SessionLock>> {
+    let since = Instant::now();
+    loop {
+        if let Some(lock) = store.try_lock(name)? {
+            return Ok(lock);
+        }
+        if since.elapsed() > MAX_LEASE {
+            return Err("a process still has a session's lock".into());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Checks that each session returns a valid token, and gets another one, or has ended.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use loginradius_blocking::Error;
-use loginradius_blocking::store::{Expected, FileStore, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
-use loginradius_examples::{Result, printable};
+use loginradius_blocking::store::{Expected, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
+use loginradius_examples::{Result, StorePlace, printable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -37,15 +37,15 @@ pub(crate) fn digest(token: &str) -> String {
     Sha256::digest(token).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A [`FileStore`] that keeps a journal of what is done under its locks.
+/// A store that keeps a journal of what is done under its locks.
 pub(crate) struct Journaled {
-    store: FileStore,
+    store: Box<dyn SessionStore>,
     journal: Arc<Journal>,
 }
 
 impl Journaled {
-    pub(crate) fn open(folder: &Path, journal: &Arc<Journal>) -> Result<Self, Error> {
-        Ok(Self { store: FileStore::open(folder)?, journal: Arc::clone(journal) })
+    pub(crate) fn open(place: &StorePlace, journal: &Arc<Journal>) -> Result<Self, Error> {
+        Ok(Self { store: place.open()?, journal: Arc::clone(journal) })
     }
 }
 
@@ -59,7 +59,7 @@ struct Watched {
 
 impl SessionStore for Journaled {
     fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
-        let lock = SessionStore::try_lock(&self.store, name)?;
+        let lock = self.store.try_lock(name)?;
         let watch = |lock| {
             let journal = Arc::clone(&self.journal);
             Box::new(Watched { name: name.to_owned(), lock, journal, sending: None }) as _
@@ -68,11 +68,11 @@ impl SessionStore for Journaled {
     }
 
     fn peek(&self, name: &str) -> Option<StoredRecord> {
-        SessionStore::peek(&self.store, name)
+        self.store.peek(name)
     }
 
     fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
-        SessionStore::names(&self.store, prefix, after)
+        self.store.names(prefix, after)
     }
 }
 
@@ -106,7 +106,11 @@ impl SessionLock for Watched {
     }
 
     fn is_held(&self) -> bool {
-        self.lock.is_held()
+        let is_held = self.lock.is_held();
+        if is_held && let Some(token) = &self.sending {
+            self.journal.note("sent", token);
+        }
+        is_held
     }
 }
 
@@ -138,7 +142,7 @@ impl Seen {
 /// The contents of the journals of all processes.
 #[derive(Default)]
 pub(crate) struct History {
-    /// Tokens that a process which was killed had begun to send.
+    /// Tokens that a process which was killed, or stopped, had begun to send.
     open_at_a_kill: HashSet<String>,
     /// When the successor of a token was stored.
     consumed: HashMap<String, u128>,
@@ -170,7 +174,7 @@ impl History {
             };
             let (at, about) = (at.parse::<u128>()?, about.to_owned());
             match what {
-                "sending" => {
+                "sending" | "sent" => {
                     self.sent.entry(about.clone()).and_modify(|last| *last = at.max(*last)).or_insert(at);
                     open.insert(about);
                 }
@@ -207,6 +211,14 @@ impl History {
         } else {
             self.failing += failing.len() as u64;
         }
+        Ok(())
+    }
+
+    /// Notes what a process had begun to send when it was stopped. Its journal is read when it ends.
+    pub(crate) fn note_interrupted(&mut self, path: &Path) -> Result {
+        let mut before = Self::default();
+        before.read(path, true)?;
+        self.open_at_a_kill.extend(before.open_at_a_kill);
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --kill-every-ms 100
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --with ./session_storm-of-another-version
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 20 --outage 30
+//!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --stop-every-ms 3000 \
+//!         --store postgres://postgres:password@localhost/postgres
 //!     cargo run --release --example session_storm -- --tasks 1000 --expiries 100 --drop 0.33
 //!     cargo run --release --example session_storm -- --threads 200 --expiries 100
 //!     cargo run --release --example session_storm -- --short-runs 1000
@@ -21,7 +23,8 @@
 //! - `corrupt`: records that could not be read.
 //! - `lost`: sessions whose stored refresh token the server rejects although it has not ended the login, or that cannot
 //!   get a token in the end.
-//! - `kills`: processes that were killed.
+//! - `kills`: processes that were killed, and `stops`: processes that were stopped for some time. A process that was
+//!   stopped explains a replay as one that was killed does.
 //!
 //! It fails if `corrupt`, `lost` or `signed_out` is not 0, if a replay is not explained, or if `refreshes` is not
 //! `refreshes_expected`, where that number is known.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use loginradius_examples::StorePlace;
 
 /// Without a mode: `--processes 4`.
 #[derive(Args)]
@@ -19,6 +20,10 @@ pub(crate) struct Storm {
     /// Processes that get one token, just before the stored one expires, and end at once
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) short_runs: Option<usize>,
+    /// The store of the processes: a folder, by default a temporary one, or a database as in
+    /// `postgres://user:password@host/database`, whose sessions are overwritten
+    #[arg(long, env = "LOGINRADIUS_STORE", hide_env_values = true, value_name = "DIR|URL", conflicts_with_all = ["tasks", "threads"])]
+    pub(crate) store: Option<StorePlace>,
     /// How long the processes run
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub(crate) seconds: u64,
@@ -31,6 +36,12 @@ pub(crate) struct Storm {
     /// Kill one of the processes that often, and start another
     #[arg(long, value_name = "M", requires = "processes")]
     pub(crate) kill_every_ms: Option<u64>,
+    /// Stop one of the processes that often, for as long as `--stop-ms`, as a suspended machine is
+    #[arg(long, value_name = "M", requires = "processes")]
+    pub(crate) stop_every_ms: Option<u64>,
+    /// How long a process is stopped: longer than the lease of a lock by default
+    #[arg(long, value_name = "M", default_value_t = 12_000)]
+    pub(crate) stop_ms: u64,
     /// How long the server accepts a consumed refresh token again; LoginRadius documents no such time
     #[arg(long, value_name = "M", default_value_t = 0)]
     pub(crate) grace_ms: u64,
@@ -51,7 +62,7 @@ pub(crate) struct Place {
     #[arg(long)]
     pub(crate) base_url: String,
     #[arg(long)]
-    pub(crate) store: PathBuf,
+    pub(crate) store: StorePlace,
     #[arg(long)]
     pub(crate) journal: PathBuf,
     #[arg(long)]

@@ -19,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) corrupt: u64,
     pub(crate) lost: u64,
     pub(crate) kills: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) stops: u64,
     /// How long the run took.
     pub(crate) seconds: f64,
     /// Calls that asked for a token.
@@ -42,6 +44,11 @@ pub(crate) struct Report {
     /// The longest time from the end of the outage to the first token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) longest_recovery_ms: Option<u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Report {

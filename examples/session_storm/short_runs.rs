@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use loginradius_blocking::store::{FileStore, SessionStore};
 use loginradius_blocking::{Client, Sessions};
 use loginradius_emulator::{Emulator, seeded};
-use loginradius_examples::Result;
+use loginradius_examples::{Result, StorePlace};
 
 use crate::fleet::command;
 use crate::journal::{History, Journal, Journaled, Seen};
@@ -30,7 +29,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
         .start()?;
     let place = Place {
         base_url: emulator.base_url().to_owned(),
-        store: folder.path().join("sessions"),
+        store: storm.store.clone().unwrap_or_else(|| StorePlace::Folder(folder.path().join("sessions"))),
         journal: folder.path().join("journal"),
         sessions: 1,
     };
@@ -38,7 +37,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
     let client = Client::new(app(&place.base_url)?)?;
     let sessions = Sessions::builder(&client, Journaled::open(&place.store, &journal)?).early_refresh(Duration::ZERO);
     let session = sessions.build().session(session_name(0));
-    let store = FileStore::open(&place.store)?;
+    let store = place.store.open()?;
 
     let started = Instant::now();
     let mut report = Report { mode: "short_runs", ..Report::default() };
@@ -57,7 +56,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
                 report.failed += 1;
             }
         }
-        let mut stored = SessionStore::try_lock(&store, session.name())?.ok_or("a process still has the lock")?;
+        let mut stored = store.try_lock(session.name())?.ok_or("a process still has the lock")?;
         let seen = stored.load()?.as_ref().and_then(Seen::of).ok_or("no session is stored any more")?;
         if !emulator.is_live_refresh_token(&seen.refresh_token) {
             eprintln!("round {round}: the stored refresh token is consumed");

@@ -3,6 +3,8 @@
 //! Without options an example starts the emulator and talks to that. With `--client-id` it talks to a real service, by
 //! default to `https://cloud-api.loginradius.com`; `--base-url` sets another one.
 
+mod store;
+
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -20,6 +22,8 @@ use loginradius_emulator::{Builder, Emulator, seeded};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::{Value, json};
+
+pub use store::StorePlace;
 
 /// The result of every example.
 pub type Result<T = (), E = Box<dyn StdError>> = std::result::Result<T, E>;

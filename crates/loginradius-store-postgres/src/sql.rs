@@ -42,9 +42,9 @@ impl Table {
 
     /// Puts this table's name into SQL that is written for the default one.
     fn named_in(&self, sql: &str) -> String {
-        let index = format!("\"{}_name\"", self.name);
-        // The index first: its name begins like the table's.
-        sql.replace("loginradius_session_name", &index).replace("loginradius_session", &self.quoted())
+        // The index's name begins like the table's.
+        let parts = sql.split("loginradius_session_name").map(|part| part.replace("loginradius_session", &self.quoted()));
+        parts.collect::<Vec<_>>().join(&format!("\"{}_name\"", self.name))
     }
 }
 
@@ -120,5 +120,9 @@ mod tests {
         }
         assert!(schema(&table).contains("CREATE INDEX \"session_name\" ON \"accounts\".\"session\""));
         assert!(check.contains("to_regclass($1)"));
+
+        let table = Table::new("loginradius_session").unwrap();
+        let sql = schema(&table);
+        assert!(sql.contains("CREATE INDEX \"loginradius_session_name\" ON \"loginradius_session\""), "{sql}");
     }
 }

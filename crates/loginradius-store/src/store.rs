@@ -71,6 +71,21 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 }
 
+/// A store that is chosen at run time.
+impl<S: SessionStore + ?Sized> SessionStore for Box<S> {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        (**self).try_lock(name)
+    }
+
+    fn peek(&self, name: &str) -> Option<StoredRecord> {
+        (**self).peek(name)
+    }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        (**self).names(prefix, after)
+    }
+}
+
 /// The lock on a session, of which the caller is the holder.
 pub trait SessionLock: Send {
     /// Loads the record: the bytes and the generation that were saved. Returns `None` if there is no record.
@@ -158,6 +173,21 @@ pub trait AsyncSessionStore: Send + Sync + 'static {
     fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
         let _ = (prefix, after);
         Box::pin(std::future::ready(Err(cannot_list())))
+    }
+}
+
+/// A store that is chosen at run time.
+impl<S: AsyncSessionStore + ?Sized> AsyncSessionStore for Box<S> {
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
+        (**self).try_lock(name)
+    }
+
+    fn peek<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<StoredRecord>> {
+        (**self).peek(name)
+    }
+
+    fn names<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        (**self).names(prefix, after)
     }
 }
 
