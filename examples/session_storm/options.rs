@@ -40,7 +40,7 @@ pub(crate) struct Storm {
     #[arg(long, value_name = "M", requires = "processes")]
     pub(crate) stop_every_ms: Option<u64>,
     /// How long a process is stopped: longer than the lease of a lock by default
-    #[arg(long, value_name = "M", default_value_t = 12_000)]
+    #[arg(long, value_name = "M", default_value_t = 9_000)]
     pub(crate) stop_ms: u64,
     /// How long the server accepts a consumed refresh token again; LoginRadius documents no such time
     #[arg(long, value_name = "M", default_value_t = 0)]

@@ -27,13 +27,13 @@
 //! | --- | --- |
 //! | A session has one holder at a time, on all machines. | A *lease* in the session's row, by the server's clock: the clocks of the machines do not matter. Its *fencing token* is 63 random bits, so that a row that was removed and made again is another's. |
 //! | A holder keeps its lock. | One task renews all leases of the store, three times in their length. |
-//! | A crash of a holder is no outage. | Its lease lapses, after 10 s by default, and the next one takes the lock. |
+//! | A crash of a holder is no outage. | Its lease lapses, after 6 s by default, and the next one takes the lock. |
 //! | A holder that lost its lease saves nothing. | Each save compares the lease and the generation, in the statement that writes. |
 //! | No request is sent under a lease that may have lapsed. | Right before a flow sends, the store says whether half of the lease is left, by two clocks of this machine. |
 //! | What is saved outlives a crash of the server. | `synchronous_commit` is `on` for each save, whatever the database's default is. With `remote_apply`, or synchronous standbys, it outlives the server. |
 //! | [`Failed`](loginradius_store::SaveError::Failed) means: not done. | Only for errors that PostgreSQL reports before a commit, such as a full disk. All else is [`Unknown`](loginradius_store::SaveError::Unknown), also a timeout. |
 //! | A connection that breaks loses nothing. | The statement is sent again, on another connection: lease, generation and record name one save, which finds itself. What the first connection delivers late changes nothing. |
-//! | No call waits for ever. | Each takes [`with_timeout`](PostgresSettings::with_timeout) at most, 5 s by default. |
+//! | No call waits for ever. | Each takes [`with_timeout`](PostgresSettings::with_timeout) at most, 3 s by default. |
 //! | A restart of the server costs no token. | A lease does not lapse in its first length after the start: its holder may have a response that it could not save. |
 //! | A damaged record is kept. | The login that replaces it moves a copy to the column `damaged`, in the same statement. |
 //! | It works behind PgBouncer in transaction mode. | Each operation is one statement, without preparation and without a transaction of several. |

@@ -32,8 +32,8 @@ impl Default for PostgresSettings {
     fn default() -> Self {
         Self {
             table: "loginradius_session".to_owned(),
-            lease: Duration::from_secs(10),
-            timeout: Duration::from_secs(5),
+            lease: Duration::from_secs(6),
+            timeout: Duration::from_secs(3),
             max_connections: 4,
             creates_table: true,
         }
@@ -49,7 +49,7 @@ impl PostgresSettings {
         Self { table: table.into(), ..self }
     }
 
-    /// Sets the length of a lease, by default 10 s. It is renewed three times in that time.
+    /// Sets the length of a lease, by default 6 s. It is renewed three times in that time.
     ///
     /// After the crash of a holder, others wait for that long. A holder that cannot reach the database for that long
     /// loses its lock. It has to be at least twice the [timeout](Self::with_timeout), and at most an hour. Programs that
@@ -59,7 +59,7 @@ impl PostgresSettings {
         Self { lease, ..self }
     }
 
-    /// Sets how long one operation may take, by default 5 s, with all that it has to wait for: a free connection, a new
+    /// Sets how long one operation may take, by default 3 s, with all that it has to wait for: a free connection, a new
     /// one, and sending the statement again after a connection was lost.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {

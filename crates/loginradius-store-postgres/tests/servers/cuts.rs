@@ -120,7 +120,7 @@ fn a_server_that_is_gone_for_a_moment_is_waited_for() {
 fn what_was_never_sent_has_failed_and_what_was_sent_is_unknown() {
     let server = server();
     let proxy = Proxy::start(server.port());
-    let settings = table("down").with_timeout(Duration::from_secs(1));
+    let settings = table("down").with_timeout(Duration::from_secs(1)).with_lease(Duration::from_secs(10));
     let store = open(&proxy.url(), settings).unwrap();
     let mut held = lock(&store, "alice").unwrap();
     proxy.set_down(true);

@@ -1,0 +1,189 @@
+//! The cost of a refresh with a `PostgresStore`, and how long a crash of a holder is noticed:
+//!
+//!     cargo run --release -p loginradius-bench --bin postgres
+//!
+//! It starts a server of PostgreSQL (Debian: postgresql) in a temporary folder, with its default settings. LoginRadius is
+//! in this process, and responds at once.
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use loginradius_bench::{ready, tokens};
+use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
+use loginradius_proto::{App, Body, Seed, SendOptions, http};
+use loginradius_store::sessions::{Transport, drive};
+use loginradius_store::{BlockingStore, SessionStore};
+use loginradius_store_postgres::tokio_postgres::{Config, NoTls};
+use loginradius_store_postgres::{PostgresSettings, PostgresStore};
+use loginradius_testing::postgres::PostgresServer;
+
+const OTHERS: [usize; 2] = [0, 100_000];
+const CALLERS: [usize; 3] = [1, 8, 64];
+const TIME: Duration = Duration::from_secs(8);
+const CRASHES: usize = 5;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, url] = &args[..] {
+        return hold(url);
+    }
+    let server = PostgresServer::start();
+    let url = server.url();
+
+    let store = open(&url)?;
+    let commits = || {
+        // A connection that is idle reports what it did within 10 s.
+        thread::sleep(Duration::from_secs(11));
+        server.query("SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'").parse::<u64>()
+    };
+    let count = |refreshes| -> Result<u64> {
+        let before = commits()?;
+        Caller::new(&store, "counted")?.refresh(refreshes)?;
+        Ok(commits()? - before)
+    };
+    let statements = (count(400)? - count(200)?) as f64 / 200.0;
+    println!("statements, each a round trip, for a refresh: {statements:.2}");
+
+    println!("{:>14} {:>8} {:>12} {:>8} {:>8}", "other sessions", "callers", "refreshes/s", "p50 ms", "p99 ms");
+    for others in OTHERS {
+        server.execute(&format!(
+            "INSERT INTO loginradius_session (key, name, record, generation, lease, lease_length, leased_until)
+             SELECT sha256(n::text::bytea), ('user-' || n)::bytea, repeat('x', 1000)::bytea, 1, 0, '0', '-infinity'
+             FROM generate_series(1, {others}) n"
+        ));
+        server.execute("VACUUM ANALYZE loginradius_session");
+        for callers in CALLERS {
+            let mut times = measure(&store, callers)?;
+            times.sort_unstable();
+            let at = |part: f64| times[(times.len() as f64 * part) as usize].as_secs_f64() * 1e3;
+            let rate = times.len() as f64 / TIME.as_secs_f64();
+            println!("{others:>14} {callers:>8} {rate:>12.0} {:>8.2} {:>8.2}", at(0.5), at(0.99));
+        }
+    }
+
+    let started = Instant::now();
+    let names = SessionStore::names(&store, "user-7777", None)?.len();
+    println!("listing {names} of them by a prefix: {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
+
+    let mut times = Vec::new();
+    for _ in 0..CRASHES {
+        times.push(crash(&url, &store)?);
+    }
+    times.sort_unstable();
+    println!("from SIGKILL of a holder to the next token, with the default lease: {times:.1?}");
+    Ok(())
+}
+
+fn open(url: &str) -> Result<PostgresStore> {
+    let config: Config = url.parse()?;
+    Ok(PostgresSettings::default().open(async move || config.connect(NoTls).await)?)
+}
+
+/// Refreshes one session for each caller, as fast as it goes. Returns how long each refresh took.
+fn measure(store: &PostgresStore, callers: usize) -> Result<Vec<Duration>> {
+    thread::scope(|scope| {
+        let call = |number: usize| {
+            scope.spawn(move || -> Result<Vec<Duration>> {
+                let mut caller = Caller::new(store, &format!("caller-{number}"))?;
+                let end = Instant::now() + TIME;
+                let mut times = Vec::new();
+                while Instant::now() < end {
+                    let started = Instant::now();
+                    caller.refresh(1)?;
+                    times.push(started.elapsed());
+                }
+                Ok(times)
+            })
+        };
+        let callers: Vec<_> = (0..callers).map(call).collect();
+        let mut times = Vec::new();
+        for caller in callers {
+            times.extend(caller.join().map_err(|_| "a caller panicked")??);
+        }
+        Ok(times)
+    })
+}
+
+struct Server;
+
+impl Transport for Server {
+    async fn send(
+        &self,
+        _: http::Request<Body>,
+        _: SendOptions,
+    ) -> std::result::Result<http::Response<Body>, loginradius_proto::Error> {
+        let body = r#"{"access_token":"3f5cd6cb","expires_in":600,"refresh_token":"c7d1b2a4"}"#;
+        Ok(http::Response::new(Body::from(body)))
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// A process that uses one session.
+struct Caller {
+    app: App,
+    store: BlockingStore<PostgresStore>,
+    name: String,
+    memory: SessionMemory,
+}
+
+impl Caller {
+    fn new(store: &PostgresStore, name: &str) -> Result<Self> {
+        let app = App::new("my-client-id");
+        let memory = SessionMemory::default();
+        let mut caller = Self { app, store: BlockingStore::new(store.clone()), name: name.to_owned(), memory };
+        let policy = SessionPolicy::default();
+        let memory = std::mem::take(&mut caller.memory);
+        caller.run(SessionFlow::start(&caller.app, policy, memory, &tokens(), Seed(1)))?;
+        Ok(caller)
+    }
+
+    fn refresh(&mut self, refreshes: usize) -> Result<()> {
+        for seed in 0..refreshes {
+            let mut memory = std::mem::take(&mut self.memory);
+            memory.reject(&"3f5cd6cb".into());
+            memory.reject(&tokens().access_token);
+            self.run(SessionFlow::refresh(&self.app, SessionPolicy::default(), memory, Seed(seed as u64)))?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, mut flow: SessionFlow) -> Result<()> {
+        let end = ready(drive(&mut flow, &self.store, &self.name, &mut None, &Server)).ok_or("a blocking store waits")?;
+        self.memory = end.memory;
+        end.result?;
+        Ok(())
+    }
+}
+
+/// In a process of its own: takes a lock, and keeps it until it is killed.
+fn hold(url: &str) -> Result<()> {
+    let store = open(url)?;
+    let _lock = SessionStore::try_lock(&store, "crashed")?.ok_or("it is taken")?;
+    println!("held");
+    loop {
+        thread::park();
+    }
+}
+
+/// Kills a holder, and returns when another process has refreshed.
+fn crash(url: &str, store: &PostgresStore) -> Result<Duration> {
+    let mut caller = Caller::new(store, "crashed")?;
+    let mut holder = Command::new(std::env::current_exe()?).arg(url).stdout(Stdio::piped()).spawn()?;
+    let stdout = holder.stdout.take().ok_or("no output")?;
+    BufReader::new(stdout).read_line(&mut String::new())?;
+    // Some renewals.
+    thread::sleep(Duration::from_millis(4000 + 600 * u64::from(holder.id() % 5)));
+    holder.kill()?;
+    holder.wait()?;
+    let killed = Instant::now();
+    caller.refresh(1)?;
+    Ok(killed.elapsed())
+}
