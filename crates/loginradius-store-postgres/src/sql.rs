@@ -43,7 +43,8 @@ impl Table {
     /// Puts this table's name into SQL that is written for the default one.
     fn named_in(&self, sql: &str) -> String {
         // The index's name begins like the table's.
-        let parts = sql.split("loginradius_session_name").map(|part| part.replace("loginradius_session", &self.quoted()));
+        let parts =
+            sql.split("loginradius_session_name").map(|part| part.replace("loginradius_session", &self.quoted()));
         parts.collect::<Vec<_>>().join(&format!("\"{}_name\"", self.name))
     }
 }

@@ -33,7 +33,7 @@ impl PostgresServer {
         let data = server.data();
         let init = ["--auth-host=scram-sha-256", "--auth-local=trust", "--no-instructions", "--username=postgres"];
         run(server.command("initdb").args(init).arg("--pwfile").arg(password).arg("-D").arg(data));
-        server.configure("max_connections = 300\n");
+        server.configure("max_connections = 300\nlisten_addresses = '127.0.0.1'\n");
         server.start_again();
         server
     }
@@ -45,6 +45,20 @@ impl PostgresServer {
         text.push_str(lines);
         fs::write(&file, text).expect("a configuration");
         own(&file);
+    }
+
+    /// Makes a server that other hosts of the network 10.0.0.0/8 can reach, and starts it.
+    #[must_use]
+    pub fn start_for_others() -> Self {
+        let server = Self::start();
+        server.configure("listen_addresses = '*'\n");
+        let file = server.data().join("pg_hba.conf");
+        let mut text = fs::read_to_string(&file).expect("a configuration");
+        text.push_str("host all all 10.0.0.0/8 scram-sha-256\n");
+        fs::write(&file, text).expect("a configuration");
+        server.stop();
+        server.start_again();
+        server
     }
 
     /// Returns the port on 127.0.0.1.
@@ -61,7 +75,7 @@ impl PostgresServer {
 
     /// Starts a server that was stopped, and waits until it responds.
     pub fn start_again(&self) {
-        let options = format!("-p {} -c listen_addresses=127.0.0.1 -k {}", self.port, self.folder.path().display());
+        let options = format!("-p {} -k {}", self.port, self.folder.path().display());
         run(self
             .pg_ctl()
             .arg("start")

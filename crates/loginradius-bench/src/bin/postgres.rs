@@ -156,7 +156,8 @@ impl Caller {
     }
 
     fn run(&mut self, mut flow: SessionFlow) -> Result<()> {
-        let end = ready(drive(&mut flow, &self.store, &self.name, &mut None, &Server)).ok_or("a blocking store waits")?;
+        let end =
+            ready(drive(&mut flow, &self.store, &self.name, &mut None, &Server)).ok_or("a blocking store waits")?;
         self.memory = end.memory;
         end.result?;
         Ok(())

@@ -7,6 +7,7 @@
 
 mod common;
 mod cuts;
+mod hosts;
 mod late;
 mod leases;
 mod operators;
