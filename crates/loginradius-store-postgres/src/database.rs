@@ -280,10 +280,8 @@ impl Database {
     }
 
     pub(crate) async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
-        let (prefix, after) = (prefix.as_bytes(), after.map(str::as_bytes));
-        let end = successor(prefix);
-        let parameters: Parameters<'_> =
-            &[(&prefix, Type::BYTEA), (&end, Type::BYTEA), (&after, Type::BYTEA), (&PAGE, Type::INT8)];
+        let (first, end) = range(prefix, after);
+        let parameters: Parameters<'_> = &[(&first, Type::BYTEA), (&end, Type::BYTEA), (&PAGE, Type::INT8)];
         let (rows, _) = self.run(&self.statements.names, parameters).await.map_err(Fault::into_error)?;
         let mut names = Vec::with_capacity(rows.len());
         for row in rows {
@@ -414,12 +412,17 @@ impl Database {
     }
 }
 
-/// Returns the first bytes that follow all that begin with the prefix; `None` if there are none.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix[..=last].to_vec();
-    end[last] += 1;
-    Some(end)
+/// Returns the first of the names that begin with the prefix and come after the other one, and what follows them all.
+fn range(prefix: &str, after: Option<&str>) -> (Vec<u8>, Vec<u8>) {
+    // Nothing is between a text and the same with a NUL.
+    let next = after.map(|after| [after.as_bytes(), b"\0"].concat()).unwrap_or_default();
+    let first = next.max(prefix.as_bytes().to_vec());
+    // No byte of a text is 255, so that the last one can be counted up.
+    let end = match prefix.as_bytes() {
+        [] => vec![u8::MAX],
+        [start @ .., last] => [start, &[last + 1]].concat(),
+    };
+    (first, end)
 }
 
 #[cfg(test)]
@@ -427,10 +430,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_successor_follows_all_that_begins_with_the_prefix() {
-        assert_eq!(successor(b""), None);
-        assert_eq!(successor(b"a"), Some(b"b".to_vec()));
-        assert_eq!(successor(b"a\xff"), Some(b"b".to_vec()));
-        assert_eq!(successor(b"\xff"), None);
+    fn a_range_has_the_names_of_a_prefix_after_another_one() {
+        let names = ["", "\0", "a", "a\0", "a\0b", "aa", "a\u{10ffff}", "b", "\u{10ffff}", "\u{10ffff}z"];
+        for prefix in names {
+            for after in names.map(Some).into_iter().chain([None]) {
+                let (first, end) = range(prefix, after);
+                let is_in = |name: &str| name.as_bytes() >= &first[..] && name.as_bytes() < &end[..];
+                let wanted = |name: &str| name.starts_with(prefix) && after.is_none_or(|after| name > after);
+                for name in names {
+                    assert_eq!(is_in(name), wanted(name), "{name:?} {prefix:?} {after:?}");
+                }
+            }
+        }
     }
 }

@@ -48,6 +48,8 @@
 //! A refresh takes four round trips: the lock, which loads the record too; the intent; the new tokens; the unlock. Two of
 //! them wait for the disk. A caller whose token is valid takes none.
 //!
+//! [How to run it](operations): sizing, crashes, failover, backups, looking at a session by hand, new credentials.
+//!
 //! # The table
 //!
 //! Opening creates it, unless [`with_existing_table`](PostgresSettings::with_existing_table) is set:
@@ -73,6 +75,9 @@
 //!
 //! **The tokens are not encrypted**: whoever reads the table can act as its users. A wrapper that seals records works
 //! over this store as over any other.
+
+#[doc = include_str!("operations.md")]
+pub mod operations {}
 
 mod database;
 mod failure;

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -40,11 +41,12 @@ impl PostgresServer {
 
     /// Adds lines to the configuration, which the next start reads.
     pub fn configure(&self, lines: &str) {
-        let file = self.data().join("postgresql.conf");
-        let mut text = fs::read_to_string(&file).expect("a configuration");
-        text.push_str(lines);
-        fs::write(&file, text).expect("a configuration");
-        own(&file);
+        self.add_to("postgresql.conf", lines);
+    }
+
+    fn add_to(&self, name: &str, lines: &str) {
+        let text = fs::read_to_string(self.data().join(name)).expect("a configuration");
+        self.write(name, &(text + lines));
     }
 
     /// Makes a server that other hosts of the network 10.0.0.0/8 can reach, and starts it.
@@ -52,13 +54,18 @@ impl PostgresServer {
     pub fn start_for_others() -> Self {
         let server = Self::start();
         server.configure("listen_addresses = '*'\n");
-        let file = server.data().join("pg_hba.conf");
-        let mut text = fs::read_to_string(&file).expect("a configuration");
-        text.push_str("host all all 10.0.0.0/8 scram-sha-256\n");
-        fs::write(&file, text).expect("a configuration");
+        server.add_to("pg_hba.conf", "host all all 10.0.0.0/8 scram-sha-256\n");
         server.stop();
         server.start_again();
         server
+    }
+
+    /// Writes a file into the folder of its data, which only the server can read.
+    pub fn write(&self, name: &str, text: &str) {
+        let file = self.data().join(name);
+        fs::write(&file, text).expect("a file");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
+        own(&file);
     }
 
     /// Returns the port on 127.0.0.1.
@@ -75,17 +82,23 @@ impl PostgresServer {
 
     /// Starts a server that was stopped, and waits until it responds.
     pub fn start_again(&self) {
+        self.start_by(self.pg_ctl());
+    }
+
+    /// Starts a server that was stopped, with a clock that differs by that, as in `+1h` (Debian: faketime).
+    pub fn start_with_clock(&self, offset: &str) {
+        // What the program `faketime` does, which waits for the server itself.
+        let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+        assert!(Path::new(&library).exists(), "faketime is missing: {library}");
+        let mut command = self.command("env");
+        command.arg(format!("LD_PRELOAD={library}")).arg(format!("FAKETIME={offset}")).arg("DONT_FAKE_MONOTONIC=1");
+        command.arg(program("pg_ctl")).arg("-D").arg(self.data()).arg("-s");
+        self.start_by(command);
+    }
+
+    fn start_by(&self, mut pg_ctl: Command) {
         let options = format!("-p {} -k {}", self.port, self.folder.path().display());
-        run(self
-            .pg_ctl()
-            .arg("start")
-            .arg("-w")
-            .arg("-t")
-            .arg("60")
-            .arg("-l")
-            .arg(self.path("log"))
-            .arg("-o")
-            .arg(options));
+        run(pg_ctl.arg("start").arg("-w").arg("-t").arg("60").arg("-l").arg(self.path("log")).arg("-o").arg(options));
     }
 
     /// Stops the server as a crash would: its memory is lost, and its next start recovers.
@@ -105,6 +118,15 @@ impl PostgresServer {
     /// If it fails.
     #[must_use = "SQL for its effect is run with `execute`"]
     pub fn query(&self, sql: &str) -> String {
+        self.try_query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs SQL as [`query`](Self::query) does. The error is what the server says.
+    ///
+    /// # Errors
+    ///
+    /// If it fails.
+    pub fn try_query(&self, sql: &str) -> Result<String, String> {
         let (host, port) = (self.folder.path(), self.port.to_string());
         let output = Command::new(program("psql"))
             .args([
@@ -126,8 +148,10 @@ impl PostgresServer {
             .args(["-c", sql])
             .output()
             .expect("psql");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        Ok(String::from_utf8(output.stdout).expect("text").trim().to_owned())
     }
 
     /// Runs SQL for its effect.

@@ -10,6 +10,7 @@ mod cuts;
 mod hosts;
 mod late;
 mod leases;
+mod limits;
 mod operators;
 mod promises;
 mod proxy;

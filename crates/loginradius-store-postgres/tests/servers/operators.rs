@@ -1,11 +1,14 @@
 //! What operators do wrong: each is a sentence that says what to do, and none shows the password.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::ErrorKind;
 use loginradius_store::{Expected, SaveError, SessionStore};
 use loginradius_store_postgres::PostgresSettings;
+use loginradius_store_postgres::tokio_postgres::Config;
 use loginradius_testing::postgres::{PASSWORD, PostgresServer};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::common::{lock, open, peek, record, server, short, table};
 
@@ -179,7 +182,7 @@ fn a_server_that_only_reads() {
 
     // The server becomes a replica, as after a failover: the store's connections find the one that writes by themselves.
     server.stop();
-    std::fs::write(server.data().join("standby.signal"), "").unwrap();
+    server.write("standby.signal", "");
     server.configure("primary_conninfo = 'host=127.0.0.1 port=1'\n");
     server.start_again();
     refused(
@@ -194,6 +197,41 @@ fn a_server_that_only_reads() {
     assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error}");
     server.execute("SELECT pg_promote()");
     held.save(&record(1, "first"), Expected::Nothing).unwrap();
+}
+
+#[test]
+#[ignore = "needs a server"]
+fn a_certificate_that_is_not_trusted() {
+    let server = PostgresServer::start();
+    let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    server.write("server.crt", &issued.cert.pem());
+    server.write("server.key", &issued.signing_key.serialize_pem());
+    server.configure("ssl = on\n");
+    server.stop();
+    server.start_again();
+    let trusting = |certificates: Vec<rustls::pki_types::CertificateDer<'static>>| {
+        let mut roots = rustls::RootCertStore::empty();
+        certificates.into_iter().for_each(|certificate| roots.add(certificate).unwrap());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        MakeRustlsConnect::new(versions.unwrap().with_root_certificates(roots).with_no_client_auth())
+    };
+    let open = |host: &str, tls: MakeRustlsConnect| {
+        let url = format!("postgres://postgres:{PASSWORD}@{host}:{}/postgres?sslmode=require", server.port());
+        let config: Config = url.parse().unwrap();
+        table("secured").open(async move || config.connect(tls.clone()).await)
+    };
+    for (host, certificates) in [("localhost", vec![]), ("127.0.0.1", vec![issued.cert.der().clone()])] {
+        let error = open(host, trusting(certificates)).expect_err("it is not trusted");
+        println!("{error}");
+        assert_eq!(error.kind(), ErrorKind::StoreRefused, "{error}");
+        let text = error.to_string();
+        for part in ["could not connect", "invalid peer certificate", "have the connecting function trust"] {
+            assert!(text.contains(part), "{text:?} lacks {part:?}");
+        }
+    }
+    let store = open("localhost", trusting(vec![issued.cert.der().clone()])).unwrap();
+    drop(lock(&store, "alice").unwrap());
 }
 
 /// What a server says in the middle of its work, by its code.
