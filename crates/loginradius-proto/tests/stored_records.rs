@@ -1,6 +1,6 @@
 //! The stored form of a session, and what programs of two versions make of each other's records.
 
-use loginradius_proto::session::{SessionMemory, StoredRecord};
+use loginradius_proto::session::{SessionMemory, SessionStatus, StoredRecord};
 use loginradius_proto::{ErrorKind, IdToken, Retry, TokenSet};
 use loginradius_testing::*;
 use serde_json::Value;
@@ -185,6 +185,74 @@ fn sealed(json: &str) -> String {
     let hash = Sha256::digest(content);
     let checksum: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     with(json, &format!(r#""checksum":"{checksum}""#))
+}
+
+// What a record says without an app
+
+#[test]
+fn a_summary_says_what_the_record_says() {
+    let at = |seconds| std::time::SystemTime::UNIX_EPOCH + s(seconds);
+    let (login, later) = (1_767_268_800, 1_767_272_400);
+    let rows = [
+        ("login", "Active", login, true, None),
+        ("access token alone", "Active", login, false, None),
+        ("intent", "Active", login, true, Some(later)),
+        ("backoff", "Active", login, true, Some(later)),
+        ("rotation", "Active", later, true, None),
+        ("rejection", "Rejected", login, true, None),
+        ("sign-out", "SigningOut", login, true, None),
+    ];
+    for (name, status, obtained, has_refresh_token, intent) in rows {
+        for record in [older(name), newer(name).stored.unwrap()] {
+            let summary = record.summary().unwrap();
+            let printed = format!("{summary:?}");
+            assert!(printed.starts_with(&format!("RecordSummary {{ status: {status}")), "{name}: {printed}");
+            assert_eq!((summary.obtained_at, summary.has_refresh_token), (at(obtained), has_refresh_token), "{name}");
+            assert_eq!(summary.intent_at, intent.map(at), "{name}");
+            let expires = (name != "access token alone").then(|| at(obtained + 600));
+            assert_eq!(summary.expires_at, expires, "{name}");
+            if let SessionStatus::Rejected(why) = summary.status {
+                assert!(why.contains("invalid_grant"), "{why}");
+            }
+            let secrets = ["a1", "a2", "r1", "r2", "e30", "c2ln"];
+            assert!(secrets.iter().all(|secret| !printed.contains(secret)), "{name}: {printed}");
+        }
+    }
+}
+
+#[test]
+fn a_summary_tells_what_is_damaged_from_what_a_newer_program_wrote() {
+    for record in full() {
+        assert_eq!(
+            record.summary().unwrap().obtained_at,
+            StoredRecord::new(7, record.as_bytes()).summary().unwrap().obtained_at
+        );
+        let flipped: Vec<u8> =
+            record.as_bytes().iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 20)).collect();
+        let damaged = StoredRecord::from_bytes(flipped).located_at("`a.json`").summary().unwrap_err();
+        assert_eq!(damaged.kind(), ErrorKind::RecordDamaged);
+        assert!(damaged.to_string().contains("`a.json`"), "{damaged}");
+        let newer = StoredRecord::from_bytes(sealed(&with(&unsealed(&record), r#""color":"blue""#)));
+        assert_eq!(newer.summary().unwrap_err().kind(), ErrorKind::Configuration);
+    }
+    let another_client = OLDER[0].1.replace("my-client-id", "another");
+    assert_eq!(StoredRecord::from_bytes(another_client).summary().unwrap().status, SessionStatus::Active);
+}
+
+#[test]
+fn a_record_is_dead_if_it_was_rejected_or_is_unused_for_too_long() {
+    let login = std::time::SystemTime::UNIX_EPOCH + s(1_767_268_800);
+    for name in ["login", "access token alone", "intent", "backoff", "sign-out"] {
+        let summary = older(name).summary().unwrap();
+        assert!(!summary.is_dead(HOUR, login + HOUR), "{name}");
+        assert!(summary.is_dead(HOUR, login + HOUR + ms(1)), "{name}");
+        assert!(!summary.is_dead(HOUR, login - HOUR - HOUR), "{name}: a record from the future is not old");
+        assert!(!summary.is_dead(std::time::Duration::ZERO, login - ms(1)), "{name}");
+        assert!(!summary.is_dead(std::time::Duration::MAX, login + HOUR), "{name}");
+    }
+    for now in [login - HOUR, login, login + HOUR] {
+        assert!(older("rejection").summary().unwrap().is_dead(std::time::Duration::MAX, now));
+    }
 }
 
 // Bits that were lost

@@ -390,6 +390,6 @@ pub mod store_tests;
 pub use blocking::BlockingStore;
 #[cfg(any(unix, windows))]
 pub use file::FileStore;
-pub use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
+pub use loginradius_proto::session::{Expected, LoadError, RecordSummary, SaveError, SessionStatus, StoredRecord};
 pub use memory::MemoryStore;
 pub use store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, SessionStore};

@@ -1,5 +1,5 @@
 use super::now::Now;
-use super::record::{Intent, SessionRecord, Status};
+use super::record::{Intent, SessionRecord, SessionStatus};
 use crate::secret::RefreshToken;
 
 /// A request that is about to be sent, or was: a refresh under its intent, or a revocation under its sign-out mark.
@@ -26,13 +26,14 @@ impl Attempt {
 
     /// Makes the attempt to revoke the refresh token; `None` if there is none, or LoginRadius has rejected it.
     pub(super) fn revocation(record: SessionRecord, now: Now) -> Option<Self> {
-        let token = record.tokens.refresh_token.clone().filter(|_| !matches!(record.status, Status::Rejected(_)))?;
+        let token =
+            record.tokens.refresh_token.clone().filter(|_| !matches!(record.status, SessionStatus::Rejected(_)))?;
         Some(Self { record, token, earlier_intent: None, since: now })
     }
 
     /// Returns whether the record is active and still holds the refresh token of this attempt.
     pub(super) fn was_made_for(&self, record: &SessionRecord) -> bool {
-        record.status == Status::Active && record.tokens.same_refresh_token(&self.record.tokens)
+        record.status == SessionStatus::Active && record.tokens.same_refresh_token(&self.record.tokens)
     }
 
     /// Removes the intent of a request that consumed nothing.

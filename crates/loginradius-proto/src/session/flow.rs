@@ -11,7 +11,7 @@ use super::memory::SessionMemory;
 use super::now::Now;
 use super::outcome::{RefreshOutcome, RevocationOutcome, classify, classify_revocation};
 use super::policy::SessionPolicy;
-use super::record::{LoginId, SessionRecord, Status};
+use super::record::{LoginId, SessionRecord, SessionStatus};
 use super::state::{AfterUnlock, Job, Login, Outcome, State, Unsettled, Write};
 use super::step::{SessionEnd, SessionInput, SessionStep};
 use super::stored::{Expected, LoadError, SaveError, StoredRecord};
@@ -409,7 +409,7 @@ impl SessionFlow {
     /// login with the tokens of the previous one, with a new lifetime.
     fn is_renewed_by_login(&self, stored: &SessionRecord) -> bool {
         let Job::Start(login) = &self.job else { return false };
-        stored.status == Status::Active && !matches!(self.unsettled, Unsettled::Pair(_)) && login.renews(stored)
+        stored.status == SessionStatus::Active && !matches!(self.unsettled, Unsettled::Pair(_)) && login.renews(stored)
     }
 
     fn loaded_for_sign_out(&mut self, mut record: SessionRecord, now: Now) {
@@ -421,7 +421,7 @@ impl SessionFlow {
             record = SessionRecord { generation: record.generation, ..pair.record.clone() };
         }
         self.job = Job::SignOut(Some(record.login));
-        let signing_out = record.status == Status::SigningOut;
+        let signing_out = record.status == SessionStatus::SigningOut;
         if signing_out {
             self.set_signing_out();
         }
@@ -429,7 +429,7 @@ impl SessionFlow {
             None => State::Clearing { expected },
             Some(attempt) if signing_out => State::Ready(attempt),
             Some(mut attempt) => {
-                attempt.record = attempt.record.into_status(Status::SigningOut);
+                attempt.record = attempt.record.into_status(SessionStatus::SigningOut);
                 State::Saving { write: Write::SigningOut(attempt), expected }
             }
         };
@@ -464,9 +464,9 @@ impl SessionFlow {
     /// Continues with the stored record.
     fn adopt(&mut self, record: SessionRecord, now: Now) {
         match &record.status {
-            Status::Active => {}
-            Status::SigningOut => return self.session_missing("the session was signed out: sign in again"),
-            Status::Rejected(why) => {
+            SessionStatus::Active => {}
+            SessionStatus::SigningOut => return self.session_missing("the session was signed out: sign in again"),
+            SessionStatus::Rejected(why) => {
                 let advice = if why.contains("sign in again") { "" } else { ": sign in again" };
                 return self.session_missing(&format!("the session has ended: {why}{advice}"));
             }
@@ -640,7 +640,7 @@ impl SessionFlow {
 
     /// Ends the session: its newest refresh token was rejected, and only a new login helps.
     fn rejected(&mut self, attempt: Attempt, error: Error, stored: SessionRecord) {
-        let status = Status::Rejected(error.to_string());
+        let status = SessionStatus::Rejected(error.to_string());
         let note = "the tokens of an earlier refresh were lost, with its response or with its process";
         let error = match &self.job {
             Job::Refresh(Some(unknown)) => error.with_note(note).with_source(unknown.clone()),
@@ -691,7 +691,7 @@ impl SessionFlow {
         let mut record = match &self.unsettled {
             // The newest pair of this login, which the store does not hold.
             Unsettled::Pair(pair) if pair.record.login == login.id => {
-                SessionRecord { status: Status::Active, ..pair.record.clone() }
+                SessionRecord { status: SessionStatus::Active, ..pair.record.clone() }
             }
             _ => login.record(&self.app),
         };
@@ -755,7 +755,7 @@ impl SessionFlow {
         self.remember(&pair.record, pair.requested_at, now);
         self.memory.unsaved = None;
         self.memory.stale = false;
-        if pair.record.status != Status::Active {
+        if pair.record.status != SessionStatus::Active {
             return self.session_missing("the session was signed out: sign in again");
         }
         let event = pair.saved_event();

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::backoff::KnownBackoff;
 use super::now::{CLOCK_LEEWAY, Now};
-use super::record::{SessionRecord, Status};
+use super::record::{SessionRecord, SessionStatus};
 use super::unsaved::UnsavedPair;
 use crate::error::Error;
 use crate::jitter::{Jitter, after};
@@ -98,7 +98,7 @@ impl SessionMemory {
     /// record, nor after a start, a sign-out or a forget that may or may not have been done.
     #[must_use]
     pub fn is_signed_in(&self) -> bool {
-        !self.stale && self.known.as_ref().is_some_and(|known| known.record.status == Status::Active)
+        !self.stale && self.known.as_ref().is_some_and(|known| known.record.status == SessionStatus::Active)
     }
 
     /// Returns when the access token expires; `None` if there is none, or if its lifetime is unknown.
@@ -145,7 +145,7 @@ impl SessionMemory {
         let known = self.known.as_ref()?;
         let token = &known.record.tokens.access_token;
         let rejected = self.rejected.as_ref().is_some_and(|rejected| same(rejected, token));
-        let active = known.record.status == Status::Active;
+        let active = known.record.status == SessionStatus::Active;
         (!rejected && active && !self.stale && known.lives(now)).then_some(token)
     }
 

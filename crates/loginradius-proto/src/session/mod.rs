@@ -35,6 +35,8 @@
 //! where it is, and with a newer program's record with [`ErrorKind::Configuration`](crate::ErrorKind::Configuration). A
 //! damaged record stays until it is restored, forgotten, or replaced by a login, which keeps a copy of it
 //! ([`Expected::Damaged`]).
+//!
+//! A program that lists or cleans up sessions reads a record by [`StoredRecord::summary`], without an app.
 
 mod attempt;
 mod backoff;
@@ -52,6 +54,7 @@ mod record;
 mod state;
 mod step;
 mod stored;
+mod summary;
 mod suspension;
 mod unsaved;
 
@@ -61,5 +64,7 @@ pub use flow::SessionFlow;
 pub use memory::{CachedToken, SessionMemory};
 pub use now::Now;
 pub use policy::SessionPolicy;
+pub use record::SessionStatus;
 pub use step::{SessionEnd, SessionInput, SessionStep};
 pub use stored::{Expected, LoadError, SaveError, StoredRecord};
+pub use summary::RecordSummary;

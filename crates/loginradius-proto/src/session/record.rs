@@ -29,7 +29,7 @@ pub(super) struct SessionRecord {
     pub(super) tokens: Tokens,
     pub(super) intent: Option<Intent>,
     pub(super) backoff: Option<Backoff>,
-    pub(super) status: Status,
+    pub(super) status: SessionStatus,
 }
 
 /// Which login the tokens come from: a digest of the tokens that it yielded.
@@ -73,11 +73,13 @@ pub(super) struct Backoff {
 
 /// Whether the tokens of a record may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Status {
+#[non_exhaustive]
+pub enum SessionStatus {
+    /// They may be used, and refreshed.
     Active,
-    /// A sign-out has begun, and has not ended yet.
+    /// A sign-out has begun, and has not ended yet: no caller gets the tokens any more.
     SigningOut,
-    /// LoginRadius refused the newest refresh token, for this reason.
+    /// LoginRadius refused the newest refresh token, with this error, in one line without secrets: only a login helps.
     Rejected(String),
 }
 
@@ -219,7 +221,7 @@ impl SessionRecord {
             tokens,
             intent: None,
             backoff: None,
-            status: Status::Active,
+            status: SessionStatus::Active,
         }
     }
 
@@ -242,7 +244,7 @@ impl SessionRecord {
     }
 
     /// Makes the record that replaces this one at the end of the session.
-    pub(super) fn into_status(self, status: Status) -> Self {
+    pub(super) fn into_status(self, status: SessionStatus) -> Self {
         Self { status, intent: None, backoff: None, ..self.into_next() }
     }
 
@@ -277,10 +279,10 @@ impl SessionRecord {
                 failures: backoff.failures,
                 failure: backoff.failure.clone(),
             }),
-            signing_out: self.status == Status::SigningOut,
+            signing_out: self.status == SessionStatus::SigningOut,
             refused: match &self.status {
-                Status::Rejected(why) => Some(why.clone()),
-                Status::Active | Status::SigningOut => None,
+                SessionStatus::Rejected(why) => Some(why.clone()),
+                SessionStatus::Active | SessionStatus::SigningOut => None,
             },
             checksum: None,
         };
@@ -348,9 +350,9 @@ impl SessionRecord {
             intent: stored.intent.and_then(intent),
             backoff: stored.hold.and_then(backoff),
             status: match stored.refused {
-                _ if stored.signing_out => Status::SigningOut,
-                Some(why) => Status::Rejected(printable(&why, MAX_FAILURE_LENGTH)),
-                None => Status::Active,
+                _ if stored.signing_out => SessionStatus::SigningOut,
+                Some(why) => SessionStatus::Rejected(printable(&why, MAX_FAILURE_LENGTH)),
+                None => SessionStatus::Active,
             },
         })
     }
@@ -379,15 +381,22 @@ impl StoredRecord {
         Self::new(generation.unwrap_or_else(|| digest(&[&bytes])), bytes)
     }
 
-    /// Reads the record, or says why the session cannot use it.
+    /// Reads the record of a session of that app, or says why the session cannot use it.
     pub(super) fn decode(&self, app: &App) -> Result<SessionRecord, LoadError> {
+        let record = self.read()?;
+        if record.client_id == app.client_id() {
+            Ok(record)
+        } else {
+            Err(LoadError::Failed(other_client(&record.client_id, app.client_id())))
+        }
+    }
+
+    /// Reads the record of any app's session.
+    pub(super) fn read(&self) -> Result<SessionRecord, LoadError> {
         let place = || self.location().map_or_else(String::new, |location| format!(" in {location}"));
         match SessionRecord::decode(self.as_bytes()) {
             // What the store compares counts, whatever the bytes say.
-            Ok(record) if record.client_id == app.client_id() => {
-                Ok(SessionRecord { generation: self.generation(), ..record })
-            }
-            Ok(record) => Err(LoadError::Failed(other_client(&record.client_id, app.client_id()))),
+            Ok(record) => Ok(SessionRecord { generation: self.generation(), ..record }),
             Err(Unreadable::Damaged) => Err(LoadError::Damaged {
                 generation: self.generation(),
                 error: Error::record_damaged(format!(

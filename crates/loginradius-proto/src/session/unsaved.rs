@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::event::SessionEvent;
-use super::record::{SessionRecord, Status, Tokens};
+use super::record::{SessionRecord, SessionStatus, Tokens};
 use crate::error::Error;
 
 /// A pair that a refresh yielded and that the store does not hold yet.
@@ -53,8 +53,8 @@ pub(super) fn reconcile(pair: &UnsavedPair, stored: &SessionRecord) -> Verdict {
     match &stored.status {
         _ if pair.record.same_save(stored) => Verdict::Saved,
         _ if !same_login => Verdict::Superseded,
-        Status::Rejected(_) if holds_new => Verdict::Ended,
-        Status::SigningOut if !holds_consumed => Verdict::Ended,
+        SessionStatus::Rejected(_) if holds_new => Verdict::Ended,
+        SessionStatus::SigningOut if !holds_consumed => Verdict::Ended,
         _ if holds_consumed => Verdict::Overwrite,
         _ => Verdict::Superseded,
     }
@@ -95,8 +95,8 @@ impl UnsavedPair {
         self.expected = stored.generation;
         self.record.generation = stored.next_generation();
         self.record.replaced.clone_from(&stored.replaced);
-        if stored.status == Status::SigningOut {
-            self.record.status = Status::SigningOut;
+        if stored.status == SessionStatus::SigningOut {
+            self.record.status = SessionStatus::SigningOut;
         }
     }
 }
@@ -140,7 +140,8 @@ mod tests {
             ("another login with the consumed token", 2, ("a1", "r1"), [Superseded, Superseded, Superseded]),
         ];
         for (what, login, (access, refresh), verdicts) in rows {
-            let statuses = [Status::Active, Status::SigningOut, Status::Rejected("invalid_grant".into())];
+            let statuses =
+                [SessionStatus::Active, SessionStatus::SigningOut, SessionStatus::Rejected("invalid_grant".into())];
             for (status, verdict) in statuses.into_iter().zip(verdicts) {
                 let stored = SessionRecord { status, ..record(login, tokens(access, refresh)) };
                 assert_eq!(reconcile(&pair(true), &stored), verdict, "{what}, {:?}", stored.status);
@@ -152,12 +153,12 @@ mod tests {
     #[test]
     fn truth_table_of_a_server_that_does_not_rotate() {
         let rows = [
-            (("a1", "r1"), Status::Active, Verdict::Overwrite),
-            (("a1", "r1"), Status::SigningOut, Verdict::Overwrite),
-            (("a1", "r1"), Status::Rejected("invalid_grant".into()), Verdict::Ended),
-            (("a2", "r1"), Status::Active, Verdict::Superseded),
-            (("a2", "r1"), Status::SigningOut, Verdict::Ended),
-            (("a3", "r1"), Status::Active, Verdict::Overwrite),
+            (("a1", "r1"), SessionStatus::Active, Verdict::Overwrite),
+            (("a1", "r1"), SessionStatus::SigningOut, Verdict::Overwrite),
+            (("a1", "r1"), SessionStatus::Rejected("invalid_grant".into()), Verdict::Ended),
+            (("a2", "r1"), SessionStatus::Active, Verdict::Superseded),
+            (("a2", "r1"), SessionStatus::SigningOut, Verdict::Ended),
+            (("a3", "r1"), SessionStatus::Active, Verdict::Overwrite),
         ];
         for ((access, refresh), status, verdict) in rows {
             let stored = SessionRecord { status, ..record(1, tokens(access, refresh)) };
@@ -168,10 +169,10 @@ mod tests {
     #[test]
     fn a_rebased_pair_replaces_what_is_stored_and_keeps_its_sign_out_and_history() {
         let mut stored = record(1, tokens("a1", "r1"));
-        (stored.generation, stored.status, stored.replaced) = (77, Status::SigningOut, vec![LoginId(9)]);
+        (stored.generation, stored.status, stored.replaced) = (77, SessionStatus::SigningOut, vec![LoginId(9)]);
         let mut pair = pair(true);
         pair.rebase(&stored);
         assert_eq!((pair.expected, pair.record.generation), (77, 78));
-        assert_eq!((pair.record.status, pair.record.replaced), (Status::SigningOut, vec![LoginId(9)]));
+        assert_eq!((pair.record.status, pair.record.replaced), (SessionStatus::SigningOut, vec![LoginId(9)]));
     }
 }
