@@ -5,7 +5,9 @@ use http::{Request, Response};
 use loginradius_proto::session::{SessionEvent, SessionOutcome, SessionPolicy};
 use loginradius_proto::{AccessToken, App, Body, Error, SendOptions, TokenSet};
 use loginradius_store::AsyncSessionStore;
-use loginradius_store::sessions::{OutcomeCell, Runtime, SessionSettings, SharedSession, SharedSessions, Transport};
+use loginradius_store::sessions::{
+    OutcomeCell, Purged, Runtime, SessionSettings, SharedSession, SharedSessions, Transport,
+};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -78,12 +80,123 @@ impl Sessions {
     /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: a reader of the
     /// name could act as the browser.
     ///
-    /// A browser that never comes back leaves its record. To clean up, note when each name was last used, list the
-    /// names that the store has ([`SessionStore::names`](crate::store::SessionStore::names)), and [`forget`](Session::forget)
-    /// those that are too old.
+    /// To find all sessions of a user, begin their names with the user's id and a character that no id contains, such as
+    /// `2f1d/` ([`sign_out_all`](Self::sign_out_all)). A browser that never comes back leaves its record, until you
+    /// [`purge`](Self::purge) it.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> Session {
         Session(self.0.session(name))
+    }
+
+    /// Lists the names of the sessions that have a record and begin with that prefix, in the order of their bytes. An
+    /// empty prefix lists all.
+    ///
+    /// A record does not mean that a user is signed in: [`SessionStore::names`](crate::store::SessionStore::names).
+    ///
+    /// ```
+    /// use loginradius_async::store::MemoryStore;
+    /// use loginradius_async::{App, Client, Sessions, TokenSet};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), loginradius_async::Error> {
+    /// # let client = Client::new(App::new("my-client-id").with_client_secret("my-client-secret"))?;
+    /// let sessions = Sessions::new(&client, MemoryStore::new());
+    /// for browser in ["2f1d/laptop", "2f1d/phone", "2f1d0/laptop"] {
+    ///     sessions.session(browser).start(&TokenSet::new("b8cb84c9-dff7-401a-94c1-7cd44ebf80a0")).await?;
+    /// }
+    /// assert_eq!(sessions.names("2f1d/").await?, ["2f1d/laptop", "2f1d/phone"]);
+    /// assert_eq!(sessions.names("").await?.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the store cannot list its sessions, as a store of your own
+    /// without that method; the store's errors; and [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded)
+    /// after [`SessionPolicy::max_time`].
+    pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.0.names(prefix).await
+    }
+
+    /// [Signs out](Session::sign_out) all sessions whose names begin with that prefix, such as those of one user. Returns
+    /// how many.
+    ///
+    /// End the prefix with the character that ends the user's id in the names: `2f1d` is also the start of another
+    /// user's `2f1d0/laptop`. It signs out the sessions that have a record when it begins, those of other machines too,
+    /// eight at a time.
+    ///
+    /// All together takes at most [`SessionPolicy::max_time`], six minutes by default; what has not begun by then is
+    /// left. What has begun continues when its future is dropped.
+    ///
+    /// ```
+    /// use loginradius_async::store::MemoryStore;
+    /// use loginradius_async::{App, Client, Sessions, TokenSet};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), loginradius_async::Error> {
+    /// # let client = Client::new(App::new("my-client-id").with_client_secret("my-client-secret"))?;
+    /// let sessions = Sessions::new(&client, MemoryStore::new());
+    /// for browser in ["2f1d/laptop", "2f1d/phone", "2f1d0/laptop"] {
+    ///     sessions.session(browser).start(&TokenSet::new("b8cb84c9-dff7-401a-94c1-7cd44ebf80a0")).await?;
+    /// }
+    /// assert_eq!(sessions.sign_out_all("2f1d/").await?, 2);
+    /// assert_eq!(sessions.names("").await?, ["2f1d0/laptop"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first error of a session; the others are signed out nevertheless. The message says how many are left: call it
+    /// again, which continues. Besides, the errors of [`names`](Self::names); and with an empty prefix, which would sign
+    /// out every user, [`ErrorKind::Misuse`](crate::ErrorKind::Misuse). If you want that, sign out the session of each
+    /// name.
+    #[doc(alias("logout everywhere", "global logout"))]
+    pub async fn sign_out_all(&self, prefix: &str) -> Result<usize, Error> {
+        self.0.sign_out_all(prefix).await
+    }
+
+    /// Removes the records of sessions that no user will miss, and sends nothing to LoginRadius. Call it now and then,
+    /// on one machine.
+    ///
+    /// | record | removed |
+    /// | --- | --- |
+    /// | its refresh token was rejected: only a login helps | yes |
+    /// | its tokens were obtained longer ago than `unused_for` | yes, also if a sign-out began and has not ended |
+    /// | of a session whose lock another caller or process has | no: skipped |
+    /// | damaged, or written by a newer program | no: kept as unreadable |
+    /// | its tokens are from the future, as after a clock was set back | no |
+    ///
+    /// A session that is used gets new tokens when its access token expires. So let `unused_for` be much longer than the
+    /// lifetime of an access token, and as long as LoginRadius accepts a refresh token.
+    ///
+    /// It decides by the record that it loads under the session's lock, and removes that very record: a login at the same
+    /// time is not lost. One session after the other, it takes as long as the store needs. It continues when its future is dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use loginradius_async::store::MemoryStore;
+    /// use loginradius_async::{App, Client, Sessions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), loginradius_async::Error> {
+    /// # let client = Client::new(App::new("my-client-id").with_client_secret("my-client-secret"))?;
+    /// let sessions = Sessions::new(&client, MemoryStore::new());
+    /// // Once a day:
+    /// let purged = sessions.purge(Duration::from_secs(90 * 24 * 60 * 60)).await?;
+    /// println!("{} dead sessions were removed, {} are damaged", purged.removed, purged.unreadable);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store's first one; the other sessions are purged nevertheless, until there were ten errors. Besides, the errors
+    /// of [`names`](Self::names).
+    #[doc(alias("clean up", "garbage collection", "expire"))]
+    pub async fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
+        self.0.purge(unused_for).await
     }
 
     /// [Flushes](Session::flush) all sessions that are in use, at the same time, within the time that one operation

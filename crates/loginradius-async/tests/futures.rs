@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::{RefreshAccessToken, RequestDeviceCode};
-use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Service};
+use loginradius_async::store::MemoryStore;
+use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Service, Sessions};
 use loginradius_conformance::Server;
 use loginradius_conformance::emulator::{Emulator, seeded};
 use tokio::time::{sleep, timeout};
@@ -34,6 +35,9 @@ async fn futures_are_send() {
     assert_future_send(&client.call(&operation));
     assert_future_send(&client.device_login(&RequestDeviceCode::new(), |_| Ok(())));
     assert_future_send(&async { client.run::<DeviceFlow>(unreachable()).await });
+    let sessions = Sessions::new(&client, MemoryStore::new());
+    assert_future_send(&sessions.sign_out_all("ada/"));
+    assert_future_send(&sessions.purge(Duration::ZERO));
     fn unreachable() -> DeviceFlow {
         unreachable!("never polled")
     }

@@ -119,6 +119,7 @@ pub use loginradius_proto::{
     Service, Step, TokenSet, UserAction, browser, http, jwt, oauth, proxy, redacted,
 };
 pub use loginradius_store as store;
+pub use loginradius_store::sessions::Purged;
 pub use receiver::LoopbackReceiver;
 pub use session::{Session, Sessions, SessionsBuilder};
 pub use ureq;

@@ -104,6 +104,8 @@ pub use sessions::single_flight::cases as session_single_flight_cases;
 #[doc(hidden)]
 pub use sessions::stores::cases as session_stores_cases;
 #[doc(hidden)]
+pub use sessions::users::cases as session_users_cases;
+#[doc(hidden)]
 pub use sessions::waits::cases as session_waits_cases;
 #[doc(hidden)]
 pub use settings::cases as settings_cases;
@@ -205,6 +207,9 @@ macro_rules! suite {
             }
             mod processes {
                 $crate::session_processes!($adapter);
+            }
+            mod users {
+                $crate::session_users!($adapter);
             }
             mod waits {
                 $crate::session_waits!($adapter);

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use loginradius_proto::session::SessionEvent;
 use loginradius_proto::{AccessToken, Error, TokenSet};
+use loginradius_store::sessions::Purged;
 
 /// An adapter's `Sessions`, which stand for a process: it ends when all handles to them and to their sessions are
 /// dropped.
@@ -22,6 +23,27 @@ pub trait Sessions: Clone + fmt::Debug + Send + Sync + 'static {
     ///
     /// Its own.
     fn flush(&self) -> Result<(), Error>;
+
+    /// `names`.
+    ///
+    /// # Errors
+    ///
+    /// Its own.
+    fn names(&self, prefix: &str) -> Result<Vec<String>, Error>;
+
+    /// `sign_out_all`.
+    ///
+    /// # Errors
+    ///
+    /// Its own.
+    fn sign_out_all(&self, prefix: &str) -> Result<usize, Error>;
+
+    /// `purge`.
+    ///
+    /// # Errors
+    ///
+    /// Its own.
+    fn purge(&self, unused_for: Duration) -> Result<Purged, Error>;
 }
 
 /// An adapter's `Session`.

@@ -508,8 +508,18 @@ impl Error {
         })
     }
 
-    /// Adds a sentence to the message.
-    pub(crate) fn with_note(self, note: impl Into<String>) -> Self {
+    /// Adds a sentence to the line, after a semicolon: what else there is to know. It must not show a secret.
+    ///
+    /// ```
+    /// use loginradius_proto::Error;
+    ///
+    /// let error = Error::unavailable("the database is down: try again later", "connection refused");
+    /// let error = error.with_note("3 of 10 sessions were not signed out");
+    /// let line = "the database is down: try again later; 3 of 10 sessions were not signed out";
+    /// assert_eq!(error.to_string(), line);
+    /// ```
+    #[must_use]
+    pub fn with_note(self, note: impl Into<String>) -> Self {
         self.change(|detail| detail.notes.push(note.into()))
     }
 

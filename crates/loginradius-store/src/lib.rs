@@ -382,6 +382,7 @@ mod blocking;
 #[cfg(any(unix, windows))]
 mod file;
 mod memory;
+mod pages;
 pub mod sessions;
 mod store;
 #[cfg(any(doc, feature = "test-util"))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use loginradius_async::store::AsyncSessionStore;
-use loginradius_async::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
+use loginradius_async::{AccessToken, Client, Error, Purged, Session, Sessions, SessionsBuilder, TokenSet};
 use loginradius_conformance::{self as conformance, SessionSettings};
 
 use super::BackgroundRuntime;
@@ -66,6 +66,18 @@ impl conformance::Sessions for AsyncSessions {
 
     fn flush(&self) -> Result<(), Error> {
         self.runtime.block_on(self.sessions.flush())
+    }
+
+    fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.runtime.block_on(self.sessions.names(prefix))
+    }
+
+    fn sign_out_all(&self, prefix: &str) -> Result<usize, Error> {
+        self.runtime.block_on(self.sessions.sign_out_all(prefix))
+    }
+
+    fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
+        self.runtime.block_on(self.sessions.purge(unused_for))
     }
 }
 

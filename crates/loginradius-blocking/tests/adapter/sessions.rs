@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use loginradius_blocking::store::SessionStore;
-use loginradius_blocking::{AccessToken, Client, Error, Session, Sessions, SessionsBuilder, TokenSet};
+use loginradius_blocking::{AccessToken, Client, Error, Purged, Session, Sessions, SessionsBuilder, TokenSet};
 use loginradius_conformance::{self as conformance, SessionSettings};
 
 #[derive(Debug, Clone)]
@@ -41,6 +41,18 @@ impl conformance::Sessions for BlockingSessions {
 
     fn flush(&self) -> Result<(), Error> {
         self.0.flush()
+    }
+
+    fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.0.names(prefix)
+    }
+
+    fn sign_out_all(&self, prefix: &str) -> Result<usize, Error> {
+        self.0.sign_out_all(prefix)
+    }
+
+    fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
+        self.0.purge(unused_for)
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod faults;
 pub(crate) mod processes;
 pub(crate) mod single_flight;
 pub(crate) mod stores;
+pub(crate) mod users;
 pub(crate) mod waits;
 
 use std::sync::{Arc, Barrier, Mutex, PoisonError};

@@ -187,7 +187,7 @@ pub(super) async fn drive_watched<T: Transport>(
     }
 }
 
-fn too_slow() -> Error {
+pub(super) fn too_slow() -> Error {
     Error::unavailable("the session's store took too long, and was not waited for: try again later", "no outcome")
 }
 

@@ -125,9 +125,9 @@ impl<R: Runtime> Watch for Watched<'_, R> {
 }
 
 /// Sets the outcome when it is dropped, also if the store's lock panics while that is dropped.
-struct Announcement<C: OutcomeCell> {
-    cell: C,
-    outcome: Option<SessionOutcome>,
+pub(super) struct Announcement<C: OutcomeCell> {
+    pub(super) cell: C,
+    pub(super) outcome: Option<SessionOutcome>,
 }
 
 impl<C: OutcomeCell> Drop for Announcement<C> {

@@ -16,6 +16,7 @@ mod drive;
 mod leader;
 #[cfg(test)]
 mod lease_tests;
+mod listed;
 mod runtime;
 mod session;
 mod settings;
@@ -27,6 +28,7 @@ mod tests;
 mod within_tests;
 
 pub use drive::{Transport, drive};
+pub use listed::Purged;
 pub use runtime::{OutcomeCell, Runtime};
 pub use settings::{OnEvent, SessionSettings};
 pub use shared::{SharedSession, SharedSessions};

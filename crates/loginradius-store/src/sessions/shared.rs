@@ -67,6 +67,12 @@ impl<R: Runtime> SharedSessions<R> {
     }
 }
 
+impl<R: Runtime> SharedSessions<R> {
+    pub(super) fn sessions(&self) -> &Arc<Sessions<R>> {
+        &self.0.0
+    }
+}
+
 #[cfg(test)]
 impl<R: Runtime> SharedSessions<R> {
     /// Returns how many sessions are remembered.
@@ -244,7 +250,7 @@ impl<R: Runtime> SharedSession<R> {
     }
 
     /// Waits for the outcome of a caller who was admitted.
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         request: SessionRequest<'_>,
         mut admitted: Result<Admitted<R>, Error>,
@@ -269,7 +275,7 @@ impl<R: Runtime> SharedSession<R> {
     }
 
     /// Admits a caller, and runs the flow if it leads one.
-    fn admit(&self, request: SessionRequest<'_>) -> Result<Admitted<R>, Error> {
+    pub(super) fn admit(&self, request: SessionRequest<'_>) -> Result<Admitted<R>, Error> {
         let mut state = self.session.state();
         match self.session.admit(&mut state, request) {
             Admission::Done(outcome) => Ok(Admitted::Done(outcome)),
@@ -286,7 +292,7 @@ impl<R: Runtime> SharedSession<R> {
 }
 
 /// What an admitted caller gets.
-enum Admitted<R: Runtime> {
+pub(super) enum Admitted<R: Runtime> {
     Done(SessionOutcome),
     /// Without a sharing, the outcome is that of the caller's own flow.
     Wait(Option<Sharing>, R::OutcomeCell),
@@ -324,7 +330,7 @@ impl<R: Runtime> Drop for Program<R> {
 }
 
 /// Creates the error for a caller whose time is over.
-fn deadline_exceeded() -> Error {
+pub(super) fn deadline_exceeded() -> Error {
     Error::deadline_exceeded(
         "the program's deadline passed before the session got what it needed from LoginRadius, the store or another \
          process: try again with more time",
@@ -332,7 +338,7 @@ fn deadline_exceeded() -> Error {
 }
 
 /// Returns the instant after that time, or one that is far away.
-fn later(time: Duration) -> Instant {
+pub(super) fn later(time: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     let now = Instant::now();
     now.checked_add(time.min(FAR)).unwrap_or(now)

@@ -461,3 +461,123 @@ fn debug_shows_the_policy_and_the_name() {
     assert_eq!(format!("{sessions:?}"), format!("SharedSessions {{ settings: {shown}, .. }}"));
     assert_eq!(format!("{:?}", sessions.session("ada")), r#"SharedSession { name: "ada", .. }"#);
 }
+
+/// A store whose peeks are of an earlier time than its loads, and whose lock may be lost in a load.
+#[derive(Clone)]
+struct Behind {
+    store: MemoryStore,
+    peeked: Option<StoredRecord>,
+    /// Another holder saves this after the load.
+    saved_after_load: Option<StoredRecord>,
+}
+
+struct BehindLock(Box<dyn SessionLock>, Option<StoredRecord>);
+
+impl SessionStore for Behind {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        let lock = SessionStore::try_lock(&self.store, name)?;
+        Ok(lock.map(|lock| Box::new(BehindLock(lock, self.saved_after_load.clone())) as _))
+    }
+
+    fn peek(&self, _: &str) -> Option<StoredRecord> {
+        self.peeked.clone()
+    }
+
+    fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        SessionStore::names(&self.store, prefix, after)
+    }
+}
+
+impl SessionLock for BehindLock {
+    fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        let found = self.0.load()?;
+        if let Some(next) = &self.1 {
+            let expected = found.as_ref().map(StoredRecord::generation);
+            self.0.save(next, expected.map_or(Expected::Nothing, Expected::Generation)).unwrap();
+        }
+        Ok(found)
+    }
+
+    fn save(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
+        self.0.save(record, expected)
+    }
+
+    fn clear(&mut self, expected: Expected) -> Result<(), SaveError> {
+        self.0.clear(expected)
+    }
+}
+
+fn record_of(generation: u64, obtained_at: SystemTime) -> StoredRecord {
+    let millis = obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    StoredRecord::from_bytes(format!(
+        r#"{{"version":1,"generation":{generation},"client_id":"c","sign_in":1,"access_token":"a",
+        "obtained_at_unix_ms":{millis}}}"#
+    ))
+}
+
+/// A login may come between the look without the lock and the lock, and a lease may lapse after that.
+#[test]
+fn a_purge_removes_what_it_loaded_and_nothing_else() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    let (old, new) = (record_of(1, now - 2 * HOUR), record_of(2, now));
+    let rows = [
+        // What a peek returns, what is stored, what another holder saves after the load; removed, skipped, what is left
+        (Some(&old), &old, None, (1, 0), None),
+        (None, &old, None, (1, 0), None),
+        (Some(&old), &new, None, (0, 0), Some(&new)),
+        (Some(&new), &old, None, (0, 0), Some(&old)),
+        (Some(&old), &old, Some(&new), (0, 1), Some(&new)),
+    ];
+    for (row, (peeked, stored, saved_after_load, counts, left)) in rows.into_iter().enumerate() {
+        let store = MemoryStore::new();
+        let mut lock = SessionStore::try_lock(&store, "ada").unwrap().unwrap();
+        lock.save(stored, Expected::Nothing).unwrap();
+        drop(lock);
+        let behind =
+            Behind { store: store.clone(), peeked: peeked.cloned(), saved_after_load: saved_after_load.cloned() };
+        let purged = ready(Scripted::new([]).sessions(BlockingStore::new(behind)).purge(HOUR)).unwrap();
+        assert_eq!((purged.removed, purged.skipped), counts, "row {row}");
+        assert_eq!(SessionStore::peek(&store, "ada").as_ref(), left, "row {row}");
+        assert!(!is_locked(&store), "row {row}");
+    }
+}
+
+#[test]
+fn a_store_whose_pages_are_in_another_order_is_an_error_and_not_without_an_end() {
+    struct Disordered(&'static [&'static str]);
+    impl SessionStore for Disordered {
+        fn try_lock(&self, _: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+            Ok(None)
+        }
+
+        fn names(&self, _: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+            let names =
+                self.0.iter().filter(|name| after.is_none_or(|after| name.to_lowercase() > after.to_lowercase()));
+            Ok(names.map(|name| (*name).to_owned()).collect())
+        }
+    }
+    for names in [&["a", "B", "c"][..], &["a", "B"], &["b", "a"]] {
+        let sessions = Scripted::new([]).sessions(BlockingStore::new(Disordered(names)));
+        let error = ready(sessions.names("")).unwrap_err();
+        assert!(error.kind() == ErrorKind::Misuse && error.to_string().contains("another order"), "{error}");
+    }
+    let sessions = Scripted::new([]).sessions(BlockingStore::new(Disordered(&["B", "a"])));
+    assert_eq!(
+        ready(sessions.names("")).unwrap_err().kind(),
+        ErrorKind::Misuse,
+        "`a` comes after `B`, and is listed again"
+    );
+}
+
+/// As where no thread can be started, or if the store panics.
+#[test]
+fn a_list_that_is_not_made_is_an_error() {
+    let client = Scripted::new([]);
+    let sessions = client.sessions(MemoryStore::new());
+    client.drops_flows.store(true, Ordering::SeqCst);
+    assert_eq!(ready(sessions.names("")).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(ready(sessions.purge(Duration::ZERO)).unwrap_err().kind(), ErrorKind::Unavailable);
+    client.drops_flows.store(false, Ordering::SeqCst);
+    assert!(ready(sessions.names("")).unwrap().is_empty());
+}
