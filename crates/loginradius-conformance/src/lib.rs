@@ -98,6 +98,8 @@ pub use sessions::endings::cases as session_endings_cases;
 #[doc(hidden)]
 pub use sessions::faults::cases as session_faults_cases;
 #[doc(hidden)]
+pub use sessions::moving::cases as session_moving_cases;
+#[doc(hidden)]
 pub use sessions::processes::cases as session_processes_cases;
 #[doc(hidden)]
 pub use sessions::single_flight::cases as session_single_flight_cases;
@@ -204,6 +206,9 @@ macro_rules! suite {
             }
             mod endings {
                 $crate::session_endings!($adapter);
+            }
+            mod moving {
+                $crate::session_moving!($adapter);
             }
             mod processes {
                 $crate::session_processes!($adapter);

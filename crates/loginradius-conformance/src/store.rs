@@ -111,9 +111,7 @@ impl Store {
     /// Returns the stored refresh token of that session, which is empty if its record has none.
     #[must_use]
     pub fn refresh_token(&self, name: &str) -> Option<String> {
-        let json = self.json(name)?;
-        let token = json.split_once(r#""refresh_token":""#).and_then(|(_, rest)| rest.split_once('"'));
-        Some(token.map(|(token, _)| token.to_owned()).unwrap_or_default())
+        self.state().records.get(name).map(refresh_token)
     }
 
     /// Returns the stored record of that session.
@@ -193,6 +191,13 @@ impl State {
 
 fn failure() -> Error {
     Error::unavailable("the test's store fails", "its test has set a fault")
+}
+
+/// Returns the refresh token of a record, which is empty if it has none.
+pub(crate) fn refresh_token(record: &StoredRecord) -> String {
+    let json = json(record);
+    let token = json.split_once(r#""refresh_token":""#).and_then(|(_, rest)| rest.split_once('"'));
+    token.map(|(token, _)| token.to_owned()).unwrap_or_default()
 }
 
 fn json(record: &StoredRecord) -> String {

@@ -44,7 +44,8 @@ impl<S: SessionStore> AsyncSessionStore for BlockingStore<S> {
     }
 }
 
-struct BlockingLock(Box<dyn SessionLock>);
+/// The lock of a blocking store, whose futures are ready at their first poll.
+pub(crate) struct BlockingLock(pub(crate) Box<dyn SessionLock>);
 
 impl AsyncSessionLock for BlockingLock {
     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredRecord>, LoadError>> {

@@ -11,6 +11,7 @@
 //! | [`MemoryStore`] | tests, and programs whose users sign in at each start | yes | no | no |
 //! | [`FileStore`] | command-line tools, desktop programs, one server | yes | yes | no |
 //! | [your own](#a-store-of-your-own) | servers with a database | yes | yes | yes |
+//! | [`MovingStore`] | the time of a move from one store to another | as both | as both | as both |
 //!
 //! A program passes its store to the `Sessions` of `loginradius-blocking` or `loginradius-async`, and needs nothing
 //! else from here. A program with a transport of its own uses [`sessions`]. If you implement or call a store, you need
@@ -382,6 +383,7 @@ mod blocking;
 #[cfg(any(unix, windows))]
 mod file;
 mod memory;
+mod moving;
 mod pages;
 pub mod sessions;
 mod store;
@@ -393,4 +395,5 @@ pub use blocking::BlockingStore;
 pub use file::FileStore;
 pub use loginradius_proto::session::{Expected, LoadError, RecordSummary, SaveError, SessionStatus, StoredRecord};
 pub use memory::MemoryStore;
+pub use moving::{Moved, MovingStore};
 pub use store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, SessionStore};

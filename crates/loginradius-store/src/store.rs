@@ -29,7 +29,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// `None` if there is no record, or if it could not be read.
     ///
     /// A session uses this for one thing: while another process refreshes it, a caller gets the stored access token if
-    /// that is still valid. By default this returns `None`, and the caller waits for the lock.
+    /// that is still valid. A purge uses it to leave the locks of sessions alone that are in use. By default this returns
+    /// `None`: then the caller waits for the lock, and the purge takes it.
     fn peek(&self, name: &str) -> Option<StoredRecord> {
         let _ = name;
         None

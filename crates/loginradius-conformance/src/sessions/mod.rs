@@ -4,6 +4,7 @@
 pub(crate) mod basics;
 pub(crate) mod endings;
 pub(crate) mod faults;
+pub(crate) mod moving;
 pub(crate) mod processes;
 pub(crate) mod single_flight;
 pub(crate) mod stores;

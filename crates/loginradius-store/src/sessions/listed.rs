@@ -12,7 +12,7 @@ use super::leader::Announcement;
 use super::runtime::Runtime;
 use super::session::Sessions;
 use super::shared::{SharedSessions, deadline_exceeded, later};
-use crate::pages::Pages;
+use crate::pages::{MAX_FAILURES, Pages};
 use crate::store::AsyncSessionLock;
 
 /// What [`SharedSessions::purge`] did.
@@ -30,9 +30,6 @@ pub struct Purged {
 /// How many sessions are signed out at the same time.
 const AT_ONCE: usize = 8;
 
-/// After so many errors a purge ends: the store does not work.
-const MAX_FAILURES: usize = 10;
-
 impl<R: Runtime> SharedSessions<R> {
     /// Lists the names of the sessions that have a record and begin with that prefix, in the order of their bytes.
     ///
@@ -45,8 +42,8 @@ impl<R: Runtime> SharedSessions<R> {
         let (sessions, prefix) = (Arc::clone(self.sessions()), prefix.to_owned());
         let deadline = later(sessions.settings.policy.max_time());
         let list = async move {
-            let (mut names, mut pages) = (Vec::new(), Pages::new(&prefix));
-            while let Some(page) = next_page(&sessions, &mut pages).await? {
+            let (mut names, mut pages) = (Vec::new(), Pages::default());
+            while let Some(page) = next_page(&sessions, &prefix, &mut pages).await? {
                 names.extend(page);
             }
             Ok(names)
@@ -142,15 +139,21 @@ impl<R: Runtime> SharedSessions<R> {
     }
 }
 
-async fn next_page<R: Runtime>(sessions: &Sessions<R>, pages: &mut Pages<'_>) -> Result<Option<Vec<String>>, Error> {
-    let page = sessions.runtime.limit(pages.next(&*sessions.store)).await;
-    page.unwrap_or_else(|| Err(too_slow()))
+/// Gets the next page of names; `None` at the end.
+async fn next_page<R: Runtime>(
+    sessions: &Sessions<R>,
+    prefix: &str,
+    pages: &mut Pages,
+) -> Result<Option<Vec<String>>, Error> {
+    let page = sessions.runtime.limit(sessions.store.names(prefix, pages.after())).await;
+    let page = page.unwrap_or_else(|| Err(too_slow()))?;
+    Ok(pages.take(&page)?.then_some(page))
 }
 
 async fn purge<R: Runtime>(sessions: &Sessions<R>, unused_for: Duration) -> Result<Purged, Error> {
     let (mut purged, mut failures, mut first_error) = (Purged::default(), 0, None);
-    let mut pages = Pages::new("");
-    while let Some(page) = next_page(sessions, &mut pages).await? {
+    let mut pages = Pages::default();
+    while let Some(page) = next_page(sessions, "", &mut pages).await? {
         for name in page {
             match purge_session(sessions, &name, unused_for).await {
                 Ok(Outcome::Alive) => {}
