@@ -7,7 +7,9 @@ use loginradius_conformance::{
 };
 use loginradius_emulator::{Emulator, Fault, Operation, seeded};
 use loginradius_proto::{AccessToken, Error, RefreshToken, TokenSet};
-use loginradius_store::{Expected, FileStore, SessionStore, StoredRecord};
+use loginradius_store::{
+    AsyncSessionLock, AsyncSessionStore, BoxFuture, Expected, FileStore, SessionLock, SessionStore, StoredRecord,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::case::{Case, REFUSED, Said, app, case};
@@ -51,7 +53,7 @@ fn session<A: Adapter>(store: &Store) -> SessionOf<A> {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [endings(), outages(), stores(), records()].into_iter().flatten().collect()
+    [endings(), outages(), stores(), records(), users()].into_iter().flatten().collect()
 }
 
 fn endings() -> Vec<Case> {
@@ -258,6 +260,44 @@ fn records() -> Vec<Case> {
                 *json = format!("{content}}}").replace(r#""obtained_at_unix_ms":1"#, r#""obtained_at_unix_ms":9"#);
             };
             with_tokens::<A>(&tokens, later, "my-client-id")
+        }),
+    ]
+}
+
+/// A store of the user's own, without the method `names`.
+struct Unlisted(Store);
+
+impl SessionStore for Unlisted {
+    fn try_lock(&self, name: &str) -> Result<Option<Box<dyn SessionLock>>, Error> {
+        SessionStore::try_lock(&self.0, name)
+    }
+}
+
+impl AsyncSessionStore for Unlisted {
+    fn try_lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn AsyncSessionLock>>, Error>> {
+        AsyncSessionStore::try_lock(&self.0, name)
+    }
+}
+
+fn users() -> Vec<Case> {
+    vec![
+        case!("a store of the user's own does not list its sessions", <A> {
+            let client = A::new(app(REFUSED), &Settings::default()).unwrap();
+            client.sessions(Unlisted(Store::new()), &SessionSettings::default()).names("ada/").unwrap_err()
+        }),
+        case!("all sessions are signed out whose names begin with an empty user id", <A> {
+            let client = A::new(app(REFUSED), &Settings::default()).unwrap();
+            client.sessions(Store::new(), &SessionSettings::default()).sign_out_all("").unwrap_err()
+        }),
+        case!("all sessions of a user are signed out, and one of three cannot be saved", <A> {
+            let emulator = Emulator::start().unwrap();
+            let store = Store::new();
+            let sessions = client_of::<A>(&emulator).sessions(store.clone(), &SessionSettings::default());
+            for name in ["ada/1", "ada/2", "ada/3"] {
+                sessions.session(name).start(&expired(Some(&emulator))).unwrap();
+            }
+            store.set_fault_of("ada/2", StoreFault::SaveFails);
+            sessions.sign_out_all("ada/").unwrap_err()
         }),
     ]
 }

@@ -1,5 +1,6 @@
 //! All sessions of a user, whose names begin with the same text, and the records that no user will miss.
 
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use loginradius_emulator::{Fault, Operation};
@@ -55,7 +56,7 @@ fn an_error_of_one_session_does_not_keep_the_others_signed_in<A: Adapter>() {
     fixture.store.set_fault_of("ada/1", StoreFault::SaveFails);
     let error = fixture.sessions.sign_out_all("ada/").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    assert!(error.to_string().ends_with("; 1 of 3 sessions were not signed out"), "{error}");
+    assert!(error.to_string().ends_with("; 1 of 3 sessions were not signed out: try again"), "{error}");
     assert_eq!((fixture.sessions.names("").unwrap(), fixture.emulator.live_logins()), (vec!["ada/1".to_owned()], 1));
     fixture.store.clear_fault();
 
@@ -63,7 +64,7 @@ fn an_error_of_one_session_does_not_keep_the_others_signed_in<A: Adapter>() {
     fixture.signed_in("ada/2", Age::Fresh);
     fixture.emulator.fault_times(Operation::Revoke, Fault::DropBefore, 1);
     let error = fixture.sessions.sign_out_all("ada/").unwrap_err();
-    assert!(error.to_string().ends_with("; 1 of 2 sessions were not signed out"), "{error}");
+    assert!(error.to_string().ends_with("; 1 of 2 sessions were not signed out: try again"), "{error}");
     assert_eq!(fixture.sessions.sign_out_all("ada/").unwrap(), 1);
     assert_eq!((fixture.sessions.names("").unwrap().len(), fixture.emulator.live_logins()), (0, 0));
 }
@@ -90,9 +91,11 @@ fn a_sign_out_of_all_sessions_ends_in_time<A: Adapter>() {
     let since = Instant::now();
     let error = fixture.sessions.sign_out_all("ada/").unwrap_err();
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
-    assert!(error.to_string().ends_with("; 200 of 200 sessions were not signed out"), "{error}");
+    assert!(error.to_string().ends_with("; 200 of 200 sessions were not signed out: try again"), "{error}");
+    // What has not begun by then never begins.
+    thread::sleep(Duration::from_millis(300));
     let begun = fixture.requests_of(Operation::Revoke);
-    assert!((8..200).contains(&begun), "{begun}");
+    assert!((8..100).contains(&begun), "{begun}");
 }
 
 /// Saves what stands for a record of another program, or of another time.

@@ -90,7 +90,7 @@ impl<R: Runtime> SharedSessions<R> {
             None => Ok(signed_out),
             Some(error) => {
                 let left = names.len() - signed_out;
-                Err(error.with_note(format!("{left} of {} sessions were not signed out", names.len())))
+                Err(error.with_note(format!("{left} of {} sessions were not signed out: try again", names.len())))
             }
         }
     }

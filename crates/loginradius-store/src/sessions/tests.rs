@@ -521,6 +521,7 @@ fn a_purge_removes_what_it_loaded_and_nothing_else() {
     const HOUR: Duration = Duration::from_secs(3600);
     let now = SystemTime::now();
     let (old, new) = (record_of(1, now - 2 * HOUR), record_of(2, now));
+    let damaged = StoredRecord::from_bytes(*b"half a rec");
     let rows = [
         // What a peek returns, what is stored, what another holder saves after the load; removed, skipped, what is left
         (Some(&old), &old, None, (1, 0), None),
@@ -528,6 +529,8 @@ fn a_purge_removes_what_it_loaded_and_nothing_else() {
         (Some(&old), &new, None, (0, 0), Some(&new)),
         (Some(&new), &old, None, (0, 0), Some(&old)),
         (Some(&old), &old, Some(&new), (0, 1), Some(&new)),
+        (Some(&old), &damaged, None, (0, 0), Some(&damaged)),
+        (None, &damaged, None, (0, 0), Some(&damaged)),
     ];
     for (row, (peeked, stored, saved_after_load, counts, left)) in rows.into_iter().enumerate() {
         let store = MemoryStore::new();
