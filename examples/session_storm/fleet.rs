@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::AccessTokenByPassword;
-use loginradius_blocking::store::{SessionLock, SessionStore};
+use loginradius_blocking::store::{MovingStore, SessionLock, SessionStore};
 use loginradius_blocking::{AccessToken, Client, Error, ErrorKind, Retry, Session, Sessions};
 use loginradius_emulator::{Emulator, Fault, Login, Operation, seeded};
 use loginradius_examples::{Result, StorePlace, printable};
@@ -55,9 +55,11 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     let client = Client::new(app(emulator.base_url())?)?;
     let own_journal = journals.join("parent");
     let journal = Arc::new(Journal::open(&own_journal)?);
-    let sessions = Sessions::builder(&client, Journaled::open(&store, &journal)?).early_refresh(Duration::ZERO).build();
+    let over =
+        |store| Sessions::builder(&client, Journaled::new(store, &journal)).early_refresh(Duration::ZERO).build();
+    let before = over(store.open()?);
     for number in 0..storm.sessions {
-        sessions.session(session_name(number)).start(&token_set(emulator.login(&seeded::ADA)))?;
+        before.session(session_name(number)).start(&token_set(emulator.login(&seeded::ADA)))?;
     }
 
     let started = Instant::now();
@@ -69,6 +71,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
         let place = Place {
             base_url: emulator.base_url().to_owned(),
             store: store.clone(),
+            move_to: storm.move_to.clone(),
             journal: journals.join(next_journal.to_string()),
             sessions: storm.sessions,
         };
@@ -91,6 +94,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     let mut recovered_at = None;
     let mut next_kill = storm.kill_every_ms.map(Duration::from_millis);
     let mut next_stop = storm.stop_every_ms.map(Duration::from_millis);
+    let mut move_at = storm.move_to.as_ref().map(|to| (end / 2, to));
     while started.elapsed() < end {
         thread::sleep(Duration::from_millis(5));
         if let Some((_, fault)) = faults.next_if(|(at, _)| started.elapsed() >= *at) {
@@ -110,6 +114,13 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             history.read(&killed.journal, true)?;
             report.kills += 1;
             workers.push(start(&killed.program)?);
+        }
+        if let Some((_, to)) = move_at.take_if(|(at, _)| started.elapsed() >= *at) {
+            let moving = MovingStore::new(store.open()?, to.open()?);
+            while !moving.move_all()?.locked.is_empty() {}
+            if !store.open()?.names("", None)?.is_empty() {
+                return Err("there are sessions that were not moved".into());
+            }
         }
         if next_stop.is_some_and(|at| started.elapsed() >= at) {
             next_stop = next_stop.zip(storm.stop_every_ms).map(|(at, every)| at + Duration::from_millis(every));
@@ -147,7 +158,9 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     report.graced = Some(emulator.grace_refreshes());
     // Without kills and stops, every refresh that was sent is also stored.
     report.refreshes_expected = (report.kills + report.stops == 0).then(|| history.stored());
-    check_stored(&store, storm.sessions, &emulator, &history, &mut report)?;
+    let store = storm.move_to.as_ref().unwrap_or(&store);
+    let sessions = over(store.open()?);
+    check_stored(store, storm.sessions, &emulator, &history, &mut report)?;
     check_every_session(&sessions, storm.sessions, &emulator, &mut report);
     history.read(&own_journal, false)?;
     account(&emulator, &history, &mut report);
@@ -186,6 +199,9 @@ pub(crate) fn command(program: &Path, what: &str, place: &Place) -> Command {
     let mut command = Command::new(program);
     command.args([what, "--base-url", &place.base_url, "--sessions", &place.sessions.to_string()]);
     command.arg("--store").arg(place.store.as_option()).arg("--journal").arg(&place.journal);
+    if let Some(place) = &place.move_to {
+        command.arg("--move-to").arg(place.as_option());
+    }
     command
 }
 
@@ -317,7 +333,7 @@ pub(crate) fn work(place: &Place) -> Result {
     let journal = Arc::new(Journal::open(&place.journal)?);
     // The client that checks the tokens does not retry, so that a rejection is noted at once.
     let client = Client::builder(app(&place.base_url)?).retry(Retry::OFF).build()?;
-    let sessions = Sessions::new(&Client::new(app(&place.base_url)?)?, Journaled::open(&place.store, &journal)?);
+    let sessions = Sessions::new(&Client::new(app(&place.base_url)?)?, Journaled::new(place.open()?, &journal));
     let slot = |number| Slot {
         session: sessions.session(session_name(number)),
         failing: AtomicBool::new(false),

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use loginradius_blocking::Error;
 use loginradius_blocking::store::{Expected, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
-use loginradius_examples::{Result, StorePlace, printable};
+use loginradius_examples::{Result, printable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -44,8 +44,8 @@ pub(crate) struct Journaled {
 }
 
 impl Journaled {
-    pub(crate) fn open(place: &StorePlace, journal: &Arc<Journal>) -> Result<Self, Error> {
-        Ok(Self { store: place.open()?, journal: Arc::clone(journal) })
+    pub(crate) fn new(store: Box<dyn SessionStore>, journal: &Arc<Journal>) -> Self {
+        Self { store, journal: Arc::clone(journal) }
     }
 }
 

@@ -7,6 +7,8 @@
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 20 --outage 30
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --stop-every-ms 3000 \
 //!         --store postgres://postgres:password@localhost/postgres
+//!     cargo run --release --example session_storm -- --processes 8 --seconds 20 \
+//!         --move-to postgres://postgres:password@localhost/postgres
 //!     cargo run --release --example session_storm -- --tasks 1000 --expiries 100 --drop 0.33
 //!     cargo run --release --example session_storm -- --threads 200 --expiries 100
 //!     cargo run --release --example session_storm -- --short-runs 1000

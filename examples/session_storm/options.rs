@@ -1,8 +1,12 @@
 //! The options of the modes.
 
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use loginradius_blocking::Error;
+use loginradius_blocking::store::{MovingStore, SessionStore};
 use loginradius_examples::StorePlace;
 
 /// Without a mode: `--processes 4`.
@@ -24,6 +28,9 @@ pub(crate) struct Storm {
     /// `postgres://user:password@host/database`, whose sessions are overwritten
     #[arg(long, env = "LOGINRADIUS_STORE", hide_env_values = true, value_name = "DIR|URL", conflicts_with_all = ["tasks", "threads"])]
     pub(crate) store: Option<StorePlace>,
+    /// Move the sessions there while they are used
+    #[arg(long, value_name = "DIR|URL", requires = "processes")]
+    pub(crate) move_to: Option<StorePlace>,
     /// How long the processes run
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub(crate) seconds: u64,
@@ -64,7 +71,34 @@ pub(crate) struct Place {
     #[arg(long)]
     pub(crate) store: StorePlace,
     #[arg(long)]
+    pub(crate) move_to: Option<StorePlace>,
+    #[arg(long)]
     pub(crate) journal: PathBuf,
     #[arg(long)]
     pub(crate) sessions: usize,
 }
+
+impl Place {
+    /// Opens the store of the sessions, or the one of both stores while they move.
+    pub(crate) fn open(&self) -> Result<Box<dyn SessionStore>, Error> {
+        let store = open(&self.store)?;
+        Ok(match &self.move_to {
+            Some(place) => Box::new(MovingStore::new(store, open(place)?)),
+            None => store,
+        })
+    }
+}
+
+/// Opens a store. The storm may stop this process meanwhile, or the database.
+fn open(place: &StorePlace) -> Result<Box<dyn SessionStore>, Error> {
+    let since = Instant::now();
+    loop {
+        match place.open() {
+            Err(error) if error.is_transient() && since.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);

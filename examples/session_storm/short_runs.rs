@@ -30,12 +30,13 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
     let place = Place {
         base_url: emulator.base_url().to_owned(),
         store: storm.store.clone().unwrap_or_else(|| StorePlace::Folder(folder.path().join("sessions"))),
+        move_to: None,
         journal: folder.path().join("journal"),
         sessions: 1,
     };
     let journal = Arc::new(Journal::open(&place.journal)?);
     let client = Client::new(app(&place.base_url)?)?;
-    let sessions = Sessions::builder(&client, Journaled::open(&place.store, &journal)?).early_refresh(Duration::ZERO);
+    let sessions = Sessions::builder(&client, Journaled::new(place.open()?, &journal)).early_refresh(Duration::ZERO);
     let session = sessions.build().session(session_name(0));
     let store = place.store.open()?;
 
@@ -78,7 +79,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
 pub(crate) fn run_once(place: &Place) -> Result {
     let journal = Arc::new(Journal::open(&place.journal)?);
     let client = Client::new(app(&place.base_url)?)?;
-    let sessions = Sessions::new(&client, Journaled::open(&place.store, &journal)?);
+    let sessions = Sessions::new(&client, Journaled::new(place.open()?, &journal));
     sessions.session(session_name(0)).access_token()?;
     // At once, without a call to the library, and without its destructors.
     std::process::exit(0);
