@@ -3,8 +3,11 @@
 //!     cargo run --example shared_session
 //!     cargo run --example shared_session -- --serve
 //!
+//!     cargo run --example shared_session -- --processes 2 --store sessions
+//!
 //! Without `--serve` it sends itself hundreds of requests at once, for 20 users whose tokens expire within seconds, and
-//! prints what became of them.
+//! prints what became of them. With `--processes 2`, two processes are behind its address, on one store, and there are as
+//! many refreshes as with one.
 //!
 //! - `POST /login/{name}` begins a device login, and responds with the address and the code.
 //! - `GET /me/{name}` uses the session's access token.
@@ -15,11 +18,12 @@
 //! in `web_login`, and bounds what a visitor can begin. With the user's name, a login in a second browser would replace
 //! the session of the first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::future::IntoFuture as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,10 +37,10 @@ use loginradius_async::jwt::JwtByAccessToken;
 use loginradius_async::oauth::RequestDeviceCode;
 use loginradius_async::store::MemoryStore;
 use loginradius_async::{Client, Error, ErrorKind, Retry, Sessions, reqwest};
-use loginradius_emulator::{Emulator, Fault, Operation};
+use loginradius_emulator::{Emulator, Fault, Operation, seeded};
 use loginradius_examples::{Options, Output, Result, StorePlace, cannot_listen, printable};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -58,6 +62,12 @@ struct Cli {
     /// by default they end with the service
     #[arg(long, env = "LOGINRADIUS_STORE", hide_env_values = true, value_name = "DIR|URL")]
     store: Option<StorePlace>,
+    /// How many processes serve the address together, on one store
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "store", conflicts_with = "serve")]
+    processes: usize,
+    /// Serve an address together with other processes
+    #[arg(long, hide = true)]
+    shares_address: bool,
 }
 
 /// How long a request waits for LoginRadius, or for a refresh. The refresh continues without it.
@@ -95,8 +105,11 @@ async fn run(cli: &Cli, output: Output) -> Result {
     let sessions = sessions.on_event(on_event).build();
     let service = Service { client, sessions: sessions.clone(), scope: cli.scope.clone() };
 
-    let listener = TcpListener::bind(cli.listen).await.map_err(|error| cannot_listen(cli.listen, &error))?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let shares_address = cli.shares_address || cli.processes > 1;
+    let listener = listen(cli.listen, shares_address).map_err(|error| cannot_listen(cli.listen, &error))?;
+    let address = listener.local_addr()?;
+    let url = format!("http://{address}");
+    let others = Others::start(cli, address, target.emulator.as_ref())?;
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, routes(service)).with_graceful_shutdown(async { drop(stopped.await) });
     let server = tokio::spawn(server.into_future());
@@ -108,11 +121,79 @@ async fn run(cli: &Cli, output: Output) -> Result {
             Ok(tokio::signal::ctrl_c().await?)
         }
     };
+    drop(others);
     // First the requests end, then the refreshes that continue without a caller.
     drop(stop);
     server.await??;
     sessions.flush().await?;
     result
+}
+
+/// Listens on an address, which other processes may do as well: the system shares the connections out among them.
+fn listen(address: SocketAddr, shares_address: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    #[cfg(unix)]
+    {
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(shares_address)?;
+    }
+    if shares_address && !cfg!(unix) {
+        return Err(io::Error::other("this system gives an address to one process alone"));
+    }
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// The other processes behind the address. They end when this is dropped.
+struct Others(Vec<Child>);
+
+impl Others {
+    fn start(cli: &Cli, address: SocketAddr, emulator: Option<&Emulator>) -> Result<Self> {
+        let mut others = Self(Vec::new());
+        for _ in 1..cli.processes {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(own_options()).args(["--serve", "--shares-address", "--json"]);
+            command.args(["--listen", &address.to_string()]).stdout(Stdio::piped());
+            if let Some(emulator) = emulator {
+                command.env("LOGINRADIUS_BASE_URL", emulator.base_url());
+                command.env("LOGINRADIUS_CLIENT_ID", seeded::CLIENT_ID);
+                command.env("LOGINRADIUS_CLIENT_SECRET", seeded::CLIENT_SECRET);
+                command.env("LOGINRADIUS_OAUTH_APP", seeded::OAUTH_APP);
+                command.env("LOGINRADIUS_JWT_APP", seeded::JWT_APP);
+            }
+            let mut child = command.spawn()?;
+            let stdout = child.stdout.take();
+            others.0.push(child);
+            // Its line says that it serves. It ends without one if it cannot.
+            let line = BufReader::new(stdout.ok_or("no output")?).lines().next();
+            line.ok_or("another process of the service has failed")??;
+        }
+        Ok(others)
+    }
+}
+
+/// Returns the options of this process without those that the other processes get anew.
+fn own_options() -> Vec<OsString> {
+    let mut options = Vec::new();
+    let mut given = std::env::args_os().skip(1);
+    while let Some(option) = given.next() {
+        match option.to_str() {
+            Some("--processes" | "--listen") => drop(given.next()),
+            Some("--json") => {}
+            Some(option) if option.starts_with("--processes=") || option.starts_with("--listen=") => {}
+            _ => options.push(option),
+        }
+    }
+    options
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 fn routes(service: Service) -> Router {
@@ -151,7 +232,8 @@ async fn me(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Re
         Err(rejection) if rejection.requires_login() => call_api(session.refresh_rejected(&token).await?).await?,
         jwt => jwt?,
     };
-    Ok(Json(json!({ "name": name, "letters_of_the_jwt": jwt.expose().len() })))
+    let process = std::process::id();
+    Ok(Json(json!({ "name": name, "letters_of_the_jwt": jwt.expose().len(), "process": process })))
 }
 
 async fn logout(State(service): State<Arc<Service>>, Path(name): Path<String>) -> Result<StatusCode, Failure> {
@@ -224,27 +306,33 @@ async fn rush(url: &str, emulator: &Emulator, output: Output) -> Result {
     for number in 0..REQUESTS_AT_ONCE {
         let (http, me) = (http.clone(), me(number % USERS));
         clients.spawn(async move {
-            let mut statuses = Vec::new();
+            let mut responses = Vec::new();
             while Instant::now() < end {
-                statuses.push(http.get(&me).send().await?.status().as_u16());
+                let response = http.get(&me).send().await?;
+                let status = response.status().as_u16();
+                let body: Value = serde_json::from_str(&response.text().await?).unwrap_or_default();
+                responses.push((status, body["process"].as_u64()));
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            Ok::<_, reqwest::Error>(statuses)
+            Ok::<_, reqwest::Error>(responses)
         });
     }
     tokio::time::sleep(LIFETIME / 2).await;
     emulator.expire_access_tokens();
-    let mut responses = BTreeMap::<u16, u64>::new();
+    let (mut responses, mut processes) = (BTreeMap::<u16, u64>::new(), BTreeSet::new());
     while let Some(client) = clients.join_next().await {
-        for status in client?? {
+        for (status, process) in client?? {
             *responses.entry(status).or_default() += 1;
+            processes.extend(process);
         }
     }
     output.summary(&json!({
         "event": "rush",
         "requests": responses.values().sum::<u64>(),
         "answers": responses,
+        "processes": processes.len(),
         "refreshes": emulator.refreshes() - before,
+        "replays": emulator.replays(),
     }));
 
     emulator.fault(Operation::Refresh, Fault::Status(503));

@@ -830,6 +830,21 @@ fn a_service_signs_its_users_in_and_out() {
     assert_eq!((emulator.live_logins(), emulator.replays()), (0, 0));
 }
 
+#[cfg(unix)]
+#[test]
+fn two_processes_behind_one_address_share_the_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("sessions");
+    let options = ["--json", "--processes", "2", "--store", store.to_str().unwrap()];
+    let ended = Example::start("shared_session", &options).end();
+    assert!(ended.success, "{}{}", ended.stdout, ended.stderr);
+    let rush = &ended.events()[0];
+    assert_eq!((&rush["processes"], &rush["replays"]), (&json!(2), &json!(0)), "{rush}");
+    // Two for each of 20 users: the tokens expire once by themselves, and once are rejected before. A slow machine needs
+    // a few more.
+    assert!(rush["refreshes"].as_u64() < Some(80), "{rush}");
+}
+
 #[test]
 fn the_storm_breaks_no_guarantee() {
     let storm = |options: &str| {

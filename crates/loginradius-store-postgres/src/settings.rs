@@ -1,12 +1,10 @@
 use std::time::Duration;
 
 use loginradius_proto::Error;
-use tokio_postgres::Client;
 
 use crate::sql;
-use crate::store::PostgresStore;
 
-/// How a [`PostgresStore`] uses its database.
+/// How a [`PostgresStore`](crate::PostgresStore) uses its database.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -96,36 +94,6 @@ impl PostgresSettings {
     /// ```
     pub fn schema(&self) -> Result<String, Error> {
         Ok(sql::schema(&sql::Table::new(&self.table)?))
-    }
-
-    /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks its thread, at
-    /// most for the [timeout](Self::with_timeout) and a second.
-    ///
-    /// `connect` makes a connection, each time that one is needed; so it may get new credentials from time to time. It
-    /// runs on the store's thread, and must not block that.
-    ///
-    /// # Errors
-    ///
-    /// As [`PostgresStore::open`].
-    pub fn open<C, D>(self, connect: C) -> Result<PostgresStore, Error>
-    where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
-        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
-    {
-        PostgresStore::open_blocking(connect, self)
-    }
-
-    /// Opens the store like [`open`](Self::open), for async code on any runtime.
-    ///
-    /// # Errors
-    ///
-    /// As [`PostgresStore::open`].
-    pub async fn open_async<C, D>(self, connect: C) -> Result<PostgresStore, Error>
-    where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
-        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
-    {
-        PostgresStore::open_anywhere(connect, self).await
     }
 
     /// Checks what can be checked without a database.

@@ -16,6 +16,38 @@ use crate::lease::{Lease, key};
 use crate::settings::PostgresSettings;
 use crate::thread::{DatabaseThread, wait};
 
+impl PostgresSettings {
+    /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks its thread, at
+    /// most for the [timeout](Self::with_timeout) and a second.
+    ///
+    /// `connect` makes a connection, each time that one is needed; so it may get new credentials from time to time. It
+    /// runs on the store's thread, and must not block that.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub fn open<C, D>(self, connect: C) -> Result<PostgresStore, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        PostgresStore::open_blocking(connect, self)
+    }
+
+    /// Opens the store like [`open`](Self::open), for async code on any runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub async fn open_async<C, D>(self, connect: C) -> Result<PostgresStore, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    {
+        PostgresStore::open_anywhere(connect, self).await
+    }
+}
+
 /// Stores sessions in a table of PostgreSQL, for blocking and for async code.
 ///
 /// A clone is another handle to the same store. It has one thread, on which its connections live; so async code may run
