@@ -11,11 +11,11 @@ use loginradius_proto::Error;
 use loginradius_store::{Expected, StoredRecord};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use crate::failure::{Fault, Place, Verdict, connecting_may_pass};
+use crate::failure::{ConnectError, Fault, Place, Verdict, connecting_may_pass};
 use crate::lease::{Clocks, Lease};
 use crate::settings::PostgresSettings;
 use crate::sql::{self, COMMENT, Statements, Table, VERSION};
@@ -35,7 +35,7 @@ pub(crate) struct Database {
     first_is_held: Notify,
 }
 
-pub(crate) type Connect = Box<dyn Fn() -> LocalFuture<Result<Connection, tokio_postgres::Error>>>;
+pub(crate) type Connect = Box<dyn Fn() -> LocalFuture<Result<Connection, ConnectError>>>;
 pub(crate) type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A connection, and the task that reads and writes it.
@@ -119,10 +119,10 @@ impl Database {
         Instant::now() + self.settings.timeout
     }
 
-    /// Returns the longest wait for another transaction's lock on a row. It ends before the statement is given up, so
-    /// that the server is not left with it.
+    /// Returns the longest wait for another transaction's lock on a row. It ends before the statement is given up, or
+    /// sent again, so that the server is not left with it.
     fn lock_timeout(&self) -> String {
-        format!("{}ms", (self.settings.timeout / 5 * 4).as_millis())
+        format!("{}ms", (self.settings.timeout / 5 * 2).as_millis())
     }
 
     // The table.
@@ -171,7 +171,7 @@ impl Database {
     async fn connect_once(&self) -> Result<Connection, Error> {
         let connected = timeout_at(self.deadline(), (self.connect)()).await;
         let too_slow = |_| self.place.took_too_long(NO_CONNECTION);
-        connected.map_err(too_slow)?.map_err(|error| self.place.not_connected(&error))
+        connected.map_err(too_slow)?.map_err(|error| self.place.not_connected(error))
     }
 
     async fn create(&self) -> Result<(), Error> {
@@ -194,7 +194,10 @@ impl Database {
     // The sessions.
 
     /// Takes the lock, unless another holder has it. Returns the lease, and the record that is stored.
-    pub(crate) async fn try_lock(&self, name: &str) -> Result<Option<(Arc<Lease>, Option<StoredRecord>)>, Error> {
+    pub(crate) async fn try_lock(
+        self: &Rc<Self>,
+        name: &str,
+    ) -> Result<Option<(Arc<Lease>, Option<StoredRecord>)>, Error> {
         let lease = Arc::new(Lease::new(name, self.settings.lease)?);
         let length = i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX);
         let (key, name, lock_timeout) = (lease.key(), name.as_bytes(), self.lock_timeout());
@@ -215,7 +218,8 @@ impl Database {
             Err(Fault::NotDone(error)) => Err(error),
             Err(Fault::Unknown(error)) => {
                 // It may have been taken after all: nobody would release it.
-                let _ = self.run_unlock(&lease).await;
+                let database = Rc::clone(self);
+                tokio::task::spawn_local(async move { drop(database.run_unlock(&lease).await) });
                 Err(error)
             }
         }
@@ -231,8 +235,7 @@ impl Database {
         let (bytes, generation) = read().map_err(|error| self.place.unreadable(&error))?;
         let place = || format!("the table {}", self.place.0);
         Ok(bytes.map(|bytes| {
-            // A negative one is of no record, and damages this one.
-            let generation = generation.and_then(|generation| u64::try_from(generation).ok()).unwrap_or(u64::MAX);
+            let generation = generation.unwrap_or_default().cast_unsigned();
             StoredRecord::new(generation, bytes).located_at(place())
         }))
     }
@@ -244,8 +247,8 @@ impl Database {
         record: Option<&StoredRecord>,
         expected: Expected,
     ) -> Result<bool, Fault> {
-        let generation = record.map(|record| record.generation() as i64);
-        let expected_generation = expected.generation().map(|generation| generation as i64);
+        let generation = record.map(|record| record.generation().cast_signed());
+        let expected_generation = expected.generation().map(u64::cast_signed);
         let replaces_damaged = matches!(expected, Expected::Damaged(_)) && record.is_some();
         let bytes = record.map(StoredRecord::as_bytes);
         let (key, lock_timeout) = (lease.key(), self.lock_timeout());
@@ -280,16 +283,21 @@ impl Database {
     }
 
     pub(crate) async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
-        let (first, end) = range(prefix, after);
-        let parameters: Parameters<'_> = &[(&first, Type::BYTEA), (&end, Type::BYTEA), (&PAGE, Type::INT8)];
-        let (rows, _) = self.run(&self.statements.names, parameters).await.map_err(Fault::into_error)?;
-        let mut names = Vec::with_capacity(rows.len());
-        for row in rows {
-            let name = row.try_get::<_, &[u8]>(0).map_err(|error| self.place.unreadable(&error))?;
+        let (mut first, end) = range(prefix, after);
+        loop {
+            let parameters: Parameters<'_> = &[(&first, Type::BYTEA), (&end, Type::BYTEA), (&PAGE, Type::INT8)];
+            let (rows, _) = self.run(&self.statements.names, parameters).await.map_err(Fault::into_error)?;
+            let mut page = Vec::with_capacity(rows.len());
+            for row in &rows {
+                page.push(row.try_get::<_, &[u8]>(0).map_err(|error| self.place.unreadable(&error))?);
+            }
             // What was put there by hand may be no text.
-            names.extend(std::str::from_utf8(name).ok().map(str::to_owned));
+            let names: Vec<_> = page.iter().filter_map(|name| str::from_utf8(name).ok()).map(str::to_owned).collect();
+            match page.last() {
+                Some(last) if names.is_empty() => first = following(last),
+                _ => return Ok(names),
+            }
         }
-        Ok(names)
     }
 
     // Renewals.
@@ -299,18 +307,22 @@ impl Database {
         self.first_is_held.notify_one();
     }
 
-    /// Renews all leases that are held, three times in their length.
+    /// Renews all leases that are held, three times in their length, however long one renewal takes.
     pub(crate) async fn renew_forever(self: Rc<Self>) {
+        let mut next = Instant::now();
         loop {
             if self.held.borrow().is_empty() {
                 self.first_is_held.notified().await;
+                next = Instant::now();
             }
-            sleep(self.settings.lease / 3).await;
-            self.renew().await;
+            next = (next + self.settings.lease / 3).max(Instant::now());
+            sleep_until(next).await;
+            // In a task of its own: if the connecting function panics, the next renewal takes place nevertheless.
+            let _ = tokio::task::spawn_local(Rc::clone(&self).renew()).await;
         }
     }
 
-    async fn renew(&self) {
+    async fn renew(self: Rc<Self>) {
         let leases: Vec<Arc<Lease>> = self.held.borrow().values().cloned().collect();
         if leases.is_empty() {
             return;
@@ -358,20 +370,22 @@ impl Database {
             false => Fault::NotDone(error),
         };
         loop {
-            let connection = match pool.take_idle() {
-                Some(connection) => connection,
+            // A connection that was idle may have been lost without a notice: then there is time for a new one.
+            let now = Instant::now();
+            let (connection, attempt_deadline) = match pool.take_idle() {
+                Some(connection) => (connection, now + deadline.saturating_duration_since(now) / 2),
                 None => match timeout_at(deadline, (self.connect)()).await {
-                    Ok(Ok(connection)) => connection,
+                    Ok(Ok(connection)) => (connection, deadline),
                     Ok(Err(error)) if connecting_may_pass(&error) && Instant::now() + PAUSE < deadline => {
                         sleep(PAUSE).await;
                         continue;
                     }
-                    Ok(Err(error)) => return Err(fault(is_unknown, self.place.not_connected(&error))),
+                    Ok(Err(error)) => return Err(fault(is_unknown, self.place.not_connected(error))),
                     Err(_) => return Err(fault(is_unknown, too_slow(NO_CONNECTION))),
                 },
             };
             let sent = Clocks::now();
-            let rows = timeout_at(deadline, connection.client.query_typed(statement, parameters)).await;
+            let rows = timeout_at(attempt_deadline, connection.client.query_typed(statement, parameters)).await;
             let error = match rows {
                 Ok(Ok(rows)) => {
                     pool.put_back(connection);
@@ -380,7 +394,13 @@ impl Database {
                 Ok(Err(error)) => error,
                 Err(_) => {
                     connection.abort();
-                    return Err(Fault::Unknown(too_slow("a statement had no outcome")));
+                    // What is idle may be as dead.
+                    pool.idle.borrow_mut().clear();
+                    if Instant::now() + PAUSE >= deadline {
+                        return Err(Fault::Unknown(too_slow("a statement had no outcome")));
+                    }
+                    is_unknown = true;
+                    continue;
                 }
             };
             let verdict = Verdict::of(&error);
@@ -414,8 +434,7 @@ impl Database {
 
 /// Returns the first of the names that begin with the prefix and come after the other one, and what follows them all.
 fn range(prefix: &str, after: Option<&str>) -> (Vec<u8>, Vec<u8>) {
-    // Nothing is between a text and the same with a NUL.
-    let next = after.map(|after| [after.as_bytes(), b"\0"].concat()).unwrap_or_default();
+    let next = after.map(|after| following(after.as_bytes())).unwrap_or_default();
     let first = next.max(prefix.as_bytes().to_vec());
     // No byte of a text is 255, so that the last one can be counted up.
     let end = match prefix.as_bytes() {
@@ -423,6 +442,11 @@ fn range(prefix: &str, after: Option<&str>) -> (Vec<u8>, Vec<u8>) {
         [start @ .., last] => [start, &[last + 1]].concat(),
     };
     (first, end)
+}
+
+/// Returns the first bytes after these: nothing is between them and the same with a NUL.
+fn following(bytes: &[u8]) -> Vec<u8> {
+    [bytes, b"\0"].concat()
 }
 
 #[cfg(test)]

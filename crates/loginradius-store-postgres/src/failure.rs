@@ -72,8 +72,12 @@ impl Verdict {
     }
 }
 
+/// What the connecting function returned: an error of the driver, or one of its own.
+pub(crate) type ConnectError = Box<dyn StdError + Send + Sync>;
+
 /// Returns whether connecting may succeed within a moment: the server is being started, or has no free connection.
-pub(crate) fn connecting_may_pass(error: &tokio_postgres::Error) -> bool {
+pub(crate) fn connecting_may_pass(error: &ConnectError) -> bool {
+    let Some(error) = error.downcast_ref::<tokio_postgres::Error>() else { return false };
     match error.code().map(|code| code.code()) {
         Some(code) => code.starts_with("57P") || code.starts_with("08") || code == "53300",
         None => !is_of_tls(error) && !is_of_settings(error),
@@ -85,13 +89,21 @@ pub(crate) fn connecting_may_pass(error: &tokio_postgres::Error) -> bool {
 pub(crate) struct Place(pub(crate) String);
 
 impl Place {
-    pub(crate) fn not_connected(&self, error: &tokio_postgres::Error) -> Error {
+    pub(crate) fn not_connected(&self, error: ConnectError) -> Error {
         let failed = "could not connect to the database of the sessions";
+        let error = match error.downcast::<tokio_postgres::Error>() {
+            Ok(error) => error,
+            Err(error) => {
+                let cause = one_line(&error.to_string());
+                let advice = "check what the connecting function needs, or try again later";
+                return Error::unavailable(format!("{failed}, {cause}: {advice}"), error);
+            }
+        };
         if let Some(db) = error.as_db_error() {
             return self.db_error(failed, db);
         }
-        let cause = chain(error);
-        if is_of_tls(error) {
+        let cause = chain(&error);
+        if is_of_tls(&error) {
             let advice = if cause.contains("does not support TLS") {
                 "turn TLS on at the server, or allow a connection without it by sslmode"
             } else {
@@ -100,7 +112,7 @@ impl Place {
             };
             return Error::store_refused(format!("{failed}, {cause}: {advice}"));
         }
-        if is_of_settings(error) {
+        if is_of_settings(&error) {
             return Error::store_refused(format!(
                 "{failed}, {cause}: correct the user, the password or the connection's settings"
             ));

@@ -26,10 +26,11 @@ impl PostgresSettings {
     /// # Errors
     ///
     /// As [`PostgresStore::open`].
-    pub fn open<C, D>(self, connect: C) -> Result<PostgresStore, Error>
+    pub fn open<C, D, E>(self, connect: C) -> Result<PostgresStore, Error>
     where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
         D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         PostgresStore::open_blocking(connect, self)
     }
@@ -39,10 +40,11 @@ impl PostgresSettings {
     /// # Errors
     ///
     /// As [`PostgresStore::open`].
-    pub async fn open_async<C, D>(self, connect: C) -> Result<PostgresStore, Error>
+    pub async fn open_async<C, D, E>(self, connect: C) -> Result<PostgresStore, Error>
     where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
         D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         PostgresStore::open_anywhere(connect, self).await
     }
@@ -71,28 +73,31 @@ impl PostgresStore {
     /// | [`Configuration`](loginradius_proto::ErrorKind::Configuration) | The settings contradict each other. |
     ///
     /// No message shows the connection's password.
-    pub fn open<C, D>(connect: C) -> Result<Self, Error>
+    pub fn open<C, D, E>(connect: C) -> Result<Self, Error>
     where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
         D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         PostgresSettings::default().open(connect)
     }
 
-    pub(crate) fn open_blocking<C, D>(connect: C, settings: PostgresSettings) -> Result<Self, Error>
+    pub(crate) fn open_blocking<C, D, E>(connect: C, settings: PostgresSettings) -> Result<Self, Error>
     where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
         D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let limit = blocking_limit(settings.timeout);
         let opened = wait(limit, Self::open_anywhere(connect, settings));
         opened.unwrap_or_else(|| Err(thread_ended().into_error()))
     }
 
-    pub(crate) async fn open_anywhere<C, D>(connect: C, settings: PostgresSettings) -> Result<Self, Error>
+    pub(crate) async fn open_anywhere<C, D, E>(connect: C, settings: PostgresSettings) -> Result<Self, Error>
     where
-        C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + Send + 'static,
+        C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
         D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let table = settings.check()?;
         let (timeout, name) = (settings.timeout, table.quoted());
@@ -145,16 +150,17 @@ fn blocking_limit(timeout: Duration) -> Duration {
     timeout.saturating_mul(2).saturating_add(Duration::from_secs(1))
 }
 
-fn connecting<C, D>(connect: C) -> Connect
+fn connecting<C, D, E>(connect: C) -> Connect
 where
-    C: AsyncFn() -> Result<(Client, D), tokio_postgres::Error> + 'static,
+    C: AsyncFn() -> Result<(Client, D), E> + 'static,
     D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let connect = Rc::new(connect);
     Box::new(move || {
         let connect = Rc::clone(&connect);
         Box::pin(async move {
-            let (client, driver) = connect().await?;
+            let (client, driver) = connect().await.map_err(Into::into)?;
             Ok(Connection::new(client, driver))
         })
     })

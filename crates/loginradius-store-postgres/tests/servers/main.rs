@@ -6,6 +6,7 @@
 //! ```
 
 mod common;
+mod connecting;
 mod cuts;
 mod hosts;
 mod late;

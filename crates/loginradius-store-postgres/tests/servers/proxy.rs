@@ -92,6 +92,18 @@ impl Proxy {
         (state.held_up_to, state.is_holding) = (state.connections, true);
     }
 
+    /// Has new connections pass, while those of before are still held.
+    pub(crate) fn let_new_ones_pass(&self) {
+        let mut state = self.state.0.lock().unwrap();
+        state.held_up_to = state.connections;
+    }
+
+    /// Holds back what all clients send from now on, also on new connections.
+    pub(crate) fn hold_all(&self) {
+        let mut state = self.state.0.lock().unwrap();
+        (state.held_up_to, state.is_holding) = (usize::MAX, true);
+    }
+
     /// Passes on what was held, although its client may have gone.
     pub(crate) fn release(&self) {
         self.state.0.lock().unwrap().is_holding = false;
