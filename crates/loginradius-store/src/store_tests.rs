@@ -20,6 +20,8 @@
 //! power. A save that is interrupted leaves the old record. A copy is kept of a damaged record that is replaced. A lock
 //! ends with its process. A holder whose lease has lapsed saves nothing, and is told in time that it does not hold it.
 
+mod damage;
+
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -105,6 +107,7 @@ async fn check_all<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout
     a_clear_is_conditional(open).await;
     a_damaged_record_is_replaced(open).await;
     a_damaged_record_is_cleared(open).await;
+    damage::every_damaged_record_is_replaced(open).await;
     a_peek_sees_what_was_saved_last(open).await;
     every_session_with_a_record_is_listed(open).await;
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loginradius_proto::Error;
@@ -119,6 +120,7 @@ enum Fault {
     DamagedMovesAwayAlone,
     DamagedTwiceIsFailure,
     OnlyWhatIsDamaged,
+    DamagedIsConflictIf(When),
     ClearOfDamagedIsConflict,
     ClearOfDamagedOfAnyGeneration,
     ClearOfDamagedLeavesIt,
@@ -141,6 +143,28 @@ enum Fault {
     ListsWhatIsLocked,
     ListsShortNames,
     ListFails,
+}
+
+/// When a store refuses to replace a damaged record, although it is the expected one.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum When {
+    FirstInStorage,
+    FirstOfHandle,
+    FirstUnderLock,
+    SecondUnderLock,
+    SameBytesAgain,
+    CopyExists,
+    CopyExistsUnderAnotherName,
+    SavedByAnotherHandle,
+    SavedUnderAnotherLock,
+    SavedUnderThisLock,
+    NotLoadedUnderThisLock,
+    NothingWasStoredBefore,
+    LengthIs(usize),
+    LongerThan(usize),
+    ReplacedByLongerThan(usize),
+    Text,
+    NoText,
 }
 
 impl Fault {
@@ -224,7 +248,11 @@ struct Faulty {
 #[derive(Default)]
 struct Shared {
     records: HashMap<String, StoredRecord>,
-    copies: Vec<StoredRecord>,
+    copies: Vec<(String, StoredRecord)>,
+    /// Saves that expected a damaged record.
+    damaged_saves: u32,
+    /// The handle and the lock that saved each record.
+    savers: HashMap<String, (usize, u64)>,
     /// What was saved, and the name, in order.
     saves: Vec<(String, StoredRecord)>,
     locked: Vec<String>,
@@ -236,6 +264,61 @@ struct FaultyLock {
     store: Faulty,
     name: String,
     locked: String,
+    id: u64,
+    loaded: bool,
+    damaged_saves: u32,
+}
+
+impl FaultyLock {
+    fn new(store: &Faulty, name: String, locked: String) -> Self {
+        static LOCKS: AtomicU64 = AtomicU64::new(0);
+        let id = LOCKS.fetch_add(1, Ordering::Relaxed);
+        Self { store: store.clone(), name, locked, id, loaded: false, damaged_saves: 0 }
+    }
+
+    fn saver(&self) -> (usize, u64) {
+        (Arc::as_ptr(&self.store.own) as usize, self.id)
+    }
+
+    /// Counts a save over a damaged record, and keeps a copy. Returns whether this store says that it is a conflict.
+    fn refuses(&mut self, when: When, is_expected: bool, stored: &StoredRecord, new: &StoredRecord) -> bool {
+        self.damaged_saves += 1;
+        let saver = self.saver();
+        let own = self.store.with(true, |own| {
+            own.damaged_saves += 1;
+            own.damaged_saves
+        });
+        self.store.with(false, |shared| {
+            shared.damaged_saves += 1;
+            let saved_by = shared.savers[&self.name];
+            let copies =
+                |is: &dyn Fn(&str, &StoredRecord) -> bool| shared.copies.iter().any(|(name, copy)| is(name, copy));
+            let length = stored.as_bytes().len();
+            let refuses = match when {
+                When::FirstInStorage => shared.damaged_saves == 1,
+                When::FirstOfHandle => own == 1,
+                When::FirstUnderLock => self.damaged_saves == 1,
+                When::SecondUnderLock => self.damaged_saves == 2,
+                When::SameBytesAgain => copies(&|name, copy| name == self.name && copy == stored),
+                When::CopyExists => copies(&|name, _| name == self.name),
+                When::CopyExistsUnderAnotherName => copies(&|name, _| name != self.name),
+                When::SavedByAnotherHandle => saved_by.0 != saver.0,
+                When::SavedUnderAnotherLock => saved_by.1 != saver.1,
+                When::SavedUnderThisLock => saved_by == saver,
+                When::NotLoadedUnderThisLock => !self.loaded,
+                When::NothingWasStoredBefore => shared.saves.iter().filter(|(name, _)| *name == self.name).count() == 1,
+                When::LengthIs(refused) => length == refused,
+                When::LongerThan(limit) => length > limit,
+                When::ReplacedByLongerThan(limit) => new.as_bytes().len() > limit,
+                When::Text => stored.as_bytes().is_ascii(),
+                When::NoText => !stored.as_bytes().is_ascii(),
+            };
+            if is_expected && !refuses {
+                shared.copies.push((self.name.clone(), stored.clone()));
+            }
+            refuses
+        })
+    }
 }
 
 impl Faulty {
@@ -281,7 +364,7 @@ impl SessionStore for Faulty {
             // Long enough for another thread on a machine that is busy, here and while the lock is held.
             std::thread::sleep(BUSY);
             self.locks(|shared| shared.locked.extend(free.then(|| locked.clone())));
-            return Ok(free.then(|| Box::new(FaultyLock { store: self.clone(), name, locked }) as _));
+            return Ok(free.then(|| Box::new(FaultyLock::new(self, name, locked)) as _));
         }
         let free = self.locks(|shared| {
             let free = self.fault == Fault::ForgetsLock || !shared.locked.contains(&locked);
@@ -290,7 +373,7 @@ impl SessionStore for Faulty {
         });
         // A list that is not by name.
         let name = if self.fault == Fault::ListsOneRecord { String::new() } else { name };
-        Ok(free.then(|| Box::new(FaultyLock { store: self.clone(), name, locked }) as _))
+        Ok(free.then(|| Box::new(FaultyLock::new(self, name, locked)) as _))
     }
 
     fn peek(&self, name: &str) -> Option<StoredRecord> {
@@ -397,6 +480,7 @@ fn failed() -> SaveError {
 
 impl SessionLock for FaultyLock {
     fn load(&mut self) -> Result<Option<StoredRecord>, LoadError> {
+        self.loaded = true;
         let found = self.stored();
         match (self.store.fault, found) {
             (Fault::UnlocksOnLoad, found) => {
@@ -421,7 +505,8 @@ impl SessionLock for FaultyLock {
         let is_expected = self.is_expected(expected);
         let stored = self.stored();
         let damaged = matches!(expected, Expected::Damaged(_));
-        let outcome = match self.store.fault {
+        let fault = self.store.fault;
+        let outcome = match fault {
             Fault::RecognizesGenerationAlone
                 if stored.as_ref().is_some_and(|stored| stored.generation() == record.generation()) =>
             {
@@ -437,6 +522,11 @@ impl SessionLock for FaultyLock {
             Fault::RefusesDamagedOnSave if is_damaged(record) => return Err(failed()),
             Fault::ConflictWritesAnyway if !is_expected => Err(SaveError::Conflict),
             Fault::DamagedOfAnyGeneration if damaged && stored.is_some() => Ok(()),
+            Fault::DamagedIsConflictIf(when)
+                if damaged && stored.as_ref().is_some_and(|stored| self.refuses(when, is_expected, stored, record)) =>
+            {
+                return Err(SaveError::Conflict);
+            }
             _ if !is_expected => return Err(SaveError::Conflict),
             Fault::DamagedIsConflict if damaged => return Err(SaveError::Conflict),
             Fault::DamagedIsFailure if damaged => return Err(failed()),
@@ -447,8 +537,8 @@ impl SessionLock for FaultyLock {
             Fault::DamagedTwiceIsFailure if damaged => {
                 let stored = stored.unwrap();
                 let twice = self.store.with(false, |shared| {
-                    shared.copies.push(stored.clone());
-                    shared.copies.iter().filter(|copy| **copy == stored).count() > 1
+                    shared.copies.push((self.name.clone(), stored.clone()));
+                    shared.copies.iter().filter(|(_, copy)| *copy == stored).count() > 1
                 });
                 if twice {
                     return Err(failed());
@@ -463,7 +553,11 @@ impl SessionLock for FaultyLock {
             _ => Ok(()),
         };
         let record = StoredRecord::new(record.generation(), self.as_stored(record.as_bytes()));
-        self.store.with(false, |shared| shared.saves.push((self.name.clone(), record.clone())));
+        let saver = self.saver();
+        self.store.with(false, |shared| {
+            shared.saves.push((self.name.clone(), record.clone()));
+            shared.savers.insert(self.name.clone(), saver);
+        });
         self.store.records(|records| records.insert(self.name.clone(), record));
         outcome
     }
@@ -543,6 +637,47 @@ fn check_fault(fault: Fault) {
     });
 }
 
+impl When {
+    const ALL: [Self; 22] = [
+        Self::FirstInStorage,
+        Self::FirstOfHandle,
+        Self::FirstUnderLock,
+        Self::SecondUnderLock,
+        Self::SameBytesAgain,
+        Self::CopyExists,
+        Self::CopyExistsUnderAnotherName,
+        Self::SavedByAnotherHandle,
+        Self::SavedUnderAnotherLock,
+        Self::SavedUnderThisLock,
+        Self::NotLoadedUnderThisLock,
+        Self::NothingWasStoredBefore,
+        Self::LengthIs(0),
+        Self::LengthIs(1),
+        Self::LongerThan(20),
+        Self::LongerThan(1_000),
+        Self::LongerThan(65_535),
+        Self::LongerThan(1_000_000),
+        Self::ReplacedByLongerThan(1_000),
+        Self::ReplacedByLongerThan(1_000_000),
+        Self::Text,
+        Self::NoText,
+    ];
+}
+
+#[test]
+fn a_damaged_record_that_is_expected_is_never_a_conflict() {
+    let passed: Vec<_> = When::ALL
+        .into_iter()
+        .filter(|when| {
+            let outcome = catch_unwind(|| check_fault(Fault::DamagedIsConflictIf(*when)));
+            let message = outcome.map_or_else(message, |()| String::new());
+            println!("{when:?}: {message}");
+            !message.contains("a damaged record of the expected generation is replaced")
+        })
+        .collect();
+    assert_eq!(passed, []);
+}
+
 #[test]
 fn faulty_stores_do_not_pass() {
     for (fault, promise) in Fault::ALL {
@@ -596,7 +731,7 @@ impl AsyncSessionStore for AsyncFaulty {
             if !self.store.locks(locked) {
                 return Ok(None);
             }
-            let lock = || FaultyLock { store: self.store.clone(), name: name.to_owned(), locked: name.to_owned() };
+            let lock = || FaultyLock::new(&self.store, name.to_owned(), name.to_owned());
             let lock = if self.fault == AsyncFault::DroppedFutureKeepsLock {
                 once_pending().await;
                 lock()
@@ -633,7 +768,7 @@ impl AsyncSessionLock for AsyncFaultyLock {
                     let (store, name, record) = (lock.store.clone(), lock.name.clone(), record.clone());
                     let writing = tokio::task::spawn_blocking(move || {
                         std::thread::sleep(std::time::Duration::from_millis(3));
-                        let mut late = std::mem::ManuallyDrop::new(FaultyLock { store, locked: name.clone(), name });
+                        let mut late = std::mem::ManuallyDrop::new(FaultyLock::new(&store, name.clone(), name));
                         late.save(&record, expected)
                     });
                     writing.await.unwrap()
