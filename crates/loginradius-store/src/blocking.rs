@@ -21,7 +21,7 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionLock, 
 /// # Ok::<(), loginradius_proto::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct BlockingStore<S>(S);
+pub struct BlockingStore<S>(pub(crate) S);
 
 impl<S: SessionStore> BlockingStore<S> {
     /// Makes an async store from a blocking one.

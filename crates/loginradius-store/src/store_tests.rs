@@ -1,9 +1,18 @@
-//! Tests for stores of your own: every promise of [`SessionStore`] and [`AsyncSessionStore`] that can be checked from
-//! outside. [`check`] is for blocking stores, [`check_async`] for async ones.
+//! Tests for stores of your own, in four parts: the promises of [`SessionStore`] and [`AsyncSessionStore`].
 //!
-//! Both take a function that opens your store by the name of a storage: a database, a table or a folder of the tests.
-//! They use a dozen storages or so, with names such as `locks`. Each must be empty when it is first opened, so remove
-//! what an earlier run left. Both wait for locks: they sleep for a millisecond at a time, on the thread that runs them.
+//! | part | what it checks | which stores need it | what it needs |
+//! | --- | --- | --- | --- |
+//! | [`check`] | locks, saves, clears, peeks, names and bytes | all | |
+//! | [`check_damage`] | what stands in place of a record is replaced, and a copy of it is kept | those that outlive their process | [`DamageHooks`] |
+//! | [`check_leases`] | a lease is renewed; a lock is free soon after its holder has died; a holder whose lease has lapsed changes nothing, and knows from `is_held` in time | those whose locks are [leases](crate#a-store-of-your-own) | [`LeaseHooks`] |
+//! | [`check_network`] | a save whose reply is lost is settled; a statement that arrives late changes nothing | those that send statements over a network | [`NetworkHooks`] |
+//!
+//! Each part has an `_async` one for async stores, such as [`check_async`]. Call each part that the table names for your
+//! store: nothing else is checked, and a part that you call leaves nothing out.
+//!
+//! All take a function that opens your store by the name of a storage: a database, a table or a folder of the tests.
+//! They use two dozen storages or so, with names such as `locks`. Each must be empty when it is first opened, so remove
+//! what an earlier run left. They wait for locks: they sleep for a millisecond at a time, on the thread that runs them.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -16,23 +25,32 @@
 //!
 //! The feature `test-util` turns them on: `cargo add --dev loginradius-store --features test-util`.
 //!
-//! These tests cannot see six promises, which are left to the store's own tests. What is saved outlives a loss of
-//! power. A save that is interrupted leaves the old record. A copy is kept of a damaged record that is replaced. A lock
-//! ends with its process. A holder whose lease has lapsed saves nothing, and is told in time that it does not hold it.
+//! These tests cannot see three promises, which are left to the store's own tests. What is saved outlives a loss of
+//! power. A save that is interrupted leaves the old record. A lock that is no lease ends with its process.
 
+mod common;
 mod damage;
+mod leases;
+mod network;
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loginradius_proto::ErrorKind;
-use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
+use loginradius_proto::session::{Expected, LoadError, StoredRecord};
 
+pub use damage::DamageHooks;
+pub use leases::LeaseHooks;
+pub use network::NetworkHooks;
+
+use self::common::{
+    CLEARED, EXCLUSIVE, FIRST, FREE, KEPT, LOCK_TIMEOUT, REPLACED, SECOND, UNCHANGED, block_on, broken, damaged,
+    generation, is_same, join, keep, keep_conflict, keep_done, keep_done_as, keep_done_or_conflict, keep_nothing,
+    keep_stored, outcome, pause, poll_and_drop, session, session_with, show, some, take, take_within, try_lock,
+};
 use crate::blocking::BlockingStore;
-use crate::store::{AsyncSessionLock, AsyncSessionStore, BoxFuture, SessionStore};
+use crate::store::{AsyncSessionStore, SessionStore};
 
 /// Checks a store for blocking code.
 ///
@@ -93,8 +111,82 @@ pub async fn check_async<S: AsyncSessionStore>(open: impl Fn(&str) -> S) {
     end_counting(&handles[0]).await;
 }
 
-/// How long a lock may take to become free after it was released or dropped.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Checks what becomes of damaged records, in a store for blocking code.
+///
+/// `open` is as for [`check`]. [`DamageHooks`] has an example.
+///
+/// # Panics
+///
+/// As [`check`].
+pub fn check_damage<S: SessionStore>(open: impl Fn(&str) -> S, hooks: &impl DamageHooks) {
+    block_on(damage::check_all(&|storage: &str| BlockingStore::new(open(storage)), hooks));
+}
+
+/// Checks what becomes of damaged records, in a store for async code.
+///
+/// It is [`check_damage`] on the runtime that the store needs.
+///
+/// # Panics
+///
+/// As [`check`].
+pub async fn check_damage_async<S: AsyncSessionStore>(open: impl Fn(&str) -> S, hooks: &impl DamageHooks) {
+    damage::check_all(&open, hooks).await;
+}
+
+/// Checks the leases of a store for blocking code.
+///
+/// `open` is as for [`check`], and `lease` is the length of the leases. It is best between 300 ms and 1 s here: this
+/// takes about ten times as long. A lease that lapses because the machine is slow looks like a broken promise.
+///
+/// # Panics
+///
+/// As [`check`].
+pub fn check_leases<S: SessionStore>(open: impl Fn(&str) -> S, lease: Duration, hooks: &impl LeaseHooks<S>) {
+    let hooks = leases::BlockingHooks(hooks);
+    block_on(leases::check_all(&|storage: &str| BlockingStore::new(open(storage)), lease, &hooks));
+}
+
+/// Checks the leases of a store for async code.
+///
+/// It is [`check_leases`] on the runtime that the store needs, which has to run the store's tasks meanwhile.
+///
+/// # Panics
+///
+/// As [`check`].
+pub async fn check_leases_async<S: AsyncSessionStore>(
+    open: impl Fn(&str) -> S,
+    lease: Duration,
+    hooks: &impl LeaseHooks<S>,
+) {
+    leases::check_all(&open, lease, hooks).await;
+}
+
+/// Checks what a store for blocking code makes of a bad network.
+///
+/// `open` and `lease` are as for [`check_leases`]. The store has to give up a statement without a reply within a part
+/// of its lease, or it loses the lease meanwhile. This waits for some fifty statements that are given up.
+///
+/// # Panics
+///
+/// As [`check`], and if the hooks disturb nothing.
+pub fn check_network<S: SessionStore>(open: impl Fn(&str) -> S, lease: Duration, hooks: &impl NetworkHooks) {
+    block_on(network::check_all(&|storage: &str| BlockingStore::new(open(storage)), lease, hooks));
+}
+
+/// Checks what a store for async code makes of a bad network.
+///
+/// It is [`check_network`] on the runtime that the store needs.
+///
+/// # Panics
+///
+/// As [`check_network`].
+pub async fn check_network_async<S: AsyncSessionStore>(
+    open: impl Fn(&str) -> S,
+    lease: Duration,
+    hooks: &impl NetworkHooks,
+) {
+    network::check_all(&open, lease, hooks).await;
+}
 
 async fn check_all<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout: Duration) {
     locks_exclude_each_other(open, drop_timeout).await;
@@ -114,13 +206,7 @@ async fn check_all<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout
 
 // The promises.
 
-const EXCLUSIVE: &str = "a lock has one holder at a time";
-const FREE: &str = "a lock that was released is free";
-const KEPT: &str = "what was saved is loaded, byte for byte and with its generation";
-const UNCHANGED: &str = "a conflict changes nothing";
-const CLEARED: &str = "what was cleared is gone";
 const DISTINCT: &str = "no two names share a record or a lock";
-const REPLACED: &str = "a damaged record of the expected generation is replaced";
 const PEEKED: &str = "a peek returns what was saved last, or nothing";
 
 async fn locks_exclude_each_other<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, drop_timeout: Duration) {
@@ -239,10 +325,6 @@ async fn every_record_is_kept_whole<S: AsyncSessionStore>(open: &impl Fn(&str) -
     keep_done(lock.clear(expected).await, "a clear");
     lock.unlock().await;
 }
-
-/// Generations of which no bit may get lost, as by rounding.
-const FIRST: u64 = 0x000f_edcb_a987_6540;
-const SECOND: u64 = FIRST + 2;
 
 async fn a_save_is_conditional<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
     let store = open("saves");
@@ -695,13 +777,6 @@ fn names() -> Vec<String> {
     names
 }
 
-/// Shortens a name for a message.
-fn show(name: &str) -> String {
-    let length = name.chars().count();
-    let start: String = name.chars().take(20).collect();
-    if length > 20 { format!("{start:?}... ({length} characters)") } else { format!("{name:?}") }
-}
-
 /// Returns records of every kind that a store may be given. Each has the generation that a store which keeps only the
 /// bytes reads from them.
 fn records() -> Vec<(&'static str, StoredRecord)> {
@@ -741,182 +816,4 @@ fn named(name: &str) -> StoredRecord {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     session(seed & StoredRecord::MAX_GENERATION, &format!("token {seed:x}"))
-}
-
-/// Makes a record as programs write it. The text is put into JSON, so that quotes need a backslash.
-fn session(generation: u64, text: &str) -> StoredRecord {
-    let more = format!(r#","refresh_token":"{text}","token_type":"{text}","scope":"{text}","lifetime_ms":600000"#);
-    session_with(generation, text, &more)
-}
-
-fn session_with(generation: u64, text: &str, more: &str) -> StoredRecord {
-    let login = format!(r#""client_id":"{text}","sign_in":1,"access_token":"{text}","obtained_at_unix_ms":1000000"#);
-    let record = StoredRecord::from_bytes(format!(r#"{{"version":1,"generation":{generation},{login}{more}}}"#));
-    assert_eq!(record.generation(), generation, "the store tests made a record that is damaged");
-    record
-}
-
-fn generation(record: &StoredRecord) -> Expected {
-    Expected::Generation(record.generation())
-}
-
-fn damaged(record: &StoredRecord) -> Expected {
-    Expected::Damaged(record.generation())
-}
-
-/// Returns whether both have the same generation and bytes: a store may add where the record is.
-fn is_same(found: &StoredRecord, expected: &StoredRecord) -> bool {
-    found.generation() == expected.generation() && found.as_bytes() == expected.as_bytes()
-}
-
-// Messages of broken promises.
-
-#[track_caller]
-fn broken(promise: &str, detail: &str) -> ! {
-    panic!("this store breaks a promise: {promise} ({detail})")
-}
-
-#[track_caller]
-fn keep(kept: bool, promise: &str, detail: &str) {
-    if !kept {
-        broken(promise, detail);
-    }
-}
-
-#[track_caller]
-fn some<T>(value: Option<T>, promise: &str, detail: &str) -> T {
-    value.unwrap_or_else(|| broken(promise, detail))
-}
-
-#[track_caller]
-fn keep_done(outcome: Result<(), SaveError>, what: &str) {
-    keep_done_as("what is as expected is changed, without an error", outcome, what);
-}
-
-#[track_caller]
-fn keep_done_as(promise: &str, outcome: Result<(), SaveError>, what: &str) {
-    if let Err(error) = outcome {
-        broken(promise, &format!("{what}: it returned `{error:?}`"));
-    }
-}
-
-#[track_caller]
-fn keep_conflict(outcome: Result<(), SaveError>, promise: &str, what: &str) {
-    match outcome {
-        Err(SaveError::Conflict) => {}
-        other => broken(promise, &format!("{what}: it returned `{other:?}`")),
-    }
-}
-
-#[track_caller]
-fn keep_done_or_conflict(outcome: Result<(), SaveError>, what: &str) {
-    match outcome {
-        Ok(()) | Err(SaveError::Conflict) => {}
-        other => broken("what is done already is success or a conflict", &format!("{what}: it returned `{other:?}`")),
-    }
-}
-
-#[track_caller]
-fn keep_nothing(found: Result<Option<StoredRecord>, LoadError>, promise: &str, detail: &str) {
-    match found {
-        Ok(None) => {}
-        found => broken(promise, &format!("{detail}: {}", outcome(&found))),
-    }
-}
-
-#[track_caller]
-fn keep_stored(found: Result<Option<StoredRecord>, LoadError>, expected: &StoredRecord, promise: &str, detail: &str) {
-    match found {
-        Ok(Some(found)) if is_same(&found, expected) => {}
-        Ok(Some(found)) => broken(promise, &format!("{detail}: {}", difference(&found, expected))),
-        found => broken(promise, &format!("{detail}: {}", outcome(&found))),
-    }
-}
-
-fn difference(found: &StoredRecord, expected: &StoredRecord) -> String {
-    let (bytes, expected_bytes) = (found.as_bytes(), expected.as_bytes());
-    if bytes == expected_bytes {
-        return format!("it had the generation {}, not {}", found.generation(), expected.generation());
-    }
-    let (length, expected_length) = (bytes.len(), expected_bytes.len());
-    let same = bytes.iter().zip(expected_bytes).take_while(|(found, expected)| found == expected).count();
-    format!("it had {length} bytes, not {expected_length}, and the first {same} were the same")
-}
-
-fn outcome(found: &Result<Option<StoredRecord>, LoadError>) -> String {
-    match found {
-        Ok(Some(_)) => "there was another record".to_owned(),
-        Ok(None) => "there was nothing".to_owned(),
-        Err(LoadError::Damaged { error, .. }) => format!("it was damaged, which no store judges: {error:?}"),
-        Err(LoadError::Failed(error)) => format!("it could not be loaded: {error:?}"),
-    }
-}
-
-// Locks, waits and futures, on no runtime in particular.
-
-async fn try_lock<S: AsyncSessionStore>(store: &S, name: &str) -> Option<Box<dyn AsyncSessionLock>> {
-    store.try_lock(name).await.unwrap_or_else(|error| {
-        broken("a lock can be taken under every name", &format!("of {}: {error:?}", show(name)))
-    })
-}
-
-/// Waits for a lock whose last holder has released or dropped it.
-async fn take<S: AsyncSessionStore>(store: &S, name: &str) -> Box<dyn AsyncSessionLock> {
-    take_within(LOCK_TIMEOUT, store, name).await
-}
-
-async fn take_within<S: AsyncSessionStore>(timeout: Duration, store: &S, name: &str) -> Box<dyn AsyncSessionLock> {
-    let since = Instant::now();
-    loop {
-        if let Some(lock) = try_lock(store, name).await {
-            return lock;
-        }
-        let detail = format!("that of {} was not free for {} s", show(name), timeout.as_secs());
-        keep(since.elapsed() < timeout, "a lock that was released or dropped is free", &detail);
-        pause().await;
-    }
-}
-
-/// Lets other tasks run. It blocks the thread for a moment, because no timer works on every runtime.
-async fn pause() {
-    thread::sleep(Duration::from_millis(1));
-    let mut paused = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut paused, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-async fn poll_and_drop<T>(mut future: BoxFuture<'_, T>, polls: u32) {
-    for _ in 0..polls {
-        let ended = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
-        if ended {
-            return;
-        }
-        pause().await;
-    }
-}
-
-/// Runs futures at the same time, on one task.
-async fn join<F: Future<Output = ()> + Unpin>(mut futures: Vec<F>) {
-    std::future::poll_fn(|context| {
-        futures.retain_mut(|future| std::pin::Pin::new(future).poll(context).is_pending());
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
-/// Runs a future of a [`BlockingStore`], which never waits for anything but [`pause`].
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-    }
 }

@@ -12,6 +12,7 @@ mod faults;
 mod file_systems;
 #[cfg(unix)]
 mod files;
+mod leases;
 mod moving;
 #[cfg(unix)]
 mod processes;

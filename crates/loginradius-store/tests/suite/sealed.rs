@@ -10,6 +10,7 @@ use loginradius_store::{
 };
 
 use crate::record;
+use crate::store_tests::Files;
 
 struct Sealed<S>(S);
 
@@ -98,6 +99,13 @@ fn a_wrapper_passes_over_any_store() {
     store_tests::check(|storage| Sealed(storages.lock().unwrap().entry(storage.to_owned()).or_default().clone()));
     let folder = tempfile::tempdir().unwrap();
     store_tests::check(|storage| Sealed(FileStore::open(folder.path().join(storage)).unwrap()));
+}
+
+/// Where the seal is broken, the load says that the record is damaged.
+#[test]
+fn a_wrapper_keeps_copies_of_damaged_records() {
+    let files = Files::new();
+    store_tests::check_damage(|storage| Sealed(files.open(storage)), &files);
 }
 
 #[test]

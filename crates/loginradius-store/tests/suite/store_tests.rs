@@ -1,6 +1,7 @@
 //! The store tests: the stores of this crate pass them, and stores that break one promise each do not.
 
 use std::collections::HashMap;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +61,40 @@ async fn file_store_passes_for_async_code_on_one_thread() {
 async fn file_store_passes_for_async_code_on_several_threads() {
     let folder = tempfile::tempdir().unwrap();
     store_tests::check_async(|storage| open_file(folder.path(), storage)).await;
+}
+
+/// The files of storages, past their stores. The names of sessions are those of their files.
+pub(crate) struct Files(tempfile::TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn open(&self, storage: &str) -> FileStore {
+        open_file(self.0.path(), storage)
+    }
+}
+
+impl store_tests::DamageHooks for Files {
+    async fn damage(&self, storage: &str, name: &str, bytes: &[u8]) {
+        fs::write(self.0.path().join(storage).join(format!("session-{name}.json")), bytes).unwrap();
+    }
+
+    async fn copies(&self, storage: &str, name: &str) -> Vec<Vec<u8>> {
+        let start = format!("session-{name}.json.damaged-");
+        let files = fs::read_dir(self.0.path().join(storage)).unwrap().map(|file| file.unwrap());
+        let copies = files.filter(|file| file.file_name().to_str().unwrap().starts_with(&start));
+        copies.map(|file| fs::read(file.path()).unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn file_store_keeps_copies_of_damaged_records() {
+    let files = Files::new();
+    store_tests::check_damage(|storage| files.open(storage), &files);
+    let files = Files::new();
+    store_tests::check_damage_async(|storage| files.open(storage), &files).await;
 }
 
 /// One broken promise each, but for those that are allowed.
@@ -618,7 +653,7 @@ impl Drop for FaultyLock {
     }
 }
 
-fn message(panic: Box<dyn std::any::Any + Send>) -> String {
+pub(crate) fn message(panic: Box<dyn std::any::Any + Send>) -> String {
     panic.downcast_ref::<String>().cloned().or(panic.downcast_ref::<&str>().map(|text| (*text).into())).unwrap()
 }
 
