@@ -155,15 +155,19 @@
 //!     record       BYTEA,                         -- NULL: no session; encrypt it if others read the table
 //!     generation   BIGINT,
 //!     damaged      BYTEA[] NOT NULL DEFAULT '{}', -- copies of damaged records
-//!     lease        BIGINT NOT NULL,               -- the fencing token: 63 random bits of the holder
+//!     lease        BIGINT NOT NULL,               -- the fencing token: 63 random bits of the holder; 0: no holder
 //!     leased_until TIMESTAMPTZ NOT NULL
 //! );
 //!
 //! -- try_lock: one row is a lease, none is `None`. Sent again, it finds its own lease. `now()` would be too early: it
-//! -- is when the statement began, before it waited for the row.
-//! INSERT INTO session (name, lease, leased_until) VALUES ($name, $lease, clock_timestamp() + $length)
+//! -- is when the statement began, before it waited for the row. The first condition spares those that wait for the lock
+//! -- a write of the row; the second is decided on the newest row.
+//! INSERT INTO session AS s (name, lease, leased_until)
+//!     SELECT $name, $lease, clock_timestamp() + $length
+//!     WHERE NOT EXISTS
+//!         (SELECT FROM session WHERE name = $name AND leased_until >= clock_timestamp() AND lease <> $lease)
 //!     ON CONFLICT (name) DO UPDATE SET lease = $lease, leased_until = clock_timestamp() + $length
-//!     WHERE session.leased_until < clock_timestamp() OR session.lease = $lease;
+//!     WHERE s.leased_until < clock_timestamp() OR s.lease = $lease;
 //!
 //! -- load and peek, from the primary server
 //! SELECT record, generation FROM session WHERE name = $name;
@@ -184,9 +188,10 @@
 //!     AND name >= $prefix AND name < $prefix_end
 //!     ORDER BY name LIMIT 1000;
 //!
-//! -- unlock, and drop; without the first, every name that was ever tried stays in the table
+//! -- unlock, and drop; without the first, every name that was ever tried stays in the table. The lease is replaced, so
+//! -- that a save that arrives after the unlock finds another one, and changes nothing
 //! DELETE FROM session WHERE name = $name AND lease = $lease AND record IS NULL AND damaged = '{}';
-//! UPDATE session SET leased_until = '-infinity' WHERE name = $name AND lease = $lease;
+//! UPDATE session SET lease = 0, leased_until = '-infinity' WHERE name = $name AND lease = $lease;
 //! ```
 //!
 //! - **The outcome of a save.** If the server refused the statement, as for a deadlock or a full disk, the outcome is
@@ -210,7 +215,7 @@
 //!   left: healthy renewals leave more than 6 s.
 //! - **Without `is_held`** a flow does not notice that its process was suspended for less than the policy's `timeout`, or
 //!   the `max_wait` of its retries if that is longer. Then never take less than twice that, and two minutes or more if
-//!   the lease is to outlast a flow even where no renewal succeeds.
+//!   the lease is to outlast a flow even where no renewal succeeds. The store tests of leases refuse such a store.
 //! - **The price of a short lease.** A request that was sent while the lock was held may still be out when the lease
 //!   lapses, if the process is suspended for longer than what is left of it, or if all renewals fail for that long. Then
 //!   another process may send the same refresh token. A longer lease makes that rarer, and the wait after a crash longer.
