@@ -22,7 +22,7 @@ const ENDPOINT: &str = "own_endpoint";
 const OTHERS: [&str; 4] = ["password_login", "authorization_code", "refresh_and_revoke", "jwt"];
 
 /// The examples that keep a user signed in. Without a service they end by themselves.
-const SESSIONS: [&str; 2] = ["session", "shared_session"];
+const SESSIONS: [&str; 3] = ["session", "shared_session", "own_store"];
 
 /// The examples that sign in through a browser. `logins.rs` tests what they do then.
 const LOGINS: [&str; 2] = ["desktop_login", "web_login"];
@@ -58,6 +58,7 @@ fn expected(example: &str, is_service: bool) -> &'static [&'static str] {
         "own_endpoint" => &["profile", "profile"],
         "session" if !is_service => &SESSION_DEMO,
         "shared_session" if !is_service => &["rush", "outage", "logout"],
+        "own_store" if !is_service => &["signed_in", "tokens", "tokens", "tokens", "shared", "signed_out"],
         _ => unreachable!(),
     }
 }
@@ -71,7 +72,7 @@ fn each_runs_with_its_own_emulator() {
             for example in DEVICES {
                 running.push((example, Example::start(example, &[&options[..], &["--approve"]].concat())));
             }
-            for example in OTHERS.into_iter().chain([ENDPOINT, "session"]) {
+            for example in OTHERS.into_iter().chain([ENDPOINT, "session", "own_store"]) {
                 running.push((example, Example::start(example, &options)));
             }
         }
@@ -395,6 +396,7 @@ fn errors_say_what_to_do() {
         (&DEVICES, &public, "settings", "use https"),
         (&OTHERS[..3], &[&public[..], &["--client-secret", "s"]].concat(), "settings", "use https"),
         (&DEVICES, &no_app, "settings", "OAuth app's name is needed and not set"),
+        (&["own_store"], &no_app, "settings", "leave out --client-id"),
         (&DEVICES, &[&no_app[..], &["--approve"]].concat(), "settings", "leave out --client-id and --base-url"),
         (&DEVICES, &["--family", "site", "--client-id", "c"], "settings", "--base-url"),
         (&["refresh_and_revoke"], &no_app, "settings", "--refresh-token"),

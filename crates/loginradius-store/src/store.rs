@@ -10,7 +10,7 @@ use loginradius_proto::session::{Expected, LoadError, SaveError, StoredRecord};
 ///
 /// A store neither reads nor judges the bytes of a record. It returns what was saved, whole, and compares generations.
 ///
-/// The crate's documentation has [an example of a store](crate#a-store-of-your-own), and
+/// The crate's documentation says [how to write a store](crate#a-store-of-your-own), and
 /// [`store_tests`](crate::store_tests) checks one.
 pub trait SessionStore: Send + Sync + 'static {
     /// Tries to take the lock on a session, without waiting. Returns `None` if another holder has it, in this process

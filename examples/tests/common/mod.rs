@@ -16,12 +16,13 @@ use serde_json::Value;
 /// How long a test waits for anything; a slow machine needs far less.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
 
-const EXAMPLES: [&str; 13] = [
+const EXAMPLES: [&str; 14] = [
     "device_login",
     "async_device_login",
     "desktop_login",
     "web_login",
     "own_endpoint",
+    "own_store",
     "own_transport",
     "password_login",
     "authorization_code",

@@ -1,0 +1,82 @@
+//! Keeps a session in a store of your own: a table of SQLite, which all programs of this machine share.
+//!
+//!     cargo run --example own_store
+//!
+//! `store.rs` is the store. It keeps the promises of every store: `cargo test -p loginradius-examples --test own_store`
+//! shows it, by the tests that `loginradius-store` has for stores of your own.
+
+mod store;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use loginradius_blocking::oauth::AccessTokenByPassword;
+use loginradius_blocking::{Client, Session, Sessions};
+use loginradius_emulator::{Emulator, seeded};
+use loginradius_examples::{Options, Output, Result};
+use serde_json::json;
+
+use store::SqliteStore;
+
+/// Keep a session in a table of SQLite.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    /// The file of the sessions; by default one that ends with the program
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+}
+
+const LEASE: Duration = Duration::from_secs(10);
+const LIFETIME: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.options.output();
+    output.finish(share_a_session(&cli, output))
+}
+
+fn share_a_session(cli: &Cli, output: Output) -> Result {
+    if cli.options.is_service() {
+        return Err("this example has a service of its own: leave out --client-id, and see `session` for yours".into());
+    }
+    let target = cli.options.target_or(Emulator::builder().access_token_lifetime(LIFETIME))?;
+    let emulator = target.emulator.as_ref().ok_or("there is no emulator")?;
+    let client = Client::new(target.app.clone())?;
+    let folder = tempfile::tempdir()?;
+    let file = cli.store.clone().unwrap_or_else(|| folder.path().join("sessions.db"));
+    // As a process does that opens the file.
+    let open = || -> Result<Session> {
+        Ok(Sessions::builder(&client, SqliteStore::open(&file, LEASE)?).build().session("ada"))
+    };
+
+    let login = client.call(&AccessTokenByPassword::new(seeded::ADA.email, seeded::ADA.password))?;
+    open()?.start(&login)?;
+    output.done("signed_in", &format!("Ada is signed in, and her session is in {}.", file.display()));
+
+    thread::sleep(LIFETIME);
+    output.say("Her token has expired. Three programs need one at once:");
+    let programs = [open()?, open()?, open()?];
+    thread::scope(|scope| {
+        for session in &programs {
+            scope.spawn(|| session.access_token());
+        }
+    });
+    let tokens = programs.each_ref().map(Session::tokens);
+    for tokens in tokens {
+        output.tokens("tokens", &tokens?);
+    }
+    output.summary(&json!({ "event": "shared", "refreshes": emulator.refreshes() }));
+
+    open()?.sign_out()?;
+    match open()?.access_token() {
+        Err(error) if error.requires_login() => output.done("signed_out", "She is signed out, in all of them."),
+        Err(error) => return Err(error.into()),
+        Ok(_) => return Err("the session continues after the sign-out".into()),
+    }
+    Ok(())
+}
