@@ -1,29 +1,14 @@
-//! A session store over SQLite, for all programs of one machine. `examples/tests/own_store.rs` proves it. It leaves out
-//! `SessionStore::names`, which lists sessions.
-
-use std::collections::HashMap;
-use std::error::Error as StdError;
-use std::fs::OpenOptions;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, SystemTime};
+//! A session store over SQLite, for all programs of one machine, without `names`. `examples/tests/own_store.rs` proves it.
 
 use loginradius_blocking::Error;
 use loginradius_blocking::store::{Expected, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use std::{collections::HashMap, error::Error as StdError, fs::OpenOptions, path::Path, thread};
 
-// A lock is a *lease*: by whom and until when it is held. With a WAL and `FULL`, each commit is flushed to the disk.
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    CREATE TABLE IF NOT EXISTS session (
-        name BLOB PRIMARY KEY,              -- bytes: every text is a name, and `a` is not `A`
-        record BLOB,                        -- NULL: no session. Its tokens are not encrypted
-        generation INTEGER,
-        damaged TEXT NOT NULL DEFAULT '[]', -- copies of damaged records, as hexadecimal digits
-        lease INTEGER NOT NULL,             -- the fencing token: 63 random bits of the holder; 0: no holder
-        leased_until REAL NOT NULL)";
+const SCHEMA: &str = include_str!("schema.sql");
+// A lock is a *lease*: by whom and until when it is held.
 const LOCK: &str = "
     INSERT INTO session (name, lease, leased_until) VALUES (?1, ?2, unixepoch('subsec') + ?3)
     ON CONFLICT (name) DO UPDATE SET lease = excluded.lease, leased_until = excluded.leased_until
@@ -34,8 +19,6 @@ const SAVE: &str = "
         damaged = CASE WHEN ?6 THEN json_insert(damaged, '$[#]', hex(record)) ELSE damaged END
     WHERE name = ?1 AND lease = ?2 AND generation IS ?3";
 const RENEW: &str = "UPDATE session SET leased_until = unixepoch('subsec') + ?3 WHERE name = ?1 AND lease = ?2";
-// Without this, every name that was ever tried would stay in the table.
-const FORGET: &str = "DELETE FROM session WHERE name = ?1 AND lease = ?2 AND record IS NULL AND damaged = '[]'";
 const UNLOCK: &str = "UPDATE session SET lease = 0, leased_until = 0 WHERE name = ?1 AND lease = ?2";
 
 pub(crate) struct SqliteStore(pub(crate) Arc<Database>);
@@ -53,23 +36,19 @@ type Lease = (Vec<u8>, i64);
 impl SqliteStore {
     /// Opens the file, and creates it if it is missing. A lease has that length: others wait for it after a crash.
     pub(crate) fn open(file: &Path, length: Duration) -> Result<Self, Box<dyn StdError>> {
-        let mut options = OpenOptions::new();
         #[cfg(unix)] // SQLite would let others read the tokens.
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.append(true).create(true).open(file)?;
+        std::os::unix::fs::OpenOptionsExt::mode(OpenOptions::new().append(true).create(true), 0o600).open(file)?;
         let connection = Connection::open(file)?;
         connection.busy_timeout(length / 2)?;
         connection.execute_batch(SCHEMA)?;
-        let database = Arc::new(Database { connection: Mutex::new(connection), length, held: Mutex::default() });
-        let weak = Arc::downgrade(&database);
+        let store = Self(Arc::new(Database { connection: Mutex::new(connection), length, held: Mutex::default() }));
+        let weak = Arc::downgrade(&store.0);
         thread::spawn(move || {
-            while let Some(database) = weak.upgrade() {
-                database.renew();
-                drop(database);
+            while weak.upgrade().map(|database| database.renew()).is_some() {
                 thread::sleep(length / 4);
             }
         });
-        Ok(Self(database))
+        Ok(store)
     }
 }
 
@@ -126,10 +105,10 @@ impl Lock {
             Ok(true) => Ok(()),
             Ok(false) => Err(SaveError::Conflict),
             // With these two it is certainly not saved. With all others it may be.
-            Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull)) => {
-                Err(SaveError::Failed(failed(error)))
-            }
-            Err(error) => Err(SaveError::Unknown(failed(error))),
+            Err(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull) => Err(SaveError::Failed(failed(error))),
+                _ => Err(SaveError::Unknown(failed(error))),
+            },
         }
     }
 }
@@ -156,10 +135,8 @@ impl SessionLock for Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         locked(&self.database.held).remove(&self.lease);
-        for sql in [FORGET, UNLOCK] {
-            // If it fails, the lease lapses by itself.
-            let _ = self.database.execute(sql, (&self.lease.0, self.lease.1));
-        }
+        // If it fails, the lease lapses by itself.
+        let _ = self.database.execute(UNLOCK, (&self.lease.0, self.lease.1));
     }
 }
 

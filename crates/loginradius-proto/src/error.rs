@@ -501,7 +501,7 @@ impl Error {
                 };
             }
             ErrorKind::OutcomeUnknown => {
-                let from = format_args!(" from {service}");
+                let from = format!(" from {service}");
                 detail.message = incomplete_message(&from, detail.lost.as_deref());
             }
             _ => {}
