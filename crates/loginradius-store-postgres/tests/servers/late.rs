@@ -1,15 +1,18 @@
 //! A statement whose first attempt arrives late: after its retry, after the unlock, after another holder has saved.
 
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
 use loginradius_store::{Expected, SaveError};
 use loginradius_store_postgres::PostgresStore;
+use loginradius_testing::postgres::PostgresServer;
 
 use crate::common::{generation, lock, open, peek, record, server, short, table};
 use crate::proxy::Proxy;
 
 struct Scene {
+    _server: Arc<PostgresServer>,
     proxy: Proxy,
     /// Its first connection is held back.
     slow: PostgresStore,
@@ -23,7 +26,7 @@ impl Scene {
         let other = open(&server.url(), short(table(name))).unwrap();
         let proxy = Proxy::start(server.port());
         let slow = open(&proxy.url(), short(table(name))).unwrap();
-        Self { proxy, slow, other }
+        Self { _server: server, proxy, slow, other }
     }
 
     /// Has what is held back arrive.

@@ -1,9 +1,11 @@
-//! A proxy before the server, which cuts connections or holds back what a client has sent.
+//! A proxy before the server, which cuts connections, strikes single statements, or holds back what a client has sent.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Where a connection is cut: after so many bytes in one direction, counted over all connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +15,16 @@ pub(crate) enum Cut {
     ToClient(usize),
 }
 
-#[derive(Debug)]
+/// What happens to the next statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// It is done, and its connection is closed before the reply.
+    LoseReply,
+    /// It is held back until [`Proxy::restore`].
+    Delay,
+}
+
+#[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     port: u16,
     state: Arc<(Mutex<State>, Condvar)>,
@@ -29,6 +40,12 @@ struct State {
     held_up_to: usize,
     is_holding: bool,
     is_down: bool,
+    strike: Option<Strike>,
+    struck: usize,
+    /// Connections whose replies get lost.
+    without_reply: HashSet<usize>,
+    /// Connections whose statement was held back, which ends with the next round.
+    delayed: HashSet<usize>,
 }
 
 impl Proxy {
@@ -43,6 +60,10 @@ impl Proxy {
             held_up_to: 0,
             is_holding: false,
             is_down: false,
+            strike: None,
+            struck: 0,
+            without_reply: HashSet::new(),
+            delayed: HashSet::new(),
         };
         let state = Arc::new((Mutex::new(state), Condvar::new()));
         let shared = Arc::clone(&state);
@@ -110,6 +131,23 @@ impl Proxy {
         self.state.1.notify_all();
     }
 
+    /// Strikes the next statement that is no renewal.
+    pub(crate) fn strike(&self, strike: Strike) {
+        self.state.0.lock().unwrap().strike = Some(strike);
+    }
+
+    /// Has what was struck arrive, and returns how many statements that were since the last call.
+    pub(crate) fn restore(&self) -> usize {
+        let mut state = self.state.0.lock().unwrap();
+        state.strike = None;
+        state.delayed.clear();
+        let struck = std::mem::take(&mut state.struck);
+        drop(state);
+        self.state.1.notify_all();
+        thread::sleep(Duration::from_millis(250));
+        struck
+    }
+
     /// Refuses new connections, or serves them again.
     pub(crate) fn set_down(&self, is_down: bool) {
         self.state.0.lock().unwrap().is_down = is_down;
@@ -138,10 +176,15 @@ fn pump(
             let (pass, is_cut) = {
                 let mut state = shared.0.lock().unwrap();
                 if direction == Direction::ToServer {
-                    while state.is_holding && number <= state.held_up_to {
+                    if is_statement(&buffer[..read]) {
+                        state.strike_next(number);
+                    }
+                    while state.holds(number) {
                         was_held = true;
                         state = shared.1.wait(state).unwrap();
                     }
+                } else if state.without_reply.contains(&number) {
+                    break;
                 }
                 state.pass(direction, read)
             };
@@ -152,14 +195,32 @@ fn pump(
         }
         // A client that has gone leaves a server that has still to run what was held.
         if was_held {
-            thread::sleep(std::time::Duration::from_millis(300));
+            thread::sleep(Duration::from_millis(300));
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
     });
 }
 
+/// Returns whether that is a statement, whose first message is `Parse`, and no renewal.
+fn is_statement(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b'P') && !bytes.windows(6).any(|window| window == b"unnest")
+}
+
 impl State {
+    fn strike_next(&mut self, connection: usize) {
+        match self.strike.take() {
+            Some(Strike::LoseReply) => drop(self.without_reply.insert(connection)),
+            Some(Strike::Delay) => drop(self.delayed.insert(connection)),
+            None => return,
+        }
+        self.struck += 1;
+    }
+
+    fn holds(&self, connection: usize) -> bool {
+        self.delayed.contains(&connection) || (self.is_holding && connection <= self.held_up_to)
+    }
+
     /// Returns how many of these bytes pass, and whether the connection is cut after them.
     fn pass(&mut self, direction: Direction, length: usize) -> (usize, bool) {
         let (count, limit) = match direction {
