@@ -247,13 +247,8 @@ impl SessionFlow {
             let age = now.monotonic.saturating_duration_since(requested_at);
             login.requested_at = Some(Now::new(requested_at, now.wall.checked_sub(age).unwrap_or(now.wall)));
         }
-        match self.memory.unsaved.clone() {
-            Some(pair) if matches!(self.job, Job::Refresh(_)) && self.lock.is_held() => self.save_pair(pair),
-            unsaved => {
-                self.unsettled = unsaved.map_or(Unsettled::Nothing, Unsettled::Pair);
-                self.state = if self.lock.is_held() { State::Loading } else { State::Locking };
-            }
-        }
+        self.unsettled = self.memory.unsaved.clone().map_or(Unsettled::Nothing, Unsettled::Pair);
+        self.state = if self.lock.is_held() { State::Loading } else { State::Locking };
     }
 
     fn lock_tried(&mut self, outcome: Result<bool, Error>, now: Now) {

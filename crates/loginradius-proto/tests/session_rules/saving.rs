@@ -208,7 +208,7 @@ fn a_pair_is_saved_later_and_the_lock_released() {
     scene.pass(s(1));
     assert_eq!(scene.cached(), "refresh due a2");
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, unlock");
+    assert_eq!(scene.log(), "load, pair r2, unlock");
     assert_eq!(end.token(), "a2");
     assert_eq!(end.events(), "saved");
     assert!(!scene.memory.retains_lock() && scene.memory.save_error().is_none());
@@ -233,7 +233,7 @@ fn the_save_is_tried_again_after_waits_that_double_up_to_a_minute() {
         scene.pass(wait);
         scene.fails("pair");
         end = scene.refresh();
-        assert_eq!(scene.log(), "pair r2");
+        assert_eq!(scene.log(), "load, pair r2");
         assert_eq!(end.token(), "a2");
         events.push(end.events());
     }
@@ -250,7 +250,7 @@ fn an_unsaved_token_that_has_expired_is_refreshed_after_it_was_saved() {
     assert_eq!(scene.cached(), "missing");
     scene.responds(200, &pair("a3", "r3"));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
+    assert_eq!(scene.log(), "load, pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
     assert_eq!(end.token(), "a3");
     assert_eq!(end.events(), "saved, refreshed");
 }
@@ -261,7 +261,7 @@ fn an_unsaved_token_that_has_expired_is_not_refreshed_while_it_cannot_be_saved()
     scene.pass(HOUR);
     scene.fails("pair");
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2");
+    assert_eq!(scene.log(), "load, pair r2");
     assert_eq!(end.kind(), ErrorKind::Unavailable);
     assert_eq!(end.events(), "");
     assert!(scene.memory.retains_lock());
@@ -274,7 +274,7 @@ fn an_unsaved_token_that_was_rejected_is_refreshed_after_it_was_saved() {
     assert!(scene.memory.reject(&AccessToken::new("a2")));
     scene.responds(200, &pair("a3", "r3"));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
+    assert_eq!(scene.log(), "load, pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
     assert_eq!(end.token(), "a3");
 }
 
@@ -285,12 +285,12 @@ fn a_second_pair_that_cannot_be_saved_is_retained_like_the_first() {
     scene.responds(200, &pair("a3", "r3"));
     scene.on("pair r3", |_| saved(Err(SaveError::Failed(full_disk()))));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, unlock, lock, load, intent 1, send r2, pair r3");
+    assert_eq!(scene.log(), "load, pair r2, unlock, lock, load, intent 1, send r2, pair r3");
     assert_eq!(end.token(), "a3");
     assert_eq!(end.events(), "saved, unsaved");
     scene.pass(s(1));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r3, unlock");
+    assert_eq!(scene.log(), "load, pair r3, unlock");
     assert_eq!(end.events(), "saved");
     assert_eq!(scene.record()["refresh_token"], "r3");
 }
@@ -488,7 +488,7 @@ fn a_lock_that_was_released_is_not_retained() {
         });
     }
     let end = scene.refresh();
-    assert!(scene.log().starts_with("pair r2, load, pair r2, unlock, lock, wait"), "{}", scene.log());
+    assert!(scene.log().starts_with("load, pair r2, load, pair r2, unlock, lock, wait"), "{}", scene.log());
     assert_eq!(end.token(), "a2");
     assert!(!scene.memory.retains_lock());
     assert!(scene.memory.save_error().is_some());
@@ -524,7 +524,7 @@ fn a_retained_pair_gives_way_to_a_newer_one() {
     rotated_by_another(&mut scene);
     scene.pass(s(1));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, load, unlock, lock, load, unlock");
+    assert_eq!(scene.log(), "load, unlock, lock, load, unlock");
     assert_eq!(end.token(), "x2");
     assert_eq!(end.events(), "adopted");
     assert!(scene.memory.save_error().is_none());
@@ -554,7 +554,7 @@ fn a_retained_pair_that_was_saved_after_all_is_found() {
     scene.refresh();
     scene.pass(s(1));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, load, unlock");
+    assert_eq!(scene.log(), "load, unlock");
     assert_eq!(end.events(), "saved");
 }
 
@@ -585,7 +585,7 @@ fn the_refresh_token_of_a_faulty_response_is_retained_if_it_cannot_be_saved() {
     scene.pass(s(2));
     scene.responds(200, &pair("a3", "r3"));
     let end = scene.refresh();
-    assert_eq!(scene.log(), "pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
+    assert_eq!(scene.log(), "load, pair r2, unlock, lock, load, intent 1, send r2, pair r3, unlock");
     assert_eq!(end.token(), "a3");
 }
 
