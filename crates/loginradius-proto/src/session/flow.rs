@@ -190,6 +190,8 @@ impl SessionFlow {
         let unsettled = std::mem::replace(&mut self.unsettled, Unsettled::Nothing);
         let error = aborted();
         match (state, unsettled) {
+            // What becomes of a pair is decided.
+            (State::Unlocking(AfterUnlock::Finish(_)) | State::Done(_), _) => {}
             (State::Saving { write: Write::Pair(pair), .. }, _) | (_, Unsettled::Pair(pair)) => {
                 self.retain_unsaved(pair, error.clone(), now);
             }

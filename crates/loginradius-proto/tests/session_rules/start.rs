@@ -1,7 +1,7 @@
 //! Starting a session with the tokens of a login.
 
-use loginradius_proto::session::{LoadError, SaveError, SessionMemory};
-use loginradius_proto::{ErrorKind, TokenSet};
+use loginradius_proto::session::{LoadError, SaveError, SessionFlow, SessionMemory, SessionStep};
+use loginradius_proto::{ErrorKind, Seed, TokenSet};
 
 use loginradius_testing::*;
 
@@ -699,6 +699,37 @@ fn an_unsaved_pair_does_not_replace_a_login_that_may_be_stored() {
     let end = scene.refresh();
     assert_eq!((end.token(), end.events()), ("b1".to_owned(), "adopted other login".to_owned()));
     assert_eq!(scene.record()["refresh_token"], "q1");
+}
+
+#[test]
+fn an_unsaved_pair_does_not_come_back_when_a_flow_is_aborted_that_has_replaced_it() {
+    for forgets in [false, true] {
+        let mut scene = Scene::unsaved();
+        let (app, memory) = (scene.app.clone(), scene.memory.clone());
+        let mut flow = match forgets {
+            true => SessionFlow::forget(&app, scene.policy, memory, Seed(7)),
+            false => SessionFlow::start(&app, scene.policy, memory, &b1(), Seed(7)),
+        };
+        loop {
+            match flow.step(scene.now) {
+                SessionStep::Unlock => break,
+                step => {
+                    let input = scene.perform(step).unwrap();
+                    flow.receive(input, scene.now);
+                }
+            }
+        }
+        let end = flow.abort(true, scene.now);
+        assert!(end.memory.save_error().is_none() && !end.memory.retains_lock(), "{forgets}");
+        assert_eq!(end.result.unwrap_err().kind(), ErrorKind::Unavailable);
+        scene.memory = end.memory;
+        scene.locked = false;
+        assert_eq!(scene.cached(), "missing");
+        match forgets {
+            true => assert_eq!(scene.refresh().kind(), ErrorKind::SignInRequired),
+            false => assert_eq!(scene.refresh().token(), "b1"),
+        }
+    }
 }
 
 #[test]
