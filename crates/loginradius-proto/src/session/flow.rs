@@ -415,6 +415,8 @@ impl SessionFlow {
         if let Unsettled::Pair(pair) = &self.unsettled
             && reconcile(pair, &record) == Verdict::Overwrite
         {
+            // Another process has begun the sign-out: from now on no token is returned, whatever becomes of the save.
+            self.memory.stale = record.status == SessionStatus::SigningOut;
             record = SessionRecord { generation: record.generation, ..pair.record.clone() };
         }
         self.job = Job::SignOut(Some(record.login));

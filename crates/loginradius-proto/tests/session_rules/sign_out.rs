@@ -417,6 +417,19 @@ fn a_mark_that_cannot_be_saved_leaves_an_unsaved_pair_as_it_was() {
 }
 
 #[test]
+fn no_token_of_an_unsaved_pair_is_returned_once_the_mark_of_another_process_was_seen() {
+    let mut scene = Scene::unsaved();
+    scene.edit(|record| record["signing_out"] = true.into());
+    scene.fails("mark");
+    assert_eq!(scene.sign_out().kind(), ErrorKind::Unavailable);
+    assert_eq!(scene.cached(), "missing");
+    // The newest refresh token is still there to be revoked.
+    scene.revokes(200, "");
+    scene.sign_out().ok();
+    assert_eq!(scene.log(), "load, mark r2, revoke r2, clear, unlock");
+}
+
+#[test]
 fn a_sign_out_over_an_unsaved_pair_whose_store_has_a_newer_one_revokes_that() {
     let mut scene = Scene::unsaved();
     scene.other_process(|scene| {
