@@ -106,8 +106,37 @@ coverage! {
     /// Flows whose driver was dropped before their end.
     aborts at_least 5_000,
     suspensions at_least 5_000,
-    /// Leases that expired during a suspension and were taken by another process.
+    /// Long leases that expired during a suspension and were taken by another process.
     lease_takeovers at_least 300,
+    /// Runs whose store is over a database. What follows happens in them alone.
+    database_runs at_least 2_500,
+    /// Leases that lapsed and were taken by another process.
+    lapsed_leases_taken at_least 1_000,
+    failed_renewals at_least 5_000,
+    suspensions_before_hand_over at_least 200,
+    suspensions_before_leaving at_least 200,
+    /// Requests that a driver did not send, because its lease was nearly over.
+    lapses_before_sending at_least 200,
+    /// Requests that were sent although another holder had one in flight or had taken the lease: the price of a lease.
+    two_in_flight at_least 10,
+    left_after_lapse at_least 10,
+    replays_after_standing_still at_least 5,
+    statements_sent_again at_least 5_000,
+    lost_unlocks at_least 500,
+    /// Writes that found themselves done.
+    writes_found_done at_least 500,
+    /// Statements that arrived after they could do anything.
+    late_writes_after_unlock at_least 200,
+    late_writes_after_takeover at_least 20,
+    /// Leases that were taken by an attempt that came late.
+    late_locks at_least 500,
+    /// Failovers that forgot writes, and the records among these.
+    failovers at_least 300,
+    forgotten_records at_least 100,
+    sent_after_failover at_least 5,
+    replays_after_failover at_least 20,
+    lost_by_failover at_least 5,
+    logins_after_failover at_least 100,
     clock_jumps at_least 5_000,
     logins_stored at_least 10_000,
     logins_started_again at_least 1_000,

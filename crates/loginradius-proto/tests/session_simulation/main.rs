@@ -5,14 +5,24 @@
 //! locks, a network, and up to four processes on up to two machines, each with its callers. Requests and responses are
 //! lost, or arrive after the process has given up. Saves fail, or have an unknown outcome, done or not. Processes are
 //! killed and suspended between any two steps, and flows aborted. Clocks are set forward and back. Users log in and
-//! sign out, and sessions are forgotten; some of that is left unfinished. In some runs a lock lasts as long as its
-//! process, like that of a file; in others it is a lease, which a process loses while it is suspended. At the end of
-//! each run all faults end, and every session that can be recovered has to recover. The session flow promises that
+//! sign out, and sessions are forgotten; some of that is left unfinished. At the end of each run all faults end, and
+//! every session that can be recovered has to recover. There are three kinds of stores:
+//!
+//! - A lock lasts as long as its process, like that of a file.
+//! - A lock is a lease of a minute, which a process loses while it is suspended. The store compares generations alone.
+//! - A lock is a lease of 10 s in a row of a database. It is renewed while its process runs, and the driver asks it
+//!   right before it sends. Renewals fail; a process is suspended for a second to a minute at any step, most often
+//!   while it sends. A statement whose outcome was lost is sent again, and the first attempt arrives late: after the
+//!   second one, after the unlock, after another holder has taken the lease. In some of these runs, failovers forget
+//!   the last writes, lease and record, as with asynchronous replication.
+//!
+//! The session flow promises that
 //!
 //! 1. a consumed token reaches the server only if the response to an earlier request with it was lost, or if its
 //!    outcome could not be saved because the process died or lost its lock;
 //! 2. a process that sends or saves holds the lock, as far as it can know, and no two holders have a refresh in flight
-//!    at the same time;
+//!    at the same time. A lease has a price, and no other excuse: a request was given to the transport while half of
+//!    the lease was left, and the lease lapsed before the request left or while it was out;
 //! 3. no token is returned that is not in the store, unless an event has reported that it is unsaved;
 //! 4. a session ends only because the newest token in the store was rejected, by signing out, or for lack of a refresh
 //!    token;
@@ -27,10 +37,19 @@
 //! 11. a login that a later one has replaced stays replaced, and a login that is started twice is adopted with all that
 //!     has become of it, as long as the session is stored.
 //!
+//! Of the store over a database it is promised that
+//!
+//! 12. a save or a clear that is reported as done is stored, and not another one that looks like it; and none is done
+//!     by a process that does not hold the lease, however late it arrives;
+//! 13. after a failover that forgets writes, 3, 9 and 10 hold all the same: every flow ends, no record is half of two,
+//!     and no session becomes another user's without an event. A session may end, but only as `SignInRequired`; one
+//!     that was signed out may be back, as it was stored before; and the next login works.
+//!
 //! `oracle` knows what is true: the server, the store and every request. It asserts the promises that concern several
-//! processes. `participant` is what one process has of one session, and asserts the promises that a single flow can
-//! break. `simulation` is a random run, `model_check` explores the model, `rng` is the random number generator and the
-//! clocks, and `coverage` counts what happened.
+//! processes; its `database` has the statements that a database performs, and what is true of its leases. `participant`
+//! is what one process has of one session, and asserts the promises that a single flow can break. `simulation` is a
+//! random run; its `network` carries requests, and its `database` is the client's part of that store. `model_check`
+//! explores the model, `rng` is the random number generator and the clocks, and `coverage` counts what happened.
 //!
 //! `SIM_RUNS=100000` makes that many runs. A failure names its seed, and `SIM_SEED=1234` repeats that run alone and
 //! logs every step. `FAULT_BUDGET=3` allows that many faults on each path through the model.

@@ -1,11 +1,15 @@
 //! What is true in a simulation, whatever its processes believe: the server, the store and its locks, and every request
 //! that was sent. The promises that concern more than one process are asserted here.
 
+mod database;
+
 use loginradius_proto::session::{Expected, StoredRecord};
 use serde::Deserialize;
 
 use super::coverage::Coverage;
 use super::rng::{Moment, SECOND, Time};
+use database::LeaseRow;
+pub(crate) use database::{HandOver, LEASE};
 
 /// A part of every token in a simulation: no printed text may hold it.
 pub(crate) const CANARY: &str = "-token-";
@@ -21,8 +25,10 @@ pub(crate) struct Login {
     /// Its record was removed by a sign-out, or by forgetting it.
     pub(crate) cleared: bool,
     /// A replay or a loss of its tokens breaks no promise any more: its record was cleared or damaged, or its caller
-    /// stored it once more because the first save had an unknown outcome.
+    /// stored it once more because the first save had an unknown outcome; or a failover has forgotten writes.
     pub(crate) exempt: bool,
+    /// A failover has forgotten writes under its name.
+    forgotten: bool,
     was_stored: bool,
     /// Another login was stored over it, and the record there says so.
     replaced: bool,
@@ -77,6 +83,8 @@ pub(crate) enum Excuse {
     ProcessKilled,
     LockLost,
     Unsaved,
+    /// Its process stood still between its last look at the lease and the moment at which the request left.
+    StoodStill,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +99,8 @@ pub(crate) struct Request {
     lock_lost: bool,
     /// Why its token may have been sent before.
     excuse: Option<Excuse>,
+    /// How its driver found the lease, in a store over a database.
+    handed_over: Option<HandOver>,
 }
 
 /// How the server responds.
@@ -115,6 +125,42 @@ pub(crate) struct Slot {
     pub(crate) lock_holder: Option<usize>,
     /// The process that stored it, or cleared it.
     writer: usize,
+    /// What a database keeps beside the record.
+    row: LeaseRow,
+}
+
+/// How a store locks, and what it compares when it saves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A lock ends with its process, like that of a file.
+    File,
+    /// A lock is a long lease, which a process loses while it is suspended. Generations alone are compared.
+    LongLeases,
+    /// A lock is a short lease in the row of the record, which its holder renews. Each write names its lease, and finds
+    /// itself if it was done already.
+    Database,
+}
+
+/// A save or a clear, as it is sent to the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Write {
+    pub(crate) process: usize,
+    pub(crate) name: usize,
+    /// The lease of the lock, in a database.
+    pub(crate) lease: Option<u64>,
+    pub(crate) expected: Expected,
+    pub(crate) change: Change,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Save(Box<StoredRecord>),
+    /// With `revoked`, a request must have revoked the refresh token before. With a `target`, only the record of that
+    /// login may be removed.
+    Clear {
+        revoked: bool,
+        target: Option<usize>,
+    },
 }
 
 /// A record as it is stored.
@@ -125,7 +171,7 @@ pub(crate) struct Record {
     login_id: u64,
     obtained_at_unix_ms: Time,
     #[serde(deserialize_with = "token_number")]
-    access_token: Option<usize>,
+    pub(crate) access_token: Option<usize>,
     #[serde(default, deserialize_with = "token_number")]
     pub(crate) refresh_token: Option<usize>,
     intent: Option<serde::de::IgnoredAny>,
@@ -203,8 +249,15 @@ pub(crate) struct Oracle {
     pub(crate) alive: Vec<bool>,
     /// For how long the server still takes a consumed token.
     pub(crate) grace_period: Time,
-    /// Whether locks are leases, which expire while their holder is suspended. Else they end with their process.
-    pub(crate) has_leases: bool,
+    pub(crate) kind: Kind,
+    /// The number of the next lease.
+    next_lease: u64,
+    /// What was there before each of the last writes of a database that replicates late: the name, and what it had.
+    log: Vec<(usize, Slot)>,
+    /// Whether writes are forgotten by a failover.
+    pub(crate) has_failovers: bool,
+    /// Whether the next release of a lock does not reach the database.
+    pub(crate) unlock_is_lost: bool,
     pub(crate) coverage: Coverage,
 }
 
@@ -216,7 +269,7 @@ impl std::fmt::Debug for Coverage {
 }
 
 impl Oracle {
-    pub(crate) fn new(names: usize, has_leases: bool) -> Self {
+    pub(crate) fn new(names: usize, kind: Kind) -> Self {
         Self {
             logins: Vec::new(),
             refresh_tokens: Vec::new(),
@@ -225,7 +278,11 @@ impl Oracle {
             slots: vec![Slot::default(); names],
             alive: Vec::new(),
             grace_period: 0,
-            has_leases,
+            kind,
+            next_lease: 1,
+            log: Vec::new(),
+            has_failovers: false,
+            unlock_is_lost: false,
             coverage: Coverage::default(),
         }
     }
@@ -240,6 +297,7 @@ impl Oracle {
             accepted_by_server: true,
             cleared: false,
             exempt: false,
+            forgotten: false,
             was_stored: false,
             replaced: false,
             start_unconfirmed: false,
@@ -288,6 +346,7 @@ impl Oracle {
             if !self.logins[login].exempt {
                 self.check_replay(request, consumer);
             }
+            self.coverage.replays_after_failover += u64::from(self.logins[login].forgotten);
             if at.saturating_sub(since) >= self.grace_period {
                 self.logins[login].accepted_by_server = false;
             }
@@ -316,6 +375,7 @@ impl Oracle {
             Some(Excuse::ProcessKilled) => self.coverage.replays_after_kill += 1,
             Some(Excuse::LockLost) => self.coverage.replays_after_lost_lock += 1,
             Some(Excuse::Unsaved) => self.coverage.replays_after_failed_save += 1,
+            Some(Excuse::StoodStill) => self.coverage.replays_after_standing_still += 1,
         }
     }
 
@@ -329,9 +389,13 @@ impl Oracle {
         refresh_token: usize,
         revokes: bool,
         sent_at: Moment,
+        handed_over: Option<HandOver>,
     ) -> usize {
-        let holds_lock = self.slots[name].lock_holder == Some(process);
-        assert!(holds_lock || self.has_leases, "promise 2: process {process} sends without the lock");
+        let holds_lock = match handed_over {
+            Some(handed_over) => self.check_lease(process, name, revokes, handed_over),
+            None => self.slots[name].lock_holder == Some(process),
+        };
+        assert!(holds_lock || self.kind != Kind::File, "promise 2: process {process} sends without the lock");
         let login = self.refresh_tokens[refresh_token].login;
         assert_eq!(self.logins[login].name, name, "promise 10: a token of another name");
         if holds_lock && !revokes {
@@ -342,10 +406,10 @@ impl Oracle {
             let slot = &self.slots[name];
             let has_intent = |record: &Record| record.refresh_token == Some(refresh_token) && record.intent.is_some();
             let has_intent = slot.record.as_ref().is_some_and(has_intent);
-            // A process that has lost its lease may still have saved something in between.
-            let by_another = self.has_leases && slot.writer != process;
+            // A process that has lost its lease may still have saved something in between; not in a database.
+            let by_another = self.kind == Kind::LongLeases && slot.writer != process;
             assert!(
-                has_intent && slot.writer == process || by_another,
+                has_intent && slot.writer == process || by_another || slot.forgot_writes(),
                 "promise 8: refresh token {refresh_token} is sent without an intent"
             );
         }
@@ -355,6 +419,7 @@ impl Oracle {
             let taken_over = request.outcome == Outcome::SavedAfterTakeover(process);
             self.excuse(request).or(taken_over.then_some(Excuse::LockLost))
         });
+        let stood_still = (handed_over.is_some() && !holds_lock).then_some(Excuse::StoodStill);
         self.coverage.refreshes += u64::from(!revokes);
         self.requests.push(Request {
             process,
@@ -364,7 +429,8 @@ impl Oracle {
             sent_at,
             outcome: Outcome::AwaitingResponse,
             lock_lost: !holds_lock,
-            excuse,
+            excuse: excuse.or(stood_still),
+            handed_over: handed_over.filter(|handed_over| !self.is_forgotten(name, *handed_over)),
         });
         self.requests.len() - 1
     }
@@ -401,7 +467,7 @@ impl Oracle {
         let holder = self.slots[name].lock_holder;
         assert_ne!(holder, Some(process), "promise 9: process {process} asks for the lock that it holds");
         match holder {
-            Some(holder) if !(self.has_leases && lease_expired(holder)) => {
+            Some(holder) if !(self.kind == Kind::LongLeases && lease_expired(holder)) => {
                 self.coverage.locks_taken += 1;
                 return false;
             }
@@ -421,15 +487,21 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn unlock(&mut self, process: usize, name: usize) {
+    /// Releases the lock of a process, if it holds it; in a database, by its lease.
+    pub(crate) fn unlock(&mut self, process: usize, name: usize, lease: Option<u64>) {
+        if self.kind == Kind::Database {
+            return self.release(name, lease);
+        }
         let slot = &mut self.slots[name];
         slot.lock_holder = slot.lock_holder.filter(|holder| *holder != process);
     }
 
-    /// Kills a process, which frees its locks.
+    /// Kills a process, which frees its locks, but for leases.
     pub(crate) fn kill(&mut self, process: usize) {
         self.alive[process] = false;
-        (0..self.slots.len()).for_each(|name| self.unlock(process, name));
+        if self.kind != Kind::Database {
+            (0..self.slots.len()).for_each(|name| self.unlock(process, name, None));
+        }
     }
 
     pub(crate) fn load(&self, name: usize) -> Option<StoredRecord> {
@@ -458,14 +530,31 @@ impl Oracle {
             && damaged == self.is_damaged(name)
     }
 
-    /// Saves a record, if the store holds what is expected; returns whether it does.
-    pub(crate) fn save(&mut self, process: usize, name: usize, stored: &StoredRecord, expected: Expected) -> bool {
-        let record = Record::of_flow(stored);
-        let login = self.check_origin(name, &record);
-        if !self.holds(name, expected) {
+    /// Saves or clears, if the store holds what is expected. Returns whether it does, or is done already.
+    pub(crate) fn write(&mut self, write: &Write) -> bool {
+        let &Write { process, name, expected, .. } = write;
+        if let Change::Save(record) = &write.change {
+            self.check_origin(name, &Record::of_flow(record));
+        }
+        if self.is_fenced(write) || !(self.holds(name, expected) || self.is_done(write)) {
             self.coverage.conflicts += 1;
             return false;
         }
+        self.coverage.writes_found_done += u64::from(!self.holds(name, expected));
+        if self.holds(name, expected) {
+            self.note_write(write);
+            match &write.change {
+                Change::Save(record) => self.save(process, name, record),
+                Change::Clear { revoked, target } => self.clear(process, name, *revoked, *target),
+            }
+        }
+        self.check_done(write);
+        true
+    }
+
+    fn save(&mut self, process: usize, name: usize, stored: &StoredRecord) {
+        let record = Record::of_flow(stored);
+        let login = self.check_origin(name, &record);
         self.check_replacement(name, login);
         let empty = self.slots[name].stored.is_none();
         let Login { cleared, exempt, was_stored, start_unconfirmed, replaced, .. } = &mut self.logins[login];
@@ -485,7 +574,7 @@ impl Oracle {
             access_token.earliest = Some(access_token.earliest.map_or(wall, |earliest| earliest.min(wall)));
         }
         if let Some(old) = &self.slots[name].record {
-            self.check_successor(old, &record);
+            self.check_successor(old, &record, login);
         }
         self.access_tokens[record.access_token()].was_stored = true;
         let new_holder = self.slots[name].lock_holder;
@@ -497,7 +586,6 @@ impl Oracle {
         }
         let slot = &mut self.slots[name];
         (slot.stored, slot.record, slot.writer) = (Some(stored.clone()), Some(record), process);
-        true
     }
 
     /// Asserts promise 10: all parts of a record come from one login under that name. Returns that login.
@@ -528,12 +616,14 @@ impl Oracle {
     }
 
     /// Asserts promises 4, 5, 6 and 9, for a record that is saved over another one.
-    fn check_successor(&self, old: &Record, new: &Record) {
+    fn check_successor(&self, old: &Record, new: &Record, login: usize) {
         assert_ne!(old.generation, new.generation, "promise 9: a save that looks like the one before");
         if old.login_id != new.login_id {
             return;
         }
-        assert!(!old.signing_out || new.signing_out, "promise 6: the mark of a sign-out is removed");
+        // After a failover a late save may find the generation that it expects a second time.
+        let is_marked = !old.signing_out || new.signing_out || self.logins[login].forgotten;
+        assert!(is_marked, "promise 6: the mark of a sign-out is removed");
         let ended = old.rejected.is_some() && old.refresh_token == new.refresh_token;
         assert!(!ended || !new.is_active(), "promise 4: a session that has ended continues");
         if let (Some(old), Some(new)) = (old.refresh_token, new.refresh_token) {
@@ -542,20 +632,7 @@ impl Oracle {
         }
     }
 
-    /// Removes a record, if the store holds what is expected; returns whether it does. With `revoked`, a request must
-    /// have revoked its refresh token before. With a `target`, only the record of that login may be removed.
-    pub(crate) fn clear(
-        &mut self,
-        process: usize,
-        name: usize,
-        expected: Expected,
-        revoked: bool,
-        target: Option<usize>,
-    ) -> bool {
-        if !self.holds(name, expected) {
-            self.coverage.conflicts += 1;
-            return false;
-        }
+    fn clear(&mut self, process: usize, name: usize, revoked: bool, target: Option<usize>) {
         if let Some(login) = self.stored_login(name) {
             assert!(target.is_none_or(|target| target == login), "promise 10: signs another user out");
             let record = self.slots[name].record.as_ref().filter(|record| revoked && record.rejected.is_none());
@@ -568,7 +645,6 @@ impl Oracle {
         }
         let slot = &mut self.slots[name];
         (slot.stored, slot.record, slot.writer) = (None, None, process);
-        true
     }
 
     fn stored_login(&self, name: usize) -> Option<usize> {

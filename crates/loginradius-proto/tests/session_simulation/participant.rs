@@ -9,7 +9,7 @@ use loginradius_proto::session::{
 };
 use loginradius_proto::{AccessToken, App, Body, Error, ErrorKind, RefreshToken, Seed, TokenSet};
 
-use super::oracle::{self, CANARY, LEEWAY, Oracle, Outcome, Record, number};
+use super::oracle::{self, CANARY, Change, HandOver, LEASE, LEEWAY, Oracle, Outcome, Record, Write, number};
 use super::rng::{MINUTE, Moment, SECOND, Time, instant, monotonic};
 
 const MAX_STEPS: u32 = 1_500;
@@ -50,6 +50,13 @@ pub(crate) enum PendingStep {
     Save(Box<StoredRecord>, Expected),
     Clear(Expected),
     Unlock,
+    /// The request is at the driver.
+    Send {
+        refresh_token: usize,
+        revokes: bool,
+        issued_at: Moment,
+        deadline: Time,
+    },
     Response {
         request: usize,
         deadline: Time,
@@ -64,7 +71,8 @@ impl std::fmt::Display for PendingStep {
         match self {
             Self::Save(record, expected) => write!(f, "saves {} over {expected:?}", Record::of_flow(record)),
             Self::Clear(expected) => write!(f, "clears {expected:?}"),
-            Self::Response { request, .. } => write!(f, "sends request {request}, or awaits its response"),
+            Self::Send { refresh_token, .. } => write!(f, "is to send refresh token {refresh_token}"),
+            Self::Response { request, .. } => write!(f, "awaits the response to request {request}"),
             step => write!(f, "{step:?}"),
         }
     }
@@ -149,7 +157,7 @@ struct Concluded {
 #[derive(Debug)]
 pub(crate) enum Next {
     StoreStep,
-    Response(usize),
+    Send,
     Wait,
     End(End),
 }
@@ -160,6 +168,26 @@ struct LifetimeBound {
     access_token: usize,
     until: Time,
     requested_here: bool,
+}
+
+/// A lease, as its holder knows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeldLease {
+    pub(crate) number: u64,
+    /// When the statement was sent that took it, or renewed it last.
+    pub(crate) counted_from: Moment,
+    pub(crate) next_renewal: Time,
+    /// Whether a renewal has found another lease in its place.
+    pub(crate) is_lost: bool,
+}
+
+impl HeldLease {
+    /// Returns whether the lease is certainly still held, as a store says by its own clocks.
+    pub(crate) fn is_held(&self, at: Moment) -> bool {
+        let Moment { monotonic, wall } = self.counted_from;
+        let passed = (at.monotonic - monotonic).max(at.wall.saturating_sub(wall));
+        !self.is_lost && passed <= LEASE / 2
+    }
 }
 
 /// What a caller gets without a flow.
@@ -179,6 +207,8 @@ pub(crate) struct Participant {
     pub(crate) running: Option<RunningFlow>,
     /// As far as the process knows.
     holds_lock: bool,
+    /// The lease of its lock, in a store over a database.
+    pub(crate) lease: Option<HeldLease>,
     /// Access tokens that an API rejected here.
     rejected: Vec<usize>,
     lifetime_bounds: Vec<LifetimeBound>,
@@ -195,8 +225,11 @@ impl RunningFlow {
 
     fn note_saved(&mut self, oracle: &mut Oracle, record: &Record, outcome: &Result<(), SaveError>) {
         let login = oracle.access_tokens[record.access_token()].login;
-        if outcome.is_ok() || self.job == Job::Refresh {
-            self.observed = Some(Observed::of(record, login));
+        match outcome {
+            // Something else is there.
+            Err(SaveError::Conflict) => self.observed = None,
+            Err(_) if self.job != Job::Refresh => {}
+            _ => self.observed = Some(Observed::of(record, login)),
         }
         if matches!((self.job, outcome), (Job::Start { .. }, Err(SaveError::Unknown(_)))) {
             oracle.logins[login].start_unconfirmed = true;
@@ -240,6 +273,7 @@ impl Participant {
             memory: SessionMemory::default(),
             running: None,
             holds_lock: false,
+            lease: None,
             rejected: Vec::new(),
             lifetime_bounds: Vec::new(),
             unsaved_reported: false,
@@ -402,9 +436,8 @@ impl Participant {
                         let backing_off = running.backing_off && !revokes;
                         assert!(!backing_off, "promise 9: process {} sends during a backoff", self.process);
                         let token = refresh_token_of(request.body());
-                        let request = oracle.send(self.process, self.name, token, revokes, at);
                         running.steps_without_wait = Uncompared(0);
-                        (PendingStep::Response { request, deadline }, Next::Response(request))
+                        (PendingStep::Send { refresh_token: token, revokes, issued_at: at, deadline }, Next::Send)
                     }
                     step => unreachable!("{step:?}"),
                 }
@@ -412,6 +445,32 @@ impl Participant {
         };
         running.pending = pending;
         next
+    }
+
+    /// Lets the request leave that the flow has asked for. Returns its number.
+    pub(crate) fn send(&mut self, oracle: &mut Oracle, handed_over: Option<HandOver>) -> usize {
+        let running = self.running.as_mut().expect("a running flow");
+        let PendingStep::Send { refresh_token, revokes, issued_at, deadline } = running.pending else {
+            unreachable!("{:?}", running.pending)
+        };
+        let request = oracle.send(self.process, self.name, refresh_token, revokes, issued_at, handed_over);
+        running.pending = PendingStep::Response { request, deadline };
+        request
+    }
+
+    /// Returns the save or the clear that the flow has asked for.
+    pub(crate) fn write(&self) -> Option<Write> {
+        let running = self.running.as_ref()?;
+        let (expected, change) = match &running.pending {
+            PendingStep::Save(record, expected) => (*expected, Change::Save(record.clone())),
+            PendingStep::Clear(expected) => {
+                let (revoked, target) = (running.job == Job::SignOut, running.login_to_sign_out);
+                (*expected, Change::Clear { revoked, target })
+            }
+            _ => return None,
+        };
+        let lease = self.lease.map(|lease| lease.number);
+        Some(Write { process: self.process, name: self.name, lease, expected, change })
     }
 
     /// Performs the pending operation of the store, or fails it; returns what the flow will receive.
@@ -423,7 +482,7 @@ impl Participant {
     ) -> SessionInput {
         let broken = || Error::unavailable("the store is out of order", "no space left");
         let (process, name) = (self.process, self.name);
-        let running = self.running.as_mut().expect("a running flow");
+        let running = self.running.as_ref().expect("a running flow");
         match (&running.pending, fault) {
             (PendingStep::Lock, StoreFault::None) => {
                 SessionInput::Locked(Ok(oracle.lock(process, name, lease_expired)))
@@ -444,14 +503,8 @@ impl Participant {
                 oracle.coverage.unknown_saves += 1;
                 SessionInput::Saved(Err(SaveError::Unknown(broken())))
             }
-            (step @ (PendingStep::Save(..) | PendingStep::Clear(_)), fault) => {
-                let saved = match step {
-                    PendingStep::Save(record, expected) => oracle.save(process, name, record, *expected),
-                    PendingStep::Clear(expected) => {
-                        oracle.clear(process, name, *expected, running.job == Job::SignOut, running.login_to_sign_out)
-                    }
-                    _ => unreachable!(),
-                };
+            (PendingStep::Save(..) | PendingStep::Clear(_), fault) => {
+                let saved = oracle.write(&self.write().expect("a save or a clear"));
                 SessionInput::Saved(match (saved, fault) {
                     (_, StoreFault::DoneUnknown) => {
                         oracle.coverage.unknown_saves += 1;
@@ -462,7 +515,7 @@ impl Participant {
                 })
             }
             (PendingStep::Unlock, _) => {
-                oracle.unlock(process, name);
+                oracle.unlock(process, name, self.lease.take().map(|lease| lease.number));
                 self.holds_lock = false;
                 SessionInput::Unlocked
             }
@@ -474,11 +527,13 @@ impl Participant {
     pub(crate) fn receive(&mut self, oracle: &mut Oracle, input: SessionInput, at: Moment) {
         let running = self.running.as_mut().expect("a running flow");
         running.note_call(at);
+        let mut peeked_token = None;
         match (&input, &running.pending) {
             (SessionInput::Locked(Ok(true)), _) => self.holds_lock = true,
             (SessionInput::Peeked(Some(stored)), _) => {
                 oracle.coverage.peeked += 1;
                 if let Some(record) = Record::read(stored).filter(Record::is_active) {
+                    peeked_token = record.access_token;
                     self.note_seen(oracle, record.access_token(), at);
                 }
             }
@@ -506,8 +561,12 @@ impl Participant {
         running.flow.receive(input, at.now());
         oracle.coverage.transitions.note(before, kind, running.flow.state());
         if (before, running.flow.state()) == ("Peeking", "Done") {
-            let end = running.flow.clone().step(at.now());
-            oracle.coverage.tokens_peeked += u64::from(matches!(end, SessionStep::Done(end) if end.result.is_ok()));
+            let SessionStep::Done(end) = running.flow.clone().step(at.now()) else { unreachable!("it is done") };
+            let token = end.result.ok().flatten().and_then(|token| number(token.expose()));
+            oracle.coverage.tokens_peeked += u64::from(token.is_some());
+            if token.is_some() && token == peeked_token {
+                running.observed = token.map(|token| Observed::Active(oracle.access_tokens[token].login));
+            }
         }
     }
 
@@ -584,10 +643,13 @@ impl Participant {
             let lives = requested_at.wall.saturating_add(lifetime) > at.wall;
             assert!(lives, "promise 7: access token {access_token} has expired by the wall clock");
             let bound = self.lifetime_bounds.iter().find(|bound| bound.access_token == access_token);
-            let lives = bound.expect("a token that this process has seen").until > at.monotonic;
+            let until = bound.expect("a token that this process has seen").until;
+            // A token that a failover has brought back was not in the memory any more.
+            let lives = until > at.monotonic || oracle.is_forgotten_login(issued.login);
             assert!(lives, "promise 7: access token {access_token} has expired by the monotonic clock");
         }
-        let rejected = self.rejected.contains(&access_token);
+        // A failover may forget that the session was being signed out, and the memory was cleared for that.
+        let rejected = self.rejected.contains(&access_token) && !oracle.is_forgotten_login(issued.login);
         assert!(!rejected, "promise 7: access token {access_token} was rejected");
         access_token
     }
@@ -605,7 +667,7 @@ impl Participant {
         let end = running.flow.abort(self.holds_lock, at.now());
         if !end.memory.retains_lock() {
             // A lock that was taken and not retained is released as well.
-            oracle.unlock(self.process, self.name);
+            oracle.unlock(self.process, self.name, self.lease.take().map(|lease| lease.number));
             self.holds_lock = false;
         }
         let Concluded { running, result, newest, .. } = self.conclude(oracle, end, at);
@@ -793,7 +855,7 @@ impl Participant {
         if !matches!(running.pending, PendingStep::Save(..) | PendingStep::Clear(_)) {
             strays.extend([SessionInput::Saved(Ok(())), SessionInput::Saved(Err(SaveError::Conflict))]);
         }
-        if !matches!(running.pending, PendingStep::Response { .. }) {
+        if !matches!(running.pending, PendingStep::Send { .. } | PendingStep::Response { .. }) {
             strays.extend([
                 SessionInput::Responded(Ok(response())),
                 SessionInput::Responded(Err(Error::outcome_unknown("stray"))),
@@ -832,7 +894,10 @@ pub(crate) fn must_recover<'a>(
         if ![unsaved, oracle.consumed_for(unsaved)].contains(&refresh_token) {
             continue;
         }
-        let locked = oracle.slots[name].lock_holder == Some(participant.process);
+        let locked = match participant.lease {
+            Some(lease) => oracle.is_held(participant.process, name, lease.number),
+            None => oracle.slots[name].lock_holder == Some(participant.process),
+        };
         // Without the lock, another process may have sent the token that was consumed for this pair.
         if !oracle.is_live(unsaved) || !participant.memory.retains_lock() || !locked {
             return false;
@@ -844,11 +909,15 @@ pub(crate) fn must_recover<'a>(
         return true;
     }
     let stored = &oracle.refresh_tokens[refresh_token];
+    let stored_login = stored.login;
     if let (Some((consumer, _)), false) = (stored.consumed, oracle.logins[stored.login].exempt) {
         let request = &oracle.requests[consumer];
         let excuse = oracle.excuse(request);
         assert!(excuse.is_some(), "promise 5: refresh token {refresh_token} was consumed by {request:?}, and is lost");
         oracle.coverage.lost_with_response_or_process += 1;
+    }
+    if !oracle.is_live(refresh_token) && oracle.is_forgotten_login(stored_login) {
+        oracle.coverage.lost_by_failover += 1;
     }
     oracle.is_live(refresh_token)
 }

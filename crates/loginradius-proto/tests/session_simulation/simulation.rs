@@ -1,20 +1,22 @@
 //! A random run: processes on machines, their callers, a network and a store with faults, and time.
 
+mod database;
 mod network;
 
 use std::time::Duration;
 
-use loginradius_proto::session::{Expected, SessionInput, SessionPolicy, StoredRecord};
-use loginradius_proto::{ErrorKind, Retry, Seed};
+use database::LateLock;
+use loginradius_proto::session::{SessionInput, SessionPolicy};
+use loginradius_proto::{Error, ErrorKind, Retry, Seed};
 use network::{Delivery, InFlight};
 
 use super::coverage::Coverage;
-use super::oracle::{Oracle, Outcome, Record};
+use super::oracle::{HandOver, Kind, Oracle, Outcome, Record, Write};
 use super::participant::{End, Job, Next, Participant, PendingStep, StoreFault, must_recover};
 use super::rng::{HOUR, MINUTE, Moment, Rng, SECOND, Time};
 
-/// A lease outlives every response that may still arrive, but not a long suspension.
-const LEASE: Time = MINUTE;
+/// A long lease outlives every response that may still arrive, but not a long suspension.
+const LONG_LEASE: Time = MINUTE;
 /// How often each process asks for a token after the end of all faults.
 const RECOVERY_ROUNDS: u32 = 5;
 
@@ -27,6 +29,8 @@ struct Process {
     phases: Vec<Phase>,
     /// Whether a caller was asked to sign in again, by name.
     sign_in_required: Vec<bool>,
+    /// The lease of an attempt to lock without an outcome, by name.
+    earlier_lease: Vec<Option<u64>>,
     /// For how long its monotonic clock stood still.
     clock_lag: Time,
     suspension: Option<Suspension>,
@@ -39,6 +43,14 @@ struct Suspension {
     pauses_monotonic_clock: bool,
 }
 
+impl Process {
+    /// Returns whether one of its requests is about to leave, or is in flight.
+    fn is_sending(&self) -> bool {
+        let is_sending = |phase| matches!(phase, &Phase::HandOver(_) | &Phase::Leave(..) | &Phase::AwaitingResponse(_));
+        self.phases.iter().any(is_sending)
+    }
+}
+
 /// What happens at a participant next, and when.
 enum Phase {
     /// A caller comes.
@@ -47,6 +59,12 @@ enum Phase {
     Step(Time),
     /// The store performs the pending operation.
     Store(Time),
+    /// The store sends it once more, because it got no outcome.
+    StoreAgain(Time),
+    /// The driver gives the request to its transport.
+    HandOver(Time),
+    /// The transport has connected, and the request leaves.
+    Leave(Time, Option<HandOver>),
     /// The flow receives the outcome of that.
     Receive(Time, SessionInput),
     /// A request is in flight, and its response may have been scheduled.
@@ -54,13 +72,10 @@ enum Phase {
     Wait,
 }
 
-/// A save of unknown outcome that the store performs after it has reported that.
-struct LateSave {
+/// A save or a clear that the store performs after it has reported an outcome.
+struct LateWrite {
     at: Time,
-    process: usize,
-    name: usize,
-    record: StoredRecord,
-    expected: Expected,
+    write: Write,
 }
 
 /// A login whose start failed, or ended with its process: the caller still has the tokens.
@@ -77,6 +92,9 @@ struct FaultRates {
     saves: u64,
     loads: u64,
     locks: u64,
+    /// Statements of a database that have to be sent again.
+    resends: u64,
+    renewals: u64,
 }
 
 /// How often a fault hits a process or one of its flows before a step, in permille.
@@ -87,6 +105,7 @@ struct ProcessFaults {
     suspension: u64,
     clock_jump: u64,
     damage: u64,
+    failover: u64,
 }
 
 pub(crate) struct Simulation {
@@ -99,7 +118,8 @@ pub(crate) struct Simulation {
     /// By how many milliseconds the wall clock of each machine is wrong.
     clock_skews: Vec<i64>,
     in_flight: Vec<InFlight>,
-    late_saves: Vec<LateSave>,
+    late_writes: Vec<LateWrite>,
+    late_locks: Vec<LateLock>,
     unstored_logins: Vec<UnstoredLogin>,
     fault_rates: FaultRates,
     process_faults: ProcessFaults,
@@ -114,9 +134,10 @@ pub(crate) struct Simulation {
 impl Simulation {
     pub(crate) fn new(seed: u64, verbose: bool) -> Self {
         let mut rng = Rng(seed);
-        let has_leases = rng.percent(40);
+        let kind = rng.pick(&[Kind::File, Kind::LongLeases, Kind::Database]);
         let names = rng.pick(&[1, 1, 1, 2]);
-        let mut oracle = Oracle::new(names, has_leases);
+        let mut oracle = Oracle::new(names, kind);
+        oracle.has_failovers = kind == Kind::Database && rng.percent(20);
         oracle.grace_period = rng.pick(&[0, 0, 0, 0, 0, 10 * SECOND, HOUR]);
         let process_faults = ProcessFaults {
             kill: rng.pick(&[0, 0, 3, 10, 30]),
@@ -124,6 +145,7 @@ impl Simulation {
             suspension: rng.pick(&[0, 0, 3, 10, 30]),
             clock_jump: rng.pick(&[0, 0, 5, 20]),
             damage: rng.pick(&[0, 0, 0, 0, 0, 0, 0, 2]),
+            failover: if oracle.has_failovers { 10 } else { 0 },
         };
         let policy = SessionPolicy::default()
             .with_early(Duration::from_secs(rng.pick(&[60, 60, 60, 0, 5])))
@@ -137,7 +159,8 @@ impl Simulation {
             processes: Vec::new(),
             clock_skews: vec![0; rng.pick(&[1, 1, 2])],
             in_flight: Vec::new(),
-            late_saves: Vec::new(),
+            late_writes: Vec::new(),
+            late_locks: Vec::new(),
             unstored_logins: Vec::new(),
             fault_rates: FaultRates::default(),
             process_faults,
@@ -154,8 +177,8 @@ impl Simulation {
     pub(crate) fn run(mut self) -> Coverage {
         let (process_faults, begins_signed_in) = (std::mem::take(&mut self.process_faults), self.rng.percent(80));
         if self.verbose {
-            let Oracle { has_leases, grace_period, .. } = &self.oracle;
-            println!("leases={has_leases} grace_period={grace_period} {:?} {process_faults:?}", self.policy);
+            let Oracle { kind, grace_period, .. } = &self.oracle;
+            println!("{kind:?} grace_period={grace_period} {:?} {process_faults:?}", self.policy);
         }
         if begins_signed_in || self.store_is_read_only {
             for name in 0..self.oracle.slots.len() {
@@ -179,6 +202,7 @@ impl Simulation {
         }
         self.end_faults_and_recover();
         self.oracle.coverage.runs += 1;
+        self.oracle.coverage.database_runs += u64::from(self.oracle.kind == Kind::Database);
         self.oracle.coverage
     }
 
@@ -199,6 +223,7 @@ impl Simulation {
             (0..self.oracle.slots.len()).map(|name| Participant::new(number, name, is_other_app)).collect();
         let phases = participants.iter().map(|_| Phase::Idle(self.now + self.rng.within(0, SECOND))).collect();
         let sign_in_required = vec![false; participants.len()];
+        let earlier_lease = vec![None; participants.len()];
         let machine = self.rng.pick(&[0, self.clock_skews.len() - 1]);
         self.processes.push(Process {
             number,
@@ -206,6 +231,7 @@ impl Simulation {
             participants,
             phases,
             sign_in_required,
+            earlier_lease,
             clock_lag: 0,
             suspension: None,
         });
@@ -226,7 +252,8 @@ impl Simulation {
         let simulated = |monotonic: Time| monotonic.saturating_sub(Moment::START.monotonic) + process.clock_lag;
         let pending = process.participants[name].running.as_ref().map(|running| &running.pending);
         let at = match (&process.phases[name], pending) {
-            (Phase::Idle(at) | Phase::Step(at) | Phase::Store(at) | Phase::Receive(at, _), _) => *at,
+            (Phase::Idle(at) | Phase::Step(at) | Phase::Store(at) | Phase::StoreAgain(at), _) => *at,
+            (Phase::HandOver(at) | Phase::Leave(at, _) | Phase::Receive(at, _), _) => *at,
             (Phase::AwaitingResponse(Some((at, _))), Some(PendingStep::Response { deadline, .. })) => {
                 (*at).min(simulated(*deadline))
             }
@@ -241,8 +268,10 @@ impl Simulation {
         enum Event {
             Participant(usize, usize),
             Arrival(usize),
-            LateSave(usize),
+            LateWrite(usize),
+            LateLock(usize),
         }
+        while self.renew_lease_before(self.next_due()) {}
         let mut events = Vec::with_capacity(16);
         for index in 0..self.processes.len() {
             let names = 0..self.oracle.slots.len();
@@ -250,8 +279,10 @@ impl Simulation {
         }
         let arrivals = self.in_flight.iter().enumerate();
         events.extend(arrivals.map(|(index, in_flight)| (in_flight.arrives, Event::Arrival(index))));
-        let late_saves = self.late_saves.iter().enumerate();
-        events.extend(late_saves.map(|(index, save)| (save.at, Event::LateSave(index))));
+        let late_writes = self.late_writes.iter().enumerate();
+        events.extend(late_writes.map(|(index, late)| (late.at, Event::LateWrite(index))));
+        let late_locks = self.late_locks.iter().enumerate();
+        events.extend(late_locks.map(|(index, late)| (late.at, Event::LateLock(index))));
         let first = events.iter().map(|(at, _)| *at).min().expect("a participant");
         events.retain(|(at, _)| *at == first);
         let chosen = usize::try_from(self.rng.within(0, events.len() as u64 - 1)).unwrap_or(0);
@@ -266,11 +297,13 @@ impl Simulation {
                 let in_flight = self.in_flight.swap_remove(index);
                 self.arrive(&in_flight);
             }
-            Event::LateSave(index) => {
-                let LateSave { process, name, record, expected, .. } = self.late_saves.swap_remove(index);
-                let saved = self.oracle.save(process, name, &record, expected);
-                self.oracle.coverage.late_saves += u64::from(saved);
-                self.log(|| format!("  the store performs a late save of {process}/{name}: {saved}"));
+            Event::LateWrite(index) => {
+                let LateWrite { write, .. } = self.late_writes.swap_remove(index);
+                self.perform_late(&write);
+            }
+            Event::LateLock(index) => {
+                let late = self.late_locks.swap_remove(index);
+                self.lock_late(&late);
             }
         }
     }
@@ -288,6 +321,7 @@ impl Simulation {
             saves: self.rng.pick(&[0, 0, 0, 10, 40, 100]),
             loads: self.rng.pick(&[0, 0, 0, 10, 60]),
             locks: self.rng.pick(&[0, 0, 0, 10]),
+            ..self.random_database_faults()
         };
         self.fault_rates = if self.store_is_read_only { FaultRates { saves: 100, ..fault_rates } } else { fault_rates };
         self.log(|| format!("the fault rates are {:?}", self.fault_rates));
@@ -301,12 +335,17 @@ impl Simulation {
         if self.rng.permille(15) {
             self.change_fault_rates();
         }
-        let ProcessFaults { kill, suspension, clock_jump, damage, .. } = self.process_faults;
+        let ProcessFaults { kill, suspension, clock_jump, damage, failover, .. } = self.process_faults;
         if self.rng.permille(kill) {
             self.kill(index);
             return true;
         }
-        if self.rng.permille(suspension) {
+        let is_sending = self.oracle.kind == Kind::Database && self.processes[index].is_sending();
+        // A suspension between the look at a short lease and the response would be rare otherwise.
+        if self.rng.permille(if is_sending { 10 * suspension } else { suspension }) {
+            if is_sending {
+                self.call_others_soon(index);
+            }
             self.suspend(index);
             return true;
         }
@@ -326,6 +365,9 @@ impl Simulation {
                 self.oracle.damage(name);
                 self.log(|| format!("record {name} is damaged"));
             }
+        }
+        if self.rng.permille(failover) {
+            self.fail_over();
         }
         false
     }
@@ -356,14 +398,19 @@ impl Simulation {
         }
         self.resume(index);
         // The store may perform the operation nevertheless, and its outcome is dropped.
-        if matches!(self.processes[index].phases[name], Phase::Store(_)) && self.rng.percent(50) {
-            self.store_step(index, name);
+        let phase = &self.processes[index].phases[name];
+        let is_repeated = matches!(phase, Phase::StoreAgain(_));
+        if (is_repeated || matches!(phase, Phase::Store(_))) && self.rng.percent(50) {
+            self.store_step(index, name, is_repeated);
         }
+        self.lose_unlock(index, name);
         let (at, pause) = (self.moment(index), self.random_pause());
         let process = &mut self.processes[index];
         let number = process.number;
         process.participants[name].abort(&mut self.oracle, at);
         process.phases[name] = Phase::Idle(self.now + pause);
+        process.earlier_lease[name] = None;
+        self.oracle.unlock_is_lost = false;
         if let Job::Start { .. } = job {
             self.unstored_logins.push(UnstoredLogin { name, process: number, job });
         }
@@ -372,14 +419,28 @@ impl Simulation {
     }
 
     fn suspend(&mut self, index: usize) {
-        let duration = self.rng.pick(&[20 * SECOND, 45 * SECOND, LEASE + SECOND, 5 * MINUTE, HOUR, HOUR]);
-        // With leases the monotonic clock continues: if both clocks were wrong, no process could know that its lease
-        // has expired.
-        let pauses_monotonic_clock = !self.oracle.has_leases && self.rng.percent(30);
+        let is_database = self.oracle.kind == Kind::Database;
+        let duration = match is_database && self.rng.percent(80) {
+            true => self.rng.within(SECOND, MINUTE),
+            false => self.rng.pick(&[20 * SECOND, 45 * SECOND, LONG_LEASE + SECOND, 5 * MINUTE, HOUR, HOUR]),
+        };
+        // If both clocks are wrong, no process can know that its lease has expired. A store over a database looks at
+        // both clocks.
+        let has_right_clock = match self.oracle.kind {
+            Kind::File => true,
+            Kind::LongLeases => false,
+            Kind::Database => self.process_faults.clock_jump == 0,
+        };
+        let pauses_monotonic_clock = has_right_clock && self.rng.percent(30);
         let process = &mut self.processes[index];
         process.suspension = Some(Suspension { since: self.now, until: self.now + duration, pauses_monotonic_clock });
         let number = process.number;
-        self.oracle.coverage.suspensions += 1;
+        let coverage = &mut self.oracle.coverage;
+        for phase in &process.phases {
+            coverage.suspensions_before_hand_over += u64::from(matches!(phase, Phase::HandOver(_)));
+            coverage.suspensions_before_leaving += u64::from(matches!(phase, Phase::Leave(..)));
+        }
+        coverage.suspensions += 1;
         self.log(|| format!("process {number} is suspended for {} s", duration / SECOND));
     }
 
@@ -393,7 +454,7 @@ impl Simulation {
 
     /// Returns the processes that have been suspended for too long to keep their leases.
     fn expired_leases(&self) -> Vec<usize> {
-        let expired = |suspension: &Suspension| self.now - suspension.since >= LEASE;
+        let expired = |suspension: &Suspension| self.now - suspension.since >= LONG_LEASE;
         let expired = |process: &&Process| process.suspension.as_ref().is_some_and(expired);
         self.processes.iter().filter(expired).map(|process| process.number).collect()
     }
@@ -426,20 +487,27 @@ impl Simulation {
             process.participants[name].serve_caller(&mut self.oracle, at);
         }
         let later = self.now + self.random_delay();
-        let process = &mut self.processes[index];
-        match std::mem::replace(&mut process.phases[name], Phase::Wait) {
+        let phase = std::mem::replace(&mut self.processes[index].phases[name], Phase::Wait);
+        match phase {
             Phase::Idle(_) => self.new_caller(index, name),
             Phase::Step(_) | Phase::Wait => self.step(index, name),
-            Phase::Store(_) => {
-                let input = self.store_step(index, name);
+            Phase::Store(_) if self.loses_first_attempt(index, name) => {
+                let timeout = self.rng.pick(&[SECOND, 5 * SECOND]);
+                self.processes[index].phases[name] = Phase::StoreAgain(self.now + timeout);
+            }
+            Phase::Store(_) | Phase::StoreAgain(_) => {
+                let input = self.store_step(index, name, matches!(phase, Phase::StoreAgain(_)));
                 self.processes[index].phases[name] = Phase::Receive(later, input);
             }
+            Phase::HandOver(_) => self.hand_over(index, name, later),
+            Phase::Leave(_, handed_over) => self.leave(index, name, handed_over, later),
             Phase::Receive(_, input) => {
+                let process = &mut self.processes[index];
                 process.participants[name].receive(&mut self.oracle, input, at);
                 process.phases[name] = Phase::Step(later);
             }
             Phase::AwaitingResponse(delivery) => {
-                let running = process.participants[name].running.as_ref();
+                let running = self.processes[index].participants[name].running.as_ref();
                 let Some(PendingStep::Response { request, deadline }) = running.map(|running| &running.pending) else {
                     unreachable!()
                 };
@@ -464,8 +532,9 @@ impl Simulation {
         }
     }
 
-    /// Performs the pending operation of the store, perhaps with a fault.
-    fn store_step(&mut self, index: usize, name: usize) -> SessionInput {
+    /// Performs the pending operation of the store, perhaps with a fault. If it is repeated, an earlier attempt may be
+    /// done.
+    fn store_step(&mut self, index: usize, name: usize, is_repeated: bool) -> SessionInput {
         let number = self.processes[index].number;
         let running = self.processes[index].participants[name].running.as_ref();
         let pending = running.map(|running| running.pending.clone()).expect("a running flow");
@@ -473,17 +542,25 @@ impl Simulation {
         let fault = match pending {
             PendingStep::Lock => self.random_store_fault(locks),
             PendingStep::Peek | PendingStep::Load => self.random_store_fault(loads),
-            PendingStep::Save(..) | PendingStep::Clear(_) => self.random_store_fault(saves),
+            PendingStep::Save(..) | PendingStep::Clear(_) => match self.random_store_fault(saves) {
+                // The database refuses this attempt, and says nothing of the one before.
+                StoreFault::Fails if is_repeated => StoreFault::NotDoneUnknown,
+                fault => fault,
+            },
             _ => StoreFault::None,
         };
-        // Only over another record: into an empty slot, a late save looks like a new login to every store.
-        if let (StoreFault::NotDoneUnknown, PendingStep::Save(record, expected @ Expected::Generation(_))) =
-            (fault, pending)
-            && !self.store_is_read_only
+        if self.oracle.kind == Kind::Database && matches!(pending, PendingStep::Lock) {
+            return self.lock_row(index, name, fault);
+        }
+        if let (StoreFault::NotDoneUnknown, Some(write)) = (fault, self.processes[index].participants[name].write())
+            && self.may_be_late(&write)
             && self.rng.percent(30)
         {
             let at = self.now + self.rng.pick(&[1, 30, SECOND, MINUTE]);
-            self.late_saves.push(LateSave { at, process: number, name, record: *record, expected });
+            self.late_writes.push(LateWrite { at, write });
+        }
+        if matches!(pending, PendingStep::Unlock) {
+            self.lose_unlock(index, name);
         }
         let expired = self.expired_leases();
         let lease_expired = |holder| expired.contains(&holder);
@@ -507,7 +584,7 @@ impl Simulation {
         let phase = match next {
             Next::StoreStep => Phase::Store(self.now + delay),
             Next::Wait => Phase::Wait,
-            Next::Response(request) => Phase::AwaitingResponse(self.transmit(request)),
+            Next::Send => Phase::HandOver(self.now + delay),
             Next::End(end) => {
                 let required = matches!(&end, End::Error(error) if error.kind() == ErrorKind::SignInRequired);
                 if let (End::Error(_), false, Some(job @ Job::Start { .. })) = (&end, required, job) {
@@ -519,6 +596,41 @@ impl Simulation {
             }
         };
         self.processes[index].phases[name] = phase;
+    }
+
+    /// Lets the driver ask the lock, and give the request to its transport.
+    fn hand_over(&mut self, index: usize, name: usize, later: Time) {
+        let (at, process) = (self.moment(index), &mut self.processes[index]);
+        let (number, participant) = (process.number, &mut process.participants[name]);
+        if participant.lease.is_some_and(|lease| !lease.is_held(at)) {
+            participant.receive(&mut self.oracle, SessionInput::LockLapsed, at);
+            process.phases[name] = Phase::Step(later);
+            self.oracle.coverage.lapses_before_sending += 1;
+            return self.log(|| format!("process {number}/{name} does not send: its lock has lapsed"));
+        }
+        let lease = participant.lease.map(|lease| lease.number);
+        let handed_over = lease.map(|lease| self.oracle.hand_over(number, name, lease, self.now));
+        let connecting = self.rng.pick(&[0, 0, 20, 300, 3 * SECOND]);
+        self.processes[index].phases[name] = Phase::Leave(self.now + connecting, handed_over);
+    }
+
+    /// Lets the request leave, unless its deadline has passed.
+    fn leave(&mut self, index: usize, name: usize, handed_over: Option<HandOver>, later: Time) {
+        let (at, process) = (self.moment(index), &mut self.processes[index]);
+        let participant = &mut process.participants[name];
+        let pending = participant.running.as_ref().map(|running| &running.pending);
+        let Some(PendingStep::Send { deadline, .. }) = pending else { unreachable!("{pending:?}") };
+        if at.monotonic >= *deadline {
+            let not_sent = Error::not_sent("the deadline passed while connecting");
+            participant.receive(&mut self.oracle, SessionInput::Responded(Err(not_sent)), at);
+            process.phases[name] = Phase::Step(later);
+            return;
+        }
+        let handed_over = handed_over.map(|handed_over| HandOver { now: self.now, ..handed_over });
+        let request = participant.send(&mut self.oracle, handed_over);
+        let number = process.number;
+        self.log(|| format!("process {number}/{name}: request {request} leaves"));
+        self.processes[index].phases[name] = Phase::AwaitingResponse(self.transmit(request));
     }
 
     /// Picks how long it takes until the next caller comes.
@@ -589,8 +701,12 @@ impl Simulation {
     }
 
     fn log_in(&mut self, index: usize, name: usize) {
-        let at = self.moment(index);
-        let (lifetime, refreshable) = (self.random_lifetime(), !self.rng.percent(3));
+        let refreshable = !self.rng.percent(3);
+        self.log_in_with(index, name, refreshable);
+    }
+
+    fn log_in_with(&mut self, index: usize, name: usize, refreshable: bool) {
+        let (at, lifetime) = (self.moment(index), self.random_lifetime());
         let (access_token, refresh_token) = self.oracle.log_in(name, lifetime, refreshable);
         let age = self.rng.pick(&[None, Some(0), Some(200), Some(20 * SECOND)]);
         let requested_at = age.map(|age| at.monotonic - age);
@@ -612,6 +728,7 @@ impl Simulation {
         self.log(|| "the faults end".to_owned());
         (self.faults_ended, self.store_is_read_only, self.fault_rates) = (true, false, FaultRates::default());
         (0..self.processes.len()).for_each(|index| self.resume(index));
+        self.renew_all_leases();
         for index in 0..self.processes.len() {
             for name in 0..self.oracle.slots.len() {
                 self.run_until_idle(index, name);
@@ -623,7 +740,7 @@ impl Simulation {
                 self.arrive(&in_flight);
             }
         }
-        self.late_saves.clear();
+        self.end_late_statements();
         for name in 0..self.oracle.slots.len() {
             self.recover(name);
         }
@@ -638,6 +755,8 @@ impl Simulation {
             }
             events += 1;
             assert!(events < 5_000 && self.now - from < 2 * HOUR, "promise 9: a flow that never ends");
+            let next_arrival = |run: &Self| run.in_flight.iter().map(|in_flight| in_flight.arrives).min();
+            while self.renew_lease_before(self.due(index, name).min(next_arrival(self).unwrap_or(Time::MAX))) {}
             // Requests arrive first, so that their responses come in time.
             let due = self.due(index, name);
             match (0..self.in_flight.len()).min_by_key(|number| self.in_flight[*number].arrives) {
@@ -665,7 +784,7 @@ impl Simulation {
         let mut ends = Vec::new();
         let mut wait = 0;
         for _ in 0..RECOVERY_ROUNDS {
-            self.now += wait;
+            self.pass(wait);
             wait = 0;
             ends.clear();
             for index in 0..self.processes.len() {
@@ -706,6 +825,9 @@ impl Simulation {
                 _ => false,
             });
             assert!(decided, "promise 5: neither a token nor the end of the session: {ends:?}");
+        }
+        if self.oracle.has_forgotten(name) {
+            self.log_in_after_failover(name);
         }
     }
 
