@@ -160,15 +160,16 @@
 //!     leased_until TIMESTAMPTZ NOT NULL
 //! );
 //!
-//! -- try_lock: one row is a lease, none is `None`. Sent again, it finds its own lease. `now()` would be too early: it
-//! -- is when the statement began, before it waited for the row. The first condition spares those that wait for the lock
-//! -- a write of the row; the second is decided on the newest row.
+//! -- try_lock: one row is a lease, none is `None`. Sent again, it takes another $lease, and finds that of the attempt
+//! -- before ($earlier, else 0). With the same one, an attempt that comes after the unlock would bring the lease back that
+//! -- late saves name. `now()` would be too early: it is when the statement began, before it waited for the row. The first
+//! -- condition spares those that wait for the lock a write of the row; the second is decided on the newest row.
 //! INSERT INTO session AS s (name, lease, leased_until)
 //!     SELECT $name, $lease, clock_timestamp() + $length
 //!     WHERE NOT EXISTS
-//!         (SELECT FROM session WHERE name = $name AND leased_until >= clock_timestamp() AND lease <> $lease)
+//!         (SELECT FROM session WHERE name = $name AND leased_until >= clock_timestamp() AND lease <> $earlier)
 //!     ON CONFLICT (name) DO UPDATE SET lease = $lease, leased_until = clock_timestamp() + $length
-//!     WHERE s.leased_until < clock_timestamp() OR s.lease = $lease;
+//!     WHERE s.leased_until < clock_timestamp() OR s.lease = $earlier;
 //!
 //! -- load and peek, from the primary server
 //! SELECT record, generation FROM session WHERE name = $name;
@@ -199,8 +200,10 @@
 //!   [`Failed`](SaveError::Failed): certainly not saved. If the connection broke after the statement was sent, or there
 //!   was a timeout, the outcome is [`Unknown`](SaveError::Unknown). The `?` operator turns any `Error` into `Unknown`;
 //!   the flow then loads the record to find out. A statement may be sent again only if it recognizes its own success,
-//!   as the one above does by lease, generation and record; otherwise its first success looks like a conflict. A save
-//!   is done when its commit is durable, also on the server that would take over.
+//!   as the one above does by lease, generation and record; otherwise its first success looks like a conflict, or
+//!   another record of that generation like its own. If the server refuses a statement that was sent again, the outcome
+//!   is `Unknown`, not `Failed`: the first attempt may have been done, or may still come. A save is done when its commit
+//!   is durable, also on the server that would take over.
 //! - **The length of a lease.** Take 10 s, the same in all programs that share a table, renew it, and implement
 //!   [`is_held`](SessionLock::is_held). After the crash of a holder the others wait for that long, so let the policy's
 //!   `lock_wait` be longer. The holder counts its lease from before it sent the statement.
@@ -228,6 +231,10 @@
 //!   overwriting what it has not seen, even where leases fail. After a conflict a flow loads the record again, and
 //!   adopts what the other holder saved. But if both have sent the same refresh token, no condition can undo that: only
 //!   `is_held` and the length of the lease prevent it.
+//! - **A failover that forgets**, as with asynchronous replication, takes the last leases and records back. Then a
+//!   session may end with `SignInRequired`, because the refresh token that is stored again was consumed; a login or a
+//!   sign-out may be undone; and two processes may hold the lock for a while. All the same, no record becomes a mixture
+//!   of two, no session becomes another user's without an event, and the next login works.
 //! - **A wrapper that seals records**, by encrypting them, works over any store. It makes the inner record of the
 //!   sealed bytes ([`StoredRecord::from_bytes`]), translates the expected generation into the inner one, and returns
 //!   [`LoadError::Damaged`] with [`Error::record_damaged`](loginradius_proto::Error::record_damaged) for a broken seal.
