@@ -16,7 +16,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use crate::failure::{ConnectError, Fault, Place, Verdict, connecting_may_pass};
-use crate::lease::{Clocks, Lease};
+use crate::lease::{self, Clocks, Lease};
 use crate::settings::PostgresSettings;
 use crate::sql::{self, COMMENT, Statements, Table, VERSION};
 
@@ -68,13 +68,15 @@ impl Connection {
 
 /// Connections that are idle, and how many more there may be.
 struct Pool {
+    /// How long an operation may take.
+    time: Duration,
     permits: Semaphore,
     idle: RefCell<Vec<Connection>>,
 }
 
 impl Pool {
-    fn new(max_connections: usize) -> Self {
-        Self { permits: Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)), idle: RefCell::default() }
+    fn new(time: Duration, max_connections: usize) -> Self {
+        Self { time, permits: Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)), idle: RefCell::default() }
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -92,6 +94,33 @@ impl Pool {
     }
 }
 
+/// One of the attempts of an operation.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    pool: &'a Pool,
+    /// That of the operation.
+    deadline: Instant,
+}
+
+/// The rows of a statement, and when it was sent.
+type Outcome = Result<(Vec<Row>, Clocks), Failed>;
+
+/// An attempt that has failed.
+struct Failed {
+    error: Error,
+    /// Whether it may have been done, or may still be.
+    is_unknown: bool,
+    may_repeat: bool,
+    /// A connection that was idle may have been closed long ago: that says nothing about the server.
+    repeats_at_once: bool,
+}
+
+impl Failed {
+    fn before_it_was_sent(error: Error) -> Self {
+        Self { error, is_unknown: false, may_repeat: false, repeats_at_once: false }
+    }
+}
+
 type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
 /// The wait before a statement is sent again.
@@ -105,8 +134,8 @@ impl Database {
         Self {
             place: Place(table.quoted()),
             statements: Statements::new(&table),
-            connections: Pool::new(settings.max_connections),
-            renewals: Pool::new(1),
+            connections: Pool::new(settings.timeout, settings.max_connections),
+            renewals: Pool::new(settings.timeout.min(settings.lease / 3), 1),
             held: RefCell::default(),
             first_is_held: Notify::new(),
             table,
@@ -169,9 +198,7 @@ impl Database {
     }
 
     async fn connect_once(&self) -> Result<Connection, Error> {
-        let connected = timeout_at(self.deadline(), (self.connect)()).await;
-        let too_slow = |_| self.place.took_too_long(NO_CONNECTION);
-        connected.map_err(too_slow)?.map_err(|error| self.place.not_connected(error))
+        self.connect_until(self.deadline()).await.map_err(|failed| failed.error)
     }
 
     async fn create(&self) -> Result<(), Error> {
@@ -198,7 +225,37 @@ impl Database {
         self: &Rc<Self>,
         name: &str,
     ) -> Result<Option<(Arc<Lease>, Option<StoredRecord>)>, Error> {
-        let lease = Arc::new(Lease::new(name, self.settings.lease)?);
+        let key = lease::key(name);
+        // Of attempts that may have taken it, or may still do so.
+        let mut earlier = Vec::new();
+        let locked = self.repeat(&self.connections, async |attempt| {
+            let lease = Lease::new(key, self.settings.lease).map_err(Failed::before_it_was_sent)?;
+            let outcome = self.lock(&lease, name, &earlier, attempt).await;
+            if outcome.as_ref().is_err_and(|failed| failed.is_unknown) {
+                earlier.push(lease.token());
+            }
+            let (rows, sent) = outcome?;
+            Ok((lease, rows, sent))
+        });
+        match locked.await {
+            Ok((lease, rows, sent)) => {
+                let Some(row) = rows.first() else { return Ok(None) };
+                lease.extend(sent);
+                let lease = Arc::new(lease);
+                self.keep_renewing(&lease);
+                Ok(Some((lease, self.record(row)?)))
+            }
+            Err(Fault::NotDone(error)) => Err(error),
+            Err(Fault::Unknown(error)) => {
+                // It may have been taken after all: nobody would release it.
+                let database = Rc::clone(self);
+                tokio::task::spawn_local(async move { drop(database.run_unlock(&key, &earlier).await) });
+                Err(error)
+            }
+        }
+    }
+
+    async fn lock(&self, lease: &Lease, name: &str, earlier: &[i64], attempt: Attempt<'_>) -> Outcome {
         let length = i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX);
         let (key, name, lock_timeout) = (lease.key(), name.as_bytes(), self.lock_timeout());
         let parameters: Parameters<'_> = &[
@@ -207,22 +264,9 @@ impl Database {
             (&lease.token(), Type::INT8),
             (&length, Type::INT8),
             (&lock_timeout, Type::TEXT),
+            (&earlier, Type::INT8_ARRAY),
         ];
-        match self.run(&self.statements.lock, parameters).await {
-            Ok((rows, sent)) => {
-                let Some(row) = rows.first() else { return Ok(None) };
-                lease.extend(sent);
-                self.keep_renewing(&lease);
-                Ok(Some((lease, self.record(row)?)))
-            }
-            Err(Fault::NotDone(error)) => Err(error),
-            Err(Fault::Unknown(error)) => {
-                // It may have been taken after all: nobody would release it.
-                let database = Rc::clone(self);
-                tokio::task::spawn_local(async move { drop(database.run_unlock(&lease).await) });
-                Err(error)
-            }
-        }
+        self.attempt(attempt, &self.statements.lock, parameters).await
     }
 
     pub(crate) async fn load(&self, key: &[u8]) -> Result<Option<StoredRecord>, Error> {
@@ -272,13 +316,13 @@ impl Database {
     /// Releases the lock. If that fails, the lease lapses by itself.
     pub(crate) async fn unlock(&self, lease: &Lease) {
         self.held.borrow_mut().remove(&lease.token());
-        let _ = self.run_unlock(lease).await;
+        let _ = self.run_unlock(lease.key(), &[lease.token()]).await;
     }
 
-    async fn run_unlock(&self, lease: &Lease) -> Result<(), Fault> {
-        let (key, lock_timeout) = (lease.key(), self.lock_timeout());
+    async fn run_unlock(&self, key: &[u8], leases: &[i64]) -> Result<(), Fault> {
+        let lock_timeout = self.lock_timeout();
         let parameters: Parameters<'_> =
-            &[(&key, Type::BYTEA), (&lease.token(), Type::INT8), (&lock_timeout, Type::TEXT)];
+            &[(&key, Type::BYTEA), (&leases, Type::INT8_ARRAY), (&lock_timeout, Type::TEXT)];
         self.run(&self.statements.unlock, parameters).await.map(drop)
     }
 
@@ -332,11 +376,10 @@ impl Database {
         let lock_timeout = self.lock_timeout();
         let parameters: Parameters<'_> =
             &[(&keys, Type::BYTEA_ARRAY), (&tokens, Type::INT8_ARRAY), (&lock_timeout, Type::TEXT)];
-        let deadline = Instant::now() + (self.settings.lease / 3).min(self.settings.timeout);
+        let renewed = self
+            .repeat(&self.renewals, async |attempt| self.attempt(attempt, &self.statements.renew, parameters).await);
         // What is not renewed now may be renewed the next time.
-        let Ok((rows, sent)) = self.run_on(&self.renewals, &self.statements.renew, parameters, deadline).await else {
-            return;
-        };
+        let Ok((rows, sent)) = renewed.await else { return };
         for token in rows.iter().filter_map(|row| row.try_get::<_, i64>(0).ok()) {
             if let Some(lease) = self.held.borrow().get(&token) {
                 lease.extend(sent);
@@ -346,79 +389,88 @@ impl Database {
 
     // Statements.
 
+    /// Runs a statement, and sends it again if the connection was lost: it recognizes what it has done. Returns its
+    /// rows, and when it was sent.
     async fn run(&self, statement: &str, parameters: Parameters<'_>) -> Result<(Vec<Row>, Clocks), Fault> {
-        self.run_on(&self.connections, statement, parameters, self.deadline()).await
+        self.repeat(&self.connections, async |attempt| self.attempt(attempt, statement, parameters).await).await
     }
 
-    /// Runs a statement, and sends it again if the connection was lost: each recognizes what it has done. Returns its
-    /// rows, and when it was sent.
-    async fn run_on(
+    /// Makes attempts until one has an outcome, or there is no time left.
+    async fn repeat<T>(
         &self,
         pool: &Pool,
-        statement: &str,
-        parameters: Parameters<'_>,
-        deadline: Instant,
-    ) -> Result<(Vec<Row>, Clocks), Fault> {
-        let too_slow = |what: &str| self.place.took_too_long(what);
+        mut attempt: impl AsyncFnMut(Attempt<'_>) -> Result<T, Failed>,
+    ) -> Result<T, Fault> {
+        let deadline = Instant::now() + pool.time;
         let Ok(Ok(_permit)) = timeout_at(deadline, pool.permits.acquire()).await else {
-            return Err(Fault::NotDone(too_slow("all of its connections were busy")));
+            return Err(Fault::NotDone(self.place.took_too_long("all of its connections were busy")));
         };
-        // Whether an earlier attempt may have been done.
-        let (mut is_unknown, mut failed_before) = (false, false);
-        let fault = |is_unknown: bool, error: Error| match is_unknown {
-            true => Fault::Unknown(error),
-            false => Fault::NotDone(error),
-        };
+        let mut is_unknown = false;
         loop {
-            // A connection that was idle may have been lost without a notice: then there is time for a new one.
-            let now = Instant::now();
-            let (connection, attempt_deadline) = match pool.take_idle() {
-                Some(connection) => (connection, now + deadline.saturating_duration_since(now) / 2),
-                None => match timeout_at(deadline, (self.connect)()).await {
-                    Ok(Ok(connection)) => (connection, deadline),
-                    Ok(Err(error)) if connecting_may_pass(&error) && Instant::now() + PAUSE < deadline => {
-                        sleep(PAUSE).await;
-                        continue;
-                    }
-                    Ok(Err(error)) => return Err(fault(is_unknown, self.place.not_connected(error))),
-                    Err(_) => return Err(fault(is_unknown, too_slow(NO_CONNECTION))),
-                },
+            let failed = match attempt(Attempt { pool, deadline }).await {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
             };
-            let sent = Clocks::now();
-            let rows = timeout_at(attempt_deadline, connection.client.query_typed(statement, parameters)).await;
-            let error = match rows {
-                Ok(Ok(rows)) => {
-                    pool.put_back(connection);
-                    return Ok((rows, sent));
-                }
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    connection.abort();
-                    // What is idle may be as dead.
-                    pool.idle.borrow_mut().clear();
-                    if Instant::now() + PAUSE >= deadline {
-                        return Err(Fault::Unknown(too_slow("a statement had no outcome")));
-                    }
-                    is_unknown = true;
-                    continue;
-                }
-            };
-            let verdict = Verdict::of(&error);
-            is_unknown |= matches!(verdict, Verdict::Lost | Verdict::Unknown);
-            if matches!(verdict, Verdict::Repeat | Verdict::Refused) {
-                pool.put_back(connection);
-            } else {
-                connection.abort();
+            is_unknown |= failed.is_unknown;
+            if !failed.may_repeat || Instant::now() + PAUSE >= deadline {
+                // What an earlier attempt has done counts, too.
+                return Err(match is_unknown {
+                    true => Fault::Unknown(failed.error),
+                    false => Fault::NotDone(failed.error),
+                });
             }
-            let may_repeat = matches!(verdict, Verdict::Lost | Verdict::Repeat);
-            if !may_repeat || Instant::now() + PAUSE >= deadline {
-                return Err(fault(is_unknown, self.place.statement_failed(&error)));
-            }
-            // The first may have been an idle connection that the server closed long ago.
-            if failed_before || verdict == Verdict::Repeat {
+            if !failed.repeats_at_once {
                 sleep(PAUSE).await;
             }
-            failed_before = true;
+        }
+    }
+
+    async fn attempt(&self, attempt: Attempt<'_>, statement: &str, parameters: Parameters<'_>) -> Outcome {
+        let Attempt { pool, deadline } = attempt;
+        let now = Instant::now();
+        let (connection, was_idle) = match pool.take_idle() {
+            Some(connection) => (connection, true),
+            None => (self.connect_until(deadline).await?, false),
+        };
+        // One that was idle may have been lost without a notice: then there is time for a new one.
+        let attempt_deadline = if was_idle { now + deadline.saturating_duration_since(now) / 2 } else { deadline };
+        let sent = Clocks::now();
+        let error = match timeout_at(attempt_deadline, connection.client.query_typed(statement, parameters)).await {
+            Ok(Ok(rows)) => {
+                pool.put_back(connection);
+                return Ok((rows, sent));
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                connection.abort();
+                // What is idle may be as dead.
+                pool.idle.borrow_mut().clear();
+                let error = self.place.took_too_long("a statement had no outcome");
+                return Err(Failed { error, is_unknown: true, may_repeat: true, repeats_at_once: was_idle });
+            }
+        };
+        let verdict = Verdict::of(&error);
+        if matches!(verdict, Verdict::Repeat | Verdict::Refused) {
+            pool.put_back(connection);
+        } else {
+            connection.abort();
+        }
+        Err(Failed {
+            error: self.place.statement_failed(&error),
+            is_unknown: matches!(verdict, Verdict::Lost | Verdict::Unknown),
+            may_repeat: matches!(verdict, Verdict::Lost | Verdict::Repeat),
+            repeats_at_once: was_idle && verdict == Verdict::Lost,
+        })
+    }
+
+    async fn connect_until(&self, deadline: Instant) -> Result<Connection, Failed> {
+        match timeout_at(deadline, (self.connect)()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => {
+                let may_repeat = connecting_may_pass(&error);
+                Err(Failed { may_repeat, ..Failed::before_it_was_sent(self.place.not_connected(error)) })
+            }
+            Err(_) => Err(Failed::before_it_was_sent(self.place.took_too_long(NO_CONNECTION))),
         }
     }
 

@@ -37,14 +37,14 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(name: &str, length: Duration) -> Result<Self, Error> {
+    pub(crate) fn new(key: [u8; 32], length: Duration) -> Result<Self, Error> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| {
             Error::unavailable("the system has no random bytes for the session's lease: try again later", error)
         })?;
         // Positive, as a `bigint` is, and never that of no holder.
         let token = (i64::from_be_bytes(random) & i64::MAX).max(1);
-        Ok(Self { key: key(name), token, length, extended: Mutex::default(), turn: tokio::sync::Mutex::default() })
+        Ok(Self { key, token, length, extended: Mutex::default(), turn: tokio::sync::Mutex::default() })
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -83,13 +83,13 @@ mod tests {
 
     #[test]
     fn a_lease_is_held_for_half_of_its_length_by_the_clock_that_says_more() {
-        let lease = Lease::new("alice", Duration::from_secs(10)).unwrap();
+        let lease = Lease::new(key("alice"), Duration::from_secs(10)).unwrap();
         assert!(!lease.is_held(), "it was not taken yet");
         let now = Clocks::now();
         lease.extend(now);
         assert!(lease.is_held());
         let extended = |monotonic: u64, wall: SystemTime| {
-            let lease = Lease::new("alice", Duration::from_secs(10)).unwrap();
+            let lease = Lease::new(key("alice"), Duration::from_secs(10)).unwrap();
             let monotonic = now.monotonic.checked_sub(Duration::from_secs(monotonic)).unwrap();
             lease.extend(Clocks { monotonic, wall });
             lease
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_slow_renewal_does_not_shorten_a_lease() {
-        let lease = Lease::new("alice", Duration::from_secs(10)).unwrap();
+        let lease = Lease::new(key("alice"), Duration::from_secs(10)).unwrap();
         let now = Clocks::now();
         lease.extend(now);
         let early = now.monotonic.checked_sub(Duration::from_secs(9)).unwrap();
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn each_lease_has_a_token_of_its_own() {
-        let token = || Lease::new("alice", Duration::from_secs(10)).unwrap().token();
+        let token = || Lease::new(key("alice"), Duration::from_secs(10)).unwrap().token();
         assert!((0..100).all(|_| token() > 0));
         assert_ne!(token(), token());
     }

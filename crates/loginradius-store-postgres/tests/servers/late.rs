@@ -9,7 +9,7 @@ use loginradius_store_postgres::PostgresStore;
 use loginradius_testing::postgres::PostgresServer;
 
 use crate::common::{generation, lock, open, peek, record, server, short, table};
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Strike};
 
 struct Scene {
     _server: Arc<PostgresServer>,
@@ -134,4 +134,24 @@ fn of_a_lock() {
     // It lapses: this is later than the release of its own attempt.
     let waited = crate::common::eventually(crate::common::LEASE * 2, || lock(&scene.other, "alice").is_some());
     println!("a lock that came late was free after {waited:?}");
+}
+
+/// A lock and a save, both of which come after the unlock: the lock must not bring the lease back that the save names.
+#[test]
+#[ignore = "needs a server"]
+fn of_a_lock_and_then_of_a_save() {
+    let scene = Scene::new("late_both");
+    let (first, second) = (record(1, "first"), record(2, "second"));
+    let mut held = lock(&scene.other, "alice").unwrap();
+    held.save(&first, Expected::Nothing).unwrap();
+    drop(held);
+    scene.proxy.strike(Strike::Delay);
+    let mut held = lock(&scene.slow, "alice").expect("by another attempt");
+    scene.proxy.hold_all();
+    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    scene.proxy.let_new_ones_pass();
+    drop(held);
+    assert_eq!(scene.proxy.restore(), 1);
+    scene.arrives();
+    assert_eq!(peek(&scene.other, "alice"), Some(first), "nobody has the lock, and a record changed");
 }
