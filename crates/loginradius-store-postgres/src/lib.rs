@@ -43,8 +43,8 @@
 //! - If a holder's request is out, and its lease lapses meanwhile, another holder may send the same refresh token:
 //!   LoginRadius rejects one of the two, and may end the session. This takes a process that is suspended, or cut off
 //!   from the database, for the rest of its lease: at least half of it.
-//! - After a failover to a server that lacks the last commits, some of the refresh tokens in it have been consumed. If a
-//!   failover must not sign users out, use synchronous replication.
+//! - After a failover to a server that lacks the last commits, some of the refresh tokens in it have been consumed. If
+//!   a failover must not sign users out, use synchronous replication.
 //!
 //! # What it costs
 //!
