@@ -20,7 +20,7 @@ use crate::lease::{self, Clocks, Lease};
 use crate::settings::PostgresSettings;
 use crate::sql::{self, COMMENT, Statements, Table, VERSION};
 
-/// What a table is asked for.
+/// The table of a store, and what is done to it.
 pub(crate) struct Database {
     table: Table,
     place: Place,
@@ -29,7 +29,7 @@ pub(crate) struct Database {
     connect: Connect,
     /// For all but the renewals.
     connections: Pool,
-    /// Apart from the others, which may all be waiting.
+    /// Separate, because all of the others may be waiting.
     renewals: Pool,
     held: RefCell<HashMap<i64, Arc<Lease>>>,
     first_is_held: Notify,
@@ -45,17 +45,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Takes what `tokio_postgres` returns, on the store's thread.
+    /// Takes what `tokio_postgres` returns, and runs the driver on the store's thread.
     pub(crate) fn new(
         client: Client,
         driver: impl Future<Output = Result<(), tokio_postgres::Error>> + 'static,
     ) -> Self {
-        // Its error reaches the statement that is waiting.
+        // A statement that is waiting gets its error.
         let task = tokio::task::spawn_local(async { drop(driver.await) });
         Self { client, task }
     }
 
-    /// Closes the socket, whatever is under way. The driver would go on waiting for a server that does not respond.
+    /// Closes the socket, whatever is under way. The driver would wait on for a server that does not respond.
     fn abort(self) {
         self.task.abort();
     }
@@ -148,8 +148,8 @@ impl Database {
         Instant::now() + self.settings.timeout
     }
 
-    /// Returns the longest wait for another transaction's lock on a row. It ends before the statement is given up, or
-    /// sent again, so that the server is not left with it.
+    /// Returns the longest wait for another transaction's lock on a row. It is shorter than any wait for a response, so
+    /// that no statement that was given up goes on waiting at the server.
     fn lock_timeout(&self) -> String {
         format!("{}ms", (self.settings.timeout / 5 * 2).as_millis())
     }
@@ -158,7 +158,7 @@ impl Database {
 
     /// Creates the table, or checks the one that is there.
     pub(crate) async fn open(&self) -> Result<(), Error> {
-        // A server that is not there is not waited for: an operator wants to know.
+        // This does not wait until the server runs: the operator has to learn that it does not.
         let connection = self.connect_once().await?;
         self.connections.put_back(connection);
         if self.check().await? {
@@ -176,7 +176,7 @@ impl Database {
         }
     }
 
-    /// Returns whether the table is there, and fails if it cannot be used.
+    /// Returns whether the table exists, and fails if it cannot be used.
     async fn check(&self) -> Result<bool, Error> {
         let name = self.place.0.as_str();
         let checked = self.run(self.statements.check, &[(&name, Type::TEXT)]).await;
@@ -284,7 +284,8 @@ impl Database {
         }))
     }
 
-    /// Saves the record, or clears what is there. Returns whether it was as expected, and the lease's own.
+    /// Saves the record, or clears the stored one. Returns `false` if something else is there than is expected, or if
+    /// the lease was lost.
     pub(crate) async fn save(
         &self,
         lease: &Lease,
@@ -335,7 +336,7 @@ impl Database {
             for row in &rows {
                 page.push(row.try_get::<_, &[u8]>(0).map_err(|error| self.place.unreadable(&error))?);
             }
-            // What was put there by hand may be no text.
+            // A name that was written by hand may not be text.
             let names: Vec<_> = page.iter().filter_map(|name| str::from_utf8(name).ok()).map(str::to_owned).collect();
             match page.last() {
                 Some(last) if names.is_empty() => first = following(last),
@@ -351,7 +352,7 @@ impl Database {
         self.first_is_held.notify_one();
     }
 
-    /// Renews all leases that are held, three times in their length, however long one renewal takes.
+    /// Renews all leases that are held, every third of their length, however long one renewal takes.
     pub(crate) async fn renew_forever(self: Rc<Self>) {
         let mut next = Instant::now();
         loop {
@@ -474,7 +475,7 @@ impl Database {
         }
     }
 
-    /// Closes the connections as the server expects it.
+    /// Closes the idle connections, and tells the server.
     pub(crate) async fn close(&self) {
         for pool in [&self.connections, &self.renewals] {
             while let Some(connection) = pool.take_idle() {
@@ -484,11 +485,11 @@ impl Database {
     }
 }
 
-/// Returns the first of the names that begin with the prefix and come after the other one, and what follows them all.
+/// Returns the bounds of the names that begin with `prefix` and come after `after`: the first is in, the second is not.
 fn range(prefix: &str, after: Option<&str>) -> (Vec<u8>, Vec<u8>) {
     let next = after.map(|after| following(after.as_bytes())).unwrap_or_default();
     let first = next.max(prefix.as_bytes().to_vec());
-    // No byte of a text is 255, so that the last one can be counted up.
+    // No byte of UTF-8 is 255, so that one can be added to the last.
     let end = match prefix.as_bytes() {
         [] => vec![u8::MAX],
         [start @ .., last] => [start, &[last + 1]].concat(),
@@ -496,7 +497,7 @@ fn range(prefix: &str, after: Option<&str>) -> (Vec<u8>, Vec<u8>) {
     (first, end)
 }
 
-/// Returns the first bytes after these: nothing is between them and the same with a NUL.
+/// Returns the bytes that follow these directly in order: the same, and a NUL.
 fn following(bytes: &[u8]) -> Vec<u8> {
     [bytes, b"\0"].concat()
 }

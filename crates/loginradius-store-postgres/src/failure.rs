@@ -1,4 +1,4 @@
-//! What became of a statement that failed, and what an operator has to do about it.
+//! Whether a statement that failed may have been done, and what an operator has to do about it.
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -32,9 +32,9 @@ impl Fault {
 /// What a failed statement or connection says about its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The connection was lost. It may have been done; on another connection the same statement finds out.
+    /// The connection was lost. The statement may have been done; sent again on another connection, it finds out.
     Lost,
-    /// It was not done, and the same statement may succeed at once: others were in the way.
+    /// It was not done, and may succeed at once if it is sent again: another transaction was in the way.
     Repeat,
     /// It was not done.
     Refused,
@@ -55,16 +55,16 @@ impl Verdict {
 
     fn of_code(code: &str) -> Self {
         match code {
-            // A deadlock, and an isolation that the database sets by default.
+            // A failed serialization, if the database's default isolation is stricter, or a deadlock.
             "40001" | "40P01" => Self::Repeat,
             "25006" => Self::ReadOnly,
             // A full disk, no memory, too many connections, a lock that another transaction holds for long.
             "53100" | "53200" | "53300" | "55P03" => Self::Refused,
-            // The server ends, has crashed, or begins.
+            // The server is ending, has crashed, or is starting.
             "57P01" | "57P02" | "57P03" | "57P05" => Self::Lost,
             _ => match &code[..code.len().min(2)] {
                 "08" => Self::Lost,
-                // Bad data, a broken constraint, SQL or a right that is missing.
+                // Bad data, a broken constraint, a wrong password, wrong SQL, or a missing database, table or right.
                 "0A" | "22" | "23" | "28" | "3D" | "3F" | "42" => Self::Refused,
                 _ => Self::Unknown,
             },
@@ -157,8 +157,8 @@ impl Place {
                  `PostgresSettings::schema`"
             )),
             "42501" => refused(&format!(
-                "GRANT SELECT, INSERT, UPDATE, DELETE ON {table} to this user; whoever creates the table needs CREATE \
-                 on its schema"
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON {table} to this user, and USAGE on its schema; a user that \
+                 creates the table needs CREATE on its schema"
             )),
             "25006" => refused(
                 "connect to the primary server, as with target_session_attrs=read-write, and check that \
@@ -186,7 +186,7 @@ impl Place {
     pub(crate) fn other_table(&self) -> Error {
         let table = &self.0;
         Error::store_refused(format!(
-            "the table {table} is not one of sessions, or its comment was lost: choose another name with \
+            "the table {table} is not one of sessions, or has lost its comment: choose another name with \
              `with_table`, or set the comment as `PostgresSettings::schema` does"
         ))
     }
@@ -234,8 +234,8 @@ impl Place {
 /// The error of an operation whose thread has ended, or panicked.
 pub(crate) fn thread_ended() -> Fault {
     Fault::Unknown(Error::unavailable(
-        "the thread of the store over PostgreSQL gave no outcome, for want of threads or files, or because the \
-         connecting function panicked: allow this program more of them, and try again",
+        "the thread of the store over PostgreSQL did not respond, because it lacks threads or files, or the connecting \
+         function blocked it or panicked: correct that function, or allow this program more threads and files",
         "no outcome",
     ))
 }
@@ -244,7 +244,7 @@ fn unavailable(failed: &str, cause: &str, advice: &str) -> Error {
     Error::unavailable(format!("{failed}, {cause}: {advice}"), "refused by the server")
 }
 
-/// The driver's error has no method that tells this.
+/// The driver's error has no method that says this.
 fn is_of_tls(error: &tokio_postgres::Error) -> bool {
     error.to_string().contains("TLS")
 }
@@ -254,7 +254,7 @@ fn is_of_settings(error: &tokio_postgres::Error) -> bool {
     text.contains("configuration") || text.contains("authentication") || text.contains("connection string")
 }
 
-/// Returns an error and its causes. None of them has a row or a password in it: those of the server are left out.
+/// Returns an error and its causes. Those of the server are left out, so that no row and no password is shown.
 fn chain(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -30,9 +30,9 @@ pub(crate) struct Lease {
     key: [u8; 32],
     token: i64,
     length: Duration,
-    /// When the last statement that took or renewed it was sent. The server counts from later on.
+    /// When the last statement that took or renewed it was sent. The server counts from a later moment.
     extended: Mutex<Option<Clocks>>,
-    /// One operation of a lock at a time, in their order: one whose future was dropped still runs.
+    /// Lets one operation of a lock run at a time, in order: one whose future was dropped still runs.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
@@ -42,7 +42,7 @@ impl Lease {
         getrandom::fill(&mut random).map_err(|error| {
             Error::unavailable("the system has no random bytes for the session's lease: try again later", error)
         })?;
-        // Positive, as a `bigint` is, and never that of no holder.
+        // A positive `bigint`, and never 0, which means that there is no holder.
         let token = (i64::from_be_bytes(random) & i64::MAX).max(1);
         Ok(Self { key, token, length, extended: Mutex::default(), turn: tokio::sync::Mutex::default() })
     }
@@ -55,24 +55,24 @@ impl Lease {
         self.token
     }
 
-    /// Notes that a statement took or renewed it, which was sent then.
+    /// Notes that a statement took or renewed it, and when that statement was sent.
     pub(crate) fn extend(&self, sent: Clocks) {
         let mut extended = self.extended.lock().unwrap_or_else(PoisonError::into_inner);
-        // A renewal may be slower than a later save.
+        // A later save may have ended before this renewal.
         if extended.is_none_or(|extended| extended.monotonic <= sent.monotonic) {
             *extended = Some(sent);
         }
     }
 
-    /// Returns whether at least half of it is left: enough to send a request, and less than a renewal leaves that came
-    /// in time.
+    /// Returns whether at least half of it is left. That is enough to send a request, and renewals that come in time
+    /// leave more.
     pub(crate) fn is_held(&self) -> bool {
         let extended = *self.extended.lock().unwrap_or_else(PoisonError::into_inner);
         extended.is_some_and(|extended| Clocks::now().since(extended) < self.length / 2)
     }
 }
 
-/// Returns what a name is stored under. No index has room for a name of 10 kB.
+/// Returns the key that a name is stored under. No index has room for a name of 10 kB.
 pub(crate) fn key(name: &str) -> [u8; 32] {
     Sha256::digest(name).into()
 }

@@ -41,45 +41,49 @@ impl Default for PostgresSettings {
 impl PostgresSettings {
     /// Sets the table, by default `loginradius_session`: a name, or a schema and a name with a dot between them.
     ///
-    /// Each of the two begins with a letter or `_`, and has letters (a-z), digits and `_`, at most 48 in all.
+    /// Each of the two begins with a letter (a-z) or `_`, goes on with letters, digits and `_`, and has at most 48
+    /// characters. Opening fails with another name.
     #[must_use]
     pub fn with_table(self, table: impl Into<String>) -> Self {
         Self { table: table.into(), ..self }
     }
 
-    /// Sets the length of a lease, by default 6 s. It is renewed three times in that time.
+    /// Sets the length of a lease, by default 6 s. A lease is renewed every third of its length.
     ///
     /// After the crash of a holder, others wait for that long. A holder that cannot reach the database for that long
-    /// loses its lock. It has to be at least twice the [timeout](Self::with_timeout), and at most an hour. Programs that
-    /// share a table may have different ones.
+    /// loses its lock. Programs that share a table may have different lengths.
+    ///
+    /// It has to be at least twice the [timeout](Self::with_timeout), and at most an hour; otherwise opening fails.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
 
-    /// Sets how long one operation may take, by default 3 s, with all that it has to wait for: a free connection, a new
-    /// one, and sending the statement again after a connection was lost.
+    /// Sets how long one operation may take, by default 3 s. This includes waiting for a connection, connecting, and
+    /// sending the statement again after a connection was lost.
+    ///
+    /// It has to be at least 10 ms, and at most half of the [lease](Self::with_lease); otherwise opening fails.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Sets how many connections there are at most, by default 4. One more renews the leases.
+    /// Sets how many connections there are at most, by default 4, and at least 1. One more renews the leases.
     ///
-    /// Each runs one statement at a time; none is held while a request to LoginRadius is out.
+    /// Each runs one statement at a time. None is in use while a request to LoginRadius is out.
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }
     }
 
-    /// Sets that the table is only checked, and never created: for a user that may not create tables.
-    /// [`schema`](Self::schema) is what creates it.
+    /// Lets opening only check the table, and never create it: for a database user that may not create tables. To
+    /// create it yourself, run [`schema`](Self::schema).
     #[must_use]
     pub fn with_existing_table(self) -> Self {
         Self { creates_table: false, ..self }
     }
 
-    /// Returns the SQL that creates the table, for migrations of your own.
+    /// Returns the SQL that creates the table and its index, for migrations of your own.
     ///
     /// # Errors
     ///
@@ -107,14 +111,14 @@ impl PostgresSettings {
         }
         if self.lease < self.timeout.saturating_mul(2) || self.lease > MAX_LEASE {
             return Err(Error::configuration(format!(
-                "the lease of the store over PostgreSQL is {:?}, and its timeout {:?}: set a lease of twice the timeout \
-                 or longer, and of an hour at most",
+                "the lease of the store over PostgreSQL is {:?}, and its timeout {:?}: set a lease from twice the timeout \
+                 to one hour",
                 self.lease, self.timeout
             )));
         }
         if self.max_connections == 0 {
             return Err(Error::configuration(
-                "the store over PostgreSQL may have no connection: set `with_max_connections` to 1 or more",
+                "the store over PostgreSQL may not have any connections: set `with_max_connections` to 1 or more",
             ));
         }
         sql::Table::new(&self.table)

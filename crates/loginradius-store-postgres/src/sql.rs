@@ -1,4 +1,5 @@
-//! The statements. Each commits by itself, its rows are its outcome, and sent again it recognizes what it has done.
+//! The statements. Each commits by itself, its rows are its outcome, and when it is sent again, it recognizes what it
+//! has already done.
 
 use loginradius_proto::Error;
 
@@ -10,7 +11,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// PostgreSQL cuts names at 63 bytes, and the index has a longer one.
+    /// PostgreSQL cuts names at 63 bytes, and the index's name is longer than the table's.
     const MAX_LENGTH: usize = 48;
 
     pub(crate) fn new(table: &str) -> Result<Self, Error> {
@@ -25,8 +26,8 @@ impl Table {
         };
         if !is_name(name) || !schema.is_none_or(is_name) {
             return Err(Error::configuration(format!(
-                "the table cannot be called {table:?}: take a letter, then letters (a-z), digits and `_`, at most {} \
-                 in all; before it, a schema and a dot",
+                "the table cannot be called {table:?}: use a letter (a-z) or `_`, then letters, digits and `_`, at most \
+                 {} characters; a schema of such a name and a dot may come before it",
                 Self::MAX_LENGTH
             )));
         }
@@ -49,7 +50,7 @@ impl Table {
     }
 }
 
-/// Leaves out what is only for readers: each statement is sent as a text.
+/// Removes the comments, which are for readers: each statement is sent as text.
 fn bare(sql: &str) -> String {
     sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n")
 }
@@ -58,7 +59,7 @@ fn bare(sql: &str) -> String {
 pub(crate) const COMMENT: &str = "LoginRadius sessions, version ";
 pub(crate) const VERSION: &str = "1";
 
-/// Creates the table. All of it is one transaction, as one text of several statements is.
+/// Returns what creates the table. PostgreSQL runs all of it as one transaction, because it is sent as one text.
 pub(crate) fn schema(table: &Table) -> String {
     table.named_in(include_str!("sql/schema.sql"))
 }

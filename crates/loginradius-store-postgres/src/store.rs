@@ -17,11 +17,15 @@ use crate::settings::PostgresSettings;
 use crate::thread::{DatabaseThread, wait};
 
 impl PostgresSettings {
-    /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks its thread, at
-    /// most for the [timeout](Self::with_timeout) and a second.
+    /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks the calling
+    /// thread, at most for twice the [timeout](Self::with_timeout) and a second.
     ///
-    /// `connect` makes a connection, each time that one is needed; so it may get new credentials from time to time. It
-    /// runs on the store's thread, and must not block that.
+    /// `connect` returns what [`Config::connect`](tokio_postgres::Config::connect) returns: a client, and the
+    /// connection that the store then runs. It is called for each new connection, so it may get new credentials each
+    /// time. It runs on the store's thread, and must not block it.
+    ///
+    /// If it fails with a [`tokio_postgres::Error`] that may pass, an operation calls it again until its timeout; any
+    /// other error ends the operation. Opening calls it once.
     ///
     /// # Errors
     ///
@@ -35,7 +39,8 @@ impl PostgresSettings {
         PostgresStore::open_blocking(connect, self)
     }
 
-    /// Opens the store like [`open`](Self::open), for async code on any runtime.
+    /// Opens the store like [`open`](Self::open), for async code on any runtime. Connecting, checking the table and
+    /// creating it each take at most the [timeout](Self::with_timeout).
     ///
     /// # Errors
     ///
@@ -52,8 +57,9 @@ impl PostgresSettings {
 
 /// Stores sessions in a table of PostgreSQL, for blocking and for async code.
 ///
-/// A clone is another handle to the same store. It has one thread, on which its connections live; so async code may run
-/// on any runtime. See [the crate's documentation](crate) for what it promises.
+/// A clone is another handle to the same store. The store has one thread, on which its connections live, so async code
+/// may run on any runtime. The thread ends with the last handle and the last lock. See [the crate's
+/// documentation](crate) for what the store promises.
 #[derive(Clone)]
 pub struct PostgresStore {
     thread: Arc<DatabaseThread>,
@@ -62,17 +68,18 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the store with the default [`PostgresSettings`], which say what `connect` has to be.
+    /// Opens the store with the default settings, and blocks the calling thread. [`PostgresSettings::open`] says what
+    /// `connect` has to do; in async code, use [`PostgresSettings::open_async`].
     ///
     /// # Errors
     ///
     /// | kind | when |
     /// | --- | --- |
-    /// | [`StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) | The operator has to fix something, and the message says what: a wrong password, a certificate that is not trusted, a table that is missing or of a newer program, a right that is missing, a replica that only reads. |
-    /// | [`Unavailable`](loginradius_proto::ErrorKind::Unavailable) | That may pass: the server is down, or does not respond in time. |
-    /// | [`Configuration`](loginradius_proto::ErrorKind::Configuration) | The settings contradict each other. |
+    /// | [`StoreRefused`](loginradius_proto::ErrorKind::StoreRefused) | The operator has to fix something, and the message says what: a wrong password, an untrusted certificate, a table that is missing or of a newer version, a missing right, a read-only replica. |
+    /// | [`Unavailable`](loginradius_proto::ErrorKind::Unavailable) | It may pass: the server is down or does not respond in time, or `connect` failed with an error of its own. |
+    /// | [`Configuration`](loginradius_proto::ErrorKind::Configuration) | A setting is out of its range. |
     ///
-    /// No message shows the connection's password.
+    /// No message shows the connection's password, unless `connect` puts it into an error of its own.
     pub fn open<C, D, E>(connect: C) -> Result<Self, Error>
     where
         C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
@@ -139,13 +146,14 @@ impl PostgresStore {
         listed.await.unwrap_or_else(|_| Err(thread_ended().into_error()))
     }
 
-    /// Waits for an operation, which has bounds of its own, unless the thread does not run.
+    /// Waits for an operation. It has a deadline of its own, so that this ends earlier only if the thread is stuck.
     fn wait<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
         wait(blocking_limit(self.timeout), operation)
     }
 }
 
-/// Two operations of one lock, where the first one's future was dropped, and some time for a busy machine.
+/// The time of two operations, as one may wait for another of the same lock whose future was dropped, and of a busy
+/// machine.
 fn blocking_limit(timeout: Duration) -> Duration {
     timeout.saturating_mul(2).saturating_add(Duration::from_secs(1))
 }
@@ -201,11 +209,11 @@ impl AsyncSessionStore for PostgresStore {
     }
 }
 
-/// A lock. Dropping it has the thread release it.
+/// A lock. When it is dropped, the thread releases it.
 struct Lock {
     thread: Arc<DatabaseThread>,
     lease: Arc<Lease>,
-    /// What taking the lock has found, until it was loaded.
+    /// The record that taking the lock returned, until it is loaded.
     loaded: Option<Option<StoredRecord>>,
     is_released: bool,
 }
@@ -286,7 +294,7 @@ impl AsyncSessionLock for Lock {
     }
 }
 
-/// A lock for blocking code: it is free when it has been dropped.
+/// A lock for blocking code. It is free as soon as it has been dropped.
 struct BlockingLock {
     lock: Lock,
     limit: Duration,
@@ -317,7 +325,7 @@ impl SessionLock for BlockingLock {
 impl Drop for BlockingLock {
     fn drop(&mut self) {
         if let Some(released) = self.lock.release() {
-            // If that takes too long, the lease lapses by itself.
+            // If this takes too long, the lease lapses by itself.
             let _ = wait(self.limit, released);
         }
     }

@@ -19,7 +19,7 @@ type Job = Box<dyn FnOnce(Rc<Database>) -> Pin<Box<dyn Future<Output = ()>>> + S
 
 /// The thread of a store. It ends with the last handle and the last lock.
 ///
-/// Callers may be on any runtime, or on none, and a lock may be dropped anywhere: so what they ask for runs here.
+/// Callers may be on any runtime or on none, and a lock may be dropped anywhere. So all operations run here.
 pub(crate) struct DatabaseThread {
     jobs: mpsc::UnboundedSender<Job>,
 }
@@ -31,14 +31,14 @@ impl DatabaseThread {
         let (jobs, receiver) = mpsc::unbounded_channel();
         Builder::new().name("loginradius-postgres".to_owned()).spawn(move || {
             LocalSet::new().block_on(&runtime, serve(Rc::new(database()), receiver, last_wait));
-            // Looking up a name may still be running on a thread of the runtime.
+            // A lookup of a host's name may still be running on a thread of the runtime.
             runtime.shutdown_background();
         })?;
         Ok(Self { jobs })
     }
 
-    /// Begins an operation. It runs to its end, also if the receiver is dropped; that is why `T` must be harmless to
-    /// drop. The receiver fails if the operation panics.
+    /// Begins an operation. It runs to its end even if the receiver is dropped, and then drops its outcome, which must
+    /// be harmless. The receiver fails if the operation panics.
     pub(crate) fn begin<T, F>(&self, operation: impl FnOnce(Rc<Database>) -> F + Send + 'static) -> oneshot::Receiver<T>
     where
         T: Send + 'static,
@@ -55,7 +55,7 @@ impl DatabaseThread {
     }
 }
 
-/// Runs what is asked for, and at the end what locks that were dropped last have left.
+/// Runs the operations. After the last handle and lock have ended, it finishes those that still run.
 async fn serve(database: Rc<Database>, mut jobs: mpsc::UnboundedReceiver<Job>, last_wait: Duration) {
     let renewals = tokio::task::spawn_local(Rc::clone(&database).renew_forever());
     let mut running = JoinSet::new();
@@ -71,8 +71,7 @@ async fn serve(database: Rc<Database>, mut jobs: mpsc::UnboundedReceiver<Job>, l
     let _ = tokio::time::timeout(last_wait, finish).await;
 }
 
-/// Builds a runtime. tokio panics where another crate of the program turned its feature `signal` on, and no file can be
-/// opened.
+/// Builds a runtime. If another crate turns on tokio's feature `signal`, tokio panics where no file can be opened.
 fn build_runtime() -> io::Result<Runtime> {
     let built = catch_unwind(AssertUnwindSafe(|| {
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()

@@ -1,4 +1,4 @@
--- $1 keys, $2 leases, $3 the longest wait for a row. A row that a save of the same holder has locked is renewed by that.
+-- $1 keys, $2 leases, $3 the longest wait for a row. A locked row is skipped: a save of its holder renews it.
 WITH settings AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $3, true)),
 held AS MATERIALIZED (

@@ -1,6 +1,6 @@
--- $1 key, $2 lease, $3 the expected generation, $4 record, $5 its generation, $6 whether a damaged one is replaced, $7 the
--- longest wait for the row. A clear has NULL, NULL and false. One row: it is done. None: a conflict. Lease, generation and
--- record name one save: sent again, it finds itself.
+-- $1 key, $2 lease, $3 the expected generation, $4 record, $5 its generation, $6 whether a damaged one is replaced, $7
+-- the longest wait for the row. A clear has NULL, NULL and false for $4 to $6. One row: it is done. None: a conflict.
+-- Lease, generation and record identify a save, so that it recognizes what it has done when it is sent again.
 WITH settings AS MATERIALIZED (
     SELECT CASE WHEN current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
             THEN set_config('synchronous_commit', 'on', true) END,
