@@ -10,7 +10,8 @@
 //! | --- | --- | --- | --- | --- |
 //! | [`MemoryStore`] | tests, and programs whose users sign in at each start | yes | no | no |
 //! | [`FileStore`] | command-line tools, desktop programs, one server | yes | yes | no |
-//! | [your own](#a-store-of-your-own) | servers with a database | yes | yes | yes |
+//! | `PostgresStore` of `loginradius-store-postgres` | services on many machines | yes | yes | yes |
+//! | [your own](#a-store-of-your-own) | servers with another database | yes | yes | yes |
 //! | [`MovingStore`] | the time of a move from one store to another | as both | as both | as both |
 //!
 //! A program passes its store to the `Sessions` of `loginradius-blocking` or `loginradius-async`, and needs nothing
@@ -60,8 +61,8 @@
 //! In a file's name the bytes a-z, 0-9 and `-` of the session's name stand for themselves, and every other byte of its
 //! UTF-8 is `_` and two hexadecimal digits: `Alice` is `session-_41lice.json`. If that is longer than 100 bytes, it is
 //! cut to 30 bytes, and followed by `_x` and the SHA-256 of the name; then the first save of the record also writes the
-//! name into a file, from which [`names`](SessionStore::names) reads it. So any text is a valid name; no two names share
-//! a file, not even where the file system takes `A` for `a`; and no file has a name with a meaning to the system.
+//! name into a file, from which [`names`](SessionStore::names) reads it. So any text is a valid name; no two names
+//! share a file, not even where the file system takes `A` for `a`; and no file has a name with a meaning to the system.
 //!
 //! | promise | how |
 //! | --- | --- |
@@ -92,9 +93,10 @@
 //! same file system can be used like the first.
 //!
 //! A save flushes twice, and makes the same system calls however many sessions there are; one under a name that was cut
-//! also reads that name, and the first one flushes once more. Only `open`, which removes what killed programs left, a
-//! clear and [`names`](SessionStore::names), which returns all names as one page, list the folder. A file larger than 16 MiB is no session: it is neither
-//! loaded nor replaced, and the error is an `ErrorKind::StoreRefused`.
+//! also reads that name, and the first one flushes once more. Only three operations list the folder: `open`, which
+//! removes what killed programs left, a clear, and [`names`](SessionStore::names), which returns all names as one page.
+//! A file larger than 16 MiB is no session: it is neither loaded nor replaced, and the error is an
+//! `ErrorKind::StoreRefused`.
 //!
 //! Every user who can list the folder sees the sessions' names. So do not name a session by a secret, such as the value
 //! of a cookie: name it by the user's id, or by a digest of the secret.
@@ -126,8 +128,8 @@
 //!
 //! Implement [`SessionStore`], or [`AsyncSessionStore`] for async code, and run [the store tests](store_tests) against
 //! it. A store does not read records: it keeps bytes, compares generations, and keeps a copy of what the session calls
-//! damaged. `examples/own_store/store.rs` is a whole one, over SQLite: leases that are renewed, a fencing token, copies of
-//! damaged records, and `examples/tests/own_store.rs` is its proof.
+//! damaged. `examples/own_store/store.rs` is a complete store over SQLite, with leases that are renewed, a fencing
+//! token, and copies of damaged records; `examples/tests/own_store.rs` runs the store tests against it.
 //!
 //! A save or a clear that fails says what is certain:
 //!
@@ -148,7 +150,8 @@
 //! ```
 //!
 //! In a database the lock is a *lease*: a row says until when the session has a holder, and its *fencing token* says
-//! which one. Each operation is one statement that commits by itself, and its row count is the outcome. In PostgreSQL:
+//! which one. Each statement commits by itself, and its row count is the outcome. In PostgreSQL (for which
+//! `loginradius-store-postgres` has a store already):
 //!
 //! ```sql
 //! CREATE TABLE session (
@@ -161,9 +164,10 @@
 //! );
 //!
 //! -- try_lock: one row is a lease, none is `None`. Sent again, it takes another $lease, and finds that of the attempt
-//! -- before ($earlier, else 0). With the same one, an attempt that comes after the unlock would bring the lease back that
-//! -- late saves name. `now()` would be too early: it is when the statement began, before it waited for the row. The first
-//! -- condition spares those that wait for the lock a write of the row; the second is decided on the newest row.
+//! -- before ($earlier, else 0). With the same $lease, an attempt that arrives after the unlock would bring back the
+//! -- lease that late saves name. `now()` would be too early: it is when the statement began, before it waited for the
+//! -- row. By the first condition, callers that wait for the lock do not write the row; the second decides on its newest
+//! -- version.
 //! INSERT INTO session AS s (name, lease, leased_until)
 //!     SELECT $name, $lease, clock_timestamp() + $length
 //!     WHERE NOT EXISTS
@@ -183,15 +187,15 @@
 //!         AND (generation IS NOT DISTINCT FROM $expected
 //!             OR (generation IS NOT DISTINCT FROM $generation AND record IS NOT DISTINCT FROM $record));
 //!
-//! -- names. $prefix_end is $prefix with one added to its last byte (in UTF-8 that is never 255); without a prefix leave
-//! -- that line out.
+//! -- names. $prefix_end is $prefix with one added to its last byte (in UTF-8 that is never 255). If the prefix is
+//! -- empty, leave out its line.
 //! SELECT name FROM session WHERE record IS NOT NULL
 //!     AND ($after IS NULL OR name > $after)
 //!     AND name >= $prefix AND name < $prefix_end
 //!     ORDER BY name LIMIT 1000;
 //!
-//! -- unlock, and drop; without the first, every name that was ever tried stays in the table. The lease is replaced, so
-//! -- that a save that arrives after the unlock finds another one, and changes nothing
+//! -- unlock, and drop: two statements. Without the first, every name that was ever locked stays in the table. The
+//! -- second replaces the lease, so that a save which arrives after the unlock is a conflict.
 //! DELETE FROM session WHERE name = $name AND lease = $lease AND record IS NULL AND damaged = '{}';
 //! UPDATE session SET lease = 0, leased_until = '-infinity' WHERE name = $name AND lease = $lease;
 //! ```
@@ -200,29 +204,30 @@
 //!   [`Failed`](SaveError::Failed): certainly not saved. If the connection broke after the statement was sent, or there
 //!   was a timeout, the outcome is [`Unknown`](SaveError::Unknown). The `?` operator turns any `Error` into `Unknown`;
 //!   the flow then loads the record to find out. A statement may be sent again only if it recognizes its own success,
-//!   as the one above does by lease, generation and record; otherwise its first success looks like a conflict, or
-//!   another record of that generation like its own. If the server refuses a statement that was sent again, the outcome
-//!   is `Unknown`, not `Failed`: the first attempt may have been done, or may still come. A save is done when its commit
-//!   is durable, also on the server that would take over.
-//! - **The length of a lease.** Take 10 s, the same in all programs that share a table, renew it, and implement
-//!   [`is_held`](SessionLock::is_held). After the crash of a holder the others wait for that long, so let the policy's
-//!   `lock_wait` be longer. The holder counts its lease from before it sent the statement.
-//! - **Renewing.** One flow may hold a lock for the policy's `lock_wait` (30 s by default), within which requests may be
-//!   sent, plus one `timeout` (30 s by default), plus the time that the store itself takes. A refresh whose save fails
-//!   leaves an *unsaved pair*: new tokens that this process has, and the store has not. It keeps the lock beyond its
-//!   flow, so that no other process loads the old refresh token and sends it again. No method of the [`SessionLock`] is
-//!   called in this time: as long as the lock lives, a thread or a task of the store has to renew the lease, three times
-//!   in its length (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND lease = $lease`).
-//! - **Asking before a request.** A process may stand still between the save of its intent and its request, and another
-//!   one take the lock and send the same refresh token. So a session asks [`is_held`](SessionLock::is_held) right before
-//!   it sends, and begins again at the lock if that says `false`. With a lease of 10 s, that is when less than 5 s are
-//!   left: healthy renewals leave more than 6 s.
-//! - **Without `is_held`** a flow does not notice that its process was suspended for less than the policy's `timeout`, or
-//!   the `max_wait` of its retries if that is longer. Then never take less than twice that, and two minutes or more if
-//!   the lease is to outlast a flow even where no renewal succeeds. The store tests of leases refuse such a store.
+//!   as the one above does by lease, generation and record. Otherwise its own first success looks like a conflict, or
+//!   another record of that generation looks like its own. If the server refuses a statement that was sent again, the
+//!   outcome is `Unknown`, not `Failed`: the first attempt may have been done, or may still arrive. A save is done when
+//!   its commit is durable, also on the server that would take over.
+//! - **The length of a lease.** Take 6 to 10 s, and at least twice as long as a statement may take. Renew it, and
+//!   implement [`is_held`](SessionLock::is_held). After the crash of a holder the others wait for that long, so let the
+//!   policy's `lock_wait` be longer. The holder counts its lease from before it sent the statement.
+//! - **Renewing.** One flow may hold a lock for the policy's `lock_wait` (30 s by default), within which requests may
+//!   be sent, plus one `timeout` (30 s by default), plus the time that the store itself takes. A refresh whose save
+//!   fails leaves an *unsaved pair*: new tokens that this process has, and the store has not. It keeps the lock beyond
+//!   its flow, so that no other process loads the old refresh token and sends it again. No method of the
+//!   [`SessionLock`] is called in this time. So, as long as the lock lives, a thread or a task of the store has to
+//!   renew the lease every third of its length (`SET leased_until = clock_timestamp() + $length WHERE name = $name AND
+//!   lease = $lease`).
+//! - **Asking before a request.** A process may be suspended between the save of its intent and its request, while
+//!   another one takes the lock and sends the same refresh token. So right before it sends, a session calls
+//!   [`is_held`](SessionLock::is_held), and takes the lock again if that returns `false`. With a lease of 10 s, it
+//!   returns `false` when less than 5 s are left; renewals that succeed leave more than 6 s.
+//! - **Without `is_held`** a flow does not notice that its process was suspended for less than the policy's `timeout`,
+//!   or the `max_wait` of its retries if that is longer. Then never take less than twice that, and two minutes or more
+//!   if the lease is to outlast a flow even where no renewal succeeds. Such a store fails the store tests of leases.
 //! - **The price of a short lease.** A request that was sent while the lock was held may still be out when the lease
-//!   lapses, if the process is suspended for longer than what is left of it, or if all renewals fail for that long. Then
-//!   another process may send the same refresh token. A longer lease makes that rarer, and the wait after a crash longer.
+//!   lapses, if the process is suspended, or all renewals fail, for longer than what was left of it. Then another
+//!   process may send the same refresh token. A longer lease makes this rarer, and the wait after a crash longer.
 //! - **Releasing an async lock.** A flow that ends releases its lock by [`unlock`](AsyncSessionLock::unlock). A flow
 //!   whose task was dropped drops the lock, and `drop` cannot await a statement. So let `drop` stop the renewals, and
 //!   pass the lease to a task of the store that releases it; without such a task, the lease lapses by itself.

@@ -28,9 +28,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Reads the record without the lock, while another holder may replace it: what was saved last, whole. Returns
     /// `None` if there is no record, or if it could not be read.
     ///
-    /// A session uses this for one thing: while another process refreshes it, a caller gets the stored access token if
-    /// that is still valid. A purge uses it to leave the locks of sessions alone that are in use. By default this returns
-    /// `None`: then the caller waits for the lock, and the purge takes it.
+    /// While another process refreshes a session, a caller gets the stored access token by this, if that is still
+    /// valid. A purge looks at each record by this, and takes the lock only if the session seems to be dead. By default
+    /// this returns `None`: then the caller waits for the lock, and the purge takes the lock of every session.
     fn peek(&self, name: &str) -> Option<StoredRecord> {
         let _ = name;
         None
@@ -39,9 +39,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Returns the names of the sessions that have a record, begin with `prefix` and come after `after`, in the order
     /// of their bytes.
     ///
-    /// It returns a *page*: as many as it likes, from the first one on and without a gap, and none only at the end. The
-    /// last name of a page is the `after` of the next one. A session that gets or loses its record meanwhile may or may
-    /// not be among them.
+    /// It returns a *page*: the first of these names, without a gap, and as many as suit the store. An empty page is
+    /// the end. The last name of a page is the `after` of the next one. A session that gets or loses its record
+    /// meanwhile may or may not be among them.
     ///
     /// A record does not mean that a user is signed in: it stays if its refresh token was rejected, or if its sign-out
     /// was not completed.
@@ -64,8 +64,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// By default [`Error::misuse`], which says that this store cannot list its sessions. Otherwise as
-    /// [`try_lock`](Self::try_lock).
+    /// As [`try_lock`](Self::try_lock). The default implementation always returns [`Error::misuse`]: this store cannot
+    /// list its sessions.
     fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
         let _ = (prefix, after);
         Err(cannot_list())
@@ -130,15 +130,17 @@ pub trait SessionLock: Send {
     /// As [`save`](Self::save).
     fn clear(&mut self, expected: Expected) -> Result<(), SaveError>;
 
-    /// Returns whether the lock is certainly still held, without asking a server: right after this, a session sends its
-    /// request.
+    /// Returns whether the lock is certainly still held, without asking a server. A session calls this right before it
+    /// sends a request, and takes the lock again if it is `false`. So a process that was suspended between the save of
+    /// its intent and its request does not send a refresh token that another holder may be sending.
     ///
     /// By default this returns `true`, which is right for a lock that ends with its process: it is held until it is
-    /// released. If the lock is a lease, return `false` once less than half of it is left, because connecting takes
-    /// time too, or once a renewal has found another holder. Count it from before the statement of the last renewal was
-    /// sent, by the monotonic clock or the wall clock, whichever says that more time has passed: the one may stand
-    /// still while the machine is suspended, and the other may be set back. Then a process that was suspended between
-    /// the save of its intent and its request does not send a refresh token that another holder may be sending.
+    /// released.
+    ///
+    /// If the lock is a lease, return `false` once a renewal has found another holder, or once less than half of the
+    /// lease is left, because connecting takes time too. Count the lease from before its last renewal was sent, by the
+    /// monotonic clock or the wall clock, whichever says that more time has passed: the first may stand still while the
+    /// machine is suspended, and the second may be set back.
     fn is_held(&self) -> bool {
         true
     }
@@ -164,9 +166,7 @@ pub trait AsyncSessionStore: Send + Sync + 'static {
     }
 
     /// Returns the names of the sessions that have a record, begin with `prefix` and come after `after`, in the order
-    /// of their bytes: a page of them.
-    ///
-    /// As [`SessionStore::names`].
+    /// of their bytes: a page of them. As [`SessionStore::names`].
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl<S: AsyncSessionStore + ?Sized> AsyncSessionStore for Box<S> {
 
 /// The lock on a session, for async code. It mirrors [`SessionLock`].
 ///
-/// A future may be dropped at any time. What it has begun leaves the old or the new record even then, and ends before
+/// A future may be dropped at any time. Even then, what it has begun leaves the old or the new record, and ends before
 /// another holder gets the lock.
 pub trait AsyncSessionLock: Send {
     /// Loads the record.
@@ -228,8 +228,8 @@ pub trait AsyncSessionLock: Send {
     /// Releases the lock, before the future is ready.
     ///
     /// A flow that ends calls this; a flow whose task was dropped, or that panicked, drops the lock instead. By default
-    /// this drops the lock, which is enough if dropping releases it. Implement it if releasing takes a request: `drop`
-    /// cannot await one, so it passes the lease to a task, or lets it [lapse](crate#a-store-of-your-own).
+    /// this drops the lock, which is enough if dropping releases it. Implement it if releasing takes a request. `drop`
+    /// cannot await that request, so let `drop` pass the lease to a task, or [lapse](crate#a-store-of-your-own).
     fn unlock(self: Box<Self>) -> BoxFuture<'static, ()> {
         drop(self);
         Box::pin(std::future::ready(()))
@@ -240,5 +240,5 @@ pub trait AsyncSessionLock: Send {
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 fn cannot_list() -> Error {
-    Error::misuse("this store cannot list its sessions: add the method `names` to it, or use another store")
+    Error::misuse("this store cannot list its sessions: implement `names` for it, or use another store")
 }
