@@ -10,9 +10,9 @@ use crate::pages::{MAX_FAILURES, Pages};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moved {
-    /// How many sessions of the old store's list are not in the old store any more.
+    /// How many of the sessions that the old store listed are no longer in it.
     pub moved: usize,
-    /// The names of the sessions whose lock another holder had, twice: they may still be in the old store.
+    /// The names of the sessions whose lock another holder had both times: they may still be in the old store.
     pub locked: Vec<String>,
 }
 

@@ -5,10 +5,10 @@ use crate::store::{AsyncSessionLock, BoxFuture};
 
 /// Both locks of a session.
 pub(super) struct MovingLock {
-    // Dropped first: the next holder takes the other one first.
+    // Dropped before `from`, because the next holder takes `from` first.
     to: Box<dyn AsyncSessionLock>,
     from: Box<dyn AsyncSessionLock>,
-    /// Whether `from` has no record, and gets none as long as its lock is held.
+    /// Whether `from` has no record. It gets none as long as its lock is held.
     is_moved: bool,
 }
 
@@ -39,7 +39,7 @@ impl MovingLock {
             Ok(Some(record)) => {
                 match stored {
                     Stored::Nothing => self.save_durably(&record, Expected::Nothing).await?,
-                    // Its copy was interrupted, and may not outlive a loss of power.
+                    // An earlier copy was interrupted, and may not outlive a loss of power yet.
                     Stored::Record(found) => {
                         self.save_durably(found, Expected::Generation(found.generation())).await?;
                     }
@@ -63,10 +63,10 @@ impl MovingLock {
     }
 
     async fn save_durably(&mut self, record: &StoredRecord, expected: Expected) -> Result<(), SaveError> {
-        // Made anew, so that it does not say that it is in the old place.
+        // A new one, which does not say that it is located in `from`.
         let copy = StoredRecord::new(record.generation(), record.as_bytes());
         match self.to.save(&copy, expected).await {
-            // A store may say so of what it holds already.
+            // A store may return this if it has this very record already.
             Err(SaveError::Conflict) if expected != Expected::Nothing => Ok(()),
             Err(SaveError::Unknown(error)) => match self.to.load().await {
                 Ok(Some(_)) | Err(LoadError::Damaged { .. }) => Ok(()),
@@ -77,7 +77,7 @@ impl MovingLock {
     }
 }
 
-/// What `to` has.
+/// What `to` has stored.
 #[derive(Clone, Copy, PartialEq)]
 enum Stored<'a> {
     Nothing,
@@ -101,7 +101,7 @@ impl AsyncSessionLock for MovingLock {
             }
             match self.move_record(Stored::of(found.as_ref())).await {
                 Ok(false) => Ok(found),
-                // Another store may read another generation from the same bytes.
+                // `to` may return another generation for the same bytes.
                 Ok(true) => self.to.load().await,
                 Err(SaveError::Conflict) => Err(LoadError::Failed(lock_lost())),
                 Err(SaveError::Failed(error) | SaveError::Unknown(error)) => Err(LoadError::Failed(error)),

@@ -14,10 +14,11 @@ mod lock;
 
 pub use all::Moved;
 
-/// Sessions on their way from one store to another, such as from files to a database: no user is signed out by the move.
+/// Moves sessions from one store to another while they are used, such as from files to a database. No user is signed
+/// out.
 ///
 /// It is one store made of two. A session moves when it is next used, and [`move_all`](Self::move_all) moves the rest.
-/// What is saved goes to the new store; nothing is ever saved to the old one.
+/// Every save goes to the new store, none to the old one.
 ///
 /// ```
 /// use loginradius_store::{Expected, FileStore, MemoryStore, MovingStore, SessionStore, StoredRecord};
@@ -32,7 +33,7 @@ pub use all::Moved;
 /// # SessionStore::try_lock(&files, "bob/phone")?.expect("it is free").save(&record, Expected::Nothing)?;
 /// let store = MovingStore::new(files.clone(), database.clone());
 ///
-/// // Give a clone of it to `Sessions`, and move what is not used meanwhile.
+/// // Give a clone of it to `Sessions`, and move the sessions that are not used meanwhile.
 /// let moved = store.move_all()?;
 /// assert_eq!((moved.moved, moved.locked.len()), (2, 0));
 /// assert!(SessionStore::names(&files, "", None)?.is_empty());
@@ -44,34 +45,36 @@ pub use all::Moved;
 /// # How to move
 ///
 /// 1. Stop all programs that use the old store alone. If you replace them one after the other instead, no token is lost
-///    and none is sent twice, because both kinds take the old store's lock. But a program of before does not see the
-///    sessions that have moved: their users seem to be signed out there, and if one signs in again there, that login is
-///    dropped in favor of the one that has moved.
-/// 2. Start the programs with a `MovingStore`, all with the same two stores. They may run for as long as you like. A store
-///    that seals records goes around the `MovingStore`, or into it as one of the two if its seal is to change.
-/// 3. In one of them call [`move_all`](Self::move_all) until it returns no error and no
-///    [locked](Moved::locked) name. Now it is finished: the old store has no record, and gets none. Under a folder of
-///    files look for `session-*.json`, too: [a long name that only older programs have
-///    saved](crate#programs-of-two-versions) is not listed, and moves when its session is next used.
-/// 4. Replace the programs by those that use the new store alone, one after the other. Then remove the old one. Do not
-///    use it again, nor restore a backup of it: what was signed out meanwhile would come back.
+///    and none is sent twice, because old and new programs take the old store's lock. But an old program does not see
+///    the sessions that have moved. There, their users seem to be signed out; and if one signs in again there, that
+///    login is dropped in favor of the session that has moved.
+/// 2. Start the programs with a `MovingStore`, all with the same two stores. They may run for as long as you like. A
+///    wrapper that seals records goes around the `MovingStore`; if the seal changes with the move, each of the two
+///    stores gets its own wrapper instead.
+/// 3. In one of them call [`move_all`](Self::move_all) until it returns no error and no [locked](Moved::locked) name.
+///    Then the old store has no record, and gets none. If it is a folder of files, also look for `session-*.json`
+///    there: [a long name that only older programs have saved](crate#programs-of-two-versions) is not listed, and moves
+///    when its session is next used.
+/// 4. One after the other, replace the programs by those that use the new store alone. Then remove the old store. Never
+///    use it or a backup of it again: sessions that were signed out meanwhile would come back.
 ///
 /// # What it promises
 ///
 /// | promise | how |
 /// | --- | --- |
-/// | A session has one holder at a time. | A lock is both locks: first the old store's, then the new one's. If the second is taken, the first is released, and the answer is that the lock is taken. |
+/// | A session has one holder at a time. | A lock is both locks: first the old store's, then the new one's. If another holder has the second, the first is released, and `try_lock` returns `None`. |
 /// | No record is lost. | Under both locks, before anything else, the record is copied to the new store, durably, and only then cleared in the old one. |
 /// | A session that was signed out does not come back. | If the new store has a record, that one counts, and what is left in the old one is cleared. No save and no clear is passed on to the new store before the old one has no record. |
-/// | A crash at any moment leaves the session. | It leaves the record in one store, or the same in both. The next holder goes on from there. |
-/// | A failure of one store changes nothing. | The operation fails with that store's error, and nothing of it was passed on. |
+/// | No crash loses a session. | It leaves the record in one store, or the same record in both. The next holder continues from there. |
+/// | A failure of one store changes nothing. | The operation fails with that store's error, and was not passed on to the new store. |
 ///
 /// The record is copied as it is, with its generation, also if it is damaged or a newer program's. Copies that the old
-/// store keeps of damaged records stay there. If the old store itself says that a record is damaged, as one that seals
-/// records, that is not moved: restore it there, or remove it.
+/// store keeps of damaged records stay there. If the old store itself returns
+/// [`LoadError::Damaged`](crate::LoadError::Damaged), as a wrapper that seals records may, that record is not moved,
+/// and its session fails: restore it there, or remove it.
 ///
-/// Each lock takes two locks and each first load two loads, for as long as the `MovingStore` is in use. The old store has
-/// to work for so long.
+/// As long as the `MovingStore` is in use, each lock takes two locks, and each first load two loads. The old store has
+/// to work until then.
 #[derive(Debug, Clone)]
 pub struct MovingStore<From, To> {
     from: From,
@@ -79,7 +82,7 @@ pub struct MovingStore<From, To> {
 }
 
 impl<From, To> MovingStore<From, To> {
-    /// Makes one store of two. This does not use them yet.
+    /// Makes one store of the old store, `from`, and the new one, `to`. This does not use them yet.
     pub fn new(from: From, to: To) -> Self {
         Self { from, to }
     }
@@ -106,9 +109,9 @@ impl<From: SessionStore, To: SessionStore> MovingStore<From, To> {
     ///
     /// # Errors
     ///
-    /// The first one of either store, with how many sessions are left; the other sessions are moved nevertheless, until
-    /// there were ten errors. [`ErrorKind::Misuse`](loginradius_proto::ErrorKind::Misuse) if the old store cannot list its
-    /// sessions.
+    /// The first error of either store, with how many sessions were not moved; the other sessions are moved
+    /// nevertheless, until there were ten errors. If the old store cannot list its sessions,
+    /// [`ErrorKind::Misuse`](loginradius_proto::ErrorKind::Misuse).
     pub fn move_all(&self) -> Result<Moved, Error> {
         let mut all = MoveAll::default();
         loop {
@@ -125,7 +128,7 @@ impl<From: SessionStore, To: SessionStore> MovingStore<From, To> {
 }
 
 impl<From: AsyncSessionStore, To: AsyncSessionStore> MovingStore<From, To> {
-    /// Moves all sessions that are in the old store, in async code: [`move_all`](Self::move_all).
+    /// Moves all sessions that are in the old store, like [`move_all`](Self::move_all), in async code.
     ///
     /// If its future is dropped, the sessions that have not moved stay where they are.
     ///
@@ -205,8 +208,8 @@ impl<From: AsyncSessionStore, To: AsyncSessionStore> AsyncSessionStore for Movin
     }
 }
 
-/// Merges two pages into one, in their order and each name once. Beyond the end of the shorter one, that store may have
-/// names that are not on its page.
+/// Merges two pages into one, in order and each name once. It ends where the first page ends, because that store may
+/// have more names after its page.
 fn merged(from: Vec<String>, to: Vec<String>) -> Vec<String> {
     let end = from.last().into_iter().chain(to.last()).min().cloned();
     let mut names = [from, to].concat();
