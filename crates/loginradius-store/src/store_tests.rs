@@ -1,18 +1,19 @@
-//! Tests for stores of your own, in four parts: the promises of [`SessionStore`] and [`AsyncSessionStore`].
+//! Tests a store of your own against the promises of [`SessionStore`] and [`AsyncSessionStore`], in four parts.
 //!
 //! | part | what it checks | which stores need it | what it needs |
 //! | --- | --- | --- | --- |
 //! | [`check`] | locks, saves, clears, peeks, names and bytes | all | |
-//! | [`check_damage`] | what stands in place of a record is replaced, and a copy of it is kept | those that outlive their process | [`DamageHooks`] |
-//! | [`check_leases`] | a lease is renewed; a lock is free soon after its holder has died; a holder whose lease has lapsed changes nothing, and knows from `is_held` in time | those whose locks are [leases](crate#a-store-of-your-own) | [`LeaseHooks`] |
-//! | [`check_network`] | a save whose reply is lost is settled; a statement that arrives late changes nothing | those that send statements over a network | [`NetworkHooks`] |
+//! | [`check_damage`] | damaged bytes in place of a record are replaced, and a copy of them is kept | those that outlive their process | [`DamageHooks`] |
+//! | [`check_leases`] | a lease is renewed; a lock is free soon after the death of its holder; a holder whose lease has lapsed changes nothing, and its `is_held` returned `false` before that | those whose locks are [leases](crate#a-store-of-your-own) | [`LeaseHooks`] |
+//! | [`check_network`] | after a save without a reply, a load shows whether it was done; a statement that arrives late changes nothing | those that send statements over a network | [`NetworkHooks`] |
 //!
-//! Each part has an `_async` one for async stores, such as [`check_async`]. Call each part that the table names for your
-//! store: nothing else is checked, and a part that you call leaves nothing out.
+//! Each part also exists for async stores, such as [`check_async`]. Call every part that the table names for your
+//! store: a part checks nothing of another one.
 //!
-//! All take a function that opens your store by the name of a storage: a database, a table or a folder of the tests.
-//! They use two dozen storages or so, with names such as `locks`. Each must be empty when it is first opened, so remove
-//! what an earlier run left. They wait for locks: they sleep for a millisecond at a time, on the thread that runs them.
+//! Each takes a function that opens your store by the name of a *storage*: a database, a table or a folder for tests.
+//! In all there are about thirty storages, with names such as `locks`. Each must be empty when it is first opened, so
+//! remove what an earlier run left. To wait for a lock, a test sleeps for a millisecond at a time, on the thread that
+//! runs it.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -25,8 +26,11 @@
 //!
 //! The feature `test-util` turns them on: `cargo add --dev loginradius-store --features test-util`.
 //!
-//! These tests cannot see three promises, which are left to the store's own tests. What is saved outlives a loss of
-//! power. A save that is interrupted leaves the old record. A lock that is no lease ends with its process.
+//! Three promises are left to tests of your own:
+//!
+//! - What is saved outlives a loss of power.
+//! - A save that is interrupted leaves the old record, or the new one.
+//! - A lock that is no lease ends with its process.
 
 mod common;
 mod damage;
@@ -55,9 +59,9 @@ use crate::store::{AsyncSessionStore, SessionStore};
 /// Checks a store for blocking code.
 ///
 /// `open` gets the name of a storage, and opens a handle to it: an empty storage at the first call, the same one at
-/// each later call with the same name. These names are short and made of a-z and `-`; the names of sessions in them are
-/// not. There are hundreds of operations, some of them from four threads, and about eighty locks of one storage are
-/// held at once. A lock must be free as soon as it is dropped.
+/// each later call with the same name. These names are short and made of a-z and `-`; the names of sessions in them may
+/// be any text. There are hundreds of operations, some of them from four threads, and about eighty locks of one storage
+/// are held at once. A lock must be free as soon as it is dropped.
 ///
 /// # Panics
 ///
@@ -83,9 +87,9 @@ pub fn check<S: SessionStore>(open: impl Fn(&str) -> S) {
 
 /// Checks a store for async code, on the runtime that it needs.
 ///
-/// It takes the same `open`, and checks what [`check`] does, with tasks instead of threads, and what dropped futures
-/// leave. It waits for up to 10 s until a dropped lock is free. If dropping a lock does not release it, because that
-/// takes a request, give the store a lease of a few seconds for this.
+/// `open` is as for [`check`]. It checks what [`check`] does, with tasks instead of threads, and what becomes of
+/// operations whose futures are dropped. A dropped lock must be free within 10 s. If only its lease frees it, because a
+/// drop cannot send a request, open the store with a lease of a few seconds.
 ///
 /// ```
 /// # use std::collections::HashMap;
@@ -111,7 +115,7 @@ pub async fn check_async<S: AsyncSessionStore>(open: impl Fn(&str) -> S) {
     end_counting(&handles[0]).await;
 }
 
-/// Checks what becomes of damaged records, in a store for blocking code.
+/// Checks how a store for blocking code replaces damaged records.
 ///
 /// `open` is as for [`check`]. [`DamageHooks`] has an example.
 ///
@@ -122,7 +126,7 @@ pub fn check_damage<S: SessionStore>(open: impl Fn(&str) -> S, hooks: &impl Dama
     block_on(damage::check_all(&|storage: &str| BlockingStore::new(open(storage)), hooks));
 }
 
-/// Checks what becomes of damaged records, in a store for async code.
+/// Checks how a store for async code replaces damaged records.
 ///
 /// It is [`check_damage`] on the runtime that the store needs.
 ///
@@ -135,8 +139,9 @@ pub async fn check_damage_async<S: AsyncSessionStore>(open: impl Fn(&str) -> S, 
 
 /// Checks the leases of a store for blocking code.
 ///
-/// `open` is as for [`check`], and `lease` is the length of the leases. It is best between 300 ms and 1 s here: this
-/// takes about ten times as long. A lease that lapses because the machine is slow looks like a broken promise.
+/// `open` is as for [`check`], and `lease` is the length of the store's leases. Let it be between 300 ms and 1 s: these
+/// tests take about fifteen times as long, but on a slow machine, a lease that is too short lapses before its renewal,
+/// which looks like a broken promise.
 ///
 /// # Panics
 ///
@@ -163,12 +168,13 @@ pub async fn check_leases_async<S: AsyncSessionStore>(
 
 /// Checks what a store for blocking code makes of a bad network.
 ///
-/// `open` and `lease` are as for [`check_leases`]. The store has to give up a statement without a reply within a part
-/// of its lease, or it loses the lease meanwhile. This waits for some fifty statements that are given up.
+/// `open` and `lease` are as for [`check_leases`]. The store's timeout for a statement without a reply has to be much
+/// shorter than its lease, which may otherwise lapse meanwhile. About thirty statements lose their reply or are
+/// delayed: if the store waits for its timeout each time, these tests take at least thirty times as long.
 ///
 /// # Panics
 ///
-/// As [`check`], and if the hooks disturb nothing.
+/// As [`check`], and if the hooks disturb no statement.
 pub fn check_network<S: SessionStore>(open: impl Fn(&str) -> S, lease: Duration, hooks: &impl NetworkHooks) {
     block_on(network::check_all(&|storage: &str| BlockingStore::new(open(storage)), lease, hooks));
 }
@@ -360,7 +366,7 @@ async fn a_save_is_conditional<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) 
     lock.unlock().await;
 }
 
-/// Saves again what is stored: a store may recognize its own save, or say that it is a conflict.
+/// Saves again what is stored: a store may recognize its own save, or return a conflict.
 async fn a_save_that_is_done_changes_nothing<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
     let store = open("done");
     let mut lock = take(&store, "default").await;

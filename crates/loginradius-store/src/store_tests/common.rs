@@ -19,13 +19,13 @@ pub(super) const REPLACED: &str = "a damaged record of the expected generation i
 /// How long a lock may take to become free after it was released or dropped.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Generations of which no bit may get lost, as by rounding.
+/// Large generations, which change if a store rounds them.
 pub(super) const FIRST: u64 = 0x000f_edcb_a987_6540;
 pub(super) const SECOND: u64 = FIRST + 2;
 
 // Records.
 
-/// Makes a record as programs write it. The text is put into JSON, so that quotes need a backslash.
+/// Makes a record as programs write it. The text is put into JSON as it is, so quotes in it need a backslash.
 pub(super) fn session(generation: u64, text: &str) -> StoredRecord {
     let more = format!(r#","refresh_token":"{text}","token_type":"{text}","scope":"{text}","lifetime_ms":600000"#);
     session_with(generation, text, &more)
@@ -46,7 +46,7 @@ pub(super) fn damaged(record: &StoredRecord) -> Expected {
     Expected::Damaged(record.generation())
 }
 
-/// Returns whether both have the same generation and bytes: a store may add where the record is.
+/// Returns whether both have the same generation and bytes. A store may add where the record is located.
 pub(super) fn is_same(found: &StoredRecord, expected: &StoredRecord) -> bool {
     found.generation() == expected.generation() && found.as_bytes() == expected.as_bytes()
 }

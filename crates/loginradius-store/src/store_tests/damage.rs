@@ -1,4 +1,4 @@
-//! What becomes of damaged records.
+//! Damaged records: they are replaced, and a copy is kept.
 
 use loginradius_proto::session::{Expected, LoadError, StoredRecord};
 
@@ -8,7 +8,7 @@ use super::common::{
 };
 use crate::store::{AsyncSessionLock, AsyncSessionStore};
 
-/// How the tests of [`check_damage`](super::check_damage) reach what is stored, past the store.
+/// How the tests of [`check_damage`](super::check_damage) reach what is stored, without the store.
 ///
 /// The methods are `async fn`s for blocking stores too, and block there.
 ///
@@ -38,7 +38,7 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore};
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait DamageHooks {
-    /// Damages the record of that name, which exists: puts these bytes in place of its own, and changes nothing else.
+    /// Damages the record of that name, which exists: replaces its bytes by these, and changes nothing else.
     fn damage(&self, storage: &str, name: &str, bytes: &[u8]) -> impl Future<Output = ()>;
 
     /// Returns the bytes of the copies of damaged records that are kept for that name, in any order.
@@ -155,7 +155,7 @@ fn damages() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Replaces damaged records of many kinds in many circumstances: it is never a conflict.
+/// Replaces damaged records of many kinds under many locks: it is never a conflict.
 pub(super) async fn every_damaged_record_is_replaced<S: AsyncSessionStore>(open: &impl Fn(&str) -> S) {
     let storage = "damaged-any";
     let (one, other) = (open(storage), open(storage));
@@ -196,7 +196,7 @@ pub(super) async fn every_damaged_record_is_replaced<S: AsyncSessionStore>(open:
     }
 }
 
-/// What is longer costs time, and is tried in one place.
+/// Longer records cost time, and are tried under one lock only.
 const LONG: usize = 100_000;
 
 fn damaged_records() -> Vec<(&'static str, StoredRecord)> {

@@ -1,4 +1,4 @@
-//! What becomes of a session whose holder lost its lease.
+//! Leases: how they are renewed and lapse, and what a holder without its lease may change.
 
 use std::time::{Duration, Instant};
 
@@ -44,16 +44,16 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore};
 ///
 /// `examples/tests/own_store.rs` has them for SQLite.
 pub trait LeaseHooks<S> {
-    /// Makes the lease of that name lapse now, as if its holder had been suspended for longer than the lease. Nothing
-    /// else changes, and the holder is not told.
+    /// Makes the lease of that name lapse now, as if its holder had been suspended for longer than the lease. It
+    /// changes nothing else, and does not tell the holder.
     fn lapse(&self, storage: &str, name: &str) -> impl Future<Output = ()>;
 
-    /// Stops all renewals by this handle, for good, as the death of its process would. It releases nothing. The handle
-    /// and its locks load and save nothing after that, so that it may as well be cut off from its database.
+    /// Stops all renewals by this handle for good, and releases nothing, as the death of its process would. The handle
+    /// and its locks are not used to load or save after that, so you may also cut the handle off from its database.
     fn stop_renewing(&self, store: &S) -> impl Future<Output = ()>;
 }
 
-/// The hooks of a blocking store, for the same store as an async one.
+/// The hooks of a blocking store, for the async store that wraps it.
 pub(super) struct BlockingHooks<'a, H>(pub(super) &'a H);
 
 impl<S, H: LeaseHooks<S>> LeaseHooks<BlockingStore<S>> for BlockingHooks<'_, H> {
@@ -78,7 +78,7 @@ pub(super) async fn check_all<S: AsyncSessionStore>(
 }
 
 const FENCED: &str = "a holder whose lease has lapsed changes nothing: its save or clear is a conflict";
-const NEXT_WORKS: &str = "who takes a lock whose lease has lapsed has the record, and saves and clears";
+const NEXT_WORKS: &str = "the next holder of a lock whose lease has lapsed loads the record, and saves and clears";
 const NOT_RELEASED: &str = "a holder whose lease has lapsed does not release the lock of the next one";
 const RENEWED: &str = "a lock is held until it is released: its lease is renewed without a call";
 const SAYS_HELD: &str = "`is_held` is true as long as the lease is renewed";
@@ -119,7 +119,7 @@ async fn a_holder_without_its_lease_changes_nothing<S: AsyncSessionStore>(
         }
         keep(!lost.is_held(), SAYS_LOST, "after another one had the lock for the length of a lease");
         keep_fenced(lost.as_mut(), &second, &stored, lock.as_mut()).await;
-        // What is done already, and by whom, a store may tell or not.
+        // What is already stored: the store may return success or a conflict.
         keep_done_or_conflict(lost.save(&stored, generation(&first)).await, "the save of what is stored");
         keep_stored(lock.load().await, &stored, UNCHANGED, "of a holder whose lease has lapsed");
 
@@ -155,7 +155,7 @@ async fn a_holder_without_its_lease_changes_nothing<S: AsyncSessionStore>(
     lock.unlock().await;
 }
 
-/// Tries all that a holder without its lease may try.
+/// Tries every change as a holder without its lease.
 async fn keep_fenced(
     lost: &mut dyn AsyncSessionLock,
     new: &StoredRecord,
@@ -170,7 +170,7 @@ async fn keep_fenced(
     }
 }
 
-/// Where a lease is a count that starts again with its row, the first holder's comes back.
+/// If fencing tokens were counted from 1 in each new row, the first holder's would be given to a later one.
 async fn a_lease_is_never_given_twice<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, hooks: &impl LeaseHooks<S>) {
     let storage = "leases";
     let (one, other) = (open(storage), open(storage));
@@ -204,7 +204,7 @@ async fn a_lease_is_renewed<S: AsyncSessionStore>(open: &impl Fn(&str) -> S, len
         }
     }
     // One renewal may have been late.
-    keep(held_for > 15, SAYS_HELD, &format!("it was not after {held_for} tenths of a lease's length"));
+    keep(held_for > 15, SAYS_HELD, &format!("it was last true after {held_for} tenths of a lease's length, of 20"));
     // The others' renewals go on.
     second.unlock().await;
     let fourth = some_at_once(&other, "second", "from another handle").await;
@@ -231,7 +231,7 @@ async fn a_crash_frees_the_lock<S: AsyncSessionStore>(
     let storage = "crashes";
     let (earlier, other) = (open(storage), open(storage));
     for (name, is_renewed) in [("at once", false), ("after a renewal", true)] {
-        // The handle of this lock goes on, and renews nothing of another holder's.
+        // The handle of this lock continues, and must not renew the lease of the next holder.
         let lost = take(&earlier, name).await;
         let one = open(storage);
         let mut dead = take_lapsed(hooks, storage, &one, name).await;
@@ -289,7 +289,7 @@ async fn take_lapsed<S: AsyncSessionStore>(
     broken("a lock whose lease has lapsed is free", "after the hook `lapse`, 50 times")
 }
 
-/// Watches that nobody gets these locks.
+/// Checks for some time that these locks cannot be taken.
 async fn keep_held<S: AsyncSessionStore>(store: &S, names: &[&str], time: Duration, promise: &str) {
     let since = Instant::now();
     while since.elapsed() < time {

@@ -1,4 +1,4 @@
-//! What becomes of a session when replies are lost, and when statements arrive late.
+//! Bad networks: replies that are lost, and statements that arrive late.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore};
 
 /// How the tests of [`check_network`](super::check_network) disturb what is sent between a store and its storage.
 ///
-/// A statement here is a request that the store sends: a SQL statement, a script, a call. Where the store sends several
-/// for one call, the first is struck. It may be one of those that renew leases, but then the part tests little: better
-/// pass over these. The methods are `async fn`s for blocking stores too, and block there.
+/// A *statement* here is whatever the store sends: a SQL statement, a script, a call. If the store sends several for
+/// one operation, the first is meant. Pass over the statements that renew leases, or little is tested. The methods are
+/// `async fn`s for blocking stores too, and block there.
 ///
 /// ```
 /// use loginradius_store::store_tests;
@@ -47,15 +47,15 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore};
 /// }
 /// ```
 pub trait NetworkHooks {
-    /// Lets the next statement be done, and its reply be lost: the connection breaks, or the store waits in vain.
+    /// Lets the next statement arrive, and loses its reply: the connection breaks, or the store waits in vain.
     fn lose_reply(&self, storage: &str) -> impl Future<Output = ()>;
 
-    /// Holds back the next statement, until the store has given it up and [`restore`](Self::restore) lets it arrive.
-    /// Those after it arrive before it.
+    /// Holds back the next statement until [`restore`](Self::restore), so that the store gives it up. Later statements
+    /// arrive before it.
     fn delay(&self, storage: &str) -> impl Future<Output = ()>;
 
-    /// Ends the disturbance: what was held back arrives, and has been done or refused when this returns. Returns how
-    /// many statements lost their reply or were held back since the last call.
+    /// Ends the disturbance: lets arrive what was held back, and waits until it was done or refused. Returns how many
+    /// statements lost their reply or were held back since the last call.
     fn restore(&self, storage: &str) -> impl Future<Output = usize>;
 }
 
@@ -316,7 +316,7 @@ async fn unblocked<S: AsyncSessionStore>(store: &S, length: Duration, what: &str
     take_within_as(UNBLOCKED, patience(length), store, "default", what).await
 }
 
-/// Loads the record, a second and third time if the connection has to be made anew.
+/// Loads the record, and tries again up to twice, because the store may have to connect again.
 async fn load(lock: &mut dyn AsyncSessionLock) -> Option<StoredRecord> {
     for _ in 0..2 {
         if let Ok(found) = lock.load().await {
