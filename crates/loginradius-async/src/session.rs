@@ -80,8 +80,8 @@ impl Sessions {
     /// for the browser, or take a hash of the browser's session id. Never take the value of a cookie: a reader of the
     /// name could act as the browser.
     ///
-    /// To find all sessions of a user, begin their names with the user's id and a character that no id contains, such as
-    /// `2f1d/` ([`sign_out_all`](Self::sign_out_all)). A browser that never comes back leaves its record, until you
+    /// To find all sessions of a user, begin their names with the user's id and a character that no id contains, such
+    /// as `2f1d/` ([`sign_out_all`](Self::sign_out_all)). A browser that never comes back leaves its record, until you
     /// [`purge`](Self::purge) it.
     #[must_use]
     pub fn session(&self, name: impl Into<String>) -> Session {
@@ -91,7 +91,8 @@ impl Sessions {
     /// Lists the names of the sessions that have a record and begin with that prefix, in the order of their bytes. An
     /// empty prefix lists all.
     ///
-    /// A record does not mean that a user is signed in: [`SessionStore::names`](crate::store::SessionStore::names).
+    /// A record does not mean that a user is signed in: it stays if its refresh token was rejected, or if its sign-out
+    /// was not completed.
     ///
     /// ```
     /// use loginradius_async::store::MemoryStore;
@@ -112,22 +113,23 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the store cannot list its sessions, as a store of your own
-    /// without that method; the store's errors; and [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded)
-    /// after [`SessionPolicy::max_time`].
+    /// The store's errors; [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if it cannot list its sessions, such as a
+    /// store of your own without the method `names`; and
+    /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) after [`SessionPolicy::max_time`], six
+    /// minutes by default.
     pub async fn names(&self, prefix: &str) -> Result<Vec<String>, Error> {
         self.0.names(prefix).await
     }
 
-    /// [Signs out](Session::sign_out) all sessions whose names begin with that prefix, such as those of one user. Returns
-    /// how many.
+    /// [Signs out](Session::sign_out) all sessions whose names begin with that prefix, such as those of one user.
+    /// Returns how many it signed out.
     ///
     /// End the prefix with the character that ends the user's id in the names: `2f1d` is also the start of another
     /// user's `2f1d0/laptop`. It signs out the sessions that have a record when it begins, those of other machines too,
     /// eight at a time.
     ///
-    /// All together takes at most [`SessionPolicy::max_time`], six minutes by default; what has not begun by then is
-    /// left. What has begun continues when its future is dropped.
+    /// In all, it takes at most [`SessionPolicy::max_time`], six minutes by default. Sessions that it has not begun by
+    /// then are left as they are. If its future is dropped, a sign-out that has begun continues.
     ///
     /// ```
     /// use loginradius_async::store::MemoryStore;
@@ -148,31 +150,32 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// The first error of a session; the others are signed out nevertheless. The message says how many are left: call it
-    /// again, which continues. Besides, the errors of [`names`](Self::names); and with an empty prefix, which would sign
-    /// out every user, [`ErrorKind::Misuse`](crate::ErrorKind::Misuse). If you want that, sign out the session of each
-    /// name.
+    /// The first error of a session, whose message says how many were not signed out; the others are signed out
+    /// nevertheless. Call it again to continue. Besides, the errors of [`names`](Self::names); and with an empty
+    /// prefix, which would sign out every user, [`ErrorKind::Misuse`](crate::ErrorKind::Misuse). If you want that, sign
+    /// out the session of each name.
     #[doc(alias("logout everywhere", "global logout"))]
     pub async fn sign_out_all(&self, prefix: &str) -> Result<usize, Error> {
         self.0.sign_out_all(prefix).await
     }
 
-    /// Removes the records of sessions that no user will miss, and sends nothing to LoginRadius. Call it now and then,
-    /// on one machine.
+    /// Removes the records of dead sessions, which no user will miss. It sends nothing to LoginRadius. Call it about
+    /// once a day, on one machine.
     ///
-    /// | record | removed |
+    /// | the record | removed |
     /// | --- | --- |
-    /// | its refresh token was rejected: only a login helps | yes |
-    /// | its tokens were obtained longer ago than `unused_for` | yes, also if a sign-out began and has not ended |
-    /// | of a session whose lock another caller or process has | no: skipped |
-    /// | damaged, or written by a newer program | no: kept as unreadable |
-    /// | its tokens are from the future, as after a clock was set back | no |
+    /// | Its refresh token was rejected: only a login helps. | yes |
+    /// | Its tokens were obtained longer ago than `unused_for`. | yes, even if a sign-out began and has not ended |
+    /// | Another caller or process has the session's lock. | no: [`skipped`](Purged::skipped) |
+    /// | It is damaged, or a newer program wrote it. | no: [`unreadable`](Purged::unreadable) |
+    /// | Its tokens are from the future, because a clock was set back. | no |
     ///
-    /// A session that is used gets new tokens when its access token expires. So let `unused_for` be much longer than the
-    /// lifetime of an access token, and as long as LoginRadius accepts a refresh token.
+    /// A session that is used gets new tokens when its access token expires. So let `unused_for` be much longer than
+    /// the lifetime of an access token, and at least as long as LoginRadius accepts a refresh token.
     ///
-    /// It decides by the record that it loads under the session's lock, and removes that very record: a login at the same
-    /// time is not lost. One session after the other, it takes as long as the store needs. It continues when its future is dropped.
+    /// It decides by the record that it loads under the session's lock, and removes that very record: a login at the
+    /// same time is not lost. It purges one session after the other, without a time limit. It continues if its future
+    /// is dropped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -185,15 +188,15 @@ impl Sessions {
     /// let sessions = Sessions::new(&client, MemoryStore::new());
     /// // Once a day:
     /// let purged = sessions.purge(Duration::from_secs(90 * 24 * 60 * 60)).await?;
-    /// println!("{} dead sessions were removed, {} are damaged", purged.removed, purged.unreadable);
+    /// println!("{} dead sessions were removed, {} are unreadable", purged.removed, purged.unreadable);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// The store's first one; the other sessions are purged nevertheless, until there were ten errors. Besides, the errors
-    /// of [`names`](Self::names).
+    /// The store's first error; the other sessions are purged nevertheless, until there were ten errors.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the store cannot list its sessions.
     #[doc(alias("clean up", "garbage collection", "expire"))]
     pub async fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
         self.0.purge(unused_for).await

@@ -140,7 +140,7 @@ pub async fn check_damage_async<S: AsyncSessionStore>(open: impl Fn(&str) -> S, 
 /// Checks the leases of a store for blocking code.
 ///
 /// `open` is as for [`check`], and `lease` is the length of the store's leases. Let it be between 300 ms and 1 s: these
-/// tests take about fifteen times as long, but on a slow machine, a lease that is too short lapses before its renewal,
+/// tests take about thirteen times as long, but on a slow machine, a lease that is too short lapses before its renewal,
 /// which looks like a broken promise.
 ///
 /// # Panics
@@ -170,7 +170,7 @@ pub async fn check_leases_async<S: AsyncSessionStore>(
 ///
 /// `open` and `lease` are as for [`check_leases`]. The store's timeout for a statement without a reply has to be much
 /// shorter than its lease, which may otherwise lapse meanwhile. About thirty statements lose their reply or are
-/// delayed: if the store waits for its timeout each time, these tests take at least thirty times as long.
+/// delayed: if the store waits for its timeout each time, these tests take at least thirty timeouts.
 ///
 /// # Panics
 ///

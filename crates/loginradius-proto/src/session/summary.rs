@@ -4,9 +4,10 @@ use super::record::{SessionRecord, SessionStatus};
 use super::stored::{LoadError, StoredRecord};
 use crate::error::Error;
 
-/// What a record says about its session, for a program that lists or cleans up sessions. It has no secret.
+/// What a record says about its session, without secrets, for a program that lists or cleans up sessions.
 ///
-/// The record may be replaced at any time: decide by one that was loaded under the session's lock.
+/// The record may be replaced at any time. So before you change it, decide by a record that you loaded under the
+/// session's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordSummary {
@@ -18,19 +19,20 @@ pub struct RecordSummary {
     pub expires_at: Option<SystemTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
-    /// When a refresh was begun whose outcome is not stored: it is under way, or its response was lost. `None` if there
-    /// is none.
+    /// When a refresh began whose outcome is not stored: it is under way, or its response was lost. `None` if there is
+    /// no such refresh.
     pub intent_at: Option<SystemTime>,
 }
 
 impl RecordSummary {
-    /// Returns whether the record can be removed, because no caller will miss it: its refresh token was rejected, or its
+    /// Returns whether the record can be removed, because no user will miss it: its refresh token was rejected, or its
     /// tokens were obtained longer than `unused_for` before `now`.
     ///
     /// A session that is used gets new tokens, at the latest when its access token expires. So `unused_for` has to be
-    /// longer than the access token's lifetime. That of a sign-out that has not ended counts like any other: the record
-    /// does not say when the sign-out began, which was after its tokens were obtained. A record from the future is not
-    /// old, as after a clock was set back.
+    /// longer than the access token's lifetime.
+    ///
+    /// The record of a sign-out that has not ended counts like any other: it does not say when the sign-out began. If
+    /// `obtained_at` is after `now`, because a clock was set back, the record is not old.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

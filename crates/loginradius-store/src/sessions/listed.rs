@@ -1,4 +1,4 @@
-//! What is done to all sessions that the store lists.
+//! Operations on all sessions that the store lists.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,9 +21,9 @@ use crate::store::AsyncSessionLock;
 pub struct Purged {
     /// How many records were removed.
     pub removed: usize,
-    /// How many were skipped, because another caller or process had the session's lock: it is in use.
+    /// How many were skipped because another caller or process had the session's lock, and so uses it.
     pub skipped: usize,
-    /// How many were kept, because they are damaged, or a newer program wrote them.
+    /// How many were kept because they are damaged, or because a newer program wrote them.
     pub unreadable: usize,
 }
 
@@ -52,12 +52,14 @@ impl<R: Runtime> SharedSessions<R> {
     }
 
     /// Signs out all sessions whose names begin with that prefix, a few at a time, within
-    /// [`SessionPolicy::max_time`](loginradius_proto::session::SessionPolicy::max_time). Returns how many.
+    /// [`SessionPolicy::max_time`](loginradius_proto::session::SessionPolicy::max_time). Returns how many it signed
+    /// out.
     ///
     /// # Errors
     ///
-    /// The first one, which says how many sessions are left; the others are signed out nevertheless. With an empty
-    /// prefix, [`ErrorKind::Misuse`](loginradius_proto::ErrorKind::Misuse).
+    /// The first error, whose message says how many sessions were not signed out. The others are signed out
+    /// nevertheless, unless the time is over. With an empty prefix,
+    /// [`ErrorKind::Misuse`](loginradius_proto::ErrorKind::Misuse).
     pub async fn sign_out_all(&self, prefix: &str) -> Result<usize, Error> {
         if prefix.is_empty() {
             return Err(Error::misuse(
@@ -73,7 +75,7 @@ impl<R: Runtime> SharedSessions<R> {
                 first_error = first_error.or_else(|| Some(deadline_exceeded()));
                 break;
             }
-            // All begin before one is waited for: a slow one takes no time from the others.
+            // All begin before this waits for the first: a slow one takes no time from the others.
             let begun: Vec<_> = some
                 .iter()
                 .map(|name| self.session(name.as_str()))
@@ -95,21 +97,20 @@ impl<R: Runtime> SharedSessions<R> {
         }
     }
 
-    /// Removes the records that are
-    /// [dead](loginradius_proto::session::RecordSummary::is_dead). It sends nothing.
+    /// Removes the records that are [dead](loginradius_proto::session::RecordSummary::is_dead), without a request.
     ///
     /// It takes the lock of each session that seems to be dead, decides again by the record that it then loads, and
     /// removes that very record.
     ///
     /// # Errors
     ///
-    /// The first one of the store; the other sessions are purged nevertheless, until there were ten errors.
+    /// The store's first error. The other sessions are purged nevertheless, until there were ten errors.
     pub async fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
         let sessions = Arc::clone(self.sessions());
         self.run(async move { purge(&sessions, unused_for).await }, later(Duration::MAX)).await
     }
 
-    /// Runs an operation of the store where flows run. If its caller is dropped, it continues.
+    /// Runs an operation of the store where flows run. It continues if its caller is dropped.
     async fn run<T: Send + 'static>(
         &self,
         operation: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -186,7 +187,7 @@ enum Outcome {
 
 async fn purge_session<R: Runtime>(sessions: &Sessions<R>, name: &str, unused_for: Duration) -> Result<Outcome, Error> {
     let Sessions { runtime, store, .. } = sessions;
-    // The lock of a session that is in use is not even tried.
+    // This does not try the lock of a session that is in use.
     if let Some(record) = runtime.limit(store.peek(name)).await.flatten() {
         match record.summary() {
             Err(_) => return Ok(Outcome::Unreadable),
