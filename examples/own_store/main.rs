@@ -1,9 +1,9 @@
-//! Keeps a session in a store of your own: a table of SQLite, which all programs of this machine share.
+//! Keeps a session in a store of your own: a table in SQLite, which the programs of one machine share.
 //!
 //!     cargo run --example own_store
 //!
-//! `store.rs` is the store. It keeps the promises of every store: `cargo test -p loginradius-examples --test own_store`
-//! shows it, by the tests that `loginradius-store` has for stores of your own.
+//! `store.rs` is the store. `cargo test -p loginradius-examples --test own_store` shows that it keeps the promises of
+//! every store, by the store tests of `loginradius-store`.
 
 mod store;
 
@@ -21,12 +21,12 @@ use serde_json::json;
 
 use store::SqliteStore;
 
-/// Keep a session in a table of SQLite.
+/// Keep a session in a store of your own, over SQLite.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     options: Options,
-    /// The file of the sessions; by default one that ends with the program
+    /// The database's file; by default a temporary one
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
 }
@@ -42,14 +42,14 @@ fn main() -> ExitCode {
 
 fn share_a_session(cli: &Cli, output: Output) -> Result {
     if cli.options.is_service() {
-        return Err("this example has a service of its own: leave out --client-id, and see `session` for yours".into());
+        return Err("this example only uses its own emulator: leave out --client-id, or run `session` instead".into());
     }
     let target = cli.options.target_or(Emulator::builder().access_token_lifetime(LIFETIME))?;
     let emulator = target.emulator.as_ref().ok_or("there is no emulator")?;
     let client = Client::new(target.app.clone())?;
     let folder = tempfile::tempdir()?;
     let file = cli.store.clone().unwrap_or_else(|| folder.path().join("sessions.db"));
-    // As a process does that opens the file.
+    // Each opens the file anew, as another process does.
     let open = || -> Result<Session> {
         Ok(Sessions::builder(&client, SqliteStore::open(&file, LEASE)?).build().session("ada"))
     };

@@ -1,4 +1,4 @@
-//! A session store over SQLite, for all programs of one machine, without `names`. `examples/tests/own_store.rs` proves it.
+//! Stores sessions in SQLite, for the programs of one machine. It cannot list sessions (`names`).
 
 use loginradius_blocking::Error;
 use loginradius_blocking::store::{Expected, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use std::{collections::HashMap, error::Error as StdError, fs::OpenOptions, path::Path, thread};
 
 const SCHEMA: &str = include_str!("schema.sql");
-// A lock is a *lease*: by whom and until when it is held.
+// A lock is a *lease*: the row says who holds it, and until when.
 const LOCK: &str = "
     INSERT INTO session (name, lease, leased_until) VALUES (?1, ?2, unixepoch('subsec') + ?3)
     ON CONFLICT (name) DO UPDATE SET lease = excluded.lease, leased_until = excluded.leased_until
@@ -26,15 +26,15 @@ pub(crate) struct SqliteStore(pub(crate) Arc<Database>);
 pub(crate) struct Database {
     pub(crate) connection: Mutex<Connection>,
     length: Duration,
-    /// When each lease of this store was extended, by the machine's clock, which is SQLite's too.
+    /// When the last statement that took or renewed each lease was sent, by the clock that SQLite uses too.
     held: Mutex<HashMap<Lease, SystemTime>>,
 }
 
-/// A name, and its fencing token.
+/// The session's name, and the fencing token.
 type Lease = (Vec<u8>, i64);
 
 impl SqliteStore {
-    /// Opens the file, and creates it if it is missing. A lease has that length: others wait for it after a crash.
+    /// Opens the file, and creates it if it is missing. After a crash of a holder, others wait for a lease's length.
     pub(crate) fn open(file: &Path, length: Duration) -> Result<Self, Box<dyn StdError>> {
         #[cfg(unix)] // SQLite would let others read the tokens.
         std::os::unix::fs::OpenOptionsExt::mode(OpenOptions::new().append(true).create(true), 0o600).open(file)?;
@@ -104,7 +104,7 @@ impl Lock {
         match self.database.execute(SAVE, parameters) {
             Ok(true) => Ok(()),
             Ok(false) => Err(SaveError::Conflict),
-            // With these two it is certainly not saved. With all others it may be.
+            // After these two errors it is certainly not saved; after any other it may be.
             Err(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DiskFull) => Err(SaveError::Failed(failed(error))),
                 _ => Err(SaveError::Unknown(failed(error))),

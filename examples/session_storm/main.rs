@@ -1,9 +1,9 @@
-//! Sessions under load: real processes, kills, dropped callers, an outage. Prints one JSON line with the counts of what
-//! happened, and fails if a guarantee of the sessions was broken.
+//! Puts sessions under load: real processes that are killed or stopped, a move to another store, dropped callers, an
+//! outage. Prints one JSON line with the counts of what happened, and fails if a promise of the sessions was broken.
 //!
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --kill-every-ms 100
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --with ./session_storm-of-another-version
+//!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --with ./another_session_storm
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 20 --outage 30
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --stop-every-ms 3000 \
 //!         --store postgres://postgres:password@localhost/postgres
@@ -25,8 +25,8 @@
 //! - `corrupt`: records that could not be read.
 //! - `lost`: sessions whose stored refresh token the server rejects although it has not ended the login, or that cannot
 //!   get a token in the end.
-//! - `kills`: processes that were killed, and `stops`: processes that were stopped for some time. A process that was
-//!   stopped explains a replay as one that was killed does.
+//! - `kills`: how often a process was killed, and `stops`: how often one was stopped for some time. A process that was
+//!   stopped explains a replay just as one that was killed.
 //!
 //! It fails if `corrupt`, `lost` or `signed_out` is not 0, if a replay is not explained, or if `refreshes` is not
 //! `refreshes_expected`, where that number is known.
@@ -47,7 +47,7 @@ use loginradius_examples::{Result, printable};
 
 use crate::options::{Place, Storm};
 
-/// Sessions of LoginRadius under load.
+/// Put sessions of LoginRadius under load.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {

@@ -9,56 +9,56 @@ use loginradius_blocking::Error;
 use loginradius_blocking::store::{MovingStore, SessionStore};
 use loginradius_examples::StorePlace;
 
-/// Without a mode: `--processes 4`.
+/// The default mode is `--processes 4`.
 #[derive(Args)]
 pub(crate) struct Storm {
-    /// Real processes that share the sessions of one folder, with access tokens that live one second
+    /// Mode: this many real processes share the sessions of one store; an access token is valid for one second
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) processes: Option<usize>,
-    /// Tasks that share one async session
+    /// Mode: this many tasks share one async session
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) tasks: Option<usize>,
-    /// Threads that share one blocking session
+    /// Mode: this many threads share one blocking session
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) threads: Option<usize>,
-    /// Processes that get one token, just before the stored one expires, and end at once
+    /// Mode: this many processes get one token each, just before the stored one expires, and end at once
     #[arg(long, value_name = "N", group = "mode")]
     pub(crate) short_runs: Option<usize>,
-    /// The store of the processes: a folder, by default a temporary one, or a database as in
-    /// `postgres://user:password@host/database`, whose sessions are overwritten
+    /// The store of the processes: a folder, by default a temporary one, or a PostgreSQL database such as
+    /// `postgres://user:password@host/database`. Sessions of the same names in it are overwritten
     #[arg(long, env = "LOGINRADIUS_STORE", hide_env_values = true, value_name = "DIR|URL", conflicts_with_all = ["tasks", "threads"])]
     pub(crate) store: Option<StorePlace>,
-    /// Move the sessions there while they are used
+    /// Move the sessions to that store while they are used
     #[arg(long, value_name = "DIR|URL", requires = "processes")]
     pub(crate) move_to: Option<StorePlace>,
-    /// How long the processes run
+    /// How many seconds the processes run for
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub(crate) seconds: u64,
     /// How many sessions the processes share
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) sessions: usize,
-    /// Run that program, the session_storm of another version, as every second process
+    /// Run that program, a session_storm of another version, as every second process
     #[arg(long, value_name = "PROGRAM", requires = "processes")]
     pub(crate) with: Option<PathBuf>,
-    /// Kill one of the processes that often, and start another
-    #[arg(long, value_name = "M", requires = "processes")]
+    /// Kill one of the processes every MS milliseconds, and start another
+    #[arg(long, value_name = "MS", requires = "processes")]
     pub(crate) kill_every_ms: Option<u64>,
-    /// Stop one of the processes that often, for as long as `--stop-ms`, as a suspended machine is
-    #[arg(long, value_name = "M", requires = "processes")]
+    /// Stop one of the processes every MS milliseconds, for as long as `--stop-ms`, as if its machine was suspended
+    #[arg(long, value_name = "MS", requires = "processes")]
     pub(crate) stop_every_ms: Option<u64>,
-    /// How long a process is stopped: longer than the lease of a lock by default
-    #[arg(long, value_name = "M", default_value_t = 9_000)]
+    /// How long a process is stopped, in milliseconds; by default longer than a lease in PostgreSQL, which is 6 s
+    #[arg(long, value_name = "MS", default_value_t = 9_000)]
     pub(crate) stop_ms: u64,
-    /// How long the server accepts a consumed refresh token again; LoginRadius documents no such time
-    #[arg(long, value_name = "M", default_value_t = 0)]
+    /// How long the emulator accepts a consumed refresh token, in milliseconds; LoginRadius documents no such time
+    #[arg(long, value_name = "MS", default_value_t = 0)]
     pub(crate) grace_ms: u64,
-    /// How long the server fails, in the middle of the run
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["tasks", "short_runs"])]
+    /// How many seconds the emulator fails for, in the middle of the run
+    #[arg(long, value_name = "S", conflicts_with_all = ["tasks", "short_runs"])]
     pub(crate) outage: Option<u64>,
-    /// How often all access tokens expire at once, for tasks and threads
+    /// How many times all access tokens expire at once, in the modes of tasks and threads
     #[arg(long, value_name = "E", default_value_t = 100)]
     pub(crate) expiries: u64,
-    /// The part of the tasks whose future is dropped while it waits, from 0 to 1
+    /// The share of the tasks whose future is dropped while it waits, from 0 to 1
     #[arg(long, value_name = "P", default_value_t = 0.0, requires = "tasks")]
     pub(crate) drop: f64,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens the store of the sessions, or the one of both stores while they move.
+    /// Opens the store of the sessions, or the store that moves them to another one.
     pub(crate) fn open(&self) -> Result<Box<dyn SessionStore>, Error> {
         let store = open(&self.store)?;
         Ok(match &self.move_to {
@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-/// Opens a store. The storm may stop this process meanwhile, or the database.
+/// Opens a store, and tries again for some time: the storm may have stopped this process or the database.
 fn open(place: &StorePlace) -> Result<Box<dyn SessionStore>, Error> {
     let since = Instant::now();
     loop {

@@ -26,8 +26,8 @@ impl Table {
         };
         if !is_name(name) || !schema.is_none_or(is_name) {
             return Err(Error::configuration(format!(
-                "the table cannot be called {table:?}: use a letter (a-z) or `_`, then letters, digits and `_`, at most \
-                 {} characters; a schema of such a name and a dot may come before it",
+                "the table cannot be called {table:?}: use a letter (a-z) or `_`, then letters, digits and `_`, {} \
+                 characters at most; a schema of such a name and a dot may come before it",
                 Self::MAX_LENGTH
             )));
         }
