@@ -111,8 +111,8 @@ impl PostgresSettings {
         }
         if self.lease < self.timeout.saturating_mul(2) || self.lease > MAX_LEASE {
             return Err(Error::configuration(format!(
-                "the lease of the store over PostgreSQL is {:?}, and its timeout {:?}: set a lease of at least twice the \
-                 timeout, and of an hour at most",
+                "the lease of the store over PostgreSQL is {:?}, and its timeout {:?}: set a lease of at least twice \
+                 the timeout, and of an hour at most",
                 self.lease, self.timeout
             )));
         }

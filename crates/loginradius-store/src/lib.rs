@@ -166,8 +166,8 @@
 //! -- try_lock: one row is a lease, none is `None`. Sent again, it takes another $lease, and finds that of the attempt
 //! -- before ($earlier, else 0). With the same $lease, an attempt that arrives after the unlock would bring back the
 //! -- lease that late saves name. `now()` would be too early: it is when the statement began, before it waited for the
-//! -- row. By the first condition, callers that wait for the lock do not write the row; the second decides on its newest
-//! -- version.
+//! -- row. By the first condition, callers that wait for the lock do not write the row; the second decides on the row's
+//! -- newest version.
 //! INSERT INTO session AS s (name, lease, leased_until)
 //!     SELECT $name, $lease, clock_timestamp() + $length
 //!     WHERE NOT EXISTS
