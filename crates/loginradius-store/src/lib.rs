@@ -236,10 +236,10 @@
 //!   overwriting what it has not seen, even where leases fail. After a conflict a flow loads the record again, and
 //!   adopts what the other holder saved. But if both have sent the same refresh token, no condition can undo that: only
 //!   `is_held` and the length of the lease prevent it.
-//! - **A failover that forgets**, as with asynchronous replication, takes the last leases and records back. Then a
+//! - **A failover that loses commits**, as with asynchronous replication, undoes the last leases and saves. Then a
 //!   session may end with `SignInRequired`, because the refresh token that is stored again was consumed; a login or a
-//!   sign-out may be undone; and two processes may hold the lock for a while. All the same, no record becomes a mixture
-//!   of two, no session becomes another user's without an event, and the next login works.
+//!   sign-out may be undone; and two processes may hold the lock for a while. Even then, no record becomes a mixture of
+//!   two, no session becomes another user's without an event, and the next login works.
 //! - **A wrapper that seals records**, by encrypting them, works over any store. It makes the inner record of the
 //!   sealed bytes ([`StoredRecord::from_bytes`]), translates the expected generation into the inner one, and returns
 //!   [`LoadError::Damaged`] with [`Error::record_damaged`](loginradius_proto::Error::record_damaged) for a broken seal.
