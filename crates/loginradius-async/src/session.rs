@@ -165,12 +165,12 @@ impl Sessions {
     /// | the record | removed |
     /// | --- | --- |
     /// | Its refresh token was rejected: only a login helps. | yes |
-    /// | Its tokens were obtained longer ago than `unused_for`. | yes, even if a sign-out began and has not ended |
+    /// | Its tokens were obtained longer ago than `older_than`. | yes, even if a sign-out began and has not ended |
     /// | Another caller or process has the session's lock. | no: [`skipped`](Purged::skipped) |
     /// | It is damaged, or a newer program wrote it. | no: [`unreadable`](Purged::unreadable) |
     /// | Its tokens are from the future, because a clock was set back. | no |
     ///
-    /// A session that is used gets new tokens when its access token expires. So let `unused_for` be much longer than
+    /// A session that is used gets new tokens when its access token expires. So let `older_than` be much longer than
     /// the lifetime of an access token, and at least as long as LoginRadius accepts a refresh token.
     ///
     /// It decides by the record that it loads under the session's lock, and removes that very record: a login at the
@@ -198,8 +198,8 @@ impl Sessions {
     /// The store's first error; the other sessions are purged nevertheless, until there were ten errors.
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) if the store cannot list its sessions.
     #[doc(alias("clean up", "garbage collection", "expire"))]
-    pub async fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
-        self.0.purge(unused_for).await
+    pub async fn purge(&self, older_than: Duration) -> Result<Purged, Error> {
+        self.0.purge(older_than).await
     }
 
     /// [Flushes](Session::flush) all sessions that are in use, at the same time, within the time that one operation

@@ -43,7 +43,7 @@ pub trait Sessions: Clone + fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Its own.
-    fn purge(&self, unused_for: Duration) -> Result<Purged, Error>;
+    fn purge(&self, older_than: Duration) -> Result<Purged, Error>;
 }
 
 /// An adapter's `Session`.

@@ -240,7 +240,7 @@ fn a_summary_tells_what_is_damaged_from_what_a_newer_program_wrote() {
 }
 
 #[test]
-fn a_record_is_dead_if_it_was_rejected_or_is_unused_for_too_long() {
+fn a_record_is_dead_if_it_was_rejected_or_is_older_than_too_long() {
     let login = std::time::SystemTime::UNIX_EPOCH + s(1_767_268_800);
     for name in ["login", "access token alone", "intent", "backoff", "sign-out"] {
         let summary = older(name).summary().unwrap();

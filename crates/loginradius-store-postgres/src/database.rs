@@ -158,7 +158,12 @@ impl Database {
 
     /// Creates the table, or checks the one that is there.
     pub(crate) async fn open(&self) -> Result<(), Error> {
-        // This does not wait until the server runs: the operator has to learn that it does not.
+        let opened = timeout_at(self.deadline(), self.open_table()).await;
+        opened.unwrap_or_else(|_| Err(self.place.took_too_long("its table was not checked")))
+    }
+
+    async fn open_table(&self) -> Result<(), Error> {
+        // A server that is not there is not waited for: an operator wants to know.
         let connection = self.connect_once().await?;
         self.connections.put_back(connection);
         if self.check().await? {

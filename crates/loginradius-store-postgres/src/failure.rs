@@ -164,7 +164,8 @@ impl Place {
                 "connect to the primary server, as with target_session_attrs=read-write, and check that \
                  default_transaction_read_only is off",
             ),
-            _ if code.starts_with("42") => {
+            // No later attempt can help.
+            _ if ["0A", "22", "23", "42"].iter().any(|class| code.starts_with(class)) => {
                 refused(&format!("check that {table} is as `PostgresSettings::schema` makes it"))
             }
             "53300" => unavailable(failed, &cause, "raise max_connections, or use a pooler such as PgBouncer"),

@@ -51,7 +51,7 @@
 //! A refresh takes four round trips: the lock, which loads the record too; the intent; the new tokens; the unlock. Two
 //! of them wait for the disk. A caller whose process has a valid token in memory causes none.
 //!
-//! [How to run it](operations): sizing, crashes, failover, backups, looking at a session by hand, new credentials.
+//! [How to run it](in_production): sizing, crashes, failover, backups, looking at a session by hand, new credentials.
 //!
 //! # The table
 //!
@@ -61,7 +61,7 @@
 #![doc = include_str!("sql/schema.sql")]
 //! ```
 //!
-//! Other programs may read the table at any time, and may delete a row ([what that means](operations)). Do not write to
+//! Other programs may read the table at any time, and may delete a row ([what that means](in_production)). Do not write to
 //! it in any other way. These statements take a lock and save a record:
 //!
 //! ```sql
@@ -79,8 +79,8 @@
 //! **The tokens are not encrypted**: whoever reads the table can act as its users. A wrapper that seals records works
 //! over this store as over any other.
 
-#[doc = include_str!("operations.md")]
-pub mod operations {}
+#[doc = include_str!("in_production.md")]
+pub mod in_production {}
 
 mod database;
 mod failure;

@@ -18,7 +18,7 @@ use crate::thread::{DatabaseThread, wait};
 
 impl PostgresSettings {
     /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks the calling
-    /// thread, at most for twice the [timeout](Self::with_timeout) and a second.
+    /// thread, at most for the [timeout](Self::with_timeout), and a moment.
     ///
     /// `connect` returns what [`Config::connect`](tokio_postgres::Config::connect) returns: a client, and the
     /// connection that the store then runs. It is called for each new connection, so it may get new credentials each
@@ -39,8 +39,7 @@ impl PostgresSettings {
         PostgresStore::open_blocking(connect, self)
     }
 
-    /// Opens the store like [`open`](Self::open), for async code on any runtime. Connecting, checking the table and
-    /// creating it each take at most the [timeout](Self::with_timeout).
+    /// Opens the store like [`open`](Self::open), for async code on any runtime.
     ///
     /// # Errors
     ///
@@ -69,7 +68,7 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Opens the store with the default settings, and blocks the calling thread. [`PostgresSettings::open`] says what
-    /// `connect` has to do; in async code, use [`PostgresSettings::open_async`].
+    /// `connect` has to do; in async code, use [`open_async`](Self::open_async).
     ///
     /// # Errors
     ///
@@ -87,6 +86,20 @@ impl PostgresStore {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         PostgresSettings::default().open(connect)
+    }
+
+    /// Opens the store like [`open`](Self::open), for async code on any runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub async fn open_async<C, D, E>(connect: C) -> Result<Self, Error>
+    where
+        C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
+        D: Future<Output = Result<(), tokio_postgres::Error>> + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        PostgresSettings::default().open_async(connect).await
     }
 
     pub(crate) fn open_blocking<C, D, E>(connect: C, settings: PostgresSettings) -> Result<Self, Error>

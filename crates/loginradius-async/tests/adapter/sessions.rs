@@ -76,8 +76,8 @@ impl conformance::Sessions for AsyncSessions {
         self.runtime.block_on(self.sessions.sign_out_all(prefix))
     }
 
-    fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
-        self.runtime.block_on(self.sessions.purge(unused_for))
+    fn purge(&self, older_than: Duration) -> Result<Purged, Error> {
+        self.runtime.block_on(self.sessions.purge(older_than))
     }
 }
 

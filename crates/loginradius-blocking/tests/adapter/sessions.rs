@@ -51,8 +51,8 @@ impl conformance::Sessions for BlockingSessions {
         self.0.sign_out_all(prefix)
     }
 
-    fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
-        self.0.purge(unused_for)
+    fn purge(&self, older_than: Duration) -> Result<Purged, Error> {
+        self.0.purge(older_than)
     }
 }
 

@@ -26,9 +26,9 @@ pub struct RecordSummary {
 
 impl RecordSummary {
     /// Returns whether the record can be removed, because no user will miss it: its refresh token was rejected, or its
-    /// tokens were obtained longer than `unused_for` before `now`.
+    /// tokens were obtained longer than `older_than` before `now`.
     ///
-    /// A session that is used gets new tokens, at the latest when its access token expires. So `unused_for` has to be
+    /// A session that is used gets new tokens, at the latest when its access token expires. So `older_than` has to be
     /// longer than the access token's lifetime.
     ///
     /// The record of a sign-out that has not ended counts like any other: it does not say when the sign-out began. If
@@ -50,8 +50,8 @@ impl RecordSummary {
     /// # }
     /// ```
     #[must_use]
-    pub fn is_dead(&self, unused_for: Duration, now: SystemTime) -> bool {
-        let is_old = || now.duration_since(self.obtained_at).is_ok_and(|age| age > unused_for);
+    pub fn is_dead(&self, older_than: Duration, now: SystemTime) -> bool {
+        let is_old = || now.duration_since(self.obtained_at).is_ok_and(|age| age > older_than);
         matches!(self.status, SessionStatus::Rejected(_)) || is_old()
     }
 }

@@ -1,8 +1,8 @@
--- $1 key, $2 name, $3 lease, $4 its length in ms, $5 the longest wait for the row, $6 the leases of earlier attempts of
--- the same call, whose outcome is unknown. Each attempt has another: with the same, one that comes after the unlock would
--- bring the lease back that late saves name. One row: the lock is held. None: it
--- has another holder. A commit that is lost with the server loses the lock, and the next save says so: it is not flushed.
--- The first condition spares those that wait the lock on the row; the second is decided on the newest row.
+-- $1 key, $2 name, $3 lease, $4 its length in ms, $5 the longest wait for the row, $6 the leases of earlier attempts whose
+-- outcome is unknown. Each attempt takes another lease: with the same one, an attempt that arrives after the unlock would
+-- bring the lease back that late saves name. One row: the lock was taken. None: it has another holder. The commit is not
+-- flushed: if a crash of the server loses it, the next save is a conflict. By the first condition, callers that wait for
+-- the lock do not write the row; the second decides on its newest version.
 WITH settings AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $5, true))
 INSERT INTO loginradius_session AS s (key, name, lease, lease_length, leased_until)

@@ -248,7 +248,7 @@ fn a_full_disk_and_other_refusals() {
         ("53200", true, "try again later"),
         ("40P01", true, "try again later"),
         ("40001", true, "try again later"),
-        ("23514", true, "try again later"),
+        ("23514", true, "is as `PostgresSettings::schema` makes it"),
         ("42703", true, "is as `PostgresSettings::schema` makes it"),
         ("XX000", false, "try again later"),
         ("57014", false, "try again later"),

@@ -155,7 +155,7 @@ impl NetworkHooks for Hooks {
         self.proxy(storage).strike(Strike::LoseReply);
     }
 
-    async fn delay(&self, storage: &str) {
+    async fn hold_back(&self, storage: &str) {
         self.proxy(storage).strike(Strike::Delay);
     }
 

@@ -11,7 +11,7 @@ use crate::pages::{MAX_FAILURES, Pages};
 #[non_exhaustive]
 pub struct Moved {
     /// How many of the sessions that the old store listed are no longer in it.
-    pub moved: usize,
+    pub sessions: usize,
     /// The names of the sessions whose lock another holder had both times: they may still be in the old store.
     pub locked: Vec<String>,
 }
@@ -67,7 +67,7 @@ impl MoveAll {
         loaded: Result<Option<Result<Option<StoredRecord>, LoadError>>, Error>,
     ) {
         match loaded {
-            Ok(Some(Ok(_))) => self.moved.moved += 1,
+            Ok(Some(Ok(_))) => self.moved.sessions += 1,
             Ok(None) => self.moved.locked.push(name),
             Ok(Some(Err(LoadError::Damaged { error, .. } | LoadError::Failed(error)))) | Err(error) => {
                 self.failures += 1;

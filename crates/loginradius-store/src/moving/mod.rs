@@ -35,7 +35,7 @@ pub use all::Moved;
 ///
 /// // Give a clone of it to `Sessions`, and move the sessions that are not used meanwhile.
 /// let moved = store.move_all()?;
-/// assert_eq!((moved.moved, moved.locked.len()), (2, 0));
+/// assert_eq!((moved.sessions, moved.locked.len()), (2, 0));
 /// assert!(SessionStore::names(&files, "", None)?.is_empty());
 /// assert_eq!(SessionStore::names(&database, "", None)?, ["ada/laptop", "bob/phone"]);
 /// # Ok(())

@@ -105,9 +105,9 @@ impl<R: Runtime> SharedSessions<R> {
     /// # Errors
     ///
     /// The store's first error. The other sessions are purged nevertheless, until there were ten errors.
-    pub async fn purge(&self, unused_for: Duration) -> Result<Purged, Error> {
+    pub async fn purge(&self, older_than: Duration) -> Result<Purged, Error> {
         let sessions = Arc::clone(self.sessions());
-        self.run(async move { purge(&sessions, unused_for).await }, later(Duration::MAX)).await
+        self.run(async move { purge(&sessions, older_than).await }, later(Duration::MAX)).await
     }
 
     /// Runs an operation of the store where flows run. It continues if its caller is dropped.
@@ -151,12 +151,12 @@ async fn next_page<R: Runtime>(
     Ok(pages.take(&page)?.then_some(page))
 }
 
-async fn purge<R: Runtime>(sessions: &Sessions<R>, unused_for: Duration) -> Result<Purged, Error> {
+async fn purge<R: Runtime>(sessions: &Sessions<R>, older_than: Duration) -> Result<Purged, Error> {
     let (mut purged, mut failures, mut first_error) = (Purged::default(), 0, None);
     let mut pages = Pages::default();
     while let Some(page) = next_page(sessions, "", &mut pages).await? {
         for name in page {
-            match purge_session(sessions, &name, unused_for).await {
+            match purge_session(sessions, &name, older_than).await {
                 Ok(Outcome::Alive) => {}
                 Ok(Outcome::Removed) => purged.removed += 1,
                 Ok(Outcome::Skipped) => purged.skipped += 1,
@@ -185,19 +185,19 @@ enum Outcome {
     Unreadable,
 }
 
-async fn purge_session<R: Runtime>(sessions: &Sessions<R>, name: &str, unused_for: Duration) -> Result<Outcome, Error> {
+async fn purge_session<R: Runtime>(sessions: &Sessions<R>, name: &str, older_than: Duration) -> Result<Outcome, Error> {
     let Sessions { runtime, store, .. } = sessions;
     // This does not try the lock of a session that is in use.
     if let Some(record) = runtime.limit(store.peek(name)).await.flatten() {
         match record.summary() {
             Err(_) => return Ok(Outcome::Unreadable),
-            Ok(summary) if !summary.is_dead(unused_for, now().wall) => return Ok(Outcome::Alive),
+            Ok(summary) if !summary.is_dead(older_than, now().wall) => return Ok(Outcome::Alive),
             Ok(_) => {}
         }
     }
     let taken = runtime.limit(store.try_lock(name)).await;
     let Some(mut lock) = taken.unwrap_or_else(|| Err(too_slow()))? else { return Ok(Outcome::Skipped) };
-    let outcome = purge_locked(runtime, &mut *lock, unused_for).await;
+    let outcome = purge_locked(runtime, &mut *lock, older_than).await;
     runtime.limit(lock.unlock()).await;
     outcome
 }
@@ -205,7 +205,7 @@ async fn purge_session<R: Runtime>(sessions: &Sessions<R>, name: &str, unused_fo
 async fn purge_locked(
     runtime: &impl Transport,
     lock: &mut dyn AsyncSessionLock,
-    unused_for: Duration,
+    older_than: Duration,
 ) -> Result<Outcome, Error> {
     let loaded = runtime.limit(lock.load()).await;
     let record = match loaded.unwrap_or_else(|| Err(LoadError::Failed(too_slow()))) {
@@ -216,7 +216,7 @@ async fn purge_locked(
     };
     match record.summary() {
         Err(_) => return Ok(Outcome::Unreadable),
-        Ok(summary) if !summary.is_dead(unused_for, now().wall) => return Ok(Outcome::Alive),
+        Ok(summary) if !summary.is_dead(older_than, now().wall) => return Ok(Outcome::Alive),
         Ok(_) => {}
     }
     let cleared = runtime.limit(lock.clear(Expected::Generation(record.generation()))).await;

@@ -37,7 +37,7 @@ use crate::store::{AsyncSessionLock, AsyncSessionStore};
 ///         self.0.strike_next(Fault::CloseBeforeReply);
 ///     }
 ///
-///     async fn delay(&self, _storage: &str) {
+///     async fn hold_back(&self, _storage: &str) {
 ///         self.0.strike_next(Fault::HoldBack);
 ///     }
 ///
@@ -52,7 +52,7 @@ pub trait NetworkHooks {
 
     /// Holds back the next statement until [`restore`](Self::restore), so that the store gives it up. Later statements
     /// arrive before it.
-    fn delay(&self, storage: &str) -> impl Future<Output = ()>;
+    fn hold_back(&self, storage: &str) -> impl Future<Output = ()>;
 
     /// Ends the disturbance: lets arrive what was held back, and waits until it was done or refused. Returns how many
     /// statements lost their reply or were held back since the last call.
@@ -223,7 +223,7 @@ async fn a_late_write_changes_nothing<S: AsyncSessionStore>(open: &impl Fn(&str)
         for arrival in [AfterASave, AfterTheUnlock, UnderAnotherLock, AfterAnothersSave] {
             let name = format!("{write:?} {arrival:?}");
             let mut lock = begin(&one, &name, write).await;
-            hooks.delay(storage).await;
+            hooks.hold_back(storage).await;
             let outcome = write.run(lock.as_mut()).await;
             let mut stored = load(lock.as_mut()).await;
             let (before, after) = write.records();
@@ -268,11 +268,11 @@ async fn a_late_lock_or_unlock_changes_nothing<S: AsyncSessionStore>(
     keep_done(lock.save(&stored, Expected::Nothing).await, "the first save");
     for what in ["a late unlock", "a late lock", "a late lock after the unlock"] {
         if what == "a late unlock" {
-            hooks.delay(storage).await;
+            hooks.hold_back(storage).await;
             lock.unlock().await;
         } else {
             lock.unlock().await;
-            hooks.delay(storage).await;
+            hooks.hold_back(storage).await;
             if let Ok(Some(lock)) = one.try_lock("default").await {
                 lock.unlock().await;
             }

@@ -671,7 +671,7 @@ impl store_tests::NetworkHooks for Tables {
         self.strike(storage, Strike::Reply);
     }
 
-    async fn delay(&self, storage: &str) {
+    async fn hold_back(&self, storage: &str) {
         self.strike(storage, Strike::Statement);
     }
 

@@ -644,7 +644,7 @@ fn moved(moved: usize, locked: &[&str]) -> (usize, Vec<String>) {
 }
 
 fn parts(result: Result<Moved, Error>) -> (usize, Vec<String>) {
-    let Moved { moved, locked, .. } = result.unwrap();
+    let Moved { sessions: moved, locked, .. } = result.unwrap();
     (moved, locked)
 }
 
