@@ -71,12 +71,17 @@ struct Pool {
     /// How long an operation may take.
     time: Duration,
     permits: Semaphore,
+    /// For those who hold no lock: so many of them that one connection is left for those who do, and may have new
+    /// tokens to save.
+    newcomers: Semaphore,
     idle: RefCell<Vec<Connection>>,
 }
 
 impl Pool {
     fn new(time: Duration, max_connections: usize) -> Self {
-        Self { time, permits: Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)), idle: RefCell::default() }
+        let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
+        let newcomers = Semaphore::new(max_connections.saturating_sub(1).max(1));
+        Self { time, permits: Semaphore::new(max_connections), newcomers, idle: RefCell::default() }
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -92,6 +97,14 @@ impl Pool {
     fn put_back(&self, connection: Connection) {
         self.idle.borrow_mut().push(connection);
     }
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Copy)]
+pub(crate) enum Caller {
+    /// One who holds a lock, which others wait for.
+    Holder,
+    Newcomer,
 }
 
 /// One of the attempts of an operation.
@@ -126,6 +139,8 @@ type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 /// The wait before a statement is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
 const NO_CONNECTION: &str = "no connection was made";
+/// The most bytes of a record, as in files. A longer one would keep the thread from the renewals while it is encoded.
+const MAX_RECORD: usize = 16 << 20;
 /// How many names are returned at once.
 const PAGE: i64 = 1000;
 
@@ -135,7 +150,7 @@ impl Database {
             place: Place(table.quoted()),
             statements: Statements::new(&table),
             connections: Pool::new(settings.timeout, settings.max_connections),
-            renewals: Pool::new(settings.timeout.min(settings.lease / 3), 1),
+            renewals: Pool::new(settings.timeout, 1),
             held: RefCell::default(),
             first_is_held: Notify::new(),
             table,
@@ -184,20 +199,23 @@ impl Database {
     /// Returns whether the table exists, and fails if it cannot be used.
     async fn check(&self) -> Result<bool, Error> {
         let name = self.place.0.as_str();
-        let checked = self.run(self.statements.check, &[(&name, Type::TEXT)]).await;
+        let checked = self.run(Caller::Newcomer, self.statements.check, &[(&name, Type::TEXT)]).await;
         let (rows, _) = checked.map_err(Fault::into_error)?;
         let Some(row) = rows.first() else { return Ok(false) };
         let read = || -> Result<_, tokio_postgres::Error> {
-            Ok((row.try_get::<_, Option<&str>>(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+            let flags: Vec<bool> = (1..6).map(|column| row.try_get(column)).collect::<Result<_, _>>()?;
+            Ok((row.try_get::<_, Option<&str>>(0)?, flags))
         };
-        let (comment, is_permanent, is_replica, has_rights): (_, bool, bool, bool) =
-            read().map_err(|error| self.place.unreadable(&error))?;
+        let (comment, flags) = read().map_err(|error| self.place.unreadable(&error))?;
+        let [is_permanent, is_replica, has_rights, has_key, has_policies] = flags[..] else { return Ok(false) };
         match comment.and_then(|comment| comment.strip_prefix(COMMENT)) {
             None => Err(self.place.other_table()),
             Some(version) if version != VERSION => Err(self.place.newer_table(version)),
             Some(_) if is_replica => Err(self.place.read_only()),
             Some(_) if !is_permanent => Err(self.place.not_permanent()),
             Some(_) if !has_rights => Err(self.place.no_rights()),
+            Some(_) if !has_key => Err(self.place.no_key()),
+            Some(_) if has_policies => Err(self.place.row_security()),
             Some(_) => Ok(true),
         }
     }
@@ -233,7 +251,7 @@ impl Database {
         let key = lease::key(name);
         // Of attempts that may have taken it, or may still do so.
         let mut earlier = Vec::new();
-        let locked = self.repeat(&self.connections, async |attempt| {
+        let locked = self.repeat(&self.connections, Caller::Newcomer, async |attempt| {
             let lease = Lease::new(key, self.settings.lease).map_err(Failed::before_it_was_sent)?;
             let outcome = self.lock(&lease, name, &earlier, attempt).await;
             if outcome.as_ref().is_err_and(|failed| failed.is_unknown) {
@@ -243,21 +261,38 @@ impl Database {
             Ok((lease, rows, sent))
         });
         match locked.await {
-            Ok((lease, rows, sent)) => {
-                let Some(row) = rows.first() else { return Ok(None) };
-                lease.extend(sent);
-                let lease = Arc::new(lease);
-                self.keep_renewing(&lease);
-                Ok(Some((lease, self.record(row)?)))
-            }
+            Ok((lease, rows, sent)) => match self.locked(&rows) {
+                Ok(None) => Ok(None),
+                Ok(Some(record)) => {
+                    lease.extend(sent);
+                    let lease = Arc::new(lease);
+                    self.keep_renewing(&lease);
+                    Ok(Some((lease, record)))
+                }
+                Err(error) => {
+                    self.release_soon(key, vec![lease.token()]);
+                    Err(error)
+                }
+            },
             Err(Fault::NotDone(error)) => Err(error),
             Err(Fault::Unknown(error)) => {
-                // It may have been taken after all: nobody would release it.
-                let database = Rc::clone(self);
-                tokio::task::spawn_local(async move { drop(database.run_unlock(&key, &earlier).await) });
+                // It may have been taken after all, and no holder would release it.
+                self.release_soon(key, earlier);
                 Err(error)
             }
         }
+    }
+
+    /// Reads whether the lock was taken, and then the record that is stored.
+    fn locked(&self, rows: &[Row]) -> Result<Option<Option<StoredRecord>>, Error> {
+        let Some(row) = rows.first() else { return Ok(None) };
+        let is_taken = row.try_get(0).map_err(|error| self.place.unreadable(&error))?;
+        if is_taken { self.record(row, 1).map(Some) } else { Ok(None) }
+    }
+
+    fn release_soon(self: &Rc<Self>, key: [u8; 32], leases: Vec<i64>) {
+        let database = Rc::clone(self);
+        tokio::task::spawn_local(async move { drop(database.run_unlock(&key, &leases).await) });
     }
 
     async fn lock(&self, lease: &Lease, name: &str, earlier: &[i64], attempt: Attempt<'_>) -> Outcome {
@@ -274,13 +309,15 @@ impl Database {
         self.attempt(attempt, &self.statements.lock, parameters).await
     }
 
-    pub(crate) async fn load(&self, key: &[u8]) -> Result<Option<StoredRecord>, Error> {
-        let (rows, _) = self.run(&self.statements.load, &[(&key, Type::BYTEA)]).await.map_err(Fault::into_error)?;
-        rows.first().map_or(Ok(None), |row| self.record(row))
+    pub(crate) async fn load(&self, caller: Caller, key: &[u8]) -> Result<Option<StoredRecord>, Error> {
+        let (rows, _) =
+            self.run(caller, &self.statements.load, &[(&key, Type::BYTEA)]).await.map_err(Fault::into_error)?;
+        rows.first().map_or(Ok(None), |row| self.record(row, 0))
     }
 
-    fn record(&self, row: &Row) -> Result<Option<StoredRecord>, Error> {
-        let read = || Ok((row.try_get::<_, Option<&[u8]>>(0)?, row.try_get::<_, Option<i64>>(1)?));
+    /// Reads a record, which is in that column, and its generation, which is in the next one.
+    fn record(&self, row: &Row, column: usize) -> Result<Option<StoredRecord>, Error> {
+        let read = || Ok((row.try_get::<_, Option<&[u8]>>(column)?, row.try_get::<_, Option<i64>>(column + 1)?));
         let (bytes, generation) = read().map_err(|error| self.place.unreadable(&error))?;
         let place = || format!("the table {}", self.place.0);
         Ok(bytes.map(|bytes| {
@@ -297,6 +334,9 @@ impl Database {
         record: Option<&StoredRecord>,
         expected: Expected,
     ) -> Result<bool, Fault> {
+        if record.is_some_and(|record| record.as_bytes().len() > MAX_RECORD) {
+            return Err(Fault::NotDone(self.place.too_long()));
+        }
         let generation = record.map(|record| record.generation().cast_signed());
         let expected_generation = expected.generation().map(u64::cast_signed);
         let replaces_damaged = matches!(expected, Expected::Damaged(_)) && record.is_some();
@@ -311,7 +351,7 @@ impl Database {
             (&replaces_damaged, Type::BOOL),
             (&lock_timeout, Type::TEXT),
         ];
-        let (rows, sent) = self.run(&self.statements.save, parameters).await?;
+        let (rows, sent) = self.run(Caller::Holder, &self.statements.save, parameters).await?;
         if rows.is_empty() {
             return Ok(false);
         }
@@ -329,14 +369,15 @@ impl Database {
         let lock_timeout = self.lock_timeout();
         let parameters: Parameters<'_> =
             &[(&key, Type::BYTEA), (&leases, Type::INT8_ARRAY), (&lock_timeout, Type::TEXT)];
-        self.run(&self.statements.unlock, parameters).await.map(drop)
+        self.run(Caller::Holder, &self.statements.unlock, parameters).await.map(drop)
     }
 
     pub(crate) async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
         let (mut first, end) = range(prefix, after);
         loop {
             let parameters: Parameters<'_> = &[(&first, Type::BYTEA), (&end, Type::BYTEA), (&PAGE, Type::INT8)];
-            let (rows, _) = self.run(&self.statements.names, parameters).await.map_err(Fault::into_error)?;
+            let (rows, _) =
+                self.run(Caller::Newcomer, &self.statements.names, parameters).await.map_err(Fault::into_error)?;
             let mut page = Vec::with_capacity(rows.len());
             for row in &rows {
                 page.push(row.try_get::<_, &[u8]>(0).map_err(|error| self.place.unreadable(&error))?);
@@ -382,13 +423,21 @@ impl Database {
         let lock_timeout = self.lock_timeout();
         let parameters: Parameters<'_> =
             &[(&keys, Type::BYTEA_ARRAY), (&tokens, Type::INT8_ARRAY), (&lock_timeout, Type::TEXT)];
-        let renewed = self
-            .repeat(&self.renewals, async |attempt| self.attempt(attempt, &self.statements.renew, parameters).await);
+        let renewed = self.repeat(&self.renewals, Caller::Holder, async |attempt| {
+            self.attempt(attempt, &self.statements.renew, parameters).await
+        });
         // What is not renewed now may be renewed the next time.
         let Ok((rows, sent)) = renewed.await else { return };
-        for token in rows.iter().filter_map(|row| row.try_get::<_, i64>(0).ok()) {
-            if let Some(lease) = self.held.borrow().get(&token) {
-                lease.extend(sent);
+        let mut held = self.held.borrow_mut();
+        for row in &rows {
+            let (Ok(token), Ok(is_renewed)) = (row.try_get(0), row.try_get(1)) else { continue };
+            match held.get(&token) {
+                Some(lease) if is_renewed => lease.extend(sent),
+                Some(lease) => {
+                    lease.end();
+                    held.remove(&token);
+                }
+                None => {}
             }
         }
     }
@@ -397,20 +446,35 @@ impl Database {
 
     /// Runs a statement, and sends it again if the connection was lost: it recognizes what it has done. Returns its
     /// rows, and when it was sent.
-    async fn run(&self, statement: &str, parameters: Parameters<'_>) -> Result<(Vec<Row>, Clocks), Fault> {
-        self.repeat(&self.connections, async |attempt| self.attempt(attempt, statement, parameters).await).await
+    async fn run(
+        &self,
+        caller: Caller,
+        statement: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<(Vec<Row>, Clocks), Fault> {
+        self.repeat(&self.connections, caller, async |attempt| self.attempt(attempt, statement, parameters).await).await
     }
 
     /// Makes attempts until one has an outcome, or there is no time left.
     async fn repeat<T>(
         &self,
         pool: &Pool,
+        caller: Caller,
         mut attempt: impl AsyncFnMut(Attempt<'_>) -> Result<T, Failed>,
     ) -> Result<T, Fault> {
         let deadline = Instant::now() + pool.time;
-        let Ok(Ok(_permit)) = timeout_at(deadline, pool.permits.acquire()).await else {
-            return Err(Fault::NotDone(self.place.took_too_long("all of its connections were busy")));
+        let permits = async {
+            let newcomer = match caller {
+                Caller::Holder => None,
+                Caller::Newcomer => pool.newcomers.acquire().await.ok(),
+            };
+            (newcomer, pool.permits.acquire().await.ok())
         };
+        let permits = timeout_at(deadline, permits).await;
+        // Too late for a statement: it would be given up, and its connection with it.
+        if permits.is_err() || Instant::now() + PAUSE >= deadline {
+            return Err(Fault::NotDone(self.place.took_too_long("all of its connections were busy")));
+        }
         let mut is_unknown = false;
         loop {
             let failed = match attempt(Attempt { pool, deadline }).await {

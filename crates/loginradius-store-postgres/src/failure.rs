@@ -62,7 +62,7 @@ impl Verdict {
             "53100" | "53200" | "53300" | "55P03" => Self::Refused,
             // The server is ending, has crashed, or is starting.
             "57P01" | "57P02" | "57P03" | "57P05" => Self::Lost,
-            _ => match &code[..code.len().min(2)] {
+            _ => match code.get(..2).unwrap_or_default() {
                 "08" => Self::Lost,
                 // Bad data, a broken constraint, a wrong password, wrong SQL, or a missing database, table or right.
                 "0A" | "22" | "23" | "28" | "3D" | "3F" | "42" => Self::Refused,
@@ -77,11 +77,23 @@ pub(crate) type ConnectError = Box<dyn StdError + Send + Sync>;
 
 /// Returns whether connecting may succeed within a moment: the server is being started, or has no free connection.
 pub(crate) fn connecting_may_pass(error: &ConnectError) -> bool {
-    let Some(error) = error.downcast_ref::<tokio_postgres::Error>() else { return false };
+    let Some(error) = of_driver(error) else { return false };
     match error.code().map(|code| code.code()) {
         Some(code) => code.starts_with("57P") || code.starts_with("08") || code == "53300",
         None => !is_of_tls(error) && !is_of_settings(error),
     }
+}
+
+/// Returns the driver's error, which may be the cause of one of the program's own.
+fn of_driver(error: &ConnectError) -> Option<&tokio_postgres::Error> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The table, as messages call it.
@@ -91,19 +103,16 @@ pub(crate) struct Place(pub(crate) String);
 impl Place {
     pub(crate) fn not_connected(&self, error: ConnectError) -> Error {
         let failed = "could not connect to the database of the sessions";
-        let error = match error.downcast::<tokio_postgres::Error>() {
-            Ok(error) => error,
-            Err(error) => {
-                let cause = one_line(&error.to_string());
-                let advice = "check what the connecting function needs, or try again later";
-                return Error::unavailable(format!("{failed}, {cause}: {advice}"), error);
-            }
+        let Some(error) = of_driver(&error) else {
+            let cause = one_line(&error.to_string());
+            let advice = "check what the connecting function needs, or try again later";
+            return Error::unavailable(format!("{failed}, {cause}: {advice}"), error);
         };
         if let Some(db) = error.as_db_error() {
             return self.db_error(failed, db);
         }
-        let cause = chain(&error);
-        if is_of_tls(&error) {
+        let cause = chain(error);
+        if is_of_tls(error) {
             let advice = if cause.contains("does not support TLS") {
                 "turn TLS on at the server, or allow a connection without it by sslmode"
             } else {
@@ -112,7 +121,7 @@ impl Place {
             };
             return Error::store_refused(format!("{failed}, {cause}: {advice}"));
         }
-        if is_of_settings(&error) {
+        if is_of_settings(error) {
             return Error::store_refused(format!(
                 "{failed}, {cause}: correct the user, the password or the connection's settings"
             ));
@@ -146,7 +155,7 @@ impl Place {
         let code = error.code().code();
         let table = &self.0;
         // Details and hints stay away: they may quote a row.
-        let cause = format!("{} ({code})", one_line(error.message()));
+        let cause = format!("{} ({})", one_line(error.message()), code.escape_default().take(5).collect::<String>());
         let refused = |advice: &str| Error::store_refused(format!("{failed}, {cause}: {advice}"));
         match code {
             "28P01" | "28000" => refused("correct the user, the password, or what pg_hba.conf allows"),
@@ -223,6 +232,26 @@ impl Place {
         ))
     }
 
+    pub(crate) fn no_key(&self) -> Error {
+        let table = &self.0;
+        Error::store_refused(format!(
+            "the table {table} has no primary key, so that a session could have two rows: make it as \
+             `PostgresSettings::schema` does, and copy the rows into it"
+        ))
+    }
+
+    pub(crate) fn row_security(&self) -> Error {
+        let table = &self.0;
+        Error::store_refused(format!(
+            "row-level security hides rows of the table {table} from the database's user: give it BYPASSRLS, or run \
+             ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+        ))
+    }
+
+    pub(crate) fn too_long(&self) -> Error {
+        Error::store_refused("the session's record is longer than 16 MiB, which is no session's: store shorter tokens")
+    }
+
     pub(crate) fn unreadable(&self, error: &tokio_postgres::Error) -> Error {
         let table = &self.0;
         Error::store_refused(format!(
@@ -271,7 +300,9 @@ fn chain(error: &tokio_postgres::Error) -> String {
 
 /// Makes one line of what a server or a library says, and not a long one.
 fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(300).collect()
+    // Those that break lines, or change the direction of what follows.
+    let is_odd = |letter| matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|letter| if letter.is_control() || is_odd(letter) { ' ' } else { letter }).take(300).collect()
 }
 
 #[cfg(test)]
@@ -293,5 +324,12 @@ mod tests {
                 assert_eq!(Verdict::of_code(code), verdict, "{code}");
             }
         }
+        assert_eq!(Verdict::of_code("a€"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn what_a_server_says_is_one_line() {
+        assert_eq!(one_line("a\nb\u{2028}c\u{202e}d"), "a b c d");
+        assert_eq!(one_line(&"x".repeat(1_000_000)).len(), 300);
     }
 }

@@ -27,14 +27,14 @@
 //! | --- | --- |
 //! | A session has one holder at a time, on all machines. | A *lease* in the session's row, timed by the server's clock: the clocks of the machines do not matter. Its *fencing token* is 63 random bits, so an old lease never matches a row that was removed and created again. |
 //! | A holder keeps its lock. | One task renews all leases of the store, every third of their length. |
-//! | A crash of a holder is no outage. | Its lease lapses, after 6 s by default, and the next caller takes the lock. |
+//! | A crash of a holder is no outage. | Its lease lapses, after 5 s by default, and is free 2 s later. Then the next caller takes the lock. |
 //! | A holder that lost its lease saves nothing. | Each save compares the lease and the generation, in the statement that writes. |
 //! | No request is sent under a lease that may have lapsed. | Right before a flow sends a request, the store checks that half of the lease is left, by the monotonic clock and the wall clock of this machine. If not, the flow takes the lock again first. |
 //! | What is saved outlives a crash of the server. | Each save sets `synchronous_commit` to `on`, whatever the database's default is (`remote_apply` is left as it is). With synchronous standbys, what is saved also outlives the loss of the server. |
 //! | [`Failed`](loginradius_store::SaveError::Failed) means: not done. | It is returned only if the statement was never sent, or if PostgreSQL reported an error that precedes a commit, such as a full disk. All else is [`Unknown`](loginradius_store::SaveError::Unknown), such as a statement without a response. |
 //! | A connection that breaks loses nothing. | The statement is sent again on another connection. Lease, generation and record identify a save, so that it recognizes what it has already done. What the first connection delivers late changes nothing. |
-//! | No call waits for ever. | Each operation takes [`with_timeout`](PostgresSettings::with_timeout) at most, 3 s by default. Only if the future of an operation was dropped, the next one of the same lock waits for it first. |
-//! | A restart of the server costs no token. | After the server has started, no lease lapses before its whole length has passed: its holder may have a response that it could not save. |
+//! | No call waits for ever. | Each operation takes [`with_timeout`](PostgresSettings::with_timeout) at most, 2.5 s by default. Only if the future of an operation was dropped, the next one of the same lock waits for it first. |
+//! | A server that stands still, is restarted or takes over costs no token. | A lease that was not released is free only after another caller has found it lapsed, and two fifths of its length have passed since. A holder that lives renews it within that time, and it may have a response that it could not save. |
 //! | A damaged record is kept. | The login that replaces it puts a copy into the column `damaged`, in the same statement. |
 //! | It works behind PgBouncer in transaction mode. | Each operation is one statement: there are no named prepared statements, and no transactions of several statements. |
 //!
@@ -70,10 +70,14 @@
 #![doc = include_str!("sql/save.sql")]
 //! ```
 //!
-//! where *lapsed* is
+//! where *free*, *lapsed* and *newly lapsed* are
 //!
 //! ```sql
+#![doc = include_str!("sql/free.sql")]
+//!
 #![doc = include_str!("sql/lapsed.sql")]
+//!
+#![doc = include_str!("sql/newly_lapsed.sql")]
 //! ```
 //!
 //! **The tokens are not encrypted**: whoever reads the table can act as its users. A wrapper that seals records works

@@ -30,8 +30,8 @@ impl Default for PostgresSettings {
     fn default() -> Self {
         Self {
             table: "loginradius_session".to_owned(),
-            lease: Duration::from_secs(6),
-            timeout: Duration::from_secs(3),
+            lease: Duration::from_secs(5),
+            timeout: Duration::from_millis(2500),
             max_connections: 4,
             creates_table: true,
         }
@@ -48,7 +48,7 @@ impl PostgresSettings {
         Self { table: table.into(), ..self }
     }
 
-    /// Sets the length of a lease, by default 6 s. A lease is renewed every third of its length.
+    /// Sets the length of a lease, by default 5 s. A lease is renewed every third of its length.
     ///
     /// After the crash of a holder, others wait for that long. A holder that cannot reach the database for that long
     /// loses its lock. Programs that share a table may have different lengths.
@@ -59,7 +59,7 @@ impl PostgresSettings {
         Self { lease, ..self }
     }
 
-    /// Sets how long one operation may take, by default 3 s. This includes waiting for a connection, connecting, and
+    /// Sets how long one operation may take, by default 2.5 s. This includes waiting for a connection, connecting, and
     /// sending the statement again after a connection was lost.
     ///
     /// It has to be at least 10 ms, and at most half of the [lease](Self::with_lease); otherwise opening fails.

@@ -64,7 +64,7 @@ pub(crate) fn schema(table: &Table) -> String {
     table.named_in(include_str!("sql/schema.sql"))
 }
 
-/// What is run, for one table.
+/// What is run, for one table. Names of its own are in capitals, which no table's are.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) check: &'static str,
@@ -79,7 +79,10 @@ pub(crate) struct Statements {
 impl Statements {
     pub(crate) fn new(table: &Table) -> Self {
         let statement = |sql: &str| table.named_in(&bare(sql));
-        let lock = include_str!("sql/lock.sql").replace("/* lapsed */", &bare(include_str!("sql/lapsed.sql")));
+        let lock = include_str!("sql/lock.sql")
+            .replace("/* free */", &bare(include_str!("sql/free.sql")))
+            .replace("/* newly lapsed */", &bare(include_str!("sql/newly_lapsed.sql")))
+            .replace("/* lapsed */", &bare(include_str!("sql/lapsed.sql")));
         Self {
             check: include_str!("sql/check.sql"),
             lock: statement(&lock),

@@ -10,7 +10,7 @@ use loginradius_store::{
 };
 use tokio_postgres::Client;
 
-use crate::database::{Connect, Connection, Database};
+use crate::database::{Caller, Connect, Connection, Database};
 use crate::failure::{Fault, thread_ended};
 use crate::lease::{Lease, key};
 use crate::settings::PostgresSettings;
@@ -149,7 +149,7 @@ impl PostgresStore {
 
     async fn read(&self, name: &str) -> Option<StoredRecord> {
         let key = key(name);
-        let read = self.thread.begin(move |database| async move { database.load(&key).await });
+        let read = self.thread.begin(move |database| async move { database.load(Caller::Newcomer, &key).await });
         read.await.ok()?.ok().flatten()
     }
 
@@ -241,7 +241,7 @@ impl Lock {
         let lease = Arc::clone(&self.lease);
         let read = self.thread.begin(move |database| async move {
             let _turn = lease.turn.lock().await;
-            database.load(lease.key()).await
+            database.load(Caller::Holder, lease.key()).await
         });
         read.await.unwrap_or_else(|_| Err(thread_ended().into_error()))
     }

@@ -565,6 +565,9 @@ impl Simulation {
         let expired = self.expired_leases();
         let lease_expired = |holder| expired.contains(&holder);
         let input = self.processes[index].participants[name].store_step(&mut self.oracle, fault, lease_expired);
+        if is_repeated {
+            self.note_repeated(index, name, &input);
+        }
         self.log(|| format!("  the store of {number}/{name}: {}, fault: {fault:?}", describe(&input)));
         input
     }

@@ -7,7 +7,8 @@ CREATE TABLE loginradius_session (
     damaged      bytea[] NOT NULL DEFAULT '{}', -- copies of damaged records that were replaced
     lease        bigint NOT NULL,               -- the fencing token: 63 random bits of the holder; 0: no holder
     lease_length interval NOT NULL,
-    leased_until timestamptz NOT NULL,
+    leased_until timestamptz NOT NULL,          -- '-infinity': it was released
+    found_lapsed timestamptz,                   -- when another holder found it lapsed; NULL once it is renewed
     CHECK ((record IS NULL) = (generation IS NULL))
 ) WITH (fillfactor = 50);
 CREATE INDEX loginradius_session_name ON loginradius_session (substring(name FOR 100));

@@ -30,7 +30,7 @@ pub(crate) fn table(name: &str) -> PostgresSettings {
 }
 
 /// A lease that is short enough to see it lapse.
-pub(crate) const LEASE: Duration = Duration::from_secs(2);
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
 pub(crate) fn short(settings: PostgresSettings) -> PostgresSettings {
     settings.with_timeout(LEASE / 2).with_lease(LEASE)

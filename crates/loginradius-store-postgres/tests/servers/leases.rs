@@ -11,7 +11,9 @@ use loginradius_testing::postgres::PostgresServer;
 /// Has the lease lapse, as if its holder had been stopped for long, and stays stopped: the holder's renewals go on, but
 /// its lease does not, because another one is in the row.
 fn lapse(server: &PostgresServer, table: &str) {
-    server.execute(&format!("UPDATE {table} SET leased_until = clock_timestamp() - interval '1 s'"));
+    let long_ago =
+        "leased_until = clock_timestamp() - interval '1 h', found_lapsed = clock_timestamp() - interval '1 h'";
+    server.execute(&format!("UPDATE {table} SET {long_ago}"));
 }
 
 #[test]
@@ -190,11 +192,11 @@ fn a_clock_of_the_database_that_jumps_blocks_no_session() {
     let (one, other) = (open(), open());
     // Set back by an hour: to the clock of now, the lease ends in an hour.
     let held = lock(&one, "alice").unwrap();
-    server.execute("UPDATE clock SET leased_until = leased_until + interval '1 hour'");
-    std::mem::forget(held);
-    drop(one);
+    // Its holder has crashed: another lease is in its row, which nobody renews.
+    server.execute("UPDATE clock SET leased_until = leased_until + interval '1 hour', lease = lease + 1");
     let waited = eventually(LEASE * 3, || lock(&other, "alice").is_some());
     println!("free {waited:?} after the clock was set back by an hour");
+    drop(held);
     // Set forward: the lease has lapsed, until its next renewal.
     let held = lock(&other, "bob").unwrap();
     server.execute("UPDATE clock SET leased_until = leased_until - interval '1 hour'");

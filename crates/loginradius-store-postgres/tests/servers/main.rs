@@ -5,6 +5,7 @@
 //! cargo test -p loginradius-store-postgres --test servers -- --ignored
 //! ```
 
+mod attacks;
 mod common;
 mod connecting;
 mod cuts;

@@ -10,7 +10,7 @@ use loginradius_store_postgres::tokio_postgres::Config;
 use loginradius_testing::postgres::{PASSWORD, PostgresServer};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::common::{lock, open, peek, record, server, short, table};
+use crate::common::{LEASE, eventually, lock, open, peek, record, server, short, table};
 
 /// Opens a store that cannot be opened, and compares the message.
 #[track_caller]
@@ -317,6 +317,25 @@ fn a_save_waits_for_the_disk_whatever_the_default_is() {
         drop(held);
     }
     server.execute("ALTER USER postgres RESET synchronous_commit");
+}
+
+/// No name of a table means something else in a statement.
+#[test]
+#[ignore = "needs a server"]
+fn any_name_is_good_for_a_table() {
+    let server = server();
+    for name in ["settings", "unused", "held", "free", "renewed", "decision", "s", "h", "f", "lease", "user", "select"]
+    {
+        let store = open(&server.url(), short(table(name))).unwrap();
+        let mut held = lock(&store, "alice").unwrap();
+        held.save(&record(1, "first"), Expected::Nothing).unwrap();
+        let until = format!("SELECT leased_until FROM \"{name}\"");
+        let before = server.query(&until);
+        eventually(LEASE, || server.query(&until) != before);
+        drop(held);
+        drop(lock(&store, "alice").unwrap());
+        assert_eq!(SessionStore::names(&store, "", None).unwrap(), ["alice"]);
+    }
 }
 
 /// Programs that open a table at the same time create one.

@@ -2,7 +2,7 @@
 //! arrive late, and failovers.
 
 use loginradius_proto::Error;
-use loginradius_proto::session::{Expected, SessionInput};
+use loginradius_proto::session::{Expected, SaveError, SessionInput};
 
 use super::super::oracle::{Change, Kind, LEASE, Write};
 use super::super::participant::{End, HeldLease, Job, PendingStep, StoreFault};
@@ -115,10 +115,6 @@ impl Simulation {
         let participant = &self.processes[index].participants[name];
         let is_lock = participant.running.as_ref().is_some_and(|running| matches!(running.pending, PendingStep::Lock));
         let (write, number) = (participant.write(), participant.process);
-        if let Some(Job::Start { access_token, .. }) = participant.running.as_ref().map(|running| running.job) {
-            let login = self.oracle.access_tokens[access_token].login;
-            self.oracle.logins[login].start_unconfirmed |= write.is_some();
-        }
         let is_late = self.rng.percent(50);
         let at = self.now + self.rng.pick(&[1, 30, SECOND, 6 * SECOND, 20 * SECOND, MINUTE]);
         match write {
@@ -137,6 +133,17 @@ impl Simulation {
         self.oracle.coverage.statements_sent_again += 1;
         self.log(|| format!("  the store of {number}/{name} sends a statement again; the first is late: {is_late}"));
         true
+    }
+
+    /// Notes the outcome of a write that was sent again: after a conflict, the first attempt may be done all the same.
+    pub(super) fn note_repeated(&mut self, index: usize, name: usize, input: &SessionInput) {
+        let running = self.processes[index].participants[name].running.as_ref();
+        if let (SessionInput::Saved(Err(SaveError::Conflict)), Some(Job::Start { access_token, .. })) =
+            (input, running.map(|running| running.job))
+        {
+            let login = self.oracle.access_tokens[access_token].login;
+            self.oracle.logins[login].start_unconfirmed = true;
+        }
     }
 
     /// Returns whether a write may arrive after its outcome was reported as unknown.
