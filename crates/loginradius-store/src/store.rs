@@ -240,5 +240,5 @@ pub trait AsyncSessionLock: Send {
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 fn cannot_list() -> Error {
-    Error::misuse("this store cannot list its sessions: implement `names` for it, or use another store")
+    Error::misuse("this store cannot list its sessions: add the method `names` to it, or use another store")
 }
