@@ -262,7 +262,13 @@ impl Database {
         });
         match locked.await {
             Ok((lease, rows, sent)) => match self.locked(&rows) {
-                Ok(None) => Ok(None),
+                Ok(None) => {
+                    // One of them may still take it, when that holder has released it.
+                    if !earlier.is_empty() {
+                        self.release_soon(key, earlier);
+                    }
+                    Ok(None)
+                }
                 Ok(Some(record)) => {
                     lease.extend(sent);
                     let lease = Arc::new(lease);
