@@ -1,6 +1,6 @@
 //! The cost of a refresh with a `PostgresStore`, and how long a crash of a holder is noticed:
 //!
-//!     cargo run --release -p loginradius-bench --bin postgres
+//!     cargo run --release -p loginradius-bench --example postgres
 //!
 //! It starts a server of PostgreSQL (Debian: postgresql) in a temporary folder, with its default settings. LoginRadius is
 //! in this process, and responds at once.
