@@ -343,8 +343,10 @@ impl Database {
         if record.is_some_and(|record| record.as_bytes().len() > MAX_RECORD) {
             return Err(Fault::NotDone(self.place.too_long()));
         }
-        let generation = record.map(|record| record.generation().cast_signed());
-        let expected_generation = expected.generation().map(u64::cast_signed);
+        let cleared = lease.cleared();
+        let mark = expected.generation().map(|generation| -1 - generation.cast_signed()).or(cleared);
+        let generation = record.map_or(mark, |record| Some(record.generation().cast_signed()));
+        let expected_generation = expected.generation().map(u64::cast_signed).or(cleared);
         let replaces_damaged = matches!(expected, Expected::Damaged(_)) && record.is_some();
         let bytes = record.map(StoredRecord::as_bytes);
         let (key, lock_timeout) = (lease.key(), self.lock_timeout());
@@ -357,12 +359,19 @@ impl Database {
             (&replaces_damaged, Type::BOOL),
             (&lock_timeout, Type::TEXT),
         ];
-        let (rows, sent) = self.run(Caller::Holder, &self.statements.save, parameters).await?;
-        if rows.is_empty() {
-            return Ok(false);
+        let outcome = self.run(Caller::Holder, &self.statements.save, parameters).await;
+        let may_be_done = match &outcome {
+            Ok((rows, _)) => !rows.is_empty(),
+            Err(fault) => matches!(fault, Fault::Unknown(_)),
+        };
+        if may_be_done && record.is_none() {
+            lease.set_cleared(mark);
         }
-        lease.extend(sent);
-        Ok(true)
+        let (_, sent) = outcome?;
+        if may_be_done {
+            lease.extend(sent);
+        }
+        Ok(may_be_done)
     }
 
     /// Releases the lock. If that fails, the lease lapses by itself.

@@ -32,6 +32,8 @@ pub(crate) struct Lease {
     length: Duration,
     /// When the last statement that took or renewed it was sent. The server counts from a later moment.
     extended: Mutex<Option<Clocks>>,
+    /// The mark that the last clear under this lock left in the row, or may have left.
+    cleared: Mutex<Option<i64>>,
     /// Lets one operation of a lock run at a time, in order: one whose future was dropped still runs.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -44,7 +46,14 @@ impl Lease {
         })?;
         // A positive `bigint`, and never 0, which means that there is no holder.
         let token = (i64::from_be_bytes(random) & i64::MAX).max(1);
-        Ok(Self { key, token, length, extended: Mutex::default(), turn: tokio::sync::Mutex::default() })
+        Ok(Self {
+            key,
+            token,
+            length,
+            extended: Mutex::default(),
+            cleared: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -53,6 +62,14 @@ impl Lease {
 
     pub(crate) fn token(&self) -> i64 {
         self.token
+    }
+
+    pub(crate) fn cleared(&self) -> Option<i64> {
+        *self.cleared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_cleared(&self, mark: Option<i64>) {
+        *self.cleared.lock().unwrap_or_else(PoisonError::into_inner) = mark;
     }
 
     /// Notes that a statement took or renewed it, and when that statement was sent.

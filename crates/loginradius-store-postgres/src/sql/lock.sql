@@ -11,11 +11,12 @@ INSERT INTO loginradius_session AS s (key, name, lease, lease_length, leased_unt
     WHERE clock_timestamp() < now() + $5::interval AND NOT EXISTS (
         SELECT FROM loginradius_session s
         WHERE s.key = $1 AND s.lease <> ALL ($6) AND NOT /* free */ AND NOT /* newly lapsed */)
-ON CONFLICT (key) DO UPDATE SET (lease, lease_length, leased_until, found_lapsed) = (
+ON CONFLICT (key) DO UPDATE SET (lease, lease_length, leased_until, found_lapsed, generation) = (
         SELECT CASE WHEN takes THEN $3 ELSE s.lease END,
             CASE WHEN takes THEN $4 * interval '1 ms' ELSE s.lease_length END,
             CASE WHEN takes THEN clock_timestamp() + $4 * interval '1 ms' ELSE s.leased_until END,
-            CASE WHEN NOT takes THEN clock_timestamp() END
+            CASE WHEN NOT takes THEN clock_timestamp() END,
+            CASE WHEN NOT takes OR s.record IS NOT NULL THEN s.generation END
         FROM (SELECT s.lease = ANY ($6) OR /* free */) AS decision (takes))
     WHERE clock_timestamp() < now() + 2 * $5::interval AND (s.lease = ANY ($6) OR /* free */ OR /* newly lapsed */)
 RETURNING s.lease = $3, s.record, s.generation;

@@ -155,3 +155,49 @@ fn of_a_lock_and_then_of_a_save() {
     scene.arrives();
     assert_eq!(peek(&scene.other, "alice"), Some(first), "nobody has the lock, and a record changed");
 }
+
+/// A save whose first attempt comes after a clear of the same holder: what was signed out does not come back.
+#[test]
+#[ignore = "needs a server"]
+fn after_a_clear_of_the_same_holder() {
+    let scene = Scene::new("late_clear");
+    let (first, second) = (record(1, "first"), record(2, "second"));
+    let mut held = lock(&scene.slow, "alice").unwrap();
+    scene.proxy.strike(Strike::Delay);
+    held.save(&first, Expected::Nothing).unwrap();
+    held.clear(generation(&first)).unwrap();
+    assert_eq!(peek(&scene.other, "alice"), None);
+    assert_eq!(scene.proxy.restore(), 1);
+    assert_eq!(peek(&scene.other, "alice"), None, "it is back");
+    // The same holder may save again, and whoever has the lock next.
+    held.save(&second, Expected::Nothing).unwrap();
+    held.clear(generation(&second)).unwrap();
+    held.clear(Expected::Nothing).unwrap();
+    drop(held);
+    let mut held = lock(&scene.other, "alice").unwrap();
+    held.save(&first, Expected::Nothing).unwrap();
+    assert_eq!(peek(&scene.slow, "alice"), Some(first));
+}
+
+/// The mark of a clear ends with its lock, also if that lapses, and if a copy of a damaged record keeps the row.
+#[test]
+#[ignore = "needs a server"]
+fn a_clear_leaves_nothing_to_the_next_holder() {
+    let scene = Scene::new("late_mark");
+    for ends in ["released", "lapsed"] {
+        let mut held = lock(&scene.slow, ends).unwrap();
+        held.save(&record(1, "damaged"), Expected::Nothing).unwrap();
+        held.save(&record(2, "second"), Expected::Damaged(1)).unwrap();
+        held.clear(Expected::Generation(2)).unwrap();
+        match ends {
+            "released" => drop(held),
+            _ => {
+                // Its holder has crashed: another lease is in its row, which nobody renews.
+                server().execute("UPDATE late_mark SET lease = lease + 1, leased_until = '-infinity' WHERE lease <> 0");
+            }
+        }
+        let mut held = lock(&scene.other, ends).expect("it is free");
+        assert_eq!(held.load().unwrap(), None, "{ends}");
+        held.save(&record(3, "third"), Expected::Nothing).unwrap();
+    }
+}
