@@ -11,10 +11,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loginradius_bench::{ready, tokens};
+use loginradius_bench::{Server, ready, tokens};
 use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
-use loginradius_proto::{App, Body, Seed, SendOptions, http};
-use loginradius_store::sessions::{Transport, drive};
+use loginradius_proto::{App, Seed};
+use loginradius_store::sessions::drive;
 use loginradius_store::{BlockingStore, SessionStore};
 use loginradius_store_postgres::tokio_postgres::{Config, NoTls};
 use loginradius_store_postgres::{PostgresSettings, PostgresStore};
@@ -109,23 +109,6 @@ fn measure(store: &PostgresStore, callers: usize) -> Result<Vec<Duration>> {
     })
 }
 
-struct Server;
-
-impl Transport for Server {
-    async fn send(
-        &self,
-        _: http::Request<Body>,
-        _: SendOptions,
-    ) -> std::result::Result<http::Response<Body>, loginradius_proto::Error> {
-        let body = r#"{"access_token":"3f5cd6cb","expires_in":600,"refresh_token":"c7d1b2a4"}"#;
-        Ok(http::Response::new(Body::from(body)))
-    }
-
-    async fn sleep_until(&self, until: Instant) {
-        thread::sleep(until.saturating_duration_since(Instant::now()));
-    }
-}
-
 /// A process that uses one session.
 struct Caller {
     app: App,
@@ -156,8 +139,8 @@ impl Caller {
     }
 
     fn run(&mut self, mut flow: SessionFlow) -> Result<()> {
-        let end =
-            ready(drive(&mut flow, &self.store, &self.name, &mut None, &Server)).ok_or("a blocking store waits")?;
+        let end = ready(drive(&mut flow, &self.store, &self.name, &mut None, &Server::default()))
+            .ok_or("a blocking store waits")?;
         self.memory = end.memory;
         end.result?;
         Ok(())

@@ -2,10 +2,13 @@
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use loginradius_blocking::store::MemoryStore;
 use loginradius_blocking::{App, Client, Error, RefreshToken, Session, Sessions, TokenSet};
+use loginradius_proto::{Body, SendOptions, http};
+use loginradius_store::sessions::Transport;
 
 /// Makes tokens that are valid for longer than a benchmark takes.
 #[must_use]
@@ -45,5 +48,21 @@ pub fn ready<F: Future>(future: F) -> Option<F::Output> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
+    }
+}
+
+/// LoginRadius in this process, which responds to each refresh at once.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Server;
+
+impl Transport for Server {
+    async fn send(&self, _: http::Request<Body>, _: SendOptions) -> Result<http::Response<Body>, Error> {
+        let body = r#"{"access_token":"3f5cd6cb","expires_in":600,"refresh_token":"c7d1b2a4"}"#;
+        Ok(http::Response::new(Body::from(body)))
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        thread::sleep(until.saturating_duration_since(Instant::now()));
     }
 }

@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In async code, open it with [`PostgresSettings::open_async`]. You write the function that connects. It is called for
+//! In async code, open it with [`PostgresStore::open_async`]. You write the function that connects. It is called for
 //! each new connection, so it can use TLS (`tokio-postgres-rustls`, `postgres-native-tls`) and credentials that change.
 //! It runs on the store's thread, and must not block it.
 //!
@@ -40,9 +40,9 @@
 //!
 //! **Two things that it cannot do:**
 //!
-//! - If a holder's request is out, and its lease lapses meanwhile, another holder may send the same refresh token:
-//!   LoginRadius rejects one of the two, and may end the session. This takes a process that is suspended, or cut off
-//!   from the database, for the rest of its lease: at least half of it.
+//! - If a holder's lease lapses while its request is out, another holder may send the same refresh token: LoginRadius
+//!   rejects one of the two, and may end the session. This takes a process that is suspended, or cut off from the
+//!   database, for nine tenths of a lease or longer (4.5 s by default): half of it, and the wait after it has lapsed.
 //! - After a failover to a server that lacks the last commits, some of the refresh tokens in it have been consumed. If
 //!   a failover must not sign users out, use synchronous replication.
 //!
@@ -80,7 +80,7 @@
 #![doc = include_str!("sql/newly_lapsed.sql")]
 //! ```
 //!
-//! **The tokens are not encrypted**: whoever reads the table can act as its users. A wrapper that seals records works
+//! **The tokens are not encrypted**: anyone who reads the table can act as its users. A wrapper that seals records works
 //! over this store as over any other.
 
 #[doc = include_str!("in_production.md")]

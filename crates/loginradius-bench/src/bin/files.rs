@@ -9,12 +9,11 @@ use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
-use loginradius_bench::{ready, tokens};
+use loginradius_bench::{Server, ready, tokens};
 use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
-use loginradius_proto::{App, Body, Seed, SendOptions, http};
-use loginradius_store::sessions::{Transport, drive};
+use loginradius_proto::{App, Seed};
+use loginradius_store::sessions::drive;
 use loginradius_store::{BlockingStore, FileStore};
 
 const OTHERS: [usize; 3] = [0, 10_000, 50_000];
@@ -74,28 +73,14 @@ fn system_calls(folder: &Path, refreshes: usize) -> Result<f64> {
     Ok(columns.get(3).ok_or("strace printed no number of calls")?.parse()?)
 }
 
-struct Server;
-
-impl Transport for Server {
-    async fn send(
-        &self,
-        _: http::Request<Body>,
-        _: SendOptions,
-    ) -> std::result::Result<http::Response<Body>, loginradius_proto::Error> {
-        let body = r#"{"access_token":"3f5cd6cb","expires_in":600,"refresh_token":"c7d1b2a4"}"#;
-        Ok(http::Response::new(Body::from(body)))
-    }
-
-    async fn sleep_until(&self, _: Instant) {}
-}
-
 /// Refreshes the session of that folder that many times. Returns the CPU time in nanoseconds.
 fn refresh(folder: &Path, refreshes: usize) -> Result<f64> {
     let (app, policy) = (App::new("my-client-id"), SessionPolicy::default());
     let store = BlockingStore::new(FileStore::open(folder)?);
     let mut lock = None;
     let mut run = |mut flow: SessionFlow| {
-        let end = ready(drive(&mut flow, &store, "ada", &mut lock, &Server)).ok_or("a blocking store waits")?;
+        let end =
+            ready(drive(&mut flow, &store, "ada", &mut lock, &Server::default())).ok_or("a blocking store waits")?;
         Ok::<_, Box<dyn Error>>((end.memory, end.result?))
     };
     let (mut memory, _) = run(SessionFlow::start(&app, policy, SessionMemory::default(), &tokens(), Seed(1)))?;

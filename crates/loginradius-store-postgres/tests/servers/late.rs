@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use loginradius_store::{Expected, SaveError};
+use loginradius_store::{Expected, SaveError, SessionLock, StoredRecord};
 use loginradius_store_postgres::PostgresStore;
 use loginradius_testing::postgres::PostgresServer;
 
@@ -27,6 +27,17 @@ impl Scene {
         let proxy = Proxy::start(server.port());
         let slow = open(&proxy.url(), short(table(name))).unwrap();
         Self { _server: server, proxy, slow, other }
+    }
+
+    /// Saves a first record, and then a second one whose statement is held back, and given up.
+    fn with_a_late_save(&self) -> (Box<dyn SessionLock>, StoredRecord, StoredRecord) {
+        let (first, second) = (record(1, "first"), record(2, "second"));
+        let mut held = lock(&self.slow, "alice").unwrap();
+        held.save(&first, Expected::Nothing).unwrap();
+        self.proxy.hold_all();
+        let saved = held.save(&second, generation(&first));
+        assert!(matches!(saved, Err(SaveError::Unknown(_))), "{saved:?}");
+        (held, first, second)
     }
 
     /// Has what is held back arrive.
@@ -59,12 +70,8 @@ fn after_its_retry_by_the_store() {
 #[ignore = "needs a server"]
 fn after_its_retry_by_the_session() {
     let scene = Scene::new("late_retries");
-    let (first, second, third) = (record(1, "first"), record(2, "second"), record(3, "third"));
-    let mut held = lock(&scene.slow, "alice").unwrap();
-    held.save(&first, Expected::Nothing).unwrap();
-    scene.proxy.hold_all();
-    let saved = held.save(&second, generation(&first));
-    assert!(matches!(saved, Err(SaveError::Unknown(_))), "{saved:?}");
+    let (mut held, first, second) = scene.with_a_late_save();
+    let third = record(3, "third");
     scene.arrives();
     // The session saves again what it does not know to be saved.
     held.save(&second, generation(&first)).unwrap();
@@ -76,11 +83,8 @@ fn after_its_retry_by_the_session() {
 #[ignore = "needs a server"]
 fn after_another_record_of_the_same_generation() {
     let scene = Scene::new("late_other");
-    let (first, second, another) = (record(1, "first"), record(2, "second"), record(2, "another"));
-    let mut held = lock(&scene.slow, "alice").unwrap();
-    held.save(&first, Expected::Nothing).unwrap();
-    scene.proxy.hold_all();
-    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    let (mut held, first, second) = scene.with_a_late_save();
+    let another = record(2, "another");
     scene.proxy.let_new_ones_pass();
     held.save(&another, generation(&first)).unwrap();
     scene.arrives();
@@ -93,11 +97,7 @@ fn after_another_record_of_the_same_generation() {
 #[ignore = "needs a server"]
 fn after_the_unlock() {
     let scene = Scene::new("late_unlock");
-    let (first, second) = (record(1, "first"), record(2, "second"));
-    let mut held = lock(&scene.slow, "alice").unwrap();
-    held.save(&first, Expected::Nothing).unwrap();
-    scene.proxy.hold_all();
-    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    let (held, first, _) = scene.with_a_late_save();
     scene.proxy.let_new_ones_pass();
     drop(held);
     scene.arrives();
@@ -108,11 +108,8 @@ fn after_the_unlock() {
 #[ignore = "needs a server"]
 fn after_another_holder_has_saved() {
     let scene = Scene::new("late_holder");
-    let (first, second, theirs) = (record(1, "first"), record(2, "second"), record(2, "another holder's"));
-    let mut held = lock(&scene.slow, "alice").unwrap();
-    held.save(&first, Expected::Nothing).unwrap();
-    scene.proxy.hold_all();
-    assert!(matches!(held.save(&second, generation(&first)), Err(SaveError::Unknown(_))));
+    let (held, first, _) = scene.with_a_late_save();
+    let theirs = record(2, "another holder's");
     scene.proxy.let_new_ones_pass();
     drop(held);
     let mut held = lock(&scene.other, "alice").unwrap();

@@ -33,7 +33,7 @@ pub use all::Moved;
 /// # SessionStore::try_lock(&files, "bob/phone")?.expect("it is free").save(&record, Expected::Nothing)?;
 /// let store = MovingStore::new(files.clone(), database.clone());
 ///
-/// // Give a clone of it to `Sessions`, and move the sessions that are not used meanwhile.
+/// // Give a clone of it to `Sessions`, and move the sessions that no caller uses.
 /// let moved = store.move_all()?;
 /// assert_eq!((moved.sessions, moved.locked.len()), (2, 0));
 /// assert!(SessionStore::names(&files, "", None)?.is_empty());
@@ -56,7 +56,7 @@ pub use all::Moved;
 ///    there: [a long name that only older programs have saved](crate#programs-of-two-versions) is not listed, and moves
 ///    when its session is next used.
 /// 4. One after the other, replace the programs by those that use the new store alone. Then remove the old store. Never
-///    use it or a backup of it again: sessions that were signed out meanwhile would come back.
+///    use it or a backup of it again: sessions that have been signed out since would come back.
 ///
 /// # What it promises
 ///
@@ -171,7 +171,7 @@ impl<From: SessionStore, To: SessionStore> SessionStore for MovingStore<From, To
     }
 
     fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
-        // In this order, or a name that moves meanwhile would be in neither.
+        // In this order, or a name that moves between the two calls would be in neither.
         let from = self.from.names(prefix, after)?;
         Ok(merged(from, self.to.names(prefix, after)?))
     }
