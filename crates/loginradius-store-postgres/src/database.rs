@@ -262,13 +262,7 @@ impl Database {
         });
         match locked.await {
             Ok((lease, rows, sent)) => match self.locked(&rows) {
-                Ok(None) => {
-                    // One of them may still take it, when that holder has released it.
-                    if !earlier.is_empty() {
-                        self.release_soon(key, earlier);
-                    }
-                    Ok(None)
-                }
+                Ok(None) => Ok(None),
                 Ok(Some(record)) => {
                     lease.extend(sent);
                     let lease = Arc::new(lease);
@@ -448,11 +442,7 @@ impl Database {
             let (Ok(token), Ok(is_renewed)) = (row.try_get(0), row.try_get(1)) else { continue };
             match held.get(&token) {
                 Some(lease) if is_renewed => lease.extend(sent),
-                Some(lease) => {
-                    lease.end();
-                    held.remove(&token);
-                }
-                None => {}
+                _ => drop(held.remove(&token)),
             }
         }
     }

@@ -81,11 +81,6 @@ impl Lease {
         }
     }
 
-    /// Notes that it is lost.
-    pub(crate) fn end(&self) {
-        *self.extended.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     /// Returns whether at least half of it is left. That is enough to send a request, and renewals that come in time
     /// leave more.
     pub(crate) fn is_held(&self) -> bool {

@@ -18,5 +18,5 @@ ON CONFLICT (key) DO UPDATE SET (lease, lease_length, leased_until, found_lapsed
             CASE WHEN NOT takes THEN clock_timestamp() END,
             CASE WHEN NOT takes OR s.record IS NOT NULL THEN s.generation END
         FROM (SELECT s.lease = ANY ($6) OR /* free */) AS decision (takes))
-    WHERE clock_timestamp() < now() + 2 * $5::interval AND (s.lease = ANY ($6) OR /* free */ OR /* newly lapsed */)
+    WHERE s.lease = ANY ($6) OR /* free */ OR /* newly lapsed */
 RETURNING s.lease = $3, s.record, s.generation;

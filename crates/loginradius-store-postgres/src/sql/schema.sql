@@ -2,7 +2,7 @@ CREATE TABLE loginradius_session (
     key          bytea PRIMARY KEY,             -- the SHA-256 of the name: an index has no room for a long name
     name         bytea NOT NULL,
     record       bytea,                         -- NULL: no session. Its tokens are not encrypted
-    generation   bigint,                        -- without a record: what was cleared under this lock
+    generation   bigint,                        -- without a record: a mark of what the last holder cleared
     saved_at     timestamptz,
     damaged      bytea[] NOT NULL DEFAULT '{}', -- copies of damaged records that were replaced
     lease        bigint NOT NULL,               -- the fencing token: 63 random bits of the holder; 0: no holder

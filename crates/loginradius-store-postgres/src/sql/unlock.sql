@@ -5,7 +5,6 @@ WITH "Settings" AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $3, true)),
 "Unused" AS (DELETE FROM loginradius_session s USING "Settings"
     WHERE s.key = $1 AND s.lease = ANY ($2) AND s.record IS NULL AND s.damaged = '{}')
-UPDATE loginradius_session s SET lease = 0, leased_until = '-infinity',
-        generation = CASE WHEN s.record IS NOT NULL THEN s.generation END
+UPDATE loginradius_session s SET lease = 0, leased_until = '-infinity'
     FROM "Settings"
     WHERE s.key = $1 AND s.lease = ANY ($2) AND NOT (s.record IS NULL AND s.damaged = '{}');
