@@ -161,83 +161,88 @@ fn a_holder_gets_the_time_to_renew_after_a_failover() {
 #[ignore = "needs a server"]
 async fn an_overload_fails_locks_and_no_saves() {
     let server = PostgresServer::start();
-    let count: usize = std::env::var("CALLERS").map_or(3_000, |text| text.parse().unwrap());
-    let config: Config = server.url().parse().unwrap();
-    let made = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counter = std::sync::Arc::clone(&made);
-    let connect = async move || {
-        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        config.connect(NoTls).await
+    let store = {
+        let config: Config = server.url().parse().unwrap();
+        table("overload").open_async(async move || config.connect(NoTls).await).await.unwrap()
     };
-    let store = table("overload").open_async(connect).await.unwrap();
     let mut held = AsyncSessionStore::try_lock(&store, "alice").await.unwrap().unwrap();
     held.save(&record(1, "intent"), Expected::Nothing).await.unwrap();
-    let begun = Instant::now();
-    let callers: Vec<_> = (0..count)
+    let callers: Vec<_> = (0..10_000)
         .map(|n| {
             let store = store.clone();
             tokio::spawn(async move {
-                let name = format!("user-{n}");
-                let name = if std::env::var("SAME").is_ok() { "alice" } else { name.as_str() };
                 let began = Instant::now();
-                let locked = AsyncSessionStore::try_lock(&store, name).await;
-                let took = began.elapsed();
-                match locked {
-                    Ok(Some(lock)) => {
-                        lock.unlock().await;
-                        (true, took)
-                    }
-                    Ok(None) => (true, took),
-                    Err(_) => (false, took),
+                if let Ok(Some(lock)) = AsyncSessionStore::try_lock(&store, &format!("user-{n}")).await {
+                    lock.unlock().await;
                 }
+                began.elapsed()
             })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let since = Instant::now();
-    let saved = held.save(&record(2, "the pair"), Expected::Generation(1)).await;
-    println!("after {:?}: {saved:?}; is_held: {}", since.elapsed(), held.is_held());
-    let (mut ok, mut longest) = (0, Duration::ZERO);
+    held.save(&record(2, "the pair"), Expected::Generation(1)).await.unwrap();
     for caller in callers {
-        let (done, took) = caller.await.unwrap();
-        ok += usize::from(done);
-        longest = longest.max(took);
+        let took = caller.await.unwrap();
+        // The timeouts of a lock and an unlock, and a busy machine.
+        assert!(took < Duration::from_secs(8), "{took:?}");
     }
-    println!("{ok} of {count} callers had an answer, in {:?}; the longest wait was {longest:?}", begun.elapsed());
-    println!("{} connections were made", made.load(std::sync::atomic::Ordering::Relaxed));
-    let left = server.query("SELECT count(*) FROM overload WHERE lease <> 0 AND leased_until > clock_timestamp()");
-    println!("{left} rows are still leased");
     held.unlock().await;
-    assert!(saved.is_ok(), "{saved:?}");
+    assert_eq!(server.query("SELECT count(*) FROM overload WHERE lease <> 0"), "0");
 }
 
-/// How many locks one renewal can keep.
+/// A holder whose process waits with all of its connections for other rows keeps its lease: renewals have their own.
+#[test]
+#[ignore = "needs a server"]
+fn connections_that_all_wait_delay_no_renewal() {
+    let server = server();
+    let store = open(&server.url(), short(table("crowded")).with_max_connections(1)).unwrap();
+    let held = lock(&store, "alice").unwrap();
+    let mut stuck = ["bob", "carol", "dave", "erin", "frank"].map(|name| lock(&store, name).unwrap());
+    scope(|scope| {
+        let busy = scope.spawn(|| {
+            server.execute("BEGIN; SELECT FROM crowded WHERE name <> 'alice' FOR UPDATE; SELECT pg_sleep(9); COMMIT");
+        });
+        sleep(Duration::from_millis(300));
+        for lock in &mut stuck {
+            scope.spawn(move || {
+                let since = Instant::now();
+                while since.elapsed() < LEASE * 2 {
+                    assert!(lock.save(&record(1, "first"), Expected::Nothing).is_err());
+                }
+            });
+        }
+        let since = Instant::now();
+        while since.elapsed() < LEASE * 2 {
+            assert!(held.is_held(), "after {:?}", since.elapsed());
+            sleep(Duration::from_millis(20));
+        }
+        busy.join().unwrap();
+    });
+}
+
+/// One renewal keeps 2,000 locks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "needs a server"]
 async fn many_locks_are_renewed() {
     let server = PostgresServer::start();
     let store = open(&server.url(), table("lots")).unwrap();
     let mut held = Vec::new();
-    for (count, pause) in [(2_000, 6)] {
-        while held.len() < count {
-            let some: Vec<_> = (held.len()..held.len() + 200)
-                .map(|n| {
-                    let store = store.clone();
-                    tokio::spawn(async move { AsyncSessionStore::try_lock(&store, &format!("user-{n}")).await })
-                })
-                .collect();
-            for lock in some {
-                held.push(lock.await.unwrap().unwrap().unwrap());
-            }
+    while held.len() < 2_000 {
+        let some: Vec<_> = (held.len()..held.len() + 200)
+            .map(|n| {
+                let store = store.clone();
+                tokio::spawn(async move { AsyncSessionStore::try_lock(&store, &format!("user-{n}")).await })
+            })
+            .collect();
+        for lock in some {
+            held.push(lock.await.unwrap().unwrap().unwrap());
         }
-        tokio::time::sleep(Duration::from_secs(pause)).await;
-        let mut worst = usize::MAX;
-        for _ in 0..20 {
-            worst = worst.min(held.iter().filter(|lock| lock.is_held()).count());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        let alive = server.query("SELECT count(*) FROM lots WHERE leased_until > clock_timestamp()");
-        println!("{count} locks: {worst} are held at the worst moment, {alive} leases are alive at the server");
-        assert_eq!(worst, count);
     }
+    // Longer than a lease.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    for _ in 0..20 {
+        assert!(held.iter().all(|lock| lock.is_held()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(server.query("SELECT count(*) FROM lots WHERE leased_until > clock_timestamp()"), "2000");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use loginradius_store::{Expected, SaveError, SessionStore};
 use loginradius_store_postgres::PostgresStore;
 
-use crate::common::{generation, lock, open, peek, record, server, short, table};
+use crate::common::{eventually, generation, lock, open, peek, record, server, short, table};
 use crate::proxy::{Cut, Proxy};
 
 /// All that a refresh does, and a damaged record, and the end of the session. After each save the stored content is
@@ -132,4 +132,69 @@ fn what_was_never_sent_has_failed_and_what_was_sent_is_unknown() {
     proxy.set_down(false);
     assert_eq!(held.load().unwrap(), Some(record(1, "saved, and its response lost")));
     assert!(SessionStore::try_lock(&store, "alice").unwrap().is_none());
+}
+
+/// A lock whose reply is lost, and that is given up, is released as soon as the server is back.
+#[test]
+#[ignore = "needs a server"]
+fn a_lock_of_unknown_outcome_blocks_nobody() {
+    let server = server();
+    let proxy = Proxy::start(server.port());
+    let settings = || table("blocks").with_timeout(Duration::from_secs(1)).with_lease(Duration::from_secs(60));
+    let store = open(&proxy.url(), settings()).unwrap();
+    let other = open(&server.url(), settings()).unwrap();
+    proxy.set_down(true);
+    proxy.cut(Cut::ToClient(0));
+    let error = SessionStore::try_lock(&store, "alice").map(drop).unwrap_err();
+    assert!(lock(&other, "alice").is_none(), "{error}");
+    proxy.set_down(false);
+    eventually(Duration::from_secs(5), || lock(&other, "alice").is_some());
+}
+
+/// All connections were lost without a notice: only the first one of them costs time.
+#[test]
+#[ignore = "needs a server"]
+fn connections_that_are_all_dead_are_given_up_together() {
+    let server = server();
+    let proxy = Proxy::start(server.port());
+    let settings = table("dead").with_timeout(Duration::from_secs(6)).with_lease(Duration::from_secs(20));
+    let store = open(&proxy.url(), settings.with_max_connections(11)).unwrap();
+    let mut held = lock(&store, "alice").unwrap();
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| server.execute("BEGIN; LOCK TABLE dead; SELECT pg_sleep(0.5); COMMIT"));
+        std::thread::sleep(Duration::from_millis(200));
+        for n in 0..10 {
+            let store = &store;
+            scope.spawn(move || lock(store, &format!("user-{n}")));
+        }
+        busy.join().unwrap();
+    });
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%\"dead\"%' AND pid <> pg_backend_pid()";
+    assert!(server.query(open).parse::<usize>().unwrap() >= 10, "they are open, and idle");
+    proxy.hold();
+    held.save(&record(1, "first"), Expected::Nothing).unwrap();
+}
+
+/// A clear whose reply is lost. Its holder goes on, whether or not it was done.
+#[test]
+#[ignore = "needs a server"]
+fn a_clear_of_unknown_outcome_blocks_no_later_save() {
+    let server = server();
+    let proxy = Proxy::start(server.port());
+    let settings = table("unknown").with_timeout(Duration::from_secs(1)).with_lease(Duration::from_secs(10));
+    let store = open(&proxy.url(), settings).unwrap();
+    let first = record(1, "first");
+    for (name, cut, left) in [("alice", Cut::ToClient(0), None), ("bob", Cut::ToServer(10), Some(first.clone()))] {
+        let mut held = lock(&store, name).unwrap();
+        held.save(&first, Expected::Nothing).unwrap();
+        proxy.set_down(true);
+        proxy.cut(cut);
+        let cleared = held.clear(generation(&first));
+        assert!(matches!(cleared, Err(SaveError::Unknown(_))), "{name}: {cleared:?}");
+        proxy.set_down(false);
+        assert_eq!(held.load().unwrap(), left, "{name}");
+        let expected = left.as_ref().map_or(Expected::Nothing, generation);
+        held.save(&record(2, "second"), expected).unwrap();
+        assert_eq!(peek(&store, name), Some(record(2, "second")));
+    }
 }

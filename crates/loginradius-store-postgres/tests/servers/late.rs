@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use loginradius_store::{Expected, SaveError, SessionLock, StoredRecord};
+use loginradius_store::{AsyncSessionStore, Expected, SaveError, SessionLock, StoredRecord};
 use loginradius_store_postgres::PostgresStore;
 use loginradius_testing::postgres::PostgresServer;
 
@@ -174,6 +174,21 @@ fn after_a_clear_of_the_same_holder() {
     let mut held = lock(&scene.other, "alice").unwrap();
     held.save(&first, Expected::Nothing).unwrap();
     assert_eq!(peek(&scene.slow, "alice"), Some(first));
+}
+
+/// The future of a save is dropped while its statement is held back: the next save of the lock comes after it.
+#[tokio::test]
+#[ignore = "needs a server"]
+async fn after_its_future_was_dropped() {
+    let scene = tokio::task::spawn_blocking(|| Scene::new("late_dropped")).await.unwrap();
+    let (first, second) = (record(1, "first"), record(2, "second"));
+    let mut held = AsyncSessionStore::try_lock(&scene.slow, "alice").await.unwrap().unwrap();
+    scene.proxy.hold();
+    let saved = tokio::time::timeout(Duration::from_millis(100), held.save(&first, Expected::Nothing)).await;
+    assert!(saved.is_err(), "its statement is held back");
+    held.save(&second, generation(&first)).await.unwrap();
+    held.unlock().await;
+    assert_eq!(AsyncSessionStore::peek(&scene.other, "alice").await, Some(second));
 }
 
 /// The mark of a clear ends with its lock, also if that lapses, and if a copy of a damaged record keeps the row.

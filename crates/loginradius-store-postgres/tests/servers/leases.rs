@@ -4,8 +4,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use loginradius_store::{Expected, SaveError, SessionStore};
+use loginradius_store_postgres::PostgresStore;
 
 use crate::common::{LEASE, eventually, generation, lock, open, peek, record, server, short, table};
+use crate::proxy::Proxy;
 use loginradius_testing::postgres::PostgresServer;
 
 /// Has the lease lapse, as if its holder had been stopped for long, and stays stopped: the holder's renewals go on, but
@@ -30,6 +32,26 @@ fn a_lease_is_renewed_as_long_as_its_lock_lives() {
     }
     drop(held);
     drop(lock(&other, "alice").expect("it was released"));
+}
+
+/// Its holder counts the lease from the save, so the server has to do so, too.
+#[test]
+#[ignore = "needs a server"]
+fn a_save_renews_the_lease() {
+    let server = server();
+    // Long enough that no renewal comes first.
+    let store = open(&server.url(), short(table("saving")).with_lease(Duration::from_secs(60))).unwrap();
+    let mut held = lock(&store, "alice").unwrap();
+    let first = record(1, "first");
+    for write in ["save", "clear"] {
+        server.execute("UPDATE saving SET leased_until = clock_timestamp() + interval '1 s'");
+        match write {
+            "save" => held.save(&first, Expected::Nothing).unwrap(),
+            _ => held.clear(generation(&first)).unwrap(),
+        }
+        let left = server.query("SELECT leased_until - clock_timestamp() > interval '30 s' FROM saving");
+        assert_eq!(left, "t", "{write}");
+    }
 }
 
 #[test]
@@ -63,6 +85,40 @@ fn a_lease_that_has_lapsed_and_was_not_taken_can_be_renewed() {
     lapse(&server, "untaken");
     held.save(&record(1, "first"), Expected::Nothing).unwrap();
     assert!(lock(&store, "alice").is_none());
+}
+
+/// A lapse is waited for, whatever was found before the lease was renewed or the record saved.
+#[test]
+#[ignore = "needs a server"]
+fn a_second_lapse_is_waited_for_like_the_first() {
+    let server = server();
+    let lapse = || server.execute("UPDATE twice SET leased_until = clock_timestamp() - interval '1 s'");
+    let lapsed_long_ago = |other: &PostgresStore| {
+        let is_found = || server.query("SELECT bool_and(found_lapsed IS NOT NULL) FROM twice") == "t";
+        eventually(LEASE, || {
+            lapse();
+            assert!(lock(other, "alice").is_none(), "its holder has the time to renew it");
+            is_found()
+        });
+        server.execute("UPDATE twice SET found_lapsed = found_lapsed - interval '1 h'");
+    };
+
+    let open = |lease| open(&server.url(), short(table("twice")).with_lease(lease)).unwrap();
+    let (one, other) = (open(LEASE), open(LEASE));
+    let held = lock(&one, "alice").unwrap();
+    lapsed_long_ago(&other);
+    eventually(LEASE, || server.query("SELECT bool_and(leased_until > clock_timestamp()) FROM twice") == "t");
+    lapse();
+    assert!(lock(&other, "alice").is_none(), "it was renewed since the first lapse");
+    drop(held);
+
+    // Long enough that no renewal comes first.
+    let one = open(Duration::from_secs(60));
+    let mut held = lock(&one, "alice").unwrap();
+    lapsed_long_ago(&other);
+    held.save(&record(1, "first"), Expected::Nothing).unwrap();
+    lapse();
+    assert!(lock(&other, "alice").is_none(), "its holder has saved since the first lapse");
 }
 
 /// A session's row is removed by hand, and made again by another holder: a lease that counts would begin at 1 again.
@@ -127,6 +183,29 @@ fn a_row_that_another_transaction_has_locked_is_an_error_that_says_so() {
         busy.join().unwrap();
     });
     held.save(&record(2, "second"), Expected::Generation(1)).unwrap();
+}
+
+/// The record that came with the lock is not used if the lease may have lapsed since.
+#[test]
+#[ignore = "needs a server"]
+fn a_record_is_loaded_again_if_the_lease_may_have_lapsed() {
+    let server = server();
+    let proxy = Proxy::start(server.port());
+    let slow = open(&proxy.url(), short(table("loaded"))).unwrap();
+    let other = open(&server.url(), short(table("loaded"))).unwrap();
+    let mut held = lock(&slow, "alice").unwrap();
+    held.save(&record(1, "first"), Expected::Nothing).unwrap();
+    drop(held);
+
+    let mut early = lock(&slow, "alice").unwrap();
+    // No renewal comes through.
+    proxy.hold_all();
+    lapse(&server, "loaded");
+    let mut late = lock(&other, "alice").expect("the lease has lapsed");
+    late.save(&record(2, "second"), Expected::Generation(1)).unwrap();
+    eventually(LEASE, || !early.is_held());
+    proxy.release();
+    assert_eq!(early.load().unwrap(), Some(record(2, "second")));
 }
 
 /// While another holder has the lock, those that wait write nothing.
