@@ -71,8 +71,8 @@ struct Pool {
     /// How long an operation may take.
     time: Duration,
     permits: Semaphore,
-    /// For those who hold no lock: so many of them that one connection is left for those who do, and may have new
-    /// tokens to save.
+    /// For those who hold no lock: they wait for this first, so that those who do, and may have new tokens to save, do not
+    /// wait behind them.
     newcomers: Semaphore,
     idle: RefCell<Vec<Connection>>,
 }
@@ -80,8 +80,8 @@ struct Pool {
 impl Pool {
     fn new(time: Duration, max_connections: usize) -> Self {
         let max_connections = max_connections.min(Semaphore::MAX_PERMITS);
-        let newcomers = Semaphore::new(max_connections.saturating_sub(1).max(1));
-        Self { time, permits: Semaphore::new(max_connections), newcomers, idle: RefCell::default() }
+        let semaphore = || Semaphore::new(max_connections);
+        Self { time, permits: semaphore(), newcomers: semaphore(), idle: RefCell::default() }
     }
 
     fn take_idle(&self) -> Option<Connection> {

@@ -70,8 +70,8 @@ impl PostgresSettings {
 
     /// Sets how many connections there are at most, by default 4, and at least 1. One more renews the leases.
     ///
-    /// Each runs one statement at a time. None is in use while a request to LoginRadius is out. If there are two or more,
-    /// callers that wait for locks leave one to those that hold locks, who may have new tokens to save.
+    /// Each runs one statement at a time. None is in use while a request to LoginRadius is out. Those who hold a lock, and
+    /// may have new tokens to save, get the next one that is free.
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }

@@ -158,7 +158,7 @@ fn connections_that_are_all_dead_are_given_up_together() {
     let server = server();
     let proxy = Proxy::start(server.port());
     let settings = table("dead").with_timeout(Duration::from_secs(6)).with_lease(Duration::from_secs(20));
-    let store = open(&proxy.url(), settings.with_max_connections(11)).unwrap();
+    let store = open(&proxy.url(), settings.with_max_connections(10)).unwrap();
     let mut held = lock(&store, "alice").unwrap();
     std::thread::scope(|scope| {
         let busy = scope.spawn(|| server.execute("BEGIN; LOCK TABLE dead; SELECT pg_sleep(0.5); COMMIT"));
