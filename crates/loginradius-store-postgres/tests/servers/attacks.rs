@@ -181,6 +181,8 @@ async fn an_overload_fails_locks_and_no_saves() {
         .map(|n| {
             let (store, failures) = (store.clone(), Arc::clone(&failures));
             tokio::spawn(async move {
+                // Spread over the timeout: otherwise all of them give up at once.
+                tokio::time::sleep(Duration::from_micros(250 * n)).await;
                 loop {
                     match AsyncSessionStore::try_lock(&store, &format!("user-{n}")).await {
                         Ok(lock) => lock.unwrap().unlock().await,
@@ -190,8 +192,9 @@ async fn an_overload_fails_locks_and_no_saves() {
             })
         })
         .collect();
+    tokio::time::sleep(Duration::from_secs(3)).await;
     for generation in 1..8 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let saved = held.save(&record(generation, "the pair"), Expected::Generation(generation - 1)).await;
         assert!(saved.is_ok(), "{saved:?}");
     }
