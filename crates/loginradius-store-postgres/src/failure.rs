@@ -109,12 +109,21 @@ impl Place {
             return Error::unavailable(format!("{failed}, {cause}: {advice}"), error);
         };
         if let Some(db) = error.as_db_error() {
-            return self.db_error(failed, db);
+            return match db.code().code() {
+                // Before there is a connection, no right on a table is asked for.
+                "42501" => Error::store_refused(format!(
+                    "{failed}, {}: GRANT CONNECT ON DATABASE to this user",
+                    one_line(db.message())
+                )),
+                _ => self.db_error(failed, db),
+            };
         }
         let cause = chain(error);
         if is_of_tls(error) {
             let advice = if cause.contains("does not support TLS") {
                 "turn TLS on at the server, or allow a connection without it by sslmode"
+            } else if cause.contains("no TLS implementation") {
+                "have the connecting function use TLS in place of `NoTls`"
             } else {
                 "have the connecting function trust the certificate's issuer, and connect by the name that it was \
                  issued for"
@@ -126,10 +135,12 @@ impl Place {
                 "{failed}, {cause}: correct the user, the password or the connection's settings"
             ));
         }
-        Error::unavailable(
-            format!("{failed}, {cause}: check that it runs, its address and the network, or try again later"),
-            "no connection",
-        )
+        let advice = if cause.contains("lookup") {
+            "check the host's name (in a URL, write `@` of a password as `%40`), or try again later"
+        } else {
+            "check that PostgreSQL runs at this address, and the network, or try again later"
+        };
+        Error::unavailable(format!("{failed}, {cause}: {advice}"), "no connection")
     }
 
     pub(crate) fn statement_failed(&self, error: &tokio_postgres::Error) -> Error {
@@ -158,11 +169,12 @@ impl Place {
         let cause = format!("{} ({})", one_line(error.message()), code.escape_default().take(5).collect::<String>());
         let refused = |advice: &str| Error::store_refused(format!("{failed}, {cause}: {advice}"));
         match code {
-            "28P01" | "28000" => refused("correct the user, the password, or what pg_hba.conf allows"),
+            "28P01" => refused("correct the user or the password"),
+            "28000" => refused("connect with TLS if the server requires it, or correct the user or pg_hba.conf"),
             "3D000" => refused("correct the name of the database, or create it"),
             "3F000" => refused(&format!("create the schema of the table {table}")),
             "42P01" => refused(&format!(
-                "create the table {table}: open the store without `with_existing_table`, or run \
+                "create the table {table}: open the store without `with_existing_table`, or run the SQL of \
                  `PostgresSettings::schema`"
             )),
             "42501" => refused(&format!(
@@ -177,7 +189,11 @@ impl Place {
             _ if ["0A", "22", "23", "42"].iter().any(|class| code.starts_with(class)) => {
                 refused(&format!("check that {table} is as `PostgresSettings::schema` makes it"))
             }
-            "53300" => unavailable(failed, &cause, "raise max_connections, or use a pooler such as PgBouncer"),
+            "53300" => unavailable(
+                failed,
+                &cause,
+                "raise max_connections or the user's CONNECTION LIMIT, or use a pooler such as PgBouncer",
+            ),
             "53100" => unavailable(failed, &cause, "free space on the server's disk"),
             "55P03" => unavailable(failed, &cause, "end the transaction that holds a lock on the session's row"),
             "57P03" => unavailable(failed, &cause, "wait until the server has started"),
@@ -188,7 +204,7 @@ impl Place {
     pub(crate) fn no_table(&self) -> Error {
         let table = &self.0;
         Error::store_refused(format!(
-            "the table {table} does not exist: open the store without `with_existing_table`, or run \
+            "the table {table} does not exist: open the store without `with_existing_table`, or run the SQL of \
              `PostgresSettings::schema`"
         ))
     }

@@ -47,7 +47,7 @@ fn a_wrong_address_user_or_database() {
         &url("nobody", "wr0ng", port, "postgres"),
         good.clone(),
         ErrorKind::StoreRefused,
-        ["could not connect", "(28P01)", "correct the user, the password, or what pg_hba.conf allows"],
+        ["could not connect", "(28P01)", "correct the user or the password"],
     );
     refused(
         &format!("postgres://postgres@127.0.0.1:{port}/postgres"),
@@ -67,13 +67,13 @@ fn a_wrong_address_user_or_database() {
         &url("postgres", PASSWORD, free, "postgres"),
         good.clone(),
         ErrorKind::Unavailable,
-        ["could not connect", "Connection refused", "check that it runs, its address and the network"],
+        ["could not connect", "Connection refused", "check that PostgreSQL runs at this address, and the network"],
     );
     refused(
         &format!("postgres://postgres:{PASSWORD}@host.invalid:{port}/postgres"),
         good.clone(),
         ErrorKind::Unavailable,
-        ["could not connect", "lookup", "check that it runs, its address and the network"],
+        ["could not connect", "lookup", "check the host's name (in a URL, write `@` of a password as `%40`)"],
     );
     // A server that wants TLS of a client that has none.
     refused(
@@ -155,6 +155,14 @@ fn a_user_without_rights() {
         ErrorKind::StoreRefused,
         ["permission denied for schema public (42501)", "GRANT SELECT", "needs CREATE on its schema"],
     );
+    server.execute("CREATE DATABASE closed");
+    server.execute("REVOKE CONNECT ON DATABASE closed FROM public");
+    refused(
+        &format!("postgres://reader:{PASSWORD}@127.0.0.1:{}/closed", server.port()),
+        table("rights"),
+        ErrorKind::StoreRefused,
+        ["could not connect", "permission denied for database \"closed\"", "GRANT CONNECT ON DATABASE to this user"],
+    );
     server.execute("GRANT DELETE ON rights TO reader");
     let store = open(&url, table("rights")).unwrap();
     let mut held = lock(&store, "alice").unwrap();
@@ -232,6 +240,23 @@ fn a_certificate_that_is_not_trusted() {
     }
     let store = open("localhost", trusting(vec![issued.cert.der().clone()])).unwrap();
     drop(lock(&store, "alice").unwrap());
+
+    // The connecting function has no TLS, and the URL or the server asks for it.
+    refused(
+        &(server.url() + "?sslmode=require"),
+        table("secured"),
+        ErrorKind::StoreRefused,
+        ["could not connect", "no TLS implementation", "have the connecting function use TLS in place of `NoTls`"],
+    );
+    server.write("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n");
+    server.stop();
+    server.start_again();
+    refused(
+        &server.url(),
+        table("secured"),
+        ErrorKind::StoreRefused,
+        ["could not connect", "no encryption (28000)", "connect with TLS if the server requires it"],
+    );
 }
 
 /// What a server says in the middle of its work, by its code.
