@@ -71,8 +71,8 @@ struct Pool {
     /// How long an operation may take.
     time: Duration,
     permits: Semaphore,
-    /// For those who hold no lock: they wait for this first, so that those who do, and may have new tokens to save, do not
-    /// wait behind them.
+    /// For those who hold no lock: they wait for this first, so that those who do, and may have new tokens to save, do
+    /// not wait behind them.
     newcomers: Semaphore,
     idle: RefCell<Vec<Connection>>,
 }

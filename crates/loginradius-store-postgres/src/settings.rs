@@ -50,8 +50,8 @@ impl PostgresSettings {
 
     /// Sets the length of a lease, by default 5 s. A lease is renewed every third of its length.
     ///
-    /// After the crash of a holder, others wait for that long. A holder that cannot reach the database for that long
-    /// loses its lock. Programs that share a table may have different lengths.
+    /// After a holder's crash, others wait for up to 1.4 times that long. A holder that cannot reach the database for
+    /// that long loses its lock. Programs that share a table may have different lengths.
     ///
     /// It has to be at least twice the [timeout](Self::with_timeout), and at most an hour; otherwise opening fails.
     #[must_use]
@@ -68,17 +68,17 @@ impl PostgresSettings {
         Self { timeout, ..self }
     }
 
-    /// Sets how many connections there are at most, by default 4, and at least 1. One more renews the leases.
+    /// Sets the maximum number of connections: 4 by default, 1 or more. One more renews the leases.
     ///
-    /// Each runs one statement at a time. None is in use while a request to LoginRadius is out. Those who hold a lock, and
-    /// may have new tokens to save, get the next one that is free.
+    /// Each runs one statement at a time. None is in use while a request to LoginRadius is out. The next free one goes
+    /// to those who hold a lock first, because they may have new tokens to save.
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }
     }
 
-    /// Lets opening only check the table, and never create it: for a database user that may not create tables. To
-    /// create it yourself, run [`schema`](Self::schema).
+    /// Makes opening check the table, and never create it: for a database user that may not create tables. To create it
+    /// yourself, run the SQL that [`schema`](Self::schema) returns.
     #[must_use]
     pub fn with_existing_table(self) -> Self {
         Self { creates_table: false, ..self }

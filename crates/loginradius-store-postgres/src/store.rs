@@ -18,18 +18,21 @@ use crate::thread::{DatabaseThread, wait};
 
 impl PostgresSettings {
     /// Opens the store: connects, and creates the table, or checks the one that is there. This blocks the calling
-    /// thread, at most for the [timeout](Self::with_timeout), and a moment.
+    /// thread, for little more than the [timeout](Self::with_timeout) at most: in async code, use
+    /// [`open_async`](Self::open_async).
     ///
     /// `connect` returns what [`Config::connect`](tokio_postgres::Config::connect) returns: a client, and the
     /// connection that the store then runs. It is called for each new connection, so it may get new credentials each
     /// time. It runs on the store's thread, and must not block it.
     ///
-    /// If it fails with a [`tokio_postgres::Error`] that may pass, an operation calls it again until its timeout; any
-    /// other error ends the operation. Opening calls it once.
+    /// If it fails with a [`tokio_postgres::Error`] that may go away by itself, because the server is being started for
+    /// example, operations call it again until their timeout. Any other error ends the operation. Opening calls it
+    /// once, so a server that is down is an error at once. A service that may start before its database opens the store
+    /// again while [the error is transient](Error::is_transient).
     ///
     /// # Errors
     ///
-    /// As [`PostgresStore::open`].
+    /// Those of [`PostgresStore::open`].
     pub fn open<C, D, E>(self, connect: C) -> Result<PostgresStore, Error>
     where
         C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
@@ -43,7 +46,7 @@ impl PostgresSettings {
     ///
     /// # Errors
     ///
-    /// As [`PostgresStore::open`].
+    /// Those of [`PostgresStore::open`].
     pub async fn open_async<C, D, E>(self, connect: C) -> Result<PostgresStore, Error>
     where
         C: AsyncFn() -> Result<(Client, D), E> + Send + 'static,
@@ -57,7 +60,7 @@ impl PostgresSettings {
 /// Stores sessions in a table of PostgreSQL, for blocking and for async code.
 ///
 /// A clone is another handle to the same store. The store has one thread, on which its connections live, so async code
-/// may run on any runtime. The thread ends with the last handle and the last lock. See [the crate's
+/// may run on any runtime. The thread ends when the last handle and the last lock are dropped. See [the crate's
 /// documentation](crate) for what the store promises.
 #[derive(Clone)]
 pub struct PostgresStore {

@@ -1,9 +1,10 @@
--- $1 key, $2 name, $3 lease, $4 its length in ms, $5 the longest wait for the row, $6 the leases of earlier attempts whose
--- outcome is unknown. Each attempt takes another lease: with the same one, an attempt that arrives after the unlock would
--- bring the lease back that late saves name. One row with `true`: the lock was taken. Otherwise it has another holder.
--- The first caller that finds a lease lapsed notes when. A statement that waited for the table until its caller had given
--- it up does nothing. The commit is not flushed: if a crash of the server loses it, the next save is a conflict. By the
--- first condition, callers that wait for the lock do not write the row; the second decides on its newest version.
+-- $1 key, $2 name, $3 lease, $4 its length in ms, $5 the longest wait for the row, $6 the leases of earlier attempts
+-- whose outcome is unknown. Each attempt takes another lease: with the same one, an attempt that arrives after the
+-- unlock would bring the lease back that late saves name. One row with `true`: the lock was taken. Otherwise it has
+-- another holder. The first caller that finds a lease lapsed notes when. A statement that waited for the table until
+-- its caller had given it up does nothing. The commit is not flushed: if a crash of the server loses it, the next save
+-- is a conflict. By the first condition, callers that wait for the lock do not write the row; the second decides on its
+-- newest version.
 WITH "Settings" AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $5, true))
 INSERT INTO loginradius_session AS s (key, name, lease, lease_length, leased_until)

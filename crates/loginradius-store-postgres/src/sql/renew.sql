@@ -1,5 +1,5 @@
--- $1 keys, $2 leases, $3 the longest wait for a row. A row with `true` is a lease that was renewed, one with `false` a lease
--- that is lost. A row that a save of the same holder has locked is in neither: that save renews it.
+-- $1 keys, $2 leases, $3 the longest wait for a row. A row with `true` is a lease that was renewed, one with `false` a
+-- lease that is lost. A row that a save of the same holder has locked is in neither: that save renews it.
 WITH "Settings" AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $3, true)),
 "Held" AS MATERIALIZED (SELECT h.key, h.lease FROM "Settings", unnest($1::bytea[], $2::bigint[]) AS h (key, lease)),

@@ -1,6 +1,6 @@
--- $1 key, $2 the leases of this lock and of attempts to take it, $3 the longest wait for the row. The lease is replaced,
--- so that a save which arrives late is a conflict. Without the DELETE, every name that was ever locked would stay in the
--- table.
+-- $1 key, $2 the leases of this lock and of attempts to take it, $3 the longest wait for the row. The lease is
+-- replaced, so that a save which arrives late is a conflict. Without the DELETE, every name that was ever locked would
+-- stay in the table.
 WITH "Settings" AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $3, true)),
 "Unused" AS (DELETE FROM loginradius_session s USING "Settings"

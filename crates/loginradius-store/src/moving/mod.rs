@@ -92,7 +92,8 @@ impl<From: SessionStore, To: SessionStore> MovingStore<From, To> {
     /// Moves all sessions that are in the old store, one after the other, and may be called at any time. If it is
     /// interrupted, call it again.
     ///
-    /// A session whose lock is taken, because it is in use, is tried once more at the end.
+    /// A session whose lock is taken, because it is in use, is tried once more at the end. This blocks the calling
+    /// thread: in async code, use [`move_all_async`](Self::move_all_async).
     ///
     /// ```no_run
     /// use std::{thread, time::Duration};
