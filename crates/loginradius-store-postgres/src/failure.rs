@@ -109,14 +109,11 @@ impl Place {
             return Error::unavailable(format!("{failed}, {cause}: {advice}"), error);
         };
         if let Some(db) = error.as_db_error() {
-            return match db.code().code() {
-                // Before there is a connection, no right on a table is asked for.
-                "42501" => Error::store_refused(format!(
-                    "{failed}, {}: GRANT CONNECT ON DATABASE to this user",
-                    one_line(db.message())
-                )),
-                _ => self.db_error(failed, db),
-            };
+            // Before there is a connection, no right on a table is asked for.
+            if db.code().code() == "42501" {
+                return Error::store_refused(format!("{failed}, {}: GRANT CONNECT on it to this user", cause(db)));
+            }
+            return self.db_error(failed, db);
         }
         let cause = chain(error);
         if is_of_tls(error) {
@@ -165,8 +162,7 @@ impl Place {
     fn db_error(&self, failed: &str, error: &DbError) -> Error {
         let code = error.code().code();
         let table = &self.0;
-        // Details and hints stay away: they may quote a row.
-        let cause = format!("{} ({})", one_line(error.message()), code.escape_default().take(5).collect::<String>());
+        let cause = cause(error);
         let refused = |advice: &str| Error::store_refused(format!("{failed}, {cause}: {advice}"));
         match code {
             "28P01" => refused("correct the user or the password"),
@@ -298,6 +294,11 @@ fn is_of_tls(error: &tokio_postgres::Error) -> bool {
 fn is_of_settings(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
     text.contains("configuration") || text.contains("authentication") || text.contains("connection string")
+}
+
+/// Returns what the server says. Details and hints stay away: they may quote a row.
+fn cause(error: &DbError) -> String {
+    format!("{} ({})", one_line(error.message()), error.code().code().escape_default().take(5).collect::<String>())
 }
 
 /// Returns an error and its causes. Those of the server are left out, so that no row and no password is shown.

@@ -23,7 +23,7 @@ impl PostgresSettings {
     ///
     /// `connect` returns what [`Config::connect`](tokio_postgres::Config::connect) returns: a client, and the
     /// connection that the store then runs. It is called for each new connection, so it may get new credentials each
-    /// time. It runs on the store's thread, and must not block it.
+    /// time. It runs on the store's thread, and must not block it for long.
     ///
     /// If it fails with a [`tokio_postgres::Error`] that may go away by itself, because the server is being started for
     /// example, operations call it again until their timeout. Any other error ends the operation. Opening calls it

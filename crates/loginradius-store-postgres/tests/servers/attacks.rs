@@ -10,7 +10,7 @@ use loginradius_store::{AsyncSessionStore, Expected, SessionStore};
 use loginradius_store_postgres::tokio_postgres::{self, Config, NoTls};
 use loginradius_testing::postgres::PostgresServer;
 
-use crate::common::{LEASE, lock, open, record, server, short, table};
+use crate::common::{LEASE, hold_locks, lock, open, record, server, short, table};
 use crate::proxy::Proxy;
 
 /// A row that cannot be read once leaves the lock taken, and renewed for as long as the process lives.
@@ -45,11 +45,8 @@ fn a_lock_that_was_given_up_takes_nothing_from_a_live_holder() {
         let mut held = lock(&holder, &name).unwrap();
         held.save(&record(1, "intent"), Expected::Nothing).unwrap();
         scope(|scope| {
-            let busy = scope.spawn(|| {
-                server.execute("BEGIN; LOCK TABLE ghosts IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3.5); COMMIT");
-            });
-            sleep(Duration::from_millis(200));
-            // Tried once, and given up after 1 s. Nobody else wants the lock.
+            let busy = hold_locks(scope, &server, "LOCK TABLE ghosts", 3.5);
+            // Tried once, and given up after 1.5 s. Nobody else wants the lock.
             let tried = SessionStore::try_lock(&other, &name);
             assert!(tried.is_err());
             busy.join().unwrap();
@@ -74,8 +71,7 @@ fn a_lock_that_was_given_up_blocks_no_free_session() {
     held.save(&record(1, "first"), Expected::Nothing).unwrap();
     drop(held);
     scope(|scope| {
-        let busy = scope.spawn(|| server.execute("BEGIN; LOCK TABLE free; SELECT pg_sleep(4); COMMIT"));
-        sleep(Duration::from_millis(400));
+        let busy = hold_locks(scope, &server, "LOCK TABLE free", 4.0);
         let tried = scope.spawn(|| SessionStore::try_lock(&store, "alice").is_err());
         // Both attempts are at the server, and nothing comes after them that could release the lock.
         sleep(Duration::from_millis(800));
@@ -219,10 +215,7 @@ fn connections_that_all_wait_delay_no_renewal() {
     let held = lock(&store, "alice").unwrap();
     let mut stuck = ["bob", "carol", "dave", "erin", "frank"].map(|name| lock(&store, name).unwrap());
     scope(|scope| {
-        let busy = scope.spawn(|| {
-            server.execute("BEGIN; SELECT FROM crowded WHERE name <> 'alice' FOR UPDATE; SELECT pg_sleep(9); COMMIT");
-        });
-        sleep(Duration::from_millis(300));
+        let busy = hold_locks(scope, &server, "SELECT FROM crowded WHERE name <> 'alice' FOR UPDATE", 9.0);
         for lock in &mut stuck {
             scope.spawn(move || {
                 let since = Instant::now();

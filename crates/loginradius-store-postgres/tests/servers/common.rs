@@ -1,4 +1,6 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use loginradius_proto::Error;
@@ -50,6 +52,23 @@ pub(crate) fn record(generation: u64, text: &str) -> StoredRecord {
 
 pub(crate) fn generation(record: &StoredRecord) -> Expected {
     Expected::Generation(record.generation())
+}
+
+/// Runs a transaction that takes locks by that SQL, and holds them for some seconds. Returns once it has them.
+pub(crate) fn hold_locks<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    server: &'scope PostgresServer,
+    sql: &'scope str,
+    seconds: f64,
+) -> ScopedJoinHandle<'scope, ()> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let mark = format!("/* holder {} */", COUNT.fetch_add(1, Ordering::Relaxed));
+    let transaction = format!("{mark} BEGIN; {sql}; SELECT pg_sleep({seconds}); COMMIT");
+    let holder = scope.spawn(move || server.execute(&transaction));
+    let sleeping =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND starts_with(query, '{mark}')");
+    eventually(Duration::from_secs(10), || server.query(&sleeping) == "1");
+    holder
 }
 
 /// Waits until that is so.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use loginradius_store::{Expected, SaveError, SessionStore};
 use loginradius_store_postgres::PostgresStore;
 
-use crate::common::{eventually, generation, lock, open, peek, record, server, short, table};
+use crate::common::{eventually, generation, hold_locks, lock, open, peek, record, server, short, table};
 use crate::proxy::{Cut, Proxy};
 
 /// All that a refresh does, and a damaged record, and the end of the session. After each save the stored content is
@@ -161,8 +161,7 @@ fn connections_that_are_all_dead_are_given_up_together() {
     let store = open(&proxy.url(), settings.with_max_connections(10)).unwrap();
     let mut held = lock(&store, "alice").unwrap();
     std::thread::scope(|scope| {
-        let busy = scope.spawn(|| server.execute("BEGIN; LOCK TABLE dead; SELECT pg_sleep(0.5); COMMIT"));
-        std::thread::sleep(Duration::from_millis(200));
+        let busy = hold_locks(scope, &server, "LOCK TABLE dead", 2.0);
         for n in 0..10 {
             let store = &store;
             scope.spawn(move || lock(store, &format!("user-{n}")));

@@ -191,7 +191,8 @@ async fn after_its_future_was_dropped() {
     assert_eq!(AsyncSessionStore::peek(&scene.other, "alice").await, Some(second));
 }
 
-/// The mark of a clear ends with its lock, also if that lapses, and if a copy of a damaged record keeps the row.
+/// Only the holder that cleared expects its mark: not the next one, also if the lock lapsed, and if a copy of a damaged
+/// record keeps the row.
 #[test]
 #[ignore = "needs a server"]
 fn a_clear_leaves_nothing_to_the_next_holder() {

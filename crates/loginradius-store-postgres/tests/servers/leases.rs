@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use loginradius_store::{Expected, SaveError, SessionStore};
 use loginradius_store_postgres::PostgresStore;
 
-use crate::common::{LEASE, eventually, generation, lock, open, peek, record, server, short, table};
+use crate::common::{LEASE, eventually, generation, hold_locks, lock, open, peek, record, server, short, table};
 use crate::proxy::Proxy;
 use loginradius_testing::postgres::PostgresServer;
 
@@ -146,19 +146,17 @@ fn a_row_that_was_removed_under_its_holder_is_not_its_own_any_more() {
 #[ignore = "needs a server"]
 fn a_lock_that_waited_for_its_row_has_its_whole_length() {
     let server = server();
-    let settings = || table("waited").with_timeout(Duration::from_secs(3)).with_lease(Duration::from_secs(6));
+    let settings = || table("waited").with_timeout(Duration::from_secs(6)).with_lease(Duration::from_secs(12));
     let store = open(&server.url(), settings()).unwrap();
     let mut held = lock(&store, "alice").unwrap();
     held.save(&record(1, "first"), Expected::Nothing).unwrap();
     drop(held);
     std::thread::scope(|scope| {
-        let busy = "BEGIN; SELECT 1 FROM waited FOR UPDATE; SELECT pg_sleep(1.5); COMMIT";
-        let other = scope.spawn(|| server.execute(busy));
-        sleep(Duration::from_millis(400));
+        let busy = hold_locks(scope, &server, "SELECT FROM waited FOR UPDATE", 2.0);
         let held = lock(&store, "alice").unwrap();
-        let left = server.query("SELECT leased_until - clock_timestamp() > interval '5 s' FROM waited");
+        let left = server.query("SELECT leased_until - clock_timestamp() > interval '11 s' FROM waited");
         assert_eq!(left, "t");
-        other.join().unwrap();
+        busy.join().unwrap();
         drop(held);
     });
 }
@@ -172,8 +170,7 @@ fn a_row_that_another_transaction_has_locked_is_an_error_that_says_so() {
     let mut held = lock(&store, "alice").unwrap();
     held.save(&record(1, "first"), Expected::Nothing).unwrap();
     std::thread::scope(|scope| {
-        let busy = scope.spawn(|| server.execute("BEGIN; SELECT 1 FROM busy FOR UPDATE; SELECT pg_sleep(2.5); COMMIT"));
-        sleep(Duration::from_millis(300));
+        let busy = hold_locks(scope, &server, "SELECT FROM busy FOR UPDATE", 2.5);
         let saved = held.save(&record(2, "second"), Expected::Generation(1));
         let Err(SaveError::Failed(error)) = saved else { panic!("{saved:?}") };
         assert!(error.to_string().contains("end the transaction that holds a lock"), "{error}");

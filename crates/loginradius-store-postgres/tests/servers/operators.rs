@@ -161,7 +161,7 @@ fn a_user_without_rights() {
         &format!("postgres://reader:{PASSWORD}@127.0.0.1:{}/closed", server.port()),
         table("rights"),
         ErrorKind::StoreRefused,
-        ["could not connect", "permission denied for database \"closed\"", "GRANT CONNECT ON DATABASE to this user"],
+        ["could not connect", "permission denied for database \"closed\" (42501)", "GRANT CONNECT on it to this user"],
     );
     server.execute("GRANT DELETE ON rights TO reader");
     let store = open(&url, table("rights")).unwrap();
