@@ -484,11 +484,13 @@ impl Case {
         check_error(error, &values, &self.parameters().map(|(name, _)| name).collect::<Vec<_>>());
     }
 
-    /// Returns whether every setting and every argument can be sent.
+    /// Returns whether every setting and every argument can be sent: each has letters that anyone can see, and no space
+    /// or sign at an end. A value that is not of this kind may be sent too.
     fn is_harmless(&self) -> bool {
         let is_end = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
+        let is_visible = |c: char| matches!(c, ' '..='~' | '\u{c0}'..='\u{24f}');
         let is_harmless =
-            |value: &str| is_end(value.chars().next()) && is_end(value.chars().last()) && !has_control(value);
+            |value: &str| is_end(value.chars().next()) && is_end(value.chars().last()) && value.chars().all(is_visible);
         let (settings, arguments) = self.values.split_at(5);
         settings.iter().all(|value| is_harmless(value))
             && arguments.iter().all(|value| value.is_empty() || is_harmless(value))
