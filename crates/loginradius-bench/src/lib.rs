@@ -1,5 +1,8 @@
 //! What the benchmarks of this crate share.
 
+pub mod operations;
+pub mod valgrind;
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -9,6 +12,14 @@ use loginradius_blocking::store::MemoryStore;
 use loginradius_blocking::{App, Client, Error, RefreshToken, Session, Sessions, TokenSet};
 use loginradius_proto::{Body, SendOptions, http};
 use loginradius_store::sessions::Transport;
+
+/// The result of a measurement.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Prints a row of a table, as Markdown.
+pub fn row(cells: &[&str]) {
+    println!("| {} |", cells.join(" | "));
+}
 
 /// Makes tokens that are valid for longer than a benchmark takes.
 #[must_use]
@@ -24,7 +35,7 @@ pub fn tokens() -> TokenSet {
 /// # Errors
 ///
 /// If HTTP cannot be set up on this machine.
-pub fn blocking_session() -> Result<Session, Error> {
+pub fn blocking_session() -> std::result::Result<Session, Error> {
     let client = Client::new(App::new("my-client-id"))?;
     let session = Sessions::new(&client, MemoryStore::new()).session("ada");
     session.start(&tokens())?;
@@ -36,7 +47,7 @@ pub fn blocking_session() -> Result<Session, Error> {
 /// # Errors
 ///
 /// If HTTP cannot be set up on this machine.
-pub async fn async_session() -> Result<loginradius_async::Session, Error> {
+pub async fn async_session() -> std::result::Result<loginradius_async::Session, Error> {
     let client = loginradius_async::Client::new(App::new("my-client-id"))?;
     let session = loginradius_async::Sessions::new(&client, MemoryStore::new()).session("ada");
     session.start(&tokens()).await?;
@@ -57,7 +68,7 @@ pub fn ready<F: Future>(future: F) -> Option<F::Output> {
 pub struct Server;
 
 impl Transport for Server {
-    async fn send(&self, _: http::Request<Body>, _: SendOptions) -> Result<http::Response<Body>, Error> {
+    async fn send(&self, _: http::Request<Body>, _: SendOptions) -> std::result::Result<http::Response<Body>, Error> {
         let body = r#"{"access_token":"3f5cd6cb","expires_in":600,"refresh_token":"c7d1b2a4"}"#;
         Ok(http::Response::new(Body::from(body)))
     }

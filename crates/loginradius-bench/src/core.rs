@@ -1,0 +1,65 @@
+//! The operations of the core: instructions and allocations for building a request and reading its response.
+
+use serde::Serialize;
+
+use loginradius_bench::operations::{Client, Operation};
+use loginradius_bench::valgrind::{Cost, callgrind};
+use loginradius_bench::{Result, row};
+
+/// What an operation costs each client; `None` if the client does not have it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    op: &'static str,
+    ours: Counted,
+    oauth2: Option<Counted>,
+    floor: Counted,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Counted {
+    ir: u64,
+    allocs: u64,
+}
+
+impl From<Cost> for Counted {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small positive numbers")]
+    fn from(cost: Cost) -> Self {
+        Self { ir: cost.instructions.round() as u64, allocs: cost.allocations.round() as u64 }
+    }
+}
+
+/// Measures every operation.
+pub(crate) fn measure() -> Result<Vec<Measured>> {
+    Operation::ALL.into_iter().map(measure_operation).collect()
+}
+
+fn measure_operation(operation: Operation) -> Result<Measured> {
+    let count =
+        |client: Client| -> Result<Counted> { Ok(callgrind(&["operation", operation.name(), client.name()])?.into()) };
+    Ok(Measured {
+        op: operation.name(),
+        ours: count(Client::Ours)?,
+        oauth2: Client::Oauth2.has(operation).then(|| count(Client::Oauth2)).transpose()?,
+        floor: count(Client::Floor)?,
+    })
+}
+
+pub(crate) fn print(measured: &[Measured]) {
+    println!("Core: instructions / allocations for building the request and reading the response\n");
+    row(&["operation", "ours", "oauth2", "floor", "ours ÷ floor", "ours ÷ oauth2"]);
+    row(&["---"; 6]);
+    for Measured { op, ours, oauth2, floor } in measured {
+        let cost = |counted: &Counted| format!("{} / {}", counted.ir, counted.allocs);
+        let ratio = |other: &Counted| format!("{:.2}", ours.ir as f64 / other.ir as f64);
+        let none = || "–".to_owned();
+        row(&[
+            op,
+            &cost(ours),
+            &oauth2.as_ref().map_or_else(none, cost),
+            &cost(floor),
+            &ratio(floor),
+            &oauth2.as_ref().map_or_else(none, ratio),
+        ]);
+    }
+    println!();
+}

@@ -1,0 +1,109 @@
+//! The operations of LoginRadius, each done by three clients: built as a request, sent to a server in this process, and
+//! read from its response.
+
+mod floor;
+mod oauth2;
+mod ours;
+mod server;
+
+use std::rc::Rc;
+
+use server::{Log, Server};
+pub use server::{Operation, Sent};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "the benchmarks handle each")]
+pub enum Client {
+    /// `loginradius-proto`.
+    Ours,
+    /// The crate oauth2, which has no JWT operations.
+    Oauth2,
+    /// Code that is written for one operation and promises nothing else: `http::Request`, `form_urlencoded`, and a
+    /// serde struct that borrows from the response. It checks nothing that serde does not, and overwrites nothing.
+    Floor,
+}
+
+impl Client {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ours, Self::Oauth2, Self::Floor];
+
+    /// Returns the name that the tables print.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Oauth2 => "oauth2",
+            Self::Floor => "floor",
+        }
+    }
+
+    /// Returns whether the client has that operation.
+    #[must_use]
+    pub fn has(self, operation: Operation) -> bool {
+        !(self == Self::Oauth2 && operation == Operation::JwtByToken)
+    }
+
+    /// Prepares to do the operation that many times. The server and its responses are made here, so that the closure has
+    /// only the client's work.
+    ///
+    /// # Panics
+    ///
+    /// If the client does not [have](Self::has) the operation.
+    #[must_use]
+    pub fn prepare(self, operation: Operation, times: usize) -> Box<dyn FnMut()> {
+        self.prepare_with(operation, times, None)
+    }
+
+    /// Does the operation once, and returns the request that the server got.
+    ///
+    /// # Panics
+    ///
+    /// If the client does not [have](Self::has) the operation, or sends nothing.
+    #[must_use]
+    pub fn sent(self, operation: Operation) -> Sent {
+        let log = Log::default();
+        self.prepare_with(operation, 1, Some(Rc::clone(&log)))();
+        let first = log.borrow_mut().drain(..).next();
+        first.expect("every client sends something")
+    }
+
+    fn prepare_with(self, operation: Operation, times: usize, log: Option<Log>) -> Box<dyn FnMut()> {
+        match self {
+            Self::Ours => ours::prepare(operation, Server::new(operation, times, log)),
+            Self::Oauth2 => oauth2::prepare(operation, Server::new(operation, times, log)),
+            Self::Floor => floor::prepare(operation, Server::new(operation, times, log)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_sends_the_same_bytes() {
+        for operation in Operation::ALL {
+            assert_eq!(Client::Floor.sent(operation), Client::Ours.sent(operation), "{operation}");
+        }
+    }
+
+    /// oauth2 has another order, no `response_type`, and the names of RFC 7009 for a token that is revoked.
+    #[test]
+    fn oauth2_sends_the_same_values() {
+        let only_one = ["token", "authorization_code", "refresh_token"];
+        let values = |body: &str| {
+            let pairs = form_urlencoded::parse(body.as_bytes()).into_owned();
+            let mut values: Vec<_> =
+                pairs.map(|(_, value)| value).filter(|value| !only_one.contains(&&**value)).collect();
+            values.sort();
+            values
+        };
+        for operation in Operation::ALL.into_iter().filter(|operation| Client::Oauth2.has(*operation)) {
+            let [ours, theirs] = [Client::Ours, Client::Oauth2].map(|client| client.sent(operation));
+            assert_eq!(theirs.line, ours.line, "{operation}");
+            assert_eq!(theirs.headers, ours.headers, "{operation}");
+            assert_eq!(values(&theirs.body), values(&ours.body), "{operation}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Counts instructions and allocations of this program's own work, by running it again under valgrind.
+
+use std::collections::HashSet;
+use std::env;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use crate::Result;
+
+/// What some work costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Instructions in user space.
+    pub instructions: f64,
+    /// Calls that allocate, those that grow an allocation included.
+    pub allocations: f64,
+}
+
+/// Does the work that [`callgrind`] counts.
+#[inline(never)]
+pub fn counted(mut work: impl FnMut()) {
+    work();
+}
+
+/// Runs this program twice under callgrind, with the arguments and then a number of times. Returns what one more time of
+/// the work in [`counted`] costs.
+///
+/// # Errors
+///
+/// If valgrind is not installed, or a run fails.
+pub fn callgrind(arguments: &[&str]) -> Result<Cost> {
+    const FEW: u32 = 5;
+    const MANY: u32 = 105;
+    let runs = [FEW, MANY].map(|times| Run::start(arguments, times));
+    let [few, many] = runs.map(|run| run?.finish());
+    let (few, many) = (few?, many?);
+    let once = |few: u64, many: u64| many.saturating_sub(few) as f64 / f64::from(MANY - FEW);
+    Ok(Cost {
+        instructions: once(few.instructions, many.instructions),
+        allocations: once(few.allocations, many.allocations),
+    })
+}
+
+struct Run {
+    child: Child,
+    profile: tempfile::TempPath,
+}
+
+impl Run {
+    fn start(arguments: &[&str], times: u32) -> Result<Self> {
+        let profile = tempfile::NamedTempFile::new()?.into_temp_path();
+        let child = Command::new("valgrind")
+            .args(["--tool=callgrind", "--quiet", "--toggle-collect=*loginradius_bench*counted*"])
+            .arg(format!("--callgrind-out-file={}", profile.display()))
+            .arg(env::current_exe()?)
+            .args(arguments)
+            .arg(times.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot run valgrind ({error}): install it (Debian: apt install valgrind)"))?;
+        Ok(Self { child, profile })
+    }
+
+    fn finish(self) -> Result<Totals> {
+        let output = self.child.wait_with_output()?;
+        if !output.status.success() {
+            return Err(format!("a run under valgrind failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Totals::read(&fs::read_to_string(&self.profile)?)
+    }
+}
+
+/// The totals of a profile.
+#[derive(Debug, PartialEq)]
+struct Totals {
+    instructions: u64,
+    allocations: u64,
+}
+
+impl Totals {
+    /// Reads a profile (Valgrind manual, "Callgrind Format Specification").
+    fn read(profile: &str) -> Result<Self> {
+        const ALLOCATORS: [&str; 6] = ["malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc"];
+        let mut allocators = HashSet::new();
+        let mut callee = "";
+        let mut totals = Self { instructions: 0, allocations: 0 };
+        for line in profile.lines() {
+            if let Some((key, name)) = line.split_once('=') {
+                match key {
+                    "fn" | "cfn" => {
+                        let (id, name) = name.split_once(' ').unwrap_or((name, ""));
+                        if ALLOCATORS.contains(&name) {
+                            allocators.insert(id);
+                        }
+                        callee = id;
+                    }
+                    "calls" if allocators.contains(callee) => {
+                        totals.allocations += name.split(' ').next().unwrap_or_default().parse::<u64>()?;
+                    }
+                    _ => {}
+                }
+            } else if let Some(total) = line.strip_prefix("totals: ") {
+                totals.instructions = total.parse()?;
+            }
+        }
+        if totals.instructions == 0 {
+            return Err("valgrind counted nothing: build the program with its symbols".into());
+        }
+        Ok(totals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocations_are_the_calls_of_the_allocators() {
+        let profile = "events: Ir\n\
+            fn=(1) work\n1 5\ncfn=(2) malloc\ncalls=3 0\n1 30\ncfn=(4) free\ncalls=3 0\n1 9\n\
+            fn=(2)\n2 30\nfn=(7) other\ncfn=(2)\ncalls=4 0\n1 40\ncfn=(9) malloc_usable_size\ncalls=8 0\n1 1\n\
+            totals: 115\n";
+        assert_eq!(Totals::read(profile).unwrap(), Totals { instructions: 115, allocations: 7 });
+        assert!(Totals::read("events: Ir\ntotals: 0\n").is_err());
+    }
+}
