@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use loginradius_bench::operations::{Client, Operation};
+use loginradius_bench::operations::{Implementation, Operation};
 use loginradius_bench::valgrind::{Cost, callgrind};
 use loginradius_bench::{Result, row};
 
-/// What an operation costs each client; `None` if the client does not have it.
+/// What an operation costs each implementation; `None` if it does not have the operation.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
     op: &'static str,
@@ -34,13 +34,15 @@ pub(crate) fn measure() -> Result<Vec<Measured>> {
 }
 
 fn measure_operation(operation: Operation) -> Result<Measured> {
-    let count =
-        |client: Client| -> Result<Counted> { Ok(callgrind(&["operation", operation.name(), client.name()])?.into()) };
+    let count = |implementation: Implementation| -> Result<Counted> {
+        Ok(callgrind(&["operation", operation.name(), implementation.name()])?.into())
+    };
+    let has_oauth2 = Implementation::Oauth2.prepare(operation, 0).is_some();
     Ok(Measured {
         op: operation.name(),
-        ours: count(Client::Ours)?,
-        oauth2: Client::Oauth2.has(operation).then(|| count(Client::Oauth2)).transpose()?,
-        floor: count(Client::Floor)?,
+        ours: count(Implementation::Ours)?,
+        oauth2: has_oauth2.then(|| count(Implementation::Oauth2)).transpose()?,
+        floor: count(Implementation::Floor)?,
     })
 }
 

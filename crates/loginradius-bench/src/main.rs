@@ -10,7 +10,7 @@ mod token_read;
 
 use std::process::ExitCode;
 
-use loginradius_bench::operations::{Client, Operation};
+use loginradius_bench::operations::{Implementation, Operation};
 use loginradius_bench::{Result, valgrind};
 
 fn main() -> ExitCode {
@@ -41,14 +41,14 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         ["token-read"] => token_read::compare(),
         // What runs under valgrind.
-        ["token-read", times] => token_read::read(times.parse()?),
-        ["operation", operation, client, times] => {
-            let operation = Operation::ALL.into_iter().find(|known| known.name() == *operation);
-            let client = Client::ALL.into_iter().find(|known| known.name() == *client);
-            let (Some(operation), Some(client)) = (operation, client) else { return Err(USAGE.into()) };
+        ["token-read", times] => token_read::read(times.parse().map_err(|_| USAGE)?),
+        ["operation", operation, implementation, times] => {
+            let operation = Operation::ALL.into_iter().find(|known| known.name() == *operation).ok_or(USAGE)?;
+            let known = Implementation::ALL.into_iter().find(|known| known.name() == *implementation).ok_or(USAGE)?;
+            let prepare = |times| known.prepare(operation, times).ok_or(USAGE);
             // What is made once for each process is made before.
-            client.prepare(operation, 2)();
-            valgrind::counted(client.prepare(operation, times.parse()?));
+            prepare(2)?();
+            valgrind::counted(prepare(times.parse().map_err(|_| USAGE)?)?);
             Ok(())
         }
         _ => Err(USAGE.into()),

@@ -13,7 +13,7 @@ use super::server::{
     CLIENT_ID, CLIENT_SECRET, CODE, CODE_VERIFIER, Operation, REDIRECT_URI, REFRESH_TOKEN, SCOPE, Server,
 };
 
-pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Box<dyn FnMut()> {
+pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<Box<dyn FnMut()>> {
     let times = server.responses.len();
     let public = BasicClient::new(ClientId::new(CLIENT_ID.to_owned())).set_auth_type(AuthType::RequestBody);
     let confidential = public.clone().set_client_secret(ClientSecret::new(CLIENT_SECRET.to_owned()));
@@ -21,7 +21,7 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Box<dyn 
     let send = move |request: HttpRequest| -> Result<HttpResponse, Infallible> {
         Ok(server.borrow_mut().respond(request).unwrap_or_else(denied))
     };
-    match operation {
+    Some(match operation {
         Operation::Device => {
             let url = "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/device".to_owned();
             let client = public.set_device_authorization_url(DeviceAuthorizationUrl::new(url).expect("a URL"));
@@ -78,8 +78,8 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Box<dyn 
                 }
             })
         }
-        Operation::JwtByToken => panic!("oauth2 has no JWT operations"),
-    }
+        Operation::JwtByToken => return None,
+    })
 }
 
 fn token_url(path: &str) -> TokenUrl {
