@@ -89,7 +89,9 @@ mod tests {
         };
         for operation in Operation::ALL {
             let [ours, theirs] = [Implementation::Ours, Implementation::Oauth2].map(|side| side.sent(operation));
-            assert_eq!(theirs.is_none(), operation == Operation::JwtByToken, "{operation}");
+            let is_missing = operation == Operation::JwtByToken;
+            assert_eq!(Implementation::Oauth2.prepare(operation, 0).is_none(), is_missing, "{operation}");
+            assert_eq!(theirs.is_none(), is_missing, "{operation}");
             let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
             assert_eq!(theirs.line, ours.line, "{operation}");
             assert_eq!(theirs.headers, ours.headers, "{operation}");
