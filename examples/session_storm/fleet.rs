@@ -74,6 +74,7 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
             move_to: storm.move_to.clone(),
             journal: journals.join(next_journal.to_string()),
             sessions: storm.sessions,
+            lose_replies: storm.lose_replies,
         };
         start(program, place)
     };
@@ -156,11 +157,11 @@ pub(crate) fn run(processes: usize, storm: &Storm) -> Result<Report> {
     report.seconds = started.elapsed().as_secs_f64();
     report.refreshes = emulator.refreshes();
     report.graced = Some(emulator.grace_refreshes());
-    // Without kills and stops, every refresh that was sent is also stored.
-    report.refreshes_expected = (report.kills + report.stops == 0).then(|| history.stored());
     let store = storm.move_to.as_ref().unwrap_or(&store);
     let sessions = over(store.open()?);
-    check_stored(store, storm.sessions, &emulator, &history, &mut report)?;
+    let stored = check_stored(store, storm.sessions, &emulator, &history, &mut report)?;
+    // Without kills and stops, every refresh that was sent is also stored.
+    report.refreshes_expected = (report.kills + report.stops == 0).then(|| history.stored(&stored));
     check_every_session(&sessions, storm.sessions, &emulator, &mut report);
     history.read(&own_journal, false)?;
     account(&emulator, &history, &mut report);
@@ -202,17 +203,21 @@ pub(crate) fn command(program: &Path, what: &str, place: &Place) -> Command {
     if let Some(place) = &place.move_to {
         command.arg("--move-to").arg(place.as_option());
     }
+    // Another version may not have this option.
+    if place.lose_replies > 0.0 {
+        command.arg("--lose-replies").arg(place.lose_replies.to_string());
+    }
     command
 }
 
-/// Checks that the server would accept the stored refresh tokens, before any is sent.
+/// Checks that the server would accept the stored refresh tokens, before any is sent, and returns them.
 fn check_stored(
     place: &StorePlace,
     sessions: usize,
     emulator: &Emulator,
     history: &History,
     report: &mut Report,
-) -> Result {
+) -> Result<HashSet<String>> {
     let store = place.open()?;
     let mut stored = HashSet::new();
     for number in 0..sessions {
@@ -244,14 +249,14 @@ fn check_stored(
         let live = emulator.logins().into_iter().filter(|login| login.live);
         report.lost += live.filter(|login| !stored.contains(&login.refresh_token)).count() as u64;
     }
-    let StorePlace::Folder(folder) = place else { return Ok(()) };
+    let StorePlace::Folder(folder) = place else { return Ok(stored) };
     let mut left: Vec<_> =
         fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     left.retain(|name| name.contains(".tmp") || name.starts_with("probe-"));
     if !left.is_empty() {
         eprintln!("{} files of processes that were killed are left, as {}", left.len(), left[0]);
     }
-    Ok(())
+    Ok(stored)
 }
 
 /// Takes a lock whose holder may have been killed: then it is free when its lease has lapsed.
@@ -333,7 +338,8 @@ pub(crate) fn work(place: &Place) -> Result {
     let journal = Arc::new(Journal::open(&place.journal)?);
     // The client that checks the tokens does not retry, so that a rejection is noted at once.
     let client = Client::builder(app(&place.base_url)?).retry(Retry::OFF).build()?;
-    let sessions = Sessions::new(&Client::new(app(&place.base_url)?)?, Journaled::new(place.open()?, &journal));
+    let store = Journaled::new(place.open()?, &journal).lose_replies(place.lose_replies);
+    let sessions = Sessions::new(&Client::new(app(&place.base_url)?)?, store);
     let slot = |number| Slot {
         session: sessions.session(session_name(number)),
         failing: AtomicBool::new(false),

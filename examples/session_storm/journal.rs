@@ -41,11 +41,17 @@ pub(crate) fn digest(token: &str) -> String {
 pub(crate) struct Journaled {
     store: Box<dyn SessionStore>,
     journal: Arc<Journal>,
+    /// The share of the saves whose reply is lost.
+    lost_replies: f64,
 }
 
 impl Journaled {
     pub(crate) fn new(store: Box<dyn SessionStore>, journal: &Arc<Journal>) -> Self {
-        Self { store, journal: Arc::clone(journal) }
+        Self { store, journal: Arc::clone(journal), lost_replies: 0.0 }
+    }
+
+    pub(crate) fn lose_replies(self, share: f64) -> Self {
+        Self { lost_replies: share, ..self }
     }
 }
 
@@ -55,6 +61,7 @@ struct Watched {
     journal: Arc<Journal>,
     /// The token of the last intent.
     sending: Option<String>,
+    lost_replies: f64,
 }
 
 impl SessionStore for Journaled {
@@ -62,7 +69,8 @@ impl SessionStore for Journaled {
         let lock = self.store.try_lock(name)?;
         let watch = |lock| {
             let journal = Arc::clone(&self.journal);
-            Box::new(Watched { name: name.to_owned(), lock, journal, sending: None }) as _
+            let lost_replies = self.lost_replies;
+            Box::new(Watched { name: name.to_owned(), lock, journal, sending: None, lost_replies }) as _
         };
         Ok(lock.map(watch))
     }
@@ -93,8 +101,14 @@ impl SessionLock for Watched {
             self.sending = Some(seen.token.clone());
         } else if seen.rejected {
             self.journal.note("refused", &format!("{} {}", self.name, seen.token));
+        } else if let Some(consumed) = self.sending.as_ref().filter(|token| **token != seen.token) {
+            // The store may do it and lose the reply.
+            self.journal.note("saving", &format!("{consumed} {}", seen.token));
         }
         self.lock.save(record, expected)?;
+        if fastrand::f64() < self.lost_replies {
+            return Err(Error::unavailable("the store's reply was lost, as the storm wants it", "no reply").into());
+        }
         if let Some(consumed) = self.sending.take_if(|token| *token != seen.token) {
             self.journal.note("consumed", &consumed);
         }
@@ -146,6 +160,8 @@ pub(crate) struct History {
     open_at_a_kill: HashSet<String>,
     /// When the successor of a token was stored.
     consumed: HashMap<String, u128>,
+    /// The successors that were given to the store, and their predecessors.
+    saving: HashMap<String, String>,
     /// When a process began to send a token for the last time.
     sent: HashMap<String, u128>,
     /// Tokens that the server rejected.
@@ -181,6 +197,10 @@ impl History {
                 "consumed" => {
                     open.remove(&about);
                     self.consumed.entry(about).or_insert(at);
+                }
+                "saving" => {
+                    let (consumed, successor) = about.split_once(' ').ok_or("no token in a journal")?;
+                    self.saving.insert(successor.to_owned(), consumed.to_owned());
                 }
                 "refused" => {
                     let (name, token) = about.split_once(' ').ok_or("no token in a journal")?;
@@ -226,9 +246,13 @@ impl History {
         self.totals.get(what).copied().unwrap_or_default()
     }
 
-    /// Returns how many refreshes were stored.
-    pub(crate) fn stored(&self) -> u64 {
-        self.consumed.len() as u64
+    /// Returns how many refreshes were stored, also where the store's reply was lost: then the successor was sent later
+    /// or is among the `stored` refresh tokens.
+    pub(crate) fn stored(&self, stored: &HashSet<String>) -> u64 {
+        let stored: HashSet<_> = stored.iter().map(|token| digest(token)).collect();
+        let was_stored = |successor: &String| self.sent.contains_key(successor) || stored.contains(successor);
+        let found = self.saving.iter().filter(|(successor, _)| was_stored(successor)).map(|(_, consumed)| consumed);
+        self.consumed.keys().chain(found).collect::<HashSet<_>>().len() as u64
     }
 
     /// Returns whether a replay of that token could not be avoided.

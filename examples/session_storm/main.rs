@@ -3,6 +3,7 @@
 //!
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --kill-every-ms 100
+//!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --lose-replies 0.05
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --with ./another_session_storm
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 20 --outage 30
 //!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --stop-every-ms 3000 \

@@ -49,6 +49,9 @@ pub(crate) struct Storm {
     /// How long a process is stopped, in milliseconds; by default longer than a lease in PostgreSQL, which is 6 s
     #[arg(long, value_name = "MS", default_value_t = 9_000)]
     pub(crate) stop_ms: u64,
+    /// The share of the saves that are done but whose reply does not arrive, from 0 to 1
+    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "processes")]
+    pub(crate) lose_replies: f64,
     /// How long the emulator accepts a consumed refresh token, in milliseconds; LoginRadius documents no such time
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub(crate) grace_ms: u64,
@@ -76,6 +79,8 @@ pub(crate) struct Place {
     pub(crate) journal: PathBuf,
     #[arg(long)]
     pub(crate) sessions: usize,
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) lose_replies: f64,
 }
 
 impl Place {

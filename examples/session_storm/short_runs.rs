@@ -33,6 +33,7 @@ pub(crate) fn run(runs: usize, storm: &Storm) -> Result<Report> {
         move_to: None,
         journal: folder.path().join("journal"),
         sessions: 1,
+        lose_replies: 0.0,
     };
     let journal = Arc::new(Journal::open(&place.journal)?);
     let client = Client::new(app(&place.base_url)?)?;

@@ -870,6 +870,8 @@ fn the_storm_breaks_no_guarantee() {
     let line = storm("--processes 3 --seconds 3 --sessions 8");
     assert!(line["refreshes"].as_u64() >= Some(8), "{line}");
     assert_eq!(line["refreshes"], line["refreshes_expected"], "{line}");
+    let line = storm("--processes 3 --seconds 3 --sessions 8 --lose-replies 0.2");
+    assert_eq!(line["refreshes"], line["refreshes_expected"], "{line}");
     let line = storm("--processes 3 --seconds 4 --sessions 8 --kill-every-ms 100");
     assert!(line["kills"].as_u64() > Some(10), "{line}");
     let line = storm("--processes 3 --seconds 4 --sessions 8 --kill-every-ms 100 --grace-ms 60000");
