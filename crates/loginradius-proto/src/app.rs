@@ -1,10 +1,14 @@
 use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
 
 use crate::error::Error;
 use crate::request::check_text;
+use crate::route::{Route, Urls};
 use crate::secret::ClientSecret;
 use crate::service::Service;
-use crate::wire::character::invisible_in;
+use crate::wire::character::{invisible_in, is_graphic};
 
 /// The settings that all operations share: which app of LoginRadius this is, and where LoginRadius is.
 ///
@@ -15,7 +19,7 @@ use crate::wire::character::invisible_in;
 /// refuse it without saying why. A missing client secret is not an error here, since public clients have none:
 /// LoginRadius refuses the request if it needs one.
 ///
-/// `Debug` shows neither the ids nor the secret.
+/// `Debug` shows neither the ids nor the secret. A clone is cheap: it shares the settings.
 ///
 /// ```
 /// use loginradius_proto::{App, Service};
@@ -33,7 +37,18 @@ use crate::wire::character::invisible_in;
 /// ```
 #[derive(Clone)]
 #[doc(alias("credentials", "config", "configuration", "settings", "client_id", "client_secret", "apikey"))]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+/// What the clones of an app share.
+#[derive(Clone)]
+struct Shared {
+    settings: Settings,
+    /// Those of the settings.
+    urls: Urls,
+}
+
+#[derive(Clone)]
+struct Settings {
     client_id: String,
     client_secret: Option<ClientSecret>,
     api_key: Option<String>,
@@ -49,14 +64,21 @@ impl App {
     /// client. Both are in the LoginRadius Dashboard.
     #[must_use]
     pub fn new(client_id: impl Into<String>) -> Self {
-        Self {
+        let settings = Settings {
             client_id: client_id.into(),
             client_secret: None,
             api_key: None,
             oauth_app: None,
             jwt_app: None,
             service: Service::classic(),
-        }
+        };
+        Self(Arc::new(Shared { settings, urls: Urls::default() }))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Arc::unwrap_or_clone(self.0).settings;
+        change(&mut settings);
+        Self(Arc::new(Shared { settings, urls: Urls::default() }))
     }
 
     /// Sets the secret that belongs to the client id: LoginRadius's API secret, or the secret of an OAuth client. None
@@ -69,7 +91,7 @@ impl App {
     /// [RFC 6749, section 2.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.1
     #[must_use]
     pub fn with_client_secret(self, secret: impl Into<ClientSecret>) -> Self {
-        Self { client_secret: Some(secret.into()), ..self }
+        self.with(|settings| settings.client_secret = Some(secret.into()))
     }
 
     /// Sets the OAuth app's name in the LoginRadius Dashboard (`OAuthName`).
@@ -77,7 +99,7 @@ impl App {
     /// A device login needs it; at a site every OAuth operation does.
     #[must_use]
     pub fn with_oauth_app(self, name: impl Into<String>) -> Self {
-        Self { oauth_app: Some(name.into()), ..self }
+        self.with(|settings| settings.oauth_app = Some(name.into()))
     }
 
     /// Sets the JWT app's name in the LoginRadius Dashboard (`jwtapp`).
@@ -85,7 +107,7 @@ impl App {
     /// All of [`jwt`](crate::jwt) and [`browser::JwtRedirect`](crate::browser::JwtRedirect) need it.
     #[must_use]
     pub fn with_jwt_app(self, name: impl Into<String>) -> Self {
-        Self { jwt_app: Some(name.into()), ..self }
+        self.with(|settings| settings.jwt_app = Some(name.into()))
     }
 
     /// Sets the LoginRadius API key (`apikey`); the client id by default.
@@ -94,67 +116,75 @@ impl App {
     /// it if the client id is that of an OAuth client.
     #[must_use]
     pub fn with_api_key(self, key: impl Into<String>) -> Self {
-        Self { api_key: Some(key.into()), ..self }
+        self.with(|settings| settings.api_key = Some(key.into()))
     }
 
     /// Sets where LoginRadius is, and how requests to it are written; [`Service::classic()`] by default.
     #[must_use]
     pub fn with_service(self, service: Service) -> Self {
-        Self { service, ..self }
+        self.with(|settings| settings.service = service)
     }
 
     /// Returns the client id.
     #[must_use]
     pub fn client_id(&self) -> &str {
-        &self.client_id
+        &self.0.settings.client_id
     }
 
     /// Returns the client secret, if one is set.
     #[must_use]
     pub fn client_secret(&self) -> Option<&ClientSecret> {
-        self.client_secret.as_ref()
+        self.0.settings.client_secret.as_ref()
     }
 
     /// Returns the OAuth app's name, if it is set.
     #[must_use]
     pub fn oauth_app(&self) -> Option<&str> {
-        self.oauth_app.as_deref()
+        self.0.settings.oauth_app.as_deref()
     }
 
     /// Returns the JWT app's name, if it is set.
     #[must_use]
     pub fn jwt_app(&self) -> Option<&str> {
-        self.jwt_app.as_deref()
+        self.0.settings.jwt_app.as_deref()
     }
 
     /// Returns the LoginRadius API key: the client id, unless another one is set.
     #[must_use]
     pub fn api_key(&self) -> &str {
-        self.api_key.as_deref().unwrap_or(&self.client_id)
+        self.0.settings.api_key.as_deref().unwrap_or(&self.0.settings.client_id)
     }
 
     /// Returns where LoginRadius is, and how requests to it are written.
     #[must_use]
     pub fn service(&self) -> &Service {
-        &self.service
+        &self.0.settings.service
+    }
+
+    /// Returns the URL of that operation, without a query.
+    pub(crate) fn url(&self, route: Route) -> Result<Uri, Error> {
+        self.0.urls.get(route, self)
     }
 
     /// Checks the client id, the client secret and the API key, which an endpoint of a user's own may send in any
     /// place.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
-        check_setting("`client_id`", &self.client_id)?;
+        check_setting("`client_id`", &self.0.settings.client_id)?;
         check_setting("`client_secret`", self.secret().unwrap_or_default())?;
         check_setting("`apikey`", self.api_key())
     }
 
     /// Returns the client secret, unless it is empty.
     pub(crate) fn secret(&self) -> Option<&str> {
-        self.client_secret.as_ref().map(ClientSecret::expose).filter(|secret| !secret.is_empty())
+        self.0.settings.client_secret.as_ref().map(ClientSecret::expose).filter(|secret| !secret.is_empty())
     }
 }
 
 /// Checks that a setting has nothing invisible in it, as pasted text may have.
-pub(crate) fn check_setting(what: &str, value: &str) -> Result<(), Error> {
+pub(crate) fn check_setting(what: impl fmt::Display + Copy, value: &str) -> Result<(), Error> {
+    if is_graphic(value) {
+        return Ok(());
+    }
     check_text(what, value)?;
     if value.trim_matches(' ') != value {
         return Err(Error::configuration(format!("{what} begins or ends with a space: remove it")));
@@ -171,10 +201,10 @@ pub(crate) fn check_setting(what: &str, value: &str) -> Result<(), Error> {
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App")
-            .field("service", &self.service)
-            .field("oauth_app", &self.oauth_app)
-            .field("jwt_app", &self.jwt_app)
-            .field("client_secret", &self.client_secret)
+            .field("service", &self.0.settings.service)
+            .field("oauth_app", &self.0.settings.oauth_app)
+            .field("jwt_app", &self.0.settings.jwt_app)
+            .field("client_secret", &self.0.settings.client_secret)
             .finish_non_exhaustive()
     }
 }

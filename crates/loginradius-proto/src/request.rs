@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,7 @@ use crate::secret::{AccessToken, ClientSecret};
 use crate::secret_buffer::SecretBuffer;
 use crate::secret_text::SecretText;
 use crate::service::{BaseUrl, is_dot_or_empty};
+use crate::wire::character::is_token;
 use crate::wire::encode;
 
 /// Builds the request of [an `Endpoint` of your own](crate::Endpoint#an-endpoint-of-your-own).
@@ -255,11 +257,9 @@ impl RequestBuilder {
     /// body that cannot be encoded, a URL that is too long. The message names the part and shows no value.
     pub fn build(self) -> Result<Request<Body>, Error> {
         let Parts { method, url, query, headers, body } = self.0?;
-        let query =
-            encode::form(&query).ok_or_else(|| Error::configuration("the parameters cannot be form-encoded"))?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = uri(&url, &query)?;
+        *request.uri_mut() = uri(url, query.iter().map(|(name, value)| (&**name, &**value)))?;
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -288,23 +288,24 @@ impl Parts {
 }
 
 // The URL and the headers may hold secrets.
-impl std::fmt::Debug for Parts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts").field("method", &self.method).field("body", &self.body).finish_non_exhaustive()
     }
 }
 
-/// Makes a URI of a URL without a query and a query, which may be empty. The memory of both is overwritten when the
-/// last clone of the URI is dropped.
-pub(crate) fn uri(url: &[u8], query: &[u8]) -> Result<Uri, Error> {
-    let mut whole = SecretBuffer::with_capacity(url.len() + 1 + query.len());
-    whole.push(url);
-    if !query.is_empty() {
-        whole.push(b"?");
-        whole.push(query);
-    }
-    Uri::from_maybe_shared(Bytes::from_owner(whole))
-        .map_err(|_| Error::configuration("the parameters make a URL that is too long: shorten them"))
+/// Makes a URI of a URL without a query and its parameters. Its memory is overwritten when the last clone of the URI is
+/// dropped.
+fn uri<'a>(url: SecretBuffer, query: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Uri, Error> {
+    let mut whole = SecretBuffer::with_capacity(url.len() + encode::max_query_length(query.clone()));
+    whole.push(&url);
+    encode::push_query(&mut whole, query);
+    Uri::from_maybe_shared(Bytes::from_owner(whole)).map_err(|_| too_long())
+}
+
+/// Creates the error of a URL that no request can have.
+pub(crate) fn too_long() -> Error {
+    Error::configuration("the parameters make a URL that is too long: shorten them")
 }
 
 /// Makes the header of HTTP Basic authentication: id and secret are form-encoded first (RFC 6749, section 2.3.1).
@@ -346,12 +347,12 @@ pub(crate) fn check_value(name: &str, value: &str) -> Result<(), Error> {
     if value.is_empty() {
         return Err(Error::configuration(format!("`{name}` is empty: give it a value")));
     }
-    check_text(&format!("`{name}`"), value)
+    check_text(format_args!("`{name}`"), value)
 }
 
 /// Checks that a text has no control character.
-pub(crate) fn check_text(what: &str, text: &str) -> Result<(), Error> {
-    if text.chars().any(char::is_control) {
+pub(crate) fn check_text(what: impl fmt::Display, text: &str) -> Result<(), Error> {
+    if !is_token(text) && text.chars().any(char::is_control) {
         return Err(Error::configuration(format!(
             "{what} contains a control character (a stray line break, perhaps): remove it"
         )));

@@ -1,11 +1,11 @@
-use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use http::Uri;
 
 use crate::api::Api;
 use crate::app::{App, check_setting};
 use crate::error::Error;
-use crate::request::{percent_encoded, uri};
+use crate::request::{percent_encoded, too_long};
 
 /// Which URL an operation has.
 #[derive(Debug, Clone, Copy)]
@@ -28,28 +28,31 @@ enum Name {
     JwtApp,
 }
 
+/// The URLs of an app's operations, each made when it is first needed.
+#[derive(Clone, Default)]
+pub(crate) struct Urls([OnceLock<Uri>; Route::JwtRedirect as usize + 1]);
+
+impl Urls {
+    /// Returns the operation's URL for that app, without a query.
+    pub(crate) fn get(&self, route: Route, app: &App) -> Result<Uri, Error> {
+        let known = self.0.get(route as usize);
+        if let Some(url) = known.and_then(OnceLock::get) {
+            return Ok(url.clone());
+        }
+        let url = route.url(app)?;
+        Ok(known.map_or(&url, |known| known.get_or_init(|| url.clone())).clone())
+    }
+}
+
 impl Route {
-    /// Makes the operation's URL for that app.
-    pub(crate) fn uri(self, app: &App, query: &[u8]) -> Result<Uri, Error> {
+    fn url(self, app: &App) -> Result<Uri, Error> {
         let (before, name, after) = self.path(app.service().api());
         let segment = match name {
             Name::None => String::new(),
             Name::OAuthApp => segment("OAuth app", "with_oauth_app", app.oauth_app())?,
             Name::JwtApp => segment("JWT app", "with_jwt_app", app.jwt_app())?,
         };
-        uri(format!("{}{before}{segment}{after}", app.service().base()).as_bytes(), query)
-    }
-
-    /// Makes the URL for a browser.
-    pub(crate) fn url(self, app: &App, query: &[u8]) -> Result<String, Error> {
-        let uri = self.uri(app, query)?;
-        let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-        let rest = uri.path_and_query().map_or(0, |rest| rest.as_str().len());
-        // Large enough from the start: a text that grows leaves copies of the login's state behind.
-        let mut url = String::with_capacity("https://".len() + authority + rest);
-        // Writing to a string cannot fail.
-        let _ = write!(url, "{uri}");
-        Ok(url)
+        format!("{}{before}{segment}{after}", app.service().base()).parse().map_err(|_| too_long())
     }
 
     /// Returns whether its request authenticates the client, if the app has a secret.
@@ -102,6 +105,6 @@ fn segment(what: &str, setter: &str, name: Option<&str>) -> Result<String, Error
         Some("." | "..") => return invalid("is a dot segment: use the name from the LoginRadius Dashboard"),
         Some(name) => name,
     };
-    check_setting(&format!("the {what}'s name"), name)?;
+    check_setting(format_args!("the {what}'s name"), name)?;
     Ok(percent_encoded(name).to_string())
 }

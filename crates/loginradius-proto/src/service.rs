@@ -299,7 +299,9 @@ impl BaseUrl {
     /// Returns whether a request goes to this scheme, host and port.
     fn serves(&self, uri: &Uri) -> bool {
         match (uri.scheme_str(), uri.authority()) {
-            (Some(scheme), Some(authority)) => self.origin == format!("{scheme}://{authority}"),
+            (Some(scheme), Some(authority)) => {
+                self.origin.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")) == Some(authority.as_str())
+            }
             _ => false,
         }
     }

@@ -10,7 +10,7 @@ use super::response_type::ResponseType;
 use crate::app::App;
 use crate::error::Error;
 use crate::route::Route;
-use crate::wire::request::Params;
+use crate::wire::request::{Param, browser_url};
 
 /// LoginRadius's authorization request: sends a browser to LoginRadius to sign in, and back with a code or tokens
 /// ([RFC 6749, section 4.1.1]).
@@ -177,23 +177,19 @@ impl AuthorizationRequest {
         };
         let in_scope = parameters_of(raw_scope)?;
         check_names(self.parameters.iter().chain(&in_scope).map(|(name, _)| name))?;
-        let mut params = Params::client(app)
-            .required("redirect_uri", &self.redirect_uri)
-            .optional("scope", Some(scope))
-            .required("response_type", self.response_type.as_str())
-            .required("state", &random.state)
-            .optional("code_challenge", challenge.as_deref())
-            .optional("code_challenge_method", method.filter(|_| challenge.is_some()))
-            .optional("nonce", self.sends_nonce().then_some(&*random.nonce));
-        for (name, value) in &self.parameters {
-            params = params.required(name, value);
-        }
-        let mut query = params.urlencoded()?;
-        if !raw_scope.is_empty() {
-            query.push(b"&scope=");
-            query.push(raw_scope.as_bytes());
-        }
-        Route::Authorize.url(app, &query)
+        let mut query = vec![
+            Param::client_id(app),
+            Param::Required("redirect_uri", &self.redirect_uri),
+            Param::Optional("scope", Some(scope)),
+            Param::Required("response_type", self.response_type.as_str()),
+            Param::Required("state", &random.state),
+            Param::Optional("code_challenge", challenge.as_deref()),
+            Param::Optional("code_challenge_method", method.filter(|_| challenge.is_some())),
+            Param::Optional("nonce", self.sends_nonce().then_some(&*random.nonce)),
+        ];
+        query.extend(self.parameters.iter().map(|(name, value)| Param::Required(name, value)));
+        let raw_scope = if raw_scope.is_empty() { String::new() } else { format!("&scope={raw_scope}") };
+        browser_url(app, Route::Authorize, &query, &raw_scope)
     }
 
     /// Returns whether a nonce is sent: for every `id_token` (OpenID Connect Core, sections 3.1.2.1 and 3.2.2.1).

@@ -22,7 +22,7 @@ use crate::secret_text::SecretText;
 use crate::wire::character::is_line;
 use crate::wire::encode;
 use crate::wire::json::{Object, ResponseText};
-use crate::wire::request::Params;
+use crate::wire::request::{Param, browser_url};
 
 /// LoginRadius's JWT redirect: sends a browser to LoginRadius to sign in, and back with a JWT.
 ///
@@ -106,12 +106,12 @@ impl BrowserRequest for JwtRedirect {
             let random = RandomValues::new(random);
             let (url, bound_by, secret) = match app.service().api() {
                 Api::Site => {
-                    let query = Params::default()
-                        .setting("client_id", app.api_key())
-                        .required("redirect_uri", &self.return_url)
-                        .required("nonce", &random.nonce)
-                        .urlencoded()?;
-                    (Route::JwtRedirect.url(app, &query)?, BoundBy::Nonce, random.nonce)
+                    let query = [
+                        Param::Setting("client_id", app.api_key()),
+                        Param::Required("redirect_uri", &self.return_url),
+                        Param::Required("nonce", &random.nonce),
+                    ];
+                    (browser_url(app, Route::JwtRedirect, &query, "")?, BoundBy::Nonce, random.nonce)
                 }
                 Api::Classic => {
                     let Some(jwt_app) = app.jwt_app() else {
@@ -121,12 +121,12 @@ impl BrowserRequest for JwtRedirect {
                     };
                     let mark = if self.return_url.contains('?') { "&" } else { "?" };
                     let return_url = Zeroizing::new([&self.return_url, mark, "state=", &random.state].concat());
-                    let query = Params::default()
-                        .setting("apikey", app.api_key())
-                        .setting("jwtapp", jwt_app)
-                        .required("return_url", &return_url)
-                        .urlencoded()?;
-                    (Route::JwtRedirect.url(app, &query)?, BoundBy::State, random.state)
+                    let query = [
+                        Param::Setting("apikey", app.api_key()),
+                        Param::Setting("jwtapp", jwt_app),
+                        Param::Required("return_url", &return_url),
+                    ];
+                    (browser_url(app, Route::JwtRedirect, &query, "")?, BoundBy::State, random.state)
                 }
             };
             let state = PendingState::new(secret, now);

@@ -1,13 +1,13 @@
 use http::{Request, Response};
 
-use super::login::{query, read_jwt};
+use super::login::{read_jwt, settings};
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{AccessToken, Jwt, Nonce};
-use crate::wire::request;
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "JWT Token": gets a JWT for an access token.
@@ -62,8 +62,9 @@ impl Endpoint for JwtByAccessToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let query = query(app, self.nonce.as_ref()).required("access_token", self.access_token.expose());
-        request::jwt(self.name(), app, Route::JwtToken, query, None)
+        let settings = settings(app, self.nonce.as_ref()).map_err(|error| error.of(self.name()))?;
+        let token = [Param::Required("access_token", self.access_token.expose())];
+        request::jwt(self.name(), app, Route::JwtToken, &[&settings, &token], None)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {

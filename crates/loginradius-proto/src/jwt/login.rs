@@ -9,7 +9,7 @@ use crate::route::Route;
 use crate::secret::{Jwt, Nonce, Password};
 use crate::wire::head::ResponseHead;
 use crate::wire::json::{FieldProblem, Object};
-use crate::wire::request::{self, Params};
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "JWT Token by Email", "JWT Token by Phone" and "JWT Token by Username": gets a JWT for a password.
@@ -89,17 +89,19 @@ impl Endpoint for JwtLogin {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let LoginOptions { verification_url, login_url, email_template, nonce } = &self.options;
-        let query = query(app, nonce.as_ref())
-            .optional("verificationurl", verification_url.as_deref())
-            .optional("loginurl", login_url.as_deref())
-            .optional("emailtemplate", email_template.as_deref());
+        let settings = settings(app, nonce.as_ref()).map_err(|error| error.of(self.name()))?;
+        let options = [
+            Param::Optional("verificationurl", verification_url.as_deref()),
+            Param::Optional("loginurl", login_url.as_deref()),
+            Param::Optional("emailtemplate", email_template.as_deref()),
+        ];
         let (parameter, user) = match &self.user {
             User::Email(email) => ("email", email),
             User::Phone(phone) => ("phone", phone),
             User::Username(username) => ("username", username),
         };
-        let body = Params::default().required(parameter, user).required("password", self.password.expose());
-        request::jwt(self.name(), app, Route::JwtLogin, query, Some(body))
+        let body = [Param::Required(parameter, user), Param::Required("password", self.password.expose())];
+        request::jwt(self.name(), app, Route::JwtLogin, &[&settings, &options], Some(&body))
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
@@ -170,17 +172,19 @@ impl LoginOptions {
     }
 }
 
-/// Begins the query of every JWT operation: `apikey`, and `jwtapp` where it is not in the path.
-pub(super) fn query<'a>(app: &'a App, nonce: Option<&'a Nonce>) -> Params<'a> {
-    let params = Params::default();
+/// Returns the parameters with which the query of every JWT operation begins: `apikey`, and `jwtapp` where it is not in
+/// the path.
+pub(super) fn settings<'a>(app: &'a App, nonce: Option<&'a Nonce>) -> Result<[Param<'a>; 2], Error> {
+    let invalid = |why| Err(Error::configuration(why));
+    let api_key = Param::Setting("apikey", app.api_key());
     match app.service().api() {
-        Api::Site => params.optional("Nonce", nonce.map(Nonce::expose)).setting("apikey", app.api_key()),
+        Api::Site => Ok([Param::Optional("Nonce", nonce.map(Nonce::expose)), api_key]),
         Api::Classic if nonce.is_some() => {
-            params.invalid("the classic API takes no nonce: leave it out, or use `Service::site`")
+            invalid("the classic API takes no nonce: leave it out, or use `Service::site`")
         }
         Api::Classic => match app.jwt_app() {
-            Some(name) => params.setting("apikey", app.api_key()).setting("jwtapp", name),
-            None => params.invalid("the JWT app's name is needed and not set: set it with `App::with_jwt_app`"),
+            Some(name) => Ok([api_key, Param::Setting("jwtapp", name)]),
+            None => invalid("the JWT app's name is needed and not set: set it with `App::with_jwt_app`"),
         },
     }
 }

@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::{AuthorizationCode, CodeVerifier, Nonce};
 use crate::token::TokenSet;
+use crate::wire::refusal;
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
-use crate::wire::{refusal, request};
 
 /// LoginRadius's "Access Token by OAuth 2 Token": redeems an authorization code ([RFC 6749, section 4.1.3]).
 ///
@@ -83,14 +84,14 @@ impl Endpoint for AccessTokenByCode {
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let dialect = app.service().dialect();
         let grant_type = dialect.sends_grant_type_of_code(app.service().api());
-        request::authenticated(self.name(), app, Route::Token, |params| {
-            params
-                .required("redirect_uri", &self.redirect_uri)
-                .optional("grant_type", grant_type.then_some("authorization_code"))
-                .optional("response_type", dialect.sends_response_type_with_code().then_some("token"))
-                .required("code", self.code.expose())
-                .optional("code_verifier", self.code_verifier.as_ref().map(CodeVerifier::expose))
-        })
+        let params = [
+            Param::Required("redirect_uri", &self.redirect_uri),
+            Param::Optional("grant_type", grant_type.then_some("authorization_code")),
+            Param::Optional("response_type", dialect.sends_response_type_with_code().then_some("token")),
+            Param::Required("code", self.code.expose()),
+            Param::Optional("code_verifier", self.code_verifier.as_ref().map(CodeVerifier::expose)),
+        ];
+        request::authenticated(self.name(), app, Route::Token, &params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::route::Route;
 use crate::secret::Password;
 use crate::token::TokenSet;
-use crate::wire::request;
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Access Token by Account Password": signs in by a password ([RFC 6749, section 4.3]).
@@ -61,14 +61,14 @@ impl Endpoint for AccessTokenByPassword {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let response_type = app.service().dialect().sends_response_type(app.service().api());
-        request::authenticated(self.name(), app, Route::Token, |params| {
-            params
-                .required("grant_type", "password")
-                .optional("response_type", response_type.then_some("token"))
-                .required("username", &self.username)
-                .required("password", self.password.expose())
-                .optional("scope", self.scope.as_deref())
-        })
+        let params = [
+            Param::Required("grant_type", "password"),
+            Param::Optional("response_type", response_type.then_some("token")),
+            Param::Required("username", &self.username),
+            Param::Required("password", self.password.expose()),
+            Param::Optional("scope", self.scope.as_deref()),
+        ];
+        request::authenticated(self.name(), app, Route::Token, &params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {

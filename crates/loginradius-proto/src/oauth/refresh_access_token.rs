@@ -10,7 +10,7 @@ use crate::route::Route;
 use crate::secret::RefreshToken;
 use crate::token::TokenSet;
 use crate::wire::json::FieldProblem;
-use crate::wire::request;
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Refresh Access Token": redeems a refresh token for new tokens ([RFC 6749, section 6]).
@@ -77,9 +77,11 @@ impl Endpoint for RefreshAccessToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        request::authenticated(self.name(), app, Route::Refresh, |params| {
-            params.required("grant_type", "refresh_token").required("refresh_token", self.refresh_token.expose())
-        })
+        let params = [
+            Param::Required("grant_type", "refresh_token"),
+            Param::Required("refresh_token", self.refresh_token.expose()),
+        ];
+        request::authenticated(self.name(), app, Route::Refresh, &params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {

@@ -13,7 +13,7 @@ use crate::service::check_authority;
 use crate::wire::head::ResponseHead;
 use crate::wire::json::{self, FieldProblem, Object};
 use crate::wire::number;
-use crate::wire::request::{self, Params};
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Request Device Code": begins a device login ([RFC 8628, section 3.1]).
@@ -58,8 +58,8 @@ impl Endpoint for RequestDeviceCode {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let params = Params::client(app).optional("scope", self.scope.as_deref());
-        request::public(self.name(), app, Route::DeviceCode, params)
+        let params = [Param::Optional("scope", self.scope.as_deref())];
+        request::public(self.name(), app, Route::DeviceCode, &params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<DeviceGrant, Error> {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
 use crate::token::TokenSet;
-use crate::wire::request::{self, Params};
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Request Tokens": polls once for the tokens of a device login ([RFC 8628, section 3.4]).
@@ -49,11 +49,12 @@ impl Endpoint for RequestTokens {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let response_type = app.service().dialect().sends_response_type(app.service().api());
-        let params = Params::client(app)
-            .required("grant_type", Self::GRANT_TYPE)
-            .optional("response_type", response_type.then_some("token"))
-            .required("device_code", self.device_code.expose());
-        request::public(self.name(), app, Route::DeviceToken, params)
+        let params = [
+            Param::Required("grant_type", Self::GRANT_TYPE),
+            Param::Optional("response_type", response_type.then_some("token")),
+            Param::Required("device_code", self.device_code.expose()),
+        ];
+        request::public(self.name(), app, Route::DeviceToken, &params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<TokenSet, Error> {

@@ -6,7 +6,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::RefreshToken;
-use crate::wire::request;
+use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
 /// LoginRadius's "Revoke Refresh Token": makes a refresh token invalid, as to sign out ([RFC 7009, section 2.1]).
@@ -53,9 +53,8 @@ impl Endpoint for RevokeRefreshToken {
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
         let key = app.service().dialect().revocation_key();
-        request::authenticated(self.name(), app, Route::Revoke, |params| {
-            params.required(key, self.refresh_token.expose())
-        })
+        let params = [Param::Required(key, self.refresh_token.expose())];
+        request::authenticated(self.name(), app, Route::Revoke, &params)
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<(), Error> {

@@ -1,9 +1,15 @@
 //! Which characters a text may have.
 
+/// Returns whether a text is visible ASCII without a space, as nearly all are: then it needs no closer look.
+pub(crate) fn is_graphic(text: &str) -> bool {
+    // No early end, so that many bytes are looked at at once.
+    text.bytes().fold(true, |is_graphic, byte| is_graphic & byte.is_ascii_graphic())
+}
+
 /// Returns whether a text has only characters that a token or a code may have: the printable ones of ASCII (RFC 6749,
 /// appendix A: `VSCHAR`).
 pub(crate) fn is_token(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    text.bytes().fold(true, |is_token, byte| is_token & matches!(byte, b' '..=b'~'))
 }
 
 /// Returns whether a text can be shown on one line as it is: nothing in it steers a terminal, or is hidden from the
@@ -14,6 +20,9 @@ pub(crate) fn is_line(text: &str) -> bool {
 
 /// Returns the first invisible character of the text, other than the plain space.
 pub(crate) fn invisible_in(text: &str) -> Option<char> {
+    if is_token(text) {
+        return None;
+    }
     text.chars().find(|c| *c != ' ' && is_invisible(*c))
 }
 

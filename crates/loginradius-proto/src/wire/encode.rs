@@ -2,6 +2,7 @@
 
 use std::io;
 
+use form_urlencoded::byte_serialize;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -21,7 +22,39 @@ pub(crate) fn json_text(value: &impl Serialize) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// Writes a form or a query (`application/x-www-form-urlencoded`); `None` if that cannot express the value.
+/// Writes parameters as a form (`application/x-www-form-urlencoded`).
+pub(crate) fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> SecretBuffer {
+    let mut form = SecretBuffer::with_capacity(max_query_length(pairs.clone()));
+    push_pairs(&mut form, pairs);
+    form
+}
+
+/// Appends parameters to a URL as its query, if there are any. [`max_query_length`] is what they need at most.
+pub(crate) fn push_query<'a>(url: &mut SecretBuffer, pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+    if pairs.clone().next().is_some() {
+        url.push(b"?");
+        push_pairs(url, pairs);
+    }
+}
+
+/// Returns the most bytes that parameters take as a query.
+pub(crate) fn max_query_length<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
+    // Two marks for each, and a byte takes three at most.
+    pairs.map(|(name, value)| 2 + 3 * (name.len() + value.len())).sum()
+}
+
+fn push_pairs<'a>(buffer: &mut SecretBuffer, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut mark = "";
+    for (name, value) in pairs {
+        buffer.push(mark.as_bytes());
+        byte_serialize(name.as_bytes()).for_each(|part| buffer.push(part.as_bytes()));
+        buffer.push(b"=");
+        byte_serialize(value.as_bytes()).for_each(|part| buffer.push(part.as_bytes()));
+        mark = "&";
+    }
+}
+
+/// Writes a user's form; `None` if a form cannot express the value.
 pub(crate) fn form(fields: &(impl Serialize + ?Sized)) -> Option<SecretBuffer> {
     // A byte takes three at most, and JSON has no fewer bytes than a form before they are encoded.
     let mut form = Zeroizing::new(String::with_capacity(length(fields).ok()?.saturating_mul(3)));
@@ -105,6 +138,21 @@ mod tests {
         fn what_is_written_fits(fields in any_fields(), pairs in prop::collection::vec((any_text(), any_text()), 0..4)) {
             check(&fields);
             check(&pairs);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parameters_are_written_as_a_form(list in prop::collection::vec((any_text(), any_text()), 0..4)) {
+            let borrowed = list.iter().map(|(name, value)| (&**name, &**value));
+            let expected = serde_urlencoded::to_string(&list).unwrap();
+            prop_assert_eq!(&*pairs(borrowed.clone()), expected.as_bytes());
+            let mut query = SecretBuffer::default();
+            push_query(&mut query, borrowed.clone());
+            let mark = if list.is_empty() { "" } else { "?" };
+            let expected = format!("{mark}{expected}");
+            prop_assert_eq!(&*query, expected.as_bytes());
+            prop_assert!(query.len() <= max_query_length(borrowed));
         }
     }
 
