@@ -17,6 +17,9 @@ pub struct Cost {
     pub allocations: f64,
 }
 
+const FEW: u32 = 5;
+pub(crate) const MANY: u32 = 105;
+
 /// Does the work that [`callgrind`] counts.
 #[inline(never)]
 pub fn counted(mut work: impl FnMut()) {
@@ -30,8 +33,6 @@ pub fn counted(mut work: impl FnMut()) {
 ///
 /// If valgrind is not installed, or a run fails.
 pub fn callgrind(arguments: &[&str]) -> Result<Cost> {
-    const FEW: u32 = 5;
-    const MANY: u32 = 105;
     let runs = [FEW, MANY].map(|times| Run::start(arguments, times));
     let [few, many] = runs.map(|run| run?.finish());
     let (few, many) = (few?, many?);

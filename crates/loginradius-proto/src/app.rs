@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::Uri;
 
@@ -45,6 +45,14 @@ struct Shared {
     settings: Settings,
     /// Those of the settings.
     urls: Urls,
+    /// Set when the settings of the client were found to be good.
+    client_is_good: OnceLock<()>,
+}
+
+impl From<Settings> for App {
+    fn from(settings: Settings) -> Self {
+        Self(Arc::new(Shared { settings, urls: Urls::default(), client_is_good: OnceLock::new() }))
+    }
 }
 
 #[derive(Clone)]
@@ -64,21 +72,21 @@ impl App {
     /// client. Both are in the LoginRadius Dashboard.
     #[must_use]
     pub fn new(client_id: impl Into<String>) -> Self {
-        let settings = Settings {
+        Settings {
             client_id: client_id.into(),
             client_secret: None,
             api_key: None,
             oauth_app: None,
             jwt_app: None,
             service: Service::classic(),
-        };
-        Self(Arc::new(Shared { settings, urls: Urls::default() }))
+        }
+        .into()
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Arc::unwrap_or_clone(self.0).settings;
         change(&mut settings);
-        Self(Arc::new(Shared { settings, urls: Urls::default() }))
+        settings.into()
     }
 
     /// Sets the secret that belongs to the client id: LoginRadius's API secret, or the secret of an OAuth client. None
@@ -169,9 +177,14 @@ impl App {
     /// Checks the client id, the client secret and the API key, which an endpoint of a user's own may send in any
     /// place.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
+        if self.0.client_is_good.get().is_some() {
+            return Ok(());
+        }
         check_setting("`client_id`", &self.0.settings.client_id)?;
         check_setting("`client_secret`", self.secret().unwrap_or_default())?;
-        check_setting("`apikey`", self.api_key())
+        check_setting("`apikey`", self.api_key())?;
+        self.0.client_is_good.get_or_init(|| ());
+        Ok(())
     }
 
     /// Returns the client secret, unless it is empty.

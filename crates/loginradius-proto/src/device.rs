@@ -8,7 +8,7 @@ use crate::endpoint::{Endpoint, request_of};
 use crate::error::{Error, ErrorKind};
 use crate::flow::{DEFAULT_TIMEOUT, Flow, SendOptions, Step, earlier, is_failure};
 use crate::jitter::{Jitter, Seed, after, doubled};
-use crate::oauth::{DeviceGrant, RequestTokens};
+use crate::oauth::{DeviceGrant, Polled, RequestTokens, Undecided};
 use crate::secret_text::SecretText;
 use crate::token::TokenSet;
 use crate::wire::{encode, number};
@@ -352,28 +352,16 @@ impl DeviceFlow {
     }
 
     fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
-        let error = match outcome.and_then(|response| self.poll.response(&self.app, response)) {
-            Ok(mut tokens) => {
+        let error = match outcome.and_then(|response| self.poll.polled(&self.app, &response)) {
+            Ok(Polled::Tokens(mut tokens)) => {
                 self.poll.set_requested_at(&mut tokens, sent);
                 self.state = State::Done(Some(Ok(tokens)));
                 return;
             }
+            Ok(Polled::Undecided(undecided)) => return self.not_decided(&undecided, now),
             Err(error) => error.of(self.poll.name()).to(self.app.service()),
         };
-        let api_error = error.api_error();
-        match api_error.and_then(|api_error| api_error.oauth_error.as_deref()) {
-            Some("authorization_pending") => {
-                // A login that is still pending has not yielded its tokens to an earlier poll.
-                self.lost_response = None;
-                self.progress = Some(DeviceProgress::Pending);
-                self.lengthen_interval(&error, Duration::ZERO);
-                self.not_decided(&error, now);
-            }
-            Some("slow_down") => {
-                self.lengthen_interval(&error, Self::SLOW_DOWN);
-                self.progress = Some(DeviceProgress::SlowedDown { interval: self.grant.interval });
-                self.not_decided(&error, now);
-            }
+        match error.api_error().and_then(|api_error| api_error.oauth_error.as_deref()) {
             Some("access_denied" | "expired_token") => self.state = State::Done(Some(Err(error))),
             // Even after a permanent failure, such as the certificate of a network's sign-in page: the user may resolve
             // it while the code is valid.
@@ -393,17 +381,25 @@ impl DeviceFlow {
         }
     }
 
-    /// Makes the interval longer by that time, or as long as the response asks for if that is longer.
-    fn lengthen_interval(&mut self, error: &Error, time: Duration) {
-        let requested = error.api_error().and_then(|api_error| api_error.interval).unwrap_or_default();
-        self.grant.interval = self.grant.interval.saturating_add(time).max(requested);
-    }
-
-    fn not_decided(&mut self, error: &Error, now: Instant) {
+    fn not_decided(&mut self, undecided: &Undecided, now: Instant) {
+        if undecided.slow_down {
+            self.lengthen_interval(Self::SLOW_DOWN, undecided.interval);
+            self.progress = Some(DeviceProgress::SlowedDown { interval: self.grant.interval });
+        } else {
+            // A login that is still pending has not yielded its tokens to an earlier poll.
+            self.lost_response = None;
+            self.lengthen_interval(Duration::ZERO, undecided.interval);
+            self.progress = Some(DeviceProgress::Pending);
+        }
         self.failures_in_a_row = 0;
         self.last_failure = None;
         self.backoff = Duration::ZERO;
-        self.wait_from(now, error.retry_after());
+        self.wait_from(now, undecided.retry_after);
+    }
+
+    /// Makes the interval longer by that time, or as long as the response asks for if that is longer.
+    fn lengthen_interval(&mut self, time: Duration, requested: Option<Duration>) {
+        self.grant.interval = self.grant.interval.saturating_add(time).max(requested.unwrap_or_default());
     }
 
     fn failed(&mut self, error: Error, now: Instant) {
@@ -411,7 +407,8 @@ impl DeviceFlow {
         let retry_after = error.retry_after();
         let status = error.http_status().map(|status| status.as_u16());
         let is_bare_429 = status == Some(429) && retry_after.is_none();
-        self.lengthen_interval(&error, if is_bare_429 { Self::SLOW_DOWN } else { Duration::ZERO });
+        let requested = error.api_error().and_then(|api_error| api_error.interval);
+        self.lengthen_interval(if is_bare_429 { Self::SLOW_DOWN } else { Duration::ZERO }, requested);
         if error.kind() == ErrorKind::OutcomeUnknown || matches!(status, Some(200..=299 | 500..=599)) {
             self.lost_response = Some(error.clone());
         }

@@ -120,6 +120,7 @@ mod secret_text;
 mod service;
 pub mod session;
 mod sha256;
+mod shared_secret;
 #[cfg(test)]
 mod testing;
 mod text_form;

@@ -12,18 +12,18 @@ macro_rules! secret {
         /// overwritten when the last of them is dropped.
         #[derive(Clone)]
         #[doc(alias("secret", "expose_secret"))]
-        pub struct $name(std::sync::Arc<zeroize::Zeroizing<String>>);
+        pub struct $name(crate::shared_secret::SharedSecret);
 
         impl $name {
             /// Wraps the secret as it is: nothing is trimmed or checked.
             pub fn new(secret: impl Into<String>) -> Self {
-                Self(std::sync::Arc::new(zeroize::Zeroizing::new(secret.into())))
+                Self(secret.into().into())
             }
 
             /// Returns the secret itself. Keep it out of logs and error messages.
             #[must_use]
             pub fn expose(&self) -> &str {
-                &self.0
+                self.0.expose()
             }
         }
 
@@ -35,19 +35,25 @@ macro_rules! secret {
 
         impl From<crate::secret_text::SecretText> for $name {
             fn from(secret: crate::secret_text::SecretText) -> Self {
-                Self(std::sync::Arc::new(secret.into_zeroizing()))
+                Self(secret.into())
+            }
+        }
+
+        impl From<crate::wire::json::JsonText<'_>> for $name {
+            fn from(secret: crate::wire::json::JsonText<'_>) -> Self {
+                Self(secret.into())
             }
         }
 
         impl From<String> for $name {
             fn from(secret: String) -> Self {
-                Self::new(secret)
+                Self(secret.into())
             }
         }
 
         impl From<&str> for $name {
             fn from(secret: &str) -> Self {
-                Self::new(secret)
+                Self(secret.into())
             }
         }
     };

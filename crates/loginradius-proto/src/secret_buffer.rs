@@ -14,6 +14,7 @@ impl SecretBuffer {
         Self(Zeroizing::new(Vec::with_capacity(capacity)))
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.0.extend_from_slice(bytes);
@@ -21,13 +22,18 @@ impl SecretBuffer {
 
     /// Grows to a power of two. One that doubled any capacity would take up to three times the limit of a response:
     /// just below the limit as the old memory, and twice that as the new.
+    #[inline]
     fn reserve(&mut self, additional: usize) {
         let needed = self.0.len().saturating_add(additional);
         if needed > self.0.capacity() {
-            let mut larger = Self::with_capacity(needed.checked_next_power_of_two().unwrap_or(needed));
-            larger.0.extend_from_slice(&self.0);
-            *self = larger;
+            self.grow(needed);
         }
+    }
+
+    fn grow(&mut self, needed: usize) {
+        let mut larger = Self::with_capacity(needed.checked_next_power_of_two().unwrap_or(needed));
+        larger.0.extend_from_slice(&self.0);
+        *self = larger;
     }
 
     /// Returns the bytes, which the caller has to overwrite.

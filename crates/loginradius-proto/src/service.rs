@@ -262,11 +262,11 @@ impl BaseUrl {
             return invalid("has a query (`?`): remove it");
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let loopback = match check_authority(authority) {
-            Ok(loopback) => loopback,
+        let host = match check_authority(authority) {
+            Ok(host) => host,
             Err(why) => return invalid(why),
         };
-        let host = split_port(authority).map_or(authority, |(host, _)| host);
+        let loopback = is_loopback(host);
         if !secure && host.to_ascii_lowercase().ends_with(".localhost") {
             return invalid(
                 "is http, and a resolver may take a name below `localhost` to another machine: use `localhost` itself",
@@ -343,10 +343,8 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Returns whether the host, with a port or without, is this machine.
-///
-/// The error says what is wrong with it.
-pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
+/// Returns the host of an authority that has a host and perhaps a port. The error says what is wrong with any other.
+pub(crate) fn check_authority(authority: &str) -> Result<&str, &'static str> {
     if authority.contains('@') {
         return Err("has user information (`@`): remove it, and check that the host is the one you mean");
     }
@@ -358,7 +356,7 @@ pub(crate) fn check_authority(authority: &str) -> Result<bool, &'static str> {
     if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..)) || port.starts_with('+')) {
         return Err("has a port that is not a number from 1 to 65535: correct it");
     }
-    Ok(is_loopback(host))
+    Ok(host)
 }
 
 /// Splits a host from its port; `None` if the host is neither a name nor an address.
@@ -386,15 +384,22 @@ fn is_name(host: &str) -> bool {
 
 /// Returns whether the text has only the characters of a name. HTTP clients may still read it as an address.
 pub(crate) fn is_written_as_name(host: &str) -> bool {
-    host.split('.').all(|label| !label.is_empty())
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    let mut label_is_empty = true;
+    for byte in host.bytes() {
+        let is_dot = byte == b'.';
+        if is_dot && label_is_empty || !(is_dot || byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            return false;
+        }
+        label_is_empty = is_dot;
+    }
+    !label_is_empty
 }
 
 /// Returns whether HTTP clients try to read the host as an IPv4 address: they read `127.1` and `0x7f.1` as 127.0.0.1,
 /// and refuse `10.0.0.300` (WHATWG URL, "ends in a number checker").
 fn ends_in_number(host: &str) -> bool {
-    let last = host.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    match last.strip_prefix("0x") {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => last.bytes().all(|byte| byte.is_ascii_digit()),
     }

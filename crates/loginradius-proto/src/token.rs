@@ -1,9 +1,8 @@
 use std::time::{Duration, Instant};
 
 use crate::secret::{AccessToken, IdToken, Nonce, RefreshToken};
-use crate::secret_text::SecretText;
 use crate::wire::head::ResponseHead;
-use crate::wire::json::{self, FieldProblem, Object};
+use crate::wire::json::{self, FieldProblem, JsonText, Object};
 
 /// The tokens that a login or a refresh yields ([RFC 6749, section 5.1]).
 ///
@@ -68,13 +67,13 @@ impl TokenSet {
     }
 
     /// Reads the object that every operation for tokens yields.
-    pub(crate) fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
+    pub(crate) fn read(object: &Object<'_>, head: &ResponseHead<'_>) -> Result<Self, FieldProblem> {
         let refresh_token = object.token("refresh_token")?.map(RefreshToken::from);
         Ok(Self { refresh_token, ..Self::read_access(object, head)? })
     }
 
     /// Reads all of it but the refresh token.
-    pub(crate) fn read_access(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
+    pub(crate) fn read_access(object: &Object<'_>, head: &ResponseHead<'_>) -> Result<Self, FieldProblem> {
         // No operation needs these, so the tokens are not lost if one is not a string. What is a string is screened, as
         // a program may show it or send it on.
         let token_type = object.optional_text("token_type");
@@ -87,10 +86,10 @@ impl TokenSet {
         json::check_token("id_token", id_token.as_deref())?;
         Ok(Self {
             access_token: object.token("access_token")?.ok_or(FieldProblem::missing("access_token"))?.into(),
-            token_type: token_type.map(SecretText::into_string),
+            token_type: token_type.map(JsonText::into_string),
             expires_in: head.lifetime(object),
             refresh_token: None,
-            scope: scope.map(SecretText::into_string),
+            scope: scope.map(JsonText::into_string),
             id_token: id_token.map(IdToken::from),
             nonce: None,
             requested_at: None,

@@ -318,7 +318,7 @@ fn the_secret_types() {
     let (app, refresh, more) = (App::new("my-client-id"), RefreshAccessToken::new(secret("")), secret("-more"));
     let reader = ResponseReader::new(&refresh, &app).redact([more.as_str()]);
     print(&reader);
-    assert!(format!("{reader:?}").contains("2 secrets"), "{reader:?}");
+    assert!(format!("{reader:?}").contains("secrets: 2"), "{reader:?}");
 }
 
 /// A success of every operation, with a secret wherever there is one.

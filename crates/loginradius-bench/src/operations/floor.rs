@@ -49,7 +49,7 @@ pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) ->
     let revoke = uri("/sso/oauth/refresh_token/revoke");
     match operation {
         Operation::Device => Box::new(move || {
-            while !server.responses.is_empty() {
+            while server.requests_left() > 0 {
                 let response = server.respond(post(&device, &[("client_id", CLIENT_ID), ("scope", SCOPE)]));
                 let grant: Grant<'_> = read(&response);
                 black_box((grant.device_code, grant.user_code, grant.verification_uri));
@@ -57,7 +57,7 @@ pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) ->
             }
         }),
         Operation::PollPending => Box::new(move || {
-            while !server.responses.is_empty() {
+            while server.requests_left() > 0 {
                 let form = [("client_id", CLIENT_ID), ("grant_type", DEVICE_GRANT), ("device_code", device_code())];
                 let response = server.respond(post(&device_token, &form));
                 let refusal: Refusal<'_> = read(&response);
@@ -89,7 +89,7 @@ pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) ->
             )
         }),
         Operation::Revoke => Box::new(move || {
-            while !server.responses.is_empty() {
+            while server.requests_left() > 0 {
                 let form =
                     [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET), ("refresh_token", REFRESH_TOKEN)];
                 let response = server.respond(post(&revoke, &form));
@@ -97,7 +97,7 @@ pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) ->
             }
         }),
         Operation::JwtByToken => Box::new(move || {
-            while !server.responses.is_empty() {
+            while server.requests_left() > 0 {
                 let mut url = String::with_capacity(256);
                 url.push_str("https://cloud-api.loginradius.com/sso/jwt/api/token?");
                 let start = url.len();
@@ -117,7 +117,7 @@ pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) ->
 
 fn tokens(mut server: Server<&'static str>, request: impl Fn() -> Request<String> + 'static) -> Box<dyn FnMut()> {
     Box::new(move || {
-        while !server.responses.is_empty() {
+        while server.requests_left() > 0 {
             let response = server.respond(request());
             let tokens: Tokens<'_> = read(&response);
             black_box((tokens.access_token, tokens.token_type, tokens.refresh_token, tokens.expires_in));

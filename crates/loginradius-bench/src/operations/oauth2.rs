@@ -14,7 +14,7 @@ use super::server::{
 };
 
 pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<Box<dyn FnMut()>> {
-    let times = server.responses.len();
+    let times = server.requests_left();
     let public = BasicClient::new(ClientId::new(CLIENT_ID.to_owned())).set_auth_type(AuthType::RequestBody);
     let confidential = public.clone().set_client_secret(ClientSecret::new(CLIENT_SECRET.to_owned()));
     let server = RefCell::new(server);

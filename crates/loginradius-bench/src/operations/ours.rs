@@ -25,7 +25,7 @@ pub(super) fn prepare(operation: Operation, server: Server<Body>) -> Box<dyn FnM
 
 fn call<E: Endpoint + 'static>(app: App, endpoint: E, mut server: Server<Body>) -> Box<dyn FnMut()> {
     Box::new(move || {
-        while !server.responses.is_empty() {
+        while server.requests_left() > 0 {
             let request = endpoint.request(&app).expect("every setting is there");
             let response = server.respond(request).expect("a response is left");
             black_box(endpoint.response(&app, response).expect("the operation succeeds"));
@@ -39,7 +39,7 @@ fn poll(app: &App, mut server: Server<Body>) -> Box<dyn FnMut()> {
     let mut now = Instant::now();
     let mut flow = DeviceFlow::new(app, &grant, now, Seed(42));
     Box::new(move || {
-        while !server.responses.is_empty() {
+        while server.requests_left() > 0 {
             match flow.step(now) {
                 Step::Send { request, .. } => {
                     let response = server.respond(request).expect("a response is left");

@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use http::{Request, Response, StatusCode};
 
+use crate::valgrind::MANY;
+
 pub(super) const CLIENT_ID: &str = "112563f6-1480-40b8-8e28-e072ca212c82";
 pub(super) const CLIENT_SECRET: &str = "d7a4f2c1-6f0b-4a3e-9a57-0c6c3de2f7a1";
 pub(super) const REFRESH_TOKEN: &str = "a795bbb0-5868-4079-a45b-606ad8aeee80";
@@ -105,9 +107,12 @@ impl Sent {
 
 pub(super) type Log = Rc<RefCell<Vec<Sent>>>;
 
-/// A server in this process. Its responses are made beforehand.
+/// A server in this process.
 pub(super) struct Server<B> {
-    pub(super) responses: Vec<Response<B>>,
+    /// Made beforehand, and as many for every count of [`callgrind`](crate::valgrind::callgrind): what they take is not
+    /// part of the difference.
+    responses: Vec<Response<B>>,
+    requests_left: usize,
     log: Option<Log>,
 }
 
@@ -119,17 +124,24 @@ impl<B: From<&'static str>> Server<B> {
             *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
             response
         };
-        Self { responses: (0..times).map(|_| response()).collect(), log }
+        let responses = (0..times.max(MANY as usize)).map(|_| response()).collect();
+        Self { responses, requests_left: times, log }
     }
 }
 
 impl<B> Server<B> {
+    /// Returns how many more requests it was made for.
+    pub(super) fn requests_left(&self) -> usize {
+        self.requests_left
+    }
+
     /// Returns the next response; `None` after the last one.
     pub(super) fn respond(&mut self, request: Request<impl AsRef<[u8]>>) -> Option<Response<B>> {
         if let Some(log) = &self.log {
             log.borrow_mut().push(Sent::of(&request));
         }
         black_box(request);
+        self.requests_left = self.requests_left.checked_sub(1)?;
         self.responses.pop()
     }
 }

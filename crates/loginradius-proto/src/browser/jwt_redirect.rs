@@ -266,5 +266,5 @@ impl fmt::Debug for PendingJwt {
 fn unverified_nonce(jwt: &str) -> Option<SecretText> {
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?);
     let payload = ResponseText::Utf8(std::str::from_utf8(&payload).ok()?);
-    Object::parse(&payload)?.text("nonce").ok()?
+    Object::parse(&payload)?.text("nonce").ok()?.map(SecretText::from)
 }

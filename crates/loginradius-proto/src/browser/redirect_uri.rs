@@ -2,7 +2,7 @@ use http::Uri;
 
 use super::callback::Callback;
 use crate::error::Error;
-use crate::service::check_authority;
+use crate::service::{check_authority, is_loopback};
 
 /// Parameters of a callback. A redirect URI that has one of them would make every callback ambiguous.
 pub(super) const RESPONSE_PARAMS: [&str; 8] =
@@ -39,7 +39,7 @@ pub(super) fn check(name: &str, uri: &str, callback_parameters: &[&str]) -> Resu
         };
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
         let loopback = match check_authority(authority) {
-            Ok(loopback) => loopback,
+            Ok(host) => is_loopback(host),
             Err(why) => return invalid(why),
         };
         if !secure && !loopback {

@@ -68,11 +68,7 @@ impl Endpoint for JwtByAccessToken {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
-        ResponseReader::of_route(self, app, Route::JwtToken).redact([app.api_key()]).object(
-            &response,
-            "signature",
-            read_jwt,
-        )
+        ResponseReader::of_route(self, app, Route::JwtToken).object(&response, "signature", read_jwt)
     }
 
     fn secrets(&self) -> Vec<&str> {

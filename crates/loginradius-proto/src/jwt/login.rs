@@ -105,11 +105,7 @@ impl Endpoint for JwtLogin {
     }
 
     fn response(&self, app: &App, response: Response<Body>) -> Result<Jwt, Error> {
-        ResponseReader::of_route(self, app, Route::JwtLogin).redact([app.api_key()]).object(
-            &response,
-            "signature",
-            read_jwt,
-        )
+        ResponseReader::of_route(self, app, Route::JwtLogin).object(&response, "signature", read_jwt)
     }
 
     fn secrets(&self) -> Vec<&str> {
@@ -190,7 +186,7 @@ pub(super) fn settings<'a>(app: &'a App, nonce: Option<&'a Nonce>) -> Result<[Pa
 }
 
 /// Reads the object that every JWT operation yields: `signature` is the whole JWT.
-pub(super) fn read_jwt(object: &Object<'_>, _: &ResponseHead) -> Result<Jwt, FieldProblem> {
+pub(super) fn read_jwt(object: &Object<'_>, _: &ResponseHead<'_>) -> Result<Jwt, FieldProblem> {
     object.token("signature")?.map(Jwt::from).ok_or(FieldProblem::missing("signature"))
 }
 

@@ -28,4 +28,5 @@ pub use access_token_by_password::AccessTokenByPassword;
 pub use refresh_access_token::RefreshAccessToken;
 pub use request_device_code::{DeviceGrant, RequestDeviceCode};
 pub use request_tokens::RequestTokens;
+pub(crate) use request_tokens::{Polled, Undecided};
 pub use revoke_refresh_token::RevokeRefreshToken;

@@ -47,17 +47,14 @@ impl RefreshAccessToken {
         let reader = ResponseReader::of_route(self, app, Route::Refresh).redact(others.iter().copied());
         let mut refresh_token: Result<_, FieldProblem> = Ok(None);
         let tokens = reader.object(response, "access_token", |object, head| {
-            refresh_token = object.last_token("refresh_token");
+            refresh_token = object.last_token("refresh_token").map(|token| token.map(RefreshToken::from));
             TokenSet::read_access(object, head)
         });
         let unreadable = |field| {
             let message = format!("the response's {field}; the earlier refresh token is kept, but it may be consumed");
             Error::new(ErrorKind::InvalidResponse, message).of(self.name())
         };
-        Refreshed {
-            tokens,
-            refresh_token: refresh_token.map(|token| token.map(RefreshToken::from)).map_err(unreadable),
-        }
+        Refreshed { tokens, refresh_token: refresh_token.map_err(unreadable) }
     }
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -8,10 +9,10 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
-use crate::secret_text::SecretText;
 use crate::service::check_authority;
+use crate::wire::character::is_graphic;
 use crate::wire::head::ResponseHead;
-use crate::wire::json::{self, FieldProblem, Object};
+use crate::wire::json::{self, FieldProblem, JsonText, Object};
 use crate::wire::number;
 use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
@@ -168,7 +169,7 @@ impl DeviceGrant {
         Some(self.verification_uri_complete.as_deref().filter(|uri| is_web(uri)).unwrap_or(plain))
     }
 
-    fn read(object: &Object<'_>, head: &ResponseHead) -> Result<Self, FieldProblem> {
+    fn read(object: &Object<'_>, head: &ResponseHead<'_>) -> Result<Self, FieldProblem> {
         let text = |name| Ok::<_, FieldProblem>(object.text(name)?.filter(|text| !text.is_empty()));
         let needed = |name| text(name)?.ok_or(FieldProblem::missing(name));
         // Some servers write `url` where RFC 8628 has `uri`, and some write both.
@@ -188,7 +189,7 @@ impl DeviceGrant {
                 .into_iter()
                 .flatten()
                 .find(|uri| !uri.is_empty())
-                .map(SecretText::into_string),
+                .map(JsonText::into_string),
             interval: interval.max(Self::MIN_INTERVAL),
             expires_in: head.lifetime_or_max(object).unwrap_or(Self::DEFAULT_LIFETIME),
             requested_at: None,
@@ -211,10 +212,13 @@ impl DeviceGrant {
 
 /// Returns whether that is an http or https URI that plainly shows its host.
 fn is_web(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once("://") else { return false };
+    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    let Some(rest) = rest.strip_prefix("//") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // LoginRadius's documentation hides the host of its example behind stars.
+    let shown = if authority.contains('*') { Cow::from(authority.replace('*', "-")) } else { Cow::from(authority) };
     (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http"))
-        && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        // LoginRadius's documentation hides the host of its example behind stars.
-        && check_authority(&authority.replace('*', "-")).is_ok()
+        && is_graphic(uri)
+        && !uri.contains('\\')
+        && check_authority(&shown).is_ok()
 }

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 
@@ -9,6 +9,10 @@ use crate::error::Error;
 use crate::route::Route;
 use crate::secret::DeviceCode;
 use crate::token::TokenSet;
+use crate::wire::head::ResponseHead;
+use crate::wire::json::Object;
+use crate::wire::number;
+use crate::wire::refusal::oauth_error;
 use crate::wire::request::{self, Param};
 use crate::wire::response::ResponseReader;
 
@@ -37,6 +41,43 @@ impl RequestTokens {
     #[must_use]
     pub fn new(device_code: impl Into<DeviceCode>) -> Self {
         Self { device_code: device_code.into() }
+    }
+
+    /// Reads the response as a flow needs it: that the user has not decided yet is no error there.
+    pub(crate) fn polled(&self, app: &App, response: &Response<Body>) -> Result<Polled, Error> {
+        ResponseReader::of_route(self, app, Route::DeviceToken).object_unless(
+            response,
+            "access_token",
+            Undecided::read,
+            |object, head| TokenSet::read(object, head).map(Polled::Tokens),
+        )
+    }
+}
+
+/// What the response to a poll means, unless it is an error.
+pub(crate) enum Polled {
+    Tokens(TokenSet),
+    Undecided(Undecided),
+}
+
+/// That the user has not decided yet (RFC 8628, section 3.5).
+pub(crate) struct Undecided {
+    /// Whether it is `slow_down`, and not `authorization_pending`.
+    pub(crate) slow_down: bool,
+    /// The interval that the server asks for.
+    pub(crate) interval: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Undecided {
+    fn read(object: &Object<'_>, head: &ResponseHead<'_>) -> Option<Polled> {
+        let slow_down = match &*oauth_error(object)? {
+            "authorization_pending" => false,
+            "slow_down" => true,
+            _ => return None,
+        };
+        let interval = object.raw("interval").and_then(number::seconds);
+        Some(Polled::Undecided(Self { slow_down, interval, retry_after: head.retry_after() }))
     }
 }
 

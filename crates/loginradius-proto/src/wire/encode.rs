@@ -2,7 +2,7 @@
 
 use std::io;
 
-use form_urlencoded::byte_serialize;
+use percent_encoding::percent_encode_byte;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -47,10 +47,37 @@ fn push_pairs<'a>(buffer: &mut SecretBuffer, pairs: impl Iterator<Item = (&'a st
     let mut mark = "";
     for (name, value) in pairs {
         buffer.push(mark.as_bytes());
-        byte_serialize(name.as_bytes()).for_each(|part| buffer.push(part.as_bytes()));
+        push_encoded(buffer, name);
         buffer.push(b"=");
-        byte_serialize(value.as_bytes()).for_each(|part| buffer.push(part.as_bytes()));
+        push_encoded(buffer, value);
         mark = "&";
+    }
+}
+
+/// The bytes that a form has as they are (WHATWG URL, "application/x-www-form-urlencoded percent-encode set").
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let letter = byte as u8;
+        plain[byte] = letter.is_ascii_alphanumeric() || matches!(letter, b'*' | b'-' | b'.' | b'_');
+        byte += 1;
+    }
+    plain
+};
+
+fn push_encoded(buffer: &mut SecretBuffer, text: &str) {
+    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
+    // As nearly every text is.
+    if text.bytes().all(is_plain) {
+        return buffer.push(text.as_bytes());
+    }
+    for byte in text.bytes() {
+        match byte {
+            b' ' => buffer.push(b"+"),
+            _ if is_plain(byte) => buffer.push(&[byte]),
+            _ => buffer.push(percent_encode_byte(byte).as_bytes()),
+        }
     }
 }
 

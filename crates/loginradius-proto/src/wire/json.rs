@@ -6,9 +6,9 @@
 use std::fmt;
 use std::ops::Deref;
 
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::character::{is_line, is_token};
 use crate::secret_text::SecretText;
@@ -81,9 +81,54 @@ impl Deref for ResponseText<'_> {
     }
 }
 
+/// A JSON string.
+pub(crate) enum JsonText<'a> {
+    /// A part of the text that it was read from.
+    Plain(&'a str),
+    /// It was written with escapes.
+    Unescaped(SecretText),
+}
+
+impl<'a> JsonText<'a> {
+    /// Reads a JSON string; `None` for any other value.
+    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
+        let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        if quoted.contains('\\') { SecretText::from_json(raw).map(Self::Unescaped) } else { Some(Self::Plain(quoted)) }
+    }
+
+    /// Returns the text as one that is no secret.
+    pub(crate) fn into_string(self) -> String {
+        match self {
+            Self::Plain(text) => text.to_owned(),
+            Self::Unescaped(text) => text.into_string(),
+        }
+    }
+}
+
+impl Deref for JsonText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Unescaped(text) => text,
+        }
+    }
+}
+
+impl From<JsonText<'_>> for SecretText {
+    fn from(text: JsonText<'_>) -> Self {
+        match text {
+            JsonText::Plain(text) => text.into(),
+            JsonText::Unescaped(text) => text,
+        }
+    }
+}
+
 /// The members of a JSON object in their order, duplicates included.
 pub(crate) struct Object<'a> {
-    members: Vec<(String, &'a RawValue)>,
+    /// LoginRadius's responses have about four.
+    members: SmallVec<[(JsonText<'a>, &'a RawValue); 6]>,
     /// Whether bytes that are not UTF-8 were replaced in the text.
     lossy: bool,
 }
@@ -91,18 +136,19 @@ pub(crate) struct Object<'a> {
 impl<'a> Object<'a> {
     /// Parses a text that is one JSON object; `None` for any other.
     pub(crate) fn parse(text: &'a ResponseText<'_>) -> Option<Self> {
-        let object = Self::of(text)?;
-        Some(Self { lossy: matches!(text, ResponseText::Replaced(_)), ..object })
+        let mut object = Self::of(text)?;
+        object.lossy = matches!(text, ResponseText::Replaced(_));
+        Some(object)
     }
 
     fn of(json: &'a str) -> Option<Self> {
         // serde_json's error would quote a value of another type.
-        json.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(json).ok())?
+        if json.trim_ascii_start().starts_with('{') { serde_json::from_str(json).ok() } else { None }
     }
 
     /// Returns the string of that name; `None` if it is missing or null.
-    pub(crate) fn text(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
-        let mut found = self.members.iter().filter(|(key, _)| key == name);
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<JsonText<'a>>, FieldProblem> {
+        let mut found = self.members.iter().filter(|(key, _)| **key == *name);
         let Some((_, raw)) = found.next() else { return Ok(None) };
         if found.next().is_some() {
             return Err(FieldProblem::duplicate(name));
@@ -111,16 +157,16 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the token or the code of that name; `None` if it is missing, null or empty.
-    pub(crate) fn token(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
+    pub(crate) fn token(&self, name: &'static str) -> Result<Option<JsonText<'a>>, FieldProblem> {
         let token = self.text(name)?.filter(|token| !token.is_empty());
         check_token(name, token.as_deref())?;
         Ok(token)
     }
 
     /// Returns the last token of that name, whatever other members have the name. A server's mistake must not lose it.
-    pub(crate) fn last_token(&self, name: &'static str) -> Result<Option<SecretText>, FieldProblem> {
+    pub(crate) fn last_token(&self, name: &'static str) -> Result<Option<JsonText<'a>>, FieldProblem> {
         let mut problem = None;
-        for (_, raw) in self.members.iter().rev().filter(|(key, _)| key == name) {
+        for (_, raw) in self.members.iter().rev().filter(|(key, _)| **key == *name) {
             let text = self.read(name, raw);
             match text.and_then(|text| check_token(name, text.as_deref()).map(|()| text)) {
                 Ok(Some(text)) if !text.is_empty() => return Ok(Some(text)),
@@ -132,15 +178,15 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the string of that name, if there is exactly one, for a member that a login can do without.
-    pub(crate) fn optional_text(&self, name: &'static str) -> Option<SecretText> {
+    pub(crate) fn optional_text(&self, name: &'static str) -> Option<JsonText<'a>> {
         self.text(name).unwrap_or(None)
     }
 
-    fn read(&self, name: &'static str, raw: &RawValue) -> Result<Option<SecretText>, FieldProblem> {
+    fn read(&self, name: &'static str, raw: &'a RawValue) -> Result<Option<JsonText<'a>>, FieldProblem> {
         if raw.get() == "null" {
             return Ok(None);
         }
-        let text = SecretText::from_json(raw);
+        let text = JsonText::read(raw);
         // If part of the text was replaced, a token with such a part is of no use.
         let text = text.filter(|text| !(self.lossy && text.contains(char::REPLACEMENT_CHARACTER)));
         text.map(Some).ok_or(FieldProblem::not_text(name))
@@ -153,7 +199,7 @@ impl<'a> Object<'a> {
 
     /// Returns the first value of that name, as it is written.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        self.members.iter().find(|(key, _)| key == name).map(|(_, raw)| *raw)
+        self.members.iter().find(|(key, _)| **key == *name).map(|(_, raw)| *raw)
     }
 
     /// Returns the first value of that name in any case of letters, as it is written.
@@ -162,8 +208,8 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the first value of that name in upper or lower case; `None` if it is not a string.
-    pub(crate) fn text_ignoring_case(&self, name: &str) -> Option<SecretText> {
-        SecretText::from_json(self.raw_ignoring_case(name)?)
+    pub(crate) fn text_ignoring_case(&self, name: &str) -> Option<JsonText<'a>> {
+        JsonText::read(self.raw_ignoring_case(name)?)
     }
 
     /// Returns the objects in the first array of that name in upper or lower case.
@@ -174,9 +220,9 @@ impl<'a> Object<'a> {
     }
 
     /// Returns every string of these names in upper or lower case.
-    pub(crate) fn texts_ignoring_case(&self, names: &[&str]) -> impl Iterator<Item = SecretText> {
+    pub(crate) fn texts_ignoring_case(&self, names: &[&str]) -> impl Iterator<Item = JsonText<'a>> {
         let is_named = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-        self.members.iter().filter(move |(key, _)| is_named(key)).filter_map(|(_, raw)| SecretText::from_json(raw))
+        self.members.iter().filter(move |(key, _)| is_named(key)).filter_map(|(_, raw)| JsonText::read(raw))
     }
 
     /// Returns the first value of that name in upper or lower case, if it is an object.
@@ -185,8 +231,8 @@ impl<'a> Object<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+impl<'a> Deserialize<'a> for Object<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
 
         impl<'de> Visitor<'de> for Members {
@@ -197,7 +243,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = SmallVec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
@@ -206,6 +252,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
         }
 
         deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'a> Deserialize<'a> for JsonText<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = JsonText<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(JsonText::Plain(text))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(JsonText::Unescaped(text.into()))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -226,10 +296,10 @@ mod tests {
     fn a_field_that_is_read_must_occur_once() {
         let text = ResponseText::Utf8(r#"{"a":"x","a":"x","b":1,"c":null}"#);
         let object = Object::parse(&text).unwrap();
-        assert_eq!(object.text("a").unwrap_err(), FieldProblem::duplicate("a"));
-        assert_eq!(object.text("b").unwrap_err(), FieldProblem::not_text("b"));
-        assert_eq!(object.text("c").unwrap(), None);
-        assert_eq!(object.text("d").unwrap(), None);
+        assert_eq!(object.text("a").err().unwrap(), FieldProblem::duplicate("a"));
+        assert_eq!(object.text("b").err().unwrap(), FieldProblem::not_text("b"));
+        assert!(object.text("c").unwrap().is_none());
+        assert!(object.text("d").unwrap().is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
-use crate::secret_text::SecretText;
+use super::json::JsonText;
 
 /// Reads a number of seconds, written as a JSON number or as a string of one. `None` if it is negative or no number;
 /// `Duration::MAX` if it is too large for a `Duration`.
@@ -16,9 +16,9 @@ pub(crate) fn seconds(raw: &RawValue) -> Option<Duration> {
 ///
 /// Zero if the number is negative or the date is past: that lifetime is over, not unknown. `None` if it is neither, or
 /// if it is a date and `now` is not known.
-pub(crate) fn lifetime(raw: &RawValue, now: Option<SystemTime>) -> Option<Duration> {
+pub(crate) fn lifetime(raw: &RawValue, now: impl FnOnce() -> Option<SystemTime>) -> Option<Duration> {
     let text = unquoted(raw)?;
-    lifetime_in(&text).or_else(|| until(&text, now?))
+    lifetime_in(&text).or_else(|| until(&text, now()?))
 }
 
 /// Reads a lifetime that is written as a number of seconds, as of [`lifetime`].
@@ -57,19 +57,19 @@ pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 ///
 /// [RFC 9110, section 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 /// [section 5.6.7]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
-pub(crate) fn retry_after(value: &str, date: Option<SystemTime>) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str, date: impl FnOnce() -> Option<SystemTime>) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         value.parse().map_or(Duration::MAX, Duration::from_secs)
     } else {
-        httpdate::parse_http_date(value).ok()?.duration_since(date?).unwrap_or_default()
+        httpdate::parse_http_date(value).ok()?.duration_since(date()?).unwrap_or_default()
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-fn unquoted(raw: &RawValue) -> Option<SecretText> {
+fn unquoted(raw: &RawValue) -> Option<JsonText<'_>> {
     let text = raw.get();
-    if text.starts_with('"') { SecretText::from_json(raw) } else { Some(text.into()) }
+    if text.starts_with('"') { JsonText::read(raw) } else { Some(JsonText::Plain(text)) }
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn seconds_in_every_way_that_servers_write_them() {
-        let both = |text| (seconds(&raw(text)), lifetime(&raw(text), None));
+        let both = |text| (seconds(&raw(text)), lifetime(&raw(text), || None));
         for (text, expected) in [
             ("3600", Duration::from_secs(3600)),
             ("\"3600\"", Duration::from_secs(3600)),
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_date_is_the_time_until_it_and_zero_if_it_is_past() {
-        let read = |text| lifetime(&raw(text), Some(date("Wed, 28 Feb 2018 07:55:00 GMT")));
+        let read = |text| lifetime(&raw(text), || Some(date("Wed, 28 Feb 2018 07:55:00 GMT")));
         for (text, expected) in [
             ("\"2018-02-28T07:55:59.6519482Z\"", Some(Duration::from_millis(59_651))),
             ("\"2018-02-28T09:56:00+02:00\"", Some(Duration::from_secs(60))),
@@ -129,7 +129,7 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
-        assert_eq!(lifetime(&raw("\"2018-02-28T07:55:59Z\""), None), None, "from when is not known");
+        assert_eq!(lifetime(&raw("\"2018-02-28T07:55:59Z\""), || None), None, "from when is not known");
     }
 
     #[test]
@@ -157,9 +157,9 @@ mod tests {
         let forms = FORMS.map(|form| (form, now, Some(Duration::from_secs(30))));
         let nonsense = ["", "-1", "1.5", "soon", "٣", "Sun, 06 Nov 1994", "1994-11-06T08:50:07Z"];
         for (value, date, expected) in rows.into_iter().chain(forms).chain(nonsense.map(|value| (value, now, None))) {
-            assert_eq!(retry_after(value, Some(date)), expected, "{value}");
+            assert_eq!(retry_after(value, || Some(date)), expected, "{value}");
         }
-        assert_eq!(retry_after("120", None), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after(FORMS[0], None), None);
+        assert_eq!(retry_after("120", || None), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(FORMS[0], || None), None);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::head::ResponseHead;
-use super::json::Object;
+use super::json::{JsonText, Object};
 use super::number;
 use super::redaction::Redaction;
 use crate::app::App;
@@ -19,17 +19,22 @@ use crate::secret_text::SecretText;
 ///
 /// `secrets` are those of the request. A server may repeat them, and may have issued others beside the error: neither
 /// gets into the error.
-pub(super) fn read(app: &App, secrets: &[&str], head: &ResponseHead, object: &Object<'_>) -> Option<Error> {
+pub(super) fn read<'s>(
+    app: &App,
+    secrets: impl FnOnce() -> Vec<&'s str>,
+    head: &ResponseHead<'_>,
+    object: &Object<'_>,
+) -> Option<Error> {
     let api_error = api_error(object)?;
     let issued = issued(object);
     let basic = basic_credentials(app);
-    let others = issued.iter().chain(&basic).map(|secret| &**secret);
-    let redaction = Redaction::of(secrets.iter().copied().chain(others));
+    let others = issued.iter().map(|secret| &**secret).chain(basic.as_deref());
+    let redaction = Redaction::of(secrets().into_iter().chain(others));
     Some(error(app, &redaction, head, api_error))
 }
 
 /// Returns the secrets that a response issues, itself or in its `Data`.
-fn issued(object: &Object<'_>) -> Vec<SecretText> {
+fn issued<'a>(object: &Object<'a>) -> Vec<JsonText<'a>> {
     const NAMES: &[&str] = &["access_token", "refresh_token", "id_token", "device_code", "signature"];
     let data = object.object_ignoring_case("Data");
     [Some(object), data.as_ref()].into_iter().flatten().flat_map(|object| object.texts_ignoring_case(NAMES)).collect()
@@ -150,23 +155,18 @@ impl Error {
 /// `ErrorCode`, `Message` and `Description` in any case of letters (LoginRadius, "SSO API Codes").
 fn api_error(object: &Object<'_>) -> Option<ApiError> {
     let text = |name| object.text_ignoring_case(name).filter(|text| !text.is_empty());
-
-    let code = object.raw_ignoring_case("ErrorCode").and_then(|raw| raw.get().trim_matches('"').parse::<i64>().ok());
-    // Some responses of success have an error code of 0.
-    let code = code.filter(|code| *code != 0);
-    let message = text("Message");
-    let oauth_error = text("error").filter(|name| is_error_code(name));
+    let code = error_code(object);
+    let oauth_error = oauth_error(object);
     if code.is_none() && oauth_error.is_none() {
         return None;
     }
-    let named = || message.as_deref().filter(|_| code.is_some()).filter(|name| oauth_kind(name).is_some());
     let raw = |name| object.raw_ignoring_case(name).map(RawValue::get).filter(|json| *json != "null");
     let raw = |name| raw(name).map(SecretText::from);
     Some(ApiError {
-        oauth_error: oauth_error.map(SecretText::into_string).or_else(|| named().map(str::to_owned)),
+        oauth_error: oauth_error.map(JsonText::into_string),
         code,
-        description: text("Description").or_else(|| text("error_description")).map(SecretText::into_string),
-        message: message.map(SecretText::into_string),
+        description: text("Description").or_else(|| text("error_description")).map(JsonText::into_string),
+        message: text("Message").map(JsonText::into_string),
         fields: object
             .objects_ignoring_case("Errors")
             .iter()
@@ -181,9 +181,25 @@ fn api_error(object: &Object<'_>) -> Option<ApiError> {
     })
 }
 
+/// Returns LoginRadius's own error code. Some responses of success have one of 0.
+fn error_code(object: &Object<'_>) -> Option<i64> {
+    let code = object.raw_ignoring_case("ErrorCode")?.get().trim_matches('"').parse::<i64>().ok()?;
+    Some(code).filter(|code| *code != 0)
+}
+
+/// Returns the error code of RFC 6749 or its extensions. LoginRadius has some of them as the message of a code of its
+/// own.
+pub(crate) fn oauth_error<'a>(object: &Object<'a>) -> Option<JsonText<'a>> {
+    let is_given = |name: &JsonText<'_>| !name.is_empty() && is_error_code(name);
+    object.text_ignoring_case("error").filter(is_given).or_else(|| {
+        error_code(object)?;
+        object.text_ignoring_case("Message").filter(|name| oauth_kind(name).is_some())
+    })
+}
+
 fn field_error(object: &Object<'_>) -> Option<FieldError> {
     let name = object.text_ignoring_case("FieldName")?.into_string();
-    let message = object.text_ignoring_case("ErrorMessage").unwrap_or_default().into_string();
+    let message = object.text_ignoring_case("ErrorMessage").map(JsonText::into_string).unwrap_or_default();
     Some(FieldError { name, message })
 }
 
@@ -207,7 +223,7 @@ fn printable(redaction: &Redaction, api_error: ApiError) -> ApiError {
     }
 }
 
-fn error(app: &App, redaction: &Redaction, head: &ResponseHead, api_error: ApiError) -> Error {
+fn error(app: &App, redaction: &Redaction, head: &ResponseHead<'_>, api_error: ApiError) -> Error {
     // The kind depends on the server's own words, some of which may be redacted for looking like a password.
     let (kind, action) = meaning(head.status, &api_error);
     let api_error = printable(redaction, api_error);

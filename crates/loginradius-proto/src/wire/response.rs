@@ -1,6 +1,6 @@
 //! Reads responses by their bodies, whatever status and content type they have.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use http::Response;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -54,40 +54,63 @@ use crate::secret_buffer::SecretBuffer;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct ResponseReader<'a> {
     operation: &'static str,
     /// `None` of an endpoint of a user's own.
     route: Option<Route>,
     app: &'a App,
-    secrets: Secrets<'a>,
+    /// Whose secrets no error must show. They are asked for when there is an error.
+    endpoint: Option<&'a dyn HasSecrets>,
+    /// More of them.
+    secrets: Vec<&'a str>,
 }
 
-struct Secrets<'a>(Vec<&'a str>);
+/// Any [`Endpoint`], whatever its response is.
+trait HasSecrets {
+    fn secrets(&self) -> Vec<&str>;
+}
 
-impl std::fmt::Debug for Secrets<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} secrets", self.0.len())
+impl<E: Endpoint> HasSecrets for E {
+    fn secrets(&self) -> Vec<&str> {
+        Endpoint::secrets(self)
+    }
+}
+
+// The secrets are only counted.
+impl fmt::Debug for ResponseReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseReader")
+            .field("operation", &self.operation)
+            .field("secrets", &self.all_secrets().len())
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> ResponseReader<'a> {
     /// Makes a reader that knows the operation's name, its [`secrets`](Endpoint::secrets), and the app's client secret.
     pub fn new<E: Endpoint + ?Sized>(endpoint: &'a E, app: &'a App) -> Self {
-        let secrets = endpoint.secrets().into_iter().chain(app.secret()).collect();
-        Self { operation: endpoint.name(), route: None, app, secrets: Secrets(secrets) }
+        Self { operation: endpoint.name(), route: None, app, endpoint: None, secrets: endpoint.secrets() }
     }
 
     /// Makes a reader for one of LoginRadius's operations.
     pub(crate) fn of_route<E: Endpoint>(endpoint: &'a E, app: &'a App, route: Route) -> Self {
-        Self { route: Some(route), ..Self::new(endpoint, app) }
+        Self { operation: endpoint.name(), route: Some(route), app, endpoint: Some(endpoint), secrets: Vec::new() }
     }
 
     /// Adds secrets that no error must show, besides those of [`new`](Self::new).
     #[must_use]
     pub fn redact(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        self.secrets.0.extend(secrets);
+        self.secrets.extend(secrets);
         self
+    }
+
+    fn all_secrets(&self) -> Vec<&str> {
+        let mut secrets = self.endpoint.map(HasSecrets::secrets).unwrap_or_default();
+        secrets.extend(self.app.secret());
+        // The query of a JWT operation has the key beside the token.
+        secrets.extend(self.route.filter(|route| route.is_jwt()).map(|_| self.app.api_key()));
+        secrets.extend(&self.secrets);
+        secrets
     }
 
     /// Reads a response whose body is JSON of the type `T`.
@@ -152,15 +175,29 @@ impl<'a> ResponseReader<'a> {
         &self,
         response: &Response<Body>,
         key: &str,
-        read: impl FnOnce(&Object<'_>, &ResponseHead) -> Result<T, FieldProblem>,
+        read: impl FnOnce(&Object<'_>, &ResponseHead<'_>) -> Result<T, FieldProblem>,
+    ) -> Result<T, Error> {
+        self.object_unless(response, key, |_, _| None, read)
+    }
+
+    /// Reads a response as [`object`](Self::object) does, but for an error that `expected` reads as a result.
+    pub(crate) fn object_unless<T>(
+        &self,
+        response: &Response<Body>,
+        key: &str,
+        expected: impl FnOnce(&Object<'_>, &ResponseHead<'_>) -> Option<T>,
+        read: impl FnOnce(&Object<'_>, &ResponseHead<'_>) -> Result<T, FieldProblem>,
     ) -> Result<T, Error> {
         let head = ResponseHead::new(self.operation, self.route, response);
         let text = head.text(response.body())?;
         let Some(object) = Object::parse(&text) else { return Err(not_loginradius(&head, &text)) };
-        if !(head.status.is_success() && object.has(key))
-            && let Some(error) = refusal::read(self.app, &self.secrets.0, &head, &object)
-        {
-            return Err(error);
+        if !(head.status.is_success() && object.has(key)) {
+            if let Some(result) = expected(&object, &head) {
+                return Ok(result);
+            }
+            if let Some(error) = refusal::read(self.app, || self.all_secrets(), &head, &object) {
+                return Err(error);
+            }
         }
         if !head.status.is_success() {
             return Err(not_loginradius(&head, &text));
@@ -177,10 +214,10 @@ impl<'a> ResponseReader<'a> {
     }
 
     /// Returns the text of a response that has a status of success and no error body.
-    fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(ResponseHead, ResponseText<'r>), Error> {
+    fn unless_refused<'r>(&self, response: &'r Response<Body>) -> Result<(ResponseHead<'r>, ResponseText<'r>), Error> {
         let head = ResponseHead::new(self.operation, self.route, response);
         let text = head.text(response.body())?;
-        let refused = |object| refusal::read(self.app, &self.secrets.0, &head, &object);
+        let refused = |object| refusal::read(self.app, || self.all_secrets(), &head, &object);
         if let Some(error) = Object::parse(&text).and_then(refused) {
             return Err(error);
         }
@@ -198,7 +235,7 @@ fn missing_field(error: &serde_json::Error, response: &str) -> Option<String> {
 }
 
 /// Creates the error of a response that is not LoginRadius's: a proxy's page, an empty body, half a body.
-fn not_loginradius(head: &ResponseHead, text: &str) -> Error {
+fn not_loginradius(head: &ResponseHead<'_>, text: &str) -> Error {
     use ErrorKind::{InvalidResponse, Unavailable};
     let has_format_of_dialect = head.route.is_some_and(|route| !route.is_jwt());
     let (kind, why) = match head.status.as_u16() {
