@@ -144,7 +144,8 @@ enum State {
         sent: Instant,
         deadline: Instant,
     },
-    Done(Option<Result<TokenSet, Error>>),
+    /// In a box, because a flow waits for most of its life.
+    Done(Option<Box<Result<TokenSet, Error>>>),
 }
 
 impl DeviceFlow {
@@ -355,14 +356,14 @@ impl DeviceFlow {
         let error = match outcome.and_then(|response| self.poll.polled(&self.app, &response)) {
             Ok(Polled::Tokens(mut tokens)) => {
                 self.poll.set_requested_at(&mut tokens, sent);
-                self.state = State::Done(Some(Ok(tokens)));
+                self.state = State::Done(Some(Box::new(Ok(tokens))));
                 return;
             }
             Ok(Polled::Undecided(undecided)) => return self.not_decided(&undecided, now),
             Err(error) => error.of(self.poll.name()).to(self.app.service()),
         };
         match error.api_error().and_then(|api_error| api_error.oauth_error.as_deref()) {
-            Some("access_denied" | "expired_token") => self.state = State::Done(Some(Err(error))),
+            Some("access_denied" | "expired_token") => self.state = State::Done(Some(Box::new(Err(error)))),
             // Even after a permanent failure, such as the certificate of a network's sign-in page: the user may resolve
             // it while the code is valid.
             _ if is_failure(&error) || error.kind() == ErrorKind::NotSent => self.failed(error, now),
@@ -376,7 +377,7 @@ impl DeviceFlow {
                         .with_source(lost_response),
                     None => error,
                 };
-                self.state = State::Done(Some(Err(error)));
+                self.state = State::Done(Some(Box::new(Err(error))));
             }
         }
     }
@@ -485,7 +486,9 @@ impl Flow for DeviceFlow {
                     _ => self.send(now),
                 }
             }
-            State::Done(result) => Step::Done(result.take().unwrap_or_else(|| Err(Error::already_completed()))),
+            State::Done(result) => {
+                Step::Done(result.take().map_or_else(|| Err(Error::already_completed()), |result| *result))
+            }
         }
     }
 
@@ -635,5 +638,17 @@ impl PendingDevice {
             round_trip: Duration::from_millis(stored.round_trip_ms),
             not_before: stored.not_before_unix_ms.and_then(date),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_flow_that_waits_is_small() {
+        // With its texts, a login that waits takes less than 400 bytes.
+        assert!(size_of::<DeviceFlow>() <= 336, "{}", size_of::<DeviceFlow>());
     }
 }
