@@ -84,7 +84,7 @@ impl Sessions {
     /// as `2f1d/` ([`sign_out_all`](Self::sign_out_all)). A browser that never comes back leaves its record, until you
     /// [`purge`](Self::purge) it.
     #[must_use]
-    pub fn session(&self, name: impl Into<String>) -> Session {
+    pub fn session(&self, name: impl AsRef<str>) -> Session {
         Session(self.0.session(name))
     }
 

@@ -47,7 +47,7 @@ use crate::token::TokenSet;
 /// assert!(outcome.is_err() && sharing.includes(&outcome));
 /// assert!(matches!(coordinator.admit(request, &app, policy, now, Seed(44)), Admission::Lead(_)));
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Coordinator {
     /// What the last flow left.
     memory: Arc<SessionMemory>,
@@ -131,6 +131,12 @@ enum InFlight {
     Forget,
 }
 
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self { memory: SessionMemory::empty(), in_flight: None, events: VecDeque::new(), delivering: false }
+    }
+}
+
 impl Coordinator {
     /// Admits a caller. The seed is one for a [`SessionFlow`].
     pub fn admit(
@@ -202,7 +208,7 @@ impl Coordinator {
     #[must_use]
     pub fn published(&self) -> Arc<SessionMemory> {
         match self.in_flight {
-            Some(InFlight::SignOut) => Arc::default(),
+            Some(InFlight::SignOut) => SessionMemory::empty(),
             _ => Arc::clone(&self.memory),
         }
     }
@@ -338,7 +344,7 @@ mod tests {
             fault: None,
             retention: Some(retention),
         };
-        SessionMemory { unsaved: Some(pair), ..memory(access) }
+        SessionMemory { unsaved: Some(Box::new(pair)), ..memory(access) }
     }
 
     fn backing_off(access: &str) -> SessionMemory {

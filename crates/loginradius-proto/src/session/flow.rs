@@ -249,7 +249,7 @@ impl SessionFlow {
             let age = now.monotonic.saturating_duration_since(requested_at);
             login.requested_at = Some(Now::new(requested_at, now.wall.checked_sub(age).unwrap_or(now.wall)));
         }
-        self.unsettled = self.memory.unsaved.clone().map_or(Unsettled::Nothing, Unsettled::Pair);
+        self.unsettled = self.memory.unsaved.clone().map_or(Unsettled::Nothing, |pair| Unsettled::Pair(*pair));
         self.state = if self.lock.is_held() { State::Loading } else { State::Locking };
     }
 
@@ -828,7 +828,7 @@ impl SessionFlow {
         }
         let (retry_at, holds_lock) = (after(now.monotonic, wait), self.lock.is_held());
         let retention = Some(Retention { error: error.clone(), retry_at, failures, holds_lock });
-        self.memory.unsaved = Some(UnsavedPair { requested_at: None, fault: None, retention, ..pair });
+        self.memory.unsaved = Some(Box::new(UnsavedPair { requested_at: None, fault: None, retention, ..pair }));
         match (&self.job, self.memory.valid_token(now).cloned()) {
             (Job::Refresh(_), Some(token)) => self.finish(Ok(Some(token))),
             _ => self.finish(Err(error)),

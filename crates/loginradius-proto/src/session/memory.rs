@@ -1,3 +1,4 @@
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::backoff::KnownBackoff;
@@ -30,7 +31,7 @@ pub struct SessionMemory {
     /// No early refresh before this instant: another process is refreshing, or a refresh just failed.
     pub(super) no_early_refresh_before: Option<Instant>,
     /// The newest pair, if the store does not hold it.
-    pub(super) unsaved: Option<UnsavedPair>,
+    pub(super) unsaved: Option<Box<UnsavedPair>>,
     /// Whether the record has to be loaded before a token is returned.
     pub(super) stale: bool,
 }
@@ -62,6 +63,13 @@ pub enum CachedToken<'a> {
 }
 
 impl SessionMemory {
+    /// Returns a memory that knows nothing. All sessions of which nothing is known share it.
+    #[must_use]
+    pub fn empty() -> Arc<Self> {
+        static EMPTY: LazyLock<Arc<SessionMemory>> = LazyLock::new(Arc::default);
+        Arc::clone(&EMPTY)
+    }
+
     /// Returns what a caller gets now, without a lock, the store or an allocation.
     #[must_use]
     pub fn cached_token(&self, now: Now) -> CachedToken<'_> {
@@ -119,7 +127,7 @@ impl SessionMemory {
     /// consumed refresh token, and another process that got the lock would send it again.
     #[must_use]
     pub fn retains_lock(&self) -> bool {
-        self.unsaved.as_ref().is_some_and(UnsavedPair::retains_lock)
+        self.unsaved.as_ref().is_some_and(|pair| pair.retains_lock())
     }
 
     /// Notes that the [retained](Self::retains_lock) lock is not held any more. Without this call the next save is a

@@ -23,10 +23,10 @@ pub(super) struct Sessions<R: Runtime> {
 }
 
 struct Registry<R: Runtime> {
-    known: HashMap<String, Weak<Session<R>>>,
+    known: HashMap<Arc<str>, Weak<Session<R>>>,
     /// Sessions whose newest tokens are in memory alone. They stay, with their locks, even if no caller has a handle:
     /// the next caller that asks for the name gets them, and no other process sends a consumed token again.
-    retained: HashMap<String, Arc<Session<R>>>,
+    retained: HashMap<Arc<str>, Arc<Session<R>>>,
     /// Whether no caller can ask for a session any more.
     closed: bool,
 }
@@ -34,7 +34,7 @@ struct Registry<R: Runtime> {
 /// A session in one process.
 pub(super) struct Session<R: Runtime> {
     pub(super) sessions: Arc<Sessions<R>>,
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// What the coordinator has published, to be read without its mutex.
     pub(super) memory: ArcSwap<SessionMemory>,
     state: Mutex<State<R>>,
@@ -54,16 +54,17 @@ impl<R: Runtime> Sessions<R> {
         Self { runtime, store, settings, stakes: Stakes::default(), registry: Mutex::new(registry) }
     }
 
-    pub(super) fn session(self: &Arc<Self>, name: String) -> Arc<Session<R>> {
+    pub(super) fn session(self: &Arc<Self>, name: &str) -> Arc<Session<R>> {
         let mut registry = lock(&self.registry);
-        if let Some(session) = registry.known.get(&name).and_then(Weak::upgrade) {
+        if let Some(session) = registry.known.get(name).and_then(Weak::upgrade) {
             return session;
         }
         let state = State { coordinator: Coordinator::default(), outcome: R::OutcomeCell::default(), lock: None };
+        let name = Arc::from(name);
         let session = Arc::new(Session {
             sessions: Arc::clone(self),
-            name: name.clone(),
-            memory: ArcSwap::default(),
+            name: Arc::clone(&name),
+            memory: ArcSwap::new(state.coordinator.published()),
             state: Mutex::new(state),
         });
         registry.known.insert(name, Arc::downgrade(&session));
@@ -125,7 +126,7 @@ impl<R: Runtime> Session<R> {
     pub(super) fn retain(self: &Arc<Self>, state: &State<R>) {
         let mut registry = lock(&self.sessions.registry);
         if state.coordinator.is_unsaved() && !registry.closed {
-            registry.retained.insert(self.name.clone(), Arc::clone(self));
+            registry.retained.insert(Arc::clone(&self.name), Arc::clone(self));
         } else {
             registry.retained.remove(&self.name);
         }

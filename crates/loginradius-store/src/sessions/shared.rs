@@ -41,8 +41,8 @@ impl<R: Runtime> SharedSessions<R> {
 
     /// Returns the session of that name. This does not use the store yet.
     #[must_use]
-    pub fn session(&self, name: impl Into<String>) -> SharedSession<R> {
-        SharedSession { session: self.0.0.session(name.into()), program: Arc::clone(&self.0), within: None }
+    pub fn session(&self, name: impl AsRef<str>) -> SharedSession<R> {
+        SharedSession { session: self.0.0.session(name.as_ref()), program: Arc::clone(&self.0), within: None }
     }
 
     /// [Flushes](SharedSession::flush) all sessions that are in use, at the same time, within the time of one operation.
