@@ -244,7 +244,7 @@ impl ClientBuilder {
         })
     }
 
-    /// Makes the TLS settings, which all connections share. If nothing uses https, no root certificates are read.
+    /// Makes the TLS settings, which all connections share.
     fn tls(&self, needs_tls: bool) -> Result<Option<Arc<ClientConfig>>, Error> {
         let roots = match &self.root_certificates {
             _ if self.unmanaged.is_some() => None,

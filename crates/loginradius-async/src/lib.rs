@@ -83,7 +83,8 @@
 //!
 //! If [`ClientBuilder::root_certificates`] is set, only those root certificates are trusted. Otherwise the system's
 //! are: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of these variables is set, and Mozilla's if the system has
-//! none. A client that uses only http addresses of this machine reads none.
+//! none. They are read with the first server's certificate: a client that uses only http addresses of this machine
+//! reads none.
 //!
 //! TLS is rustls, with the crypto provider that the program has installed, or aws-lc-rs if it has installed none.
 //!

@@ -71,7 +71,7 @@
 //!
 //! If [`ClientBuilder::root_certificates`] is set, only those root certificates are trusted. Otherwise the system's
 //! are: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if one of these variables is set, and Mozilla's if the system has
-//! none.
+//! none. They are read with the first server's certificate.
 //!
 //! TLS is rustls, with the crypto provider that the program has installed. If it has installed none, the provider is
 //! aws-lc-rs if the feature `aws-lc-rs` is on (`loginradius-async` turns it on for both), else ring (the feature

@@ -15,13 +15,21 @@ pub(crate) enum Entry {
     Damaged(&'static str),
 }
 
+/// Returns whether a file of PEM has a certificate that is usable. It is read no further than that.
+pub(crate) fn has(file: &[u8], is_usable: impl Fn(CertificateDer<'static>) -> bool) -> bool {
+    Sections::of(file).filter_map(|section| read_section(&section)).any(|entry| match entry {
+        Entry::Certificate(certificate) => is_usable(certificate),
+        Entry::Distrusted | Entry::Damaged(_) => false,
+    })
+}
+
 /// Reads all certificates of a file. Without any, the error says what the file has instead.
 pub(crate) fn read(file: &[u8]) -> Result<Vec<Entry>, &'static str> {
     if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
         return Err("they are text in UTF-16, not in UTF-8");
     }
     let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
-    let sections = sections(file);
+    let sections: Vec<_> = Sections::of(file).collect();
     if sections.is_empty() && file.first() == Some(&SEQUENCE) {
         return read_der(file).map(|entry| vec![entry]);
     }
@@ -54,21 +62,44 @@ struct Section<'a> {
     is_whole: bool,
 }
 
-fn sections(file: &[u8]) -> Vec<Section<'_>> {
-    let mut sections = Vec::new();
-    let mut open: Option<Section<'_>> = None;
-    for line in file.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let line = line.trim_ascii();
-        if let Some(label) = label(line, "-----BEGIN ") {
-            sections.extend(open.replace(Section { label, body: Vec::new(), is_whole: false }));
-        } else if let Some(end) = label(line, "-----END ") {
-            sections.extend(open.take().map(|section| Section { is_whole: section.label == end, ..section }));
-        } else if let Some(section) = &mut open {
-            section.body.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
-        }
+/// The sections of a file, one after the other.
+struct Sections<'a> {
+    rest: &'a [u8],
+    open: Option<Section<'a>>,
+}
+
+impl<'a> Sections<'a> {
+    fn of(file: &'a [u8]) -> Self {
+        Self { rest: file, open: None }
     }
-    sections.extend(open);
-    sections
+}
+
+impl<'a> Iterator for Sections<'a> {
+    type Item = Section<'a>;
+
+    fn next(&mut self) -> Option<Section<'a>> {
+        while !self.rest.is_empty() {
+            let end = self.rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(self.rest.len());
+            let (line, rest) = self.rest.split_at(end);
+            self.rest = rest.get(1..).unwrap_or_default();
+            let line = line.trim_ascii();
+            if let Some(label) = label(line, "-----BEGIN ") {
+                let before = self.open.replace(Section { label, body: Vec::new(), is_whole: false });
+                if before.is_some() {
+                    return before;
+                }
+            } else if let Some(end) = label(line, "-----END ") {
+                if let Some(section) = self.open.take() {
+                    return Some(Section { is_whole: section.label == end, ..section });
+                }
+            } else if let Some(section) = &mut self.open {
+                for part in line.split(u8::is_ascii_whitespace) {
+                    section.body.extend_from_slice(part);
+                }
+            }
+        }
+        self.open.take()
+    }
 }
 
 fn label<'a>(line: &'a [u8], start: &str) -> Option<&'a str> {

@@ -1,11 +1,10 @@
 //! Which root certificates are trusted.
 
 use std::env;
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 use loginradius_proto::Error;
 use rustls::RootCertStore;
@@ -21,8 +20,10 @@ const FOLDERS_VARIABLE: &str = "SSL_CERT_DIR";
 /// `Debug` prints how many there are. A clone shares them.
 #[derive(Clone)]
 pub struct Roots {
-    pub(crate) store: Arc<RootCertStore>,
+    list: Arc<LazyLock<Arc<RootCertStore>, ReadList>>,
 }
+
+type ReadList = Box<dyn FnOnce() -> Arc<RootCertStore> + Send>;
 
 impl Roots {
     /// Returns the root certificates of this machine, or Mozilla's if it has none. Mozilla's are part of this crate.
@@ -34,7 +35,9 @@ impl Roots {
     /// 2. otherwise those of the operating system: on Linux where curl and OpenSSL find them, on macOS the keychain's,
     ///    on Windows the certificate store's.
     ///
-    /// Such lists are often long, so a certificate that cannot be read is left out. The files are read at each call.
+    /// Such lists are often long, so a certificate that cannot be read is left out. The list is read when the first
+    /// server's certificate is verified: a program that connects to none over TLS never reads it. This call only finds
+    /// out whether the variables name a certificate.
     ///
     /// ```
     /// # fn main() -> Result<(), loginradius_proto::Error> {
@@ -52,32 +55,28 @@ impl Roots {
     /// names the variable, the path and the cause.
     #[doc(alias("native", "webpki-roots", "SSL_CERT_FILE", "SSL_CERT_DIR"))]
     pub fn system() -> Result<Self, Error> {
-        Self::choose(env::var_os(FILE_VARIABLE), env::var_os(FOLDERS_VARIABLE), || {
-            rustls_native_certs::load_native_certs().certs
-        })
-    }
-
-    fn choose(
-        file: Option<OsString>,
-        folders: Option<OsString>,
-        operating_system: impl FnOnce() -> Vec<CertificateDer<'static>>,
-    ) -> Result<Self, Error> {
-        let mut store = RootCertStore::empty();
-        if let Some(file) = &file {
-            store = read_file(Path::new(file))?;
+        let (file, folders) = (env::var_os(FILE_VARIABLE), env::var_os(FOLDERS_VARIABLE).unwrap_or_default());
+        let folders: Vec<_> = env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty()).collect();
+        if file.is_none() && folders.is_empty() {
+            return Ok(Self::later(|| of_machine(rustls_native_certs::load_native_certs().certs)));
         }
-        let folders = folders.unwrap_or_default();
-        let paths = || env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty());
-        paths().for_each(|folder| add_folder(&folder, &mut store));
-        if file.is_none() && paths().next().is_none() {
-            store.add_parsable_certificates(operating_system());
-            if store.is_empty() {
-                store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        match &file {
+            Some(file) => check_file(Path::new(file))?,
+            None if files(&folders).any(|file| check_file(&file).is_ok()) => {}
+            None => {
+                let folders = env::var_os(FOLDERS_VARIABLE).unwrap_or_default();
+                return Err(unreadable(FOLDERS_VARIABLE, folders.display(), "as no certificate was found there"));
             }
-        } else if store.is_empty() {
-            return Err(unreadable(FOLDERS_VARIABLE, folders.display(), "as no certificate was found there"));
         }
-        Ok(Self::of(store))
+        Ok(Self::later(move || {
+            let mut store = RootCertStore::empty();
+            for file in file.map(PathBuf::from).into_iter().chain(files(&folders)) {
+                if let Some(found) = fs::read(file).ok().and_then(|bytes| read(&bytes).ok()) {
+                    store.roots.extend(found.store.roots);
+                }
+            }
+            store
+        }))
     }
 
     /// Reads root certificates, to trust them and no others: any number as PEM, or one as DER.
@@ -108,22 +107,42 @@ impl Roots {
         let found = read(bytes).map_err(|lack| refuse(lack, "pass the text of certificates, as PEM"))?;
         match found.damage {
             Some(damage) => Err(refuse(&damage, "replace or remove it")),
-            None => Ok(Self::of(found.store)),
+            None => Ok(Self::later(|| found.store)),
         }
     }
 
-    /// Makes them from a list, without duplicates: systems often have a file with all certificates and a file for each.
-    fn of(mut store: RootCertStore) -> Self {
-        let order = |root: &TrustAnchor<'_>| (root.subject.to_vec(), root.subject_public_key_info.to_vec());
-        store.roots.sort_by_cached_key(order);
-        store.roots.dedup();
-        Self { store: Arc::new(store) }
+    fn later(read: impl FnOnce() -> RootCertStore + Send + 'static) -> Self {
+        let read: ReadList = Box::new(|| Arc::new(without_duplicates(read())));
+        Self { list: Arc::new(LazyLock::new(read)) }
     }
+
+    /// Returns the list. The first call reads it.
+    pub(crate) fn list(&self) -> &Arc<RootCertStore> {
+        &self.list
+    }
+}
+
+/// Returns the operating system's root certificates, or Mozilla's if it has none.
+fn of_machine(operating_system: Vec<CertificateDer<'static>>) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(operating_system);
+    if store.is_empty() {
+        store.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    }
+    store
+}
+
+/// Removes duplicates: systems often have a file with all certificates and a file for each.
+fn without_duplicates(mut store: RootCertStore) -> RootCertStore {
+    let order = |root: &TrustAnchor<'_>| (root.subject.to_vec(), root.subject_public_key_info.to_vec());
+    store.roots.sort_by_cached_key(order);
+    store.roots.dedup();
+    store
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Roots({} certificates)", self.store.len())
+        write!(f, "Roots({} certificates)", self.list().len())
     }
 }
 
@@ -157,26 +176,24 @@ fn read(file: &[u8]) -> Result<Found, &'static str> {
     Ok(found)
 }
 
-/// Reads the usable certificates of the file that `SSL_CERT_FILE` names: at least one.
-fn read_file(path: &Path) -> Result<RootCertStore, Error> {
+/// Refuses a file without a usable certificate, as `SSL_CERT_FILE` names one.
+fn check_file(path: &Path) -> Result<(), Error> {
     let refuse = |cause: &str| unreadable(FILE_VARIABLE, path.display(), cause);
     let bytes = fs::read(path).map_err(|error| refuse(&error.to_string()))?;
+    if bundle::has(&bytes, |certificate| RootCertStore::empty().add(certificate).is_ok()) {
+        return Ok(());
+    }
     let found = read(&bytes).map_err(|lack| refuse(&format!("as {lack}")))?;
     match found.damage {
         Some(damage) if found.store.is_empty() => Err(refuse(&format!("as {damage}"))),
-        _ => Ok(found.store),
+        _ => Ok(()),
     }
 }
 
-/// Adds the certificates of all files in a folder. It may have other files too, so what cannot be read is left out.
-fn add_folder(folder: &Path, store: &mut RootCertStore) {
-    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    // A link counts as what it leads to.
-    for path in paths.filter(|path| path.is_file()) {
-        if let Some(found) = fs::read(path).ok().and_then(|bytes| read(&bytes).ok()) {
-            store.roots.extend(found.store.roots);
-        }
-    }
+/// Returns the files in these folders. A link counts as what it leads to.
+fn files(folders: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let entries = folders.iter().flat_map(fs::read_dir).flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_file())
 }
 
 fn unreadable(variable: &str, path: impl fmt::Display, cause: &str) -> Error {
@@ -188,15 +205,14 @@ fn unreadable(variable: &str, path: impl fmt::Display, cause: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Roots;
+    use super::of_machine;
 
     #[test]
     fn the_bundled_roots_stand_in_for_a_system_that_has_none() {
         let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
-        let roots = Roots::choose(None, None, Vec::new).unwrap();
-        assert_eq!(roots.store.len(), bundled, "all of them can be used");
+        assert_eq!(of_machine(Vec::new()).len(), bundled, "all of them can be used");
 
         let one = vec![webpki_root_certs::TLS_SERVER_ROOT_CERTS[0].clone()];
-        assert_eq!(Roots::choose(None, None, || one).unwrap().store.len(), 1);
+        assert_eq!(of_machine(one).len(), 1);
     }
 }

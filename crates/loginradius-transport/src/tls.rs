@@ -35,8 +35,7 @@ use crate::verifier::Verifier;
 #[doc(alias("ring", "aws-lc-rs", "crypto provider"))]
 pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, Error> {
     let provider = choose(CryptoProvider::get_default(), AWS_LC_RS, RING)?;
-    let verifier = Verifier::new(Arc::clone(&roots.store), Arc::clone(&provider))
-        .map_err(|error| Error::configuration(format!("the root certificates cannot be used, {error}: pass others")))?;
+    let verifier = Verifier::new(roots.clone(), Arc::clone(&provider));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| {

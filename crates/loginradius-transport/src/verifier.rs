@@ -2,28 +2,42 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use crate::der::Names;
+use crate::roots::Roots;
 
 /// A verifier that leaves the decision to rustls's own, and only names its refusals.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    rustls: Arc<WebPkiServerVerifier>,
-    roots: Arc<RootCertStore>,
+    roots: Roots,
     provider: Arc<CryptoProvider>,
+    /// Made for the first certificate: it needs the list of the roots, which may take long to read.
+    rustls: OnceLock<Arc<WebPkiServerVerifier>>,
 }
 
 impl Verifier {
-    pub(crate) fn new(roots: Arc<RootCertStore>, provider: Arc<CryptoProvider>) -> Result<Self, VerifierBuilderError> {
-        let rustls = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build()?;
-        Ok(Self { rustls, roots, provider })
+    pub(crate) fn new(roots: Roots, provider: Arc<CryptoProvider>) -> Self {
+        Self { roots, provider, rustls: OnceLock::new() }
+    }
+
+    fn rustls(&self) -> Result<&WebPkiServerVerifier, Error> {
+        if let Some(made) = self.rustls.get() {
+            return Ok(made);
+        }
+        let made = self.verifier(Arc::clone(self.roots.list()))?;
+        Ok(self.rustls.get_or_init(|| made))
+    }
+
+    fn verifier(&self, roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, Error> {
+        let builder = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&self.provider));
+        builder.build().map_err(|error| Error::General(error.to_string()))
     }
 
     /// Tells a self-signed certificate from one of an unknown issuer. rustls has several refusals for either.
@@ -44,6 +58,7 @@ impl Verifier {
     fn is_self_signed(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
         let is_root = |names: &Names<'_>| {
             self.roots
+                .list()
                 .roots
                 .iter()
                 .any(|root| *root.subject == *names.subject && *root.subject_public_key_info == *names.public_key)
@@ -51,9 +66,9 @@ impl Verifier {
         let mut itself = RootCertStore::empty();
         Names::of(certificate).is_some_and(|names| names.issuer == names.subject && !is_root(&names))
             && itself.add(certificate.clone()).is_ok()
-            && Self::new(Arc::new(itself), Arc::clone(&self.provider)).is_ok_and(|verifier| {
+            && self.verifier(Arc::new(itself)).is_ok_and(|verifier| {
                 let any_name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
-                let result = verifier.rustls.verify_server_cert(certificate, &[], &any_name, &[], now);
+                let result = verifier.verify_server_cert(certificate, &[], &any_name, &[], now);
                 !matches!(result, Err(Error::InvalidCertificate(refusal)) if is_signed_by_another(&refusal))
             })
     }
@@ -75,7 +90,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let result = self.rustls.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let result = self.rustls()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         result.map_err(|error| match error {
             Error::InvalidCertificate(refusal) => self.explain(refusal, end_entity, now).into(),
             error => error,
@@ -88,7 +103,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.rustls.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -97,11 +112,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.rustls.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.rustls.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

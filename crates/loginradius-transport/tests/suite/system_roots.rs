@@ -14,16 +14,25 @@ use crate::pki::authority;
 #[ignore = "run by the other tests"]
 fn print_the_roots() {
     match Roots::system() {
-        Ok(roots) => println!("\n{roots:?}"),
+        Ok(roots) => {
+            if let Some(other) = env::var_os("REPLACED_BY") {
+                fs::copy(other, env::var_os("SSL_CERT_FILE").unwrap()).unwrap();
+            }
+            println!("\n{roots:?}");
+        }
         Err(error) => println!("\n{:?}: {error}", error.kind()),
     }
 }
 
 /// What `Roots::system` yields under these variables.
 fn roots_with(file: Option<&Path>, folders: Option<&Path>) -> String {
+    roots_of(&[("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folders)])
+}
+
+fn roots_of(variables: &[(&str, Option<&Path>)]) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "system_roots::print_the_roots", "--ignored", "--nocapture"]);
-    for (name, value) in [("SSL_CERT_FILE", file), ("SSL_CERT_DIR", folders)] {
+    for (name, value) in variables {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -103,4 +112,16 @@ fn the_environment_names_the_roots_and_no_others_are_trusted() {
     let machine = roots_with(None, None);
     assert!(machine.starts_with("Roots("), "{machine}");
     assert_eq!(roots_with(None, Some(Path::new(""))), machine, "no folder is named");
+}
+
+/// Reading a long list costs more than the rest of a short program.
+#[test]
+fn the_list_is_not_read_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["one.pem", "two.pem"].map(|name| folder.path().join(name));
+    let [a, b] = ["a", "b"].map(authority);
+    fs::write(&one, a.pem()).unwrap();
+    fs::write(&two, [a.pem(), b.pem()].concat()).unwrap();
+    let variables = [("SSL_CERT_FILE", Some(&*one)), ("SSL_CERT_DIR", None), ("REPLACED_BY", Some(&*two))];
+    assert_eq!(roots_of(&variables), "Roots(2 certificates)");
 }
