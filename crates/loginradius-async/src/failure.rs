@@ -14,7 +14,7 @@ use crate::route::Peer;
 
 type Cause<'e> = &'e (dyn StdError + 'static);
 
-/// Returns the error of a request to that peer: *not sent* only if that is certain.
+/// Returns the error of a request to that peer that got no response: *not sent* only if that is certain.
 ///
 /// `is_connect` covers resolving, connecting, a proxy's refusal and the TLS handshake, timeouts of these included; the
 /// request is written after that.
@@ -23,6 +23,7 @@ pub(crate) fn failure(error: reqwest::Error, peer: &Peer, proxy: Option<&Proxy>)
     let causes: Vec<_> = iter::successors(error.source(), |cause| below(*cause)).collect();
     if !error.is_connect() {
         return match lost(&error, &causes) {
+            Some(CLOSED) => Error::connection_closed().with_source(error),
             Some(cause) => Error::incomplete_response(cause).with_source(error),
             None => Error::outcome_unknown(error),
         };
@@ -37,12 +38,22 @@ pub(crate) fn failure(error: reqwest::Error, peer: &Peer, proxy: Option<&Proxy>)
     }
 }
 
+/// Returns the error of a response that did not arrive whole, after its head.
+pub(crate) fn broken_off(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let causes: Vec<_> = iter::successors(error.source(), |cause| below(*cause)).collect();
+    match lost(&error, &causes) {
+        Some(cause) => Error::incomplete_response(cause).with_source(error),
+        None => Error::outcome_unknown(error),
+    }
+}
+
 /// What the line says of a response that the timeout cut off.
 pub(crate) const NOT_IN_TIME: &str = "it did not arrive in time";
+const CLOSED: &str = "the connection was closed too early";
 
 /// Returns what became of the response, if that is known.
 fn lost(error: &reqwest::Error, causes: &[Cause<'_>]) -> Option<&'static str> {
-    const CLOSED: &str = "the connection was closed too early";
     const NO_HTTP: &str = "the response is not HTTP";
     if error.is_timeout() {
         return Some(NOT_IN_TIME);

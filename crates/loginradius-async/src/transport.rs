@@ -11,7 +11,7 @@ use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, Error, SendOptions};
 use loginradius_transport::receive;
 
 use crate::driver::Driver;
-use crate::failure::{NOT_IN_TIME, failure};
+use crate::failure::{NOT_IN_TIME, broken_off, failure};
 use crate::route::{Peer, Route};
 use crate::timer;
 
@@ -108,13 +108,12 @@ async fn exchange(
     request: reqwest::Request,
 ) -> Result<Received, Error> {
     let Destination { peer, pool, .. } = &*destination;
-    let failure = |error| failure(error, peer, pool.route.proxy());
     let client = if fresh_connection { &pool.fresh } else { &pool.pooled };
-    let mut incoming = client.execute(request).await.map_err(failure)?;
+    let mut incoming = client.execute(request).await.map_err(|error| failure(error, peer, pool.route.proxy()))?;
     let at = SystemTime::now();
     let (mut pieces, mut length) = (Vec::new(), 0);
     while length <= Body::LIMIT
-        && let Some(piece) = incoming.chunk().await.map_err(failure)?
+        && let Some(piece) = incoming.chunk().await.map_err(broken_off)?
     {
         if pieces.len() == MAX_PIECES {
             return Err(Error::incomplete_response("it is in too many pieces, and was not read to its end"));

@@ -90,16 +90,16 @@ impl Transport {
         if options.fresh_connection {
             config = config.max_idle_age(Duration::ZERO);
         }
-        let failure = |error| failure(&self.http, error, &uri);
+        let failure = |error, has_begun| failure(&self.http, error, &uri, has_begun);
         wire::begin_call();
-        let response = agent.run(config.build()).map_err(failure)?;
+        let response = agent.run(config.build()).map_err(|error| failure(error, false))?;
         let received_at = SystemTime::now();
 
         let (mut parts, body) = response.into_parts();
         if let Http::Managed(_) = self.http {
             parts.headers = wire::unpack(&parts.headers);
         }
-        let body = read(body.into_reader(), |error| failure(ureq::Error::from(error)))?;
+        let body = read(body.into_reader(), |error| failure(ureq::Error::from(error), true))?;
         receive(Response::from_parts(parts, body), received_at)
     }
 }
@@ -119,8 +119,8 @@ fn read(mut reader: impl Read, failure: impl Fn(io::Error) -> Error) -> Result<B
 /// Returns the error of a request: *not sent* only if that is certain.
 ///
 /// If [`wire`] could not connect, it has made the [`Error`] itself. An agent of the user's own also resolves, connects
-/// and completes the TLS handshake before it writes the request.
-fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
+/// and completes the TLS handshake before it writes the request. `has_begun` says whether the head of a response came.
+fn failure(http: &Http, error: ureq::Error, uri: &Uri, has_begun: bool) -> Error {
     use ureq::Error as E;
     let error = match error {
         E::Other(error) => match error.downcast::<Error>() {
@@ -137,6 +137,9 @@ fn failure(http: &Http, error: ureq::Error, uri: &Uri) -> Error {
         E::Io(error) => match error.get_ref() {
             Some(inner) if inner.is::<TooManyBytes>() || inner.is::<BadHead>() => {
                 return lost(http, inner.to_string(), None);
+            }
+            _ if is_closed(error.kind()) && !has_begun && !is_not_sent(http) => {
+                return Error::connection_closed().with_source(error);
             }
             _ if is_closed(error.kind()) => {
                 return lost(http, "the connection was closed too early", Some(Box::new(error)));

@@ -17,6 +17,7 @@ mod certificates;
 pub mod child;
 mod connecting;
 mod deadlines;
+mod device_connections;
 mod device_login;
 mod device_login_handle;
 mod dialects;
@@ -62,6 +63,7 @@ pub use connecting::cases as connecting_cases;
 #[doc(hidden)]
 pub use deadlines::cases as deadlines_cases;
 #[doc(hidden)]
+pub use device_connections::cases as device_connections_cases;
 pub use device_login::cases as device_login_cases;
 #[doc(hidden)]
 pub use device_login_handle::cases as device_login_handle_cases;
@@ -128,6 +130,9 @@ macro_rules! suite {
     ($adapter:ty) => {
         mod matrix {
             $crate::matrix!($adapter);
+        }
+        mod device_connections {
+            $crate::device_connections!($adapter);
         }
         mod device_login {
             $crate::device_login!($adapter);

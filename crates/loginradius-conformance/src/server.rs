@@ -221,6 +221,12 @@ impl Peer {
         self.connection
     }
 
+    /// Returns the requests of all connections that arrived whole, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.log.requests().clone()
+    }
+
     /// Reads the next request; `None` if the client has closed or does not send HTTP.
     pub fn request(&mut self) -> Option<Request> {
         let connection = self.connection;

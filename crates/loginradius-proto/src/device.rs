@@ -35,6 +35,9 @@ use crate::wire::{encode, number};
 /// - **Before the code expires**: if there is no time for two more polls, the last one is sent just before the end of
 ///   the lifetime, so that a late decision is not missed. If the interval is longer than the lifetime, the only poll is
 ///   sent then.
+/// - **Over which connection**: a kept one, so that a login needs a single connection. If the server closes it before it
+///   responds ([`Error::connection_closed`]), the flow polls again at once, over a new one. A poll that may be the last,
+///   and one after a lost response, also takes a new connection.
 /// - **When it gives up on a response**: after 30 s ([`timeout`](Self::timeout)), or earlier if that leaves time for
 ///   another poll. The response to the last poll is awaited until the end of the lifetime, but for at least 5 s, or for
 ///   four times as long as the slowest response took if that is longer.
@@ -143,6 +146,7 @@ enum State {
     AwaitingResponse {
         sent: Instant,
         deadline: Instant,
+        over_new_connection: bool,
     },
     /// In a box, because a flow waits for most of its life.
     Done(Option<Box<Result<TokenSet, Error>>>),
@@ -319,21 +323,26 @@ impl DeviceFlow {
     /// Returns until when to wait for the response to a poll that is sent now.
     ///
     /// A server that never responds to one poll must not cost the login: the poll is given up early enough for
-    /// another one, unless that would leave too little time for a slow response. The response to the last poll is not
-    /// awaited for much longer than the code is valid.
+    /// another one. The response to the last poll is not awaited for much longer than the code is valid.
     fn poll_deadline(&self, now: Instant) -> Instant {
-        let interval = self.grant.interval;
-        let four_round_trips = self.round_trip.saturating_mul(4);
-        let slow_response = interval.max(four_round_trips);
-        // The timeouts of sockets come late, on Linux by up to an eighth.
-        let if_another_follows = self.latest_poll().saturating_duration_since(after(now, interval)) / 8 * 7;
-        let until_the_end = self.expires_at.saturating_duration_since(now);
-        let longest = if if_another_follows >= slow_response {
-            if_another_follows
-        } else {
-            until_the_end.max(Self::MIN_LAST_RESPONSE).max(four_round_trips)
-        };
+        let longest = self.time_before_another(now).unwrap_or_else(|| {
+            let until_the_end = self.expires_at.saturating_duration_since(now);
+            until_the_end.max(Self::MIN_LAST_RESPONSE).max(self.four_round_trips())
+        });
         earlier(after(now, self.timeout.min(longest)), self.deadline)
+    }
+
+    /// Returns how long the response to a poll that is sent now may take, if another poll is to follow. `None` if that
+    /// would leave too little time for a slow response: then this poll may be the last.
+    fn time_before_another(&self, now: Instant) -> Option<Duration> {
+        let interval = self.grant.interval;
+        // The timeouts of sockets come late, on Linux by up to an eighth.
+        let time = self.latest_poll().saturating_duration_since(after(now, interval)) / 8 * 7;
+        (time >= interval.max(self.four_round_trips())).then_some(time)
+    }
+
+    fn four_round_trips(&self) -> Duration {
+        self.round_trip.saturating_mul(4)
     }
 
     fn send(&mut self, now: Instant) -> Step<TokenSet> {
@@ -341,15 +350,23 @@ impl DeviceFlow {
         match request_of(&self.poll, &self.app) {
             Ok(request) => {
                 let deadline = self.poll_deadline(now);
-                self.state = State::AwaitingResponse { sent: now, deadline };
                 // A grant yields its tokens once: if the response is lost, they may be lost with it.
-                Step::Send { request, options: SendOptions { deadline, fresh_connection: true } }
+                let fresh_connection = self.lost_response.is_some() || self.time_before_another(now).is_none();
+                self.state = State::AwaitingResponse { sent: now, deadline, over_new_connection: fresh_connection };
+                Step::Send { request, options: SendOptions { deadline, fresh_connection } }
             }
             Err(error) => {
                 self.state = State::Done(None);
                 Step::Done(Err(error))
             }
         }
+    }
+
+    /// Polls again at once, after the server closed a kept connection instead of responding.
+    fn repeat(&mut self, error: Error, now: Instant) {
+        // It may have read the poll all the same.
+        self.lost_response = Some(error.of(self.poll.name()).to(self.app.service()));
+        self.state = State::Waiting { until: now };
     }
 
     fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
@@ -459,7 +476,7 @@ impl Flow for DeviceFlow {
     type Output = TokenSet;
 
     fn step(&mut self, now: Instant) -> Step<TokenSet> {
-        if let State::AwaitingResponse { sent, deadline } = self.state
+        if let State::AwaitingResponse { sent, deadline, .. } = self.state
             && now >= deadline
         {
             self.take_outcome(Err(Error::no_outcome()), sent, now);
@@ -493,11 +510,13 @@ impl Flow for DeviceFlow {
     }
 
     fn receive(&mut self, outcome: Result<http::Response<Body>, Error>, now: Instant) {
-        if let State::AwaitingResponse { sent, .. } = self.state {
+        if let State::AwaitingResponse { sent, over_new_connection, .. } = self.state {
             // The caller may have read its clock before it sent the request.
             let now = now.max(sent);
-            if outcome.is_ok() {
-                self.round_trip = self.round_trip.max(now.saturating_duration_since(sent));
+            match outcome {
+                Err(error) if error.is_unanswered() && !over_new_connection => return self.repeat(error, now),
+                Ok(_) => self.round_trip = self.round_trip.max(now.saturating_duration_since(sent)),
+                Err(_) => {}
             }
             self.take_outcome(outcome, sent, now);
         }

@@ -43,6 +43,8 @@ struct Detail {
     connect_failure: Option<ConnectFailure>,
     /// What became of a response that did not arrive whole, if that is known.
     lost: Option<String>,
+    /// Whether the connection was closed before a response began.
+    is_unanswered: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -281,6 +283,28 @@ impl Error {
         Self::new(ErrorKind::OutcomeUnknown, message).change(|detail| detail.lost = Some(cause))
     }
 
+    /// Creates an [`ErrorKind::OutcomeUnknown`] error, as [`incomplete_response`](Self::incomplete_response) does, for a
+    /// transport whose connection was closed before the head of a response arrived.
+    ///
+    /// A server that closes a kept connection just as a request is sent over it has most likely not read the request. So
+    /// a [`DeviceFlow`](crate::DeviceFlow) polls again at once after this error, unless the connection was a new one.
+    ///
+    /// ```
+    /// use loginradius_proto::Error;
+    ///
+    /// let error = Error::connection_closed();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "no complete response (the connection was closed too early), so the request may have taken effect: repeat \
+    ///      it only if that does no harm",
+    /// );
+    /// ```
+    #[doc(alias("transport error", "connection reset", "keep-alive"))]
+    #[must_use]
+    pub fn connection_closed() -> Self {
+        Self::incomplete_response("the connection was closed too early").change(|detail| detail.is_unanswered = true)
+    }
+
     /// Creates an [`ErrorKind::Configuration`] error, for a setting or an argument that your
     /// [`Endpoint`](crate::Endpoint) or adapter cannot use. The message says what to change, and shows no secret.
     pub fn configuration(message: impl Into<String>) -> Self {
@@ -449,8 +473,14 @@ impl Error {
             api_error: None,
             connect_failure: None,
             lost: None,
+            is_unanswered: false,
             source: None,
         }))
+    }
+
+    /// Returns whether the connection was closed before a response began.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.0.is_unanswered
     }
 
     pub(crate) fn already_completed() -> Self {

@@ -70,6 +70,7 @@ use crate::redacted::redacted;
 ///   [`Body::LIMIT`] bytes and leaves no copy of the tokens in memory;
 /// - returns [`Error::not_connected`] or [`Error::not_sent`] only if nothing was sent, and otherwise
 ///   [`Error::outcome_unknown`]: this decides what may be sent again;
+/// - returns [`Error::connection_closed`] if the connection was closed before the head of a response arrived;
 /// - adds the header `Date` with the time of receipt to a response that has none ([RFC 9110, section 6.6.1]): the core
 ///   has no clock, and a date in `Retry-After` counts from that time;
 /// - shows no URL, header or body in a log or in an error's source: it logs requests through

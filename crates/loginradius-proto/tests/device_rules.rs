@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{
-    App, Body, ConnectFailure, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, SendOptions, Service,
-    Step, TokenSet,
+    App, Body, ConnectFailure, DeviceFlow, DeviceProgress, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed,
+    SendOptions, Service, Step, TokenSet,
 };
 use loginradius_testing::{PAGE, app, ms, now, response, response_with, s, start};
 
@@ -88,6 +88,12 @@ impl Device {
             }
         }
         panic!("the flow waits for nothing");
+    }
+
+    #[track_caller]
+    fn polls_over_a_new_connection(&mut self) -> bool {
+        let Ok((_, options)) = self.next() else { panic!("no poll") };
+        options.fresh_connection
     }
 
     fn responds(&mut self, status: u16, body: &str) {
@@ -708,6 +714,7 @@ fn a_final_response_after_failures_is_not_taken_for_one() {
 fn invalid_grant_after_a_lost_poll_says_what_may_have_happened() {
     let lose: &[Outcome] = &[
         ("lost", |device| device.fails(lost())),
+        ("closed", |device| device.fails(Error::connection_closed())),
         ("half a response", |device| device.responds(200, &TOKENS[..30])),
         ("204", |device| device.responds(204, "")),
         ("206", |device| device.responds(206, PAGE)),
@@ -1111,14 +1118,101 @@ fn a_response_after_the_deadline_counts_if_the_flow_has_not_continued() {
 }
 
 #[test]
-fn every_request_has_its_options() {
+fn every_request_has_its_deadline() {
     let mut device = Device::new(5, 600);
     for _ in 0..3 {
         let Ok((_, options)) = device.next() else { panic!("no poll") };
         assert_eq!(options.deadline, device.now + s(30));
-        assert!(options.fresh_connection, "a grant yields its tokens once");
         device.responds(400, PENDING);
     }
+}
+
+#[test]
+fn polls_go_over_a_kept_connection_until_one_may_be_the_last() {
+    let mut device = Device::new(5, 60);
+    let mut fresh = Vec::new();
+    while let Ok((_, options)) = device.next() {
+        fresh.push((device.clock(), options.fresh_connection));
+        device.responds(400, PENDING);
+    }
+    let kept = (1..=9).map(|number| (s(5 * number), false));
+    let at_the_end = [(s(50), true), (ms(57_500), true)];
+    assert_eq!(fresh, kept.chain(at_the_end).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_only_poll_takes_a_new_connection() {
+    let mut device = Device::new(60, 30);
+    assert!(device.polls_over_a_new_connection());
+    // A resumed flow cannot know whether the code is still valid.
+    let pending = Device::new(10, 600).flow.pending(start(), now().wall);
+    let mut device = Device::resume(&pending, start(), now().wall + s(5_000));
+    assert!(device.polls_over_a_new_connection());
+}
+
+#[test]
+fn a_poll_over_a_kept_connection_that_was_closed_is_sent_again_at_once_over_a_new_one() {
+    let mut device = Device::new(5, 600);
+    device.poll();
+    device.responds(400, PENDING);
+    assert!(matches!(device.flow.take_progress(), Some(DeviceProgress::Pending)));
+    assert!(!device.polls_over_a_new_connection());
+    device.now += ms(100);
+    device.fails(Error::connection_closed());
+    assert!(device.flow.take_progress().is_none(), "no failure to tell of");
+    let closed_at = device.now;
+    assert!(device.polls_over_a_new_connection());
+    assert_eq!(device.now, closed_at);
+
+    // The connection is kept again, and the interval is as it was.
+    device.responds(400, PENDING);
+    let before = device.now;
+    assert!(!device.polls_over_a_new_connection());
+    assert_eq!(device.now - before, s(5));
+    device.responds(200, TOKENS);
+    assert!(device.end().is_ok());
+}
+
+#[test]
+fn a_new_connection_that_is_closed_is_a_failure() {
+    let mut device = Device::new(5, 600);
+    device.poll();
+    device.fails(Error::connection_closed());
+    assert!(device.polls_over_a_new_connection());
+    device.fails(Error::connection_closed());
+    assert!(matches!(device.flow.take_progress(), Some(DeviceProgress::Retrying { .. })));
+    let wait = device.poll();
+    assert!((ms(7_500)..=s(10)).contains(&wait), "one failure: {wait:?}");
+}
+
+#[test]
+fn any_other_lost_response_is_a_failure_and_the_next_poll_takes_a_new_connection() {
+    for error in [lost(), Error::incomplete_response("it did not arrive in time")] {
+        let mut device = Device::new(5, 600);
+        device.poll();
+        device.fails(error);
+        let before = device.now;
+        assert!(device.polls_over_a_new_connection());
+        assert!(device.now - before >= ms(7_500), "it backs off");
+        device.responds(400, PENDING);
+        assert!(!device.polls_over_a_new_connection());
+    }
+}
+
+#[test]
+fn a_poll_that_is_sent_again_respects_the_end_and_the_programs_deadline() {
+    let mut device = Device::new(5, 600);
+    device.poll();
+    device.now += s(700);
+    device.fails(Error::connection_closed());
+    assert_eq!(device.error().kind(), ErrorKind::Expired);
+
+    let mut device = Device::new(5, 600);
+    device.flow = device.flow.deadline(start() + s(20));
+    device.poll();
+    device.now += s(20);
+    device.fails(Error::connection_closed());
+    assert_eq!(device.error().kind(), ErrorKind::DeadlineExceeded);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Device polling against thousands of random servers, networks and callers.
 //!
 //! Each run has a server that keeps its own time and really measures the distance between two polls, a
-//! network with latencies and outages, and a caller that may step early, late or twice, hand in stray
+//! network with latencies and outages, kept connections that are closed just then, and a caller that may step early, late or twice, hand in stray
 //! outcomes, be suspended, or store the login and continue with it elsewhere. `SIM_RUNS=100000` makes more
 //! runs than the 10,000 of a plain one; a failure names its seed, and `SIM_SEED=1234` makes that run alone
 //! and prints what happens.
@@ -10,7 +10,9 @@ use std::error::Error as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, Step, TokenSet};
+use loginradius_proto::{
+    Body, DeviceFlow, Endpoint, Error, ErrorKind, Flow, PendingDevice, Seed, SendOptions, Step, TokenSet,
+};
 use loginradius_testing::{PAGE, Rng, app, now, response, response_with};
 
 /// Microseconds since the server made the grant.
@@ -54,6 +56,7 @@ struct Coverage {
     sure: u64,
     polls: u64,
     failures: u64,
+    closed: u64,
     resumed: u64,
     strays: u64,
     suspended: u64,
@@ -61,9 +64,11 @@ struct Coverage {
 
 impl std::fmt::Debug for Coverage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { runs, collected, denied, expired, lost, sure, polls, failures, resumed, strays, suspended } = self;
+        let Self { runs, collected, denied, expired, lost, sure, polls, failures, closed, resumed, strays, suspended } =
+            self;
         write!(f, "runs={runs} collected={collected} denied={denied} expired={expired} lost={lost} sure={sure} ")?;
-        write!(f, "polls={polls} failures={failures} resumed={resumed} strays={strays} suspended={suspended}")
+        write!(f, "polls={polls} failures={failures} closed={closed} resumed={resumed} ")?;
+        write!(f, "strays={strays} suspended={suspended}")
     }
 }
 
@@ -77,6 +82,7 @@ impl Coverage {
         often("sure", self.sure, runs / 5);
         often("polls", self.polls, runs * 3);
         often("failures", self.failures, runs / 2);
+        often("closed", self.closed, runs / 5);
         often("resumed", self.resumed, runs / 10);
         often("strays", self.strays, runs / 10);
         often("suspended", self.suspended, runs / 10);
@@ -95,6 +101,8 @@ enum Fault {
     TooMany,
     TooManyFor(Time),
     BusyFor(Time),
+    /// The server closed the kept connection, after it had read the poll.
+    ReadAndClosed,
 }
 
 impl Fault {
@@ -173,6 +181,8 @@ struct Outcome {
     result: Option<Result<http::Response<Body>, Error>>,
     reply: Option<Reply>,
     fault: Option<Fault>,
+    /// Whether the server closed a kept connection.
+    is_closed: bool,
 }
 
 struct Simulation {
@@ -184,6 +194,8 @@ struct Simulation {
     up: Time,
     down: Time,
     outages: Vec<(Time, Time, Fault)>,
+    /// How many of a hundred polls over a kept connection meet its end.
+    closed_in_100: u64,
     clumsy: bool,
 
     /// What a client has to know.
@@ -192,6 +204,8 @@ struct Simulation {
     not_before: Time,
     last_outcome: Time,
     must_poll: bool,
+    /// A kept connection was closed, so that the poll is to be sent again.
+    must_repeat: bool,
 
     /// From when on nothing went wrong any more.
     quiet_from: Time,
@@ -279,6 +293,8 @@ impl Simulation {
             .filter(|(_, to, _)| !endless || *to < NEVER)
             .collect();
 
+        let closed_in_100 = rng.pick(&[0, 0, 10, 100]);
+
         // The server may enforce another interval than it sent: a client keeps at least a second.
         let insists = if interval == NEVER { SECOND } else { interval };
         Self {
@@ -300,11 +316,13 @@ impl Simulation {
             up,
             down,
             outages,
+            closed_in_100,
             interval,
             ends: 0,
             not_before: 0,
             last_outcome: 0,
             must_poll: false,
+            must_repeat: false,
             quiet_from: 0,
             clock_changed: false,
             resumed: 0,
@@ -349,8 +367,11 @@ impl Simulation {
             assert!(steps < 20_000, "seed {}: no end after {} polls", self.seed, self.polls);
             match flow.step(instant(now)) {
                 Step::Done(result) => break result,
-                Step::Wait(until) => now = self.wait(&mut flow, now, time(until), coverage),
-                Step::Send { options, .. } => now = self.poll(&mut flow, now, time(options.deadline), coverage),
+                Step::Wait(until) => {
+                    assert!(!self.must_repeat, "seed {}: waits after a kept connection was closed", self.seed);
+                    now = self.wait(&mut flow, now, time(until), coverage);
+                }
+                Step::Send { options, .. } => now = self.poll(&mut flow, now, options, coverage),
             }
         };
         self.print(now, &("end", result.as_ref().map_err(Error::kind)));
@@ -455,11 +476,14 @@ impl Simulation {
     }
 
     /// Sends a poll, and returns when the caller comes back with its outcome, or without one.
-    fn poll(&mut self, flow: &mut DeviceFlow, now: Time, deadline: Time, coverage: &mut Coverage) -> Time {
+    fn poll(&mut self, flow: &mut DeviceFlow, now: Time, options: SendOptions, coverage: &mut Coverage) -> Time {
         let seed = self.seed;
+        let deadline = time(options.deadline);
+        let repeats = std::mem::take(&mut self.must_repeat);
+        assert!(options.fresh_connection || !repeats, "seed {seed}: polled again over a kept connection");
         let waited = now - self.last_outcome;
         assert!(
-            waited >= self.interval.min(AGES) || self.is_owed(now),
+            waited >= self.interval.min(AGES) || self.is_owed(now) || repeats,
             "seed {seed}: polled after {waited} µs instead of {}",
             self.interval
         );
@@ -470,11 +494,11 @@ impl Simulation {
             self.server.tolerates_next = true;
         }
         self.must_poll = false;
-        self.polls += 1;
+        self.polls += u64::from(!repeats);
 
         // The process that sent it may not live to see the response.
         let dies = self.clumsy && self.resumed < 3 && self.rng.percent(3);
-        let outcome = self.outcome(now, !dies);
+        let outcome = self.outcome(now, !dies, options.fresh_connection);
         self.print(now, &("poll", outcome.reply, outcome.fault));
         let patience = (now + self.interval.min(TIMEOUT)).min(self.ends.min(AGES).max(now + 5 * SECOND));
         assert!((patience..=now + TIMEOUT).contains(&deadline), "seed {seed}: waits until {deadline}");
@@ -498,6 +522,10 @@ impl Simulation {
         self.observe(&outcome, at, coverage);
         if late > 0 {
             self.quiet_from = self.quiet_from.max(at);
+        }
+        if outcome.is_closed && at < self.ends {
+            coverage.closed += 1;
+            self.must_repeat = true;
         }
         if let Some(result) = outcome.result {
             flow.receive(result, instant(at));
@@ -529,15 +557,29 @@ impl Simulation {
         }
     }
 
-    fn outcome(&mut self, now: Time, is_observed: bool) -> Outcome {
+    fn outcome(&mut self, now: Time, is_observed: bool, over_new_connection: bool) -> Outcome {
         let (up, down) = (self.latency(self.up), self.latency(self.down));
         let (arrives, back) = (now + up, now + up + down);
+        if !over_new_connection && self.rng.percent(self.closed_in_100) {
+            let fault = self.rng.percent(5).then_some(Fault::ReadAndClosed);
+            if fault.is_some() {
+                self.server.respond(arrives, false);
+                self.server.tolerates_next = true;
+            }
+            return Outcome {
+                at: back,
+                result: Some(Err(Error::connection_closed())),
+                reply: None,
+                fault,
+                is_closed: true,
+            };
+        }
         let fault = self.outages.iter().find(|(from, to, _)| (*from..*to).contains(&now)).map(|(_, _, fault)| *fault);
         let Some(fault) = fault.filter(|_| self.rng.percent(90)) else {
             let slow_down = is_observed && self.rng.percent(4);
             let reply = self.server.respond(arrives, slow_down);
             let result = Ok(self.write(reply));
-            return Outcome { at: back, result: Some(result), reply: Some(reply), fault: None };
+            return Outcome { at: back, result: Some(result), reply: Some(reply), fault: None, is_closed: false };
         };
         let acted = match fault {
             Fault::ResponseLost => true,
@@ -564,8 +606,9 @@ impl Simulation {
             Fault::TooMany => (back, Some(Ok(response(429, "Too many requests")))),
             Fault::TooManyFor(seconds) => (back, Some(wait(429, seconds))),
             Fault::BusyFor(seconds) => (back, Some(wait(503, seconds))),
+            Fault::ReadAndClosed => (back, Some(Err(Error::connection_closed()))),
         };
-        Outcome { at, result, reply: None, fault: Some(fault) }
+        Outcome { at, result, reply: None, fault: Some(fault), is_closed: false }
     }
 
     /// Writes a reply in one of LoginRadius's ways.
