@@ -1,5 +1,7 @@
 use std::error::Error as StdError;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -236,14 +238,27 @@ impl Client {
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
     pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
         loop {
-            match flow.step(Instant::now()) {
-                Step::Send { request, options } => {
-                    let outcome = self.send(request, options).await;
-                    flow.receive(outcome, Instant::now());
-                }
-                Step::Wait(until) => wait_until(until).await?,
-                Step::Done(result) => return result,
+            let next = match self.step(&mut flow) {
+                ControlFlow::Continue(next) => next,
+                ControlFlow::Break(result) => return result,
+            };
+            match next {
+                Next::Outcome(sending) => flow.receive(sending.await, Instant::now()),
+                Next::Instant(until) => wait_until(until).await?,
             }
+        }
+    }
+
+    /// Does the next step of a flow. Returns what to await, or the flow's result.
+    ///
+    /// The request is in memory of its own. A future that held it would be as large while it waits for its user.
+    pub(crate) fn step<F: Flow>(&self, flow: &mut F) -> ControlFlow<Result<F::Output, Error>, Next<'_>> {
+        match flow.step(Instant::now()) {
+            Step::Send { request, options } => {
+                ControlFlow::Continue(Next::Outcome(Box::pin(self.send(request, options))))
+            }
+            Step::Wait(until) => ControlFlow::Continue(Next::Instant(until)),
+            Step::Done(result) => ControlFlow::Break(result),
         }
     }
 
@@ -265,6 +280,12 @@ impl Client {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.within.and_then(|time| Instant::now().checked_add(time))
     }
+}
+
+/// What a flow waits for.
+pub(crate) enum Next<'a> {
+    Outcome(Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send + 'a>>),
+    Instant(Instant),
 }
 
 /// Waits between two requests.

@@ -1,11 +1,12 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
-use loginradius_proto::{DeviceFlow, DeviceProgress, Error, Flow, PendingDevice, Step, TokenSet};
+use loginradius_proto::{DeviceFlow, DeviceProgress, Error, Flow, PendingDevice, TokenSet};
 
-use crate::client::{Client, seed, wait_until};
+use crate::client::{Client, Next, seed, wait_until};
 
 /// A device login that has begun: show its code to the user, then wait for the user's decision.
 ///
@@ -29,7 +30,6 @@ use crate::client::{Client, seed, wait_until};
 pub struct DeviceLogin {
     client: Client,
     flow: DeviceFlow,
-    grant: DeviceGrant,
     /// How long to wait for the user's decision.
     within: Option<Duration>,
     on_progress: Option<OnProgress>,
@@ -38,14 +38,14 @@ pub struct DeviceLogin {
 type OnProgress = Box<dyn FnMut(&DeviceProgress) + Send>;
 
 impl DeviceLogin {
-    fn new(client: Client, flow: DeviceFlow, grant: DeviceGrant) -> Self {
-        Self { client, flow, grant, within: None, on_progress: None }
+    fn new(client: Client, flow: DeviceFlow) -> Self {
+        Self { client, flow, within: None, on_progress: None }
     }
 
     /// Returns what to show the user: the address and the code.
     #[must_use]
     pub fn grant(&self) -> &DeviceGrant {
-        &self.grant
+        self.flow.grant()
     }
 
     /// Sets a callback for each response that decides nothing yet, and for each failure. It must not block.
@@ -88,19 +88,28 @@ impl DeviceLogin {
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), [`ErrorKind::Expired`](crate::ErrorKind::Expired),
     /// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) by [`within`](Self::within), and what
     /// LoginRadius says of the poll. Lost responses and server failures do not end the wait.
-    pub async fn wait(mut self) -> Result<TokenSet, Error> {
-        self.flow = self.flow.deadline(self.within.and_then(|time| Instant::now().checked_add(time)));
+    #[allow(clippy::manual_async_fn, reason = "the future of an `async fn` would have room for the login twice")]
+    pub fn wait(mut self) -> impl Future<Output = Result<TokenSet, Error>> + Send {
+        async move {
+            self.flow = self.flow.deadline(self.within.and_then(|time| Instant::now().checked_add(time)));
+            self.run().await
+        }
+    }
+
+    async fn run(&mut self) -> Result<TokenSet, Error> {
         loop {
-            match self.flow.step(Instant::now()) {
-                Step::Send { request, options } => {
-                    let outcome = self.client.send(request, options).await;
-                    self.flow.receive(outcome, Instant::now());
+            let next = match self.client.step(&mut self.flow) {
+                ControlFlow::Continue(next) => next,
+                ControlFlow::Break(result) => return result,
+            };
+            match next {
+                Next::Outcome(sending) => {
+                    self.flow.receive(sending.await, Instant::now());
                     if let (Some(progress), Some(on_progress)) = (self.flow.take_progress(), &mut self.on_progress) {
                         on_progress(&progress);
                     }
                 }
-                Step::Wait(until) => wait_until(until).await?,
-                Step::Done(result) => return result,
+                Next::Instant(until) => wait_until(until).await?,
             }
         }
     }
@@ -121,14 +130,14 @@ impl Client {
         let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
             .round_trip(arrived.duration_since(sent), arrived)
             .timeout(self.timeout());
-        Ok(DeviceLogin::new(self.clone(), flow, grant))
+        Ok(DeviceLogin::new(self.clone(), flow))
     }
 
     /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process. It is read by
     /// [`PendingDevice::from_json`].
     pub fn resume_device_login(&self, pending: &PendingDevice) -> DeviceLogin {
         let flow = DeviceFlow::resume(self.app(), pending, Instant::now(), SystemTime::now(), seed());
-        DeviceLogin::new(self.clone(), flow.timeout(self.timeout()), pending.grant().clone())
+        DeviceLogin::new(self.clone(), flow.timeout(self.timeout()))
     }
 
     /// Signs in a device: requests a code, lets `prompt` show it, and waits until the user has decided.
@@ -158,8 +167,18 @@ impl Client {
         request: &RequestDeviceCode,
         prompt: impl FnOnce(&DeviceGrant) -> Result<(), Box<dyn StdError + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
+        // In memory of its own, so that the rest of the future is small while it waits for the user.
+        let mut login = Box::pin(self.begin_and_prompt(request, prompt)).await?;
+        login.run().await
+    }
+
+    async fn begin_and_prompt(
+        &self,
+        request: &RequestDeviceCode,
+        prompt: impl FnOnce(&DeviceGrant) -> Result<(), Box<dyn StdError + Send + Sync>>,
+    ) -> Result<DeviceLogin, Error> {
         let deadline = self.deadline();
-        let mut login = self.begin_device_login(request).await?;
+        let login = self.begin_device_login(request).await?;
         prompt(login.grant()).map_err(|error| {
             Error::cancelled(
                 "the code was not shown to the user, as the program's `prompt` failed: look at the error that \
@@ -167,13 +186,12 @@ impl Client {
             )
             .with_source(error)
         })?;
-        login.within = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        login.wait().await
+        Ok(DeviceLogin { flow: login.flow.deadline(deadline), ..login })
     }
 }
 
 impl fmt::Debug for DeviceLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceLogin").field("grant", &self.grant).finish_non_exhaustive()
+        f.debug_struct("DeviceLogin").field("grant", self.grant()).finish_non_exhaustive()
     }
 }

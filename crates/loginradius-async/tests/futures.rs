@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use loginradius_async::jwt::JwtByAccessToken;
-use loginradius_async::oauth::{RefreshAccessToken, RequestDeviceCode};
+use loginradius_async::oauth::{DeviceGrant, RefreshAccessToken, RequestDeviceCode};
 use loginradius_async::store::MemoryStore;
-use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Service, Sessions};
+use loginradius_async::{App, Client, ClientBuilder, DeviceFlow, Error, Retry, Seed, Service, Sessions};
 use loginradius_conformance::Server;
 use loginradius_conformance::emulator::{Emulator, seeded};
 use tokio::time::{sleep, timeout};
@@ -34,6 +34,8 @@ async fn futures_are_send() {
     let operation = RefreshAccessToken::new("r");
     assert_future_send(&client.call(&operation));
     assert_future_send(&client.device_login(&RequestDeviceCode::new(), |_| Ok(())));
+    let begun = async { client.begin_device_login(&RequestDeviceCode::new()).await?.wait().await };
+    assert_future_send(&begun);
     assert_future_send(&async { client.run::<DeviceFlow>(unreachable()).await });
     let sessions = Sessions::new(&client, MemoryStore::new());
     assert_future_send(&sessions.sign_out_all("ada/"));
@@ -41,6 +43,19 @@ async fn futures_are_send() {
     fn unreachable() -> DeviceFlow {
         unreachable!("never polled")
     }
+}
+
+/// A program may wait for thousands of users at once.
+#[tokio::test]
+async fn a_future_that_waits_for_its_user_is_small() {
+    let client = Client::new(app("http://127.0.0.1:1")).unwrap();
+    let size = size_of_val(&client.device_login(&RequestDeviceCode::new(), |_| Ok(())));
+    assert!(size <= 1_000, "`device_login` takes {size} B");
+    let grant = DeviceGrant::new("af2a", "oP5lLq", "https://example.com/");
+    let flow = DeviceFlow::new(client.app(), &grant, Instant::now(), Seed(42));
+    let pending = flow.pending(Instant::now(), SystemTime::now());
+    let size = size_of_val(&client.resume_device_login(&pending).wait());
+    assert!(size <= 1_000, "`wait` takes {size} B");
 }
 
 /// It is closed at once, and nothing is sent again.

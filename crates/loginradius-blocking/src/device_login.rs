@@ -37,7 +37,6 @@ use crate::client::{Client, seed};
 pub struct DeviceLogin {
     client: Client,
     flow: DeviceFlow,
-    grant: DeviceGrant,
     /// How long to wait for the user's decision.
     within: Option<Duration>,
     on_progress: Option<OnProgress>,
@@ -47,14 +46,14 @@ pub struct DeviceLogin {
 type OnProgress = Box<dyn FnMut(&DeviceProgress) + Send>;
 
 impl DeviceLogin {
-    fn new(client: Client, flow: DeviceFlow, grant: DeviceGrant) -> Self {
-        Self { client, flow, grant, within: None, on_progress: None, canceller: Canceller::default() }
+    fn new(client: Client, flow: DeviceFlow) -> Self {
+        Self { client, flow, within: None, on_progress: None, canceller: Canceller::default() }
     }
 
     /// Returns what to show the user: the address and the code.
     #[must_use]
     pub fn grant(&self) -> &DeviceGrant {
-        &self.grant
+        self.flow.grant()
     }
 
     /// Sets a callback for each response that decides nothing yet, and for each failure. It runs in the thread that
@@ -140,14 +139,14 @@ impl Client {
         let flow = DeviceFlow::new(self.app(), &grant, arrived, seed())
             .round_trip(arrived.duration_since(sent), arrived)
             .timeout(self.timeout());
-        Ok(DeviceLogin::new(self.clone(), flow, grant))
+        Ok(DeviceLogin::new(self.clone(), flow))
     }
 
     /// Continues a device login that was [stored](DeviceLogin::pending), perhaps by another process. It is read by
     /// [`PendingDevice::from_json`].
     pub fn resume_device_login(&self, pending: &PendingDevice) -> DeviceLogin {
         let flow = DeviceFlow::resume(self.app(), pending, Instant::now(), SystemTime::now(), seed());
-        DeviceLogin::new(self.clone(), flow.timeout(self.timeout()), pending.grant().clone())
+        DeviceLogin::new(self.clone(), flow.timeout(self.timeout()))
     }
 
     /// Signs in a device: requests a code, lets `prompt` show it, and waits until the user has decided.
@@ -191,6 +190,6 @@ impl Client {
 
 impl fmt::Debug for DeviceLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceLogin").field("grant", &self.grant).finish_non_exhaustive()
+        f.debug_struct("DeviceLogin").field("grant", self.grant()).finish_non_exhaustive()
     }
 }

@@ -248,6 +248,12 @@ impl DeviceFlow {
         self
     }
 
+    /// Returns what to show the user, with the interval as it has grown.
+    #[must_use]
+    pub fn grant(&self) -> &DeviceGrant {
+        &self.grant
+    }
+
     /// Returns when the codes expire, counted from when the grant arrived here.
     #[must_use]
     pub fn expires_at(&self) -> Instant {
