@@ -1,6 +1,6 @@
 //! Signs in a device in async code, as `device_login` does in blocking code.
 //!
-//!     cargo run --example async_device_login
+//!     cargo run --features async --example async_device_login
 
 use std::process::ExitCode;
 

@@ -1,13 +1,13 @@
 //! Signs in on a desktop: opens LoginRadius's page in the user's browser, and listens on a port of this machine until
 //! the browser comes back.
 //!
-//!     cargo run --example desktop_login
+//!     cargo run --features desktop --example desktop_login
 //!
 //! Without options it starts an emulator: sign in with the password that it prints, and allow. `--client-id` points it
 //! at the real LoginRadius, which has to know the whole address that the browser comes back to: choose a port, and add
 //! `http://127.0.0.1:8400/callback` to the app's addresses in the LoginRadius Dashboard.
 //!
-//!     cargo run --example desktop_login -- --client-id ... --port 8400
+//!     cargo run --features desktop --example desktop_login -- --client-id ... --port 8400
 //!
 //! If the address there is `http://localhost:8400/callback`, add `--host localhost`.
 //!

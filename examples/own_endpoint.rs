@@ -1,12 +1,12 @@
 //! Calls an API of LoginRadius that these crates do not have: reads the profile of the user who signed in.
 //!
-//!     cargo run --example own_endpoint
+//!     cargo run --features async --example own_endpoint
 //!
 //! `ReadProfile` is all that such a call needs. Both clients send it, with their retries, limits and redacted errors.
 //! Without options the emulator signs a user in; in the end it expires the access token, to show an error.
 //! `--client-id` and an access token point it at the real LoginRadius:
 //!
-//!     LOGINRADIUS_ACCESS_TOKEN=... cargo run --example own_endpoint -- --client-id ...
+//!     LOGINRADIUS_ACCESS_TOKEN=... cargo run --features async --example own_endpoint -- --client-id ...
 //!
 //! LoginRadius has most of its APIs at <https://api.loginradius.com>, its API host. If you give `--base-url`, requests
 //! to the API host go there too, unless `--api-url` says where it is.

@@ -1,9 +1,9 @@
 //! A web service with many sessions: however many requests use a session at once, they share one token and one refresh.
 //!
-//!     cargo run --example shared_session
-//!     cargo run --example shared_session -- --serve
+//!     cargo run --features services --example shared_session
+//!     cargo run --features services --example shared_session -- --serve
 //!
-//!     cargo run --example shared_session -- --processes 2 --store sessions
+//!     cargo run --features services --example shared_session -- --processes 2 --store sessions
 //!
 //! Without `--serve` it sends itself hundreds of requests at once, for 20 users whose tokens expire within seconds, and
 //! prints what became of them. With `--processes 2`, two processes are behind its address, on one store, and there are as

@@ -1,9 +1,9 @@
 //! Keeps a session in a store of your own: a table in SQLite, which the programs of one machine share.
 //!
-//!     cargo run --example own_store
+//!     cargo run --features sqlite --example own_store
 //!
-//! `store.rs` is the store. `cargo test -p loginradius-examples --test own_store` shows that it keeps the promises of
-//! every store, by the store tests of `loginradius-store`.
+//! `store.rs` is the store. `cargo test -p loginradius-example-tests --test own_store` shows that it keeps the promises
+//! of every store, by the store tests of `loginradius-store`.
 
 mod store;
 

@@ -1,18 +1,19 @@
 //! Puts sessions under load: real processes that are killed or stopped, a move to another store, dropped callers, an
 //! outage. Prints one JSON line with the counts of what happened, and fails if a promise of the sessions was broken.
 //!
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 120
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --kill-every-ms 100
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 120 --lose-replies 0.05
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --with ./another_session_storm
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 20 --outage 30
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 60 --stop-every-ms 3000 \
+//!     storm() { cargo run --release --features services --example session_storm -- "$@"; }
+//!     storm --processes 8 --seconds 120
+//!     storm --processes 8 --seconds 120 --kill-every-ms 100
+//!     storm --processes 8 --seconds 120 --lose-replies 0.05
+//!     storm --processes 8 --seconds 60 --with ./another_session_storm
+//!     storm --processes 8 --seconds 20 --outage 30
+//!     storm --processes 8 --seconds 60 --stop-every-ms 3000 \
 //!         --store postgres://postgres:password@localhost/postgres
-//!     cargo run --release --example session_storm -- --processes 8 --seconds 20 \
+//!     storm --processes 8 --seconds 20 \
 //!         --move-to postgres://postgres:password@localhost/postgres
-//!     cargo run --release --example session_storm -- --tasks 1000 --expiries 100 --drop 0.33
-//!     cargo run --release --example session_storm -- --threads 200 --expiries 100
-//!     cargo run --release --example session_storm -- --short-runs 1000
+//!     storm --tasks 1000 --expiries 100 --drop 0.33
+//!     storm --threads 200 --expiries 100
+//!     storm --short-runs 1000
 //!
 //! The server is an emulator in this process. The line has, in every mode:
 //!

@@ -3,6 +3,7 @@
 //! Without options an example starts the emulator and talks to that. With `--client-id` it talks to a real service, by
 //! default to `https://cloud-api.loginradius.com`; `--base-url` sets another one.
 
+#[cfg(feature = "services")]
 mod store;
 
 use std::error::Error as StdError;
@@ -23,6 +24,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::{Value, json};
 
+#[cfg(feature = "services")]
 pub use store::StorePlace;
 
 /// The result of every example.
@@ -577,7 +579,3 @@ fn in_black_on_white(picture: &str) -> String {
 fn print_line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
-
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -1,12 +1,13 @@
 //! A web service with a "Sign in with LoginRadius" button.
 //!
-//!     cargo run --example web_login
+//!     cargo run --features services --example web_login
 //!
 //! Without options it starts an emulator: open the address that it prints, and sign in with the password that it
 //! prints. `--client-id` points it at the real LoginRadius, which has to know the whole address of `/callback`:
 //!
-//!     cargo run --example web_login -- --client-id ... --client-secret ... --jwt-app ... --jwt-key public.pem \
-//!         --issuer https://acme.hub.loginradius.com/ --listen 127.0.0.1:8400 --public-url https://app.example
+//!     cargo run --features services --example web_login -- --client-id ... --client-secret ... --jwt-app ... \
+//!         --jwt-key public.pem --issuer https://acme.hub.loginradius.com/ --listen 127.0.0.1:8400 \
+//!         --public-url https://app.example
 //!
 //! - `GET /` shows the button, or the claims of the user who has signed in.
 //! - `GET /login` begins a login: it sends the browser to LoginRadius, with a cookie that keeps the begun login.

@@ -1,6 +1,6 @@
 //! The examples and the emulator's pages in a real browser.
 //!
-//!     cargo test -p loginradius-examples --test browser -- --ignored
+//!     cargo test -p loginradius-example-tests --test browser -- --ignored
 //!
 //! It needs Chromium and its driver, as Debian's packages `chromium` and `chromium-driver` install them, or
 //! named by the environment variables `CHROMIUM` and `CHROMEDRIVER`.

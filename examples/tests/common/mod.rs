@@ -210,7 +210,8 @@ fn build(profile: &Path) {
         name => name,
     };
     let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--examples", "--profile", name, "--target-dir"])
+        .args(["build", "--quiet", "--package", "loginradius-examples", "--all-features", "--examples"])
+        .args(["--profile", name, "--target-dir"])
         .arg(profile.parent().expect("the target folder"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();

@@ -47,4 +47,4 @@ pub(crate) fn inner_cases() -> Vec<Case> {
 }
 
 /// The name of an empty file, which parent and child agree on.
-const EMPTY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/messages/empty.pem");
+const EMPTY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/messages/empty.pem");

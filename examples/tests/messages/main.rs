@@ -5,7 +5,7 @@
 //!
 //! After a change of a message, write the file again, and read the lines that changed as a user in a hurry would:
 //!
-//!     MESSAGES_UPDATE=1 cargo test -p loginradius-examples --test messages
+//!     MESSAGES_UPDATE=1 cargo test -p loginradius-example-tests --test messages
 
 #[allow(dead_code, reason = "the adapters' own tests use the rest")]
 #[path = "../../../crates/loginradius-async/tests/adapter/mod.rs"]
@@ -39,11 +39,11 @@ use std::thread;
 
 use case::{Case, Said};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/messages.txt");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/messages.txt");
 const UPDATE: &str = "MESSAGES_UPDATE";
 const HEAD: &str = "\
 # What an error says about each mistake, in the order of the test's modules. Written by the test `messages`:
-#     MESSAGES_UPDATE=1 cargo test -p loginradius-examples --test messages
+#     MESSAGES_UPDATE=1 cargo test -p loginradius-example-tests --test messages
 # `<...>` stands for what differs between runs and machines.
 ";
 
