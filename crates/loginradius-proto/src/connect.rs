@@ -1,7 +1,7 @@
 //! Why a transport could not connect, and what to do about it.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
@@ -267,23 +267,19 @@ struct Day(SystemTime);
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
         let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let time = i64::try_from(since.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-        match time {
-            Some(time) => {
-                let text = time.to_string();
-                let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
-                write!(f, "{day} {} UTC", clock.get(..5).unwrap_or_default())
-            }
-            None => f.write_str("a time that no calendar has"),
+        if since >= YEAR_10000 {
+            return f.write_str("a time that no calendar has");
         }
+        // `Thu, 01 Jan 1970 00:00:00 GMT`
+        let text = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since);
+        write!(f, "{} UTC", text.get("Thu, ".len().."Thu, 01 Jan 1970 00:00".len()).unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::error::{Error, ErrorKind};
 
@@ -321,7 +317,7 @@ mod tests {
             (
                 certificate(CertificateFault::Expired { ended: Some(day), clock }),
                 true,
-                "expired on 2026-01-01 00:00 UTC, and this machine's clock says 2050-01-01 00:01 UTC",
+                "expired on 01 Jan 2026 00:00 UTC, and this machine's clock says 01 Jan 2050 00:01 UTC",
             ),
             (
                 certificate(CertificateFault::Expired { ended: None, clock }),
@@ -331,7 +327,7 @@ mod tests {
             (
                 certificate(CertificateFault::NotYetValid { begins: Some(day), clock: at(0) }),
                 true,
-                "is not valid before 2026-01-01 00:00 UTC, and this machine's clock says 1970-01-01 00:00 UTC",
+                "is not valid before 01 Jan 2026 00:00 UTC, and this machine's clock says 01 Jan 1970 00:00 UTC",
             ),
             (certificate(CertificateFault::NotYetValid { begins: None, clock }), true, "is not valid yet"),
             (certificate(CertificateFault::SelfSigned), true, "is self-signed"),

@@ -12,14 +12,13 @@ pub enum Owner {
 }
 
 /// Crates that allocate for their callers, as the standard library does.
-const FOR_CALLERS: [&str; 18] = [
+const FOR_CALLERS: [&str; 17] = [
     "base64",
     "bytes",
     "form_urlencoded",
     "http",
     "httparse",
     "httpdate",
-    "jiff",
     "percent-encoding",
     "serde",
     "serde_core",

@@ -2,6 +2,7 @@
 //! its route.
 
 pub(crate) mod character;
+mod date;
 mod decoding;
 pub(crate) mod encode;
 pub(crate) mod head;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
 
+use super::date;
 use super::json::JsonText;
 
 /// Reads a number of seconds, written as a JSON number or as a string of one. `None` if it is negative or no number;
@@ -43,8 +44,7 @@ fn number_in(text: &str) -> Option<f64> {
 }
 
 fn until(text: &str, now: SystemTime) -> Option<Duration> {
-    let date: jiff::Timestamp = text.trim().parse().ok()?;
-    let millis = u64::try_from(date.as_millisecond()).unwrap_or_default();
+    let millis = u64::try_from(date::millis_since_1970(text.trim())?).unwrap_or_default();
     Some((SystemTime::UNIX_EPOCH + Duration::from_millis(millis)).duration_since(now).unwrap_or_default())
 }
 

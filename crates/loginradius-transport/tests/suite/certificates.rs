@@ -140,8 +140,8 @@ fn a_wrong_clock_shows_in_both_times() {
     params.not_after = date_time_ymd(2031, 1, 1);
     let server = Identity::issued_by(&issuer, &params);
     for (year, line) in [
-        (1970, "is not valid before 2029-01-01 00:00 UTC, and this machine's clock says 1970-01-01 00:00 UTC"),
-        (2050, "expired on 2031-01-01 00:00 UTC, and this machine's clock says 2050-01-01 00:00 UTC"),
+        (1970, "is not valid before 01 Jan 2029 00:00 UTC, and this machine's clock says 01 Jan 1970 00:00 UTC"),
+        (2050, "expired on 01 Jan 2031 00:00 UTC, and this machine's clock says 01 Jan 2050 00:00 UTC"),
     ] {
         let mut client = client(&roots(issuer.der()));
         client.time_provider = Arc::new(Clock(date_time_ymd(year, 1, 1).into()));
