@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hmac_sha256::Hash;
 use loginradius_blocking::Error;
 use loginradius_blocking::store::{Expected, LoadError, SaveError, SessionLock, SessionStore, StoredRecord};
 use loginradius_examples::{Result, printable};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 /// A line for each thing that happened: the time, the word for it, and what it happened to.
 pub(crate) struct Journal(File);
@@ -34,7 +34,7 @@ impl Journal {
 
 /// Returns a token as the journal has it.
 pub(crate) fn digest(token: &str) -> String {
-    Sha256::digest(token).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    Hash::hash(token.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A store that keeps a journal of what is done under its locks.

@@ -1,8 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use hmac_sha256::Hash;
 use loginradius_proto::Error;
-use sha2::{Digest, Sha256};
 
 /// One moment by both clocks: while a machine is suspended, one of them may stand still.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ impl Lease {
 
 /// Returns the key that a name is stored under. No index has room for a name of 10 kB.
 pub(crate) fn key(name: &str) -> [u8; 32] {
-    Sha256::digest(name).into()
+    Hash::hash(name.as_bytes())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::Digest as _;
 
 use super::redirect_uri;
 use crate::error::Error;

@@ -1,5 +1,3 @@
-use sha2::Digest as _;
-
 use super::stored::StoredRecord;
 use crate::sha256::sha256;
 

@@ -2,7 +2,6 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::Digest as _;
 use zeroize::Zeroizing;
 
 use super::digest::digest;

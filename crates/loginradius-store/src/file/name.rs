@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 /// Returns what the names of a session's files begin with. It is safe and distinct for every name of a session, also on
 /// file systems that take `A` for `a`.
@@ -20,7 +20,7 @@ pub(super) fn stem(name: &str) -> String {
     }
     stem.push_str(&encoded[..PREFIX_LENGTH]);
     stem.push_str(CUT);
-    Sha256::digest(name).iter().for_each(|byte| push_hex(&mut stem, *byte));
+    Hash::hash(name.as_bytes()).iter().for_each(|byte| push_hex(&mut stem, *byte));
     stem
 }
 
