@@ -6,6 +6,8 @@ use loginradius_bench::operations::{Implementation, Operation};
 use loginradius_bench::valgrind::{Cost, callgrind};
 use loginradius_bench::{Result, row};
 
+use crate::baseline::{Costs, OperationCost};
+
 /// What an operation costs each implementation; `None` if it does not have the operation.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
@@ -44,6 +46,16 @@ fn measure_operation(operation: Operation) -> Result<Measured> {
         oauth2: has_oauth2.then(|| count(Implementation::Oauth2)).transpose()?,
         floor: count(Implementation::Floor)?,
     })
+}
+
+/// Returns what the guard compares.
+pub(crate) fn costs(measured: &[Measured]) -> Costs {
+    let cost = |measured: &Measured| {
+        let ratio = measured.ours.ir as f64 / measured.floor.ir as f64;
+        let instructions_per_floor = (ratio * 1e3).round() / 1e3;
+        (measured.op.to_owned(), OperationCost { instructions_per_floor, allocations: measured.ours.allocs })
+    };
+    measured.iter().map(cost).collect()
 }
 
 pub(crate) fn print(measured: &[Measured]) {

@@ -3,8 +3,10 @@
 //!     cargo run --release -p loginradius-bench
 //!
 //! With the name of a part as its argument it measures that part alone: `core` or `token-read`. `core --json` prints
-//! the costs of the core's operations as one JSON array.
+//! the costs of the core's operations as one JSON array. `core --check` fails if one of them has grown since
+//! `core --update` wrote `baseline.json`.
 
+mod baseline;
 mod core;
 mod token_read;
 
@@ -39,6 +41,8 @@ fn run(arguments: &[&str]) -> Result<()> {
             println!("{}", serde_json::to_string(&core::measure()?)?);
             Ok(())
         }
+        ["core", "--check"] => baseline::check(&core::costs(&core::measure()?)),
+        ["core", "--update"] => baseline::update(&core::costs(&core::measure()?)),
         ["token-read"] => token_read::compare(),
         // What runs under valgrind.
         ["token-read", times] => token_read::read(times.parse().map_err(|_| USAGE)?),
@@ -55,4 +59,5 @@ fn run(arguments: &[&str]) -> Result<()> {
     }
 }
 
-const USAGE: &str = "cannot tell what to measure from the arguments: use none, `core`, `core --json` or `token-read`";
+const USAGE: &str = "cannot tell what to measure from the arguments: use none, `core` (alone or with `--json`, `--check` or \
+     `--update`) or `token-read`";

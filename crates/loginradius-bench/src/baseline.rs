@@ -1,0 +1,206 @@
+//! The guard of the core's costs: they are compared with those that were last accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use loginradius_bench::Result;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.json");
+const NAME: &str = "crates/loginradius-bench/baseline.json";
+
+/// A change by more than this part is reported.
+const TOLERANCE: f64 = 0.03;
+
+/// What each operation costs, by its name.
+pub(crate) type Costs = BTreeMap<String, OperationCost>;
+
+/// What an operation costs, in figures that do not depend on the processor and the compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OperationCost {
+    /// The instructions as a multiple of the floor's, both measured in one run.
+    pub(crate) instructions_per_floor: f64,
+    pub(crate) allocations: u64,
+}
+
+/// Compares with the baseline.
+///
+/// # Errors
+///
+/// If an operation costs more than in the baseline.
+pub(crate) fn check(measured: &Costs) -> Result<()> {
+    let baseline = fs::read_to_string(FILE).map_err(|error| format!("cannot read {NAME}, {error}: {UPDATE}"))?;
+    let baseline = serde_json::from_str(&baseline).map_err(|error| format!("cannot read {NAME}, {error}: {UPDATE}"))?;
+    let findings = compare(&baseline, measured);
+    for cheaper in findings.cheaper {
+        println!("{cheaper}");
+    }
+    if findings.failures.is_empty() {
+        println!("no operation has grown since {NAME} was written");
+        Ok(())
+    } else {
+        Err(findings.failures.join("\n").into())
+    }
+}
+
+/// Makes these costs the baseline.
+pub(crate) fn update(measured: &Costs) -> Result<()> {
+    fs::write(FILE, serde_json::to_string_pretty(measured)? + "\n")?;
+    println!("{NAME} is written");
+    Ok(())
+}
+
+const UPDATE: &str = "run `cargo run --release -p loginradius-bench -- core --update`";
+
+/// What differs from the baseline, one line for each operation.
+#[derive(Debug, Default, PartialEq)]
+struct Findings {
+    failures: Vec<String>,
+    cheaper: Vec<String>,
+}
+
+fn compare(baseline: &Costs, measured: &Costs) -> Findings {
+    let mut findings = Findings::default();
+    let names: BTreeSet<_> = baseline.keys().chain(measured.keys()).collect();
+    for name in names {
+        match (baseline.get(name), measured.get(name)) {
+            (Some(before), Some(now)) => findings.compare(name, before, now),
+            (Some(_), None) => findings.failures.push(format!(
+                "{name}: it is in the baseline and was not measured: bring it back, or {UPDATE} and say why in the commit"
+            )),
+            (None, _) => findings.failures.push(format!("{name}: it is not in the baseline: {UPDATE}")),
+        }
+    }
+    findings
+}
+
+impl Findings {
+    fn compare(&mut self, name: &str, before: &OperationCost, now: &OperationCost) {
+        let instructions = Change::new(before.instructions_per_floor, now.instructions_per_floor);
+        let allocations = Change::new(before.allocations as f64, now.allocations as f64);
+        let changes = [
+            (instructions, format!("instructions ÷ floor from {instructions:.3}")),
+            (allocations, format!("allocations from {allocations:.0}")),
+        ];
+        let list = |has_changed: fn(&Change) -> bool| {
+            let changed = changes.iter().filter(|(change, _)| has_changed(change));
+            changed.map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(", and ")
+        };
+        let (grown, shrunk) = (list(Change::is_growth), list(Change::is_reduction));
+        if !grown.is_empty() {
+            self.failures.push(format!("{name} grew, {grown}: make it cheaper, or {UPDATE} and say why in the commit"));
+        }
+        if !shrunk.is_empty() {
+            self.cheaper.push(format!("{name} is cheaper, {shrunk}: {UPDATE}, so that it stays so"));
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    before: f64,
+    now: f64,
+}
+
+impl Change {
+    fn new(before: f64, now: f64) -> Self {
+        Self { before, now }
+    }
+
+    fn is_growth(&self) -> bool {
+        self.now > self.before * (1.0 + TOLERANCE)
+    }
+
+    fn is_reduction(&self) -> bool {
+        self.now < self.before * (1.0 - TOLERANCE)
+    }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { before, now } = self;
+        let digits = f.precision().unwrap_or_default();
+        write!(f, "{before:.digits$} to {now:.digits$} ({:+.1} %)", (now / before - 1.0) * 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn costs(operations: &[(&str, f64, u64)]) -> Costs {
+        let cost = |&(name, instructions_per_floor, allocations): &(&str, f64, u64)| {
+            (name.to_owned(), OperationCost { instructions_per_floor, allocations })
+        };
+        operations.iter().map(cost).collect()
+    }
+
+    fn compare_one(before: (f64, u64), now: (f64, u64)) -> Findings {
+        compare(&costs(&[("device", before.0, before.1)]), &costs(&[("device", now.0, now.1)]))
+    }
+
+    fn fails(before: (f64, u64), now: (f64, u64)) -> bool {
+        !compare_one(before, now).failures.is_empty()
+    }
+
+    #[test]
+    fn equal_costs_are_no_finding() {
+        assert_eq!(compare_one((1.35, 6), (1.35, 6)), Findings::default());
+        assert_eq!(compare_one((1.35, 0), (1.35, 0)), Findings::default());
+    }
+
+    #[test]
+    fn instructions_may_grow_by_three_percent() {
+        assert!(!fails((1.0, 6), (1.029, 6)));
+        assert!(fails((1.0, 6), (1.031, 6)));
+    }
+
+    #[test]
+    fn allocations_may_grow_by_three_percent() {
+        assert!(fails((1.0, 30), (1.0, 31)));
+        assert!(fails((1.0, 4), (1.0, 5)));
+        assert!(fails((1.0, 0), (1.0, 1)));
+        assert!(!fails((1.0, 34), (1.0, 35)));
+    }
+
+    #[test]
+    fn a_cheaper_operation_is_a_hint_and_no_failure() {
+        assert_eq!(compare_one((1.0, 34), (0.971, 33)), Findings::default());
+        let findings = compare_one((1.0, 6), (0.969, 6));
+        assert!(findings.failures.is_empty());
+        assert!(
+            findings.cheaper[0]
+                .starts_with("device is cheaper, instructions ÷ floor from 1.000 to 0.969 (-3.1 %): run `cargo")
+        );
+    }
+
+    #[test]
+    fn a_failure_says_what_grew_and_what_to_do() {
+        let findings = compare_one((1.35, 6), (1.5, 7));
+        assert_eq!(
+            findings.failures,
+            ["device grew, instructions ÷ floor from 1.350 to 1.500 (+11.1 %), and allocations from \
+              6 to 7 (+16.7 %): make it cheaper, or run `cargo run --release -p loginradius-bench -- core --update` and \
+              say why in the commit"]
+        );
+        assert!(findings.cheaper.is_empty());
+    }
+
+    #[test]
+    fn one_may_grow_while_the_other_shrinks() {
+        let findings = compare_one((1.0, 6), (1.1, 5));
+        assert_eq!((findings.failures.len(), findings.cheaper.len()), (1, 1));
+        assert!(!findings.failures[0].contains("allocations"));
+        assert!(!findings.cheaper[0].contains("instructions"));
+    }
+
+    #[test]
+    fn a_missing_operation_fails() {
+        let (one, two) = (costs(&[("device", 1.0, 6)]), costs(&[("device", 1.0, 6), ("refresh", 1.0, 6)]));
+        for findings in [compare(&one, &two), compare(&two, &one)] {
+            assert_eq!(findings.failures.len(), 1);
+            assert!(findings.failures[0].starts_with("refresh: it "));
+        }
+    }
+}
