@@ -8,7 +8,6 @@ use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use super::character::{is_line, is_token};
 use crate::secret_text::SecretText;
@@ -125,10 +124,31 @@ impl From<JsonText<'_>> for SecretText {
     }
 }
 
+type Member<'a> = (JsonText<'a>, &'a RawValue);
+
+#[derive(Default)]
+struct Members<'a> {
+    /// LoginRadius's responses have about four, which need no allocation.
+    first: [Option<Member<'a>>; 6],
+    others: Vec<Member<'a>>,
+}
+
+impl<'a> Members<'a> {
+    fn push(&mut self, member: Member<'a>) {
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(member),
+            None => self.others.push(member),
+        }
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Member<'a>> {
+        self.first.iter().flatten().chain(&self.others)
+    }
+}
+
 /// The members of a JSON object in their order, duplicates included.
 pub(crate) struct Object<'a> {
-    /// LoginRadius's responses have about four.
-    members: SmallVec<[(JsonText<'a>, &'a RawValue); 6]>,
+    members: Members<'a>,
     /// Whether bytes that are not UTF-8 were replaced in the text.
     lossy: bool,
 }
@@ -233,9 +253,9 @@ impl<'a> Object<'a> {
 
 impl<'a> Deserialize<'a> for Object<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        struct ObjectVisitor;
 
-        impl<'de> Visitor<'de> for Members {
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,7 +263,7 @@ impl<'a> Deserialize<'a> for Object<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = SmallVec::new();
+                let mut members = Members::default();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
@@ -251,15 +271,15 @@ impl<'a> Deserialize<'a> for Object<'a> {
             }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
 impl<'a> Deserialize<'a> for JsonText<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct TextVisitor;
 
-        impl<'de> Visitor<'de> for Text {
+        impl<'de> Visitor<'de> for TextVisitor {
             type Value = JsonText<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -275,7 +295,7 @@ impl<'a> Deserialize<'a> for JsonText<'a> {
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 
