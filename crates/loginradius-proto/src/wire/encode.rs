@@ -67,16 +67,21 @@ const PLAIN: [bool; 256] = {
 };
 
 fn push_encoded(buffer: &mut SecretBuffer, text: &str) {
-    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
-    // As nearly every text is.
-    if text.bytes().all(is_plain) {
-        return buffer.push(text.as_bytes());
-    }
-    for byte in text.bytes() {
-        match byte {
-            b' ' => buffer.push(b"+"),
-            _ if is_plain(byte) => buffer.push(&[byte]),
-            _ => buffer.push(percent_encode_byte(byte).as_bytes()),
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        let (as_it_is, others) = rest.split_at(plain);
+        buffer.push(as_it_is);
+        match others.split_first() {
+            None => return,
+            Some((b' ', after)) => {
+                buffer.push(b"+");
+                rest = after;
+            }
+            Some((byte, after)) => {
+                buffer.push(percent_encode_byte(*byte).as_bytes());
+                rest = after;
+            }
         }
     }
 }
