@@ -1,6 +1,9 @@
 //! What the benchmarks of this crate share.
 
+pub mod canned_server;
 pub mod operations;
+pub mod round_trips;
+pub mod timing;
 pub mod valgrind;
 
 use std::pin::pin;
@@ -15,6 +18,9 @@ use loginradius_store::sessions::Transport;
 
 /// The result of a measurement.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The first argument of what this program runs of itself.
+pub const WORKER: &str = "worker";
 
 /// Prints a row of a table, as Markdown.
 pub fn row(cells: &[&str]) {

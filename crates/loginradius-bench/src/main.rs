@@ -2,18 +2,20 @@
 //!
 //!     cargo run --release -p loginradius-bench
 //!
-//! With the name of a part as its argument it measures that part alone: `core` or `token-read`. `core --json` prints
-//! the costs of the core's operations as one JSON array. `core --check` fails if one of them has grown since
-//! `core --update` wrote `baseline.json`.
+//! With the name of a part as its argument it measures that part alone: `core`, `token-read` or `end-to-end`. Besides:
+//!
+//! - `core --json` prints the costs of the core's operations as one JSON array;
+//! - `core --check` fails if one of them has grown since `core --update` wrote `baseline.json`.
 
 mod baseline;
 mod core;
+mod end_to_end;
 mod token_read;
+mod workers;
 
 use std::process::ExitCode;
 
-use loginradius_bench::operations::{Implementation, Operation};
-use loginradius_bench::{Result, valgrind};
+use loginradius_bench::{Result, WORKER};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,35 +31,33 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
-        [] => {
-            run(&["core"])?;
-            run(&["token-read"])
-        }
-        ["core"] => {
-            core::print(&core::measure()?);
-            Ok(())
-        }
+        [] => PARTS.into_iter().try_for_each(compare),
         ["core", "--json"] => {
             println!("{}", serde_json::to_string(&core::measure()?)?);
             Ok(())
         }
         ["core", "--check"] => baseline::check(&core::costs(&core::measure()?)),
         ["core", "--update"] => baseline::update(&core::costs(&core::measure()?)),
-        ["token-read"] => token_read::compare(),
-        // What runs under valgrind.
-        ["token-read", times] => token_read::read(times.parse().map_err(|_| USAGE)?),
-        ["operation", operation, implementation, times] => {
-            let operation = Operation::ALL.into_iter().find(|known| known.name() == *operation).ok_or(USAGE)?;
-            let known = Implementation::ALL.into_iter().find(|known| known.name() == *implementation).ok_or(USAGE)?;
-            let prepare = |times| known.prepare(operation, times).ok_or(USAGE);
-            // What is made once for each process is made before.
-            prepare(2)?();
-            valgrind::counted(prepare(times.parse().map_err(|_| USAGE)?)?);
-            Ok(())
-        }
-        _ => Err(USAGE.into()),
+        [WORKER, arguments @ ..] => workers::run(arguments),
+        [name] => compare(PARTS.into_iter().find(|(part, _)| part == name).ok_or_else(usage)?),
+        _ => Err(usage().into()),
     }
 }
 
-const USAGE: &str = "cannot tell what to measure from the arguments: use none, `core` (alone or with `--json`, `--check` or \
-     `--update`) or `token-read`";
+fn compare((name, compare): Part) -> Result<()> {
+    println!("## {name}\n\n    cargo run --release -p loginradius-bench -- {name}\n");
+    compare()
+}
+
+type Part = (&'static str, fn() -> Result<()>);
+
+/// What is measured, by the argument that selects it.
+const PARTS: [Part; 3] =
+    [("core", core::compare), ("token-read", token_read::compare), ("end-to-end", end_to_end::compare)];
+
+fn usage() -> String {
+    let parts = PARTS.map(|(name, _)| format!("`{name}`")).join(", ");
+    format!(
+        "cannot tell what to measure from the arguments: use none, {parts}, or `core` with `--json`, `--check` or `--update`"
+    )
+}

@@ -5,6 +5,7 @@ use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
+use loginradius_bench::timing::{self, median};
 use loginradius_bench::{Result, blocking_session, row, tokens, valgrind};
 use loginradius_blocking::{AccessToken, Session};
 
@@ -16,7 +17,7 @@ const ROUNDS: usize = 61;
 pub(crate) fn compare() -> Result<()> {
     let session = blocking_session()?;
     let plain = Mutex::new(Arc::new(tokens().access_token));
-    println!("Reading a good token: nanoseconds above those of the clocks\n");
+    println!("Reading a good token of a session: nanoseconds for one call of one thread, above those of the clocks\n");
     row(&["threads", "clocks", "session", "`Mutex<Arc<_>>`"]);
     row(&["---"; 4]);
     for threads in [1, 2] {
@@ -64,16 +65,9 @@ fn round(threads: usize, call: impl Fn() + Sync) -> f64 {
     thread::scope(|scope| {
         let run = || {
             barrier.wait();
-            let start = Instant::now();
-            (0..CALLS).for_each(|_| call());
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
+            timing::round(CALLS, &call)
         };
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         handles.into_iter().filter_map(|handle| handle.join().ok()).fold(0.0, f64::max)
     })
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

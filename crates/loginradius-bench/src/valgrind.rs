@@ -1,11 +1,12 @@
-//! Counts instructions and allocations of this program's own work, by running it again under valgrind.
+//! Counts instructions and allocations, by running programs under valgrind.
 
 use std::collections::HashSet;
 use std::env;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::Result;
+use crate::{Result, WORKER};
 
 /// What some work costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,14 +27,29 @@ pub fn counted(mut work: impl FnMut()) {
     work();
 }
 
-/// Runs this program twice under callgrind, with the arguments and then a number of times. Returns what one more time of
-/// the work in [`counted`] costs.
+/// Runs this program twice under callgrind, as a worker with these arguments and a number of times. Returns what one
+/// more time of the work in [`counted`] costs the thread that does it.
 ///
 /// # Errors
 ///
 /// If valgrind is not installed, or a run fails.
 pub fn callgrind(arguments: &[&str]) -> Result<Cost> {
-    let runs = [FEW, MANY].map(|times| Run::start(arguments, times));
+    one_more_time(&["--toggle-collect=*loginradius_bench*counted*"], arguments)
+}
+
+/// Does the same, and counts all that the process does, on all its threads.
+///
+/// # Errors
+///
+/// If valgrind is not installed, or a run fails.
+pub fn callgrind_of_process(arguments: &[&str]) -> Result<Cost> {
+    one_more_time(&[], arguments)
+}
+
+fn one_more_time(options: &[&str], arguments: &[&str]) -> Result<Cost> {
+    let program = env::current_exe()?;
+    let runs = [FEW, MANY]
+        .map(|times| Callgrind::start(options, &program, &[&[WORKER], arguments, &[&times.to_string()]].concat()));
     let [few, many] = runs.map(|run| run?.finish());
     let (few, many) = (few?, many?);
     let once = |few: u64, many: u64| many.saturating_sub(few) as f64 / f64::from(MANY - FEW);
@@ -43,32 +59,39 @@ pub fn callgrind(arguments: &[&str]) -> Result<Cost> {
     })
 }
 
-struct Run {
-    child: Child,
+fn start(options: &[&str], program: &Path, arguments: &[&str]) -> Result<Child> {
+    let child = Command::new("valgrind")
+        .args(options)
+        .arg(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    Ok(child.map_err(|error| format!("cannot run valgrind ({error}): install it (Debian: apt install valgrind)"))?)
+}
+
+/// Waits for the end of a run, and returns what it reported.
+fn finish(run: Child) -> Result<String> {
+    let output = run.wait_with_output()?;
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(report) } else { Err(format!("a run under valgrind failed: {report}").into()) }
+}
+
+struct Callgrind {
+    run: Child,
     profile: tempfile::TempPath,
 }
 
-impl Run {
-    fn start(arguments: &[&str], times: u32) -> Result<Self> {
+impl Callgrind {
+    fn start(options: &[&str], program: &Path, arguments: &[&str]) -> Result<Self> {
         let profile = tempfile::NamedTempFile::new()?.into_temp_path();
-        let child = Command::new("valgrind")
-            .args(["--tool=callgrind", "--quiet", "--toggle-collect=*loginradius_bench*counted*"])
-            .arg(format!("--callgrind-out-file={}", profile.display()))
-            .arg(env::current_exe()?)
-            .args(arguments)
-            .arg(times.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot run valgrind ({error}): install it (Debian: apt install valgrind)"))?;
-        Ok(Self { child, profile })
+        let file = format!("--callgrind-out-file={}", profile.display());
+        let options = [&["--tool=callgrind", "--quiet", &file], options].concat();
+        Ok(Self { run: start(&options, program, arguments)?, profile })
     }
 
     fn finish(self) -> Result<Totals> {
-        let output = self.child.wait_with_output()?;
-        if !output.status.success() {
-            return Err(format!("a run under valgrind failed: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
+        finish(self.run)?;
         Totals::read(&fs::read_to_string(&self.profile)?)
     }
 }

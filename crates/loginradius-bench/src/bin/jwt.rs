@@ -7,7 +7,7 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
@@ -17,6 +17,7 @@ use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, Validation};
+use loginradius_bench::timing::{self, Pair};
 use loginradius_jwt::{Algorithm, Audience, Key, Verifier};
 use serde::{Deserialize, Serialize};
 
@@ -53,23 +54,23 @@ fn main() -> Result<()> {
         Algorithm::Es256,
         Algorithm::Es384,
     ] {
-        let pair = Pair::new(algorithm)?;
-        assert_eq!(pair.ours()?, pair.theirs()?, "both read the same");
-        let [ours, theirs, ratio] = pair.compare();
+        let verifiers = Verifiers::new(algorithm)?;
+        assert_eq!(verifiers.ours()?, verifiers.theirs()?, "both read the same");
+        let Pair { ours, theirs, ratio, .. } = verifiers.compare();
         println!("{algorithm:5} {ours:7.0}  {theirs:12.0}  {ratio:5.3}");
     }
     Ok(())
 }
 
 /// One token, and both verifiers of it.
-struct Pair {
+struct Verifiers {
     jwt: String,
     verifier: Verifier,
     key: DecodingKey,
     validation: Validation,
 }
 
-impl Pair {
+impl Verifiers {
     fn new(algorithm: Algorithm) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let claims = Claims {
@@ -110,26 +111,13 @@ impl Pair {
         Ok(jsonwebtoken::decode(&self.jwt, &self.key, &self.validation)?.claims)
     }
 
-    fn compare(&self) -> [f64; 3] {
-        let ours = || black_box(self.ours()).is_ok();
-        let theirs = || black_box(self.theirs()).is_ok();
-        let once = round(100, &ours).max(round(100, &theirs));
+    fn compare(&self) -> Pair {
+        let ours = || assert!(black_box(self.ours()).is_ok(), "every token is accepted");
+        let theirs = || assert!(black_box(self.theirs()).is_ok(), "every token is accepted");
+        let once = timing::round(100, ours).max(timing::round(100, theirs));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
         let calls = (ROUND_SECONDS * 1e9 / once) as u32 + 1;
-        let [mut our_times, mut their_times, mut ratios] = [const { Vec::new() }; 3];
-        for turn in 0..ROUNDS {
-            let (our_time, their_time) = if turn % 2 == 0 {
-                let our_time = round(calls, &ours);
-                (our_time, round(calls, &theirs))
-            } else {
-                let their_time = round(calls, &theirs);
-                (round(calls, &ours), their_time)
-            };
-            our_times.push(our_time);
-            their_times.push(their_time);
-            ratios.push(our_time / their_time);
-        }
-        [our_times, their_times, ratios].map(|mut times| median(&mut times))
+        timing::in_turns(ROUNDS, calls, ours, theirs)
     }
 }
 
@@ -171,18 +159,4 @@ fn sign(algorithm: Algorithm, message: &[u8]) -> Result<(Vec<u8>, Key, DecodingK
 
 fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
-}
-
-/// Returns the nanoseconds for one call.
-fn round(calls: u32, call: &impl Fn() -> bool) -> f64 {
-    let start = Instant::now();
-    let held = (0..calls).filter(|_| call()).count();
-    let time = start.elapsed().as_secs_f64() * 1e9 / f64::from(calls);
-    assert_eq!(held, calls as usize, "every token is accepted");
-    time
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }

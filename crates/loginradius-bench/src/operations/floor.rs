@@ -1,7 +1,7 @@
 use std::hint::black_box;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use serde::Deserialize;
 
 use super::server::{
@@ -41,110 +41,111 @@ struct Signature<'a> {
     signature: &'a str,
 }
 
-pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) -> Box<dyn FnMut()> {
-    let device = uri("/sso/oauth/my-oauth-app/device");
-    let device_token = uri("/sso/oauth/my-oauth-app/access_token");
-    let refresh = uri("/sso/oauth/access_token/refresh");
-    let token = uri("/sso/oauth/access_token");
-    let revoke = uri("/sso/oauth/refresh_token/revoke");
-    match operation {
-        Operation::Device => Box::new(move || {
-            while server.requests_left() > 0 {
-                let response = server.respond(post(&device, &[("client_id", CLIENT_ID), ("scope", SCOPE)]));
-                let grant: Grant<'_> = read(&response);
+/// An operation, written by hand for the service at one address.
+pub(crate) struct Floor {
+    operation: Operation,
+    url: String,
+    uri: Uri,
+}
+
+impl Floor {
+    pub(crate) fn new(operation: Operation, base: &str) -> Self {
+        let url = format!("{base}{}", operation.path());
+        let uri = Uri::try_from(url.as_str()).expect("a URL");
+        Self { operation, url, uri }
+    }
+
+    pub(crate) fn request(&self) -> Request<String> {
+        match self.operation {
+            Operation::Device => self.post(&[("client_id", CLIENT_ID), ("scope", SCOPE)]),
+            Operation::PollPending => self.post(&[
+                ("client_id", CLIENT_ID),
+                ("grant_type", DEVICE_GRANT),
+                ("device_code", "af2a4121179546c1b121995414cc4530"),
+            ]),
+            Operation::Refresh => self.post(&[
+                ("client_id", CLIENT_ID),
+                ("client_secret", CLIENT_SECRET),
+                ("grant_type", "refresh_token"),
+                ("refresh_token", REFRESH_TOKEN),
+            ]),
+            Operation::Code => self.post(&[
+                ("client_id", CLIENT_ID),
+                ("client_secret", CLIENT_SECRET),
+                ("redirect_uri", REDIRECT_URI),
+                ("response_type", "token"),
+                ("code", CODE),
+                ("code_verifier", CODE_VERIFIER),
+            ]),
+            Operation::Revoke => self.post(&[
+                ("client_id", CLIENT_ID),
+                ("client_secret", CLIENT_SECRET),
+                ("refresh_token", REFRESH_TOKEN),
+            ]),
+            Operation::JwtByToken => {
+                self.get(&[("apikey", CLIENT_ID), ("jwtapp", JWT_APP), ("access_token", ACCESS_TOKEN)])
+            }
+        }
+    }
+
+    fn post(&self, form: &[(&str, &str)]) -> Request<String> {
+        let mut body = form_urlencoded::Serializer::new(String::with_capacity(384));
+        body.extend_pairs(black_box(form));
+        let mut request = Request::new(body.finish());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().insert(ACCEPT, JSON);
+        request.headers_mut().insert(CONTENT_TYPE, FORM);
+        request
+    }
+
+    fn get(&self, query: &[(&str, &str)]) -> Request<String> {
+        let mut url = String::with_capacity(256);
+        url.push_str(&self.url);
+        url.push('?');
+        let start = url.len();
+        form_urlencoded::Serializer::for_suffix(&mut url, start).extend_pairs(black_box(query));
+        let mut request = Request::new(String::new());
+        *request.uri_mut() = Uri::try_from(url).expect("a URL");
+        request.headers_mut().insert(ACCEPT, JSON);
+        request
+    }
+
+    /// Reads the body of the expected response.
+    pub(crate) fn read(&self, body: &str) {
+        match self.operation {
+            Operation::Device => {
+                let grant: Grant<'_> = json(body);
                 black_box((grant.device_code, grant.user_code, grant.verification_uri));
                 black_box((grant.interval, grant.expires_in));
             }
-        }),
-        Operation::PollPending => Box::new(move || {
-            while server.requests_left() > 0 {
-                let form = [("client_id", CLIENT_ID), ("grant_type", DEVICE_GRANT), ("device_code", device_code())];
-                let response = server.respond(post(&device_token, &form));
-                let refusal: Refusal<'_> = read(&response);
+            Operation::PollPending => {
+                let refusal: Refusal<'_> = json(body);
                 black_box((refusal.error == "authorization_pending", refusal.error_description));
             }
-        }),
-        Operation::Refresh => tokens(server, move || {
-            post(
-                &refresh,
-                &[
-                    ("client_id", CLIENT_ID),
-                    ("client_secret", CLIENT_SECRET),
-                    ("grant_type", "refresh_token"),
-                    ("refresh_token", REFRESH_TOKEN),
-                ],
-            )
-        }),
-        Operation::Code => tokens(server, move || {
-            post(
-                &token,
-                &[
-                    ("client_id", CLIENT_ID),
-                    ("client_secret", CLIENT_SECRET),
-                    ("redirect_uri", REDIRECT_URI),
-                    ("response_type", "token"),
-                    ("code", CODE),
-                    ("code_verifier", CODE_VERIFIER),
-                ],
-            )
-        }),
-        Operation::Revoke => Box::new(move || {
-            while server.requests_left() > 0 {
-                let form =
-                    [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET), ("refresh_token", REFRESH_TOKEN)];
-                let response = server.respond(post(&revoke, &form));
-                black_box(response.is_some_and(|response| response.status().is_success()));
+            Operation::Refresh | Operation::Code => {
+                let tokens: Tokens<'_> = json(body);
+                black_box((tokens.access_token, tokens.token_type, tokens.refresh_token, tokens.expires_in));
             }
-        }),
-        Operation::JwtByToken => Box::new(move || {
-            while server.requests_left() > 0 {
-                let mut url = String::with_capacity(256);
-                url.push_str("https://cloud-api.loginradius.com/sso/jwt/api/token?");
-                let start = url.len();
-                form_urlencoded::Serializer::for_suffix(&mut url, start)
-                    .append_pair("apikey", CLIENT_ID)
-                    .append_pair("jwtapp", JWT_APP)
-                    .append_pair("access_token", ACCESS_TOKEN);
-                let mut request = Request::new(String::new());
-                *request.uri_mut() = Uri::try_from(url).expect("a URL");
-                request.headers_mut().insert(ACCEPT, JSON);
-                let response = server.respond(request);
-                black_box(read::<Signature<'_>>(&response).signature);
+            Operation::Revoke => {}
+            Operation::JwtByToken => {
+                black_box(json::<Signature<'_>>(body).signature);
             }
-        }),
+        }
     }
 }
 
-fn tokens(mut server: Server<&'static str>, request: impl Fn() -> Request<String> + 'static) -> Box<dyn FnMut()> {
+fn json<'a, T: Deserialize<'a>>(body: &'a str) -> T {
+    serde_json::from_str(body).expect("the expected response")
+}
+
+pub(super) fn prepare(operation: Operation, mut server: Server<&'static str>) -> Box<dyn FnMut()> {
+    let floor = Floor::new(operation, "https://cloud-api.loginradius.com");
     Box::new(move || {
         while server.requests_left() > 0 {
-            let response = server.respond(request());
-            let tokens: Tokens<'_> = read(&response);
-            black_box((tokens.access_token, tokens.token_type, tokens.refresh_token, tokens.expires_in));
+            let response = server.respond(floor.request()).expect("a response is left");
+            black_box(response.status().is_success());
+            floor.read(response.body());
         }
     })
-}
-
-fn uri(path: &str) -> Uri {
-    Uri::try_from(format!("https://cloud-api.loginradius.com{path}")).expect("a URL")
-}
-
-fn device_code() -> &'static str {
-    black_box("af2a4121179546c1b121995414cc4530")
-}
-
-fn post(uri: &Uri, form: &[(&str, &str)]) -> Request<String> {
-    let mut body = form_urlencoded::Serializer::new(String::with_capacity(384));
-    body.extend_pairs(black_box(form));
-    let mut request = Request::new(body.finish());
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri.clone();
-    request.headers_mut().insert(ACCEPT, JSON);
-    request.headers_mut().insert(CONTENT_TYPE, FORM);
-    request
-}
-
-fn read<T: Deserialize<'static>>(response: &Option<Response<&'static str>>) -> T {
-    let response = response.as_ref().expect("a response is left");
-    serde_json::from_str(response.body()).expect("the expected response")
 }

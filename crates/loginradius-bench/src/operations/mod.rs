@@ -8,6 +8,9 @@ mod server;
 
 use std::rc::Rc;
 
+pub(crate) use floor::Floor;
+pub(crate) use ours::{Caller, app, by_endpoint};
+pub(crate) use server::{CLIENT_ID, SCOPE};
 use server::{Log, Server};
 pub use server::{Operation, Sent};
 

@@ -23,8 +23,8 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<B
     };
     Some(match operation {
         Operation::Device => {
-            let url = "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/device".to_owned();
-            let client = public.set_device_authorization_url(DeviceAuthorizationUrl::new(url).expect("a URL"));
+            let url = DeviceAuthorizationUrl::new(url(operation)).expect("a URL");
+            let client = public.set_device_authorization_url(url);
             let mut scopes = copies(times, || Scope::new(SCOPE.to_owned()));
             Box::new(move || {
                 while let Some(scope) = scopes.pop() {
@@ -35,7 +35,7 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<B
             })
         }
         Operation::PollPending => {
-            let client = public.set_token_uri(token_url("/sso/oauth/my-oauth-app/access_token"));
+            let client = public.set_token_uri(token_url(operation));
             let (_, grant) = Operation::Device.response();
             let details: StandardDeviceAuthorizationResponse = serde_json::from_str(grant).expect("a grant");
             Box::new(move || {
@@ -45,7 +45,7 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<B
             })
         }
         Operation::Refresh => {
-            let client = confidential.set_token_uri(token_url("/sso/oauth/access_token/refresh"));
+            let client = confidential.set_token_uri(token_url(operation));
             let token = RefreshToken::new(REFRESH_TOKEN.to_owned());
             Box::new(move || {
                 for _ in 0..times {
@@ -55,8 +55,7 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<B
         }
         Operation::Code => {
             let redirect_uri = RedirectUrl::new(REDIRECT_URI.to_owned()).expect("a URL");
-            let client =
-                confidential.set_token_uri(token_url("/sso/oauth/access_token")).set_redirect_uri(redirect_uri);
+            let client = confidential.set_token_uri(token_url(operation)).set_redirect_uri(redirect_uri);
             let mut codes = copies(times, || {
                 (AuthorizationCode::new(CODE.to_owned()), PkceCodeVerifier::new(CODE_VERIFIER.to_owned()))
             });
@@ -68,8 +67,7 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<B
             })
         }
         Operation::Revoke => {
-            let url = "https://cloud-api.loginradius.com/sso/oauth/refresh_token/revoke".to_owned();
-            let client = confidential.set_revocation_url(RevocationUrl::new(url).expect("a URL"));
+            let client = confidential.set_revocation_url(RevocationUrl::new(url(operation)).expect("a URL"));
             let mut tokens =
                 copies(times, || StandardRevocableToken::RefreshToken(RefreshToken::new(REFRESH_TOKEN.to_owned())));
             Box::new(move || {
@@ -82,8 +80,12 @@ pub(super) fn prepare(operation: Operation, server: Server<Vec<u8>>) -> Option<B
     })
 }
 
-fn token_url(path: &str) -> TokenUrl {
-    TokenUrl::new(format!("https://cloud-api.loginradius.com{path}")).expect("a URL")
+fn url(operation: Operation) -> String {
+    format!("https://cloud-api.loginradius.com{}", operation.path())
+}
+
+fn token_url(operation: Operation) -> TokenUrl {
+    TokenUrl::new(url(operation)).expect("a URL")
 }
 
 /// Makes what the client takes as its own, as a program has it from elsewhere.

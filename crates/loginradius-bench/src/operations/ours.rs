@@ -10,27 +10,47 @@ use super::server::{
     SCOPE, Server,
 };
 
+/// Returns the app that all operations are done for.
+pub(crate) fn app() -> App {
+    App::new(CLIENT_ID).with_client_secret(CLIENT_SECRET).with_oauth_app("my-oauth-app").with_jwt_app(JWT_APP)
+}
+
+/// Whatever can call an endpoint.
+pub(crate) trait Caller {
+    /// Prepares to call it.
+    fn prepare<E: Endpoint + 'static>(self, endpoint: E) -> Box<dyn FnMut()>;
+}
+
+/// Prepares to do an operation by its endpoint. `None` if it has no endpoint: a poll is a part of a flow.
+pub(crate) fn by_endpoint(operation: Operation, caller: impl Caller) -> Option<Box<dyn FnMut()>> {
+    Some(match operation {
+        Operation::Device => caller.prepare(RequestDeviceCode::new().scope(SCOPE)),
+        Operation::PollPending => return None,
+        Operation::Refresh => caller.prepare(RefreshAccessToken::new(REFRESH_TOKEN)),
+        Operation::Code => caller.prepare(AccessTokenByCode::new(CODE, REDIRECT_URI).code_verifier(CODE_VERIFIER)),
+        Operation::Revoke => caller.prepare(RevokeRefreshToken::new(REFRESH_TOKEN)),
+        Operation::JwtByToken => caller.prepare(JwtByAccessToken::new(ACCESS_TOKEN)),
+    })
+}
+
 pub(super) fn prepare(operation: Operation, server: Server<Body>) -> Box<dyn FnMut()> {
-    let app =
-        App::new(CLIENT_ID).with_client_secret(CLIENT_SECRET).with_oauth_app("my-oauth-app").with_jwt_app(JWT_APP);
     match operation {
-        Operation::Device => call(app, RequestDeviceCode::new().scope(SCOPE), server),
-        Operation::PollPending => poll(&app, server),
-        Operation::Refresh => call(app, RefreshAccessToken::new(REFRESH_TOKEN), server),
-        Operation::Code => call(app, AccessTokenByCode::new(CODE, REDIRECT_URI).code_verifier(CODE_VERIFIER), server),
-        Operation::Revoke => call(app, RevokeRefreshToken::new(REFRESH_TOKEN), server),
-        Operation::JwtByToken => call(app, JwtByAccessToken::new(ACCESS_TOKEN), server),
+        Operation::PollPending => poll(&app(), server),
+        _ => by_endpoint(operation, server).expect("an operation with an endpoint"),
     }
 }
 
-fn call<E: Endpoint + 'static>(app: App, endpoint: E, mut server: Server<Body>) -> Box<dyn FnMut()> {
-    Box::new(move || {
-        while server.requests_left() > 0 {
-            let request = endpoint.request(&app).expect("every setting is there");
-            let response = server.respond(request).expect("a response is left");
-            black_box(endpoint.response(&app, response).expect("the operation succeeds"));
-        }
-    })
+impl Caller for Server<Body> {
+    fn prepare<E: Endpoint + 'static>(mut self, endpoint: E) -> Box<dyn FnMut()> {
+        let app = app();
+        Box::new(move || {
+            while self.requests_left() > 0 {
+                let request = endpoint.request(&app).expect("every setting is there");
+                let response = self.respond(request).expect("a response is left");
+                black_box(endpoint.response(&app, response).expect("the operation succeeds"));
+            }
+        })
+    }
 }
 
 fn poll(app: &App, mut server: Server<Body>) -> Box<dyn FnMut()> {

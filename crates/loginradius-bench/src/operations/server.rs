@@ -9,14 +9,14 @@ use http::{Request, Response, StatusCode};
 
 use crate::valgrind::MANY;
 
-pub(super) const CLIENT_ID: &str = "112563f6-1480-40b8-8e28-e072ca212c82";
+pub(crate) const CLIENT_ID: &str = "112563f6-1480-40b8-8e28-e072ca212c82";
 pub(super) const CLIENT_SECRET: &str = "d7a4f2c1-6f0b-4a3e-9a57-0c6c3de2f7a1";
 pub(super) const REFRESH_TOKEN: &str = "a795bbb0-5868-4079-a45b-606ad8aeee80";
 pub(super) const ACCESS_TOKEN: &str = "b8cb84c9-dff7-401a-94c1-7cd44ebf80a0";
 pub(super) const CODE: &str = "7ddd7afa-b10f-4b9b-9a4c-6b1a40f1a2f9";
 pub(super) const CODE_VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(super) const REDIRECT_URI: &str = "https://www.abc.com/callback";
-pub(super) const SCOPE: &str = "email profile";
+pub(crate) const SCOPE: &str = "email profile";
 pub(super) const JWT_APP: &str = "dev-dummy-app";
 
 /// What LoginRadius is asked for.
@@ -55,8 +55,20 @@ impl Operation {
         }
     }
 
+    /// Returns where LoginRadius has it.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Device => "/sso/oauth/my-oauth-app/device",
+            Self::PollPending => "/sso/oauth/my-oauth-app/access_token",
+            Self::Refresh => "/sso/oauth/access_token/refresh",
+            Self::Code => "/sso/oauth/access_token",
+            Self::Revoke => "/sso/oauth/refresh_token/revoke",
+            Self::JwtByToken => "/sso/jwt/api/token",
+        }
+    }
+
     /// Returns LoginRadius's response: its status, and its body.
-    pub(super) fn response(self) -> (u16, &'static str) {
+    pub(crate) fn response(self) -> (u16, &'static str) {
         match self {
             Self::Device => (
                 200,

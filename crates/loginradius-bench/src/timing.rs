@@ -1,0 +1,46 @@
+//! Times of two sides that take turns, so that both meet the same load of the machine.
+
+use std::time::Instant;
+
+/// How long each of two sides takes.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Pair {
+    /// The median of our times for one call, in nanoseconds.
+    pub ours: f64,
+    /// The median of their times for one call, in nanoseconds.
+    pub theirs: f64,
+    /// The median of the ratios of two rounds in a row, ours to theirs.
+    pub ratio: f64,
+}
+
+/// Measures both in turns of that many calls.
+pub fn in_turns(rounds: usize, calls: u32, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> Pair {
+    let [mut our_times, mut their_times, mut ratios] = [const { Vec::new() }; 3];
+    for turn in 0..rounds {
+        let (our_time, their_time) = if turn % 2 == 0 {
+            let our_time = round(calls, &mut ours);
+            (our_time, round(calls, &mut theirs))
+        } else {
+            let their_time = round(calls, &mut theirs);
+            (round(calls, &mut ours), their_time)
+        };
+        our_times.push(our_time);
+        their_times.push(their_time);
+        ratios.push(our_time / their_time);
+    }
+    Pair { ours: median(&mut our_times), theirs: median(&mut their_times), ratio: median(&mut ratios) }
+}
+
+/// Returns the nanoseconds for one call, of that many in a row.
+pub fn round(calls: u32, mut call: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    (0..calls).for_each(|_| call());
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+/// Returns the median; NaN if there is nothing.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
