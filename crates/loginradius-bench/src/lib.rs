@@ -1,6 +1,7 @@
 //! What the benchmarks of this crate share.
 
 pub mod canned_server;
+pub mod held;
 pub mod operations;
 pub mod round_trips;
 pub mod timing;

@@ -1,4 +1,4 @@
-//! Counts instructions and allocations, by running programs under valgrind.
+//! Counts instructions, allocations and memory, by running programs under valgrind.
 
 use std::collections::HashSet;
 use std::env;
@@ -57,6 +57,30 @@ fn one_more_time(options: &[&str], arguments: &[&str]) -> Result<Cost> {
         instructions: once(few.instructions, many.instructions),
         allocations: once(few.allocations, many.allocations),
     })
+}
+
+/// Runs this program twice under memcheck, as a worker with these arguments and a number of things that it has in memory
+/// when it ends. Returns how many bytes of the heap one more of them takes.
+///
+/// # Errors
+///
+/// If valgrind is not installed, or a run fails.
+pub fn live_bytes(arguments: &[&str]) -> Result<f64> {
+    // A hash map has the same share of free places with both.
+    const FEWER: u32 = 100;
+    const MORE: u32 = 400;
+    let program = env::current_exe()?;
+    let runs = [FEWER, MORE].map(|count| {
+        let options = ["--tool=memcheck", "--leak-check=no", "--run-libc-freeres=no"];
+        start(&options, &program, &[&[WORKER], arguments, &[&count.to_string()]].concat())
+    });
+    let [fewer, more] = runs.map(|run| in_use_at_exit(&finish(run?)?));
+    Ok((more? as f64 - fewer? as f64) / f64::from(MORE - FEWER))
+}
+
+fn in_use_at_exit(report: &str) -> Result<u64> {
+    let bytes = report.lines().find_map(|line| line.split_once("in use at exit: ")?.1.split_once(" bytes"));
+    Ok(bytes.ok_or("valgrind did not say what is in use")?.0.replace(',', "").parse()?)
 }
 
 fn start(options: &[&str], program: &Path, arguments: &[&str]) -> Result<Child> {
@@ -148,5 +172,12 @@ mod tests {
             totals: 115\n";
         assert_eq!(Totals::read(profile).unwrap(), Totals { instructions: 115, allocations: 7 });
         assert!(Totals::read("events: Ir\ntotals: 0\n").is_err());
+    }
+
+    #[test]
+    fn what_is_in_use_is_read_from_the_report() {
+        let report = "==1== HEAP SUMMARY:\n==1==     in use at exit: 1,234,567 bytes in 89 blocks\n";
+        assert_eq!(in_use_at_exit(report).unwrap(), 1_234_567);
+        assert!(in_use_at_exit("==1==\n").is_err());
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use loginradius_bench::canned_server::{Address, Scheme, serve};
+use loginradius_bench::held::Held;
 use loginradius_bench::operations::{Implementation, Operation};
 use loginradius_bench::round_trips::{Http, Side};
 use loginradius_bench::{Result, valgrind};
@@ -28,6 +29,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
             let http = named(&Http::ALL, Http::name, http)?;
             let operation = named(&Operation::ALL, Operation::name, operation)?;
             end_to_end::repeat(side, http, operation, &Address::new(url, root), times.parse()?)
+        }
+        ["hold", held, url, root, count] => {
+            named(&Held::ALL, Held::name, held)?.hold(count.parse()?, &Address::new(url, root))
         }
         _ => Err("a worker does not know its arguments".into()),
     }

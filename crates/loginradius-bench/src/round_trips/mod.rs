@@ -5,7 +5,10 @@ mod oauth2;
 mod ours;
 mod plain;
 
+pub(crate) use client::runtime;
 pub use client::{Http, takes_fresh_connection};
+pub(crate) use oauth2::send as oauth2_send;
+pub(crate) use plain::client as plain_client;
 
 use crate::Result;
 use crate::canned_server::Address;
