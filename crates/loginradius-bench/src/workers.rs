@@ -8,7 +8,7 @@ use loginradius_bench::operations::{Implementation, Operation};
 use loginradius_bench::round_trips::{Http, Side};
 use loginradius_bench::{Result, valgrind};
 
-use crate::{end_to_end, token_read};
+use crate::{end_to_end, growth, token_read};
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
@@ -33,6 +33,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         ["hold", held, url, root, count] => {
             named(&Held::ALL, Held::name, held)?.hold(count.parse()?, &Address::new(url, root))
         }
+        ["refresh-file", folder, refreshes] => growth::files::print_cpu(Path::new(folder), refreshes.parse()?),
+        ["poll", logins, url, root] => growth::device_logins::poll(logins.parse()?, &Address::new(url, root)),
         _ => Err("a worker does not know its arguments".into()),
     }
 }
