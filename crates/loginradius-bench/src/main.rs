@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p loginradius-bench
 //!
-//! With the name of a part as its argument it measures that part alone: `core`, `token-read`, `end-to-end`, `memory` or
-//! `growth`. Besides:
+//! With the name of a part as its argument it measures that part alone: `core`, `token-read`, `end-to-end`, `memory`,
+//! `growth` or `footprint`. Besides:
 //!
 //! - `core --json` prints the costs of the core's operations as one JSON array;
 //! - `core --check` fails if one of them has grown since `core --update` wrote `baseline.json`.
@@ -11,6 +11,7 @@
 mod baseline;
 mod core;
 mod end_to_end;
+mod footprint;
 mod growth;
 mod memory;
 mod token_read;
@@ -55,12 +56,13 @@ fn compare((name, compare): Part) -> Result<()> {
 type Part = (&'static str, fn() -> Result<()>);
 
 /// What is measured, by the argument that selects it.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("core", core::compare),
     ("token-read", token_read::compare),
     ("end-to-end", end_to_end::compare),
     ("memory", memory::compare),
     ("growth", growth::compare),
+    ("footprint", footprint::compare),
 ];
 
 fn usage() -> String {

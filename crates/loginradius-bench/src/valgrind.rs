@@ -59,6 +59,15 @@ fn one_more_time(options: &[&str], arguments: &[&str]) -> Result<Cost> {
     })
 }
 
+/// Runs a program once under callgrind, and returns its instructions from its start to its end.
+///
+/// # Errors
+///
+/// If valgrind is not installed, or the run fails.
+pub fn instructions_of(program: &Path, arguments: &[&str]) -> Result<u64> {
+    Ok(Callgrind::start(&[], program, arguments)?.finish()?.instructions)
+}
+
 /// Runs this program twice under memcheck, as a worker with these arguments and a number of things that it has in memory
 /// when it ends. Returns how many bytes of the heap one more of them takes.
 ///
