@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -237,14 +238,18 @@ impl Client {
     /// The flow's own. A flow of an app at another address than this client's fails with
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse).
     pub async fn run<F: Flow>(&self, mut flow: F) -> Result<F::Output, Error> {
+        self.drive(&mut flow).await
+    }
+
+    pub(crate) async fn drive<F: Flow>(&self, flow: &mut F) -> Result<F::Output, Error> {
         loop {
-            let next = match self.step(&mut flow) {
+            let next = match self.step(flow) {
                 ControlFlow::Continue(next) => next,
                 ControlFlow::Break(result) => return result,
             };
             match next {
                 Next::Outcome(sending) => flow.receive(sending.await, Instant::now()),
-                Next::Instant(until) => wait_until(until).await?,
+                Next::Instant(until) => timer::sleep_until(until).await.map_err(cannot_wait)?,
             }
         }
     }
@@ -288,9 +293,9 @@ pub(crate) enum Next<'a> {
     Instant(Instant),
 }
 
-/// Waits between two requests.
-pub(crate) async fn wait_until(until: Instant) -> Result<(), Error> {
-    timer::sleep_until(until).await.map_err(|error| no_thread("to wait", error))
+/// Creates the error of a flow that cannot wait for its next request.
+pub(crate) fn cannot_wait(error: io::Error) -> Error {
+    no_thread("to wait", error)
 }
 
 /// Draws a seed for the jitter of a flow.

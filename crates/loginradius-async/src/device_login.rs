@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use loginradius_proto::oauth::{DeviceGrant, RequestDeviceCode};
 use loginradius_proto::{DeviceFlow, DeviceProgress, Error, Flow, PendingDevice, TokenSet};
 
-use crate::client::{Client, Next, seed, wait_until};
+use crate::client::{Client, Next, cannot_wait, seed};
+use crate::timer;
 
 /// A device login that has begun: show its code to the user, then wait for the user's decision.
 ///
@@ -109,7 +110,7 @@ impl DeviceLogin {
                         on_progress(&progress);
                     }
                 }
-                Next::Instant(until) => wait_until(until).await?,
+                Next::Instant(until) => timer::sleep_until(until).await.map_err(cannot_wait)?,
             }
         }
     }
@@ -168,15 +169,15 @@ impl Client {
         prompt: impl FnOnce(&DeviceGrant) -> Result<(), Box<dyn StdError + Send + Sync>>,
     ) -> Result<TokenSet, Error> {
         // In memory of its own, so that the rest of the future is small while it waits for the user.
-        let mut login = Box::pin(self.begin_and_prompt(request, prompt)).await?;
-        login.run().await
+        let mut flow = Box::pin(self.begin_and_prompt(request, prompt)).await?;
+        self.drive(&mut flow).await
     }
 
     async fn begin_and_prompt(
         &self,
         request: &RequestDeviceCode,
         prompt: impl FnOnce(&DeviceGrant) -> Result<(), Box<dyn StdError + Send + Sync>>,
-    ) -> Result<DeviceLogin, Error> {
+    ) -> Result<DeviceFlow, Error> {
         let deadline = self.deadline();
         let login = self.begin_device_login(request).await?;
         prompt(login.grant()).map_err(|error| {
@@ -186,7 +187,7 @@ impl Client {
             )
             .with_source(error)
         })?;
-        Ok(DeviceLogin { flow: login.flow.deadline(deadline), ..login })
+        Ok(login.flow.deadline(deadline))
     }
 }
 
