@@ -201,7 +201,7 @@ impl ClientBuilder {
         let proxies = self.proxy_settings()?;
         let mut places = Vec::new();
         for base in [service.base(), service.api_host()] {
-            let (url, uri) = (route::url(base)?, route::uri(base)?);
+            let uri = route::uri(base)?;
             let route = match &proxies {
                 _ if base.is_loopback() => Route::Direct,
                 Some(proxies) => proxies.proxy_for(&uri)?.map_or(Route::Direct, Route::Proxy),
@@ -215,17 +215,17 @@ impl ClientBuilder {
                      address there: use the server's name, or no proxy",
                 )));
             }
-            places.push((base, url, peer, route));
+            places.push((base, peer, route));
         }
-        let needs_tls = places.iter().any(|(_, _, peer, route)| peer.is_tls || route.needs_tls());
+        let needs_tls = places.iter().any(|(_, peer, route)| peer.is_tls || route.needs_tls());
         let tls = self.tls(needs_tls)?;
         let mut destinations: Vec<Arc<Destination>> = Vec::new();
-        for (base, url, peer, route) in places {
+        for (base, peer, route) in places {
             let pool = match destinations.iter().find(|other| other.pool.route == route) {
                 Some(other) => other.pool.clone(),
                 None => self.pool(route, tls.as_deref())?,
             };
-            destinations.push(Arc::new(Destination { base: base.clone(), url, peer, pool }));
+            destinations.push(Arc::new(Destination { base: base.clone(), peer, pool }));
         }
         let transport = Transport { destinations, timeout: self.timeout, driver: Driver::default() };
         Ok(Client::with(self.app, transport, self.timeout, self.retry))

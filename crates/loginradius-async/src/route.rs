@@ -3,7 +3,6 @@
 use http::Uri;
 use loginradius_proto::proxy::{Proxy, ProxyScheme};
 use loginradius_proto::{BaseUrl, Error};
-use reqwest::Url;
 
 /// How a server is reached.
 #[derive(Clone, PartialEq)]
@@ -56,16 +55,12 @@ impl Peer {
     }
 }
 
-/// Returns a base URL as reqwest reads it: it decodes the Punycode of a host.
-pub(crate) fn url(base: &BaseUrl) -> Result<Url, Error> {
-    let text = base.to_string();
-    Url::parse(&text)
-        .map_err(|error| Error::configuration(format!("reqwest cannot use the base URL {text} ({error}): correct it")))
-}
-
-/// Returns a base URL as a `Uri`.
+/// Returns a base URL as a `Uri`, if reqwest can use it too: it decodes the Punycode of a host.
 pub(crate) fn uri(base: &BaseUrl) -> Result<Uri, Error> {
     let text = base.to_string();
+    reqwest::Url::parse(&text).map_err(|error| {
+        Error::configuration(format!("reqwest cannot use the base URL {text} ({error}): correct it"))
+    })?;
     text.parse().map_err(|_| Error::configuration("the base URL is not a URL: correct it"))
 }
 
@@ -77,8 +72,8 @@ mod tests {
 
     #[test]
     fn a_host_that_is_no_punycode_is_refused() {
-        let read = |host| url(Service::site(host).unwrap().base());
-        assert_eq!(read("xn--bcher-kva.example").unwrap().host_str(), Some("xn--bcher-kva.example"));
+        let read = |host| uri(Service::site(host).unwrap().base());
+        assert_eq!(read("xn--bcher-kva.example").unwrap().host(), Some("xn--bcher-kva.example"));
         let error = read("xn--2.example").unwrap_err();
         assert!(error.to_string().contains("xn--2.example (invalid international domain name)"), "{error}");
     }

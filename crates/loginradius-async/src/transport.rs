@@ -9,7 +9,6 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderValue, Method, Request, Response};
 use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, Error, SendOptions};
 use loginradius_transport::receive;
-use reqwest::Url;
 
 use crate::driver::Driver;
 use crate::failure::{NOT_IN_TIME, broken_off, failure};
@@ -34,8 +33,6 @@ pub(crate) struct Transport {
 /// One of the service's two base URLs, and how it is reached.
 pub(crate) struct Destination {
     pub(crate) base: BaseUrl,
-    /// The base as reqwest has it: parsing it costs more than all else that this module does for a request.
-    pub(crate) url: Url,
     pub(crate) peer: Peer,
     pub(crate) pool: Pool,
 }
@@ -63,7 +60,12 @@ impl Transport {
             ));
         };
         let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout).min(MAX_TIMEOUT);
-        let request = destination.request(request);
+        // The memory of the body is overwritten when its last clone is dropped.
+        let mut request = reqwest::Request::try_from(request.map(Bytes::from_owner))
+            .map_err(|_| Error::configuration("the operation's address is not a URL"))?;
+        set_length(&mut request);
+        // What a server encodes all the same is decoded on receipt, within the limit.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let deadline = Instant::now() + timeout;
         let exchange = exchange(Arc::clone(destination), options.fresh_connection, request);
         let mut exchange = self.driver.start(exchange)?;
@@ -81,28 +83,6 @@ impl Transport {
             return Err(Error::not_sent("the timeout ended before the request was begun"));
         }
         Err(Error::incomplete_response(NOT_IN_TIME))
-    }
-}
-
-impl Destination {
-    /// Makes reqwest's request of one that goes here.
-    fn request(&self, request: Request<Body>) -> reqwest::Request {
-        let (parts, body) = request.into_parts();
-        let mut url = self.url.clone();
-        url.set_path(parts.uri.path());
-        url.set_query(parts.uri.query());
-        let mut request = reqwest::Request::new(parts.method, url);
-        *request.headers_mut() = parts.headers;
-        if !body.is_empty() {
-            // Its memory is overwritten when the last clone is dropped.
-            *request.body_mut() = Some(Bytes::from_owner(body).into());
-        } else if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
-            // reqwest leaves it out, and some servers require it (RFC 9110, section 8.6, and status 411).
-            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        // What a server encodes all the same is decoded on receipt, within the limit.
-        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        request
     }
 }
 
@@ -159,31 +139,12 @@ impl Received {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use loginradius_proto::Service;
-
-    use super::*;
-    use crate::route::Route;
-
-    #[test]
-    fn a_request_goes_to_the_url_that_reqwest_would_read() {
-        let service = Service::classic_at("http://127.0.0.1:8710/gate%20way").unwrap();
-        let base = service.base();
-        let uri: http::Uri = base.to_string().parse().unwrap();
-        let client = reqwest::Client::builder().tls_backend_rustls().tls_certs_only([]).build().unwrap();
-        let destination = Destination {
-            base: base.clone(),
-            url: crate::route::url(base).unwrap(),
-            peer: Peer::server(&uri),
-            pool: Pool { route: Route::Direct, pooled: client.clone(), fresh: client },
-        };
-        for rest in
-            ["", "/", "/a/b", "/a%2Fb%20%E2%82%AC", "//a", "/a/./b//c/", "/a;b=c@d:e", "/?", "/a?b=c&d=%26%20+'(|)^"]
-        {
-            let uri = format!("{base}{rest}");
-            let request = Request::get(&uri).body(Body::empty()).unwrap();
-            assert_eq!(destination.request(request).url(), &Url::parse(&uri).unwrap(), "{uri}");
-        }
+/// Sets the length of a body that is empty, which reqwest leaves out: some servers require it (RFC 9110, section 8.6,
+/// and status 411).
+fn set_length(request: &mut reqwest::Request) {
+    let has_content = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let is_empty = request.body().and_then(reqwest::Body::as_bytes).is_none_or(<[u8]>::is_empty);
+    if has_content && is_empty {
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
