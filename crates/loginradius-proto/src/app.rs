@@ -1,13 +1,11 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use http::Uri;
-
 use crate::error::Error;
 use crate::request::check_text;
-use crate::route::{Route, Urls};
 use crate::secret::ClientSecret;
 use crate::service::Service;
+use crate::urls::Urls;
 use crate::wire::character::{invisible_in, is_graphic};
 
 /// The settings that all operations share: which app of LoginRadius this is, and where LoginRadius is.
@@ -169,9 +167,9 @@ impl App {
         &self.0.settings.service
     }
 
-    /// Returns the URL of that operation, without a query.
-    pub(crate) fn url(&self, route: Route) -> Result<Uri, Error> {
-        self.0.urls.get(route, self)
+    /// Returns the URLs of the operations that were needed so far.
+    pub(crate) fn urls(&self) -> &Urls {
+        &self.0.urls
     }
 
     /// Checks the client id, the client secret and the API key, which an endpoint of a user's own may send in any

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::body::Body;
-use crate::endpoint::{Endpoint, request_of};
+use crate::endpoint::request_of;
 use crate::error::{Error, ErrorKind};
 use crate::flow::{DEFAULT_TIMEOUT, Flow, SendOptions, Step, earlier, is_failure};
 use crate::jitter::{Jitter, Seed, after, doubled};
@@ -104,7 +104,6 @@ pub struct DeviceFlow {
     app: App,
     /// The grant, with its interval as it has grown.
     grant: DeviceGrant,
-    poll: RequestTokens,
     timeout: Duration,
     jitter: Jitter,
     expires_at: Instant,
@@ -172,7 +171,6 @@ impl DeviceFlow {
     pub fn new(app: &App, grant: &DeviceGrant, now: Instant, seed: Seed) -> Self {
         let mut flow = Self {
             app: app.clone(),
-            poll: RequestTokens::new(grant.device_code.clone()),
             grant: grant.clone(),
             timeout: DEFAULT_TIMEOUT,
             jitter: Jitter::new(seed),
@@ -351,9 +349,13 @@ impl DeviceFlow {
         self.round_trip.saturating_mul(4)
     }
 
+    fn poll(&self) -> RequestTokens {
+        RequestTokens::new(self.grant.device_code.clone())
+    }
+
     fn send(&mut self, now: Instant) -> Step<TokenSet> {
         self.owed = Owed::Nothing;
-        match request_of(&self.poll, &self.app) {
+        match request_of(&self.poll(), &self.app) {
             Ok(request) => {
                 let deadline = self.poll_deadline(now);
                 // A grant yields its tokens once: if the response is lost, they may be lost with it.
@@ -371,19 +373,19 @@ impl DeviceFlow {
     /// Polls again at once, after the server closed a kept connection instead of responding.
     fn repeat(&mut self, error: Error, now: Instant) {
         // It may have read the poll all the same.
-        self.lost_response = Some(error.of(self.poll.name()).to(self.app.service()));
+        self.lost_response = Some(error.of(RequestTokens::NAME).to(self.app.service()));
         self.state = State::Waiting { until: now };
     }
 
     fn take_outcome(&mut self, outcome: Result<http::Response<Body>, Error>, sent: Instant, now: Instant) {
-        let error = match outcome.and_then(|response| self.poll.polled(&self.app, &response)) {
+        let error = match outcome.and_then(|response| self.poll().polled(&self.app, &response)) {
             Ok(Polled::Tokens(mut tokens)) => {
-                self.poll.set_requested_at(&mut tokens, sent);
+                tokens.requested_at = Some(sent);
                 self.state = State::Done(Some(Box::new(Ok(tokens))));
                 return;
             }
             Ok(Polled::Undecided(undecided)) => return self.not_decided(&undecided, now),
-            Err(error) => error.of(self.poll.name()).to(self.app.service()),
+            Err(error) => error.of(RequestTokens::NAME).to(self.app.service()),
         };
         match error.api_error().and_then(|api_error| api_error.oauth_error.as_deref()) {
             Some("access_denied" | "expired_token") => self.state = State::Done(Some(Box::new(Err(error)))),
@@ -455,7 +457,7 @@ impl DeviceFlow {
             "the device code's lifetime of {} s ended before the user approved or denied the login: begin a new login",
             self.grant.expires_in.as_secs(),
         );
-        let error = Error::new(ErrorKind::Expired, message).of(self.poll.name());
+        let error = Error::new(ErrorKind::Expired, message).of(RequestTokens::NAME);
         self.with_last_failure(error)
     }
 
@@ -466,7 +468,7 @@ impl DeviceFlow {
              valid for another {} s)",
             self.expires_at.saturating_duration_since(now).as_secs(),
         );
-        self.with_last_failure(Error::deadline_exceeded(message).of(self.poll.name()))
+        self.with_last_failure(Error::deadline_exceeded(message).of(RequestTokens::NAME))
     }
 
     /// Adds the failure that the flow was backing off after, if it was.

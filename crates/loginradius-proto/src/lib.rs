@@ -125,6 +125,7 @@ mod shared_secret;
 mod testing;
 mod text_form;
 mod token;
+mod urls;
 mod wire;
 
 pub use http;

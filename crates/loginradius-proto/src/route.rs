@@ -1,11 +1,10 @@
-use std::sync::OnceLock;
-
 use http::Uri;
 
 use crate::api::Api;
 use crate::app::{App, check_setting};
 use crate::error::Error;
 use crate::request::{percent_encoded, too_long};
+use crate::urls::Urls;
 
 /// Which URL an operation has.
 #[derive(Debug, Clone, Copy)]
@@ -28,24 +27,16 @@ enum Name {
     JwtApp,
 }
 
-/// The URLs of an app's operations, each made when it is first needed.
-#[derive(Clone, Default)]
-pub(crate) struct Urls([OnceLock<Uri>; Route::JwtRedirect as usize + 1]);
-
-impl Urls {
-    /// Returns the operation's URL for that app, without a query.
-    pub(crate) fn get(&self, route: Route, app: &App) -> Result<Uri, Error> {
-        let known = self.0.get(route as usize);
-        if let Some(url) = known.and_then(OnceLock::get) {
-            return Ok(url.clone());
-        }
-        let url = route.url(app)?;
-        Ok(known.map_or(&url, |known| known.get_or_init(|| url.clone())).clone())
-    }
-}
+// A place for the URL of each.
+const _: () = assert!(Route::JwtRedirect as usize + 1 == Urls::COUNT);
 
 impl Route {
-    fn url(self, app: &App) -> Result<Uri, Error> {
+    /// Returns the operation's URL for that app, without a query.
+    pub(crate) fn url(self, app: &App) -> Result<Uri, Error> {
+        app.urls().get_or_make(self as usize, || self.make_url(app))
+    }
+
+    fn make_url(self, app: &App) -> Result<Uri, Error> {
         let (before, name, after) = self.path(app.service().api());
         let segment = match name {
             Name::None => String::new(),

@@ -35,6 +35,7 @@ pub struct RequestTokens {
 }
 
 impl RequestTokens {
+    pub(crate) const NAME: &'static str = "Request Tokens";
     pub(crate) const GRANT_TYPE: &'static str = "urn:ietf:params:oauth:grant-type:device_code";
 
     /// Makes the operation of that device code.
@@ -85,7 +86,7 @@ impl Endpoint for RequestTokens {
     type Response = TokenSet;
 
     fn name(&self) -> &'static str {
-        "Request Tokens"
+        Self::NAME
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {

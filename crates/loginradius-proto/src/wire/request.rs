@@ -152,7 +152,7 @@ fn build(
     };
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = with_query(app.url(route)?, query)?;
+    *request.uri_mut() = with_query(route.url(app)?, query)?;
     request.headers_mut().insert(ACCEPT, JSON);
     if let Some(content_type) = content_type {
         request.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -176,7 +176,7 @@ fn with_query(url: Uri, query: Params<'_>) -> Result<Uri, Error> {
 pub(crate) fn browser_url(app: &App, route: Route, query: &[Param<'_>], more: &str) -> Result<String, Error> {
     let query = [query];
     let query = Params::checked(&query)?;
-    let url = app.url(route)?;
+    let url = route.url(app)?;
     let authority = url.authority().map_or("", Authority::as_str);
     let length = "https://".len() + authority.len() + url.path().len();
     // Large enough from the start: a text that grows leaves copies of the login's state behind.
@@ -186,7 +186,7 @@ pub(crate) fn browser_url(app: &App, route: Route, query: &[Param<'_>], more: &s
     }
     encode::push_query(&mut text, query.pairs());
     text.push(more.as_bytes());
-    // As long as any that an operation can have.
-    Uri::try_from(&*text).map_err(|_| too_long())?;
+    // No longer than the URL of any other operation. The copy's memory is overwritten, too.
+    Uri::from_maybe_shared(Bytes::from_owner(text.clone())).map_err(|_| too_long())?;
     String::from_utf8(text.into_vec()).map_err(|_| too_long())
 }
