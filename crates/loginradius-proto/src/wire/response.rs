@@ -60,7 +60,7 @@ pub struct ResponseReader<'a> {
     route: Option<Route>,
     app: &'a App,
     /// Whose secrets no error must show. They are asked for when there is an error.
-    endpoint: Option<&'a dyn HasSecrets>,
+    endpoint: Option<&'a (dyn HasSecrets + Sync)>,
     /// More of them.
     secrets: Vec<&'a str>,
 }
@@ -93,7 +93,7 @@ impl<'a> ResponseReader<'a> {
     }
 
     /// Makes a reader for one of LoginRadius's operations.
-    pub(crate) fn of_route<E: Endpoint>(endpoint: &'a E, app: &'a App, route: Route) -> Self {
+    pub(crate) fn of_route<E: Endpoint + Sync>(endpoint: &'a E, app: &'a App, route: Route) -> Self {
         Self { operation: endpoint.name(), route: Some(route), app, endpoint: Some(endpoint), secrets: Vec::new() }
     }
 
@@ -105,7 +105,7 @@ impl<'a> ResponseReader<'a> {
     }
 
     fn all_secrets(&self) -> Vec<&str> {
-        let mut secrets = self.endpoint.map(HasSecrets::secrets).unwrap_or_default();
+        let mut secrets = self.endpoint.map(|endpoint| endpoint.secrets()).unwrap_or_default();
         secrets.extend(self.app.secret());
         // The query of a JWT operation has the key beside the token.
         secrets.extend(self.route.filter(|route| route.is_jwt()).map(|_| self.app.api_key()));
