@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
@@ -34,6 +35,7 @@ const INPUT_LENGTH: usize = 16 << 10;
 pub(crate) struct Connection {
     stream: Stream,
     buffers: WireBuffers,
+    chunk: Chunk,
     /// `None` once the head of the current response was read.
     head: Option<HeadReader>,
     /// Whether anything was read since the last request began.
@@ -42,7 +44,13 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, buffers: WireBuffers::default(), head: Some(HeadReader::default()), has_read: true }
+        Self {
+            stream,
+            buffers: WireBuffers::default(),
+            chunk: Chunk::default(),
+            head: Some(HeadReader::default()),
+            has_read: true,
+        }
     }
 
     fn begin_request(&mut self) {
@@ -52,13 +60,12 @@ impl Connection {
     }
 
     fn read_head(&mut self, mut head: HeadReader) -> Result<bool, ureq::Error> {
-        let mut chunk = Zeroizing::new([0; 4096]);
         loop {
-            let count = self.stream.read(&mut chunk[..])?;
-            if count == 0 {
+            let chunk = self.chunk.read(&mut self.stream)?;
+            if chunk.is_empty() {
                 return Ok(false);
             }
-            let whole = head.push(chunk.get(..count).unwrap_or_default());
+            let whole = head.push(&chunk);
             if let Some(whole) = whole.map_err(|error| ureq::Error::Io(io::Error::other(error)))? {
                 self.buffers.push(&whole.packed);
                 self.buffers.push(&whole.rest);
@@ -68,10 +75,38 @@ impl Connection {
     }
 
     fn read_body(&mut self) -> Result<bool, ureq::Error> {
-        let mut chunk = Zeroizing::new([0; INPUT_LENGTH]);
-        let count = self.stream.read(&mut chunk[..]).map_err(not_an_end)?;
-        self.buffers.push(chunk.get(..count).unwrap_or_default());
-        Ok(count > 0)
+        let chunk = self.chunk.read(&mut self.stream).map_err(not_an_end)?;
+        self.buffers.push(&chunk);
+        Ok(!chunk.is_empty())
+    }
+}
+
+/// Memory for what is read, for one connection. It is overwritten after each use, as far as it was used.
+#[derive(Default)]
+struct Chunk(Vec<u8>);
+
+impl Chunk {
+    fn read(&mut self, stream: &mut Stream) -> io::Result<Used<'_>> {
+        self.0.resize(INPUT_LENGTH, 0);
+        let count = stream.read(&mut self.0)?;
+        Ok(Used(self.0.get_mut(..count).unwrap_or_default()))
+    }
+}
+
+/// Bytes that are overwritten on drop.
+struct Used<'a>(&'a mut [u8]);
+
+impl Deref for Used<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl Drop for Used<'_> {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -86,9 +121,9 @@ impl Transport for Connection {
         }
         self.stream.set_deadline(deadline(timeout));
         HAS_WRITTEN.set(true);
-        let output = self.buffers.output.get(..amount).unwrap_or_default();
+        let output = self.buffers.output.get_mut(..amount).unwrap_or_default();
         let sent = self.stream.write_all(output);
-        self.buffers.output.zeroize();
+        output.zeroize();
         sent.map_err(|error| at_the_deadline(error, timeout))
     }
 
