@@ -111,7 +111,7 @@ impl Held {
     }
 }
 
-/// Told by each task when it is about to wait.
+/// Notified by each task right before it waits.
 static WAITS: Notify = Notify::const_new();
 
 /// Runs that many tasks until all of them wait. Each begins when the one before it waits, so that they share one

@@ -219,3 +219,26 @@ impl fmt::Debug for App {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::{Endpoint, request_of};
+    use crate::oauth::RequestDeviceCode;
+
+    #[test]
+    fn a_setting_that_is_changed_after_a_request_counts() {
+        let url = |app: &App| request_of(&RequestDeviceCode::new(), app).map(|request| request.uri().to_string());
+        let first = App::new("my-client-id").with_oauth_app("my-oauth-app");
+        assert_eq!(url(&first).unwrap(), "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/device");
+        let site = Service::site("acme.hub.loginradius.com").unwrap();
+        let second = first.clone().with_service(site).with_oauth_app("another");
+        assert_eq!(url(&second).unwrap(), "https://acme.hub.loginradius.com/api/oauth/another/device");
+        assert_eq!(url(&first).unwrap(), "https://cloud-api.loginradius.com/sso/oauth/my-oauth-app/device");
+        // What was good before is checked again.
+        for bad in [first.clone().with_client_secret(" secret"), first.with_api_key("my\u{200b}key")] {
+            assert!(RequestDeviceCode::new().request(&bad).is_ok(), "it sends neither");
+            assert!(url(&bad).is_err());
+        }
+    }
+}
