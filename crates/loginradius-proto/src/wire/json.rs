@@ -323,6 +323,20 @@ mod tests {
     }
 
     #[test]
+    fn every_member_is_found_however_many_there_are() {
+        for count in 1..20 {
+            let members: Vec<_> = (0..count).map(|number| format!(r#""field{number}":"{number}""#)).collect();
+            let text = format!(r#"{{{},"a\u0062":"last"}}"#, members.join(","));
+            let text = ResponseText::Utf8(&text);
+            let object = Object::parse(&text).expect("an object");
+            let found: Vec<_> = object.members.iter().map(|(_, raw)| raw.get().to_owned()).collect();
+            let expected = (0..count).map(|number| format!("\"{number}\"")).chain(["\"last\"".to_owned()]);
+            assert_eq!(found, expected.collect::<Vec<_>>());
+            assert_eq!(object.text("ab").unwrap().as_deref(), Some("last"), "{count}");
+        }
+    }
+
+    #[test]
     fn only_one_whole_object_is_parsed() {
         for text in ["", "[]", "null", "{", "{} {}", r#"{"a":}"#, "<html>"] {
             assert!(Object::parse(&ResponseText::Utf8(text)).is_none(), "{text}");
