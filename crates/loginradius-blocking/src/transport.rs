@@ -10,10 +10,9 @@ use loginradius_proto::proxy::ProxySettings;
 use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, ConnectFailure, Error, SendOptions};
 use loginradius_transport::{receive, rustls, tls_failure};
 use ureq::{Agent, AsSendBody, Timeout};
-use zeroize::Zeroizing;
 
 use crate::unmanaged;
-use crate::wire::{self, BadHead, TooManyBytes};
+use crate::wire::{self, BadHead, TooManyBytes, Used};
 
 /// ureq adds a timeout to the clock, and a longer one would overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -72,6 +71,7 @@ impl Transport {
         let agent = match &self.http {
             Http::Managed(agent) | Http::Unmanaged(agent, _) => agent,
         };
+        wire::begin_call(&request);
         let mut config = agent
             .configure_request(request)
             .https_only(false) // `Service` has seen to it, and knows loopback
@@ -91,7 +91,6 @@ impl Transport {
             config = config.max_idle_age(Duration::ZERO);
         }
         let failure = |error, has_begun| failure(&self.http, error, &uri, has_begun);
-        wire::begin_call();
         let response = agent.run(config.build()).map_err(|error| failure(error, false))?;
         let received_at = SystemTime::now();
 
@@ -106,13 +105,13 @@ impl Transport {
 
 fn read(mut reader: impl Read, failure: impl Fn(io::Error) -> Error) -> Result<Body, Error> {
     let mut body = BodyBuffer::new();
-    let mut chunk = Zeroizing::new([0; 16 << 10]);
+    let mut chunk = [0; 1 << 10];
     loop {
-        let count = reader.read(&mut chunk[..]).map_err(&failure)?;
-        if count == 0 {
+        let chunk = Used::read(&mut reader, &mut chunk).map_err(&failure)?;
+        if chunk.is_empty() {
             return Ok(body.into_body());
         }
-        body.push(chunk.get(..count).unwrap_or_default())?;
+        body.push(&chunk)?;
     }
 }
 

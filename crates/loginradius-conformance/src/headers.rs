@@ -4,7 +4,9 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use loginradius_proto::ErrorKind;
+use loginradius_proto::jwt::JwtByAccessToken;
+use loginradius_proto::oauth::RefreshAccessToken;
+use loginradius_proto::{AccessToken, App, Body, Endpoint, Error, ErrorKind, RequestBuilder, http};
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
@@ -126,7 +128,49 @@ fn an_old_version_of_http_is_read<A: Adapter>() {
     }
 }
 
+/// The line, a header and the body of a request: LoginRadius's tokens may become longer, and a JWT may hold a profile.
+fn a_long_request_is_sent_whole<A: Adapter>() {
+    let server = Server::responding(|_| json("200 OK", &success()));
+    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    let long = "t".repeat(60_000); // a URI of the crate http has at most 65,534 bytes
+
+    client.call(&JwtByAccessToken::new(long.as_str())).unwrap();
+    client.call(&RefreshAccessToken::new(long.as_str())).unwrap();
+    client.call(&Bearer(long.as_str().into())).unwrap();
+
+    let requests = server.requests();
+    let line = requests[0].head.lines().next().unwrap();
+    assert!(line.contains(&long), "{} of {}", line.len(), long.len());
+    assert!(String::from_utf8_lossy(&requests[1].body).contains(&long), "{} of {}", requests[1].body.len(), long.len());
+    assert!(requests[2].head.contains(&format!("Bearer {long}\r\n")), "{}", requests[2].head.len());
+    assert_eq!(requests.len(), 3);
+}
+
+/// An endpoint of a user, with a token in a header.
+struct Bearer(AccessToken);
+
+impl Endpoint for Bearer {
+    type Response = ();
+
+    fn name(&self) -> &'static str {
+        "Bearer"
+    }
+
+    fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
+        RequestBuilder::get(app.service().api_host(), "/bearer").bearer(&self.0).build()
+    }
+
+    fn response(&self, _: &App, _: http::Response<Body>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.0.expose()]
+    }
+}
+
 cases!(($) headers headers_cases {
+    a_long_request_is_sent_whole,
     header_lines_of_any_form_are_read,
     content_codings_are_decoded_or_refused,
     an_empty_body_may_have_a_content_coding,

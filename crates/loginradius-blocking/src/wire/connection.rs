@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
+use http::{HeaderValue, Request};
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -15,11 +16,16 @@ use super::socket::Stream;
 thread_local! {
     /// Whether this thread has written to a connection since [`begin_call`].
     static HAS_WRITTEN: Cell<bool> = const { Cell::new(false) };
+    /// How much memory ureq gets for what it writes: it writes each line of a request's head whole.
+    static OUTPUT_LENGTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Begins a call of this thread: ureq runs each call on the thread that makes it.
-pub(crate) fn begin_call() {
+/// Begins a call of this thread with that request: ureq runs each call on the thread that makes it.
+pub(crate) fn begin_call<B>(request: &Request<B>) {
     HAS_WRITTEN.set(false);
+    let line = request.uri().path_and_query().map_or(0, |line| line.as_str().len());
+    let longest = request.headers().values().map(HeaderValue::len).fold(line, usize::max);
+    OUTPUT_LENGTH.set(longest + SHORT_LINES);
 }
 
 /// Returns whether something of this thread's call may have been sent. ureq's errors do not tell: its timeouts are the
@@ -28,8 +34,11 @@ pub(crate) fn may_be_sent() -> bool {
     HAS_WRITTEN.get()
 }
 
-const OUTPUT_LENGTH: usize = 16 << 10;
-const INPUT_LENGTH: usize = 16 << 10;
+/// Enough for the name of a header, and for the lines that ureq adds.
+const SHORT_LINES: usize = 1 << 10;
+/// ureq wants memory for a body of an unknown length. None of ours is.
+const SCRATCH_LENGTH: usize = 128;
+const INPUT_LENGTH: usize = 4 << 10;
 
 /// A connection that reads the heads of responses itself, and limits how much it reads of each response.
 pub(crate) struct Connection {
@@ -88,13 +97,19 @@ struct Chunk(Vec<u8>);
 impl Chunk {
     fn read(&mut self, stream: &mut Stream) -> io::Result<Used<'_>> {
         self.0.resize(INPUT_LENGTH, 0);
-        let count = stream.read(&mut self.0)?;
-        Ok(Used(self.0.get_mut(..count).unwrap_or_default()))
+        Used::read(stream, &mut self.0)
     }
 }
 
-/// Bytes that are overwritten on drop.
-struct Used<'a>(&'a mut [u8]);
+/// The part of a buffer that a read has filled. It is overwritten on drop.
+pub(crate) struct Used<'a>(&'a mut [u8]);
+
+impl<'a> Used<'a> {
+    pub(crate) fn read(reader: &mut impl Read, buffer: &'a mut [u8]) -> io::Result<Self> {
+        let count = reader.read(buffer)?;
+        Ok(Self(buffer.get_mut(..count).unwrap_or_default()))
+    }
+}
 
 impl Deref for Used<'_> {
     type Target = [u8];
@@ -185,10 +200,18 @@ struct WireBuffers {
     consumed: usize,
     /// Whether ureq used some of the input when it last looked at it.
     has_progressed: bool,
-    scratch: Zeroizing<Vec<u8>>,
 }
 
 impl WireBuffers {
+    /// Returns the memory for what ureq writes, which begins with the output.
+    fn writable(&mut self) -> &mut [u8] {
+        let length = OUTPUT_LENGTH.get() + SCRATCH_LENGTH;
+        if self.output.len() < length {
+            self.output = Zeroizing::new(vec![0; length]);
+        }
+        &mut self.output
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         if self.consumed > 0 {
             self.input.copy_within(self.consumed.., 0);
@@ -202,8 +225,7 @@ impl WireBuffers {
 
 impl Buffers for WireBuffers {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(OUTPUT_LENGTH, 0);
-        &mut self.output
+        self.writable()
     }
 
     fn input(&self) -> &[u8] {
@@ -227,9 +249,9 @@ impl Buffers for WireBuffers {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.output.resize(OUTPUT_LENGTH, 0);
-        self.scratch.resize(INPUT_LENGTH, 0);
-        (&mut self.scratch, &mut self.output)
+        let writable = self.writable();
+        let (output, scratch) = writable.split_at_mut(writable.len().saturating_sub(SCRATCH_LENGTH));
+        (scratch, output)
     }
 
     fn can_use_input(&self) -> bool {

@@ -4,6 +4,9 @@
 //! that, it also keeps cookies and decodes bodies. So ureq gets only the lines that say where the body ends, and one
 //! header more, whose value holds all lines. [`unpack`] takes it apart.
 
+use std::mem::MaybeUninit;
+
+use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use httparse::ParserConfig;
 use zeroize::Zeroizing;
@@ -70,19 +73,17 @@ impl HeadReader {
 
     /// Returns where the head ends, after its empty line.
     fn end(&mut self) -> Option<usize> {
-        let from = self.searched.saturating_sub(2);
-        let found = self.bytes.get(from..)?.iter().enumerate().find_map(|(index, byte)| {
-            let rest = self.bytes.get(from + index + 1..)?;
-            let length = match rest {
-                _ if *byte != b'\n' => return None,
-                [b'\n', ..] => 1,
-                [b'\r', b'\n', ..] => 2,
-                _ => return None,
-            };
-            Some(from + index + 1 + length)
-        });
+        let mut line_end = self.searched.saturating_sub(2);
         self.searched = self.bytes.len();
-        found
+        while let Some(rest) = self.bytes.get(line_end..) {
+            line_end += rest.iter().position(|byte| *byte == b'\n')? + 1;
+            match self.bytes.get(line_end..)? {
+                [b'\n', ..] => return Some(line_end + 1),
+                [b'\r', b'\n', ..] => return Some(line_end + 2),
+                _ => {}
+            }
+        }
+        None
     }
 
     fn remove(&mut self, count: usize) {
@@ -97,27 +98,29 @@ impl HeadReader {
 
 /// Writes a head for ureq; `None` if it is an interim response.
 fn pack(head: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, BadHead> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
-    let mut response = httparse::Response::new(&mut lines);
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
+    let mut response = httparse::Response::new(&mut []);
     let parsed = ParserConfig::default()
         .allow_obsolete_multiline_headers_in_responses(true)
         .allow_spaces_after_header_name_in_responses(true)
         .allow_multiple_spaces_in_response_status_delimiters(true)
         .ignore_invalid_headers_in_responses(true)
-        .parse_response(&mut response, head);
+        .parse_response_with_uninit_headers(&mut response, head, &mut lines);
     match parsed {
         Ok(httparse::Status::Complete(_)) => {}
         Err(httparse::Error::TooManyHeaders) => return Err(BadHead::TooManyLines),
         Ok(httparse::Status::Partial) | Err(_) => return Err(BadHead::NotHttp),
     }
-    let (version, status) = (response.version.unwrap_or(1), response.code.unwrap_or_default());
+    let status = StatusCode::from_u16(response.code.unwrap_or_default()).map_err(|_| BadHead::NotHttp)?;
     // No request of ours asks for another protocol, so 101 is passed on as the final response, and ureq refuses it.
-    if (100..200).contains(&status) && status != 101 {
+    if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(None);
     }
     // Large enough from the start. A line becomes only a few bytes longer, and a framing line is written twice.
     let mut packed = Zeroizing::new(Vec::with_capacity(2 * head.len() + 32 * response.headers.len() + 64));
-    packed.extend_from_slice(format!("HTTP/1.{version} {status} \r\n").as_bytes());
+    packed.extend_from_slice(if response.version == Some(0) { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    packed.extend_from_slice(status.as_str().as_bytes());
+    packed.extend_from_slice(b" \r\n");
     let framing =
         |line: &&httparse::Header<'_>| FRAMING.iter().any(|name| line.name.eq_ignore_ascii_case(name.as_str()));
     for line in response.headers.iter().filter(framing) {
@@ -129,7 +132,8 @@ fn pack(head: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, BadHead> {
     packed.extend_from_slice(PACKED.as_str().as_bytes());
     packed.extend_from_slice(b": ");
     for line in response.headers.iter() {
-        packed.extend_from_slice(format!("{},{},", line.name.len(), line.value.len()).as_bytes());
+        packed.extend_from_slice(&digits(line.name.len()));
+        packed.extend_from_slice(&digits(line.value.len()));
         packed.extend_from_slice(line.name.as_bytes());
         packed.extend(unfolded(line.value));
     }
@@ -157,17 +161,26 @@ pub(crate) fn unpack(packed: &HeaderMap) -> HeaderMap {
 
 /// Splits the first line off: its name, its value, and what follows.
 fn line(packed: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (name_length, rest) = number(packed)?;
-    let (value_length, rest) = number(rest)?;
-    let (name, rest) = rest.split_at_checked(name_length)?;
-    let (value, rest) = rest.split_at_checked(value_length)?;
+    let (name_length, rest) = packed.split_first_chunk()?;
+    let (value_length, rest) = rest.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(number(*name_length)?)?;
+    let (value, rest) = rest.split_at_checked(number(*value_length)?)?;
     Some((name, value, rest))
 }
 
-fn number(packed: &[u8]) -> Option<(usize, &[u8])> {
-    let comma = packed.iter().position(|byte| *byte == b',')?;
-    let (digits, rest) = packed.split_at_checked(comma)?;
-    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest.get(1..)?))
+/// The digit for 0 of a number that is packed, to base 64. All digits can stand in a header's value.
+const ZERO: u8 = b'0';
+
+/// Writes the length of a name or of a value: less than 64³, which is [`MAX_LENGTH`].
+fn digits(length: usize) -> [u8; 3] {
+    [12, 6, 0].map(|shift| ZERO + (length >> shift & 63) as u8)
+}
+
+fn number(digits: [u8; 3]) -> Option<usize> {
+    digits.into_iter().try_fold(0, |number, digit| {
+        let value = digit.checked_sub(ZERO).filter(|value| *value < 64)?;
+        Some(number << 6 | usize::from(value))
+    })
 }
 
 /// Appends bytes. If the buffer grows, it overwrites the memory that it frees.
@@ -274,7 +287,7 @@ mod tests {
     /// Otherwise a server could choose all headers with that one.
     #[test]
     fn a_servers_header_with_the_name_of_the_packed_one_is_an_ordinary_header() {
-        let response = format!("HTTP/1.1 200 OK\r\n{PACKED}: 4,1,evil1.\r\n\r\n");
+        let response = format!("HTTP/1.1 200 OK\r\n{PACKED}: 004001evil1.\r\n\r\n");
         let (packed, _) = read(response.as_bytes(), 100).unwrap().unwrap();
         let (_, lines, headers) = parts(&packed);
         assert!(lines.is_empty());
@@ -283,7 +296,9 @@ mod tests {
 
     #[test]
     fn what_was_not_packed_is_unpacked_as_nothing_and_without_a_panic() {
-        for value in ["", ".", ",", "1", "1,", "1,1", "1,1,", "9,9,x", "18446744073709551615,1,x", "-1,1,x", "1,0,é"] {
+        for value in
+            ["", "0", "00", "001", "001001", "001001x", "009009x", "ooo001x", "/01001xy", "0p1001xy", "001000é"]
+        {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
             assert!(unpack(&HeaderMap::from_iter([(PACKED, value)])).is_empty());
         }
