@@ -256,11 +256,13 @@ impl Client {
 
     /// Does the next step of a flow. Returns what to await, or the flow's result.
     ///
-    /// The request is in memory of its own. A future that held it would be as large while it waits for its user.
-    pub(crate) fn step<F: Flow>(&self, flow: &mut F) -> ControlFlow<Result<F::Output, Error>, Next<'_>> {
+    /// What awaits a response is in memory of its own. A future that held it would be as large while it waits for its
+    /// user.
+    pub(crate) fn step<F: Flow>(&self, flow: &mut F) -> ControlFlow<Result<F::Output, Error>, Next> {
         match flow.step(Instant::now()) {
             Step::Send { request, options } => {
-                ControlFlow::Continue(Next::Outcome(Box::pin(self.send(request, options))))
+                let outcome = self.inner.transport.send(self.app(), request, options);
+                ControlFlow::Continue(Next::Outcome(Box::pin(outcome)))
             }
             Step::Wait(until) => ControlFlow::Continue(Next::Instant(until)),
             Step::Done(result) => ControlFlow::Break(result),
@@ -288,8 +290,8 @@ impl Client {
 }
 
 /// What a flow waits for.
-pub(crate) enum Next<'a> {
-    Outcome(Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send + 'a>>),
+pub(crate) enum Next {
+    Outcome(Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>),
     Instant(Instant),
 }
 

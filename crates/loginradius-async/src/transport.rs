@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, Response};
 use loginradius_proto::{App, BaseUrl, Body, BodyBuffer, Error, SendOptions};
 use loginradius_transport::receive;
 
-use crate::driver::Driver;
+use crate::driver::{Driven, Driver};
 use crate::failure::{NOT_IN_TIME, broken_off, failure};
 use crate::route::{Peer, Route};
 use crate::timer;
@@ -47,12 +47,18 @@ pub(crate) struct Pool {
 }
 
 impl Transport {
-    pub(crate) async fn send(
+    /// Begins a request at once. Returns a future for its response that is small: it does not hold the request.
+    pub(crate) fn send(
         &self,
         app: &App,
         request: Request<Body>,
         options: SendOptions,
-    ) -> Result<Response<Body>, Error> {
+    ) -> impl Future<Output = Result<Response<Body>, Error>> + Send + use<> {
+        let exchange = self.begin(app, request, options);
+        async move { exchange?.finish().await }
+    }
+
+    fn begin(&self, app: &App, request: Request<Body>, options: SendOptions) -> Result<Exchange, Error> {
         let base = app.service().base_of(request.uri());
         let Some(destination) = base.and_then(|base| self.destinations.iter().find(|there| there.base == *base)) else {
             return Err(Error::misuse(
@@ -67,19 +73,30 @@ impl Transport {
         // What a server encodes all the same is decoded on receipt, within the limit.
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let deadline = Instant::now() + timeout;
-        let exchange = exchange(Arc::clone(destination), options.fresh_connection, request);
-        let mut exchange = self.driver.start(exchange)?;
-        let mut outcome = timer::timeout_at(deadline, &mut exchange).await;
+        let received = exchange(Arc::clone(destination), options.fresh_connection, request);
+        Ok(Exchange { received: self.driver.start(received)?, deadline })
+    }
+}
+
+/// A request that was begun.
+struct Exchange {
+    received: Driven<Result<Received, Error>>,
+    deadline: Instant,
+}
+
+impl Exchange {
+    async fn finish(mut self) -> Result<Response<Body>, Error> {
+        let mut outcome = timer::timeout_at(self.deadline, &mut self.received).await;
         // If the timer was late, this process was suspended, and a response that has arrived can still be read.
         if let Ok(None) = outcome
-            && deadline.elapsed() > SUSPENSION_THRESHOLD
+            && self.deadline.elapsed() > SUSPENSION_THRESHOLD
         {
-            outcome = timer::timeout_at(Instant::now() + LATE_READ_TIMEOUT, &mut exchange).await;
+            outcome = timer::timeout_at(Instant::now() + LATE_READ_TIMEOUT, &mut self.received).await;
         }
-        if let Ok(Some(outcome)) = outcome {
-            return outcome??.finish();
+        if let Ok(Some(received)) = outcome {
+            return received??.finish();
         }
-        if exchange.give_up() {
+        if self.received.give_up() {
             return Err(Error::not_sent("the timeout ended before the request was begun"));
         }
         Err(Error::incomplete_response(NOT_IN_TIME))
