@@ -498,12 +498,12 @@ impl SessionFlow {
         let rejected = self.memory.rejected.clone();
         self.remember(record, requested_at, now);
         self.memory.rejected = rejected;
-        self.memory.backoff = record.backoff.as_ref().and_then(|backoff| KnownBackoff::from_stored(backoff, now));
+        self.memory.backoff = record.backoff.as_deref().and_then(|backoff| KnownBackoff::from_stored(backoff, now));
     }
 
     /// Ends with the token of the record, or refreshes it.
     fn use_or_refresh(&mut self, record: SessionRecord, now: Now) {
-        self.backoff.continue_from(record.backoff.as_ref(), now.wall);
+        self.backoff.continue_from(record.backoff.as_deref(), now.wall);
         let good = self.memory.valid_token(now).cloned();
         let backs_off = self.memory.backs_off(now).cloned();
         let needless = backs_off.is_some() || !self.memory.is_due(now);
@@ -586,7 +586,8 @@ impl SessionFlow {
             }
             RefreshOutcome::RotatedWithFault(record, fault) => {
                 let wait = self.backoff.count_failure(&fault, &mut self.jitter).max(BackoffPolicy::MIN_BACKOFF);
-                let record = SessionRecord { backoff: Some(self.backoff.stored(&fault, wait, now.wall)), ..record };
+                let record =
+                    SessionRecord { backoff: Some(Box::new(self.backoff.stored(&fault, wait, now.wall))), ..record };
                 let fault = Some((fault.with_retry_after(wait), wait));
                 self.rotated(UnsavedPair::new(attempt.record, record, None, fault));
             }
@@ -626,7 +627,7 @@ impl SessionFlow {
         // A wrong secret, proxy or root certificate is this program's own: other programs, and its own next start, may
         // have right ones.
         let is_own_fault = !may_retry && matches!(error.kind(), ErrorKind::Configuration | ErrorKind::NotSent);
-        let backoff = (!is_own_fault).then(|| self.backoff.stored(&error, wait, now.wall));
+        let backoff = (!is_own_fault).then(|| Box::new(self.backoff.stored(&error, wait, now.wall)));
         let record = SessionRecord { backoff, ..attempt.record.into_next() };
         let error = if may_retry { error.into_unavailable() } else { error }.with_retry_after(wait);
         self.state = State::Saving { write: Write::Backoff(record, wait, error), expected };

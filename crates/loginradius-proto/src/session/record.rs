@@ -27,7 +27,8 @@ pub(super) struct SessionRecord {
     pub(super) replaced: Vec<LoginId>,
     pub(super) tokens: Tokens,
     pub(super) intent: Option<Intent>,
-    pub(super) backoff: Option<Backoff>,
+    /// In memory of its own, which few sessions need.
+    pub(super) backoff: Option<Box<Backoff>>,
     pub(super) status: SessionStatus,
 }
 
@@ -347,7 +348,7 @@ impl SessionRecord {
                 lifetime: stored.lifetime_ms.map(Duration::from_millis),
             },
             intent: stored.intent.and_then(intent),
-            backoff: stored.hold.and_then(backoff),
+            backoff: stored.hold.and_then(backoff).map(Box::new),
             status: match stored.refused {
                 _ if stored.signing_out => SessionStatus::SigningOut,
                 Some(why) => SessionStatus::Rejected(printable(&why, MAX_FAILURE_LENGTH)),
