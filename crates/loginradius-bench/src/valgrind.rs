@@ -34,28 +34,28 @@ pub fn counted(mut work: impl FnMut()) {
 ///
 /// If valgrind is not installed, or a run fails.
 pub fn callgrind(arguments: &[&str]) -> Result<Cost> {
-    one_more_time(&["--toggle-collect=*loginradius_bench*counted*"], arguments)
+    one_more_time(&["--toggle-collect=*loginradius_bench*counted*"], arguments, MANY)
 }
 
-/// Does the same, and counts all that the process does, on all its threads.
+/// Does the same, up to that many times, and counts all that the process does, on all its threads.
 ///
 /// # Errors
 ///
 /// If valgrind is not installed, or a run fails.
-pub fn callgrind_of_process(arguments: &[&str]) -> Result<Cost> {
-    one_more_time(&[], arguments)
+pub fn callgrind_of_process(arguments: &[&str], many: u32) -> Result<Cost> {
+    one_more_time(&[], arguments, many)
 }
 
-fn one_more_time(options: &[&str], arguments: &[&str]) -> Result<Cost> {
+fn one_more_time(options: &[&str], arguments: &[&str], many: u32) -> Result<Cost> {
     let program = env::current_exe()?;
-    let runs = [FEW, MANY]
+    let runs = [FEW, many]
         .map(|times| Callgrind::start(options, &program, &[&[WORKER], arguments, &[&times.to_string()]].concat()));
-    let [few, many] = runs.map(|run| run?.finish());
-    let (few, many) = (few?, many?);
-    let once = |few: u64, many: u64| many.saturating_sub(few) as f64 / f64::from(MANY - FEW);
+    let [fewer, more] = runs.map(|run| run?.finish());
+    let (fewer, more) = (fewer?, more?);
+    let once = |fewer: u64, more: u64| more.saturating_sub(fewer) as f64 / f64::from(many - FEW);
     Ok(Cost {
-        instructions: once(few.instructions, many.instructions),
-        allocations: once(few.allocations, many.allocations),
+        instructions: once(fewer.instructions, more.instructions),
+        allocations: once(fewer.allocations, more.allocations),
     })
 }
 
