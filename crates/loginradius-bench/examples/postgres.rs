@@ -3,7 +3,7 @@
 //!     cargo run --release -p loginradius-bench --example postgres
 //!
 //! It starts a server of PostgreSQL (Debian: postgresql) in a temporary folder, with its default settings. LoginRadius is
-//! in this process, and responds at once.
+//! in this process, and responds at once. The CPU time of the server is what the machine is busy beside this process.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loginradius_bench::{Server, ready, tokens};
+use loginradius_bench::{Server, ready, timing, tokens};
 use loginradius_proto::session::{SessionFlow, SessionMemory, SessionPolicy};
 use loginradius_proto::{App, Seed};
 use loginradius_store::sessions::drive;
@@ -21,7 +21,8 @@ use loginradius_store_postgres::{PostgresSettings, PostgresStore};
 use loginradius_testing::postgres::PostgresServer;
 
 const OTHERS: [usize; 2] = [0, 100_000];
-const CALLERS: [usize; 3] = [1, 8, 64];
+/// How many stores there are, each with a connection of its own, and how many callers.
+const LOADS: [(usize, usize); 4] = [(1, 1), (1, 8), (1, 64), (8, 64)];
 const TIME: Duration = Duration::from_secs(8);
 const CRASHES: usize = 5;
 
@@ -35,7 +36,8 @@ fn main() -> Result<()> {
     let server = PostgresServer::start();
     let url = server.url();
 
-    let store = open(&url)?;
+    let stores = (0..8).map(|_| open(&url)).collect::<Result<Vec<_>>>()?;
+    let store = &stores[0];
     let commits = || {
         // A connection that is idle reports what it did within 10 s.
         thread::sleep(Duration::from_secs(11));
@@ -43,13 +45,16 @@ fn main() -> Result<()> {
     };
     let count = |refreshes| -> Result<u64> {
         let before = commits()?;
-        Caller::new(&store, "counted")?.refresh(refreshes)?;
+        Caller::new(store, "counted")?.refresh(refreshes)?;
         Ok(commits()? - before)
     };
     let statements = (count(400)? - count(200)?) as f64 / 200.0;
     println!("statements, each a round trip, for a refresh: {statements:.2}");
 
-    println!("{:>14} {:>8} {:>12} {:>8} {:>8}", "other sessions", "callers", "refreshes/s", "p50 ms", "p99 ms");
+    println!(
+        "{:>14} {:>6} {:>7} {:>11} {:>7} {:>7} {:>13} {:>13}",
+        "other sessions", "stores", "callers", "refreshes/s", "p50 ms", "p99 ms", "CPU µs, ours", "server's"
+    );
     for others in OTHERS {
         server.execute(&format!(
             "INSERT INTO loginradius_session (key, name, record, generation, lease, lease_length, leased_until)
@@ -57,22 +62,31 @@ fn main() -> Result<()> {
              FROM generate_series(1, {others}) n"
         ));
         server.execute("VACUUM ANALYZE loginradius_session");
-        for callers in CALLERS {
-            let mut times = measure(&store, callers)?;
+        for (count, callers) in LOADS {
+            let before = (cpu_of_process()?, cpu_of_machine()?);
+            let mut times = measure(&stores[..count], callers)?;
+            let (ours, all) = (cpu_of_process()? - before.0, cpu_of_machine()? - before.1);
             times.sort_unstable();
             let at = |part: f64| times[(times.len() as f64 * part) as usize].as_secs_f64() * 1e3;
             let rate = times.len() as f64 / TIME.as_secs_f64();
-            println!("{others:>14} {callers:>8} {rate:>12.0} {:>8.2} {:>8.2}", at(0.5), at(0.99));
+            let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / times.len() as f64;
+            println!(
+                "{others:>14} {count:>6} {callers:>7} {rate:>11.0} {:>7.2} {:>7.2} {:>13.0} {:>13.0}",
+                at(0.5),
+                at(0.99),
+                each(ours),
+                each(all.saturating_sub(ours))
+            );
         }
     }
 
     let started = Instant::now();
-    let names = SessionStore::names(&store, "user-7777", None)?.len();
+    let names = SessionStore::names(store, "user-7777", None)?.len();
     println!("listing {names} of them by a prefix: {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
 
     let mut times = Vec::new();
     for _ in 0..CRASHES {
-        times.push(crash(&url, &store)?);
+        times.push(crash(&url, store)?);
     }
     times.sort_unstable();
     println!("from SIGKILL of a holder to the next token, with the default lease: {times:.1?}");
@@ -84,12 +98,28 @@ fn open(url: &str) -> Result<PostgresStore> {
     Ok(PostgresSettings::default().open(async move || config.connect(NoTls).await)?)
 }
 
+fn cpu_of_process() -> Result<Duration> {
+    Ok(timing::cpu_of_process().map_err(|error| error.to_string())?)
+}
+
+/// Returns for how long the processors of the machine were busy since it started (proc_stat(5)).
+fn cpu_of_machine() -> Result<Duration> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let times: Vec<f64> =
+        stat.split_whitespace().skip(1).take(8).map(str::parse).collect::<std::result::Result<_, _>>()?;
+    let [user, nice, system, _idle, _wait, interrupts, soft_interrupts, _stolen] = times[..] else {
+        return Err("/proc/stat has another form".into());
+    };
+    Ok(Duration::from_secs_f64((user + nice + system + interrupts + soft_interrupts) / TICKS_PER_SECOND))
+}
+
 /// Refreshes one session for each caller, as fast as it goes. Returns how long each refresh took.
-fn measure(store: &PostgresStore, callers: usize) -> Result<Vec<Duration>> {
+fn measure(stores: &[PostgresStore], callers: usize) -> Result<Vec<Duration>> {
     thread::scope(|scope| {
         let call = |number: usize| {
             scope.spawn(move || -> Result<Vec<Duration>> {
-                let mut caller = Caller::new(store, &format!("caller-{number}"))?;
+                let mut caller = Caller::new(&stores[number % stores.len()], &format!("caller-{number}"))?;
                 let end = Instant::now() + TIME;
                 let mut times = Vec::new();
                 while Instant::now() < end {
