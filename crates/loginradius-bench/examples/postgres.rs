@@ -1,9 +1,10 @@
-//! The cost of a refresh with a `PostgresStore`, and how long a crash of a holder is noticed:
+//! The cost of a refresh with a `PostgresStore`, and how long after a crash of a holder others refresh:
 //!
 //!     cargo run --release -p loginradius-bench --example postgres
 //!
 //! It starts a server of PostgreSQL (Debian: postgresql) in a temporary folder, with its default settings. LoginRadius is
-//! in this process, and responds at once. The CPU time of the server is what the machine is busy beside this process.
+//! in this process, and responds at once. The CPU time of the server is that of all other processes of the machine: let
+//! nothing else run.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
@@ -21,7 +22,7 @@ use loginradius_store_postgres::{PostgresSettings, PostgresStore};
 use loginradius_testing::postgres::PostgresServer;
 
 const OTHERS: [usize; 2] = [0, 100_000];
-/// How many stores there are, each with a connection of its own, and how many callers.
+/// How many stores there are, each with up to four connections of its own, and how many callers.
 const LOADS: [(usize, usize); 4] = [(1, 1), (1, 8), (1, 64), (8, 64)];
 const TIME: Duration = Duration::from_secs(8);
 const CRASHES: usize = 5;

@@ -16,7 +16,7 @@ const TOLERANCE: f64 = 0.03;
 /// What each operation costs, by its name.
 pub(crate) type Costs = BTreeMap<String, OperationCost>;
 
-/// What an operation costs, in figures that do not depend on the processor and the compiler.
+/// What an operation costs, in figures that depend little on the processor and the compiler.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OperationCost {
     /// The instructions as a multiple of the floor's, both measured in one run.

@@ -40,9 +40,9 @@ pub(crate) fn compare() -> Result<()> {
     const ROUNDS: usize = 101;
     const CALLS: u32 = 10;
     println!(
-        "\nThe same by the clock, in µs: medians of {ROUNDS} rounds of {CALLS}, in turns; the ratio is the median of"
+        "\nWall-clock times of the same, in µs: medians of {ROUNDS} rounds of {CALLS} calls, in turns; the ratio is the median"
     );
-    println!("the ratios of two rounds in a row\n");
+    println!("over the pairs of rounds\n");
     row(&["client", "connection", "operation", "ours", "plain", "ours ÷ plain"]);
     row(&["---"; 6]);
     for_each(|http, scheme, operation, server| {
@@ -91,6 +91,6 @@ fn connection(scheme: Scheme, operation: Operation) -> String {
 
 fn instructions(side: Side, http: Http, operation: Operation, server: &Address) -> Result<f64> {
     let arguments = ["round-trips", side.name(), http.name(), operation.name(), &server.url, &server.root];
-    // What a process does at its start for random numbers differs from run to run by a million.
+    // What a process does at its start for random numbers differs from run to run by a million instructions.
     Ok(callgrind_of_process(&arguments, 1005)?.instructions)
 }

@@ -37,7 +37,7 @@ pub fn callgrind(arguments: &[&str]) -> Result<Cost> {
     one_more_time(&["--toggle-collect=*loginradius_bench*counted*"], arguments, MANY)
 }
 
-/// Does the same, up to that many times, and counts all that the process does, on all its threads.
+/// Does the same with `many` as the larger number of times, and counts all that the process does, on all its threads.
 ///
 /// # Errors
 ///

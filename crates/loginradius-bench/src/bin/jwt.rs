@@ -43,7 +43,8 @@ struct Claims {
 }
 
 fn main() -> Result<()> {
-    println!("alg      ours  jsonwebtoken  ratio   (ns for one token)");
+    println!("Nanoseconds for one token\n");
+    println!("| algorithm | ours | jsonwebtoken | ours ÷ jsonwebtoken |\n| --- | --- | --- | --- |");
     for algorithm in [
         Algorithm::Hs256,
         Algorithm::Hs384,
@@ -57,7 +58,7 @@ fn main() -> Result<()> {
         let verifiers = Verifiers::new(algorithm)?;
         assert_eq!(verifiers.ours()?, verifiers.theirs()?, "both read the same");
         let Pair { ours, theirs, ratio, .. } = verifiers.compare();
-        println!("{algorithm:5} {ours:7.0}  {theirs:12.0}  {ratio:5.3}");
+        println!("| {algorithm} | {ours:.0} | {theirs:.0} | {ratio:.3} |");
     }
     Ok(())
 }

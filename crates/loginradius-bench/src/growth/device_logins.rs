@@ -16,7 +16,10 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(15);
 
 pub(super) fn compare() -> Result<()> {
-    println!("Device logins of one async process at an interval of 5 s, counted for {} s\n", WINDOW.as_secs());
+    println!(
+        "Device logins of one async process over http, at an interval of 5 s, counted for {} s\n",
+        WINDOW.as_secs()
+    );
     row(&["logins", "polls, of those due", "failed polls", "CPU µs for a poll"]);
     row(&["---"; 4]);
     for logins in LOGINS {

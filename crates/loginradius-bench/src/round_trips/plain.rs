@@ -60,7 +60,7 @@ pub(super) fn agent(server: &Address, fresh: bool) -> Result<ureq::Agent> {
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT));
     if fresh {
-        // Those of 128 KiB would be most of what it costs.
+        // By default they have 128 KiB each, and zeroing them would be most of the instructions.
         config = config.max_idle_age(Duration::ZERO).input_buffer_size(4 << 10).output_buffer_size(1 << 10);
     }
     if let Some(root) = server.root_certificate()? {
