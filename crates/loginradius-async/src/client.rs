@@ -256,8 +256,8 @@ impl Client {
 
     /// Does the next step of a flow. Returns what to await, or the flow's result.
     ///
-    /// What awaits a response is in memory of its own. A future that held it would be as large while it waits for its
-    /// user.
+    /// The future that awaits a response is in memory of its own. Otherwise the login's future would have room for it
+    /// even while it waits for the user.
     pub(crate) fn step<F: Flow>(&self, flow: &mut F) -> ControlFlow<Result<F::Output, Error>, Next> {
         match flow.step(Instant::now()) {
             Step::Send { request, options } => {

@@ -47,7 +47,7 @@ pub(crate) struct Pool {
 }
 
 impl Transport {
-    /// Begins a request at once. Returns a future for its response that is small: it does not hold the request.
+    /// Begins a request at once. Returns a small future for its response, which does not hold the request.
     pub(crate) fn send(
         &self,
         app: &App,

@@ -36,7 +36,7 @@ pub(crate) fn may_be_sent() -> bool {
 
 /// Enough for the name of a header, and for the lines that ureq adds.
 const SHORT_LINES: usize = 1 << 10;
-/// ureq wants memory for a body of an unknown length. None of ours is.
+/// ureq wants this memory for a body of unknown length. All of ours have a known one.
 const SCRATCH_LENGTH: usize = 128;
 const INPUT_LENGTH: usize = 4 << 10;
 

@@ -168,10 +168,10 @@ fn line(packed: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, rest))
 }
 
-/// The digit for 0 of a number that is packed, to base 64. All digits can stand in a header's value.
+/// The digit 0 of a packed length, which has base 64. A header's value may contain each of the digits.
 const ZERO: u8 = b'0';
 
-/// Writes the length of a name or of a value: less than 64³, which is [`MAX_LENGTH`].
+/// Writes the length of a name or of a value as three digits. It is less than [`MAX_LENGTH`], which is 64³.
 fn digits(length: usize) -> [u8; 3] {
     [12, 6, 0].map(|shift| ZERO + (length >> shift & 63) as u8)
 }
