@@ -17,7 +17,7 @@ const ROUNDS: usize = 61;
 pub(crate) fn compare() -> Result<()> {
     let session = blocking_session()?;
     let plain = Mutex::new(Arc::new(tokens().access_token));
-    println!("Reading a good token of a session: nanoseconds for one call of one thread, less those for the clocks\n");
+    println!("Reading a valid token of a session: nanoseconds for one call of one thread, less those for the clocks\n");
     row(&["threads", "clocks", "session", "`Mutex<Arc<_>>`"]);
     row(&["---"; 4]);
     for threads in [1, 2] {
