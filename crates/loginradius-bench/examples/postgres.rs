@@ -2,9 +2,9 @@
 //!
 //!     cargo run --release -p loginradius-bench --example postgres
 //!
-//! It starts a server of PostgreSQL (Debian: postgresql) in a temporary folder, with its default settings. LoginRadius is
-//! in this process, and responds at once. The CPU time of the server is that of all other processes of the machine: let
-//! nothing else run.
+//! It starts a server of PostgreSQL (Debian: postgresql) in a temporary folder, with its default settings. LoginRadius
+//! is in this process, and responds at once. The CPU time of the server is that of all other processes of the machine:
+//! let nothing else run.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};

@@ -66,9 +66,9 @@ pub(crate) fn costs(measured: &[Measured]) -> Costs {
 
 fn print(measured: &[Measured]) {
     println!(
-        "Instructions / allocations for building the request and reading the response. The floor has the same bytes, and"
+        "Instructions / allocations for building the request and reading the response. The floor has the same bytes,"
     );
-    println!("promises nothing else.\n");
+    println!("and promises nothing else.\n");
     row(&["operation", "ours", "oauth2", "floor", "ours ÷ floor", "ours ÷ oauth2"]);
     row(&["---"; 6]);
     for Measured { op, ours, oauth2, floor } in measured {

@@ -40,9 +40,9 @@ pub(crate) fn compare() -> Result<()> {
     const ROUNDS: usize = 101;
     const CALLS: u32 = 10;
     println!(
-        "\nWall-clock times of the same, in µs: medians of {ROUNDS} rounds of {CALLS} calls, in turns; the ratio is the median"
+        "\nWall-clock times of the same, in µs: medians of {ROUNDS} rounds of {CALLS} calls, in turns; the ratio is the"
     );
-    println!("over the pairs of rounds\n");
+    println!("median over the pairs of rounds\n");
     row(&["client", "connection", "operation", "ours", "plain", "ours ÷ plain"]);
     row(&["---"; 6]);
     for_each(|http, scheme, operation, server| {
