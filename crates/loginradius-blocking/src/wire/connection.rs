@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request};
+use http::Request;
 use ureq::unversioned::transport::{Buffers, NextTimeout, Transport};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -24,7 +24,8 @@ thread_local! {
 pub(crate) fn begin_call<B>(request: &Request<B>) {
     HAS_WRITTEN.set(false);
     let line = request.uri().path_and_query().map_or(0, |line| line.as_str().len());
-    let longest = request.headers().values().map(HeaderValue::len).fold(line, usize::max);
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    let longest = headers.fold(line, usize::max);
     OUTPUT_LENGTH.set(longest + SHORT_LINES);
 }
 
@@ -34,7 +35,7 @@ pub(crate) fn may_be_sent() -> bool {
     HAS_WRITTEN.get()
 }
 
-/// Enough for the name of a header, and for the lines that ureq adds.
+/// Enough for what is beside a header in its line, and for the lines that ureq adds.
 const SHORT_LINES: usize = 1 << 10;
 /// ureq wants this memory for a body of unknown length. All of ours have a known one.
 const SCRATCH_LENGTH: usize = 128;
