@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use loginradius_proto::jwt::JwtByAccessToken;
 use loginradius_proto::oauth::RefreshAccessToken;
-use loginradius_proto::{AccessToken, App, Body, Endpoint, Error, ErrorKind, RequestBuilder, http};
+use loginradius_proto::{App, Body, Endpoint, Error, ErrorKind, RequestBuilder, http};
 
 use crate::adapter::{Adapter, Settings};
 use crate::cases::cases;
@@ -132,32 +132,36 @@ fn an_old_version_of_http_is_read<A: Adapter>() {
 fn a_long_request_is_sent_whole<A: Adapter>() {
     let server = Server::responding(|_| json("200 OK", &success()));
     let client = A::new(app(&server.url()), &Settings::default()).unwrap();
+    let long_name = "x".repeat(3000);
     let long = "t".repeat(60_000); // a URI of the crate http has at most 65,534 bytes
 
     client.call(&JwtByAccessToken::new(long.as_str())).unwrap();
     client.call(&RefreshAccessToken::new(long.as_str())).unwrap();
-    client.call(&Bearer(long.as_str().into())).unwrap();
+    client.call(&WithHeader("X-A".to_owned(), long.clone())).unwrap();
+    client.call(&WithHeader(long_name.clone(), "1".to_owned())).unwrap();
 
     let requests = server.requests();
     let line = requests[0].head.lines().next().unwrap();
     assert!(line.contains(&long), "{} of {}", line.len(), long.len());
     assert!(String::from_utf8_lossy(&requests[1].body).contains(&long), "{} of {}", requests[1].body.len(), long.len());
-    assert!(requests[2].head.contains(&format!("Bearer {long}\r\n")), "{}", requests[2].head.len());
-    assert_eq!(requests.len(), 3);
+    for (request, header) in [(&requests[2], format!("x-a: {long}")), (&requests[3], format!("{long_name}: 1"))] {
+        assert!(request.head.to_ascii_lowercase().contains(&header), "{} of {}", request.head.len(), header.len());
+    }
+    assert_eq!(requests.len(), 4);
 }
 
-/// An endpoint of a user, with a token in a header.
-struct Bearer(AccessToken);
+/// An endpoint of a user, with a header of that name and value.
+struct WithHeader(String, String);
 
-impl Endpoint for Bearer {
+impl Endpoint for WithHeader {
     type Response = ();
 
     fn name(&self) -> &'static str {
-        "Bearer"
+        "With Header"
     }
 
     fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
-        RequestBuilder::get(app.service().api_host(), "/bearer").bearer(&self.0).build()
+        RequestBuilder::get(app.service().api_host(), "/own").header(&self.0, &self.1).build()
     }
 
     fn response(&self, _: &App, _: http::Response<Body>) -> Result<(), Error> {
@@ -165,7 +169,7 @@ impl Endpoint for Bearer {
     }
 
     fn secrets(&self) -> Vec<&str> {
-        vec![self.0.expose()]
+        vec![]
     }
 }
 
