@@ -1,7 +1,9 @@
 //! The guard of the core's costs: they are compared with those that were last accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +26,19 @@ pub(crate) struct OperationCost {
     pub(crate) allocations: u64,
 }
 
-/// Compares with the baseline.
+/// Measures, and compares with the baseline.
 ///
 /// # Errors
 ///
-/// If an operation costs more than in the baseline.
-pub(crate) fn check(measured: &Costs) -> Result<()> {
-    let baseline = fs::read_to_string(FILE).map_err(|error| format!("cannot read {NAME}, {error}: {UPDATE}"))?;
-    let baseline = serde_json::from_str(&baseline).map_err(|error| format!("cannot read {NAME}, {error}: {UPDATE}"))?;
-    let findings = compare(&baseline, measured);
+/// If an operation costs more than in the baseline, or there is none that can be read.
+pub(crate) fn check(measure: impl FnOnce() -> Result<Costs>) -> Result<()> {
+    check_file(Path::new(FILE), measure)
+}
+
+fn check_file(file: &Path, measure: impl FnOnce() -> Result<Costs>) -> Result<()> {
+    // First, because to measure takes long.
+    let baseline = read(file)?;
+    let findings = compare(&baseline, &measure()?);
     for cheaper in findings.cheaper {
         println!("{cheaper}");
     }
@@ -40,8 +46,16 @@ pub(crate) fn check(measured: &Costs) -> Result<()> {
         println!("no operation has grown since {NAME} was written");
         Ok(())
     } else {
-        Err(findings.failures.join("\n").into())
+        let failures = findings.failures.join("\n");
+        Err(format!("{failures}\nBENCHMARKS.md, \"The guard\", says how to find the cause").into())
     }
+}
+
+fn read(file: &Path) -> Result<Costs> {
+    // To write it anew would accept what has grown.
+    let error = |cause: &dyn Display| format!("cannot read {NAME} ({cause}): {RESTORE}");
+    let text = fs::read_to_string(file).map_err(|cause| error(&cause))?;
+    Ok(serde_json::from_str(&text).map_err(|cause| error(&cause))?)
 }
 
 /// Makes these costs the baseline.
@@ -52,6 +66,7 @@ pub(crate) fn update(measured: &Costs) -> Result<()> {
 }
 
 const UPDATE: &str = "run `cargo run --release -p loginradius-bench -- core --update`";
+const RESTORE: &str = "restore it by `git checkout HEAD -- crates/loginradius-bench/baseline.json`";
 
 /// What differs from the baseline, one line for each operation.
 #[derive(Debug, Default, PartialEq)]
@@ -69,7 +84,9 @@ fn compare(baseline: &Costs, measured: &Costs) -> Findings {
             (Some(_), None) => findings.failures.push(format!(
                 "{name}: it is in the baseline and was not measured: bring it back, or {UPDATE} and say why in the commit"
             )),
-            (None, _) => findings.failures.push(format!("{name}: it is not in the baseline: {UPDATE}")),
+            (None, _) => findings.failures.push(format!(
+                "{name}: it is not in the baseline: if the operation is new, {UPDATE}; if the file is damaged, {RESTORE}"
+            )),
         }
     }
     findings
@@ -117,7 +134,7 @@ impl Change {
     }
 }
 
-impl std::fmt::Display for Change {
+impl Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { before, now } = self;
         let digits = f.precision().unwrap_or_default();
@@ -193,6 +210,30 @@ mod tests {
         assert_eq!((findings.failures.len(), findings.cheaper.len()), (1, 1));
         assert!(!findings.failures[0].contains("allocations"));
         assert!(!findings.cheaper[0].contains("instructions"));
+    }
+
+    #[test]
+    fn without_a_baseline_nothing_is_measured_and_it_is_to_be_restored() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("baseline.json");
+        for damaged in [None, Some("{\"device\": {"), Some("<<<<<<< HEAD\n{}\n")] {
+            if let Some(text) = damaged {
+                fs::write(&file, text).unwrap();
+            }
+            let error = check_file(&file, || panic!("measured")).unwrap_err().to_string();
+            assert!(error.starts_with("cannot read crates/loginradius-bench/baseline.json ("), "{error}");
+            assert!(error.ends_with(RESTORE), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_failed_check_says_where_to_read_how_to_find_the_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("baseline.json");
+        fs::write(&file, serde_json::to_string(&costs(&[("device", 1.0, 6)])).unwrap()).unwrap();
+        let error = check_file(&file, || Ok(costs(&[("device", 1.1, 6)]))).unwrap_err().to_string();
+        assert!(error.ends_with("\nBENCHMARKS.md, \"The guard\", says how to find the cause"), "{error}");
+        assert!(check_file(&file, || Ok(costs(&[("device", 1.0, 6)]))).is_ok());
     }
 
     #[test]
