@@ -2,11 +2,7 @@
 //!
 //!     cargo run --release -p loginradius-bench
 //!
-//! With the name of a part as its argument it measures that part alone: `core`, `token-read`, `end-to-end`, `memory`,
-//! `growth` or `footprint`. Besides:
-//!
-//! - `core --json` prints the costs of the core's operations as one JSON array;
-//! - `core --check` fails if one of them has grown since `core --update` wrote `baseline.json`.
+//! With the name of a part as its argument it measures that part alone. `--help` lists them.
 
 mod baseline;
 mod core;
@@ -35,6 +31,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
+        [WORKER, arguments @ ..] => workers::run(arguments),
+        _ if arguments.iter().any(|argument| ["--help", "-h"].contains(argument)) => {
+            print!("{HELP}");
+            Ok(())
+        }
         [] => PARTS.into_iter().try_for_each(compare),
         ["core", "--json"] => {
             println!("{}", serde_json::to_string(&core::measure()?)?);
@@ -42,9 +43,8 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
         ["core", "--check"] => baseline::check(|| Ok(core::costs(&core::measure()?))),
         ["core", "--update"] => baseline::update(&core::costs(&core::measure()?)),
-        [WORKER, arguments @ ..] => workers::run(arguments),
-        [name] => compare(PARTS.into_iter().find(|(part, _)| part == name).ok_or_else(usage)?),
-        _ => Err(usage().into()),
+        [name] => compare(PARTS.into_iter().find(|(part, _)| part == name).ok_or_else(|| unknown(arguments))?),
+        _ => Err(unknown(arguments).into()),
     }
 }
 
@@ -65,9 +65,27 @@ const PARTS: [Part; 6] = [
     ("footprint", footprint::compare),
 ];
 
-fn usage() -> String {
-    let parts = PARTS.map(|(name, _)| format!("`{name}`")).join(", ");
-    format!(
-        "cannot tell what to measure from the arguments: use none, {parts}, or `core` with `--json`, `--check` or `--update`"
-    )
+fn unknown(arguments: &[&str]) -> String {
+    format!("cannot tell what to measure from `{}`: `--help` lists what can be measured", arguments.join(" "))
 }
+
+const HELP: &str = "\
+cargo run --release -p loginradius-bench -- [PART]
+
+Without a part it measures all of them, and prints tables in Markdown:
+
+  core        instructions and allocations for building a request and reading its response
+  token-read  nanoseconds for reading a good token of a session
+  end-to-end  instructions and wall-clock time of one round trip
+  memory      bytes on the heap for one more pending login or session
+  growth      refreshes beside many files, many device logins at once, many sessions in memory
+  footprint   crates, time for building, size of a program, instructions of a whole program
+
+The guard of the core's costs:
+
+  core --json    prints the costs of the core's operations as one JSON array
+  core --check   fails if an operation costs more than in the baseline
+  core --update  writes the baseline, crates/loginradius-bench/baseline.json
+
+BENCHMARKS.md explains the figures, and what to do when the check fails.
+";
