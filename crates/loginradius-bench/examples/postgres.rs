@@ -22,7 +22,7 @@ use loginradius_store_postgres::{PostgresSettings, PostgresStore};
 use loginradius_testing::postgres::PostgresServer;
 
 const OTHERS: [usize; 2] = [0, 100_000];
-/// How many stores there are, each with up to four connections of its own, and how many callers.
+/// How many stores there are, each with up to five connections of its own, and how many callers.
 const LOADS: [(usize, usize); 4] = [(1, 1), (1, 8), (1, 64), (8, 64)];
 const TIME: Duration = Duration::from_secs(8);
 const CRASHES: usize = 5;
