@@ -388,6 +388,55 @@ fn bytes_after_a_response_are_not_the_next_response<A: Adapter>() {
     (operation.call)(&client).unwrap();
 }
 
+/// The first response on each connection is followed by another one, in the same bytes or a little later. In each way
+/// in which a body can end, the next request must not get that one.
+fn bytes_after_any_end_of_a_body_are_not_the_next_response<A: Adapter>() {
+    let body = success();
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n", body.len());
+    let length = body.len();
+    let first = [
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+        "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        format!("HTTP/1.1 200 OK\nContent-Length: {length}\n\n{body}"),
+        format!("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: {length}\r\n\r\n{body}"),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}\r\n"),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}X-A: b\r\nX-C: d\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n{chunks}\r\n"),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Length: {length}\r\n\r\n{body}"),
+    ];
+    for response in first {
+        for at_once in [true, false] {
+            let whole = response.clone();
+            let server = Server::start(move |peer| {
+                let smuggled = json("403 Forbidden", r#"{"error":"access_denied"}"#);
+                while let Some(request) = peer.request() {
+                    if request.connection > 1 {
+                        let _ = peer.send(&json("200 OK", &success()));
+                    } else if at_once {
+                        let _ = peer.send(&[whole.as_bytes(), &smuggled].concat());
+                    } else {
+                        let _ = peer.send(whole.as_bytes());
+                        thread::sleep(Duration::from_millis(10));
+                        let _ = peer.send(&smuggled);
+                    }
+                }
+            });
+            let settings = Settings { timeout: Duration::from_secs(2), ..Settings::default() };
+            let client = A::new(app(&server.url()), &settings).unwrap();
+            let operation = Operation::<A>::jwt();
+            // What it makes of the first response is up to other cases.
+            let _ = (operation.call)(&client);
+            client.idle(Duration::from_millis(40));
+            // The second request may be lost with the connection.
+            if let Err(error) = (operation.call)(&client) {
+                assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{response}: {error:?}");
+            }
+            (operation.call)(&client).unwrap_or_else(|error| panic!("{response}: {error:?}"));
+        }
+    }
+}
+
 /// TLS decrypts whole records, so what follows a response may be held where the socket no longer shows it. The lengths
 /// are those of buffers, at which a reader has the response without a byte of what follows.
 fn bytes_after_a_response_within_tls_are_not_the_next_response<A: Adapter>() {
@@ -660,6 +709,7 @@ cases!(($) misbehaviour misbehaviour_cases {
     interim_responses_are_skipped,
     a_body_may_end_with_the_connection,
     bytes_after_a_response_are_not_the_next_response,
+    bytes_after_any_end_of_a_body_are_not_the_next_response,
     bytes_after_a_response_within_tls_are_not_the_next_response,
     error_bodies_are_read_at_every_status,
     a_refused_request_is_not_retried,
