@@ -16,17 +16,19 @@ use super::socket::Stream;
 thread_local! {
     /// Whether this thread has written to a connection since [`begin_call`].
     static HAS_WRITTEN: Cell<bool> = const { Cell::new(false) };
-    /// How much memory ureq gets for what it writes: it writes each line of a request's head whole.
+    /// How much memory ureq gets for what it writes: the head of a request fits as a whole. ureq would leave a part of
+    /// a line that does not fit, and fail at one that never fits.
     static OUTPUT_LENGTH: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Begins a call of this thread with that request: ureq runs each call on the thread that makes it.
 pub(crate) fn begin_call<B>(request: &Request<B>) {
     HAS_WRITTEN.set(false);
-    let line = request.uri().path_and_query().map_or(0, |line| line.as_str().len());
-    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    let longest = headers.fold(line, usize::max);
-    OUTPUT_LENGTH.set(longest + SHORT_LINES);
+    let uri = request.uri();
+    let line = request.method().as_str().len() + uri.path_and_query().map_or(0, |line| line.as_str().len());
+    let host = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    OUTPUT_LENGTH.set(line + host + headers.sum::<usize>() + ADDED_LENGTH);
 }
 
 /// Returns whether something of this thread's call may have been sent. ureq's errors do not tell: its timeouts are the
@@ -35,8 +37,8 @@ pub(crate) fn may_be_sent() -> bool {
     HAS_WRITTEN.get()
 }
 
-/// Enough for what is beside a header in its line, and for the lines that ureq adds.
-const SHORT_LINES: usize = 1 << 10;
+/// Enough for what ureq adds to a head, and for most bodies.
+const ADDED_LENGTH: usize = 1 << 10;
 /// ureq wants this memory for a body of unknown length. All of ours have a known one.
 const SCRATCH_LENGTH: usize = 128;
 const INPUT_LENGTH: usize = 4 << 10;
@@ -257,5 +259,87 @@ impl Buffers for WireBuffers {
 
     fn can_use_input(&self) -> bool {
         !self.input().is_empty() && self.has_progressed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use http::header::{AUTHORIZATION, COOKIE};
+    use loginradius_conformance::Server;
+    use ureq::Agent;
+    use ureq::config::Config;
+    use ureq::unversioned::transport::{ConnectionDetails, Connector};
+
+    use super::*;
+    use crate::wire::connector::NoResolver;
+    use crate::wire::socket::Socket;
+
+    /// A connection that checks after each use that nothing of what was sent is left in its memory.
+    #[derive(Debug)]
+    struct Checked(Connection);
+
+    impl Transport for Checked {
+        fn buffers(&mut self) -> &mut dyn Buffers {
+            self.0.buffers()
+        }
+
+        fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+            self.0.transmit_output(amount, timeout)?;
+            let left = self.0.buffers.output.iter().filter(|byte| **byte != 0).count();
+            assert_eq!(left, 0, "bytes of a request are left");
+            Ok(())
+        }
+
+        fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+            let result = self.0.await_input(timeout);
+            assert!(self.0.chunk.0.iter().all(|byte| *byte == 0), "bytes of a response are left");
+            result
+        }
+
+        fn is_open(&mut self) -> bool {
+            self.0.is_open()
+        }
+
+        fn is_tls(&self) -> bool {
+            self.0.is_tls()
+        }
+    }
+
+    #[derive(Debug)]
+    struct CheckedConnector;
+
+    impl Connector for CheckedConnector {
+        type Out = Checked;
+
+        fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Checked>, ureq::Error> {
+            let tcp = TcpStream::connect(details.uri.authority().unwrap().as_str())?;
+            Ok(Some(Checked(Connection::new(Stream::Plain(Socket::new(tcp, Instant::now())?)))))
+        }
+    }
+
+    /// The connection may be kept for long.
+    #[test]
+    fn nothing_of_a_request_or_a_response_stays_in_the_memory_of_a_connection() {
+        let server = Server::responding(|_| {
+            b"HTTP/1.1 200 OK\r\nContent-Length: 6000\r\n\r\n".iter().chain(&[b'x'; 6000]).copied().collect()
+        });
+        let agent = Agent::with_parts(Config::builder().proxy(None).build(), CheckedConnector, NoResolver);
+        for length in [10, 3000, 10] {
+            let secret = "s".repeat(length);
+            let request = Request::post(format!("{}/?q={secret}", server.url()))
+                .header(AUTHORIZATION, &secret)
+                .header(COOKIE, &secret)
+                .body(secret.as_bytes())
+                .unwrap();
+            begin_call(&request);
+            let body = agent.run(request).unwrap().into_body().read_to_string().unwrap();
+            assert_eq!(body.len(), 6000);
+            let request = server.requests().pop().unwrap();
+            assert_eq!(request.head.matches(&secret).count(), 3, "{}", request.head);
+            assert_eq!(request.body, secret.as_bytes());
+        }
+        assert_eq!(server.connections(), 1);
     }
 }
