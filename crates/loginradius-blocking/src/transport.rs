@@ -12,7 +12,7 @@ use loginradius_transport::{receive, rustls, tls_failure};
 use ureq::{Agent, AsSendBody, Timeout};
 
 use crate::unmanaged;
-use crate::wire::{self, BadHead, TooManyBytes, Used};
+use crate::wire::{self, BadHead, CurrentCall, TooManyBytes, Used};
 
 /// ureq adds a timeout to the clock, and a longer one would overflow.
 const MAX_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -71,7 +71,7 @@ impl Transport {
         let agent = match &self.http {
             Http::Managed(agent) | Http::Unmanaged(agent, _) => agent,
         };
-        wire::begin_call(&request);
+        let _call = CurrentCall::begin(&request);
         let mut config = agent
             .configure_request(request)
             .https_only(false) // `Service` has seen to it, and knows loopback

@@ -14,21 +14,39 @@ use super::head::{HeadReader, append};
 use super::socket::Stream;
 
 thread_local! {
-    /// Whether this thread has written to a connection since [`begin_call`].
+    /// Whether this thread has written to a connection since its call began.
     static HAS_WRITTEN: Cell<bool> = const { Cell::new(false) };
     /// How much memory ureq gets for what it writes: the head of a request fits as a whole. ureq would leave a part of
     /// a line that does not fit, and fail at one that never fits.
     static OUTPUT_LENGTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Begins a call of this thread with that request: ureq runs each call on the thread that makes it.
-pub(crate) fn begin_call<B>(request: &Request<B>) {
-    HAS_WRITTEN.set(false);
-    let uri = request.uri();
-    let line = request.method().as_str().len() + uri.path_and_query().map_or(0, |line| line.as_str().len());
-    let host = uri.authority().map_or(0, |authority| authority.as_str().len());
-    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    OUTPUT_LENGTH.set(line + host + headers.sum::<usize>() + ADDED_LENGTH);
+/// A call of this thread: ureq runs each call on the thread that makes it.
+///
+/// A call may begin within another one, as ureq logs, and a logger may send its lines by a client. On drop, the call
+/// around it is this thread's again.
+#[must_use]
+pub(crate) struct CurrentCall {
+    outer: (bool, usize),
+}
+
+impl CurrentCall {
+    /// Begins a call with that request.
+    pub(crate) fn begin<B>(request: &Request<B>) -> Self {
+        let uri = request.uri();
+        let line = request.method().as_str().len() + uri.path_and_query().map_or(0, |line| line.as_str().len());
+        let host = uri.authority().map_or(0, |authority| authority.as_str().len());
+        let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+        let length = line + host + headers.sum::<usize>() + ADDED_LENGTH;
+        Self { outer: (HAS_WRITTEN.replace(false), OUTPUT_LENGTH.replace(length)) }
+    }
+}
+
+impl Drop for CurrentCall {
+    fn drop(&mut self) {
+        HAS_WRITTEN.set(self.outer.0);
+        OUTPUT_LENGTH.set(self.outer.1);
+    }
 }
 
 /// Returns whether something of this thread's call may have been sent. ureq's errors do not tell: its timeouts are the
@@ -333,7 +351,7 @@ mod tests {
                 .header(COOKIE, &secret)
                 .body(secret.as_bytes())
                 .unwrap();
-            begin_call(&request);
+            let _call = CurrentCall::begin(&request);
             let body = agent.run(request).unwrap().into_body().read_to_string().unwrap();
             assert_eq!(body.len(), 6000);
             let request = server.requests().pop().unwrap();

@@ -9,7 +9,7 @@ mod tunnel;
 
 use ureq::Agent;
 
-pub(crate) use connection::{Used, begin_call, may_be_sent};
+pub(crate) use connection::{CurrentCall, Used, may_be_sent};
 pub(crate) use connector::WireConnector;
 pub(crate) use head::{BadHead, unpack};
 pub(crate) use socket::TooManyBytes;
