@@ -1,13 +1,13 @@
 //! Calls that begin within another call of the same thread: a logger sends its lines by a client of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use loginradius_blocking::jwt::JwtByAccessToken;
 use loginradius_blocking::oauth::RefreshAccessToken;
-use loginradius_blocking::{App, Client, ErrorKind, Retry, Service};
+use loginradius_blocking::{App, Client, ClientBuilder, ErrorKind, Retry, Service};
 use loginradius_conformance::Server;
 
 /// A logger that makes a call at the first line of ureq which begins so.
@@ -15,7 +15,8 @@ struct Caller;
 
 thread_local! {
     static NEXT: RefCell<Option<(&'static str, Client)>> = const { RefCell::new(None) };
-    static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// The errors of those calls.
+    static ERRORS: RefCell<Vec<Option<ErrorKind>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Log for Caller {
@@ -30,8 +31,8 @@ impl Log for Caller {
         // It is gone already while its thread ends.
         let next = NEXT.try_with(|next| next.borrow_mut().take_if(is_next));
         if let Ok(Some((_, client))) = next {
-            CALLS.set(CALLS.get() + 1);
-            let _ = client.call(&RefreshAccessToken::new("r"));
+            let result = client.call(&RefreshAccessToken::new("r"));
+            ERRORS.with_borrow_mut(|errors| errors.push(result.err().map(|error| error.kind())));
         }
     }
 
@@ -39,11 +40,15 @@ impl Log for Caller {
 }
 
 fn client(url: &str) -> Client {
+    builder(url).timeout(Duration::from_millis(300)).build().unwrap()
+}
+
+fn builder(url: &str) -> ClientBuilder {
     // Another test may have set it.
     let _ = log::set_logger(&Caller);
     log::set_max_level(LevelFilter::Debug);
     let app = App::new("my-client-id").with_jwt_app("my-jwt-app").with_service(Service::classic_at(url).unwrap());
-    Client::builder(app).retry(Retry::OFF).timeout(Duration::from_millis(300)).build().unwrap()
+    Client::builder(app).retry(Retry::OFF)
 }
 
 const TOKENS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"access_token\":\"a\"}";
@@ -59,22 +64,24 @@ fn a_long_request_is_sent_whole_after_a_short_one_within_it() {
     let token = "t".repeat(5000);
     client.call(&JwtByAccessToken::new(token.as_str())).unwrap();
     let requests = server.requests();
-    assert_eq!((CALLS.get(), requests.len()), (1, 2));
+    assert_eq!((ERRORS.take(), requests.len()), (vec![None], 2));
     assert!(requests[1].head.contains(&token));
 }
 
+/// The inner call fails before it begins to connect, and the outer one after the head of its response came.
 #[test]
-fn what_was_sent_is_not_called_not_sent_after_a_call_within_it() {
+fn each_of_two_calls_knows_whether_it_was_sent() {
     let server = Server::start(|peer| {
         if peer.request().is_some() {
             let _ = peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{");
             peer.wait();
         }
     });
-    let refused = client("http://127.0.0.1:1");
-    NEXT.set(Some(("Response", refused)));
+    let at_once = builder(&server.url()).timeout(Duration::from_nanos(1)).build().unwrap();
+    NEXT.set(Some(("Response", at_once)));
     let error = client(&server.url()).call(&RefreshAccessToken::new("r")).unwrap_err();
-    assert_eq!((error.kind(), CALLS.get(), server.requests().len()), (ErrorKind::OutcomeUnknown, 1, 1), "{error:?}");
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::OutcomeUnknown, 1), "{error:?}");
+    assert_eq!(ERRORS.take(), [Some(ErrorKind::NotSent)]);
 }
 
 /// The values of this thread may be gone already.

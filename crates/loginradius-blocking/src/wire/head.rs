@@ -244,6 +244,52 @@ mod tests {
     }
 
     #[test]
+    fn a_head_may_be_split_anywhere() {
+        for ends in ["\r\n", "\n"] {
+            let response = [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\r\n", RESPONSE].concat();
+            let response = String::from_utf8(response).unwrap().replace("\r\n", ends).into_bytes();
+            let (whole, _) = read(&response, response.len()).unwrap().unwrap();
+            for first in 1..response.len() {
+                for second in first..response.len().min(first + 5) {
+                    let mut reader = HeadReader::default();
+                    let mut rest = Vec::new();
+                    let mut packed = None;
+                    for piece in [&response[..first], &response[first..second], &response[second..]] {
+                        if packed.is_some() {
+                            rest.extend_from_slice(piece);
+                        } else if let Some(head) = reader.push(piece).unwrap() {
+                            packed = Some(head.packed.to_vec());
+                            rest = head.rest.to_vec();
+                        } else {
+                            assert_eq!(reader.searched, reader.bytes.len(), "bytes are searched again");
+                        }
+                    }
+                    assert_eq!((packed.as_ref(), rest.as_slice()), (Some(&whole), &b"hello"[..]), "{first} {second}");
+                }
+            }
+        }
+    }
+
+    /// No request asks for another protocol: ureq would wait for a final response.
+    #[test]
+    fn an_upgrade_is_the_final_response() {
+        let (packed, rest) = read(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nx", 100).unwrap().unwrap();
+        assert_eq!((parts(&packed).0.as_str(), rest.as_slice()), ("HTTP/1.1 101 ", &b"x"[..]));
+    }
+
+    #[test]
+    fn a_length_is_three_digits_that_may_stand_in_a_header() {
+        for length in [0, 1, 63, 64, 65, 4095, 4096, MAX_LENGTH - 1] {
+            let digits = digits(length);
+            assert!(digits.iter().all(u8::is_ascii_graphic), "{length}: {digits:?}");
+            assert_eq!(number(digits), Some(length));
+        }
+        for digits in [b"/00", b"0/0", b"00/", b"p00", b"0p0", b"00p", b"\xff00", b"\x0000"] {
+            assert_eq!(number(*digits), None, "{digits:?}");
+        }
+    }
+
+    #[test]
     fn interim_responses_and_empty_lines_are_skipped() {
         let responses = b"\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\nHTTP/1.0 404 No\n\nx";
         for piece in [1, 5, 1000] {
@@ -260,9 +306,14 @@ mod tests {
         {
             assert!(matches!(read(bytes, 1), Err(BadHead::NotHttp)), "{bytes:?}");
         }
-        for bytes in
-            [&b"HTTP/1.1\r\n\r\n"[..], b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n"]
-        {
+        for bytes in [
+            &b"HTTP/1.1\r\n\r\n"[..],
+            b"HTTP/1.1 abc\r\n\r\n",
+            b"HTTP/1.1 20 OK\r\n\r\n",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 099 OK\r\n\r\n",
+            b"HTTP/1.1 000 OK\r\n\r\n",
+        ] {
             assert!(matches!(read(bytes, 1), Err(BadHead::NotHttp)), "{bytes:?}");
         }
     }
