@@ -145,6 +145,12 @@ pub fn of_adapter<C: Adapter>() -> Vec<Flow> {
             let client = C::over_tls(app(server, "plain").with_service(service), &server.root, None);
             client.call(&JwtByAccessToken::new(ACCESS_TOKEN)).unwrap();
         }),
+        ("own endpoint, heads of any length", |server| {
+            let client = C::new(app(server, "plain"));
+            for length in [10, 3000, 10, 9000] {
+                client.call(&Own::LongHead(length)).unwrap();
+            }
+        }),
         ("refresh through a proxy", |server| refresh_through_proxy::<C>(server, "http", NAME_BEHIND_PROXY).unwrap()),
         ("refresh through a SOCKS proxy", |server| {
             refresh_through_proxy::<C>(server, "socks5h", NAME_BEHIND_PROXY).unwrap();
@@ -224,6 +230,8 @@ pub fn of_core() -> Vec<Flow> {
 /// An operation that LoginRadius does not have, with a secret in each place.
 enum Own {
     Get,
+    /// Between long headers that are no secrets.
+    LongHead(usize),
     /// Its response is not what its type says, and serde's error quotes that.
     OfAnotherType,
     Form,
@@ -262,6 +270,12 @@ impl Endpoint for Own {
             Self::Get | Self::OfAnotherType => {
                 RequestBuilder::get(base, "/own").segment(OWN).query("secret", OWN).header("X-Secret", OWN)
             }
+            Self::LongHead(length) => RequestBuilder::get(base, "/own")
+                .segment(OWN)
+                .header("X-Long", &"x".repeat(*length))
+                .header("X-Secret", &Zeroizing::new([&*"x".repeat(length / 3), OWN].concat()))
+                .header("X-Longer", &"x".repeat(2 * length))
+                .bearer(&AccessToken::new(ACCESS_TOKEN)),
             Self::Form => RequestBuilder::post(base, "/own/form").form(&sent).bearer(&AccessToken::new(ACCESS_TOKEN)),
             Self::Json => RequestBuilder::post(base, "/own/json").json(&sent).bearer(&AccessToken::new(ACCESS_TOKEN)),
         }
@@ -278,5 +292,10 @@ impl Endpoint for Own {
 
     fn secrets(&self) -> Vec<&str> {
         vec![OWN, ACCESS_TOKEN]
+    }
+
+    // So that connections are kept.
+    fn repeatable(&self) -> bool {
+        matches!(self, Self::LongHead(_))
     }
 }
