@@ -47,11 +47,12 @@ impl Transport {
             ));
         };
         let (parts, body) = request.into_parts();
+        let body = body.as_bytes();
         // An empty body of bytes would give a GET a `Content-Length`.
         if body.is_empty() && parts.method == http::Method::GET {
-            self.exchange(base, Request::from_parts(parts, ()), options)
+            self.exchange(base, Request::from_parts(parts, ()), 0, options)
         } else {
-            self.exchange(base, Request::from_parts(parts, body.as_bytes()), options)
+            self.exchange(base, Request::from_parts(parts, body), body.len(), options)
         }
     }
 
@@ -59,6 +60,7 @@ impl Transport {
         &self,
         base: &BaseUrl,
         mut request: Request<impl AsSendBody>,
+        body_length: usize,
         options: SendOptions,
     ) -> Result<Response<Body>, Error> {
         let timeout = options.deadline.saturating_duration_since(Instant::now()).min(self.timeout).min(MAX_TIMEOUT);
@@ -71,7 +73,7 @@ impl Transport {
         let agent = match &self.http {
             Http::Managed(agent) | Http::Unmanaged(agent, _) => agent,
         };
-        let _call = CurrentCall::begin(&request);
+        let _call = CurrentCall::begin(&request, body_length);
         let mut config = agent
             .configure_request(request)
             .https_only(false) // `Service` has seen to it, and knows loopback

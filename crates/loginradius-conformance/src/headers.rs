@@ -4,8 +4,6 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use loginradius_proto::jwt::JwtByAccessToken;
-use loginradius_proto::oauth::RefreshAccessToken;
 use loginradius_proto::{App, Body, Endpoint, Error, ErrorKind, RequestBuilder, http};
 
 use crate::adapter::{Adapter, Settings};
@@ -229,51 +227,6 @@ fn every_byte_in_a_response_header_is_read_or_refused<A: Adapter>() {
     }
 }
 
-/// The line, a header and the body of a request: LoginRadius's tokens may become longer, and a JWT may hold a profile.
-fn a_long_request_is_sent_whole<A: Adapter>() {
-    let server = Server::responding(|_| json("200 OK", &success()));
-    let client = A::new(app(&server.url()), &Settings::default()).unwrap();
-    let long_name = "x".repeat(3000);
-    let long = "t".repeat(60_000); // a URI of the crate http has at most 65,534 bytes
-
-    client.call(&JwtByAccessToken::new(long.as_str())).unwrap();
-    client.call(&RefreshAccessToken::new(long.as_str())).unwrap();
-    client.call(&WithHeader("X-A".to_owned(), long.clone())).unwrap();
-    client.call(&WithHeader(long_name.clone(), "1".to_owned())).unwrap();
-
-    let requests = server.requests();
-    let line = requests[0].head.lines().next().unwrap();
-    assert!(line.contains(&long), "{} of {}", line.len(), long.len());
-    assert!(String::from_utf8_lossy(&requests[1].body).contains(&long), "{} of {}", requests[1].body.len(), long.len());
-    for (request, header) in [(&requests[2], format!("x-a: {long}")), (&requests[3], format!("{long_name}: 1"))] {
-        assert!(request.head.to_ascii_lowercase().contains(&header), "{} of {}", request.head.len(), header.len());
-    }
-    assert_eq!(requests.len(), 4);
-}
-
-/// An endpoint of a user, with a header of that name and value.
-struct WithHeader(String, String);
-
-impl Endpoint for WithHeader {
-    type Response = ();
-
-    fn name(&self) -> &'static str {
-        "With Header"
-    }
-
-    fn request(&self, app: &App) -> Result<http::Request<Body>, Error> {
-        RequestBuilder::get(app.service().api_host(), "/own").header(&self.0, &self.1).build()
-    }
-
-    fn response(&self, _: &App, _: http::Response<Body>) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn secrets(&self) -> Vec<&str> {
-        vec![]
-    }
-}
-
 /// An endpoint of a user, with a long line, long headers or a long body. Its response is its headers.
 #[derive(Default)]
 struct Custom {
@@ -331,7 +284,6 @@ impl Endpoint for Custom {
 }
 
 cases!(($) headers headers_cases {
-    a_long_request_is_sent_whole,
     requests_of_any_length_are_sent_whole_over_one_connection,
     a_request_may_have_a_long_name_and_many_long_headers,
     response_headers_of_any_length_are_read_whole,

@@ -16,8 +16,8 @@ use super::socket::Stream;
 thread_local! {
     /// Whether this thread has written to a connection since its call began.
     static HAS_WRITTEN: Cell<bool> = const { Cell::new(false) };
-    /// How much memory ureq gets for what it writes: the head of a request fits as a whole. ureq would leave a part of
-    /// a line that does not fit, and fail at one that never fits.
+    /// How much memory ureq gets for what it writes. The head of a request fits as a whole: ureq would leave a part of a
+    /// line that does not fit, and fail at one that never fits. A body is written in parts if it is long.
     static OUTPUT_LENGTH: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -31,13 +31,14 @@ pub(crate) struct CurrentCall {
 }
 
 impl CurrentCall {
-    /// Begins a call with that request.
-    pub(crate) fn begin<B>(request: &Request<B>) -> Self {
+    /// Begins a call with that request, whose body has that length.
+    pub(crate) fn begin<B>(request: &Request<B>, body_length: usize) -> Self {
         let uri = request.uri();
         let line = request.method().as_str().len() + uri.path_and_query().map_or(0, |line| line.as_str().len());
         let host = uri.authority().map_or(0, |authority| authority.as_str().len());
         let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-        let length = line + host + headers.sum::<usize>() + ADDED_LENGTH;
+        let head_length = line + host + headers.sum::<usize>() + ADDED_LENGTH;
+        let length = head_length.max(body_length.min(MAX_BODY_PART));
         Self { outer: (HAS_WRITTEN.replace(false), OUTPUT_LENGTH.replace(length)) }
     }
 }
@@ -55,8 +56,10 @@ pub(crate) fn may_be_sent() -> bool {
     HAS_WRITTEN.get()
 }
 
-/// Enough for what ureq adds to a head, and for most bodies.
+/// Enough for what ureq adds to a head.
 const ADDED_LENGTH: usize = 1 << 10;
+/// The most of a body that is written at once.
+const MAX_BODY_PART: usize = 16 << 10;
 /// ureq wants this memory for a body of unknown length. All of ours have a known one.
 const SCRATCH_LENGTH: usize = 128;
 const INPUT_LENGTH: usize = 4 << 10;
@@ -304,6 +307,7 @@ mod tests {
         }
 
         fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+            WRITES.set(WRITES.get() + 1);
             self.0.transmit_output(amount, timeout)?;
             let left = self.0.buffers.output.iter().filter(|byte| **byte != 0).count();
             assert_eq!(left, 0, "bytes of a request are left");
@@ -323,6 +327,10 @@ mod tests {
         fn is_tls(&self) -> bool {
             self.0.is_tls()
         }
+    }
+
+    thread_local! {
+        static WRITES: Cell<usize> = const { Cell::new(0) };
     }
 
     #[derive(Debug)]
@@ -346,17 +354,20 @@ mod tests {
         let agent = Agent::with_parts(Config::builder().proxy(None).build(), CheckedConnector, NoResolver);
         for length in [10, 3000, 10] {
             let secret = "s".repeat(length);
+            let content = secret.repeat(5);
             let request = Request::post(format!("{}/?q={secret}", server.url()))
                 .header(AUTHORIZATION, &secret)
                 .header(COOKIE, &secret)
-                .body(secret.as_bytes())
+                .body(content.as_bytes())
                 .unwrap();
-            let _call = CurrentCall::begin(&request);
+            let _call = CurrentCall::begin(&request, content.len());
+            WRITES.set(0);
             let body = agent.run(request).unwrap().into_body().read_to_string().unwrap();
             assert_eq!(body.len(), 6000);
             let request = server.requests().pop().unwrap();
             assert_eq!(request.head.matches(&secret).count(), 3, "{}", request.head);
-            assert_eq!(request.body, secret.as_bytes());
+            assert_eq!(request.body, content.as_bytes());
+            assert_eq!(WRITES.get(), 2, "the head and the body, each at once");
         }
         assert_eq!(server.connections(), 1);
     }
