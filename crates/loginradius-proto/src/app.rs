@@ -59,6 +59,7 @@ struct Settings {
     client_secret: Option<ClientSecret>,
     api_key: Option<String>,
     oauth_app: Option<String>,
+    oidc_app: Option<String>,
     jwt_app: Option<String>,
     service: Service,
 }
@@ -75,6 +76,7 @@ impl App {
             client_secret: None,
             api_key: None,
             oauth_app: None,
+            oidc_app: None,
             jwt_app: None,
             service: Service::classic(),
         }
@@ -106,6 +108,16 @@ impl App {
     #[must_use]
     pub fn with_oauth_app(self, name: impl Into<String>) -> Self {
         self.with(|settings| settings.oauth_app = Some(name.into()))
+    }
+
+    /// Sets the name of the OpenID Connect app in the LoginRadius Dashboard.
+    ///
+    /// At a service of OpenID Connect ([`Service::oidc`]) every operation but those of JWTs needs it. The OAuth app's
+    /// name is not used there.
+    #[must_use]
+    #[doc(alias("OpenID Connect", "oidcappname"))]
+    pub fn with_oidc_app(self, name: impl Into<String>) -> Self {
+        self.with(|settings| settings.oidc_app = Some(name.into()))
     }
 
     /// Sets the JWT app's name in the LoginRadius Dashboard (`jwtapp`).
@@ -147,6 +159,12 @@ impl App {
     #[must_use]
     pub fn oauth_app(&self) -> Option<&str> {
         self.0.settings.oauth_app.as_deref()
+    }
+
+    /// Returns the name of the OpenID Connect app, if it is set.
+    #[must_use]
+    pub fn oidc_app(&self) -> Option<&str> {
+        self.0.settings.oidc_app.as_deref()
     }
 
     /// Returns the JWT app's name, if it is set.
@@ -214,6 +232,7 @@ impl fmt::Debug for App {
         f.debug_struct("App")
             .field("service", &self.0.settings.service)
             .field("oauth_app", &self.0.settings.oauth_app)
+            .field("oidc_app", &self.0.settings.oidc_app)
             .field("jwt_app", &self.0.settings.jwt_app)
             .field("client_secret", &self.0.settings.client_secret)
             .finish_non_exhaustive()

@@ -25,8 +25,8 @@ pub struct Dialect {
     body_format: BodyFormat,
     grant_type_of_code: Option<bool>,
     without_response_type: bool,
-    revocation_key: RevocationKey,
-    challenge_method: ChallengeMethod,
+    revocation_key: Option<RevocationKey>,
+    challenge_method: Option<ChallengeMethod>,
     client_authentication: ClientAuthentication,
 }
 
@@ -46,13 +46,12 @@ pub enum BodyFormat {
 text_form!(BodyFormat, "body format", { Form => "form", Json => "json", });
 
 /// The name under which a [revocation](crate::oauth::RevokeRefreshToken) sends the refresh token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationKey {
     /// `refresh_token`, as LoginRadius's page "Revoke Refresh Token" has it.
-    #[default]
     RefreshToken,
-    /// `token`, as RFC 7009, section 2.1, and LoginRadius's newer reference of sites have it.
+    /// `token`, as RFC 7009, section 2.1, LoginRadius's OpenID Connect pages and its newer reference of sites have it.
     Token,
 }
 
@@ -63,12 +62,11 @@ text_form!(RevocationKey, "revocation key", { RefreshToken => "refresh_token", T
 /// The challenge itself is always the SHA-256 of the verifier, which [RFC 7636, section 4.2] calls `S256`.
 ///
 /// [RFC 7636, section 4.2]: https://www.rfc-editor.org/rfc/rfc7636#section-4.2
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias("pkce", "code_challenge_method", "S256"))]
 pub enum ChallengeMethod {
     /// `SHA256`, as LoginRadius's guide "PKCE" has it.
-    #[default]
     Sha256,
     /// `S256`, as RFC 7636 and the metadata of newer LoginRadius sites have it.
     S256,
@@ -114,8 +112,8 @@ impl Dialect {
 
     /// Sets whether a code is redeemed with `grant_type=authorization_code` ([RFC 6749, section 4.1.3]).
     ///
-    /// By default it is sent to a site, which requires it, and not to the classic API, which documents none.
-    /// [`Service::with_dialect`](crate::Service::with_dialect) refuses `false` for a site.
+    /// By default it is sent to a site and to OpenID Connect, which require it, and not to the classic API, which
+    /// documents none. [`Service::with_dialect`](crate::Service::with_dialect) refuses `false` where it is required.
     ///
     /// [RFC 6749, section 4.1.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3
     #[must_use]
@@ -126,24 +124,26 @@ impl Dialect {
 
     /// Leaves `response_type=token` out of requests for tokens: RFC 6749 defines it for authorization requests only.
     ///
-    /// By default it is sent where LoginRadius documents it: with a code, and at a site with a password and a device
-    /// code as well.
+    /// By default it is sent where LoginRadius documents it: with a code, and everywhere but at the classic API with a
+    /// password and a device code as well.
     #[must_use]
     #[doc(alias = "response_type")]
     pub fn without_response_type(self) -> Self {
         Self { without_response_type: true, ..self }
     }
 
-    /// Sets the name under which a revocation sends the refresh token; [`RevocationKey::RefreshToken`] by default.
+    /// Sets the name under which a revocation sends the refresh token. By default it is [`RevocationKey::Token`] for
+    /// OpenID Connect, and [`RevocationKey::RefreshToken`] for OAuth.
     #[must_use]
     pub fn with_revocation_key(self, revocation_key: RevocationKey) -> Self {
-        Self { revocation_key, ..self }
+        Self { revocation_key: Some(revocation_key), ..self }
     }
 
-    /// Sets the name of the PKCE challenge's method; [`ChallengeMethod::Sha256`] by default.
+    /// Sets the name of the PKCE challenge's method. By default it is [`ChallengeMethod::S256`] for OpenID Connect at a
+    /// site, and [`ChallengeMethod::Sha256`] for the others.
     #[must_use]
     pub fn with_challenge_method(self, challenge_method: ChallengeMethod) -> Self {
-        Self { challenge_method, ..self }
+        Self { challenge_method: Some(challenge_method), ..self }
     }
 
     /// Sets where a request carries the client secret; [`ClientAuthentication::Body`] by default.
@@ -157,7 +157,7 @@ impl Dialect {
     }
 
     pub(crate) fn sends_grant_type_of_code(&self, api: Api) -> bool {
-        self.grant_type_of_code.unwrap_or(api == Api::Site)
+        self.grant_type_of_code.unwrap_or(api != Api::Classic)
     }
 
     /// Returns whether a code is redeemed with a `response_type`.
@@ -167,15 +167,18 @@ impl Dialect {
 
     /// Returns whether a password or a device code is redeemed with a `response_type`. The classic API has none there.
     pub(crate) fn sends_response_type(&self, api: Api) -> bool {
-        api == Api::Site && !self.without_response_type
+        api != Api::Classic && !self.without_response_type
     }
 
-    pub(crate) fn revocation_key(&self) -> &'static str {
-        self.revocation_key.as_str()
+    pub(crate) fn revocation_key(&self, api: Api) -> &'static str {
+        let default = if api.is_oidc() { RevocationKey::Token } else { RevocationKey::RefreshToken };
+        self.revocation_key.unwrap_or(default).as_str()
     }
 
-    pub(crate) fn challenge_method(&self) -> Option<&'static str> {
-        Some(self.challenge_method).filter(|method| *method != ChallengeMethod::Omitted).map(ChallengeMethod::as_str)
+    pub(crate) fn challenge_method(&self, api: Api) -> Option<&'static str> {
+        let default = if api == Api::Oidc { ChallengeMethod::S256 } else { ChallengeMethod::Sha256 };
+        let method = self.challenge_method.unwrap_or(default);
+        (method != ChallengeMethod::Omitted).then(|| method.as_str())
     }
 
     pub(crate) fn client_authentication(&self) -> ClientAuthentication {
@@ -186,13 +189,13 @@ impl Dialect {
     pub(crate) fn check(&self, api: Api) -> Result<(), Error> {
         let invalid = |why| Err(Error::configuration(why));
         match api {
-            Api::Site if self.grant_type_of_code == Some(false) => invalid(
-                "the dialect leaves out the `grant_type` of a code, by which a site knows the operation: \
+            Api::Site | Api::Oidc | Api::ClassicOidc if self.grant_type_of_code == Some(false) => invalid(
+                "the dialect leaves out the `grant_type` of a code, by which this API knows the operation: \
                  leave out `Dialect::with_grant_type_of_code`",
             ),
-            Api::Classic if self.client_authentication == ClientAuthentication::Basic => invalid(
+            Api::Classic | Api::ClassicOidc if self.client_authentication == ClientAuthentication::Basic => invalid(
                 "the dialect uses HTTP Basic authentication, but the classic API reads the client secret only from the \
-                 body: leave out `Dialect::with_client_authentication`, or use `Service::site`",
+                 body: leave out `Dialect::with_client_authentication`, or use `Service::site` or `Service::oidc`",
             ),
             _ => Ok(()),
         }

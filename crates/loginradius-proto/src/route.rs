@@ -24,6 +24,7 @@ pub(crate) enum Route {
 enum Name {
     None,
     OAuthApp,
+    OidcApp,
     JwtApp,
 }
 
@@ -37,10 +38,15 @@ impl Route {
     }
 
     fn make_url(self, app: &App) -> Result<Uri, Error> {
-        let (before, name, after) = self.path(app.service().api());
+        let Some((before, name, after)) = self.path(app.service().api()) else {
+            return Err(Error::configuration(
+                "the classic OpenID Connect API has no device login: use `Service::oidc`, or another way to sign in",
+            ));
+        };
         let segment = match name {
             Name::None => String::new(),
             Name::OAuthApp => segment("OAuth app", "with_oauth_app", app.oauth_app())?,
+            Name::OidcApp => segment("OpenID Connect app", "with_oidc_app", app.oidc_app())?,
             Name::JwtApp => segment("JWT app", "with_jwt_app", app.jwt_app())?,
         };
         format!("{}{before}{segment}{after}", app.service().base()).parse().map_err(|_| too_long())
@@ -51,9 +57,9 @@ impl Route {
         matches!(self, Self::Token | Self::Refresh | Self::Revoke)
     }
 
-    /// Returns whether the OAuth app's name is in its URL at that API.
+    /// Returns whether the name of the app of OAuth or of OpenID Connect is in its URL at that API.
     pub(crate) fn names_oauth_app(self, api: Api) -> bool {
-        matches!(self.path(api).1, Name::OAuthApp)
+        matches!(self.path(api), Some((_, Name::OAuthApp | Name::OidcApp, _)))
     }
 
     /// Returns whether it is of a JWT operation, whose request names the JWT app and has no body but JSON.
@@ -61,30 +67,39 @@ impl Route {
         matches!(self, Self::JwtToken | Self::JwtLogin | Self::JwtRedirect)
     }
 
-    /// Returns the path at that API: what is before the app's name, which name it is, and what is after it.
+    /// Returns the path at that API: what is before the app's name, which name it is, and what is after it. `None` if
+    /// the API does not have the operation.
     ///
     /// Sources: LoginRadius, "OAuth 2.0" and "JWT" API references (classic); "OAuth 2.0" guide and
-    /// "JWT Login" API reference (site).
-    fn path(self, api: Api) -> (&'static str, Name, &'static str) {
-        use Name::{JwtApp, None, OAuthApp};
-        match (api, self) {
+    /// "JWT Login" API reference (site); "OpenID Connect" guide and API references (OpenID Connect).
+    fn path(self, api: Api) -> Option<(&'static str, Name, &'static str)> {
+        use Name::{JwtApp, None, OAuthApp, OidcApp};
+        Some(match (api, self) {
             (Api::Classic, Self::DeviceCode) => ("/sso/oauth/", OAuthApp, "/device"),
             (Api::Classic, Self::DeviceToken) => ("/sso/oauth/", OAuthApp, "/access_token"),
             (Api::Classic, Self::Token) => ("/sso/oauth/access_token", None, ""),
             (Api::Classic, Self::Refresh) => ("/sso/oauth/access_token/refresh", None, ""),
             (Api::Classic, Self::Revoke) => ("/sso/oauth/refresh_token/revoke", None, ""),
-            (Api::Classic, Self::JwtToken) => ("/sso/jwt/api/token", None, ""),
-            (Api::Classic, Self::JwtLogin) => ("/sso/jwt/api/login", None, ""),
+            (Api::Classic | Api::ClassicOidc, Self::JwtToken) => ("/sso/jwt/api/token", None, ""),
+            (Api::Classic | Api::ClassicOidc, Self::JwtLogin) => ("/sso/jwt/api/login", None, ""),
             (Api::Classic, Self::Authorize) => ("/sso/oauth/redirect", None, ""),
-            (Api::Classic, Self::JwtRedirect) => ("/sso/jwt/redirect/token", None, ""),
+            (Api::Classic | Api::ClassicOidc, Self::JwtRedirect) => ("/sso/jwt/redirect/token", None, ""),
             (Api::Site, Self::DeviceCode) => ("/api/oauth/", OAuthApp, "/device"),
             (Api::Site, Self::DeviceToken | Self::Token | Self::Refresh) => ("/api/oauth/", OAuthApp, "/token"),
             (Api::Site, Self::Revoke) => ("/api/oauth/", OAuthApp, "/revoke"),
-            (Api::Site, Self::JwtToken) => ("/api/jwt/", JwtApp, "/token"),
-            (Api::Site, Self::JwtLogin) => ("/api/jwt/", JwtApp, "/login"),
+            (Api::Site | Api::Oidc, Self::JwtToken) => ("/api/jwt/", JwtApp, "/token"),
+            (Api::Site | Api::Oidc, Self::JwtLogin) => ("/api/jwt/", JwtApp, "/login"),
             (Api::Site, Self::Authorize) => ("/service/oauth/", OAuthApp, "/authorize"),
-            (Api::Site, Self::JwtRedirect) => ("/service/jwt/", JwtApp, "/authorize"),
-        }
+            (Api::Site | Api::Oidc, Self::JwtRedirect) => ("/service/jwt/", JwtApp, "/authorize"),
+            (Api::Oidc, Self::DeviceCode) => ("/api/oidc/", OidcApp, "/device"),
+            (Api::Oidc, Self::DeviceToken | Self::Token | Self::Refresh) => ("/api/oidc/", OidcApp, "/token"),
+            (Api::Oidc, Self::Revoke) => ("/api/oidc/", OidcApp, "/revoke"),
+            (Api::Oidc, Self::Authorize) => ("/service/oidc/", OidcApp, "/authorize"),
+            (Api::ClassicOidc, Self::DeviceCode | Self::DeviceToken) => return Option::None,
+            (Api::ClassicOidc, Self::Token | Self::Refresh) => ("/sso/oidc/v2/", OidcApp, "/token"),
+            (Api::ClassicOidc, Self::Revoke) => ("/sso/oidc/v2/", OidcApp, "/token/revoke"),
+            (Api::ClassicOidc, Self::Authorize) => ("/sso/oidc/v2/", OidcApp, "/authorize"),
+        })
     }
 }
 

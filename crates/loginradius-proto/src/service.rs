@@ -8,13 +8,15 @@ use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::wire::character::invisible_in;
 
-/// Where LoginRadius is, which of its two APIs it has there, and how requests to it are written.
+/// Where LoginRadius is, which of its APIs it has there, and how requests to it are written.
 ///
 /// | to use | make it by |
 /// | --- | --- |
 /// | LoginRadius's classic API | [`Service::classic`], the default of an [`App`](crate::App) |
 /// | the API of your site, under its own name or a custom domain | [`Service::site`] |
-/// | either of them at a gateway or an emulator | [`Service::classic_at`], [`Service::site_at`] |
+/// | OpenID Connect at your site, which LoginRadius's console makes applications for today | [`Service::oidc`] |
+/// | OpenID Connect at LoginRadius's classic host | [`Service::classic_oidc`] |
+/// | any of them at a gateway or an emulator | [`Service::classic_at`], [`Service::site_at`], [`Service::oidc_at`], [`Service::classic_oidc_at`] |
 ///
 /// ```
 /// use loginradius_proto::Service;
@@ -104,13 +106,44 @@ impl Service {
     /// without. A name without a domain, such as `acme`, is refused. For a URL, and for a host in your own network, use
     /// [`site_at`](Self::site_at).
     pub fn site(host: &str) -> Result<Self, Error> {
+        Self::at_site(Api::Site, host)
+    }
+
+    /// Makes the service of OpenID Connect at the host of a site, by https. It needs [`App::with_oidc_app`].
+    ///
+    /// The host and the [API host](Self::api_host) are treated as by [`site`](Self::site).
+    ///
+    /// ```
+    /// use loginradius_proto::{App, Service};
+    ///
+    /// # fn main() -> Result<(), loginradius_proto::Error> {
+    /// let app = App::new("my-client-id")
+    ///     .with_client_secret("my-client-secret")
+    ///     .with_oidc_app("my-oidc-app")
+    ///     .with_service(Service::oidc("acme.hub.loginradius.com")?);
+    /// # let _ = app;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`site`](Self::site).
+    ///
+    /// [`App::with_oidc_app`]: crate::App::with_oidc_app
+    #[doc(alias("OpenID Connect", "openid"))]
+    pub fn oidc(host: &str) -> Result<Self, Error> {
+        Self::at_site(Api::Oidc, host)
+    }
+
+    fn at_site(api: Api, host: &str) -> Result<Self, Error> {
         if host.is_empty() {
             return Err(Error::configuration("the site is empty: use a host such as acme.hub.loginradius.com"));
         }
         if host.contains('/') {
             return Err(Error::configuration(
                 "the site has to be a host and contains a `/`: use one such as acme.hub.loginradius.com, or pass a \
-                 whole URL to `Service::site_at`",
+                 whole URL to `Service::site_at` or `Service::oidc_at`",
             ));
         }
         let base = BaseUrl::parse("site", &format!("https://{host}"))?;
@@ -118,10 +151,10 @@ impl Service {
         if !base.loopback && !name.contains(['.', ':']) {
             return Err(Error::configuration(
                 "the site has no domain: write the whole host, such as acme.hub.loginradius.com (for a host in your own \
-                 network, use `Service::site_at`)",
+                 network, use `Service::site_at` or `Service::oidc_at`)",
             ));
         }
-        Ok(Self::new(Api::Site, base))
+        Ok(Self::new(api, base))
     }
 
     /// Makes the service of the site API at a gateway or an emulator. For a custom domain, use [`site`](Self::site).
@@ -134,6 +167,38 @@ impl Service {
     /// [`classic_at`](Self::classic_at).
     pub fn site_at(url: &str) -> Result<Self, Error> {
         Self::at(Api::Site, url)
+    }
+
+    /// Makes the service of OpenID Connect at a gateway or an emulator, with the addresses of a site. For a custom
+    /// domain, use [`oidc`](Self::oidc).
+    ///
+    /// The URL's path and the [API host](Self::api_host) are treated as by [`classic_at`](Self::classic_at).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), for the same URLs as
+    /// [`classic_at`](Self::classic_at).
+    pub fn oidc_at(url: &str) -> Result<Self, Error> {
+        Self::at(Api::Oidc, url)
+    }
+
+    /// Makes the service of OpenID Connect at `https://cloud-api.loginradius.com`. It needs
+    /// [`App::with_oidc_app`](crate::App::with_oidc_app), and has no device login.
+    #[must_use]
+    pub fn classic_oidc() -> Self {
+        Self::new(Api::ClassicOidc, BaseUrl::known("https://cloud-api.loginradius.com"))
+    }
+
+    /// Makes the service of classic OpenID Connect at another URL: that of a gateway or an emulator.
+    ///
+    /// The URL's path and the [API host](Self::api_host) are treated as by [`classic_at`](Self::classic_at).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), for the same URLs as
+    /// [`classic_at`](Self::classic_at).
+    pub fn classic_oidc_at(url: &str) -> Result<Self, Error> {
+        Self::at(Api::ClassicOidc, url)
     }
 
     fn at(api: Api, url: &str) -> Result<Self, Error> {
@@ -154,9 +219,9 @@ impl Service {
     ///
     /// | made by | API host |
     /// | --- | --- |
-    /// | [`classic`](Self::classic), [`site`](Self::site) | `https://api.loginradius.com` |
-    /// | [`classic_at`](Self::classic_at), [`site_at`](Self::site_at) with a URL below `loginradius.com` | `https://api.loginradius.com` |
-    /// | [`classic_at`](Self::classic_at), [`site_at`](Self::site_at) with any other URL | that URL |
+    /// | [`classic`](Self::classic), [`site`](Self::site), [`oidc`](Self::oidc), [`classic_oidc`](Self::classic_oidc) | `https://api.loginradius.com` |
+    /// | a function that takes a URL, such as [`site_at`](Self::site_at), with one below `loginradius.com` | `https://api.loginradius.com` |
+    /// | a function that takes a URL, such as [`site_at`](Self::site_at), with any other | that URL |
     ///
     /// # Errors
     ///
@@ -177,7 +242,7 @@ impl Service {
         Ok(Self { dialect, ..self })
     }
 
-    /// Returns which of LoginRadius's two APIs it is.
+    /// Returns which of LoginRadius's APIs it is.
     #[must_use]
     pub fn api(&self) -> Api {
         self.api

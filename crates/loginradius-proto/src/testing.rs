@@ -19,14 +19,28 @@ pub(crate) fn classic_app(format: BodyFormat) -> App {
         .with_client_secret("my-client-secret")
         .with_api_key("my-api-key")
         .with_oauth_app("my-oauth-app")
+        .with_oidc_app("my-oidc-app")
         .with_jwt_app("my-jwt-app")
-        .with_service(Service::classic().with_dialect(Dialect::new().with_body_format(format)).unwrap())
+        .with_service(writing(Service::classic(), format))
 }
 
 /// Returns [`classic_app`] at a site.
 pub(crate) fn site_app(format: BodyFormat) -> App {
-    let service = Service::site("acme.hub.loginradius.com").unwrap();
-    classic_app(format).with_service(service.with_dialect(Dialect::new().with_body_format(format)).unwrap())
+    classic_app(format).with_service(writing(Service::site("acme.hub.loginradius.com").unwrap(), format))
+}
+
+/// Returns [`classic_app`] at OpenID Connect of a site.
+pub(crate) fn oidc_app(format: BodyFormat) -> App {
+    classic_app(format).with_service(writing(Service::oidc("acme.hub.loginradius.com").unwrap(), format))
+}
+
+/// Returns [`classic_app`] at classic OpenID Connect.
+pub(crate) fn classic_oidc_app(format: BodyFormat) -> App {
+    classic_app(format).with_service(writing(Service::classic_oidc(), format))
+}
+
+fn writing(service: Service, format: BodyFormat) -> Service {
+    service.with_dialect(Dialect::new().with_body_format(format)).unwrap()
 }
 
 /// Returns the app without its client secret.

@@ -17,13 +17,19 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 /// Makes the app of a public client, with the names that both APIs need.
 #[must_use]
 pub fn app() -> App {
-    App::new("my-client-id").with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app")
+    App::new("my-client-id").with_oauth_app("my-oauth-app").with_oidc_app("my-oidc-app").with_jwt_app("my-jwt-app")
 }
 
 /// Returns the service of a site.
 #[must_use]
 pub fn site() -> Service {
     Service::site("acme.hub.loginradius.com").expect("a site")
+}
+
+/// Returns the service of OpenID Connect at a site.
+#[must_use]
+pub fn oidc() -> Service {
+    Service::oidc("acme.hub.loginradius.com").expect("a site")
 }
 
 /// Returns that app with another dialect of its service.

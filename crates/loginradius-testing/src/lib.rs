@@ -8,7 +8,7 @@ mod rng;
 mod scene;
 
 pub use fixtures::{
-    HOUR, PAGE, REJECTED, app, ms, now, pair, response, response_with, s, site, speaking, start, tokens, writing,
+    HOUR, PAGE, REJECTED, app, ms, now, oidc, pair, response, response_with, s, site, speaking, start, tokens, writing,
 };
 pub use rng::Rng;
 pub use scene::{End, Job, Scene, damaged, full_disk, loaded, locked, responded, saved, unreadable};

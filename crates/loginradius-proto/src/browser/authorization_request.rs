@@ -18,7 +18,14 @@ use crate::wire::request::{Param, browser_url};
 /// [`begin`](BrowserRequest::begin) always adds a `state`, so that a forged callback is refused, and with a code a PKCE
 /// challenge, so that a stolen code cannot be redeemed ([RFC 9700, section 2.1.1]).
 ///
-/// Classic: `GET /sso/oauth/redirect`. Site: `GET /service/oauth/{OAuthName}/authorize`; needs [`App::with_oauth_app`].
+/// | API | address |
+/// | --- | --- |
+/// | classic | `GET /sso/oauth/redirect` |
+/// | site | `GET /service/oauth/{name}/authorize` |
+/// | OpenID Connect | `GET /service/oidc/{name}/authorize` |
+/// | classic OpenID Connect | `GET /sso/oidc/v2/{name}/authorize` |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
 ///
 /// ```
 /// # use std::time::SystemTime;
@@ -170,7 +177,8 @@ impl AuthorizationRequest {
             ));
         }
         let challenge = self.response_type.includes("code").then(|| challenge(&random.code_verifier));
-        let method = app.service().dialect().challenge_method();
+        let service = app.service();
+        let method = service.dialect().challenge_method(service.api());
         let (scope, raw_scope) = match &self.scope {
             Scope::Value(scope) => (scope.as_str(), ""),
             Scope::Raw(scope) => ("", scope.as_str()),

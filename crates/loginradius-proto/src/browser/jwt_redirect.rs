@@ -105,7 +105,7 @@ impl BrowserRequest for JwtRedirect {
             self.check()?;
             let random = RandomValues::new(random);
             let (url, bound_by, secret) = match app.service().api() {
-                Api::Site => {
+                Api::Site | Api::Oidc => {
                     let query = [
                         Param::Setting("client_id", app.api_key()),
                         Param::Required("redirect_uri", &self.return_url),
@@ -113,7 +113,7 @@ impl BrowserRequest for JwtRedirect {
                     ];
                     (browser_url(app, Route::JwtRedirect, &query, "")?, BoundBy::Nonce, random.nonce)
                 }
-                Api::Classic => {
+                Api::Classic | Api::ClassicOidc => {
                     let Some(jwt_app) = app.jwt_app() else {
                         return Err(Error::configuration(
                             "the JWT app's name is needed and not set: set it with `App::with_jwt_app`",

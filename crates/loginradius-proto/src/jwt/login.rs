@@ -18,7 +18,7 @@ use crate::wire::response::ResponseReader;
 /// What the user has to correct or to do is an [`ErrorKind::UserActionRequired`](crate::ErrorKind::UserActionRequired).
 ///
 /// Classic: `POST /sso/jwt/api/login?apikey&jwtapp`. Site: `POST /api/jwt/{jwtapp}/login?apikey`. The body is JSON.
-/// Both need [`App::with_jwt_app`].
+/// Both need [`App::with_jwt_app`]. With a service of OpenID Connect, they are the same.
 ///
 /// ```
 /// use loginradius_proto::{App, Endpoint, jwt::JwtLogin};
@@ -174,11 +174,11 @@ pub(super) fn settings<'a>(app: &'a App, nonce: Option<&'a Nonce>) -> Result<[Pa
     let invalid = |why| Err(Error::configuration(why));
     let api_key = Param::Setting("apikey", app.api_key());
     match app.service().api() {
-        Api::Site => Ok([Param::Optional("Nonce", nonce.map(Nonce::expose)), api_key]),
-        Api::Classic if nonce.is_some() => {
+        Api::Site | Api::Oidc => Ok([Param::Optional("Nonce", nonce.map(Nonce::expose)), api_key]),
+        Api::Classic | Api::ClassicOidc if nonce.is_some() => {
             invalid("the classic API takes no nonce: leave it out, or use `Service::site`")
         }
-        Api::Classic => match app.jwt_app() {
+        Api::Classic | Api::ClassicOidc => match app.jwt_app() {
             Some(name) => Ok([api_key, Param::Setting("jwtapp", name)]),
             None => invalid("the JWT app's name is needed and not set: set it with `App::with_jwt_app`"),
         },

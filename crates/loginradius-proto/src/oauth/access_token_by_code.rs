@@ -21,9 +21,15 @@ use crate::wire::response::ResponseReader;
 /// A code is valid once and, at LoginRadius, for 50 seconds; so this is never sent twice when the first may have
 /// arrived. The client secret is optional with a [`code_verifier`](Self::code_verifier).
 ///
-/// Classic: `POST /sso/oauth/access_token` with `response_type=token` and no `grant_type`. Site:
-/// `POST /api/oauth/{OAuthName}/token` with both; needs [`App::with_oauth_app`]. The [dialect](crate::Dialect) can
-/// change both parameters.
+/// | API | address |
+/// | --- | --- |
+/// | classic | `POST /sso/oauth/access_token`, without a `grant_type` |
+/// | site | `POST /api/oauth/{name}/token` |
+/// | OpenID Connect | `POST /api/oidc/{name}/token` |
+/// | classic OpenID Connect | `POST /sso/oidc/v2/{name}/token` |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
+/// Each is sent `response_type=token`. The [dialect](crate::Dialect) can change both parameters.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, oauth::AccessTokenByCode};

@@ -24,7 +24,14 @@ use crate::wire::response::ResponseReader;
 /// A wrong password is an [`ErrorKind::UserActionRequired`] with
 /// [`UserAction::CorrectCredentials`](crate::UserAction::CorrectCredentials).
 ///
-/// Classic: `POST /sso/oauth/access_token`. Site: `POST /api/oauth/{OAuthName}/token`; needs [`App::with_oauth_app`].
+/// | API | address |
+/// | --- | --- |
+/// | classic | `POST /sso/oauth/access_token` |
+/// | site | `POST /api/oauth/{name}/token` |
+/// | OpenID Connect | `POST /api/oidc/{name}/token` |
+/// | classic OpenID Connect | `POST /sso/oidc/v2/{name}/token` |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
 ///
 /// [RFC 6749, section 4.3]: https://www.rfc-editor.org/rfc/rfc6749#section-4.3
 /// [RFC 9700, section 2.4]: https://www.rfc-editor.org/rfc/rfc9700#section-2.4

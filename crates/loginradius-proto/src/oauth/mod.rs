@@ -9,7 +9,7 @@
 //! | revoke a refresh token, for example to sign out | [`RevokeRefreshToken`] | yes |
 //! | sign in by a password, which is discouraged | [`AccessTokenByPassword`] | no |
 //!
-//! LoginRadius's two APIs respond alike. Where their requests differ, the page of the operation says how.
+//! LoginRadius's APIs respond alike. Where their requests differ, the page of the operation says how.
 //!
 //! Their errors are those of [`Endpoint::request`](crate::Endpoint::request) and
 //! [`Endpoint::response`](crate::Endpoint::response).

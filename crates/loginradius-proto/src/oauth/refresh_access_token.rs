@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use http::{Request, Response};
 
+use crate::api::Api;
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoint::Endpoint;
@@ -24,8 +25,14 @@ use crate::wire::response::ResponseReader;
 ///
 /// A refresh token that is not valid any more is an [`ErrorKind::SignInRequired`].
 ///
-/// Classic: `POST /sso/oauth/access_token/refresh`. Site: `POST /api/oauth/{OAuthName}/token`; needs
-/// [`App::with_oauth_app`].
+/// | API | address |
+/// | --- | --- |
+/// | classic | `POST /sso/oauth/access_token/refresh` |
+/// | site | `POST /api/oauth/{name}/token` |
+/// | OpenID Connect | `POST /api/oidc/{name}/token` |
+/// | classic OpenID Connect | `POST /sso/oidc/v2/{name}/token`, with `scope=openid`, which it requires |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
 ///
 /// [RFC 6749, section 6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
 #[derive(Debug, Clone)]
@@ -74,9 +81,12 @@ impl Endpoint for RefreshAccessToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
+        // Every refresh token of OpenID Connect has this scope.
+        let scope = (app.service().api() == Api::ClassicOidc).then_some("openid");
         let params = [
             Param::Required("grant_type", "refresh_token"),
             Param::Required("refresh_token", self.refresh_token.expose()),
+            Param::Optional("scope", scope),
         ];
         request::authenticated(self.name(), app, Route::Refresh, &params)
     }

@@ -25,8 +25,14 @@ use crate::wire::response::ResponseReader;
 /// It may be sent again after a lost response: a code that no user has seen expires by itself. It sends no client
 /// secret.
 ///
-/// Classic: `POST /sso/oauth/{OAuthName}/device`. Site: `POST /api/oauth/{OAuthName}/device`. Both need
-/// [`App::with_oauth_app`].
+/// | API | address |
+/// | --- | --- |
+/// | classic | `POST /sso/oauth/{name}/device` |
+/// | site | `POST /api/oauth/{name}/device` |
+/// | OpenID Connect | `POST /api/oidc/{name}/device` |
+/// | classic OpenID Connect | none |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
 ///
 /// [RFC 8628, section 3.1]: https://www.rfc-editor.org/rfc/rfc8628#section-3.1
 #[derive(Debug, Clone, Default)]

@@ -24,8 +24,14 @@ use crate::wire::response::ResponseReader;
 ///
 /// It sends no client secret.
 ///
-/// Classic: `POST /sso/oauth/{OAuthName}/access_token`. Site: `POST /api/oauth/{OAuthName}/token`. Both need
-/// [`App::with_oauth_app`].
+/// | API | address |
+/// | --- | --- |
+/// | classic | `POST /sso/oauth/{name}/access_token` |
+/// | site | `POST /api/oauth/{name}/token` |
+/// | OpenID Connect | `POST /api/oidc/{name}/token` |
+/// | classic OpenID Connect | none |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
 ///
 /// [RFC 8628, section 3.4]: https://www.rfc-editor.org/rfc/rfc8628#section-3.4
 #[derive(Debug, Clone)]

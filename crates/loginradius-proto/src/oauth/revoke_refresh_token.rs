@@ -20,8 +20,14 @@ use crate::wire::response::ResponseReader;
 /// A response with a status of success is a success ([RFC 7009, section 2.2]), unless its body is one of LoginRadius's
 /// [error bodies](crate::ApiError).
 ///
-/// Classic: `POST /sso/oauth/refresh_token/revoke`. Site: `POST /api/oauth/{OAuthName}/revoke`; needs
-/// [`App::with_oauth_app`].
+/// | API | address |
+/// | --- | --- |
+/// | classic | `POST /sso/oauth/refresh_token/revoke` |
+/// | site | `POST /api/oauth/{name}/revoke` |
+/// | OpenID Connect | `POST /api/oidc/{name}/revoke` |
+/// | classic OpenID Connect | `POST /sso/oidc/v2/{name}/token/revoke` |
+///
+/// `{name}` is [`App::with_oauth_app`], or [`App::with_oidc_app`] for OpenID Connect.
 ///
 /// [RFC 7009, section 2.1]: https://www.rfc-editor.org/rfc/rfc7009#section-2.1
 /// [RFC 7009, section 2.2]: https://www.rfc-editor.org/rfc/rfc7009#section-2.2
@@ -52,7 +58,8 @@ impl Endpoint for RevokeRefreshToken {
     }
 
     fn request(&self, app: &App) -> Result<Request<Body>, Error> {
-        let key = app.service().dialect().revocation_key();
+        let service = app.service();
+        let key = service.dialect().revocation_key(service.api());
         let params = [Param::Required(key, self.refresh_token.expose())];
         request::authenticated(self.name(), app, Route::Revoke, &params)
     }

@@ -1,4 +1,4 @@
-//! What each operation sends to both APIs and in both formats, and what it reads.
+//! What each operation sends to each API and in both formats, and what it reads.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::dialect::{ClientAuthentication, Dialect, RevocationKey};
 use crate::endpoint::Endpoint;
 use crate::error::ErrorKind;
 use crate::service::Service;
-use crate::testing::{Sent, classic_app, public, response, sent, site_app};
+use crate::testing::{Sent, classic_app, classic_oidc_app, oidc_app, public, response, sent, site_app};
 use crate::token::TokenSet;
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -18,9 +18,12 @@ type Change = fn(Dialect) -> Dialect;
 
 const CLASSIC: &str = "https://cloud-api.loginradius.com/sso/oauth";
 const SITE: &str = "https://acme.hub.loginradius.com/api/oauth/my-oauth-app";
+const OIDC: &str = "https://acme.hub.loginradius.com/api/oidc/my-oidc-app";
+const CLASSIC_OIDC: &str = "https://cloud-api.loginradius.com/sso/oidc/v2/my-oidc-app";
 const CLIENT: [(&str, &str); 2] = [("client_id", "my-client-id"), ("client_secret", "my-client-secret")];
 
-/// Checks where an operation is sent and with which fields; of an app without a secret, without that field.
+/// Checks where an operation is sent and with which fields; of an app without a secret, without that field. OpenID
+/// Connect has the paths and the fields of a site.
 #[track_caller]
 fn check(operation: &impl Endpoint, classic: (&str, Fields<'_>), site: (&str, Fields<'_>)) {
     check_in(|dialect| dialect, operation, classic, site);
@@ -39,9 +42,11 @@ fn check_in(
         assert_eq!(sent(operation, &app), expected);
     };
     for format in [Form, Json] {
-        for (app, (base, (path, fields))) in
-            [(classic_app(format), (CLASSIC, classic)), (site_app(format), (SITE, site))]
-        {
+        for (app, (base, (path, fields))) in [
+            (classic_app(format), (CLASSIC, classic)),
+            (site_app(format), (SITE, site)),
+            (oidc_app(format), (OIDC, site)),
+        ] {
             let app = with_dialect(&app, change(*app.service().dialect()));
             let url = format!("{base}{path}");
             let without_secret: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "client_secret").collect();
@@ -125,6 +130,59 @@ fn access_token_by_password() {
 fn refresh_access_token() {
     let fields = [&CLIENT[..], &[("grant_type", "refresh_token"), ("refresh_token", "a795bbb0")]].concat();
     check(&RefreshAccessToken::new("a795bbb0"), ("/access_token/refresh", &fields), ("/token", &fields));
+}
+
+#[test]
+fn classic_openid_connect_has_two_addresses_and_a_scope_for_each_refresh() {
+    let token = ("response_type", "token");
+    let code = AccessTokenByCode::new("the-code", "https://www.abc.com/callback");
+    let code_fields =
+        [("redirect_uri", "https://www.abc.com/callback"), ("grant_type", "authorization_code"), ("code", "the-code")];
+    let password_fields = [("grant_type", "password"), ("username", "ada"), ("password", "secret")];
+    let refresh_fields = [("grant_type", "refresh_token"), ("refresh_token", "a795bbb0"), ("scope", "openid")];
+    for format in [Form, Json] {
+        let app = classic_oidc_app(format);
+        let check = |operation: &dyn Fn(&App) -> Sent, path: &str, fields: Fields<'_>| {
+            let (url, fields) = (format!("{CLASSIC_OIDC}{path}"), [&CLIENT[..], fields].concat());
+            let expected = if format == Form { Sent::form(&url, &fields) } else { Sent::json(&url, &fields) };
+            assert_eq!(operation(&app), expected);
+        };
+        check(&|app| sent(&code, app), "/token", &[&code_fields[..], &[token]].concat());
+        let password = AccessTokenByPassword::new("ada", "secret");
+        check(&|app| sent(&password, app), "/token", &[&password_fields[..], &[token]].concat());
+        check(&|app| sent(&RefreshAccessToken::new("a795bbb0"), app), "/token", &refresh_fields);
+        check(&|app| sent(&RevokeRefreshToken::new("a795bbb0"), app), "/token/revoke", &[("token", "a795bbb0")]);
+        let errors = [RequestDeviceCode::new().request(&app).err(), RequestTokens::new("af2a").request(&app).err()];
+        for error in errors.map(Option::unwrap) {
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains("no device login: use `Service::oidc`"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn openid_connect_is_told_its_app_and_not_that_of_oauth() {
+    for app in [oidc_app(Form), classic_oidc_app(Form)] {
+        let error = RefreshAccessToken::new("a795bbb0").request(&app.clone().with_oidc_app("")).unwrap_err();
+        assert!(error.to_string().contains("the OpenID Connect app's name is empty"), "{error}");
+        let other = App::new("my-client-id").with_oauth_app("my-oauth-app").with_service(app.service().clone());
+        let error = RefreshAccessToken::new("a795bbb0").request(&other).unwrap_err();
+        assert!(error.to_string().contains("set it with `App::with_oidc_app`"), "{error}");
+    }
+}
+
+#[test]
+fn the_key_of_a_revocation_is_that_of_the_apis_pages() {
+    for (app, name) in [
+        (classic_app(Form), "refresh_token"),
+        (site_app(Form), "refresh_token"),
+        (oidc_app(Form), "token"),
+        (classic_oidc_app(Form), "token"),
+    ] {
+        let request = RevokeRefreshToken::new("a795bbb0").request(&app).unwrap();
+        let body = String::from_utf8(request.body().as_bytes().to_vec()).unwrap();
+        assert!(body.ends_with(&format!("&{name}=a795bbb0")), "{body}");
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn an_empty_scope_is_left_out() {
 
 #[test]
 fn the_client_secret_is_never_in_an_address() {
-    for app in both_apis() {
+    for app in all_apis() {
         let url = begin(&request(), &app.with_client_secret("s3cret-of-the-client")).url;
         assert!(!url.contains("s3cret"), "{url}");
     }
@@ -72,7 +72,7 @@ fn the_client_secret_is_never_in_an_address() {
 
 #[test]
 fn the_verifier_is_never_in_an_address() {
-    for app in both_apis() {
+    for app in all_apis() {
         for kind in [ResponseType::Code, ResponseType::Token, ResponseType::CodeIdTokenToken] {
             let [_, verifier, _] = made_of(0);
             let url = begin(&request().response_type(kind).scope("openid"), &app).url;
@@ -137,7 +137,7 @@ fn every_response_type_is_written_with_spaces_and_sends_what_it_needs() {
         (IdTokenToken, "id_token token", false, true),
         (CodeIdTokenToken, "code id_token token", true, true),
     ];
-    for app in both_apis() {
+    for app in all_apis() {
         for (kind, written, challenged, nonce) in rows {
             let url = begin(&request().response_type(kind), &app).url;
             assert_eq!(parameter(&url, "response_type").as_deref(), Some(written));
@@ -164,7 +164,10 @@ fn the_challenge_is_the_same_under_every_name_of_its_method() {
         assert_eq!(parameter(&url, "code_challenge_method").as_deref(), name);
         assert_eq!(parameter(&url, "code_challenge"), Some(challenge_of(&verifier)));
     }
-    assert_eq!(ChallengeMethod::default(), ChallengeMethod::Sha256);
+    for (app, name) in [(classic(), "SHA256"), (site(), "SHA256"), (oidc(), "S256"), (classic_oidc(), "SHA256")] {
+        let url = begin(&request(), &app).url;
+        assert_eq!(parameter(&url, "code_challenge_method").as_deref(), Some(name), "{app:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use loginradius_proto::browser::{
     AuthorizationRequest, Authorized, BrowserLogin, BrowserRequest, Callback, JwtRedirect, Pending, PendingJwt,
     PendingLogin, RandomBytes,
 };
-use loginradius_proto::{App, Endpoint, Error, ErrorKind};
+use loginradius_proto::{App, Endpoint, Error, ErrorKind, Service};
 use loginradius_testing::app;
 
 pub(crate) const ADDRESS: &str = "https://app.example/callback";
@@ -48,8 +48,16 @@ pub(crate) fn site() -> App {
     app().with_service(loginradius_testing::site())
 }
 
-pub(crate) fn both_apis() -> [App; 2] {
-    [classic(), site()]
+pub(crate) fn oidc() -> App {
+    app().with_service(loginradius_testing::oidc())
+}
+
+pub(crate) fn classic_oidc() -> App {
+    app().with_service(Service::classic_oidc())
+}
+
+pub(crate) fn all_apis() -> [App; 4] {
+    [classic(), site(), oidc(), classic_oidc()]
 }
 
 pub(crate) fn request() -> AuthorizationRequest {

@@ -49,8 +49,8 @@ fn a_site_address_has_a_nonce_and_an_untouched_redirect_address() {
 }
 
 #[test]
-fn the_jwt_app_is_needed_at_both_apis() {
-    for app in both_apis() {
+fn the_jwt_app_is_needed_at_every_api() {
+    for app in all_apis() {
         let app = App::new("key").with_service(app.service().clone());
         let error = redirect().begin(&app, &random(0), start());
         refused(error, ErrorKind::Configuration, "JWT Redirect: the JWT app's name is needed and not set");
@@ -69,7 +69,7 @@ fn a_response_parameter_of_the_name_of_another_is_refused() {
     for name in
         ["", "state", "error", "error_description", "State", "ERROR", "error_uri", "scope", "token_type", "iss", "Iss"]
     {
-        for app in both_apis() {
+        for app in all_apis() {
             let error = JwtRedirect::new(ADDRESS, name).begin(&app, &random(0), start());
             refused(
                 error,

@@ -12,7 +12,7 @@ use crate::fixtures::*;
 #[test]
 fn the_callback_of_a_login_yields_its_code_and_its_verifier() {
     let [state, verifier, _] = made_of(0);
-    for app in both_apis() {
+    for app in all_apis() {
         let mut pending = begin(&request(), &app).pending;
         let authorized = accept(&mut pending, &format!("code=the+c%6fde%21&state={state}")).unwrap();
         assert_eq!(redeemed(authorized), Some(("the code!".to_owned(), verifier.clone())));
@@ -178,7 +178,7 @@ fn a_clock_that_is_set_does_not_matter_in_one_process() {
             (hour, Err(ErrorKind::Expired)),
         ] {
             let now = Now::new(began.monotonic + elapsed, wall);
-            for api in both_apis() {
+            for api in all_apis() {
                 let accepted = begin(&api).accept(&right, now).map(drop).map_err(|error| error.kind());
                 assert_eq!(accepted, expected, "{elapsed:?} {wall:?}");
                 let jwt = jwt_with(&format!(r#"{{"nonce":"{nonce}"}}"#));
@@ -206,9 +206,9 @@ fn a_clock_that_is_set_does_not_matter_in_one_process() {
 }
 
 #[test]
-fn the_ten_minutes_hold_at_both_apis_and_for_a_jwt() {
+fn the_ten_minutes_hold_at_every_api_and_for_a_jwt() {
     for (at, taken) in [(10 * MINUTE, false), (10 * MINUTE - SECOND, true)] {
-        for app in both_apis() {
+        for app in all_apis() {
             let mut pending = begin(&request(), &app).pending;
             let [state, ..] = made_of(0);
             assert_eq!(pending.accept(&query(&format!("code=x&state={state}")), start() + at).is_ok(), taken);

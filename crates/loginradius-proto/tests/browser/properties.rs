@@ -371,9 +371,9 @@ proptest! {
         for (name, value) in &others {
             request = request.parameter(name, value);
         }
-        for app in both_apis() {
+        for app in all_apis() {
             let service = app.service().clone().with_dialect(Dialect::new().with_challenge_method(method)).unwrap();
-            let app = loginradius_proto::App::new(&id).with_oauth_app("my-oauth-app").with_service(service);
+            let app = loginradius_proto::App::new(&id).with_oauth_app("my-oauth-app").with_oidc_app("my-oidc-app").with_service(service);
             let Ok(login) = request.begin(&app, &random(seed), start()) else {
                 // Only a name of ours is refused here.
                 let ours = ["redirect_uri", "response_type"];
@@ -466,7 +466,7 @@ proptest! {
         "\\PC{0,40}",
         "(https?|HTTP|com\\.a|javascript|x):(//)?[a-z0-9.@:\\[\\]%\\\\-]{0,20}[/?#@\\\\]{0,2}[ -~]{0,15}",
     ]) {
-        for app in both_apis() {
+        for app in all_apis() {
             match AuthorizationRequest::new(&address).begin(&app, &random(0), start()) {
                 Ok(login) => {
                     prop_assert_eq!(parameter(&login.url, "redirect_uri"), Some(address.clone()));

@@ -8,7 +8,7 @@ use crate::fixtures::*;
 /// Checks that both requests refuse it, at both APIs.
 #[track_caller]
 fn is_refused(address: &str, text: &str) {
-    for app in both_apis() {
+    for app in all_apis() {
         let error = refused(
             AuthorizationRequest::new(address).begin(&app, &random(0), start()),
             ErrorKind::Configuration,
@@ -26,7 +26,7 @@ fn is_refused(address: &str, text: &str) {
 
 #[track_caller]
 fn is_accepted(address: &str) {
-    for app in both_apis() {
+    for app in all_apis() {
         let login = AuthorizationRequest::new(address).begin(&app, &random(0), start());
         let url = login.unwrap_or_else(|error| panic!("{address}: {error}")).url;
         assert_eq!(parameter(&url, "redirect_uri").as_deref(), Some(address));
@@ -156,7 +156,7 @@ fn a_host_without_a_scheme_is_not_taken_for_an_apps_own_scheme() {
     for address in
         ["127.0.0.1:8400/callback", "app.example:443/cb", "1.2:x", ".:x", "-.a:x", "+.a:x", "com.example.app:"]
     {
-        for app in both_apis() {
+        for app in all_apis() {
             refused(
                 AuthorizationRequest::new(address).begin(&app, &random(0), start()),
                 ErrorKind::Configuration,
@@ -259,7 +259,7 @@ fn an_address_that_has_a_parameter_of_the_callback_is_refused() {
     // Every callback would have it twice.
     for name in ["state", "code", "token", "access_token", "id_token", "error", "error_description", "iss"] {
         for address in [format!("{ADDRESS}?{name}=x"), format!("{ADDRESS}?a=b&{name}"), format!("{ADDRESS}?{name}=")] {
-            for app in both_apis() {
+            for app in all_apis() {
                 let request = AuthorizationRequest::new(&address);
                 refused(request.begin(&app, &random(0), start()), ErrorKind::Configuration, name);
             }
@@ -267,7 +267,7 @@ fn an_address_that_has_a_parameter_of_the_callback_is_refused() {
     }
     for name in ["state", "error", "error_description", "my_jwt"] {
         let address = format!("{ADDRESS}?{name}=x");
-        for app in both_apis() {
+        for app in all_apis() {
             let redirect = JwtRedirect::new(&address, "my_jwt");
             refused(redirect.begin(&app, &random(0), start()), ErrorKind::Configuration, name);
         }
@@ -305,7 +305,7 @@ fn an_address_that_is_far_too_long_is_refused_as_a_setting() {
         format!("{ADDRESS}?{}", "x".repeat(300_000)),
         format!("{ADDRESS}?{}", "&".repeat(1001)),
     ] {
-        for app in both_apis() {
+        for app in all_apis() {
             refused(
                 AuthorizationRequest::new(&address).begin(&app, &random(0), start()),
                 ErrorKind::Configuration,
