@@ -211,11 +211,11 @@ mod tests {
     use crate::jitter::Seed;
     use crate::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
     use crate::oauth::{
-        AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens,
-        RevokeRefreshToken,
+        AccessTokenByCode, AccessTokenByPassword, IntrospectToken, RefreshAccessToken, RequestDeviceCode,
+        RequestTokens, RevokeRefreshToken,
     };
     use crate::service::Service;
-    use crate::testing::{classic_app, now, response};
+    use crate::testing::{classic_app, now, oidc_app, response};
 
     /// An operation whose response is dropped, so that all operations have one type.
     struct Discarding<E>(E);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     /// Returns every operation with LoginRadius's name of it, made of that one argument.
-    fn operations(argument: &str) -> [(&'static str, Box<dyn Endpoint<Response = ()>>); 10] {
+    fn operations(argument: &str) -> [(&'static str, Box<dyn Endpoint<Response = ()>>); 11] {
         fn boxed(operation: impl Endpoint + 'static) -> Box<dyn Endpoint<Response = ()>> {
             Box::new(Discarding(operation))
         }
@@ -252,6 +252,7 @@ mod tests {
             ("Access Token by Account Password", boxed(AccessTokenByPassword::new("user", argument))),
             ("Refresh Access Token", boxed(RefreshAccessToken::new(argument))),
             ("Revoke Refresh Token", boxed(RevokeRefreshToken::new(argument))),
+            ("Introspect Token", boxed(IntrospectToken::new(argument))),
             ("JWT Token", boxed(JwtByAccessToken::new(argument))),
             ("JWT Token by Email", boxed(JwtLogin::email("user@example.com", argument))),
             ("JWT Token by Phone", boxed(JwtLogin::phone("+16045552368", argument))),
@@ -297,7 +298,7 @@ mod tests {
             at_a_site(named("my-client-id").with_oauth_app("my\napp").with_jwt_app("my\napp")),
         ];
         let bad_settings = apps.into_iter().map(|app| (app, "argument"));
-        for (app, argument) in bad_settings.chain([(good(), "a\nb")]) {
+        for (app, argument) in bad_settings.chain([(good(), "a\nb"), (oidc_app(Form), "a\nb")]) {
             for (name, operation) in operations(argument) {
                 let given = (&app, argument);
                 check(name, given, operation.request(&app));
@@ -317,7 +318,7 @@ mod tests {
     /// As by this machine's own count of a code's lifetime, wherever a server says it.
     #[test]
     fn an_expired_token_is_expired_in_every_operation() {
-        let app = classic_app(Form);
+        let app = oidc_app(Form);
         for (name, operation) in operations("argument") {
             for status in [200, 400, 401, 403] {
                 let error = call(&*operation, &app, Ok(response(status, r#"{"error":"expired_token"}"#))).unwrap_err();
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_response_that_is_no_success_names_the_operation() {
-        const UNREADABLE: &str = r#"{"access_token":5,"device_code":5,"signature":5}"#;
+        const UNREADABLE: &str = r#"{"access_token":5,"device_code":5,"signature":5,"active":5}"#;
         const HALF: &str = r#"{"access_token":"b8cb","#;
         const PAGE: &str = "<html><title>Sign in to the network</title></html>";
         let too_long = " ".repeat(Body::LIMIT + 1);
@@ -348,7 +349,7 @@ mod tests {
             (429, ""),
             (200, &too_long),
         ];
-        let app = classic_app(Form);
+        let app = oidc_app(Form);
         for (status, body) in responses {
             for (name, operation) in operations("argument") {
                 // The status is the success of a revocation.
@@ -366,7 +367,7 @@ mod tests {
     fn a_lost_response_names_the_operation() {
         for (name, operation) in operations("argument") {
             for error in [Error::not_sent("refused"), Error::outcome_unknown("reset")] {
-                check(name, error.kind(), call(&*operation, &classic_app(Form), Err(error)));
+                check(name, error.kind(), call(&*operation, &oidc_app(Form), Err(error)));
             }
         }
     }

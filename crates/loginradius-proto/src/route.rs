@@ -14,6 +14,7 @@ pub(crate) enum Route {
     Token,
     Refresh,
     Revoke,
+    Introspect,
     JwtToken,
     JwtLogin,
     Authorize,
@@ -39,9 +40,10 @@ impl Route {
 
     fn make_url(self, app: &App) -> Result<Uri, Error> {
         let Some((before, name, after)) = self.path(app.service().api()) else {
-            return Err(Error::configuration(
-                "the classic OpenID Connect API has no device login: use `Service::oidc`, or another way to sign in",
-            ));
+            return Err(Error::configuration(format!(
+                "the {} does not have this operation: use `Service::site` or `Service::oidc`",
+                if app.service().api().is_oidc() { "classic OpenID Connect API" } else { "classic API" },
+            )));
         };
         let segment = match name {
             Name::None => String::new(),
@@ -54,7 +56,7 @@ impl Route {
 
     /// Returns whether its request authenticates the client, if the app has a secret.
     pub(crate) fn authenticates_client(self) -> bool {
-        matches!(self, Self::Token | Self::Refresh | Self::Revoke)
+        matches!(self, Self::Token | Self::Refresh | Self::Revoke | Self::Introspect)
     }
 
     /// Returns whether the name of the app of OAuth or of OpenID Connect is in its URL at that API.
@@ -89,13 +91,16 @@ impl Route {
             (Api::Site, Self::Revoke) => ("/api/oauth/", OAuthApp, "/revoke"),
             (Api::Site | Api::Oidc, Self::JwtToken) => ("/api/jwt/", JwtApp, "/token"),
             (Api::Site | Api::Oidc, Self::JwtLogin) => ("/api/jwt/", JwtApp, "/login"),
+            (Api::Site, Self::Introspect) => ("/api/oauth/", OAuthApp, "/introspect"),
             (Api::Site, Self::Authorize) => ("/service/oauth/", OAuthApp, "/authorize"),
             (Api::Site | Api::Oidc, Self::JwtRedirect) => ("/service/jwt/", JwtApp, "/authorize"),
             (Api::Oidc, Self::DeviceCode) => ("/api/oidc/", OidcApp, "/device"),
             (Api::Oidc, Self::DeviceToken | Self::Token | Self::Refresh) => ("/api/oidc/", OidcApp, "/token"),
             (Api::Oidc, Self::Revoke) => ("/api/oidc/", OidcApp, "/revoke"),
+            (Api::Oidc, Self::Introspect) => ("/api/oidc/", OidcApp, "/introspect"),
             (Api::Oidc, Self::Authorize) => ("/service/oidc/", OidcApp, "/authorize"),
-            (Api::ClassicOidc, Self::DeviceCode | Self::DeviceToken) => return Option::None,
+            (Api::Classic | Api::ClassicOidc, Self::Introspect)
+            | (Api::ClassicOidc, Self::DeviceCode | Self::DeviceToken) => return Option::None,
             (Api::ClassicOidc, Self::Token | Self::Refresh) => ("/sso/oidc/v2/", OidcApp, "/token"),
             (Api::ClassicOidc, Self::Revoke) => ("/sso/oidc/v2/", OidcApp, "/token/revoke"),
             (Api::ClassicOidc, Self::Authorize) => ("/sso/oidc/v2/", OidcApp, "/authorize"),

@@ -7,7 +7,7 @@ use http::Uri;
 pub(crate) struct Urls([OnceLock<Uri>; Self::COUNT]);
 
 impl Urls {
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 
     /// Returns the URL in that place. If there is none yet, makes it, and keeps it unless that fails.
     pub(crate) fn get_or_make<E>(&self, place: usize, make: impl FnOnce() -> Result<Uri, E>) -> Result<Uri, E> {

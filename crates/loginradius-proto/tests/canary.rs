@@ -15,7 +15,8 @@ use loginradius_proto::browser::{
 use loginradius_proto::http::{Request, Response};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
-    AccessTokenByCode, AccessTokenByPassword, RefreshAccessToken, RequestDeviceCode, RequestTokens, RevokeRefreshToken,
+    AccessTokenByCode, AccessTokenByPassword, IntrospectToken, RefreshAccessToken, RequestDeviceCode, RequestTokens,
+    RevokeRefreshToken,
 };
 use loginradius_proto::proxy::ProxySettings;
 use loginradius_proto::session::{
@@ -27,7 +28,7 @@ use loginradius_proto::{
     Endpoint, Error, Flow, IdToken, Jwt, Password, PendingDevice, RefreshToken, ResponseReader, Retry, Seed, Service,
     Step, TokenSet, redacted,
 };
-use loginradius_testing::{HOUR, Scene, full_disk, now, response, s, site, start, writing};
+use loginradius_testing::{HOUR, Scene, full_disk, now, oidc, response, s, site, start, writing};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -85,12 +86,14 @@ fn print_error(error: &Error) {
     print(&error.operation());
 }
 
+/// Returns an app at the API that has every operation.
 fn app() -> App {
-    loginradius_testing::app().with_client_secret(secret("client-secret")).with_api_key(secret("api-key"))
+    let app = loginradius_testing::app().with_service(oidc());
+    app.with_client_secret(secret("client-secret")).with_api_key(secret("api-key"))
 }
 
 fn apps() -> Vec<App> {
-    vec![app(), writing(&app(), BodyFormat::Json), app().with_service(site())]
+    vec![app().with_service(Service::classic()), writing(&app(), BodyFormat::Json), app().with_service(site())]
 }
 
 /// What is done with each operation and the secrets that its request carries.
@@ -112,6 +115,7 @@ fn every_operation(visit: &mut impl Visit) {
     visit.operation(AccessTokenByPassword::new("user", secret("password")), &["client-secret", "password"]);
     visit.operation(RefreshAccessToken::new(secret("refresh-token")), &["client-secret", "refresh-token"]);
     visit.operation(RevokeRefreshToken::new(secret("refresh-token")), &["client-secret", "refresh-token"]);
+    visit.operation(IntrospectToken::new(secret("access-token")), &["client-secret", "access-token"]);
     visit.operation(JwtByAccessToken::new(secret("access-token")), &["client-secret", "api-key", "access-token"]);
     let jwt_login = ["client-secret", "api-key", "password"];
     visit.operation(JwtLogin::email("e@example.com", secret("password")).options(options), &jwt_login);
@@ -899,7 +903,7 @@ fn callbacks_of_a_jwt_that_repeat_what_they_know() {
                         ("my_jwt", &jwt),
                     ];
                     // A classic login knows no nonce.
-                    if secret != nonce || app.service().api() == loginradius_proto::Api::Site {
+                    if secret != nonce || app.service().api() != loginradius_proto::Api::Classic {
                         give(&serde_urlencoded::to_string(text).unwrap());
                     }
                 }

@@ -1,15 +1,16 @@
-//! Every documented request and response of the ten operations, reproduced.
+//! Every documented request and response of the operations, reproduced.
 //!
 //! Where a documented sample cannot be reproduced as it stands, [`EXCEPTIONS`] names the vector, the part
 //! and the reason; an exception that is not needed fails the test like one that is missing.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use loginradius_proto::browser::{AuthorizationRequest, BrowserRequest as _, JwtRedirect, Pending as _, RandomBytes};
 use loginradius_proto::jwt::{JwtByAccessToken, JwtLogin, LoginOptions};
 use loginradius_proto::oauth::{
-    AccessTokenByCode, AccessTokenByPassword, DeviceGrant, RefreshAccessToken, RequestDeviceCode, RequestTokens,
-    RevokeRefreshToken,
+    AccessTokenByCode, AccessTokenByPassword, DeviceGrant, IntrospectToken, Introspection, RefreshAccessToken,
+    RequestDeviceCode, RequestTokens, RevokeRefreshToken,
 };
 use loginradius_proto::{
     Api, ApiError, App, Body, BodyFormat, Dialect, Endpoint, Error, ErrorKind, IdToken, Jwt, RefreshToken,
@@ -19,8 +20,17 @@ use loginradius_testing::response_with;
 use loginradius_vectors::Vector;
 use serde_json::{Value, json};
 
-const ENDPOINTS: [&str; 8] =
-    ["device_code", "device_token", "code_exchange", "password", "refresh", "revoke", "jwt_token", "jwt_login"];
+const ENDPOINTS: [&str; 9] = [
+    "device_code",
+    "device_token",
+    "code_exchange",
+    "password",
+    "refresh",
+    "revoke",
+    "introspect",
+    "jwt_token",
+    "jwt_login",
+];
 
 /// What of a vector is not reproduced as it stands.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +144,7 @@ struct Counts {
 }
 
 #[test]
-fn every_vector_of_the_ten_operations() {
+fn every_vector_of_the_operations() {
     let mut counts = Counts::default();
     let mut names = Vec::new();
     for vector in loginradius_vectors::all() {
@@ -144,19 +154,19 @@ fn every_vector_of_the_ten_operations() {
         }
     }
     for name in EXCEPTIONS.iter().map(|row| row.0).chain(KINDS.iter().map(|row| row.0)) {
-        assert!(names.iter().any(|known| known == name), "{name} is listed, but is no vector of the ten operations");
+        assert!(names.iter().any(|known| known == name), "{name} is listed, but is no vector of the operations");
     }
     println!("{counts:#?}\nof {} vectors; {} exceptions:", names.len(), EXCEPTIONS.len());
     for (name, part, why) in EXCEPTIONS {
         println!("  {name}: {part:?}: {why}");
     }
-    assert_eq!(names.len(), 91);
+    assert_eq!(names.len(), 92);
     assert_eq!(EXCEPTIONS.len(), 16);
     let expected = Counts {
-        requests_exact: 78,
+        requests_exact: 79,
         requests_but_for_exceptions: 10,
         requests_not_built: 3,
-        successes: 40,
+        successes: 41,
         errors: 51,
     };
     assert_eq!(counts, expected);
@@ -200,6 +210,10 @@ fn reproduce(vector: &Vector, counts: &mut Counts) {
         "revoke" => {
             let operation = RevokeRefreshToken::new(given.value("token").unwrap_or(text("refresh_token")));
             check(vector, &given, &app, &operation, |()| Value::Null, nothing, counts);
+        }
+        "introspect" => {
+            let operation = IntrospectToken::new(text("token"));
+            check(vector, &given, &app, &operation, state_of, state_in, counts);
         }
         "jwt_token" => {
             let mut operation = JwtByAccessToken::new(text("access_token"));
@@ -500,6 +514,29 @@ fn grant_of(grant: &DeviceGrant) -> Value {
 
 fn grant_in(body: &Value) -> Value {
     let names = ["device_code", "user_code", "verification_uri", "verification_uri_complete", "interval", "expires_in"];
+    names.iter().map(|name| ((*name).to_owned(), body[name].clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn state_of(state: Introspection) -> Value {
+    let Introspection::Active(token) = state else { return json!({"active": false}) };
+    let seconds =
+        |time: Option<SystemTime>| time.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
+    json!({
+        "active": true,
+        "sub": token.subject,
+        "cid": token.client_id,
+        "iss": token.issuer,
+        "aud": token.audience,
+        "scp": token.scope,
+        "gty": token.grant_type,
+        "exp": seconds(token.expires_at),
+        "iat": seconds(token.issued_at),
+        "nbf": seconds(token.not_before),
+    })
+}
+
+fn state_in(body: &Value) -> Value {
+    let names = ["active", "sub", "cid", "iss", "aud", "scp", "gty", "exp", "iat", "nbf"];
     names.iter().map(|name| ((*name).to_owned(), body[name].clone())).collect::<serde_json::Map<_, _>>().into()
 }
 

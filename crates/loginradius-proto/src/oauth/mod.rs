@@ -7,6 +7,7 @@
 //! | redeem an authorization code | [`AccessTokenByCode`] | no |
 //! | refresh an access token; better, let a [session](crate::session) do it | [`RefreshAccessToken`] | no |
 //! | revoke a refresh token, for example to sign out | [`RevokeRefreshToken`] | yes |
+//! | find out whether a token is active, and whose it is | [`IntrospectToken`] | yes |
 //! | sign in by a password, which is discouraged | [`AccessTokenByPassword`] | no |
 //!
 //! LoginRadius's APIs respond alike. Where their requests differ, the page of the operation says how.
@@ -16,6 +17,7 @@
 
 mod access_token_by_code;
 mod access_token_by_password;
+mod introspect_token;
 mod refresh_access_token;
 mod request_device_code;
 mod request_tokens;
@@ -25,6 +27,7 @@ mod tests;
 
 pub use access_token_by_code::AccessTokenByCode;
 pub use access_token_by_password::AccessTokenByPassword;
+pub use introspect_token::{ActiveToken, IntrospectToken, Introspection};
 pub use refresh_access_token::RefreshAccessToken;
 pub use request_device_code::{DeviceGrant, RequestDeviceCode};
 pub use request_tokens::RequestTokens;

@@ -155,7 +155,12 @@ fn classic_openid_connect_has_two_addresses_and_a_scope_for_each_refresh() {
         let errors = [RequestDeviceCode::new().request(&app).err(), RequestTokens::new("af2a").request(&app).err()];
         for error in errors.map(Option::unwrap) {
             assert_eq!(error.kind(), ErrorKind::Configuration);
-            assert!(error.to_string().contains("no device login: use `Service::oidc`"), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("the classic OpenID Connect API does not have this operation: use `Service::site`"),
+                "{error}"
+            );
         }
     }
 }

@@ -33,6 +33,14 @@ impl FieldProblem {
         Self { name, problem: "is not an http or https URL that plainly shows its host" }
     }
 
+    pub(crate) fn not_a_boolean(name: &'static str) -> Self {
+        Self { name, problem: "is neither true nor false" }
+    }
+
+    pub(crate) fn not_a_time(name: &'static str) -> Self {
+        Self { name, problem: "is not a time in seconds since 1970" }
+    }
+
     pub(crate) fn not_text(name: &'static str) -> Self {
         Self { name, problem: "is not a string in UTF-8" }
     }
@@ -200,6 +208,13 @@ impl<'a> Object<'a> {
     /// Returns the string of that name, if there is exactly one, for a member that a login can do without.
     pub(crate) fn optional_text(&self, name: &'static str) -> Option<JsonText<'a>> {
         self.text(name).unwrap_or(None)
+    }
+
+    /// Returns the strings of the array of that name; `None` if it is no array.
+    pub(crate) fn texts(&self, name: &'static str) -> Option<Result<Vec<JsonText<'a>>, FieldProblem>> {
+        let elements: Vec<&RawValue> = serde_json::from_str(self.raw(name)?.get()).ok()?;
+        let text = |raw| self.read(name, raw)?.ok_or(FieldProblem::not_text(name));
+        Some(elements.into_iter().map(text).collect())
     }
 
     fn read(&self, name: &'static str, raw: &'a RawValue) -> Result<Option<JsonText<'a>>, FieldProblem> {
