@@ -148,7 +148,9 @@ fn every_vector_of_the_operations() {
     let mut counts = Counts::default();
     let mut names = Vec::new();
     for vector in loginradius_vectors::all() {
-        if ENDPOINTS.contains(&vector.endpoint.as_str()) {
+        // The tokens of machines are introspected elsewhere, by an operation that the crate does not have.
+        let is_of_a_machine = vector.request.url.contains("/service/oauth/");
+        if ENDPOINTS.contains(&vector.endpoint.as_str()) && !is_of_a_machine {
             names.push(vector.name.clone());
             reproduce(&vector, &mut counts);
         }
