@@ -75,7 +75,7 @@ cargo run --release -p loginradius-bench -- [PART]
 Without a part it measures all of them, and prints tables in Markdown:
 
   core        instructions and allocations for building a request and reading its response
-  token-read  nanoseconds for reading a good token of a session
+  token-read  nanoseconds for reading a valid token of a session
   end-to-end  instructions and wall-clock time of one round trip
   memory      bytes on the heap for one more pending login or session
   growth      refreshes beside many files, many device logins at once, many sessions in memory

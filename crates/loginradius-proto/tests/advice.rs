@@ -9,7 +9,7 @@ use loginradius_proto::{
     App, Body, BodyFormat, ClientAuthentication, Dialect, Endpoint, Error, ErrorKind, RequestBuilder, ResponseReader,
     Service,
 };
-use loginradius_testing::{PAGE, response, speaking};
+use loginradius_testing::{PAGE, oidc, response, site, speaking};
 
 /// A request, and how its response is read.
 type Exchange = Box<dyn Fn(&App) -> (Request<Body>, Box<dyn Fn(Response<Body>) -> Error>)>;
@@ -61,11 +61,11 @@ fn operations() -> Vec<(&'static str, Exchange)> {
     ]
 }
 
-/// Apps at both APIs, in both formats, with a secret in the body, in a header, and without one.
+/// Apps at each API that has all of these operations, in both formats, with a secret in the body, in a header, and without one.
 fn apps() -> Vec<App> {
-    let bare = || App::new("my-client-id").with_oauth_app("my-oauth-app").with_jwt_app("my-jwt-app");
+    let bare = loginradius_testing::app;
     let mut apps = Vec::new();
-    for service in [Service::classic(), Service::site("acme.hub.loginradius.com").unwrap()] {
+    for service in [Service::classic(), site(), oidc()] {
         for format in [BodyFormat::Form, BodyFormat::Json] {
             let app = bare().with_service(service.clone());
             let app = speaking(&app, Dialect::new().with_body_format(format));
@@ -73,7 +73,7 @@ fn apps() -> Vec<App> {
         }
     }
     let basic = Dialect::new().with_client_authentication(ClientAuthentication::Basic);
-    let site = Service::site("acme.hub.loginradius.com").unwrap().with_dialect(basic).unwrap();
+    let site = site().with_dialect(basic).unwrap();
     apps.push(bare().with_client_secret("my-secret").with_service(site));
     apps
 }
@@ -84,6 +84,7 @@ struct Parts {
     /// Whether it would have the secret, if there were one.
     may_have_secret: bool,
     oauth_app: bool,
+    oidc_app: bool,
     jwt_app: bool,
     form: bool,
 }
@@ -99,6 +100,7 @@ fn parts(exchange: &Exchange, app: &App) -> Parts {
         secret: has_secret(&request),
         may_have_secret: has_secret(&exchange(&app.clone().with_client_secret("my-secret")).0),
         oauth_app: url.contains("my-oauth-app"),
+        oidc_app: url.contains("my-oidc-app"),
         jwt_app: url.contains("my-jwt-app"),
         form: request.headers().get("content-type").is_some_and(|format| format == "application/x-www-form-urlencoded"),
     }
@@ -158,7 +160,9 @@ fn advice_names_only_what_the_request_had() {
                 assert!(parts.secret || !has("and the client secret"), "{context}");
                 let sets_secret = has("with_client_secret") || has("client secret with");
                 assert!(!sets_secret || (parts.may_have_secret && !parts.secret), "{context}");
-                assert!(parts.oauth_app || !has("with_oauth_app") && !has("and the app's name ("), "{context}");
+                assert!(parts.oauth_app || !has("with_oauth_app"), "{context}");
+                assert!(parts.oidc_app || !has("with_oidc_app"), "{context}");
+                assert!(parts.oauth_app || parts.oidc_app || !has("and the app's name ("), "{context}");
                 assert!(parts.jwt_app || !has("with_jwt_app"), "{context}");
                 assert!(parts.form || !has("with_body_format"), "{context}");
             }

@@ -16,8 +16,8 @@ use crate::wire::response::ResponseReader;
 /// [`redacted`](crate::redacted) only. It may be sent again after a lost response.
 ///
 /// Classic: `GET /sso/jwt/api/token?apikey&jwtapp&access_token`. Site:
-/// `GET /api/jwt/{jwtapp}/token?apikey&access_token`. Both need [`App::with_jwt_app`]. With a service of OpenID Connect,
-/// they are the same.
+/// `GET /api/jwt/{jwtapp}/token?apikey&access_token`. Both need [`App::with_jwt_app`]. With a service of OpenID
+/// Connect, they are the same.
 ///
 /// ```
 /// use loginradius_proto::{App, Body, Endpoint, jwt::JwtByAccessToken};

@@ -251,7 +251,8 @@ fn message(status: StatusCode, api_error: &ApiError) -> String {
 struct Carried {
     /// Whether it carries the client secret, if there is one.
     secret: bool,
-    oauth_app: bool,
+    /// Whether it carries the name of the app, which is one of OAuth or of OpenID Connect, as the API is.
+    app_name: bool,
     jwt_app: bool,
     /// Whether the dialect says in which format its body is.
     format_of_dialect: bool,
@@ -262,19 +263,23 @@ impl Carried {
         match route {
             Some(route) => Self {
                 secret: route.authenticates_client(),
-                oauth_app: route.names_oauth_app(app.service().api()),
+                app_name: route.names_oauth_app(app.service().api()),
                 jwt_app: route.is_jwt(),
                 format_of_dialect: !route.is_jwt(),
             },
             // An endpoint of a user's own may carry all that is set.
             None => Self {
                 secret: app.secret().is_some(),
-                oauth_app: app.oauth_app().is_some(),
+                app_name: if is_oidc(app) { app.oidc_app().is_some() } else { app.oauth_app().is_some() },
                 jwt_app: app.jwt_app().is_some(),
                 format_of_dialect: false,
             },
         }
     }
+}
+
+fn is_oidc(app: &App) -> bool {
+    app.service().api().is_oidc()
 }
 
 /// Returns what to do, where that is known more exactly than by the kind.
@@ -305,7 +310,7 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
         // LoginRadius responds so to a wrong secret and to an app that it does not know. A new API secret is refused
         // for up to 15 minutes (LoginRadius, "OAuth 2.0", troubleshooting).
         (_, Some("unauthorized_client")) => Some(match carried {
-            Carried { oauth_app: true, .. } if has_secret => {
+            Carried { app_name: true, .. } if has_secret => {
                 "check the client secret and the app's name (a new secret takes up to 15 minutes to be accepted)"
             }
             _ if has_secret && api_error.code.is_some() => {
@@ -315,11 +320,18 @@ fn hint(app: &App, route: Option<Route>, kind: ErrorKind, api_error: &ApiError) 
                 "check the client secret (a new secret takes up to 15 minutes to be accepted), and that the app allows \
                  this kind of request"
             }
-            Carried { oauth_app: true, .. } if lacks_secret => {
+            Carried { app_name: true, .. } if lacks_secret && is_oidc(app) => {
+                "check the OpenID Connect app's name (`App::with_oidc_app`), and that the app allows this kind of \
+                 login without a client secret"
+            }
+            Carried { app_name: true, .. } if is_oidc(app) => {
+                "check the OpenID Connect app's name (`App::with_oidc_app`), and that the app allows this kind of login"
+            }
+            Carried { app_name: true, .. } if lacks_secret => {
                 "check the OAuth app's name (`App::with_oauth_app`), and that the app allows this kind of login \
                  without a client secret"
             }
-            Carried { oauth_app: true, .. } => {
+            Carried { app_name: true, .. } => {
                 "check the OAuth app's name (`App::with_oauth_app`), and that the app allows this kind of login"
             }
             _ if lacks_secret => {
